@@ -1,0 +1,138 @@
+"""The only module that knows there are other processes; every function is the identity when there are none.
+
+Embeddings stay in the process that made them. What travels is small: sums, counts, one number per row.
+"""
+
+import os
+import sys
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from accelerate import PartialState
+
+T = TypeVar("T")
+Array = NDArray[Any]
+
+
+def process_state(device: str | None = None) -> "PartialState":
+    """Join the processes that a launcher started and return Accelerate's view of them.
+
+    Args:
+        device: ``None`` for the accelerator of this process, or a name such as ``"cpu"``.
+
+    Returns:
+        The ``PartialState``; its ``device``, ``process_index`` and ``num_processes`` are what the engine uses.
+
+    Raises:
+        RuntimeError: If a launcher announced several processes but Accelerate was already set up with one, in which
+            case every process would score everything.
+    """
+    import torch
+    from accelerate import PartialState
+
+    accelerator = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
+    # Without this, a plain PartialState() on a machine with no accelerator ignores torchrun's environment.
+    state = PartialState(cpu=accelerator is None or device == "cpu")
+    announced = int(os.environ.get("WORLD_SIZE", "1"))
+    if announced != state.num_processes:
+        raise RuntimeError(
+            f"the launcher announced WORLD_SIZE={announced} but Accelerate runs {state.num_processes} process: "
+            "call hf_prune before creating another Accelerator, or set ACCELERATE_USE_CPU=1 on a machine without a GPU"
+        )
+    return state
+
+
+def num_processes() -> int:
+    """Return how many processes work together, 1 when there is no process group."""
+    torch = sys.modules.get("torch")
+    if torch is None or not torch.distributed.is_available() or not torch.distributed.is_initialized():
+        return 1
+    return int(torch.distributed.get_world_size())
+
+
+def is_main_process() -> bool:
+    """Say whether this process is the one that writes files and shows progress.
+
+    Before a process group exists the launcher's environment decides, so that a folder is never written twice.
+    """
+    if num_processes() > 1:
+        return int(sys.modules["torch"].distributed.get_rank()) == 0
+    return int(os.environ.get("RANK", "0")) == 0
+
+
+def all_sum(values: Array) -> Array:
+    """Sum an array over all processes.
+
+    Args:
+        values: Numbers of any shape, the same shape and dtype in every process.
+
+    Returns:
+        The sum, in every process, of the same shape and dtype.
+
+    Example:
+        >>> all_sum(np.array([1.0, 2.0])).tolist()
+        [1.0, 2.0]
+    """
+    if num_processes() == 1:
+        return values
+    import torch
+    from accelerate import PartialState
+    from accelerate.utils import reduce
+
+    tensor = torch.from_numpy(np.ascontiguousarray(values)).to(PartialState().device)
+    return np.asarray(reduce(tensor, reduction="sum").cpu().numpy())
+
+
+def broadcast(values: Array) -> Array:
+    """Return the main process's array in every process; all give arrays of one shape and dtype."""
+    return all_sum(values if is_main_process() else np.zeros_like(values))
+
+
+def gather_objects(items: list[T]) -> list[T]:
+    """Concatenate the lists of all processes in rank order, in every process.
+
+    Example:
+        >>> gather_objects(["a", "b"])
+        ['a', 'b']
+    """
+    if num_processes() == 1:
+        return items
+    from accelerate.utils import gather_object
+
+    return list(gather_object(items))
+
+
+def gather_rows(rows: NDArray[np.int64], values: Array, num_rows: int) -> Array:
+    """Put every process's rows into their places in one array.
+
+    Args:
+        rows: Global row numbers held by this process, shape (n_local,).
+        values: Their values, shape (n_local, ...); a numeric dtype.
+        num_rows: Rows in all.
+
+    Returns:
+        Array of shape (num_rows, ...), complete in every process.
+
+    Raises:
+        RuntimeError: If a row was delivered by no process or by more than one.
+
+    Example:
+        >>> gather_rows(np.array([1, 0]), np.array([10.0, 20.0]), 2).tolist()
+        [20.0, 10.0]
+    """
+    placed = np.zeros((num_rows, *values.shape[1:]), dtype=values.dtype)
+    placed[rows] = values
+    times = all_sum(np.bincount(rows, minlength=num_rows).astype(np.int32))
+    if (times != 1).any():
+        row = int(np.flatnonzero(times != 1)[0])
+        raise RuntimeError(f"row {row} was delivered {int(times[row])} times by the processes; expected once")
+    return all_sum(placed)
+
+
+def barrier() -> None:
+    """Wait until every process has come this far."""
+    if num_processes() > 1:
+        sys.modules["torch"].distributed.barrier()

@@ -1,0 +1,1 @@
+"""The metrics: one file per family, named after its best-known member; importing this package registers them."""

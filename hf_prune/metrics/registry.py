@@ -1,0 +1,171 @@
+"""One way to add a metric: a decorated pure function whose signature says what it needs and what can be set."""
+
+import difflib
+import inspect
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeVar
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+Axis = Literal["difficulty", "uncertainty", "none"]
+
+
+class UnknownNameError(KeyError):
+    """A name that is not known, with the nearest known one; reads as one plain line."""
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+
+def unknown_name(kind: str, name: str, known: Iterable[str]) -> str:
+    """Word the message for a name that is not known.
+
+    Example:
+        >>> unknown_name("metric", "el2m", ["el2n", "random"])
+        "unknown metric 'el2m'. Did you mean 'el2n'? Known: el2n, random"
+    """
+    known = sorted(known)
+    near = difflib.get_close_matches(str(name), known, n=1)
+    hint = f" Did you mean {near[0]!r}?" if near else ""
+    return f"unknown {kind} {name!r}.{hint} Known: {', '.join(known) or 'none'}"
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A scoring function and what is known about it; high scores are the ones ``order="hard"`` keeps.
+
+    Attributes:
+        name: The name in Python, on the command line, in recipes, records and cards.
+        function: Pure function from arrays to one score per row.
+        inputs: Names of the arrays it takes, in order; those it can do without are in ``optional_inputs``.
+        options: Names and defaults of what can be set.
+        axis: What a high score means.
+        paper: Where it comes from, such as ``"arXiv:2206.14486"``.
+        aliases: Other names that mean this metric, such as those of the paper's score files.
+        seeded: Whether the result depends on the seed or on row numbers (then it is not permutation-equivariant).
+        baseline: Whether it is there to compare with and knows nothing of the images.
+        cost: One phrase on what it costs to compute.
+    """
+
+    name: str
+    function: Callable[..., Any]
+    inputs: tuple[str, ...]
+    optional_inputs: tuple[str, ...]
+    options: Mapping[str, Any] = field(hash=False)
+    axis: Axis
+    paper: str | None
+    aliases: tuple[str, ...]
+    seeded: bool
+    baseline: bool
+    cost: str
+
+    @property
+    def summary(self) -> str:
+        """The first sentence of the function's documentation."""
+        return (inspect.getdoc(self.function) or "").split("\n", maxsplit=1)[0]
+
+    def check_options(self, options: Mapping[str, Any]) -> None:
+        """Raise TypeError naming the nearest option if one is not known to the metric."""
+        for option in options:
+            if option not in self.options:
+                raise TypeError(unknown_name(f"option of metric {self.name!r}", option, self.options))
+
+
+_METRICS: dict[str, Metric] = {}
+_ALIASES: dict[str, str] = {}
+
+
+def register_metric(
+    name: str,
+    *,
+    paper: str | None = None,
+    aliases: tuple[str, ...] = (),
+    axis: Axis = "difficulty",
+    seeded: bool = False,
+    baseline: bool = False,
+    cost: str = "",
+) -> Callable[[Function], Function]:
+    """Make a function known as a metric.
+
+    Its positional parameters name the inputs (one with a default can be done without), its keyword-only parameters
+    are the options. From that follow ``ds.score_with(name, option=...)``, the command line, recipes, records, cards
+    and the shared contract test.
+
+    Args:
+        name: Name of the metric and of the score column.
+        paper: Reference, such as ``"arXiv:2107.07075"``.
+        aliases: Other names for it.
+        axis: ``"difficulty"``, ``"uncertainty"`` or ``"none"``: what a high score means.
+        seeded: Whether the result depends on a seed or on row numbers.
+        baseline: Whether it knows nothing of the images.
+        cost: One phrase on what it costs.
+
+    Returns:
+        A decorator that returns the function unchanged.
+
+    Raises:
+        ValueError: If the name or an alias is taken.
+
+    Example:
+        >>> @register_metric("brightness_doctest")
+        ... def brightness(embeddings, *, gain=1.0):
+        ...     '''Mean of the row.'''
+        ...     return gain * embeddings.mean(axis=1)
+        >>> get_metric("brightness_doctest").inputs, dict(get_metric("brightness_doctest").options)
+        (('embeddings',), {'gain': 1.0})
+        >>> unregister_metric("brightness_doctest")
+    """
+
+    def register(function: Function) -> Function:
+        parameters = inspect.signature(function).parameters.values()
+        positional = [p for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD]
+        metric = Metric(
+            name=name,
+            function=function,
+            inputs=tuple(p.name for p in positional),
+            optional_inputs=tuple(p.name for p in positional if p.default is not p.empty),
+            options={p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY},
+            axis=axis,
+            paper=paper,
+            aliases=aliases,
+            seeded=seeded,
+            baseline=baseline,
+            cost=cost,
+        )
+        for taken in (name, *aliases):
+            if taken in _METRICS or taken in _ALIASES:
+                raise ValueError(f"a metric called {taken!r} is registered already; choose another name")
+        _METRICS[name] = metric
+        _ALIASES.update(dict.fromkeys(aliases, name))
+        return function
+
+    return register
+
+
+def unregister_metric(name: str) -> None:
+    """Forget a metric and its aliases, such as one that a notebook defines anew."""
+    metric = get_metric(name)
+    del _METRICS[metric.name]
+    for alias in metric.aliases:
+        del _ALIASES[alias]
+
+
+def get_metric(name: str) -> Metric:
+    """Look a metric up by its name or an alias.
+
+    Raises:
+        UnknownNameError: A KeyError that names the nearest known metric.
+
+    Example:
+        >>> get_metric("self-supervised-prototypes").name
+        'prototypes'
+    """
+    metric = _METRICS.get(_ALIASES.get(name, name))
+    if metric is None:
+        raise UnknownNameError(unknown_name("metric", name, _METRICS))
+    return metric
+
+
+def list_metrics() -> tuple[Metric, ...]:
+    """All metrics, sorted by name."""
+    return tuple(_METRICS[name] for name in sorted(_METRICS))
