@@ -1,0 +1,223 @@
+"""What was done to a data set, carried by the data set: one `Step` per call of `score_with` or `prune`.
+
+Steps are marked lines of JSON in ``ds.info.description``, the one place that survives every transform inside
+`datasets` and `save_to_disk`. What that place cannot know (a ``filter`` between two steps, a concatenation) is found
+by comparing digests of the rows.
+"""
+
+import hashlib
+import importlib.metadata
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, field, fields, replace
+from typing import Any
+
+import numpy as np
+from datasets import Dataset
+from numpy.typing import NDArray
+
+from hf_prune.digests import table_digest, unpack_rows
+
+MARK = "hf_prune step: "
+_PACKAGES = ("hf-prune", "datasets", "transformers", "torch", "accelerate", "numpy", "pillow")
+
+
+@dataclass(frozen=True)
+class Step:
+    """One call of ``score_with`` or ``prune``.
+
+    Attributes:
+        kind: ``"score"`` or ``"prune"``.
+        metric: Name of the metric; for a pruning by a column that hf_prune did not make, the column's name.
+        column: The score column that was made or read.
+        options: Options of the metric as used, defaults included.
+        inputs: How each input of the metric was made: encoder, teachers, label column, or the digest of a given array.
+        seed: The seed.
+        rows_in: Rows before.
+        rows_out: Rows after.
+        unscored: Rows without a score: made null by a score step, dropped by a prune step (row numbers of its input).
+        columns: Columns that ``digest`` covers.
+        digest: `table_digest` of the rows after the step.
+        changed_before: Whether the rows were changed by other means since the last step.
+        parents: Ids of the steps that this one follows.
+        versions: Versions of the packages that matter.
+        keep: What was asked for, a fraction or a count (prune only, like all below).
+        order: Which end was kept.
+        class_balance: The floor, as a share of what equal pruning would leave each class.
+        label_column: The column whose classes were balanced.
+        class_counts: Class name → [rows before, rows after].
+        floor_rows: Rows kept for the class floor alone.
+        rows: The kept row numbers of the input, as written by `pack_rows`.
+        rows_sha256: Digest of the same row numbers.
+        id: First 16 hexadecimal digits of the SHA-256 of everything above.
+    """
+
+    kind: str
+    metric: str
+    column: str
+    options: dict[str, Any] = field(default_factory=dict)
+    inputs: dict[str, Any] = field(default_factory=dict)
+    seed: int = 0
+    rows_in: int = 0
+    rows_out: int = 0
+    unscored: tuple[int, ...] = ()
+    columns: tuple[str, ...] = ()
+    digest: str = ""
+    changed_before: bool = False
+    parents: tuple[str, ...] = ()
+    versions: dict[str, str] = field(default_factory=dict)
+    keep: float | int | None = None
+    order: str | None = None
+    class_balance: float | None = None
+    label_column: str | None = None
+    class_counts: dict[str, list[int]] | None = None
+    floor_rows: int | None = None
+    rows: str | None = None
+    rows_sha256: str | None = None
+    id: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        """The step as JSON-able data, without the fields that do not apply to its kind."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> "Step":
+        """Rebuild a step.
+
+        Raises:
+            ValueError: If a field is unknown or missing, or the id does not fit the content.
+        """
+        known = {item.name for item in fields(cls)}
+        if not {"kind", "metric", "column", "id"} <= data.keys() <= known:
+            raise ValueError(f"not a step of hf_prune {__name__}: fields {sorted(data)}")
+        lists: dict[str, Any] = {
+            name: tuple(data[name]) for name in ("unscored", "columns", "parents") if name in data
+        }
+        step = cls(**(data | lists))
+        if step.id != step.content_id():
+            raise ValueError(f"step {step.id!r} was edited: its content has the id {step.content_id()!r}")
+        return step
+
+    def content_id(self) -> str:
+        """The id that fits the content."""
+        content = {name: value for name, value in self.to_dict().items() if name != "id"}
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True)
+class History:
+    """The steps found on a data set.
+
+    Attributes:
+        steps: In the order they were made.
+        damaged: Number of marked lines that could not be read.
+    """
+
+    steps: tuple[Step, ...]
+    damaged: int = 0
+
+    @property
+    def heads(self) -> tuple[Step, ...]:
+        """Steps that no other step follows; more than one after a concatenation of two histories."""
+        followed = {parent for step in self.steps for parent in step.parents}
+        return tuple(step for step in self.steps if step.id not in followed)
+
+    def score_step(self, column: str) -> Step | None:
+        """The last step that made a score column, or None."""
+        made = [step for step in self.steps if step.kind == "score" and step.column == column]
+        return made[-1] if made else None
+
+    def changed_since(self, ds: Dataset) -> bool:
+        """Whether the rows at hand are other rows than the last step left behind."""
+        if not self.steps:
+            return False
+        if len(self.heads) != 1 or self.damaged:
+            return True
+        last = self.heads[0]
+        if len(ds) != last.rows_out or not set(last.columns) <= set(ds.column_names):
+            return True
+        return table_digest(ds, last.columns) != last.digest
+
+    def source_rows(self) -> NDArray[np.int64] | None:
+        """Row numbers, in the data set of the first step, of the rows after the last one; None if not one chain."""
+        if not self.steps or len(self.heads) != 1 or any(step.changed_before for step in self.steps):
+            return None
+        rows = np.arange(self.steps[0].rows_in, dtype=np.int64)
+        for step in self.steps:
+            if step.rows is not None:
+                rows = rows[unpack_rows(step.rows, step.rows_in)]
+        return rows
+
+
+def provenance(ds: Dataset) -> History:
+    """Read the history that a data set carries.
+
+    Args:
+        ds: Any data set; one that hf_prune never touched has no steps.
+
+    Returns:
+        The `History`. Whether it still describes the rows at hand is answered by ``history.changed_since(ds)``.
+    """
+    return parse_history(ds.info.description or "")
+
+
+def parse_history(description: str) -> History:
+    """Read the marked lines of a description; a line that was edited counts as damaged and is not trusted."""
+    steps: dict[str, Step] = {}
+    damaged = 0
+    for line in description.splitlines():
+        if not line.startswith(MARK):
+            continue
+        try:
+            step = Step.from_dict(json.loads(line.removeprefix(MARK)))
+        except (ValueError, TypeError, AttributeError):
+            damaged += 1
+        else:
+            steps[step.id] = step  # a concatenation of two copies of one history repeats its lines
+    return History(tuple(steps.values()), damaged)
+
+
+def plain_description(description: str) -> str:
+    """The description without the marked lines."""
+    return "\n".join(line for line in description.splitlines() if not line.startswith(MARK)).strip()
+
+
+def record(before: Dataset, after: Dataset, step: Step) -> Dataset:
+    """Write a step into the history of a data set.
+
+    Args:
+        before: The data set that the step was applied to.
+        after: The result; its ``info`` must be its own, as after every transform of `datasets`.
+        step: What was done; ids, row counts, digests and versions are filled in here.
+
+    Returns:
+        ``after``, whose description now holds one line more.
+    """
+    history = provenance(before)
+    columns = _row_columns(after, {made.column for made in (*history.steps, step)})
+    step = replace(
+        step,
+        rows_in=len(before),
+        rows_out=len(after),
+        columns=columns,
+        digest=table_digest(after, columns),
+        changed_before=history.changed_since(before),
+        parents=tuple(head.id for head in history.heads),
+        versions=package_versions(),
+    )
+    step = replace(step, id=step.content_id())
+    # Strict JSON: an infinity in an option must not make a line that no other reader takes.
+    line = MARK + json.dumps(step.to_dict(), sort_keys=True, allow_nan=False)
+    after.info.description = f"{(after.info.description or '').rstrip()}\n{line}".strip()
+    return after
+
+
+def _row_columns(ds: Dataset, score_columns: Iterable[str]) -> tuple[str, ...]:
+    """What identifies the rows: every column but the scores, or the scores where there is nothing else."""
+    columns = set(ds.column_names) - set(score_columns)
+    return tuple(sorted(columns or ds.column_names))
+
+
+def package_versions(packages: Sequence[str] = _PACKAGES) -> dict[str, str]:
+    """Versions of installed packages, read without importing them."""
+    return {package: importlib.metadata.version(package) for package in packages}
