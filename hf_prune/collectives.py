@@ -5,16 +5,23 @@ Embeddings stay in the process that made them. What travels is small: sums, coun
 
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
+    import torch
     from accelerate import PartialState
 
 T = TypeVar("T")
 Array = NDArray[Any]
+
+# The device that the caller asked for; metrics are pure functions of arrays and have no argument for it.
+_chosen_device: ContextVar[str | None] = ContextVar("chosen_device", default=None)
 
 
 def process_state(device: str | None = None) -> "PartialState":
@@ -43,6 +50,24 @@ def process_state(device: str | None = None) -> "PartialState":
             "call hf_prune before creating another Accelerator, or set ACCELERATE_USE_CPU=1 on a machine without a GPU"
         )
     return state
+
+
+@contextmanager
+def use_device(device: str | None) -> Iterator[None]:
+    """Let `compute_device` answer with a caller's choice while the block runs; None leaves it to Accelerate."""
+    token = _chosen_device.set(device)
+    try:
+        yield
+    finally:
+        _chosen_device.reset(token)
+
+
+def compute_device() -> "torch.device":
+    """The device for models and clustering in this process: the caller's choice, else Accelerate's."""
+    import torch
+
+    chosen = _chosen_device.get()
+    return torch.device(process_state(chosen).device if chosen is None else chosen)
 
 
 def num_processes() -> int:
@@ -103,6 +128,16 @@ def gather_objects(items: list[T]) -> list[T]:
     from accelerate.utils import gather_object
 
     return list(gather_object(items))
+
+
+def all_max(value: int) -> int:
+    """The largest of the processes' numbers, in every process.
+
+    Example:
+        >>> all_max(3)
+        3
+    """
+    return max(gather_objects([value]))
 
 
 def gather_rows(rows: NDArray[np.int64], values: Array, num_rows: int) -> Array:

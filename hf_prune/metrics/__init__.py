@@ -1,1 +1,15 @@
 """The metrics: one file per family, named after its best-known member; importing this package registers them."""
+
+from hf_prune.metrics import baseline, el2n, prototypes
+from hf_prune.metrics.registry import Metric, get_metric, list_metrics, register_metric, unregister_metric
+
+__all__ = [
+    "Metric",
+    "baseline",
+    "el2n",
+    "get_metric",
+    "list_metrics",
+    "prototypes",
+    "register_metric",
+    "unregister_metric",
+]
