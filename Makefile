@@ -1,0 +1,45 @@
+# Every command sets up .venv first, once. ARGS="…" is handed on: make demo ARGS="--out here", make test ARGS=tests/test_card.py
+# PYTHON=/path/to/python3 names the interpreter; else the first python3 from 3.11 up that has venv.
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint fix wheel-check clean
+
+PYTHON ?=
+BIN := .venv/bin
+WHEEL := build/wheel
+SITE = import sysconfig; print(*{sysconfig.get_path("purelib"), sysconfig.get_path("platlib")}, sep="\n")
+
+help:         ## list the commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
+
+setup:        ## make .venv: the package, its tools and one pinned torch
+	@PYTHON="$(PYTHON)" sh scripts/setup.sh
+
+demo: setup   ## score, prune and export real images, and compare with random pruning
+	@$(BIN)/hf-prune demo $(ARGS)
+
+test: setup   ## run the tests
+	$(BIN)/pytest -q $(ARGS)
+
+lint: setup   ## check style and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+fix: setup    ## correct what ruff can correct
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+# The environment is new and holds the wheel alone; the libraries are seen through a .pth file, which lends the folder of
+# .venv but not the editable install in it (.pth files there are not read), so no second torch is fetched.
+wheel-check: setup ## build the wheel, install it in a fresh environment and export a data set with it
+	rm -rf $(WHEEL)
+	$(BIN)/python -m pip wheel -q --no-deps -w $(WHEEL) .
+	$(BIN)/python -m venv --without-pip $(WHEEL)/venv
+	$(BIN)/python -m pip --python $(WHEEL)/venv/bin/python install -q --no-deps --no-index $(WHEEL)/*.whl
+	$(BIN)/python -c '$(SITE)' > $(WHEEL)/libraries.pth
+	mv $(WHEEL)/libraries.pth "$$($(WHEEL)/venv/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')"
+	cd $(WHEEL) && venv/bin/python -I ../../tests/wheel_render.py
+
+clean:        ## remove .venv, builds and caches
+	rm -rf .venv build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage
+	find hf_prune tests recipes -name __pycache__ -prune -exec rm -rf {} +
