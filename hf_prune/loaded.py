@@ -1,0 +1,119 @@
+"""A model that is ready to be run over images, whoever made it, and the choice of its number format.
+
+What the engine and the cache need to know of a model is its identity, its collate function and its forward pass; where they
+come from (transformers, a torch module, a function) is the business of the files that build a `LoadedModel`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Self
+
+if TYPE_CHECKING:
+    import torch
+    from PIL import Image
+
+    Forward = Callable[[Any], torch.Tensor]
+
+DTYPES = ("auto", "float32", "bfloat16", "float16")
+
+
+def _nothing() -> None:
+    """Release nothing."""
+
+
+@dataclasses.dataclass
+class LoadedModel:
+    """A model with its preprocessing; the weights are read only by `open`.
+
+    Args:
+        identity: What makes two runs the same, in plain JSON values without a local path: kind, id, commit,
+            weights_sha256, output, preprocessing, image_size, backend, dtype.
+        names: Class names in the order of the logits, for teachers whose config has real names.
+        cacheable: False where no identity can be computed; then nothing may be cached.
+        collate: Picklable; a list of B PIL images of any mode becomes one batch on the CPU.
+        load: Builds the forward pass on a device and says how to release it.
+    """
+
+    identity: dict[str, Any]
+    names: tuple[str, ...] | None
+    cacheable: bool
+    collate: Callable[[list[Image.Image]], Any]
+    load: Callable[[torch.device], tuple[Forward, Callable[[], None]]] = dataclasses.field(repr=False)
+    _release: Callable[[], None] = dataclasses.field(default_factory=lambda: _nothing, init=False, repr=False)
+
+    def open(self, device: torch.device) -> Forward:
+        """Load the weights and return the forward pass.
+
+        Args:
+            device: Where the model runs; batches are moved there by the forward pass itself.
+
+        Returns:
+            A function from a collated batch to a tensor (B, d) on `device`, to be called under `torch.inference_mode`.
+        """
+        self.close()
+        forward, self._release = self.load(device)
+        return forward
+
+    def close(self) -> None:
+        """Release the weights; a module of the user's own gets its train flags back. Safe to call twice."""
+        release, self._release = self._release, _nothing
+        release()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+
+def default_device() -> torch.device:
+    """Return the accelerator of this machine, or the CPU where there is none."""
+    import torch
+
+    if torch.cuda.is_available():
+        return torch.device("cuda")
+    if torch.backends.mps.is_available():
+        return torch.device("mps")
+    return torch.device("cpu")
+
+
+def resolve_dtype(dtype: str, device: torch.device | str | None) -> torch.dtype:
+    """Turn the `dtype=` of a call into the number format of the weights.
+
+    Args:
+        dtype: `auto` (bfloat16 where the hardware computes in it, else float32), `float32`, `bfloat16` or `float16`.
+        device: Where the model will run; None stands for the accelerator of this machine, or its CPU.
+
+    Returns:
+        The format that the weights are converted to.
+
+    Raises:
+        ValueError: `dtype` is none of the four names.
+
+    Examples:
+        >>> resolve_dtype("float32", "cpu")
+        torch.float32
+    """
+    import torch
+
+    if dtype not in DTYPES:
+        raise ValueError(f"dtype={dtype!r} is not known; give one of {', '.join(map(repr, DTYPES))}")
+    if dtype != "auto":
+        chosen: torch.dtype = getattr(torch, dtype)
+        return chosen
+    return torch.bfloat16 if _computes_bfloat16(torch.device(device or default_device())) else torch.float32
+
+
+def _computes_bfloat16(device: torch.device) -> bool:
+    """Say whether the hardware has bfloat16 instructions; emulation is slower than float32 and does not count."""
+    import torch
+
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    if device.type != "cpu":
+        return False
+    # Older versions of torch lack some of these checks; a missing one means "not known to be there".
+    checks = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+    return any(getattr(torch.cpu, check, bool)() for check in checks)

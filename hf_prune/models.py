@@ -1,0 +1,219 @@
+"""Encoders and teachers by whatever the user names them: a Hub id, a folder, a checkpoint file, a module, a function.
+
+This file only tells these apart; each kind is built by a file of its own.
+"""
+
+from __future__ import annotations
+
+import functools
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers
+
+from hf_prune.checkpoints import CHECKPOINT_SUFFIXES, convert_resnet, file_digest, read_state_dict, refuse_pickle
+from hf_prune.loaded import LoadedModel, default_device, resolve_dtype
+from hf_prune.outputs import LOGITS, Output, embedding_output
+from hf_prune.preprocessing import ProcessorCollate, describe, resize_to
+from hf_prune.pretrained import load_pretrained, open_model
+from hf_prune.usermodels import load_function, load_module, load_pixels
+
+__all__ = ["LoadedModel", "default_device", "load_encoder", "load_teacher", "resolve_dtype"]
+
+_FORMS = "a Hub id, a local folder, a checkpoint file, (module, transform), or a function on a list of images"
+
+
+def load_encoder(
+    encoder: Any,
+    *,
+    revision: str | None = None,
+    dtype: str = "auto",
+    image_size: int | None = None,
+    allow_pickle: bool = False,
+    device: torch.device | str | None = None,
+) -> LoadedModel:
+    """Prepare the model that turns images into embeddings; its weights are read when it is opened.
+
+    Every image is converted to RGB first. Which output of a model is its embedding is listed in `hf_prune.outputs`.
+
+    Args:
+        encoder: A Hub id or local folder of a vision model of `transformers`; `"pixels"`; a file with the weights of a torchvision
+            ResNet (SwAV, DINO); a tuple (module, transform), where the transform maps one PIL image to a tensor; or a function
+            from a list of B PIL images to an array (B, d).
+        revision: Branch, tag or commit of a Hub id.
+        dtype: Number format of the weights: `auto`, `float32`, `bfloat16` or `float16`.
+        image_size: Side in pixels of the square that reaches the model, in place of the image processor's.
+        allow_pickle: Accept weights that are pickled, read with `weights_only=True`.
+        device: Where the model will run, which decides what `auto` means.
+
+    Returns:
+        The model; its forward pass gives (B, d) in `dtype`, not normalised.
+
+    Raises:
+        ImportError: An extra is missing.
+        OSError: No such model.
+        TypeError: `encoder` is none of these things.
+        ValueError: The model cannot serve, or an option does not apply to it.
+
+    Examples:
+        >>> from PIL import Image
+        >>> model = load_encoder("pixels", image_size=2)
+        >>> forward = model.open(torch.device("cpu"))
+        >>> forward(model.collate([Image.new("L", (8, 8), 255)])).shape
+        torch.Size([1, 12])
+    """
+    return _load(encoder, revision, dtype, image_size, allow_pickle, device, logits=False)
+
+
+def load_teacher(
+    teacher: Any,
+    *,
+    revision: str | None = None,
+    dtype: str = "auto",
+    image_size: int | None = None,
+    allow_pickle: bool = False,
+    device: torch.device | str | None = None,
+) -> LoadedModel:
+    """Prepare a classifier whose logits score the images; its weights are read when it is opened.
+
+    Args:
+        teacher: As `load_encoder`'s `encoder`, with a trained classification head; a module may return an object with `logits`.
+        revision: Branch, tag or commit of a Hub id.
+        dtype: Number format of the weights: `auto`, `float32`, `bfloat16` or `float16`.
+        image_size: Side in pixels of the square that reaches the model, in place of the image processor's.
+        allow_pickle: Accept weights that are pickled, read with `weights_only=True`.
+        device: Where the model will run, which decides what `auto` means.
+
+    Returns:
+        The model; its forward pass gives float32 logits (B, classes), and `names` the classes where its config names them.
+
+    Raises:
+        ImportError: An extra is missing.
+        OSError: No such model.
+        TypeError: `teacher` is none of these things.
+        ValueError: The model has no trained head or cannot serve, or an option does not apply to it.
+
+    Examples:
+        >>> module = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(12, 10))
+        >>> teacher = load_teacher((module, lambda image: torch.zeros(12)), dtype="float32")
+        >>> teacher.identity["output"]
+        'logits'
+    """
+    return _load(teacher, revision, dtype, image_size, allow_pickle, device, logits=True)
+
+
+def _load(
+    model: Any,
+    revision: str | None,
+    dtype: str,
+    image_size: int | None,
+    allow_pickle: bool,
+    device: torch.device | str | None,
+    *,
+    logits: bool,
+) -> LoadedModel:
+    """Tell the kinds apart."""
+    number_format = resolve_dtype(dtype, device)
+    _check_side(image_size)
+    if not isinstance(model, str | Path):
+        return _load_own(model, revision, number_format, image_size, logits)
+    if str(model) == "pixels":
+        _refuse(revision=revision, what="'pixels'")
+        if logits:
+            raise ValueError("'pixels' gives no class logits: give a classifier as teacher")
+        return load_pixels(image_size)
+    if str(model).endswith(CHECKPOINT_SUFFIXES) and Path(model).expanduser().is_file():
+        _refuse(revision=revision, what="a checkpoint file")
+        return _load_file(Path(model).expanduser(), number_format, image_size, allow_pickle, logits)
+    return load_pretrained(
+        model,
+        revision=revision,
+        dtype=number_format,
+        image_size=image_size,
+        allow_pickle=allow_pickle,
+        logits=logits,
+    )
+
+
+def _check_side(image_size: Any) -> None:
+    """Refuse an image size that is no positive whole number."""
+    if image_size is None:
+        return
+    if isinstance(image_size, bool) or not isinstance(image_size, int) or image_size < 1:
+        raise ValueError(f"image_size={image_size!r} is no side in pixels: give a whole number of at least 1")
+
+
+def _load_own(
+    model: Any, revision: str | None, dtype: torch.dtype, image_size: int | None, logits: bool
+) -> LoadedModel:
+    """Build what the user made: a module with its transform, or a function."""
+    _refuse(revision=revision, image_size=image_size, what="a model of your own")
+    if isinstance(model, torch.nn.Module):
+        raise TypeError(
+            f"{type(model).__name__} comes without its preprocessing: pass (module, transform), "
+            "where transform maps one PIL image to a tensor"
+        )
+    if isinstance(model, tuple) and len(model) == 2 and isinstance(model[0], torch.nn.Module) and callable(model[1]):
+        return load_module(*model, dtype=dtype, logits=logits)
+    if callable(model) and not isinstance(model, type):
+        return load_function(model, logits=logits)
+    raise TypeError(f"cannot make a model of {type(model).__name__}: give {_FORMS}")
+
+
+def _refuse(*, what: str, **options: Any) -> None:
+    """Refuse options that would have no effect."""
+    for name, value in options.items():
+        if value is not None:
+            raise ValueError(f"{name}={value!r} does not apply to {what}: leave it out")
+
+
+def _load_file(
+    path: Path, dtype: torch.dtype, image_size: int | None, allow_pickle: bool, logits: bool
+) -> LoadedModel:
+    """Prepare a torchvision-layout ResNet from a file, with the preprocessing of torchvision, SwAV and DINO (256, crop 224)."""
+    if path.suffix != ".safetensors" and not allow_pickle:
+        raise refuse_pickle(repr(str(path)))
+    mean, std = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # ImageNet's, per channel of [0, 1]
+    processor = transformers.BitImageProcessorPil(
+        size={"shortest_edge": 256},
+        crop_size={"height": 224, "width": 224},
+        resample=2,
+        image_mean=mean,
+        image_std=std,
+    )
+    if image_size is not None:
+        resize_to(processor, image_size)
+    collate = ProcessorCollate(processor)
+    output = LOGITS if logits else embedding_output(transformers.ResNetConfig())
+    identity = {
+        "kind": "torch",
+        "id": "ResNetForImageClassification" if logits else "ResNetModel",
+        "commit": None,
+        "weights_sha256": file_digest(path),
+        "output": output.name,
+        "preprocessing": describe(processor),
+        "image_size": image_size,
+        "backend": "pil",
+        "dtype": str(dtype).removeprefix("torch."),
+    }
+    build = functools.partial(_build_resnet, path, allow_pickle, output)
+    load = functools.partial(open_model, build, output, dtype, collate, repr(str(path)))
+    return LoadedModel(identity, None, cacheable=True, collate=collate, load=load)
+
+
+def _build_resnet(path: Path, allow_pickle: bool, output: Output) -> tuple[torch.nn.Module, set[str]]:
+    """Build the ResNet that a checkpoint describes; its head may be missing, nothing else."""
+    checkpoint = convert_resnet(read_state_dict(path, allow_pickle=allow_pickle))
+    settings = dict(checkpoint.settings)
+    if output is not LOGITS:
+        encoder = transformers.ResNetModel(transformers.ResNetConfig(**settings))
+        encoder.load_state_dict(checkpoint.weights, strict=False)  # convert_resnet has compared every key
+        return encoder, set()
+    if "weight" in checkpoint.classifier:
+        settings["num_labels"] = len(checkpoint.classifier["weight"])
+    teacher = transformers.ResNetForImageClassification(transformers.ResNetConfig(**settings))
+    head = {f"classifier.1.{name}": value for name, value in checkpoint.classifier.items()}
+    body = {f"resnet.{name}": value for name, value in checkpoint.weights.items()}
+    teacher.load_state_dict({**body, **head}, strict=False)
+    return teacher, {"classifier.1.weight", "classifier.1.bias"} - head.keys()

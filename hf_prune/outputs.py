@@ -1,0 +1,187 @@
+"""Which output of a vision model is the embedding: one table, read with the config alone.
+
+The choice never needs the weights, so it can be part of a model's identity before anything is loaded. What lives here is the
+table and how an output is taken from a model's return value; opening models does not.
+
+| output | what it is | families |
+| --- | --- | --- |
+| `cls` | class token after the last layer norm | vit (DINO), deit, dinov2 (+registers), dinov3_vit, vit_msn |
+| `pooled` | the model's own pooled features, (B, C, 1, 1) flattened | resnet, regnet, bit, convnext(v2), efficientnet, mobilenet, mobilevit, swin(v2), focalnet, dinat, hiera, levit, dinov3_convnext, timm; siglip and siglip2 (attention pooling); beit |
+| `projected` | image embedding in the space shared with text | clip, metaclip_2 |
+| `mean` | mean of the patch tokens (or of all positions of a feature map) | vit_mae, ijepa, data2vec-vision; any family that is not listed |
+
+Reasons for what is not obvious:
+
+- ViT's own pooler is never used: most checkpoints (DINO, every classifier) lack its weights, and it would be random.
+- ViT-MAE's class token carries no training signal of its own, so the patches are averaged; masking is switched off.
+- BEiT's pooler is the normalised mean of the patches; checkpoints that were only pre-trained lack its norm, so they use `mean`.
+- Classifiers made from CLIP, SigLIP or Data2Vec towers read other features than the tower's own head: theirs is used.
+- A family that is not listed uses `mean` over all tokens, because a pooler might have been initialised at random.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import torch
+
+
+@dataclasses.dataclass(frozen=True)
+class Output:
+    """How the features are taken from a model of one family.
+
+    Args:
+        name: `cls`, `pooled`, `projected`, `mean` or `logits`; recorded in the model's identity.
+        skip: Tokens in front of the patches that `mean` leaves out.
+        model: Class of `transformers` that opens only the vision tower; empty where `AutoModel` does.
+        tower: The model takes `config.vision_config` in place of the whole config.
+        model_kwargs: Keyword arguments of the model's constructor.
+        all_patches: The model masks patches at random unless it is told to keep all of them in order (ViT-MAE).
+        channels_last: Mostly convolutions, which are faster in that memory format.
+    """
+
+    name: str
+    skip: int = 0
+    model: str = ""
+    tower: bool = False
+    model_kwargs: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    all_patches: bool = False
+    channels_last: bool = False
+
+
+LOGITS = Output("logits")
+UNKNOWN = Output("mean")
+
+_NO_POOLER = {"add_pooling_layer": False}
+_POOLED = Output("pooled")
+_CONV = Output("pooled", channels_last=True)
+_VIT = Output("cls", model_kwargs=_NO_POOLER)
+
+# model_type -> (architecture that made the checkpoint, output), the first match counts; "" matches every architecture.
+FAMILIES: dict[str, tuple[tuple[str, Output], ...]] = {
+    "vit": (("", _VIT),),
+    "deit": (("", _VIT),),
+    "dinov2": (("", Output("cls")),),
+    "dinov2_with_registers": (("", Output("cls")),),
+    "dinov3_vit": (("", Output("cls")),),
+    "vit_msn": (("", Output("cls")),),
+    "vit_mae": (("", Output("mean", skip=1, all_patches=True)),),
+    "ijepa": (("", Output("mean")),),
+    "beit": (
+        ("BeitForMaskedImageModeling", Output("mean", skip=1, model_kwargs=_NO_POOLER)),
+        ("BeitForSemanticSegmentation", Output("mean", skip=1, model_kwargs=_NO_POOLER)),
+        ("", _POOLED),
+    ),
+    "data2vec-vision": (
+        ("Data2VecVisionForImageClassification", Output("pooled", model_kwargs={"add_pooling_layer": True})),
+        ("", Output("mean", skip=1, model_kwargs=_NO_POOLER)),
+    ),
+    "clip": (
+        ("CLIPForImageClassification", Output("mean", skip=1, model="CLIPVisionModel", tower=True)),
+        ("", Output("projected", model="CLIPVisionModelWithProjection", tower=True)),
+    ),
+    "clip_vision_model": (
+        ("CLIPVisionModelWithProjection", Output("projected", model="CLIPVisionModelWithProjection")),
+        ("", Output("pooled", model="CLIPVisionModel")),
+    ),
+    "metaclip_2": (
+        ("MetaClip2ForImageClassification", Output("mean", skip=1, model="MetaClip2VisionModel", tower=True)),
+        ("", Output("projected", model="MetaClip2VisionModelWithProjection", tower=True)),
+    ),
+    "siglip": (
+        ("SiglipForImageClassification", Output("mean", model="SiglipVisionModel", tower=True)),
+        ("", Output("pooled", model="SiglipVisionModel", tower=True)),
+    ),
+    "siglip_vision_model": (("", Output("pooled", model="SiglipVisionModel")),),
+    "siglip2": (("", Output("pooled", model="Siglip2VisionModel", tower=True)),),
+    "siglip2_vision_model": (("", Output("pooled", model="Siglip2VisionModel")),),
+    "hiera": (("HieraForPreTraining", Output("mean", model_kwargs=_NO_POOLER)), ("", _POOLED)),
+    "swin": (("", _POOLED),),
+    "swinv2": (("", _POOLED),),
+    "donut-swin": (("", _POOLED),),
+    "dinat": (("", _POOLED),),
+    "levit": (("", _POOLED),),
+    "timm_wrapper": (("", _POOLED),),
+    "resnet": (("", _CONV),),
+    "regnet": (("", _CONV),),
+    "bit": (("", _CONV),),
+    "convnext": (("", _CONV),),
+    "convnextv2": (("", _CONV),),
+    "dinov3_convnext": (("", _CONV),),
+    "efficientnet": (("", _CONV),),
+    "focalnet": (("", _CONV),),
+    "mobilenet_v1": (("", _CONV),),
+    "mobilenet_v2": (("", _CONV),),
+    "mobilevit": (("", _CONV),),
+    "mobilevitv2": (("", _CONV),),
+}
+
+
+def embedding_output(config: Any) -> Output:
+    """Choose the embedding of a model from its config alone.
+
+    Args:
+        config: A config of `transformers`, read for `model_type`, `architectures` and, for towers, `vision_config`.
+
+    Returns:
+        The row of the table, or the rule for unlisted families: the mean over all positions of `last_hidden_state`.
+
+    Raises:
+        ValueError: An unlisted family joins several towers, so that it is unknown which part sees the image.
+
+    Examples:
+        >>> from types import SimpleNamespace
+        >>> embedding_output(SimpleNamespace(model_type="resnet", architectures=["ResNetModel"])).name
+        'pooled'
+        >>> embedding_output(SimpleNamespace(model_type="newnet", architectures=None)).name
+        'mean'
+    """
+    rows = FAMILIES.get(config.model_type)
+    vision_config = getattr(config, "vision_config", None)
+    if rows is None and vision_config is not None:
+        raise ValueError(
+            f"model type {config.model_type!r} joins several towers and is not in the table of outputs: "
+            "open its vision tower yourself and pass (module, transform)"
+        )
+    if rows is None:
+        return UNKNOWN
+    architectures = config.architectures or []
+    row = next(output for name, output in rows if not name or name in architectures)
+    # SigLIP towers may be built without their pooling head.
+    if row.name == "pooled" and getattr(vision_config or config, "vision_use_head", True) is False:
+        return dataclasses.replace(row, name="mean")
+    return row
+
+
+def take(result: Any, output: Output) -> torch.Tensor:
+    """Take the chosen features from what a model of `transformers` returned.
+
+    Args:
+        result: The model's output object for a batch of B images.
+        output: The row that `embedding_output` chose, or `LOGITS`.
+
+    Returns:
+        Tensor (B, d), or (B, classes) for logits, in the model's own dtype and scale.
+
+    Examples:
+        >>> import torch
+        >>> from types import SimpleNamespace
+        >>> result = SimpleNamespace(last_hidden_state=torch.tensor([[[9.0, 9.0], [1.0, 2.0], [3.0, 4.0]]]))
+        >>> take(result, Output("mean", skip=1)).tolist()
+        [[2.0, 3.0]]
+    """
+    if output.name == "logits":
+        return result.logits
+    if output.name == "projected":
+        return result.image_embeds
+    if output.name == "pooled":
+        return result.pooler_output.flatten(1)  # ResNet and its kin pool to (B, C, 1, 1)
+    hidden = result.last_hidden_state
+    if output.name == "cls":
+        return hidden[:, 0]
+    if hidden.ndim == 4:  # a feature map (B, C, h, w)
+        return hidden.mean((2, 3))
+    return hidden[:, output.skip :].mean(1)

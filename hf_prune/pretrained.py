@@ -1,0 +1,258 @@
+"""Models of `transformers`: from a Hub id or a local folder to a `LoadedModel`.
+
+Config and image processor are read at once and make the identity; the weights are read when the model is opened. No weight that
+the chosen output depends on may be missing from the checkpoint.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hf_prune.checkpoints import files_digest, refuse_pickle, weight_files
+from hf_prune.loaded import LoadedModel
+from hf_prune.outputs import LOGITS, Output, embedding_output, take
+from hf_prune.preprocessing import ProcessorCollate, describe, resize_to
+from hf_prune.sources import BY_HAND, Source, find_source, quiet_loading, read_config, read_processor
+
+if TYPE_CHECKING:
+    import torch
+    from PIL import Image
+
+    from hf_prune.loaded import Forward
+
+
+def _model_class(config: Any, output: Output, source: Source) -> Any:
+    """Return the class that opens the model: the vision tower alone, or what the Auto classes choose."""
+    import transformers
+
+    if output.model:
+        return getattr(transformers, output.model)
+    auto = transformers.AutoModelForImageClassification if output is LOGITS else transformers.AutoModel
+    try:
+        found = auto._model_mapping[type(config)]
+    except KeyError:
+        purpose = "image classification model" if output is LOGITS else "encoder"
+        raise ValueError(f"{source.label} ({config.model_type}) is no {purpose} of transformers: {BY_HAND}") from None
+    candidates = found if isinstance(found, tuple) else (found,)
+    chosen = next((c for c in candidates if c.__name__ in (config.architectures or [])), candidates[0])
+    if chosen.main_input_name != "pixel_values":
+        raise ValueError(f"{source.label} ({config.model_type}) does not take images: give a vision model")
+    return chosen
+
+
+def class_names(config: Any) -> tuple[str, ...] | None:
+    """Return the class names of a classifier's config, or None where they are placeholders (`LABEL_0`).
+
+    Args:
+        config: A config of `transformers` with `id2label`.
+
+    Returns:
+        Names in the order of the logits.
+
+    Examples:
+        >>> from types import SimpleNamespace
+        >>> class_names(SimpleNamespace(id2label={0: "cat", 1: "dog"}))
+        ('cat', 'dog')
+    """
+    labels = {int(index): str(name) for index, name in (config.id2label or {}).items()}
+    names = tuple(labels[index] for index in sorted(labels))
+    placeholders = tuple(f"LABEL_{index}" for index in range(len(names)))
+    return None if not names or names == placeholders else names
+
+
+def load_pretrained(
+    name: str | Path,
+    *,
+    revision: str | None,
+    dtype: torch.dtype,
+    image_size: int | None,
+    allow_pickle: bool,
+    logits: bool,
+) -> LoadedModel:
+    """Prepare a model of `transformers` as an encoder or, with `logits`, as a teacher.
+
+    Args:
+        name: Hub id or local folder.
+        revision: Branch, tag or commit on the Hub.
+        dtype: Format of the weights.
+        image_size: Side of the square that reaches the model; None leaves the processor's.
+        allow_pickle: Accept pickled weights.
+        logits: Give class logits in place of an embedding.
+
+    Returns:
+        The model, its weights not yet read.
+
+    Raises:
+        ImportError: An extra is missing.
+        OSError: The files are not there.
+        ValueError: The model cannot serve: see the message.
+    """
+    source = find_source(name, revision)
+    config = read_config(source)
+    output = LOGITS if logits else embedding_output(config)
+    model_class = _model_class(config, output, source)
+    files = [] if source.folder is None else weight_files(source.folder, allow_pickle=allow_pickle)
+    processor = read_processor(source, config)
+    if image_size is not None:
+        resize_to(processor, image_size)
+    collate = ProcessorCollate(processor)
+    identity = {
+        "kind": "transformers",
+        "id": source.place if source.folder is None else model_class.__name__,
+        "commit": source.commit,
+        "weights_sha256": files_digest(files) if files else None,
+        "output": output.name,
+        "preprocessing": describe(processor),
+        "image_size": image_size,
+        "backend": getattr(processor, "backend", "pil"),
+        "dtype": str(dtype).removeprefix("torch."),
+    }
+    build = functools.partial(_read_weights, source, model_class, config, output, allow_pickle)
+    load = functools.partial(open_model, build, output, dtype, collate, source.label)
+    return LoadedModel(identity, class_names(config) if logits else None, cacheable=True, collate=collate, load=load)
+
+
+def _read_weights(
+    source: Source, model_class: Any, config: Any, output: Output, allow_pickle: bool
+) -> tuple[Any, set[str]]:
+    """Read the weights and return the model with the names of those that were missing."""
+    tower = config.vision_config if output.tower else config
+    if output.name == "projected" and output.tower:
+        tower.projection_dim = config.projection_dim  # the tower's own entry may be a default that nobody set
+    if output.all_patches:
+        tower.mask_ratio = 0.0
+    try:
+        model, info = model_class.from_pretrained(
+            source.place,
+            config=tower,
+            output_loading_info=True,
+            use_safetensors=None if allow_pickle else True,
+            **source.keywords,
+            **output.model_kwargs,
+        )
+    except OSError as error:
+        if not allow_pickle and "safetensors" in str(error):
+            raise refuse_pickle(source.label) from error
+        raise OSError(f"cannot read the weights of {source.label}: {str(error).strip().splitlines()[0]}") from error
+    except RuntimeError as error:
+        raise ValueError(
+            f"the weights of {source.label} do not fit its config: {str(error).splitlines()[0]}"
+        ) from error
+    return model, set(info["missing_keys"])
+
+
+def open_model(
+    build: Callable[[], tuple[Any, set[str]]],
+    output: Output,
+    dtype: torch.dtype,
+    collate: Callable[[list[Image.Image]], Any],
+    label: str,
+    device: torch.device,
+) -> tuple[Forward, Callable[[], None]]:
+    """Build a model, refuse random weights, convert it and return its forward pass.
+
+    Args:
+        build: Reads the weights; returns the model and the names of the weights that it had to initialise.
+        output: Which output is taken.
+        dtype: Format of the weights.
+        collate: Makes the batch on which random weights are traced.
+        label: How errors name the model.
+        device: Where it runs.
+
+    Returns:
+        The forward pass, and a function that releases nothing: the model is freed with the forward pass.
+
+    Raises:
+        ValueError: The output depends on weights that the checkpoint lacks.
+    """
+    import torch
+
+    # Inside a caller's inference_mode the parameters would be inference tensors, which cannot be traced.
+    with torch.inference_mode(False), quiet_loading():
+        model, missing = build()
+        model.eval()
+        forward = PretrainedForward(model, output)
+        random = _random_weights(model, missing, forward, collate) if missing else []
+    if random and output is LOGITS:
+        raise ValueError(
+            f"{label} has no trained classification head ({', '.join(random)} would be random): "
+            "fine-tune it on the labels first, or give another teacher"
+        )
+    if random:
+        raise ValueError(
+            f"the {output.name!r} output of {label} depends on weights that its checkpoint lacks, which would be random: "
+            f"{', '.join(random)}; {BY_HAND}"
+        )
+    layout = torch.channels_last if output.channels_last else torch.preserve_format
+    model.to(device=device, dtype=dtype, memory_format=layout)
+    return forward, lambda: None
+
+
+def _random_weights(model: Any, missing: set[str], forward: Forward, collate: Callable[..., Any]) -> list[str]:
+    """Return those of the missing weights that the output depends on: the ones that a gradient reaches, and all buffers."""
+    import torch
+    from PIL import Image
+
+    parameters = dict(model.named_parameters())
+    named = sorted(missing & parameters.keys())
+    buffers = missing - parameters.keys()
+    if not named:
+        return sorted(buffers)
+    with torch.enable_grad():
+        features = forward(collate([Image.new("RGB", (64, 64), "gray")]))
+        traced = [parameters[name] for name in named]
+        gradients: tuple[Any, ...] = torch.autograd.grad(
+            features.sum(), traced, allow_unused=True
+        )  # None: not reached
+    return sorted(buffers | {name for name, gradient in zip(named, gradients, strict=True) if gradient is not None})
+
+
+class PretrainedForward:
+    """Forward pass of a model of `transformers`.
+
+    Args:
+        model: The model in eval mode.
+        output: Which output is taken.
+    """
+
+    def __init__(self, model: Any, output: Output) -> None:
+        self.model = model
+        self.output = output
+        tower = getattr(model, "vision_model", model)
+        # Position embeddings are resized only on request; models without this keyword take any size, or do it by themselves.
+        asks = "interpolate_pos_encoding" in inspect.signature(type(tower).forward).parameters
+        self.trained_size = _pair(tower.config.image_size) if asks else None
+
+    def __call__(self, batch: dict[str, torch.Tensor]) -> torch.Tensor:
+        """Return (B, d) in the model's dtype, or float32 logits (B, classes), for a collated batch."""
+        weight = next(self.model.parameters())
+        inputs: dict[str, Any] = {
+            name: value.to(
+                weight.device, weight.dtype if value.is_floating_point() else value.dtype, non_blocking=True
+            )
+            for name, value in batch.items()
+        }
+        size = tuple(inputs["pixel_values"].shape[-2:])
+        if self.trained_size is not None and size != self.trained_size:
+            inputs["interpolate_pos_encoding"] = True
+        if self.output.all_patches:
+            inputs["noise"] = self._ascending_noise(inputs["pixel_values"])
+        features = take(self.model(**inputs), self.output)
+        return features.float() if self.output is LOGITS else features
+
+    def _ascending_noise(self, pixels: torch.Tensor) -> torch.Tensor:
+        """Return (B, patches): ViT-MAE sorts its patches by this noise, so ascending numbers leave them in place."""
+        import torch
+
+        height, width = _pair(self.model.config.patch_size)
+        patches = (pixels.shape[-2] // height) * (pixels.shape[-1] // width)
+        return torch.arange(patches, dtype=torch.float32, device=pixels.device).expand(len(pixels), -1)
+
+
+def _pair(size: Any) -> tuple[int, int]:
+    """Return (height, width) of a config entry that may be one number."""
+    return (size, size) if isinstance(size, int) else (int(size[0]), int(size[1]))

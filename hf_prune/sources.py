@@ -1,0 +1,161 @@
+"""Where a model of `transformers` is: its folder or Hub commit, its config and its image processor, without its weights.
+
+Remote code is never run, one commit serves all files, and whatever is missing is named in one line.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+BY_HAND = "load it yourself and pass (module, transform)"
+
+
+@dataclasses.dataclass(frozen=True)
+class Source:
+    """Where a model's files are: a local folder, or a commit of a Hub repository.
+
+    Args:
+        place: What `from_pretrained` is given.
+        label: How errors name it.
+        commit: Commit hash on the Hub; None for a folder.
+        folder: The folder; None for the Hub.
+    """
+
+    place: str
+    label: str
+    commit: str | None = None
+    folder: Path | None = None
+
+    @property
+    def keywords(self) -> dict[str, Any]:
+        """Keyword arguments of every `from_pretrained` call: one commit for all files, and no remote code."""
+        return {"trust_remote_code": False, **({} if self.commit is None else {"revision": self.commit})}
+
+
+@contextlib.contextmanager
+def quiet_loading() -> Iterator[None]:
+    """Silence the load report and weight progress bar of `transformers`, then restore what the user had set."""
+    from transformers.utils import logging
+
+    verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    if bars:
+        logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(verbosity)
+        if bars:
+            logging.enable_progress_bar()
+
+
+def find_source(name: str | Path, revision: str | None) -> Source:
+    """Find a model's files without reading its weights.
+
+    Args:
+        name: Local folder, or Hub id.
+        revision: Branch, tag or commit on the Hub.
+
+    Returns:
+        The folder, or the repository at one commit.
+
+    Raises:
+        OSError: Nothing is there, or it cannot be reached.
+        ValueError: `revision` was given for a folder.
+    """
+    folder = Path(name).expanduser()
+    if not folder.is_dir():
+        return _find_on_hub(str(name), revision)
+    if revision is not None:
+        raise ValueError(
+            f"revision={revision!r} is for models of the Hub, {str(name)!r} is a local folder: leave it out"
+        )
+    if not (folder / "config.json").is_file():
+        raise OSError(f"no config.json in {str(name)!r}: give a folder written by save_pretrained")
+    return Source(str(folder), repr(str(name)), folder=folder)
+
+
+def _find_on_hub(name: str, revision: str | None) -> Source:
+    """Resolve a Hub id and revision to a commit; downloads config.json where it is not in the cache."""
+    from transformers.utils.hub import cached_file, extract_commit_hash
+
+    at = f" at revision {revision!r}" if revision else ""
+    advice = (
+        "check the name and the network (HF_HUB_OFFLINE, `hf auth login` for gated models), or give a local folder"
+    )
+    try:
+        config_file = cached_file(name, "config.json", revision=revision)
+    except (OSError, ValueError) as error:  # ValueError: the name is no valid Hub id
+        reason = str(error).strip().splitlines()[0].rstrip(".:")
+        raise OSError(f"no model {name!r}{at}: no such folder, and the Hub says: {reason}; {advice}") from error
+    return Source(name, f"{name!r}{at}", commit=extract_commit_hash(config_file, None))
+
+
+def read_config(source: Source) -> Any:
+    """Read the config of a model.
+
+    Args:
+        source: Where its files are.
+
+    Returns:
+        A config of `transformers`.
+
+    Raises:
+        ImportError: A timm checkpoint, and timm is not installed.
+        ValueError: The model needs code from its repository, or a newer `transformers`.
+    """
+    from transformers import CONFIG_MAPPING, AutoConfig, PretrainedConfig
+    from transformers.utils import is_timm_available
+
+    settings, _ = PretrainedConfig.get_config_dict(source.place, **source.keywords)
+    model_type = settings.get("model_type")
+    if model_type == "timm_wrapper" or "pretrained_cfg" in settings:
+        if not is_timm_available():
+            raise ImportError(f'{source.label} is a timm checkpoint and needs timm: pip install "hf-prune[timm]"')
+    elif model_type not in CONFIG_MAPPING:
+        if "auto_map" in settings:
+            raise ValueError(f"{source.label} needs code from its repository, which is never run here: {BY_HAND}")
+        raise ValueError(
+            f"{source.label} has model type {model_type!r}, unknown to this version of transformers: {BY_HAND}"
+        )
+    with quiet_loading():
+        return AutoConfig.from_pretrained(source.place, **source.keywords)
+
+
+def read_processor(source: Source, config: Any) -> Any:
+    """Read the image processor of a model, with the PIL backend.
+
+    Args:
+        source: Where its files are.
+        config: The model's config.
+
+    Returns:
+        An image processor of `transformers`.
+
+    Raises:
+        ImportError: The processor exists only for torchvision, which is not installed.
+        OSError: The model has no image processor.
+        ValueError: The model does not take RGB images, or its processor is code from its repository.
+    """
+    from transformers import AutoImageProcessor
+    from transformers.utils import is_torchvision_available
+
+    channels = getattr(getattr(config, "vision_config", config), "num_channels", 3)
+    if channels != 3:
+        raise ValueError(f"{source.label} takes images of {channels} channels, not RGB: {BY_HAND}")
+    try:
+        with quiet_loading():
+            return AutoImageProcessor.from_pretrained(source.place, backend="pil", config=config, **source.keywords)
+    except OSError as error:
+        raise OSError(f"{source.label} has no preprocessor_config.json, so it is no image model: {BY_HAND}") from error
+    except (ImportError, ValueError) as error:
+        if "torchvision" in str(error).lower() and not is_torchvision_available():
+            raise ImportError(
+                f'the image processor of {source.label} needs torchvision: pip install "hf-prune[torchvision]"'
+            ) from error
+        reason = str(error).strip().splitlines()[0]
+        raise ValueError(f"the image processor of {source.label} cannot be opened ({reason}): {BY_HAND}") from error
