@@ -1,0 +1,123 @@
+"""Array files that are complete or absent, and known to be what was written.
+
+Written beside their place and renamed, so that a killed process or a full disk leaves no half file behind, and read
+with a checksum, so that a file cut short or altered later is noticed. Safetensors only: reading runs no code.
+"""
+
+import contextlib
+import json
+import time
+import uuid
+import zlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import safetensors.numpy
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+
+PART_PREFIX = ".part-"  # a file being written; it gets its name when complete
+STALE_SECONDS = 3600.0  # writing takes seconds: an older part belongs to a process that was killed
+
+
+class DamagedFile(ValueError):
+    """A file is cut short or altered."""
+
+
+def write_file(path: Path, data: bytes) -> None:
+    """Write a file that is complete or absent, whatever happens to this process or the disk."""
+    part = path.parent / f"{PART_PREFIX}{uuid.uuid4().hex}"
+    try:
+        with part.open("xb") as file:
+            file.write(data)
+        part.replace(path)
+    except BaseException:  # an interrupt too must leave no part behind
+        part.unlink(missing_ok=True)
+        raise
+
+
+def write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]], note: str = "") -> None:
+    """Write named arrays with a checksum and a free text, complete or not at all."""
+    checksum = _checksum(arrays, note)
+    write_file(path, safetensors.numpy.save(dict(arrays), {"crc32": checksum, "note": note}))
+
+
+def read_arrays(path: Path) -> tuple[dict[str, NDArray[Any]], str]:
+    """Read what `write_arrays` wrote.
+
+    Raises:
+        DamagedFile: If the file is cut short or altered.
+        FileNotFoundError: If there is none.
+    """
+    data = path.read_bytes()  # no memory map: a file cut short meanwhile must be an error, not a bus error
+    try:
+        arrays = safetensors.numpy.load(data)
+        header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])["__metadata__"]
+        intact = header["crc32"] == _checksum(arrays, header["note"])
+    except (SafetensorError, ValueError, KeyError) as error:
+        raise DamagedFile(f"{path} ({' '.join(str(error).split())})") from error
+    if not intact:
+        raise DamagedFile(f"{path} (checksum differs)")
+    return arrays, header["note"]
+
+
+def array_shape(path: Path, name: str) -> tuple[int, ...] | None:
+    """Read the shape of one array from the file's header alone, None where the file is damaged or gone."""
+    try:
+        with path.open("rb") as file:
+            header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
+        return tuple(header[name]["shape"])
+    except (FileNotFoundError, ValueError, KeyError, OverflowError, MemoryError):
+        return None
+
+
+def discard(path: Path) -> None:
+    """Remove a file if that is allowed; in a read-only cache it stays and is left out again next time."""
+    with contextlib.suppress(OSError):
+        path.unlink(missing_ok=True)
+
+
+def remove_stale_parts(folder: Path) -> None:
+    """Remove what killed processes left half-written; parts of running processes are younger and stay."""
+    for part in folder.glob(f"{PART_PREFIX}*"):
+        with contextlib.suppress(FileNotFoundError):
+            if time.time() - part.stat().st_mtime > STALE_SECONDS:
+                discard(part)
+
+
+def pack_floats(values: NDArray[np.float32]) -> NDArray[np.generic]:
+    """Half the bytes, exactly, where every value is a bf16, a float32 with zeros in its low 16 bits.
+
+    Args:
+        values: Float32 of any shape.
+
+    Returns:
+        The upper halves as uint16, or a copy of the values where that would lose something.
+
+    Example:
+        >>> pack_floats(np.array([1.5], np.float32)).dtype, pack_floats(np.array([0.1], np.float32)).dtype
+        (dtype('uint16'), dtype('float32'))
+    """
+    values = np.ascontiguousarray(values, dtype=np.float32)
+    bits = values.view(np.uint32)
+    if (bits & np.uint32(0xFFFF)).any():
+        return values.copy()
+    return (bits >> np.uint32(16)).astype(np.uint16)
+
+
+def unpack_floats(packed: NDArray[Any]) -> NDArray[np.float32]:
+    """Undo `pack_floats`."""
+    if packed.dtype == np.uint16:
+        return (packed.astype(np.uint32) << np.uint32(16)).view(np.float32)
+    return packed.astype(np.float32, copy=False)
+
+
+def _checksum(arrays: Mapping[str, NDArray[Any]], note: str) -> str:
+    checksum = zlib.crc32(note.encode())
+    for name in sorted(arrays):
+        array = np.ascontiguousarray(arrays[name])
+        checksum = zlib.crc32(f"{name}{array.dtype}{array.shape}".encode(), checksum)
+        checksum = zlib.crc32(array.data, checksum)
+    return f"{checksum:08x}"

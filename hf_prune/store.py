@@ -1,0 +1,290 @@
+"""Results of models on disk, one row per image content, so that no image goes twice through the same model.
+
+A store is a folder of small safetensors files, the chunks, each complete or absent: a killed run loses at most the
+chunk in work, several processes may write at once without a lock, and a damaged file is noticed and left out.
+"""
+
+import json
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any, NoReturn
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hf_prune.array_files import (
+    PART_PREFIX,
+    DamagedFile,
+    array_shape,
+    discard,
+    pack_floats,
+    read_arrays,
+    remove_stale_parts,
+    unpack_floats,
+    write_arrays,
+    write_file,
+)
+
+Keys = NDArray[np.void]  # shape (n,), dtype V16: blake2b-128 of the encoded image
+
+FORMAT = 1  # part of every folder name: a new layout never reads an old one
+
+
+@dataclass(frozen=True)
+class CacheEntry:
+    """What `list_caches` says about one model's results.
+
+    Attributes:
+        name: Folder name, accepted by `clear`.
+        identity: What was run, as recorded in ``meta.json``; empty where that file is unreadable.
+        rows: Number of stored images; an image stored twice counts twice.
+        size: Bytes on disk.
+    """
+
+    name: str
+    identity: dict[str, Any]
+    rows: int
+    size: int
+
+
+@dataclass
+class _Chunk:
+    keys: Keys
+    path: Path | None  # where the values lie
+    values: NDArray[np.generic] | None  # the values themselves, for a store without a folder
+
+
+def default_root() -> Path:
+    """Return the folder of all results: ``$HF_HOME/hf_prune``.
+
+    Example:
+        >>> default_root().name
+        'hf_prune'
+    """
+    from huggingface_hub.constants import HF_HOME
+
+    return Path(HF_HOME) / "hf_prune"
+
+
+class Store:
+    """Rows of float32 values by content key, for one model with its preprocessing and dtype.
+
+    Args:
+        root: Folder of all stores; ``None`` keeps the rows in memory and leaves nothing behind.
+        identity: What determines the values, JSON-able; equal identities share a folder.
+
+    Example:
+        >>> store = Store(None, {"id": "pixels"})
+        >>> keys = np.frombuffer(bytes(16) + bytes(range(16)), dtype="V16")
+        >>> store.append(keys[:1], np.array([[0.5, 1.0]], dtype=np.float32))
+        >>> store.lookup(keys).tolist(), store.gather(keys[:1]).tolist()
+        ([True, False], [[0.5, 1.0]])
+    """
+
+    def __init__(self, root: Path | None, identity: Mapping[str, Any]) -> None:
+        self.identity = dict(identity)
+        canonical = json.dumps({"format": FORMAT, "identity": self.identity}, sort_keys=True)
+        name = blake2b(canonical.encode(), digest_size=16).hexdigest()
+        self.folder = None if root is None else root / "rows" / name
+        self._chunks: list[_Chunk] = []
+        self._known: set[str] = set()
+        self._index: tuple[Keys, NDArray[np.int64], NDArray[np.int64]] | None = None
+
+    def lookup(self, keys: Keys) -> NDArray[np.bool_]:
+        """Say which keys have values, shape (n,), after reading what other processes added since."""
+        self._scan()
+        return self.has(keys)
+
+    def has(self, keys: Keys) -> NDArray[np.bool_]:
+        """Say which keys have values, shape (n,), from what this process has read and written so far."""
+        return self._find(keys)[0]
+
+    def append(self, keys: Keys, values: NDArray[np.float32]) -> None:
+        """Store the values of some keys as one chunk.
+
+        Args:
+            keys: Shape (m,).
+            values: Shape (m, d), float32.
+
+        Raises:
+            OSError: If the chunk cannot be written; it says where, what is kept and what to do.
+        """
+        if len(keys) == 0:
+            return
+        packed = pack_floats(values)
+        if self.folder is None:
+            self._add(_Chunk(keys.copy(), None, packed))
+            return
+        path = self.folder / f"{blake2b(keys.tobytes(), digest_size=16).hexdigest()}.safetensors"
+        try:
+            self.prepare()
+            write_arrays(path, {"keys": keys.view(np.uint8).reshape(-1, 16), "values": packed})
+        except OSError as error:
+            self._refuse(error)
+        self._known.add(path.name)
+        self._add(_Chunk(keys.copy(), path, None))
+
+    def gather(self, keys: Keys) -> NDArray[np.float32]:
+        """Read the values of some keys.
+
+        Args:
+            keys: Shape (m,).
+
+        Returns:
+            Values in the order of the keys, shape (m, d), float32; (0, 0) for no keys.
+
+        Raises:
+            KeyError: If a key has no value.
+            OSError: If a file disappeared or was damaged since it was looked up.
+        """
+        if len(keys) == 0:
+            return np.empty((0, 0), np.float32)
+        found, chunk_of, place_of = self._find(keys)
+        if not found.all():
+            raise KeyError(f"{int((~found).sum())} of {len(keys)} keys have no value in the store")
+        order = np.argsort(chunk_of, kind="stable")
+        starts = np.flatnonzero(np.diff(chunk_of[order], prepend=-1))
+        values: NDArray[np.float32] | None = None
+        for wanted in np.split(order, starts[1:]):
+            rows = unpack_floats(self._values(self._chunks[int(chunk_of[wanted[0]])])[place_of[wanted]])
+            if values is None:
+                values = np.empty((len(keys), rows.shape[1]), np.float32)
+            values[wanted] = rows
+        assert values is not None  # there is at least one key, so at least one chunk
+        return values
+
+    def prepare(self) -> None:
+        """Make the folder with its readable ``meta.json``, so that a folder that cannot be written is known early."""
+        if self.folder is None or (self.folder / "meta.json").exists():
+            return
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            text = json.dumps({"format": FORMAT, "identity": self.identity}, indent=2, sort_keys=True)
+            write_file(self.folder / "meta.json", f"{text}\n".encode())
+        except OSError as error:
+            self._refuse(error)
+
+    def _refuse(self, error: OSError) -> NoReturn:
+        kept = sum(len(chunk.keys) for chunk in self._chunks)
+        raise OSError(
+            error.errno,
+            f"cannot keep results in {self.folder}: {error.strerror}. The {kept} rows kept there so far stay usable: free "
+            "space and run again, or give another folder with cache_dir=, or keep nothing with load_from_cache_file=False",
+        ) from error
+
+    def _values(self, chunk: _Chunk) -> NDArray[np.generic]:
+        if chunk.values is not None:
+            return chunk.values
+        assert chunk.path is not None  # a chunk without values in memory has a file
+        try:
+            return read_arrays(chunk.path)[0]["values"]
+        except (DamagedFile, FileNotFoundError) as error:
+            raise OSError(f"{chunk.path} was removed or damaged during this run ({error}); run again") from error
+
+    def _add(self, chunk: _Chunk) -> None:
+        self._chunks.append(chunk)
+        self._index = None
+
+    def _scan(self) -> None:
+        """Read the keys of chunks not seen before; each file is checked as a whole, once."""
+        if self.folder is None or not self.folder.is_dir():
+            return
+        remove_stale_parts(self.folder)
+        damaged = []
+        for path in sorted(self.folder.glob("*.safetensors")):
+            if path.name in self._known:
+                continue
+            try:
+                keys = read_arrays(path)[0]["keys"]
+                self._add(_Chunk(np.ascontiguousarray(keys).view("V16")[:, 0], path, None))
+                self._known.add(path.name)
+            except FileNotFoundError:  # cleared, or removed as damaged, by another process in the meantime
+                continue
+            except DamagedFile as error:
+                damaged.append(str(error))
+                discard(path)
+        if damaged:
+            warnings.warn(
+                f"{len(damaged)} damaged file(s) in the results cache left out and computed again: {damaged[0]}",
+                stacklevel=3,
+            )
+
+    def _find(self, keys: Keys) -> tuple[NDArray[np.bool_], NDArray[np.int64], NDArray[np.int64]]:
+        """For each key: whether it is there, the number of its chunk, its place in the chunk."""
+        if self._index is None:
+            stored = np.concatenate([np.empty(0, "V16"), *(chunk.keys for chunk in self._chunks)])
+            sizes = [len(chunk.keys) for chunk in self._chunks]
+            chunk_of = np.repeat(np.arange(len(sizes)), sizes)
+            place_of = np.concatenate([np.empty(0, np.int64), *(np.arange(size) for size in sizes)])
+            order = np.argsort(stored, kind="stable")
+            self._index = stored[order], chunk_of[order], place_of[order]
+        stored, chunk_of, place_of = self._index
+        if len(stored) == 0:
+            return np.zeros(len(keys), np.bool_), np.zeros(len(keys), np.int64), np.zeros(len(keys), np.int64)
+        at = np.minimum(np.searchsorted(stored, keys), len(stored) - 1)
+        return stored[at] == keys, chunk_of[at], place_of[at]
+
+
+def list_caches(root: Path) -> list[CacheEntry]:
+    """Describe the results kept under a root, one entry per model, sorted by name.
+
+    Args:
+        root: What `default_root` returns, or the folder given as ``cache_dir=``.
+
+    Returns:
+        The entries; an empty list where nothing was kept.
+    """
+    entries = []
+    for folder in _model_folders(root):
+        files = [path for path in folder.iterdir() if path.is_file()]
+        chunks = [path for path in files if path.suffix == ".safetensors"]
+        size = sum(path.stat().st_size for path in files)
+        entries.append(CacheEntry(folder.name, _read_identity(folder), sum(map(_stored_rows, chunks)), size))
+    return entries
+
+
+def clear(root: Path, name: str | None = None) -> int:
+    """Remove results, and nothing else that may lie in the folder.
+
+    Args:
+        root: What `default_root` returns, or the folder given as ``cache_dir=``.
+        name: One entry of `list_caches`; ``None`` removes all of them and the shortcut to the content keys.
+
+    Returns:
+        Bytes freed.
+
+    Raises:
+        KeyError: If there is no entry of that name.
+    """
+    folders = [folder for folder in _model_folders(root) if name in (None, folder.name)]
+    if name is not None and not folders:
+        raise KeyError(f"no cached results named {name!r} in {root}; known: {[f.name for f in _model_folders(root)]}")
+    if name is None and (root / "keys").is_dir():
+        folders.append(root / "keys")
+    freed = 0
+    for folder in folders:
+        for path in [*folder.glob("*.safetensors"), *folder.glob(f"{PART_PREFIX}*"), *folder.glob("meta.json")]:
+            freed += path.stat().st_size
+            path.unlink()
+        if not any(folder.iterdir()):
+            folder.rmdir()
+    return freed
+
+
+def _model_folders(root: Path) -> list[Path]:
+    return sorted(meta.parent for meta in (root / "rows").glob("*/meta.json"))
+
+
+def _stored_rows(chunk: Path) -> int:
+    shape = array_shape(chunk, "keys")
+    return shape[0] if shape else 0
+
+
+def _read_identity(folder: Path) -> dict[str, Any]:
+    try:
+        return dict(json.loads((folder / "meta.json").read_text())["identity"])
+    except (ValueError, KeyError, TypeError):
+        return {}
