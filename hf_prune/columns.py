@@ -197,6 +197,11 @@ class EncodedImages:
         chunk, place = self._locate(row)
         return bool(self._bytes[chunk][place].is_valid)
 
+    def is_null(self, row: int) -> bool:
+        """Whether the row has no image: neither bytes nor a path."""
+        chunk, place = self._locate(row)
+        return not (self._bytes[chunk][place].is_valid or self._paths[chunk][place].is_valid)
+
     def __getitem__(self, row: int) -> bytes:
         chunk, place = self._locate(row)
         stored = self._bytes[chunk][place]

@@ -120,6 +120,8 @@ def _cheap_bytes(values: pa.ChunkedArray) -> bytes:
 def content_sha256(images: EncodedImages, rows: NDArray[np.int64]) -> str:
     """Digest of what was published: SHA-256 over row number and SHA-256 of the row's encoded bytes, row by row.
 
+    The row number is written as little-endian int64; a row without an image has 32 zero bytes for its SHA-256.
+
     Args:
         images: The published images, n of them.
         rows: Their row numbers in the source, shape (n,).
@@ -130,5 +132,5 @@ def content_sha256(images: EncodedImages, rows: NDArray[np.int64]) -> str:
     digest = hashlib.sha256()
     for place, row in enumerate(rows.tolist()):
         digest.update(row.to_bytes(8, "little", signed=True))
-        digest.update(hashlib.sha256(images[place]).digest())
+        digest.update(bytes(32) if images.is_null(place) else hashlib.sha256(images[place]).digest())
     return digest.hexdigest()
