@@ -36,7 +36,7 @@ def to_rgb(image: Image.Image) -> Image.Image:
         The image in mode RGB; the same object if it was already.
 
     Raises:
-        ValueError: The values of an `I` or `F` image are out of range, or Pillow knows no conversion.
+        ValueError: The values of an `I` or `F` image are out of range.
 
     Examples:
         >>> to_rgb(Image.new("L", (2, 1), 7)).getpixel((0, 0))
@@ -48,13 +48,10 @@ def to_rgb(image: Image.Image) -> Image.Image:
         return Image.fromarray(_grey_to_8_bit(image)).convert("RGB")
     if image.mode == "La":  # premultiplied grey converts to RGBA only by way of LA
         image = image.convert("LA")
-    if "transparency" in image.info or "A" in image.mode.upper().removeprefix("LAB"):
+    if image.mode in ("LA", "PA", "RGBA", "RGBa") or "transparency" in image.info:
         rgba = image.convert("RGBA")
         return Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba).convert("RGB")
-    try:
-        return image.convert("RGB")
-    except ValueError as error:
-        raise ValueError(f"an image of mode {image.mode!r} cannot be made RGB: convert it first ({error})") from error
+    return image.convert("RGB")
 
 
 def _grey_to_8_bit(image: Image.Image) -> np.ndarray[Any, np.dtype[np.uint8]]:
