@@ -1,3 +1,63 @@
-"""Data pruning for Hugging Face datasets: score, prune, push, with provenance."""
+"""Data pruning for Hugging Face datasets: score, prune, push, with provenance.
+
+``import hf_prune`` adds ``.score_with(...)`` and ``.prune(...)`` to ``datasets.Dataset`` and ``DatasetDict``. Nothing
+heavier than `datasets` and NumPy is imported until it is used.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from hf_prune.api import prune, score_with
+from hf_prune.binding import install, uninstall
+from hf_prune.metrics import Metric, get_metric, list_metrics, register_metric, unregister_metric
+from hf_prune.provenance import History, Step, provenance
+from hf_prune.selection import Selection, select
+
+if TYPE_CHECKING:
+    from hf_prune.card import build_card
+    from hf_prune.export import export
+    from hf_prune.hub import push_card, push_to_hub
 
 __version__ = "0.1.0"
+
+# Loaded on first use: these modules need the Hub client, Jinja or torch.
+_LAZY = {
+    "build_card": "hf_prune.card",
+    "export": "hf_prune.export",
+    "push_card": "hf_prune.hub",
+    "push_to_hub": "hf_prune.hub",
+}
+
+__all__ = [
+    "History",
+    "Metric",
+    "Selection",
+    "Step",
+    "build_card",
+    "export",
+    "get_metric",
+    "install",
+    "list_metrics",
+    "provenance",
+    "prune",
+    "push_card",
+    "push_to_hub",
+    "register_metric",
+    "score_with",
+    "select",
+    "uninstall",
+    "unregister_metric",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LAZY:
+        raise AttributeError(f"module 'hf_prune' has no attribute {name!r}")
+    return getattr(importlib.import_module(_LAZY[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
+
+install()

@@ -5,7 +5,7 @@ Embeddings stay in the process that made them. What travels is small: sums, coun
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -78,14 +78,17 @@ def num_processes() -> int:
     return int(torch.distributed.get_world_size())
 
 
+def process_index() -> int:
+    """This process's number among those that work together, 0 when it is alone."""
+    return int(sys.modules["torch"].distributed.get_rank()) if num_processes() > 1 else 0
+
+
 def is_main_process() -> bool:
     """Say whether this process is the one that writes files and shows progress.
 
     Before a process group exists the launcher's environment decides, so that a folder is never written twice.
     """
-    if num_processes() > 1:
-        return int(sys.modules["torch"].distributed.get_rank()) == 0
-    return int(os.environ.get("RANK", "0")) == 0
+    return process_index() == 0 if num_processes() > 1 else int(os.environ.get("RANK", "0")) == 0
 
 
 def all_sum(values: Array) -> Array:
@@ -140,19 +143,20 @@ def all_max(value: int) -> int:
     return max(gather_objects([value]))
 
 
-def gather_rows(rows: NDArray[np.int64], values: Array, num_rows: int) -> Array:
+def gather_rows(rows: NDArray[np.int64], values: Array, num_rows: int, absent: Collection[int] = ()) -> Array:
     """Put every process's rows into their places in one array.
 
     Args:
         rows: Global row numbers held by this process, shape (n_local,).
         values: Their values, shape (n_local, ...); a numeric dtype.
         num_rows: Rows in all.
+        absent: Rows that no process holds, such as unreadable images; their place stays 0.
 
     Returns:
         Array of shape (num_rows, ...), complete in every process.
 
     Raises:
-        RuntimeError: If a row was delivered by no process or by more than one.
+        RuntimeError: If another row was delivered by no process or by more than one.
 
     Example:
         >>> gather_rows(np.array([1, 0]), np.array([10.0, 20.0]), 2).tolist()
@@ -161,6 +165,7 @@ def gather_rows(rows: NDArray[np.int64], values: Array, num_rows: int) -> Array:
     placed = np.zeros((num_rows, *values.shape[1:]), dtype=values.dtype)
     placed[rows] = values
     times = all_sum(np.bincount(rows, minlength=num_rows).astype(np.int32))
+    times[list(absent)] += 1
     if (times != 1).any():
         row = int(np.flatnonzero(times != 1)[0])
         raise RuntimeError(f"row {row} was delivered {int(times[row])} times by the processes; expected once")

@@ -23,10 +23,12 @@ class Labels:
     Attributes:
         codes: Shape (n,); -1 where the label is missing.
         names: What the codes mean, where they have names.
+        complete: Whether all classes are known, as from a ``ClassLabel``, and not only those that occur.
     """
 
     codes: NDArray[np.int64]
     names: tuple[str, ...] | None
+    complete: bool
 
     def name(self, code: int) -> str:
         """The name of one class, or its number; ``"(no label)"`` for -1."""
@@ -156,7 +158,7 @@ def read_labels(ds: Dataset, column: str) -> Labels:
     codes = np.asarray(pc.fill_null(pc.cast(values, pa.int64()), -1).to_numpy())
     if len(codes) and codes.min() < -1:
         raise ValueError(f"label {int(codes.min())} in column {column!r}: give integers from 0, or -1 for no label")
-    return Labels(codes, names)
+    return Labels(codes, names, complete=isinstance(feature, ClassLabel))
 
 
 class EncodedImages:

@@ -35,7 +35,7 @@ def rows_sha256(rows: NDArray[np.int64]) -> str:
 
 
 def pack_rows(rows: NDArray[np.int64], num_rows: int) -> str:
-    """Write a set of row numbers as a compressed bitmap in printable text: 170 kB for half of a million rows.
+    """Write a set of row numbers as a compressed bitmap in printable text: 170 kB for a million rows.
 
     Example:
         >>> unpack_rows(pack_rows(np.array([1, 3]), 5), 5).tolist()
@@ -44,7 +44,7 @@ def pack_rows(rows: NDArray[np.int64], num_rows: int) -> str:
     mask = np.zeros(num_rows, dtype=bool)
     mask[rows] = True
     # Level 1: the bits of a pruned set are close to random, more effort saves next to nothing.
-    return base64.b85encode(zlib.compress(np.packbits(mask).tobytes(), level=1)).decode("ascii")
+    return base64.b64encode(zlib.compress(np.packbits(mask).tobytes(), level=1)).decode("ascii")
 
 
 def unpack_rows(text: str, num_rows: int) -> NDArray[np.int64]:
@@ -62,8 +62,8 @@ def unpack_rows(text: str, num_rows: int) -> NDArray[np.int64]:
     """
     num_bytes = (num_rows + 7) // 8
     try:
-        bits = zlib.decompressobj().decompress(base64.b85decode(text), max_length=num_bytes + 1)
-    except zlib.error as error:
+        bits = zlib.decompressobj().decompress(base64.b64decode(text, validate=True), max_length=num_bytes + 1)
+    except (zlib.error, ValueError) as error:  # binascii.Error is a ValueError
         raise ValueError(f"damaged list of kept rows: {error}") from error
     if len(bits) != num_bytes:
         raise ValueError(f"the list of kept rows does not cover {num_rows} rows")

@@ -196,7 +196,9 @@ def _rank(scores: NDArray[Any], order: str, seed: int) -> NDArray[np.int64]:
 def _class_floor(ranked_labels: NDArray[np.int64], budget: int, class_balance: float) -> NDArray[np.bool_]:
     """Which places of the ranking their class's floor keeps, shape (n,): the best floor(b K N_c / n) of each class."""
     num_rows = len(ranked_labels)
-    by_class = np.argsort(ranked_labels, kind="stable")  # within a class still best first
+    # NumPy sorts integers of 16 bits by radix, some ten times as fast as wider ones.
+    compact = ranked_labels.astype(np.result_type(*map(np.min_scalar_type, (-1, int(ranked_labels.max())))))
+    by_class = np.argsort(compact, kind="stable")  # within a class still best first
     classes, starts, sizes = np.unique(ranked_labels[by_class], return_index=True, return_counts=True)
     floors = np.floor(class_balance * budget * sizes / num_rows).astype(np.int64)
     floors[classes < 0] = 0

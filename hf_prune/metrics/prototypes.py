@@ -30,6 +30,7 @@ def default_num_prototypes(num_rows: int) -> int:
     aliases=("self-supervised-prototypes",),
     seeded=True,
     cost="one pass of the encoder, then k-means",
+    default_options={"num_prototypes": default_num_prototypes},
 )
 def prototypes(
     embeddings: Array,

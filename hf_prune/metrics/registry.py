@@ -45,6 +45,7 @@ class Metric:
         seeded: Whether the result depends on the seed or on row numbers (then it is not permutation-equivariant).
         baseline: Whether it is there to compare with and knows nothing of the images.
         cost: One phrase on what it costs to compute.
+        default_options: Options whose default, None, stands for a number found from the number of rows.
     """
 
     name: str
@@ -58,6 +59,7 @@ class Metric:
     seeded: bool
     baseline: bool
     cost: str
+    default_options: Mapping[str, Callable[[int], Any]] = field(default_factory=dict, hash=False)
 
     @property
     def summary(self) -> str:
@@ -69,6 +71,14 @@ class Metric:
         for option in options:
             if option not in self.options:
                 raise TypeError(unknown_name(f"option of metric {self.name!r}", option, self.options))
+
+    def resolve_options(self, options: Mapping[str, Any], num_rows: int) -> dict[str, Any]:
+        """All options as they will be used: the caller's, else the defaults, with numbers found from the rows."""
+        resolved = {**self.options, **options}
+        for option, default in self.default_options.items():
+            if resolved[option] is None:
+                resolved[option] = default(num_rows)
+        return resolved
 
 
 _METRICS: dict[str, Metric] = {}
@@ -84,6 +94,7 @@ def register_metric(
     seeded: bool = False,
     baseline: bool = False,
     cost: str = "",
+    default_options: Mapping[str, Callable[[int], Any]] | None = None,
 ) -> Callable[[Function], Function]:
     """Make a function known as a metric.
 
@@ -99,6 +110,7 @@ def register_metric(
         seeded: Whether the result depends on a seed or on row numbers.
         baseline: Whether it knows nothing of the images.
         cost: One phrase on what it costs.
+        default_options: For options whose default is None, functions from the number of rows to the value used.
 
     Returns:
         A decorator that returns the function unchanged.
@@ -131,6 +143,7 @@ def register_metric(
             seeded=seeded,
             baseline=baseline,
             cost=cost,
+            default_options=default_options or {},
         )
         for taken in (name, *aliases):
             if taken in _METRICS or taken in _ALIASES:

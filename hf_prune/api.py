@@ -1,0 +1,197 @@
+"""``score_with`` and ``prune``: plain functions that are also bound as methods of the classes of `datasets`."""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+from datasets import Dataset, DatasetDict
+
+from hf_prune.inputs import Request
+from hf_prune.metrics import get_metric
+from hf_prune.pruning import prune_dataset
+from hf_prune.scores import without_scores
+from hf_prune.scoring import score_dataset, store_root
+from hf_prune.selection import Selection
+
+AnyDataset = TypeVar("AnyDataset", Dataset, DatasetDict)
+
+
+def score_with(
+    ds: AnyDataset,
+    metric: str,
+    *,
+    encoder: Any = None,
+    teachers: Any = None,
+    inputs: Mapping[str, Any] | None = None,
+    column: str | None = None,
+    label_column: str | None = None,
+    image_column: str | None = None,
+    batch_size: int = 64,
+    dtype: str = "auto",
+    image_size: int | None = None,
+    revision: str | None = None,
+    device: str | None = None,
+    seed: int = 0,
+    num_workers: int = 0,
+    load_from_cache_file: bool | None = None,
+    cache_dir: str | Path | None = None,
+    overwrite: bool = False,
+    on_error: str = "raise",
+    allow_pickle: bool = False,
+    splits: str | Sequence[str] | None = None,
+    **options: Any,
+) -> AnyDataset:
+    """Add a column with the score of every row; high scores are the hard rows.
+
+    Args:
+        ds: A ``Dataset``, or a ``DatasetDict`` of which ``splits`` are scored.
+        metric: Name of a metric, see `list_metrics`; the names of the paper's score files are aliases.
+        encoder: Where embeddings come from: a model id of the Hub, a local folder or checkpoint, ``"pixels"``, a
+            ``(torch module, transform)`` pair, or a function from a list of images to vectors.
+        teachers: Where predictions come from: a classifier like those of ``encoder``, or a list of them.
+        inputs: Arrays handed in by name instead of being made, such as ``{"embeddings": array}``.
+        column: Name of the new column; None calls it after the metric.
+        label_column: Column with the classes; None takes the only ``ClassLabel`` column.
+        image_column: Column with the images; None takes the only ``Image`` column.
+        batch_size: Images per batch and process.
+        dtype: ``"auto"`` is bfloat16 where the hardware has it, else float32; or a name of either.
+        image_size: Side in pixels instead of the one in the model's own preprocessing.
+        revision: Branch, tag or commit of the models on the Hub.
+        device: Such as ``"cuda:1"`` or ``"cpu"``; None leaves it to Accelerate.
+        seed: Seed of metrics that draw random numbers.
+        num_workers: Processes that decode images beside the main one.
+        load_from_cache_file: Whether to use and fill the cache; None follows ``datasets.disable_caching()``.
+        cache_dir: Folder of the cache; None is ``$HF_HOME/hf_prune``.
+        overwrite: Replace a column of that name.
+        on_error: ``"raise"`` stops at a row that cannot be scored, ``"skip"`` leaves its score null and lists it.
+        allow_pickle: Also load weights that are not safetensors.
+        splits: Splits of a ``DatasetDict`` to score; None is ``"train"``.
+        **options: Options of the metric.
+
+    Returns:
+        The data set with a float32 column, null where a row was skipped, and one step more in its history.
+
+    Raises:
+        ValueError: If the data set, the models or the arrays do not fit the metric; the message says what would.
+        UnknownNameError: If the metric is not known.
+        TypeError: If an option is not known, or ``ds`` has no random access.
+
+    Example:
+        >>> import numpy as np
+        >>> from datasets import Dataset
+        >>> ds = Dataset.from_dict({"x": [1, 2, 3]})
+        >>> scored = score_with(ds, "prototypes", inputs={"embeddings": np.eye(3)}, num_prototypes=3)
+        >>> scored["prototypes"][:]
+        [0.0, 0.0, 0.0]
+
+    References:
+        Sorscher et al. (2022), arXiv:2206.14486.
+    """
+    chosen = get_metric(metric)
+    chosen.check_options(options)
+    if on_error not in ("raise", "skip"):
+        raise ValueError(f"on_error={on_error!r}; give 'raise' or 'skip'")
+    request = Request(
+        encoder=encoder,
+        teachers=teachers,
+        given=dict(inputs or {}),
+        label_column=label_column,
+        image_column=image_column,
+        batch_size=batch_size,
+        dtype=dtype,
+        image_size=image_size,
+        revision=revision,
+        device=device,
+        num_workers=num_workers,
+        store_root=store_root(load_from_cache_file, cache_dir),
+        on_error=on_error,
+        allow_pickle=allow_pickle,
+    )
+    if "seed" in chosen.options:
+        options["seed"] = seed
+
+    def score_split(split: Dataset, _: str) -> Dataset:
+        return score_dataset(split, chosen, request, options, column or chosen.name, overwrite)
+
+    return _on_splits(ds, splits, score_split, "score_with")
+
+
+def prune(
+    ds: AnyDataset,
+    metric: str,
+    *,
+    keep: float,
+    order: str,
+    class_balance: float | None = None,
+    label_column: str | None = None,
+    seed: int = 0,
+    return_selection: bool = False,
+    keep_scores: bool | None = None,
+    splits: str | Sequence[str] | None = None,
+) -> Any:
+    """Keep the rows that a score column ranks first.
+
+    Args:
+        ds: A ``Dataset``, or a ``DatasetDict`` of which ``splits`` are pruned.
+        metric: The score column: any numeric column, whoever made it, or a metric scored under its own name.
+        keep: A fraction in (0, 1] as float, or a count of rows as int, over the rows with a score; ``keep=1`` is one
+            row, ``keep=1.0`` all of them.
+        order: ``"hard"`` keeps the highest scores (data is abundant), ``"easy"`` the lowest (data is scarce),
+            ``"random"`` is the baseline.
+        class_balance: Each class keeps at least this share of what equal pruning would leave it; None is the paper's
+            0.5 where there is a ``ClassLabel`` column, else 0.
+        label_column: Column with the classes; None takes the only ``ClassLabel`` column.
+        seed: Decides ties and random draws.
+        return_selection: Also return the `Selection`, which has the rows dropped and the reason for each.
+        keep_scores: Whether the score columns stay; None keeps them in a ``Dataset`` and drops them from a
+            ``DatasetDict``, since `datasets` cannot push splits with different columns.
+        splits: Splits of a ``DatasetDict`` to prune; None is ``"train"``.
+
+    Returns:
+        The kept rows in their original order, with one step more in their history; with ``return_selection`` a pair
+        of that and the `Selection` (of a ``DatasetDict``: a dict of them by split).
+
+    Raises:
+        ValueError: If a request cannot be met; the message says what can.
+        TypeError: If ``keep`` is not a number, or ``ds`` has no random access.
+
+    Example:
+        >>> from datasets import Dataset
+        >>> ds = Dataset.from_dict({"difficulty": [0.1, 0.9, 0.5, 0.7]})
+        >>> prune(ds, "difficulty", keep=0.5, order="hard")["difficulty"][:]
+        [0.9, 0.7]
+
+    References:
+        Sorscher et al. (2022), arXiv:2206.14486.
+    """
+    selections: dict[str, Selection] = {}
+    drop_scores = not keep_scores if keep_scores is not None else isinstance(ds, DatasetDict)
+
+    def prune_split(split: Dataset, name: str) -> Dataset:
+        pruned, selections[name] = prune_dataset(split, metric, keep, order, class_balance, label_column, seed)
+        return without_scores(pruned) if drop_scores else pruned
+
+    pruned = _on_splits(ds, splits, prune_split, "prune")
+    if not return_selection:
+        return pruned
+    return pruned, (selections if isinstance(ds, DatasetDict) else next(iter(selections.values())))
+
+
+def _on_splits(
+    ds: AnyDataset, splits: str | Sequence[str] | None, transform: Callable[[Dataset, str], Dataset], verb: str
+) -> AnyDataset:
+    """Apply a function to a data set, or to the named splits of a dict; other splits come back untouched."""
+    if isinstance(ds, Dataset):
+        if splits is not None:
+            raise ValueError(f"splits={splits!r} is for a DatasetDict; this is one Dataset")
+        return transform(ds, "")
+    if not isinstance(ds, DatasetDict):
+        raise TypeError(
+            f"{verb} needs rows that can be read in any order, which {type(ds).__name__} has not: "
+            "load it without streaming=True, or write it out with Dataset.from_generator(lambda: iter(ds)) first"
+        )
+    wanted = ["train"] if splits is None else [splits] if isinstance(splits, str) else list(splits)
+    unknown = [name for name in wanted if name not in ds]
+    if unknown:
+        raise ValueError(f"no split {unknown[0]!r} among {list(ds)}; name the splits to use with splits=")
+    return DatasetDict({name: transform(split, name) if name in wanted else split for name, split in ds.items()})

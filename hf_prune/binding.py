@@ -1,0 +1,43 @@
+"""Give the classes of `datasets` the methods ``score_with`` and ``prune``, and take them away again."""
+
+import warnings
+
+from datasets import Dataset, DatasetDict, IterableDataset, IterableDatasetDict
+
+from hf_prune.api import prune, score_with
+
+# The streaming classes get the methods too, so that calling one says in a line what to do instead.
+_CLASSES = (Dataset, DatasetDict, IterableDataset, IterableDatasetDict)
+_METHODS = {"score_with": score_with, "prune": prune}
+
+
+def install() -> None:
+    """Add ``score_with`` and ``prune`` to ``Dataset`` and ``DatasetDict``; ``import hf_prune`` does it.
+
+    The methods are the exported functions themselves. A name that a class already has from elsewhere is left alone,
+    with a warning. Calling this again changes nothing.
+
+    Example:
+        >>> from datasets import Dataset
+        >>> install()
+        >>> Dataset.prune is prune
+        True
+    """
+    for owner in _CLASSES:
+        for name, function in _METHODS.items():
+            present = getattr(owner, name, None)
+            if present is None:
+                setattr(owner, name, function)
+            elif present is not function:
+                warnings.warn(
+                    f"{owner.__name__}.{name} belongs to somebody else and was left alone: call hf_prune.{name}(ds, …)",
+                    stacklevel=2,
+                )
+
+
+def uninstall() -> None:
+    """Take our methods away from the classes of `datasets`; methods of the same name from elsewhere stay."""
+    for owner in _CLASSES:
+        for name, function in _METHODS.items():
+            if owner.__dict__.get(name) is function:
+                delattr(owner, name)

@@ -1,0 +1,81 @@
+"""Score columns: written to a data set without copying its images, and read back as numbers."""
+
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from datasets import Dataset, Value
+from datasets.fingerprint import Hasher
+from numpy.typing import NDArray
+
+from hf_prune.columns import read_column, row_mapping
+from hf_prune.provenance import provenance
+
+Scores = np.ma.MaskedArray[Any, Any]
+
+
+def add_scores(ds: Dataset, column: str, scores: Scores) -> Dataset:
+    """Add a float32 column, null where a score is masked, and keep the data set's format as it is.
+
+    On a shuffled or pruned set, `Dataset.add_column` copies every image into a new table. Here the column goes to the
+    table underneath, null in the rows that the set does not show, and the indices are laid over it again.
+
+    Args:
+        ds: The data set, n rows.
+        column: A name that is free.
+        scores: Shape (n,).
+
+    Returns:
+        A new data set.
+    """
+    mapping = row_mapping(ds)
+    plain, values, mask = ds.with_format(None), np.ma.getdata(scores), np.ma.getmaskarray(scores)
+    if mapping is not None:
+        plain = Dataset(
+            ds.data, info=ds.info.copy(), split=ds.split, fingerprint=Hasher.hash([ds._fingerprint, "unmapped"])
+        )
+        values, mask = _spread(values, mapping, len(plain), 0.0), _spread(mask, mapping, len(plain), True)
+    added = plain.add_column(column, pa.array(values.astype(np.float32), mask=mask), feature=Value("float32"))
+    if mapping is not None:
+        added = added.select(mapping)
+    return _with_format_of(added, ds)
+
+
+def _spread(values: NDArray[Any], mapping: NDArray[np.int64], length: int, otherwise: Any) -> NDArray[Any]:
+    spread = np.full(length, otherwise, dtype=values.dtype)
+    spread[mapping] = values
+    return spread
+
+
+def _with_format_of(ds: Dataset, like: Dataset) -> Dataset:
+    """The format or transform of another data set, with the new columns in it only where it showed all columns."""
+    wanted = dict(like.format)
+    if wanted["type"] is None and set(wanted["columns"]) == set(like.column_names):
+        return ds
+    columns = None if set(wanted["columns"]) == set(like.column_names) else wanted["columns"]
+    return ds.with_format(
+        wanted["type"], columns=columns, output_all_columns=wanted["output_all_columns"], **wanted["format_kwargs"]
+    )
+
+
+def read_scores(ds: Dataset, column: str) -> Scores:
+    """Read any numeric column as scores, masked where it is null.
+
+    Raises:
+        ValueError: If the column does not hold one number per row.
+    """
+    values = read_column(ds, column)
+    kind = values.type
+    if not (pa.types.is_integer(kind) or pa.types.is_floating(kind)):
+        raise ValueError(f"column {column!r} holds {kind}; give a column with one number per row")
+    if not values.null_count:
+        return np.ma.MaskedArray(values.to_numpy())
+    missing = pc.is_null(values).to_numpy()
+    return np.ma.MaskedArray(pc.fill_null(values, pa.scalar(0).cast(kind)).to_numpy(), mask=missing)
+
+
+def without_scores(ds: Dataset) -> Dataset:
+    """Drop the columns that hf_prune made, as its history names them."""
+    made = {step.column for step in provenance(ds).steps if step.kind == "score"}
+    return ds.remove_columns([column for column in ds.column_names if column in made])
