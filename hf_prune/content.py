@@ -1,0 +1,171 @@
+"""Content keys of images: what decides whether two rows, wherever they are, hold the same image.
+
+A key is the 128-bit BLAKE2b hash of the encoded bytes, together with the mode that the column decodes to. Hashing
+reads every image once, so key arrays of tables on disk are kept and found again by what pins the bytes: the Arrow
+files and image files with their sizes and times, and the rows taken from them. A data set's fingerprint would not do:
+adding a column changes it, and rewriting a file behind a path does not.
+"""
+
+import json
+import os
+import time
+from collections.abc import Iterable
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from datasets import Dataset
+from datasets.fingerprint import Hasher
+from datasets.table import ConcatenationTable, MemoryMappedTable
+from numpy.typing import NDArray
+
+from hf_prune.array_files import DamagedFile, discard, read_arrays, write_arrays
+from hf_prune.columns import EncodedImages, row_mapping
+
+Keys = NDArray[np.void]  # shape (n,), dtype V16
+
+NO_IMAGE = "there is no image (null or no bytes)"
+STAMP_FORMAT = 1
+SETTLED_SECONDS = 2.0  # a file changed a moment ago may change again within the resolution of its time
+# Steps of a memory-mapped table that touch neither the images nor their order.
+HARMLESS_STEPS = {"replace_schema_metadata", "combine_chunks", "drop", "remove_column", "select"}
+
+
+def content_key(data: bytes, decode_mode: str | None = None) -> bytes:
+    """Return the 16-byte key of one encoded image.
+
+    Args:
+        data: The encoded bytes (PNG, JPEG, ...).
+        decode_mode: The mode that the column converts to, part of the key since it changes the pixels.
+
+    Returns:
+        The BLAKE2b-128 hash.
+
+    Example:
+        >>> len(content_key(b"pixels")), content_key(b"pixels") == content_key(b"pixels", "L")
+        (16, False)
+    """
+    return blake2b(data, digest_size=16, person=(decode_mode or "").encode()[:16]).digest()
+
+
+def image_keys(images: EncodedImages, rows: Iterable[int] | None = None) -> tuple[Keys, dict[int, str]]:
+    """Hash images row by row.
+
+    Args:
+        images: The column.
+        rows: Row numbers; ``None`` takes all.
+
+    Returns:
+        The keys in the order of the rows, shape (m,), zero for a row without bytes; and by row number why a row has
+        no bytes (null, missing file).
+    """
+    wanted = range(len(images)) if rows is None else list(rows)
+    digests, unreadable = [], {}
+    for row in wanted:
+        try:
+            data = images[row]
+        except (ValueError, OSError) as error:
+            data = b""
+            unreadable[row] = NO_IMAGE if images.path(row) is None else one_line(error)
+        if data:
+            digests.append(content_key(data, images.decode_mode))
+        else:
+            digests.append(bytes(16))
+            unreadable.setdefault(row, NO_IMAGE)
+    return np.frombuffer(b"".join(digests), dtype="V16"), unreadable
+
+
+def one_line(error: BaseException) -> str:
+    """Give an error's type and text in one line."""
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"
+
+
+def keys_stamp(ds: Dataset, column: str, images: EncodedImages) -> str | None:
+    """Name what pins the bytes of an image column, or None where nothing but reading them does.
+
+    Args:
+        ds: The data set.
+        column: Its image column.
+        images: The same column, opened.
+
+    Returns:
+        A hash over Arrow files, image files (path, size, times) and the rows taken; ``None`` for a table in memory,
+        an image that is no local file, or a file changed within the last two seconds.
+    """
+    blocks = _column_blocks(ds, column)
+    if not blocks or not all(isinstance(block, MemoryMappedTable) for block in blocks):
+        return None
+    tables = [(block.path, _harmful_steps(block)) for block in blocks]
+    paths = [path for path, _ in tables] + _image_files(ds, column, images)
+    files = _file_facts(paths)
+    if files is None:
+        return None
+    mapping = row_mapping(ds)
+    rows = "all" if mapping is None else blake2b(mapping.tobytes(), digest_size=16).hexdigest()
+    facts = [STAMP_FORMAT, column, images.decode_mode, len(ds), rows, [steps for _, steps in tables], files]
+    return blake2b(json.dumps(facts).encode(), digest_size=16).hexdigest()
+
+
+def load_keys(root: Path, stamp: str) -> tuple[Keys, dict[int, str]] | None:
+    """Read the keys kept under a stamp, None where there are none; a damaged file is removed."""
+    path = root / "keys" / f"{stamp}.safetensors"
+    try:
+        arrays, note = read_arrays(path)
+        keys = np.ascontiguousarray(arrays["keys"]).view("V16")[:, 0]
+        return keys, {int(row): reason for row, reason in json.loads(note).items()}
+    except FileNotFoundError:
+        return None
+    except DamagedFile:  # no warning: hashing again gives the same keys
+        discard(path)
+        return None
+
+
+def save_keys(root: Path, stamp: str, keys: Keys, unreadable: dict[int, str]) -> None:
+    """Keep keys under a stamp taken before they were hashed."""
+    folder = root / "keys"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        note = json.dumps({str(row): reason for row, reason in unreadable.items()})
+        write_arrays(folder / f"{stamp}.safetensors", {"keys": keys.view(np.uint8).reshape(-1, 16)}, note)
+    except OSError:  # this only saves time; the store itself reports a disk that is full or read-only
+        return
+
+
+def _column_blocks(ds: Dataset, column: str) -> list[Any]:
+    """The tables that the column's rows come from, in order."""
+    table = ds.data
+    rows = table.blocks if isinstance(table, ConcatenationTable) else [[table]]
+    return [block for row in rows for block in row if column in block.column_names]
+
+
+def _harmful_steps(block: MemoryMappedTable) -> str:
+    """Hash of the steps that were applied to a memory-mapped table and may concern the images."""
+    steps = [step for step in block.replays or [] if step[0] not in HARMLESS_STEPS]
+    return str(Hasher.hash(steps))
+
+
+def _image_files(ds: Dataset, column: str, images: EncodedImages) -> list[str]:
+    """Paths of the images that lie in files of their own, in row order; null rows have none."""
+    if not any(chunk.field("bytes").null_count for chunk in ds.data.column(column).chunks):
+        return []
+    outside = (row for row in range(len(images)) if not images.is_embedded(row))
+    return [path for row in outside if (path := images.path(row)) is not None]
+
+
+def _file_facts(paths: list[str]) -> list[tuple[str, int, int, int]] | None:
+    """Path, size, mtime and ctime of each file; None if one is missing, remote or only just changed.
+
+    The ctime shows an overwrite whose mtime was set back (``cp -p``, ``rsync -t``).
+    """
+    facts = []
+    settled = time.time_ns() - int(SETTLED_SECONDS * 1e9)
+    for path in paths:
+        try:
+            stat = os.stat(path)  # noqa: PTH116 - a Path for each of a million images costs more than the call
+        except OSError:
+            return None
+        if max(stat.st_mtime_ns, stat.st_ctime_ns) > settled:
+            return None
+        facts.append((os.path.abspath(path), stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns))  # noqa: PTH100 - as above
+    return facts
