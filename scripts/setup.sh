@@ -14,6 +14,8 @@ made_from="$folder $(cat pyproject.toml scripts/setup.sh | cksum)"
 
 say() { echo "hf-prune: $*" >&2; }
 fail() { say "$*"; exit 1; }
+# Bytecode is left to the first import: most of what is installed is never imported, and this halves the set-up's work.
+install() { pip install -q --no-compile "$@"; }
 pip() { PIP_USER=0 "$venv/bin/python" -m pip --disable-pip-version-check "$@"; }
 identity() { "$1" -c 'import sys; print(sys.base_prefix, sys.version)' 2>/dev/null; }
 
@@ -56,13 +58,13 @@ sys.exit(importlib.metadata.version('torch').split('+')[0] != '$torch')" 2>/dev/
 install_torch() {
     if [ "$(uname -s)" = Linux ] && ! nvidia-smi >/dev/null 2>&1; then
         say "no GPU found: installing the CPU build of torch $torch (about 200 MB)"
-        pip install -q --no-deps "torch==$torch+cpu" 2>/dev/null && return
-        pip install -q --no-deps --timeout 15 --retries 1 --index-url "$cpu_index" "torch==$torch+cpu" 2>/dev/null && return
+        install --no-deps "torch==$torch+cpu" 2>/dev/null && return
+        install --no-deps --timeout 15 --retries 1 --index-url "$cpu_index" "torch==$torch+cpu" 2>/dev/null && return
         say "no index in reach has a CPU build of torch $torch: taking the default one, which may fetch several GB of CUDA libraries"
     else
         say "installing torch $torch"
     fi
-    pip install -q --no-deps "torch==$torch"
+    install --no-deps "torch==$torch"
 }
 
 finished && exit
@@ -84,7 +86,7 @@ echo $$ >"$busy"
 has_torch || install_torch
 say "installing the package and its tools"
 "$venv/bin/python" -c 'import importlib.metadata; print("torch==" + importlib.metadata.version("torch"))' >"$venv/torch.txt"
-pip install -q -c "$venv/torch.txt" -e ".[dev]"
+install -c "$venv/torch.txt" -e ".[dev]"
 "$venv/bin/python" -c '
 import sys, torch
 build = f"CUDA {torch.version.cuda}" if torch.version.cuda else "MPS" if torch.backends.mps.is_built() else "CPU"
