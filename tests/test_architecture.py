@@ -14,27 +14,14 @@ PACKAGE = ROOT / "hf_prune"
 # Imports point down: a module imports from its own layer or a lower one. "metrics.*" stands for every module of that
 # folder that has no entry of its own. A new module is entered here by whoever adds it.
 LAYERS = (
-    {"metrics.registry", "collectives", "seeds"},
-    {"clustering", "metrics", "metrics.*", "selection"},
-    {
-        "columns",
-        "content",
-        "digests",
-        "provenance",
-        "preprocessing",
-        "checkpoints",
-        "outputs",
-        "loaded",
-        "sources",
-        "pretrained",
-        "usermodels",
-        "models",
-        "store",
-        "engine",
-    },
+    {"metrics.registry", "collectives", "seeds", "columns", "array_files"},
+    {"digests", "clustering", "metrics", "metrics.*", "selection"},
+    {"provenance", "scores"}
+    | {"loaded", "sources", "checkpoints", "outputs", "preprocessing", "pretrained", "usermodels", "models"}
+    | {"content", "image_batches", "store", "sharing", "engine"},
     {"inputs", "training"},
-    {"api"},
-    {"card", "export", "hub", "plots"},
+    {"scoring", "pruning", "api", "binding"},
+    {"source", "score_statistics", "manifest", "shards", "card", "export", "hub", "plots"},
     {"recipe", "demo"},
     {"cli"},
 )
@@ -118,7 +105,8 @@ def test_every_layer_entry_exists():
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_files_and_functions_are_short(path):
     text = path.read_text(encoding="utf-8")
-    assert len(text.splitlines()) <= MAX_FILE_LINES
+    lines = len(text.splitlines())
+    assert lines <= MAX_FILE_LINES, f"{lines} lines; more than {MAX_FILE_LINES} are two subjects: split the file"
     for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             assert body_lines(node) <= MAX_FUNCTION_LINES, f"{node.name}, line {node.lineno}: {body_lines(node)} lines"
