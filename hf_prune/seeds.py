@@ -1,7 +1,19 @@
 """Random numbers drawn by global row number, so that the number of processes does not change them."""
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
+
+def check_seed(seed: Any) -> None:
+    """Raise a one-line ValueError unless every generator in use takes the number as its seed.
+
+    Example:
+        >>> check_seed(7)
+    """
+    if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or not 0 <= seed < 2**32:
+        raise ValueError(f"seed={seed!r}; give an integer in [0, 2**32)")  # scikit-learn's limit
 
 
 def row_uniform(rows: ArrayLike, seed: int) -> NDArray[np.float64]:

@@ -4,12 +4,14 @@ The only place that knows about class balance. It reads scores and never asks ho
 """
 
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from hf_prune.digests import rows_sha256
+from hf_prune.seeds import check_seed
 
 ORDERS = ("hard", "easy", "random")
 # Why a row was kept or dropped, by its code in `Selection.reasons`.
@@ -103,6 +105,9 @@ def select(
     if order not in ORDERS:
         raise ValueError(f"order={order!r}; give one of {', '.join(map(repr, ORDERS))}")
     check_class_balance(class_balance)
+    check_seed(seed)
+    if labels is None and class_balance > 0:
+        raise ValueError(f"class_balance={class_balance} needs classes: pass labels=, or class_balance=0")
     budget = count_rows(keep, len(scored))
     ranking = scored[_rank(values[scored], order, seed)]  # row numbers, best first
     reasons = np.full(len(values), _UNSCORED, dtype=np.int8)
@@ -170,7 +175,7 @@ def _check_scores(scores: ArrayLike) -> tuple[NDArray[Any], NDArray[np.int64]]:
         row = int(scored[bad[0]])
         raise ValueError(
             f"score of row {row} is {values[row]} ({len(bad)} such rows): only finite scores and +inf can be ranked; "
-            "mask the rows that have no score"
+            "give rows without a score a null, in an array a mask"
         )
     return values, scored
 
@@ -181,7 +186,7 @@ def _check_labels(labels: ArrayLike, num_rows: int) -> NDArray[np.int64]:
         raise ValueError(
             f"labels of shape {codes.shape} and type {codes.dtype}; give {num_rows} integers, one per row"
         )
-    return codes.astype(np.int64)
+    return np.maximum(codes.astype(np.int64), -1)  # all that have no label are one group
 
 
 def _rank(scores: NDArray[Any], order: str, seed: int) -> NDArray[np.int64]:
@@ -200,7 +205,9 @@ def _class_floor(ranked_labels: NDArray[np.int64], budget: int, class_balance: f
     compact = ranked_labels.astype(np.result_type(*map(np.min_scalar_type, (-1, int(ranked_labels.max())))))
     by_class = np.argsort(compact, kind="stable")  # within a class still best first
     classes, starts, sizes = np.unique(ranked_labels[by_class], return_index=True, return_counts=True)
-    floors = np.floor(class_balance * budget * sizes / num_rows).astype(np.int64)
+    # Exact, since 0.29 * 100 is 28.999999999999996 in floats and the floor would take a row from the class.
+    share = Fraction(str(class_balance)) * budget / num_rows
+    floors = np.array([share.numerator * size // share.denominator for size in sizes.tolist()])
     floors[classes < 0] = 0
     rank_in_class = np.arange(num_rows) - np.repeat(starts, sizes)
     kept = np.zeros(num_rows, dtype=bool)
