@@ -19,23 +19,28 @@ def add_scores(ds: Dataset, column: str, scores: Scores) -> Dataset:
     """Add a float32 column, null where a score is masked, and keep the data set's format as it is.
 
     On a shuffled or pruned set, `Dataset.add_column` copies every image into a new table. Here the column goes to the
-    table underneath, null in the rows that the set does not show, and the indices are laid over it again.
+    table underneath, null in the rows that the set does not show, and the indices are laid over it again. Only where
+    the set shows a row of its table twice, which may have two scores, the images are copied.
 
     Args:
         ds: The data set, n rows.
-        column: A name that is free.
+        column: Its name; a column of that name is replaced.
         scores: Shape (n,).
 
     Returns:
         A new data set.
     """
     mapping = row_mapping(ds)
+    if mapping is not None and len(mapping) and np.bincount(mapping).max() > 1:
+        mapping = None
     plain, values, mask = ds.with_format(None), np.ma.getdata(scores), np.ma.getmaskarray(scores)
     if mapping is not None:
         plain = Dataset(
             ds.data, info=ds.info.copy(), split=ds.split, fingerprint=Hasher.hash([ds._fingerprint, "unmapped"])
         )
         values, mask = _spread(values, mapping, len(plain), 0.0), _spread(mask, mapping, len(plain), True)
+    if column in plain.column_names:
+        plain = plain.remove_columns(column)
     added = plain.add_column(column, pa.array(values.astype(np.float32), mask=mask), feature=Value("float32"))
     if mapping is not None:
         added = added.select(mapping)
