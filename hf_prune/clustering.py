@@ -1,6 +1,7 @@
 """Spherical k-means in torch: chunked, seeded, exact about near-ties, the same in one process or many."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -76,7 +77,8 @@ def spherical_kmeans(
         Dhillon & Modha (2001), Concept decompositions for large sparse text data using clustering.
     """
     total = int(all_sum(np.array([len(rows)]))[0])
-    if not 1 <= num_clusters <= total:
+    count: Any = num_clusters  # an option of the caller's, of whatever type
+    if not isinstance(count, (int, np.integer)) or not 1 <= count <= total:
         raise ValueError(f"num_prototypes={num_clusters} of {total} rows; give a count in [1, {total}]")
     points = torch.from_numpy(np.ascontiguousarray(embeddings, dtype=np.float32))
     centroids = _seed_centroids(embeddings, rows, num_clusters, seed)

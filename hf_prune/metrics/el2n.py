@@ -55,7 +55,8 @@ def _check(probs: Array, labels: Array) -> None:
         return
     if labels.min() < 0 or labels.max() >= probs.shape[2]:
         raise ValueError(f"labels {labels.min()} … {labels.max()}, but the teachers know {probs.shape[2]} classes")
-    if probs.min() < 0 or np.abs(probs.sum(axis=2, dtype=np.float64) - 1.0).max() > 1e-2:
+    # Asked so that a NaN, for which no comparison holds, is refused too.
+    if not (probs.min() >= 0 and np.abs(probs.sum(axis=2, dtype=np.float64) - 1.0).max() <= 1e-2):
         raise ValueError(
             "probs do not sum to 1 in every row; give the softmax of the logits, not logits or embeddings"
         )

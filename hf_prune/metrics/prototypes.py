@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hf_prune.collectives import all_max, all_sum
+from hf_prune.collectives import all_sum, gather_objects
 from hf_prune.metrics.registry import register_metric
 
 Array = NDArray[Any]
@@ -84,7 +84,7 @@ def supervised_prototypes(embeddings: Array, labels: Array) -> Array:
 
     Args:
         embeddings: Unit rows, shape (n, d).
-        labels: Class of each row, integers from 0, shape (n,).
+        labels: Class of each row, any integers, shape (n,).
 
     Returns:
         One score per row in [0, 2]; higher is farther from its class, that is harder. A row whose class has a mean of
@@ -100,11 +100,11 @@ def supervised_prototypes(embeddings: Array, labels: Array) -> Array:
     from scipy.sparse import csr_array
 
     points = np.asarray(embeddings, dtype=np.float64)
-    labels = np.asarray(labels, dtype=np.int64)
-    # Each process holds other rows; all must agree on the number of classes.
-    num_classes = all_max(int(labels.max()) + 1 if len(labels) else 0)
-    one_hot = csr_array((np.ones(len(labels)), (labels, np.arange(len(labels)))), shape=(num_classes, len(labels)))
+    # Each process holds other rows; all must agree on the classes, which are as many as occur: a label may be an id.
+    classes = np.unique(gather_objects(np.unique(labels).tolist()))
+    codes = np.searchsorted(classes, labels)
+    one_hot = csr_array((np.ones(len(codes)), (codes, np.arange(len(codes)))), shape=(len(classes), len(codes)))
     means = all_sum(one_hot @ points)  # (classes, d), up to the length
     lengths = np.linalg.norm(means, axis=1, keepdims=True)
     means = np.divide(means, lengths, out=np.zeros_like(means), where=lengths > 1e-12)
-    return np.clip(1.0 - np.einsum("ij,ij->i", points, means[labels]), 0.0, 2.0)
+    return np.clip(1.0 - np.einsum("ij,ij->i", points, means[codes]), 0.0, 2.0)

@@ -116,7 +116,7 @@ def register_metric(
         A decorator that returns the function unchanged.
 
     Raises:
-        ValueError: If the name or an alias is taken.
+        ValueError: If the name or an alias is taken, or a parameter is neither an input nor an option.
 
     Example:
         >>> @register_metric("brightness_doctest")
@@ -130,6 +130,11 @@ def register_metric(
 
     def register(function: Function) -> Function:
         parameters = inspect.signature(function).parameters.values()
+        strange = [p.name for p in parameters if p.kind not in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
+        if strange:
+            raise ValueError(
+                f"metric {name!r} cannot take {strange[0]!r}: give it named inputs, then options after a bare *"
+            )
         positional = [p for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD]
         metric = Metric(
             name=name,
