@@ -174,8 +174,9 @@ class EncodedImages:
         table_column = ds.data.column(column)
         self._rows = row_mapping(ds)
         self._length = len(ds)
-        self._bytes = [chunk.field("bytes") for chunk in table_column.chunks]
-        self._paths = [chunk.field("path") for chunk in table_column.chunks]
+        # struct_field and not .field(): a row that is null as a whole may have anything in its fields.
+        self._bytes = [pc.struct_field(chunk, "bytes") for chunk in table_column.chunks]
+        self._paths = [pc.struct_field(chunk, "path") for chunk in table_column.chunks]
         self._starts = np.cumsum([0, *(len(chunk) for chunk in table_column.chunks)])
 
     def __len__(self) -> int:
