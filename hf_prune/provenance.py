@@ -16,9 +16,18 @@ import numpy as np
 from datasets import Dataset
 from numpy.typing import NDArray
 
-from hf_prune.digests import table_digest, unpack_rows
+from hf_prune.digests import column_digest, unpack_rows
 
 MARK = "hf_prune step: "
+# What a field of a step holds in JSON; those not listed hold text.
+_NUMBER, _LIST = (int, float, np.number), (list, tuple)
+_TYPES: dict[str, Any] = {
+    **dict.fromkeys(("options", "inputs", "versions", "class_counts"), dict),
+    **dict.fromkeys(("unscored", "columns", "parents"), _LIST),
+    **dict.fromkeys(("seed", "rows_in", "rows_out", "floor_rows"), (int, np.integer)),
+    **dict.fromkeys(("keep", "class_balance"), _NUMBER),
+    "changed_before": bool,
+}
 _PACKAGES = ("hf-prune", "datasets", "transformers", "torch", "accelerate", "numpy", "pillow")
 
 
@@ -36,8 +45,8 @@ class Step:
         rows_in: Rows before.
         rows_out: Rows after.
         unscored: Rows without a score: made null by a score step, dropped by a prune step (row numbers of its input).
-        columns: Columns that ``digest`` covers.
-        digest: `table_digest` of the rows after the step.
+        columns: Columns that ``digest`` covers: all but the scores.
+        digest: `column_digest` of each of them after the step, joined by hyphens.
         changed_before: Whether the rows were changed by other means since the last step.
         parents: Ids of the steps that this one follows.
         versions: Versions of the packages that matter.
@@ -89,7 +98,11 @@ class Step:
         """
         known = {item.name for item in fields(cls)}
         if not {"kind", "metric", "column", "id"} <= data.keys() <= known:
-            raise ValueError(f"not a step of hf_prune {__name__}: fields {sorted(data)}")
+            raise ValueError(f"not a step of hf_prune: fields {sorted(data)}")
+        wrong = [name for name, value in data.items() if not isinstance(value, _TYPES.get(name, str))]
+        names = [*data.get("columns", ()), *data.get("parents", ())]
+        if wrong or not all(isinstance(name, str) for name in names):
+            raise ValueError(f"not a step of hf_prune: wrong type in {sorted(wrong) or ['columns', 'parents']}")
         lists: dict[str, Any] = {
             name: tuple(data[name]) for name in ("unscored", "columns", "parents") if name in data
         }
@@ -101,7 +114,7 @@ class Step:
     def content_id(self) -> str:
         """The id that fits the content."""
         content = {name: value for name, value in self.to_dict().items() if name != "id"}
-        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
+        return hashlib.sha256(json.dumps(content, sort_keys=True, default=_plain).encode()).hexdigest()[:16]
 
 
 @dataclass(frozen=True)
@@ -134,9 +147,10 @@ class History:
         if len(self.heads) != 1 or self.damaged:
             return True
         last = self.heads[0]
-        if len(ds) != last.rows_out or not set(last.columns) <= set(ds.column_names):
+        if len(ds) != last.rows_out:
             return True
-        return table_digest(ds, last.columns) != last.digest
+        left = dict(zip(last.columns, last.digest.split("-"), strict=False))
+        return not _same_rows(ds, left, {step.column for step in self.steps if step.kind == "score"})
 
     def source_rows(self) -> NDArray[np.int64] | None:
         """Row numbers, in the data set of the first step, of the rows after the last one; None if not one chain."""
@@ -147,6 +161,23 @@ class History:
             if step.rows is not None:
                 rows = rows[unpack_rows(step.rows, step.rows_in)]
         return rows
+
+
+def _same_rows(ds: Dataset, left: dict[str, str], score_columns: set[str]) -> bool:
+    """Whether the columns still are those that a step left behind; ``left`` is column → digest.
+
+    A column that is gone was dropped or renamed. A renamed one is found again by its digest; where as many are gone
+    as are new and some do not match, it was changed on the way.
+    """
+    there = [column for column in left if column in ds.column_names]
+    if any(column_digest(ds, column) != left[column] for column in there):
+        return False
+    gone = {left[column] for column in left if column not in ds.column_names}
+    new: set[str] = set()
+    if gone:
+        added = [column for column in ds.column_names if column not in left and column not in score_columns]
+        new = {column_digest(ds, column) for column in added}
+    return (gone <= new or new <= gone) and bool(there or gone & new)
 
 
 def provenance(ds: Dataset) -> History:
@@ -170,7 +201,7 @@ def parse_history(description: str) -> History:
             continue
         try:
             step = Step.from_dict(json.loads(line.removeprefix(MARK)))
-        except (ValueError, TypeError, AttributeError):
+        except (ValueError, TypeError, AttributeError, RecursionError):
             damaged += 1
         else:
             steps[step.id] = step  # a concatenation of two copies of one history repeats its lines
@@ -200,16 +231,34 @@ def record(before: Dataset, after: Dataset, step: Step) -> Dataset:
         rows_in=len(before),
         rows_out=len(after),
         columns=columns,
-        digest=table_digest(after, columns),
+        digest="-".join(column_digest(after, column) for column in columns),
         changed_before=history.changed_since(before),
         parents=tuple(head.id for head in history.heads),
         versions=package_versions(),
     )
     step = replace(step, id=step.content_id())
     # Strict JSON: an infinity in an option must not make a line that no other reader takes.
-    line = MARK + json.dumps(step.to_dict(), sort_keys=True, allow_nan=False)
+    line = MARK + json.dumps(step.to_dict(), allow_nan=False, default=_plain)
     after.info.description = f"{(after.info.description or '').rstrip()}\n{line}".strip()
     return after
+
+
+def check_options(options: dict[str, Any]) -> None:
+    """Raise a one-line ValueError if an option could not be written into the history; asked before the work is done."""
+    for name, value in options.items():
+        try:
+            json.dumps(value, allow_nan=False, default=_plain)
+        except (TypeError, ValueError) as error:
+            raise ValueError(
+                f"option {name}={value!r} cannot be recorded ({error}); give a finite number, a text or a list of these"
+            ) from error
+
+
+def _plain(value: Any) -> Any:
+    """A NumPy number as Python's, which JSON knows."""
+    if isinstance(value, np.generic):
+        return value.item()
+    raise TypeError(f"{type(value).__name__} is not JSON")
 
 
 def _row_columns(ds: Dataset, score_columns: Iterable[str]) -> tuple[str, ...]:
