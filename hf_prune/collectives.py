@@ -52,6 +52,12 @@ def process_state(device: str | None = None) -> "PartialState":
     return state
 
 
+def join_processes(device: str | None = None) -> None:
+    """Join the processes that a launcher announced, before the rows are shared out; alone, load nothing."""
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        process_state(device)
+
+
 @contextmanager
 def use_device(device: str | None) -> Iterator[None]:
     """Let `compute_device` answer with a caller's choice while the block runs; None leaves it to Accelerate."""

@@ -10,7 +10,7 @@ import numpy as np
 from datasets import Dataset
 from numpy.typing import NDArray
 
-from hf_prune.collectives import all_max, num_processes, process_index, process_state
+from hf_prune.collectives import all_max, gather_objects, num_processes, process_index, process_state
 from hf_prune.columns import Labels, find_image_column, find_label_column, read_labels
 from hf_prune.metrics.registry import Metric
 
@@ -98,12 +98,16 @@ class _Builder:
     def take(self, name: str, values: Any) -> None:
         array = np.asarray(values)
         self.made_from[name] = {"given_sha256": hashlib.sha256(np.ascontiguousarray(array).tobytes()).hexdigest()}
-        self.whole[name] = _unit_rows(array, np.arange(len(array))) if name == "embeddings" else array
+        if name == "embeddings":
+            array = self.unit_rows(array, np.arange(len(array)))
+        elif name == "labels":
+            array = self.known(_given_labels(array), "inputs['labels']").codes
+        self.whole[name] = array
 
     def make_labels(self) -> None:
         column = self.label_column()
         self.made_from["labels"] = {"label_column": column}
-        self.whole["labels"] = self.labels(column).codes
+        self.whole["labels"] = self.known(read_labels(self.ds, column), f"column {column!r}").codes
 
     def label_column(self) -> str:
         column = find_label_column(self.ds, self.request.label_column)
@@ -114,16 +118,32 @@ class _Builder:
             )
         return column
 
-    def labels(self, column: str) -> Labels:
-        labels = read_labels(self.ds, column)
+    def known(self, labels: Labels, where: str) -> Labels:
+        """The labels, once rows without one are found and refused or left out."""
         missing = np.flatnonzero(labels.codes < 0)
         if len(missing) and self.request.on_error == "raise":
             raise ValueError(
-                f"{len(missing)} rows have no label in column {column!r} (first: row {missing[0]}): "
+                f"{len(missing)} rows have no label in {where} (first: row {missing[0]}): "
                 "filter them out, or pass on_error='skip' to leave their score null"
             )
         self.unscored |= dict.fromkeys(missing.tolist(), "no label")
         return labels
+
+    def unit_rows(self, values: Array, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Rows scaled to length one, in float32; those without a direction are refused or left out."""
+        values = np.asarray(values, dtype=np.float32)
+        if values.ndim != 2:
+            raise ValueError(f"embeddings of shape {values.shape}; give one vector per row, shape (n, d)")
+        lengths = np.linalg.norm(values, axis=1, keepdims=True)
+        good = np.isfinite(lengths) & (lengths > 0)
+        bad = sorted(set(gather_objects(rows[~good[:, 0]].tolist())))  # all processes raise, or none
+        if bad and self.request.on_error == "raise":
+            raise ValueError(
+                f"the embedding of row {bad[0]} is zero or not finite ({len(bad)} such rows) and has no direction to "
+                "compare: use another encoder, or pass on_error='skip' to leave such scores null"
+            )
+        self.unscored |= dict.fromkeys(bad, "its embedding is zero or not finite")
+        return np.divide(values, lengths, out=np.zeros_like(values), where=good)
 
     def make_embeddings(self) -> None:
         if self.request.encoder is None:
@@ -136,7 +156,7 @@ class _Builder:
         model = load_encoder(self.request.encoder, **self.model_options())
         found = self.run(model, "Embedding")
         self.made_from["embeddings"] = {"encoder": model.identity}
-        self.held["embeddings"] = _unit_rows(found.values, found.rows)
+        self.held["embeddings"] = self.unit_rows(found.values, found.rows)
 
     def make_probs(self) -> None:
         teachers = _as_list(self.request.teachers)
@@ -147,7 +167,8 @@ class _Builder:
             )
         from hf_prune.models import load_teacher
 
-        labels = read_labels(self.ds, self.label_column())
+        given = self.request.given.get("labels")
+        labels = read_labels(self.ds, self.label_column()) if given is None else _given_labels(given)
         probs, identities = [], []
         for number, teacher in enumerate(teachers, start=1):
             model = load_teacher(teacher, **self.model_options())
@@ -229,19 +250,14 @@ def _as_list(teachers: Any) -> Sequence[Any]:
     return list(teachers) if isinstance(teachers, list) else [teachers]
 
 
-def _unit_rows(values: Array, rows: Array) -> NDArray[np.float32]:
-    """Scale rows to length one, in float32."""
-    values = np.asarray(values, dtype=np.float32)
-    if values.ndim != 2:
-        raise ValueError(f"embeddings of shape {values.shape}; give one vector per row, shape (n, d)")
-    lengths = np.linalg.norm(values, axis=1, keepdims=True)
-    bad = np.flatnonzero(~(np.isfinite(lengths[:, 0]) & (lengths[:, 0] > 0)))
-    if len(bad):
+def _given_labels(values: Any) -> Labels:
+    codes = np.asarray(values)
+    if codes.ndim != 1 or codes.dtype.kind not in "iub" or (len(codes) and codes.min() < -1):
         raise ValueError(
-            f"the embedding of row {int(rows[bad[0]])} is zero or not finite ({len(bad)} such rows): it has no "
-            "direction to compare"
+            f"inputs['labels'] has shape {codes.shape} and type {codes.dtype}; "
+            "give one integer from 0 per row, -1 for no label"
         )
-    return np.asarray(values / lengths, dtype=np.float32)
+    return Labels(codes.astype(np.int64), None, complete=False)
 
 
 def _softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
