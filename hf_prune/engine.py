@@ -1,0 +1,277 @@
+"""The only inference loop: images of a data set through a model, results to the store, in one process or many.
+
+Rows travel with their numbers and are written to their places, so neither sharding nor batch size can reorder them.
+An image goes through the model once, however many rows hold it.
+"""
+
+import contextlib
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from accelerate import PartialState
+from datasets import Dataset
+from datasets.utils import tqdm
+from numpy.typing import NDArray
+
+from hf_prune import content
+from hf_prune.collectives import compute_device
+from hf_prune.columns import EncodedImages
+from hf_prune.image_batches import Batch, Collate, ImageRows
+from hf_prune.loaded import LoadedModel
+from hf_prune.sharing import make_plan, together
+from hf_prune.store import Store
+
+CHUNK_ROWS = 4096  # a killed run computes at most so many rows again ...
+CHUNK_SECONDS = 30.0  # ... or so much work, whichever is less
+
+
+@dataclass
+class ModelRows:
+    """The rows that this process holds of a model's results.
+
+    Attributes:
+        rows: Global row numbers, ascending, shape (n_local,); every readable row is in one process only.
+        values: Their values, shape (n_local, d), float32; d is the same in every process.
+        unreadable: By global row number, why a row has no value; the same in every process.
+        computed: Images that went through the model in this call, in all processes.
+        reused: Rows that took their value from the store or from an equal image, in all processes.
+    """
+
+    rows: NDArray[np.int64]
+    values: NDArray[np.float32]
+    unreadable: dict[int, str]
+    computed: int
+    reused: int
+
+
+def run_model(
+    ds: Dataset,
+    model: LoadedModel,
+    *,
+    image_column: str,
+    state: PartialState,
+    batch_size: int = 64,
+    num_workers: int = 0,
+    store_root: Path | None = None,
+    on_error: Literal["raise", "skip"] = "raise",
+    desc: str = "Running the model",
+    chunk_rows: int = CHUNK_ROWS,
+    chunk_seconds: float = CHUNK_SECONDS,
+) -> ModelRows:
+    """Run a model over every image that the store does not have yet, and return this process's share of all rows.
+
+    Every process calls this with the same arguments; an error in one is raised in all.
+
+    Args:
+        ds: The data set, n rows; its format and transform are not used.
+        model: A loaded model; its weights are opened only if there is something to compute.
+        image_column: Name of the image column.
+        state: Accelerate's view of the processes, from `hf_prune.collectives.process_state`.
+        batch_size: Images per batch.
+        num_workers: Processes that decode and preprocess beside this one.
+        store_root: Folder of the store; ``None`` keeps nothing on disk.
+        on_error: ``"raise"`` stops at an image that cannot be read, ``"skip"`` lists it in ``unreadable``.
+        desc: Text of the progress bar.
+        chunk_rows: Most rows written to the store at once.
+        chunk_seconds: Most seconds of work before what is there gets written.
+
+    Returns:
+        The rows and values of this process.
+
+    Raises:
+        ValueError: If an image cannot be read and ``on_error="raise"``, or the model gives NaN, infinity or anything
+            but one vector per image.
+        OSError: If the store cannot be written.
+    """
+    images = EncodedImages(ds, image_column)
+    root = store_root if model.cacheable else None
+    keys, unreadable = _content_keys(ds, image_column, images, root, state)
+    problems = _Problems(image_column, on_error, unreadable)
+    store = Store(root, model.identity)
+    plan = make_plan(keys, unreadable, store, batch_size, state.process_index, state.num_processes)
+    loop = _Loop(model, store, keys, problems, state, chunk_rows, chunk_seconds)
+
+    def compute() -> tuple[int, dict[int, str]]:
+        if plan.batches:  # no loader, and so no workers, when everything is there
+            loop.run(plan.batches, images, num_workers, desc)
+        return loop.computed, problems.found
+
+    counts, found = zip(*together(compute), strict=True)
+    for part in found:
+        unreadable |= plan.spread(part)
+    unreadable = dict(sorted(unreadable.items()))
+    rows = plan.rows_of(state.process_index, unreadable)
+    values = _read_rows(store, keys, rows)
+    return ModelRows(rows, values, unreadable, sum(counts), len(keys) - len(unreadable) - sum(counts))
+
+
+class _Problems:
+    """Images that cannot be read: collected, or the end of the run, as the caller chose."""
+
+    def __init__(self, column: str, on_error: Literal["raise", "skip"], known: dict[int, str]) -> None:
+        self.column, self.on_error = column, on_error
+        self.found: dict[int, str] = {}
+        self._check(known)
+
+    def add(self, unreadable: dict[int, str]) -> None:
+        self.found |= unreadable
+        self._check(unreadable)
+
+    def _check(self, unreadable: dict[int, str]) -> None:
+        if unreadable and self.on_error == "raise":
+            row = min(unreadable)
+            raise ValueError(
+                f"row {row}: the image in column {self.column!r} cannot be read: {unreadable[row]}; repair or drop "
+                'the row, or pass on_error="skip" to leave its score null'
+            )
+
+
+class _Loop:
+    """The images of this process on their way through the model to the store."""
+
+    def __init__(
+        self,
+        model: LoadedModel,
+        store: Store,
+        keys: NDArray[np.void],
+        problems: _Problems,
+        state: PartialState,
+        chunk_rows: int,
+        chunk_seconds: float,
+    ) -> None:
+        self.model, self.store, self.keys, self.problems, self.state = model, store, keys, problems, state
+        self.chunk_rows, self.chunk_seconds = chunk_rows, chunk_seconds
+        self.device = compute_device()  # the caller's choice, which need not be the one of the process group
+        self.computed = 0
+        self._rows: list[int] = []
+        self._outputs: list[torch.Tensor] = []  # left on the device: fetching each would make the device wait
+        self._forward: Callable[[Any], torch.Tensor] | None = None
+
+    def run(self, batches: list[list[int]], images: EncodedImages, num_workers: int, desc: str) -> None:
+        """Compute the batches of this process; what was done before an error is kept."""
+        self.store.prepare()
+        loader = _loader(batches, ImageRows(images, self.keys), self.model, num_workers, self.device)
+        total = sum(map(len, batches))
+        self._flushed = self._last = time.monotonic()
+        with (
+            self.model,
+            _own_randomness(self.device),
+            tqdm(total=total, desc=desc, unit="img", disable=not self.state.is_main_process) as bar,
+        ):
+            try:
+                for batch in loader:
+                    self._step(batch)
+                    bar.update(len(batch.rows) + len(batch.unreadable))
+                self._flush()
+            except BaseException:
+                with contextlib.suppress(Exception):  # the first error is the one to report
+                    self._flush()
+                raise
+
+    def _step(self, batch: Batch) -> None:
+        self.problems.add(batch.unreadable)
+        if not batch.rows:
+            return
+        # Not under inference_mode: a module of the caller's own must stay trainable after .to(device).
+        self._forward = self._forward or self.model.open(self.device)
+        with torch.inference_mode():
+            output = self._forward(batch.inputs)
+            if output.ndim != 2 or len(output) != len(batch.rows):
+                raise ValueError(
+                    f"the model gave an output of shape {tuple(output.shape)} for {len(batch.rows)} images; it must give "
+                    f"one vector per image, shape ({len(batch.rows)}, d)"
+                )
+            if len(self._rows) + len(batch.rows) > self.chunk_rows:
+                self._flush()
+            self._rows += batch.rows
+            self._outputs.append(output.clone())  # a compiled model may write its next output over this one
+        now = time.monotonic()
+        after_next = (
+            now + (now - self._last) - self._flushed
+        )  # seconds of work at stake if the next batch takes as long
+        self._last = now
+        if after_next >= self.chunk_seconds or len(self._rows) >= self.chunk_rows:
+            self._flush()
+
+    def _flush(self) -> None:
+        """Write the outputs collected so far; rows that are not finite are left out and reported."""
+        rows, outputs = np.array(self._rows, np.int64), self._outputs
+        self._rows, self._outputs = [], []
+        self._flushed = time.monotonic()
+        if len(rows) == 0:
+            return
+        values = torch.cat(outputs).float().cpu().numpy()
+        finite = np.isfinite(values).all(axis=1)
+        good = np.flatnonzero(finite)
+        for start in range(0, len(good), self.chunk_rows):
+            part = good[start : start + self.chunk_rows]
+            self.store.append(self.keys[rows[part]], values[part])
+            self.computed += len(part)
+        if not finite.all():
+            raise ValueError(
+                f"row {rows[~finite].min()}: the model gave NaN or infinity ({int((~finite).sum())} such rows in a chunk of "
+                f"{len(rows)}); check its weights and preprocessing, or use dtype='float32'"
+            )
+
+
+def _content_keys(
+    ds: Dataset, column: str, images: EncodedImages, root: Path | None, state: PartialState
+) -> tuple[NDArray[np.void], dict[int, str]]:
+    """Keys of all rows, each process hashing its share, and the rows that have no bytes."""
+    stamp = None if root is None else content.keys_stamp(ds, column, images)
+    kept = None if root is None or stamp is None else content.load_keys(root, stamp)
+    start, stop = (
+        len(images) * part // state.num_processes for part in (state.process_index, state.process_index + 1)
+    )
+
+    def share() -> tuple[NDArray[np.void], dict[int, str]]:
+        if kept is None:
+            return content.image_keys(images, range(start, stop))
+        return kept[0][start:stop], {row: reason for row, reason in kept[1].items() if start <= row < stop}
+
+    parts = together(share)
+    keys = np.concatenate([part for part, _ in parts])
+    unreadable = {row: reason for _, reasons in parts for row, reason in reasons.items()}
+    if root is not None and stamp is not None and kept is None and state.is_local_main_process:
+        content.save_keys(root, stamp, keys, unreadable)
+    return keys, unreadable
+
+
+def _loader(
+    batches: list[list[int]], rows: ImageRows, model: LoadedModel, num_workers: int, device: torch.device
+) -> "torch.utils.data.DataLoader[Any]":
+    """A loader over given batches that draws nothing from torch's global generator."""
+    return torch.utils.data.DataLoader(
+        rows,  # type: ignore[arg-type]  # any object with __getitem__ and __len__ will do
+        batch_sampler=batches,
+        collate_fn=Collate(model.collate),
+        num_workers=num_workers,
+        pin_memory=device.type == "cuda",
+        generator=torch.Generator(),
+    )
+
+
+def _own_randomness(device: torch.device) -> contextlib.AbstractContextManager[None]:
+    """Put torch's generators back afterwards: opening a model may draw from them, and a training may go on here."""
+    return torch.random.fork_rng(devices=[device] if device.type == "cuda" else [])
+
+
+def _read_rows(store: Store, keys: NDArray[np.void], rows: NDArray[np.int64]) -> NDArray[np.float32]:
+    """Values of this process's rows; their width is known to all processes, also to one without rows."""
+    values = np.empty((0, 0), np.float32)
+
+    def read() -> int:
+        nonlocal values
+        found = store.has(keys[rows])
+        if not found.all():
+            raise RuntimeError(f"row {rows[~found][0]} was never written: the store lost it, or a batch lost its row")
+        values = store.gather(keys[rows])
+        return values.shape[1]
+
+    width = max(together(read))
+    return values if len(values) else np.empty((0, width), np.float32)

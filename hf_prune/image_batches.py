@@ -1,0 +1,102 @@
+"""Rows on their way to a model: read, decoded, collated, each with its number.
+
+What a DataLoader runs, in this process or in its workers. An image that cannot be read travels as its reason, so that
+one bad file neither stops a worker nor gets lost.
+"""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from datasets import Image
+from numpy.typing import NDArray
+
+from hf_prune.columns import EncodedImages
+from hf_prune.content import content_key, one_line
+
+if TYPE_CHECKING:
+    import PIL.Image
+
+Item = tuple[int, "PIL.Image.Image | str"]  # the reason in place of an image that cannot be read
+
+
+class Batch(NamedTuple):
+    """A batch as the model takes it; a tuple, since a DataLoader knows how to pin those.
+
+    Attributes:
+        rows: Row numbers of the images in it, in order.
+        inputs: What the model's ``collate`` made of them; ``None`` where no image could be read.
+        unreadable: By row number, why an image is not in the batch.
+    """
+
+    rows: list[int]
+    inputs: Any
+    unreadable: dict[int, str]
+
+
+class ImageRows:
+    """The images of a column by row number, as a map-style data set for a DataLoader.
+
+    Args:
+        images: The column.
+        keys: Content keys of its rows, shape (n,): a file that changed since they were made is not used.
+    """
+
+    def __init__(self, images: EncodedImages, keys: NDArray[np.void]) -> None:
+        self._images = images
+        self._keys = keys
+        self._feature = Image(mode=images.decode_mode)
+
+    def __len__(self) -> int:
+        return len(self._images)
+
+    def __getitem__(self, row: int) -> Item:
+        import PIL
+
+        try:
+            data = self._images[row]
+            if (
+                not self._images.is_embedded(row)
+                and content_key(data, self._feature.mode) != self._keys[row].tobytes()
+            ):
+                return row, "its file changed during this run"
+            return row, self._feature.decode_example({"path": None, "bytes": data})
+        except PIL.UnidentifiedImageError:  # its text holds a memory address
+            return row, "its bytes are no image that Pillow knows"
+        except Exception as error:  # decoders fail with errors of many types, all of which mean the same here
+            return row, one_line(error)
+
+
+class Collate:
+    """Put images together with the model's own collate; an image that it refuses is set aside with the reason.
+
+    Args:
+        collate: Takes a list of images and gives the model's inputs.
+    """
+
+    def __init__(self, collate: Callable[[list["PIL.Image.Image"]], Any]) -> None:
+        self._collate = collate
+
+    def __call__(self, items: list[Item]) -> Batch:
+        """Collate the readable images of one batch."""
+        unreadable = {row: image for row, image in items if isinstance(image, str)}
+        readable = [(row, image) for row, image in items if not isinstance(image, str)]
+        try:
+            return self._batch(readable, unreadable)
+        except Exception:  # the model's preprocessing may raise anything: find whose image it was
+            refused = {row: reason for row, image in readable if (reason := self._refusal(image)) is not None}
+            if not refused:  # each is fine alone, so it is no image's fault
+                raise
+        remaining = [(row, image) for row, image in readable if row not in refused]
+        return self._batch(remaining, unreadable | refused)
+
+    def _batch(self, readable: list[tuple[int, "PIL.Image.Image"]], unreadable: dict[int, str]) -> Batch:
+        inputs = self._collate([image for _, image in readable]) if readable else None
+        return Batch([row for row, _ in readable], inputs, unreadable)
+
+    def _refusal(self, image: "PIL.Image.Image") -> str | None:
+        try:
+            self._collate([image])
+        except Exception as error:  # as above; the reason is reported with the row
+            return f"the model's preprocessing refused it ({one_line(error)})"
+        return None
