@@ -15,15 +15,16 @@ PACKAGE = ROOT / "hf_prune"
 # folder that has no entry of its own. A new module is entered here by whoever adds it.
 LAYERS = (
     {"metrics.registry", "collectives", "seeds", "columns", "array_files"},
-    {"digests", "clustering", "metrics", "metrics.*", "selection"},
+    {"digests", "clustering", "metrics", "metrics.*", "selection", "perceptron", "perceptron.*"},
     {"provenance", "scores"}
     | {"loaded", "sources", "checkpoints", "outputs", "preprocessing", "pretrained", "usermodels", "models"}
     | {"content", "image_batches", "store", "sharing", "engine"},
     {"inputs", "training"},
     {"scoring", "pruning", "api", "binding"},
-    {"source", "score_statistics", "manifest", "shards", "card", "export", "hub", "plots"},
-    {"recipe", "demo"},
-    {"cli"},
+    {"source", "score_statistics", "manifest", "shards"}
+    | {"card", "card_code", "card_metadata", "card_text", "exporting", "publication", "hub", "plots"},
+    {"loading", "recipe", "demo"},
+    {"cli", "cli.*"},
 )
 HEAVY = ("torch", "transformers", "accelerate", "scipy", "sklearn", "matplotlib")
 MAX_FILE_LINES = 299
