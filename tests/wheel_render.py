@@ -41,5 +41,6 @@ def main() -> None:
 
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as home:
-        os.environ.update(HF_HOME=home, HF_HUB_OFFLINE="1")  # read when datasets is imported, so set before main runs
+        # Read when datasets is imported, so set before main runs.
+        os.environ.update(HF_HOME=home, HF_HUB_OFFLINE="1", HF_DATASETS_DISABLE_PROGRESS_BARS="1")
         main()
