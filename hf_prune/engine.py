@@ -105,7 +105,7 @@ def run_model(
     for part in found:
         unreadable |= plan.spread(part)
     unreadable = dict(sorted(unreadable.items()))
-    rows = plan.rows_of(state.process_index, unreadable)
+    rows = plan.rows_of(state.process_index, keys, store, unreadable)
     values = _read_rows(store, keys, rows)
     return ModelRows(rows, values, unreadable, sum(counts), len(keys) - len(unreadable) - sum(counts))
 

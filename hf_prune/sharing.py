@@ -50,28 +50,40 @@ def together(work: Callable[[], T]) -> list[T]:
 
 @dataclass(frozen=True)
 class Plan:
-    """Which process computes and which holds which image; an image is known by its first row.
+    """Who computes which image; an image is known by its first row.
 
     Attributes:
-        first_of: For each row the first row with the same image, shape (n,).
-        owner: For each row the process that holds its value, shape (n,).
+        first_row: For each image its first row, shape (u,), ascending.
+        image_of: For each row the number of its image, shape (n,).
+        home: For each image the process that holds it if it can, shape (u,).
         batches: The batches that this process computes, as lists of first rows.
     """
 
-    first_of: NDArray[np.int64]
-    owner: NDArray[np.int64]
+    first_row: NDArray[np.int64]
+    image_of: NDArray[np.int64]
+    home: NDArray[np.int64]
     batches: list[list[int]]
 
     def spread(self, found: dict[int, str]) -> dict[int, str]:
         """Give what was found about first rows to all rows with the same image."""
         if not found:
             return {}
-        rows = np.flatnonzero(np.isin(self.first_of, list(found)))
-        return {int(row): found[int(self.first_of[row])] for row in rows}
+        first_of = self.first_row[self.image_of]
+        rows = np.flatnonzero(np.isin(first_of, list(found)))
+        return {int(row): found[int(first_of[row])] for row in rows}
 
-    def rows_of(self, process: int, unreadable: dict[int, str]) -> NDArray[np.int64]:
-        """Row numbers whose value a process holds, ascending."""
-        mine = self.owner == process
+    def rows_of(
+        self, process: int, keys: NDArray[np.void], store: Store, unreadable: dict[int, str]
+    ) -> NDArray[np.int64]:
+        """Agree, when all is computed, on who holds which row; give those of one process, ascending.
+
+        On a disk that all share every image is at home, whoever computed it and whenever: then two models of one
+        data set have their rows in the same processes. On disks of their own, an image stays where it is.
+        """
+        stored = np.stack(together(lambda: store.lookup(keys[self.first_row])))  # (processes, u)
+        at_home = stored[self.home, np.arange(len(self.home))]
+        owner = np.where(at_home, self.home, stored.argmax(axis=0))
+        mine = owner[self.image_of] == process
         mine[list(unreadable)] = False
         return np.flatnonzero(mine)
 
@@ -79,7 +91,7 @@ class Plan:
 def make_plan(
     keys: NDArray[np.void], unreadable: dict[int, str], store: Store, batch_size: int, process: int, processes: int
 ) -> Plan:
-    """Agree with the other processes on a plan.
+    """Agree with the other processes on who computes what.
 
     The batches depend on the images alone and not on the number of processes, so that a model whose results depend
     on the batch (bf16, batched kernels) gives the same values for one, two or three. Each process may have a disk,
@@ -99,13 +111,10 @@ def make_plan(
     _, first, image_of = np.unique(keys, return_index=True, return_inverse=True)
     first_row = np.sort(first)  # images in the order in which they first appear
     image_of = np.searchsorted(first_row, first[image_of.ravel()])
-    stored = np.stack(together(lambda: store.lookup(keys[first_row])))  # (processes, images)
-    # A stored image goes to one of the processes that have it, dealt out as a fresh batch would be.
-    turn = np.arange(len(first_row)) // batch_size % np.maximum(stored.sum(axis=0), 1)
-    owner = (stored & (stored.cumsum(axis=0) == turn + 1)).argmax(axis=0)
-    wanted = ~stored.any(axis=0) & ~np.isin(first_row, list(unreadable))
-    missing = first_row[wanted]
-    owner[wanted] = np.arange(len(missing)) // batch_size % processes
+    readable = ~np.isin(first_row, list(unreadable))
+    home = np.maximum(np.cumsum(readable) - 1, 0) // batch_size % processes  # where a run over all images puts it
+    stored = np.stack(together(lambda: store.lookup(keys[first_row])))  # (processes, u)
+    missing = first_row[readable & ~stored.any(axis=0)]
     starts = range(process * batch_size, len(missing), processes * batch_size)
     batches = [missing[start : start + batch_size].tolist() for start in starts]
-    return Plan(first_row[image_of], owner[image_of], batches)
+    return Plan(first_row, image_of, home, batches)

@@ -95,9 +95,12 @@ def ranks(folder: Path) -> None:
         alone = ragged().select([0, 5, 30])
         given = np.full((3, 5), 7.0, np.float32)
         Store(own, {"id": "projection"}).append(content.image_keys(EncodedImages(alone, "image"))[0], given)
+    # A second model on the shared disk, of whose rows an earlier run left only some.
+    run(ragged().select([1, 9, 30]), make_model(name="second"), store_root=shared, **options)
     results = {
         "cold": run(ragged(), model, store_root=shared, **options),
         "warm": run(ragged(), make_model(load=untouchable), store_root=shared, **options),
+        "second": run(ragged(), make_model(name="second"), store_root=shared, **options),
         "own": run(ragged(), model, store_root=own, **options),
         "own warm": run(ragged(), make_model(load=untouchable), store_root=own, **options),
         "memory": run(ragged(), model, **options),

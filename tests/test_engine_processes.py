@@ -90,6 +90,15 @@ def test_one_two_and_three_processes_give_the_same_values(outcomes):
         assert all(len(result["cold"].rows) > 5 for result in results)
 
 
+@pytest.mark.parametrize("world", [2, 3])
+def test_models_on_a_shared_disk_have_their_rows_in_the_same_processes(outcomes, world):
+    folder, _ = outcomes
+    for rank in range(world):
+        results, _ = pickle.loads((folder / f"ranks-{world}" / f"{rank}.pickle").read_bytes())
+        rows = [results[name].rows.tolist() for name in ("cold", "warm", "second", "memory")]
+        assert rows[1:] == rows[:1] * 3
+
+
 @pytest.mark.parametrize("world", [1, 2, 3])
 def test_an_error_in_one_process_is_raised_in_all(outcomes, world):
     folder, _ = outcomes
