@@ -1,0 +1,159 @@
+"""Where a data set came from: repository and commit, as the caller says or as the traces that `datasets` keeps say.
+
+`datasets` writes the commit into the path of its cache, not the repository's exact name (``CIFAR10`` becomes ``cifar10``
+there); the exact name is the folder of the Hub cache that holds the same commit.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePath
+from typing import Any
+
+from datasets import Dataset, Image
+from huggingface_hub import HfApi, constants
+from huggingface_hub.errors import HfHubHTTPError, HFValidationError, RepositoryNotFoundError, RevisionNotFoundError
+from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]  # public, though its package does not say so
+
+_COMMIT = re.compile(r"[0-9a-f]{40}")
+_HUB_URL = re.compile(r"(?:^|::)hf://datasets/(?P<repo>[^/@\s]+(?:/[^/@\s]+)?)@(?P<commit>[0-9a-f]{40})/")
+# What every failure to reach a server is made of, whichever HTTP library the client uses (httpx or its successor).
+HTTP_ERROR: type[BaseException] = HfHubHTTPError.__mro__[1]
+# An export must not hang where packets are dropped silently.
+TIMEOUT_S = 5.0
+WAYS_OUT = 'pass source="name@COMMIT" (the 40 digits of the commit on the Hub), or source="local"'
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where the rows came from before hf_prune saw them.
+
+    Attributes:
+        repo_id: Data set repository on the Hub; None for a local one.
+        commit: Its commit, 40 hexadecimal digits; None for a local one.
+        known: ``"given"`` by the caller, ``"detected"`` from the traces of `datasets`, or ``"local"``.
+        checked: Whether the Hub confirmed that the commit exists.
+        config_name: Configuration that was loaded, where detected.
+        split: Split that was loaded, where the data set knows it.
+    """
+
+    repo_id: str | None
+    commit: str | None
+    known: str
+    checked: bool = False
+    config_name: str | None = None
+    split: str | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """The source as the record holds it, without what does not apply."""
+        if self.known == "local":
+            return {"known": self.known}
+        fields: dict[str, Any] = {"repo_id": self.repo_id, "commit": self.commit, "known": self.known}
+        fields["check"] = "found on the Hub" if self.checked else "unchecked"
+        return fields | {name: value for name in ("config_name", "split") if (value := getattr(self, name))}
+
+
+def locate_source(ds: Dataset, source: str | None = None) -> Source:
+    """Say where a data set came from, without asking the Hub.
+
+    Args:
+        ds: The data set.
+        source: ``"name@COMMIT"``, ``"local"``, or None to read it from the cache path and ``hf://`` files of ``ds``.
+
+    Returns:
+        The `Source`, unchecked.
+
+    Raises:
+        ValueError: If ``source`` is malformed, or nothing or more than one source is found.
+
+    Example:
+        >>> locate_source(Dataset.from_dict({"a": [1]}), "local").to_dict()
+        {'known': 'local'}
+    """
+    if source == "local":
+        return Source(None, None, "local")
+    found = _detect(ds) if source is None else _parse(source)
+    return replace(found, split=str(ds.split) if ds.split is not None else None)
+
+
+def check_source(source: Source, token: str | bool | None = None) -> Source:
+    """Ask the Hub whether it has a source.
+
+    Args:
+        source: As `locate_source` found it.
+        token: Token for a private source; None takes the one that is logged in.
+
+    Returns:
+        The source, marked as checked if the Hub has it, and unchanged if the Hub cannot be reached or is not asked
+        (``HF_HUB_OFFLINE``).
+
+    Raises:
+        ValueError: If the Hub answers that it does not have it.
+    """
+    if source.known == "local":
+        return source
+    name = f"{source.repo_id}@{source.commit}"
+    try:
+        HfApi(token=token).dataset_info(str(source.repo_id), revision=source.commit, timeout=TIMEOUT_S)
+    except (RepositoryNotFoundError, RevisionNotFoundError) as error:
+        what = "commit" if isinstance(error, RevisionNotFoundError) else "data set (or it needs another token)"
+        raise ValueError(f"the Hub has no such {what}: {name} ({source.known}); {WAYS_OUT}") from error
+    except (OSError, HTTP_ERROR):  # no connection, offline mode, or a server in trouble: known, but not confirmed
+        return source
+    return replace(source, checked=True)
+
+
+def _parse(source: str) -> Source:
+    repo_id, _, commit = str(source).partition("@")
+    try:
+        validate_repo_id(repo_id)
+    except HFValidationError:
+        commit = ""
+    if not _COMMIT.fullmatch(commit):
+        raise ValueError(f"source={source!r} does not name a commit: {WAYS_OUT}")
+    return Source(repo_id, commit, "given")
+
+
+def _detect(ds: Dataset) -> Source:
+    found = {(repo_id, commit) for repo_id, commit in _traces(ds) if _is_repo_id(repo_id)}
+    if not found:
+        raise ValueError(f"this data set does not say where it came from: {WAYS_OUT}")
+    if len(found) > 1:
+        names = ", ".join(sorted(f"{repo_id}@{commit}" for repo_id, commit in found))
+        raise ValueError(f"this data set comes from several sources ({names}): {WAYS_OUT}")
+    repo_id, commit = found.pop()
+    return Source(repo_id, commit, "detected", config_name=ds.info.config_name)
+
+
+def _traces(ds: Dataset) -> Iterator[tuple[str, str]]:
+    """Pairs of repository and commit that the data set's files give away."""
+    urls = [*(ds.info.download_checksums or ()), *_first_image_paths(ds)]
+    for match in filter(None, map(_HUB_URL.search, urls)):
+        yield match["repo"], match["commit"]
+    # A concatenation of different data sets forgets the name of the config and keeps the files of all that have files.
+    for file in ds.cache_files if ds.info.config_name else ():
+        # …/namespace___name/config/0.0.0/COMMIT/name-train.arrow; packaged formats have a digest of another length
+        parts = PurePath(file["filename"]).parts
+        if len(parts) >= 5 and _COMMIT.fullmatch(parts[-2]):
+            yield _exact_name(parts[-2]) or parts[-5].replace("___", "/"), parts[-2]
+
+
+def _first_image_paths(ds: Dataset) -> list[str]:
+    columns = [name for name, feature in ds.features.items() if isinstance(feature, Image)]
+    firsts = [ds.data.column(column).slice(0, 1).to_pylist() for column in columns]
+    return [first[0]["path"] for first in firsts if first and first[0] and first[0]["path"]]
+
+
+def _exact_name(commit: str) -> str | None:
+    """Name of the one repository of which the Hub cache holds this commit."""
+    folders = list(Path(constants.HF_HUB_CACHE).glob(f"datasets--*/snapshots/{commit}"))
+    names = {folder.parts[-3].removeprefix("datasets--").replace("--", "/") for folder in folders}
+    return names.pop() if len(names) == 1 else None
+
+
+def _is_repo_id(name: str) -> bool:
+    try:
+        validate_repo_id(name)
+    except HFValidationError:
+        return False
+    return True
