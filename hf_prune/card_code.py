@@ -1,0 +1,120 @@
+"""The Python lines that make a published split again, written from its record."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from hf_prune.card_text import python
+
+# Placeholders stand where only the user has what was used; the comment beside says what that was.
+_UNKNOWN = "..."
+
+
+def reproduction(entry: Mapping[str, Any]) -> list[str]:
+    """Write the lines that load the source of a split and repeat its steps.
+
+    Args:
+        entry: The record of the split.
+
+    Returns:
+        Lines of Python, safe inside a fenced block of Markdown.
+    """
+    return [
+        "import hf_prune",
+        "from datasets import load_dataset",
+        "",
+        f"ds = {_load(entry['source'])}",
+        *(line for step in entry["steps"] for line in _step(step)),
+        *(["# what was done outside hf_prune is not known"] if entry["changed outside hf_prune"] else []),
+    ]
+
+
+def loading(record: Mapping[str, Any]) -> str:
+    """Write the expression that loads what was published.
+
+    Args:
+        record: The record of a configuration; of one that lies in a folder the reader knows where.
+    """
+    places = [record["repo_id"] or "path/to/this/folder"]
+    if record["config_name"] != "default":
+        places.append(record["config_name"])
+    splits = [*record["splits"], *record["other_splits"]]
+    return _call("load_dataset", places, {"split": splits[0]} if len(splits) == 1 else {})
+
+
+def _load(source: Mapping[str, Any]) -> str:
+    if source["known"] == "local":
+        return f"load_dataset({_UNKNOWN})  # the source is local"
+    places = [source["repo_id"]]
+    if source.get("config_name", "default") != "default":
+        places.append(source["config_name"])
+    keywords = {"revision": source["commit"]} | ({"split": source["split"]} if "split" in source else {})
+    return _call("load_dataset", places, keywords)
+
+
+def _step(step: Mapping[str, Any]) -> Iterator[str]:
+    keywords: dict[str, Any] = {}
+    notes: list[str] = []
+    if step["kind"] == "score":
+        for made_from in step["inputs"].items():
+            _add_input(keywords, notes, *made_from)
+        if step["column"] != step["metric"]:
+            keywords["column"] = step["column"]
+        if step["unscored"]:
+            keywords["on_error"] = "skip"
+        keywords |= {"seed": step["seed"], **step["options"]}
+        call = _call("ds.score_with", [step["metric"]], keywords)
+    else:
+        keywords = {name: step.get(name) for name in ("keep", "order", "class_balance", "label_column", "seed")}
+        keywords = {name: value for name, value in keywords.items() if value is not None}
+        call = _call("ds.prune", [step["column"]], keywords)
+    yield from (f"# {note}" for note in notes)
+    yield f"ds = {call}"
+
+
+def _add_input(keywords: dict[str, Any], notes: list[str], name: str, made_from: Mapping[str, Any]) -> None:
+    """Add what `score_with` is given for one input of a metric."""
+    if "given_sha256" in made_from:
+        keywords.setdefault("inputs", {})[name] = Ellipsis
+        notes.append(f"{python(name)} was handed in, SHA-256 {python(made_from['given_sha256'])}")
+    if "label_column" in made_from:
+        keywords["label_column"] = made_from["label_column"]
+    for argument in ("encoder", "teachers"):
+        if argument in made_from:
+            found = made_from[argument]
+            models = found if isinstance(found, list) else [found]
+            given = [_model(model, argument, notes) for model in models]
+            keywords[argument] = given if isinstance(found, list) else given[0]
+            commits = {model.get("commit") for model in models} - {None}
+            if len(commits) == 1:
+                keywords["revision"] = commits.pop()
+            for option in ("dtype", "image_size"):
+                if models[0].get(option) is not None:
+                    keywords[option] = models[0][option]
+
+
+def _model(model: Mapping[str, Any], argument: str, notes: list[str]) -> Any:
+    """What names a model: its id on the Hub or ``"pixels"``, else a placeholder and a note on what it was."""
+    if model["kind"] == "pixels" or model.get("commit"):
+        return model["id"]
+    weights = model.get("weights_sha256")
+    known = f", weights SHA-256 {python(weights)}" if weights else ""
+    notes.append(f"{argument}: your own {python(model['id'])}{known}")
+    return Ellipsis
+
+
+def _call(function: str, places: list[Any], keywords: Mapping[str, Any]) -> str:
+    arguments = [_value(place) for place in places]
+    # Options come from metrics that anybody may register: only a name that Python takes as one is written as such.
+    named = {name: value for name, value in keywords.items() if name.isidentifier() and name.isascii()}
+    arguments += [f"{name}={_value(value)}" for name, value in named.items()]
+    return f"{function}({', '.join(arguments)})"
+
+
+def _value(value: Any) -> str:
+    if value is Ellipsis:
+        return _UNKNOWN
+    if isinstance(value, list):
+        return f"[{', '.join(map(_value, value))}]"
+    if isinstance(value, dict) and any(item is Ellipsis for item in value.values()):
+        return "{" + ", ".join(f"{python(key)}: {_value(item)}" for key, item in value.items()) + "}"
+    return str(python(value))

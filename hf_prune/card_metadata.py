@@ -1,0 +1,146 @@
+"""The YAML header of a data set card: read, and brought up to date as ``Dataset.push_to_hub`` would, other keys kept.
+
+`datasets` has code for this that keeps the features of a split that is replaced by one with other columns, after which
+the data set cannot be loaded; here the features are those of the split that is written.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import yaml
+from datasets import Features
+from datasets.data_files import sanitize_patterns
+from huggingface_hub import CardData, DatasetCard
+
+TAGS = ("hf_prune", "data-pruning")
+# Upper limits and names of the Hub's size classes.
+_SIZES = (
+    (10**3, "n<1K"),
+    (10**4, "1K<n<10K"),
+    (10**5, "10K<n<100K"),
+    (10**6, "100K<n<1M"),
+    (10**7, "1M<n<10M"),
+    (10**8, "10M<n<100M"),
+    (10**9, "100M<n<1B"),
+)
+
+
+def load_card(text: str | None) -> DatasetCard:
+    """Read a card.
+
+    Args:
+        text: Content of a README.md, with or without a header; None where there is none.
+
+    Returns:
+        The card.
+
+    Raises:
+        ValueError: If the header is not the kind of YAML that the Hub reads.
+    """
+    if text is None:
+        return DatasetCard("---\n{}\n---\n")
+    # A file without a header is a card without metadata; the client would log a warning about it.
+    text = text if text.lstrip().startswith("---") else f"---\n{{}}\n---\n{text}"
+    try:
+        card = DatasetCard(text)
+        config_patterns(card.data)
+    except (yaml.YAMLError, TypeError, ValueError, AttributeError, KeyError) as error:
+        reason = " ".join(str(error).split())
+        raise ValueError(f"the header of README.md cannot be read ({reason}): repair its YAML first") from error
+    return card
+
+
+def config_patterns(data: CardData) -> dict[str, dict[str, list[str]]]:
+    """Configuration → split → glob patterns of its files, as the header names them."""
+    return {
+        config["config_name"]: {
+            str(split): list(paths) for split, paths in sanitize_patterns(config.get("data_files") or {}).items()
+        }
+        for config in data.get("configs") or []
+    }
+
+
+def config_info(data: CardData, config_name: str) -> dict[str, Any]:
+    """The ``dataset_info`` of one configuration; empty where the header has none."""
+    return _infos(data).get(config_name, {})
+
+
+def _infos(data: CardData) -> dict[str, dict[str, Any]]:
+    found = data.get("dataset_info") or []
+    return {info.get("config_name", "default"): info for info in ([found] if isinstance(found, dict) else found)}
+
+
+def same_features(first: list[Any], second: list[Any]) -> bool:
+    """Whether two lists of features, as YAML has them, say the same."""
+    return bool(Features._from_yaml_list(first) == Features._from_yaml_list(second))
+
+
+def merge_metadata(data: CardData, record: Mapping[str, Any]) -> None:
+    """Bring the header up to date with the record of one configuration; what is not about it stays.
+
+    Args:
+        data: The header, changed in place.
+        record: The record, see `hf_prune.manifest`.
+
+    Raises:
+        ValueError: If another configuration is the default already.
+    """
+    data["dataset_info"] = _merged_infos(data, record)
+    data["configs"] = _merged_configs(data, record)
+    rows = sum(split["num_examples"] for info in _infos(data).values() for split in info.get("splits") or [])
+    data["size_categories"] = [next((name for limit, name in _SIZES if rows < limit), "n>1B")]
+    splits = record["splits"].values()
+    _extend(data, "source_datasets", [split["source"].get("repo_id") for split in splits])
+    _extend(data, "tags", TAGS)
+    if any(split["image_column"] and split["class_columns"] for split in splits):
+        _extend(data, "task_categories", ["image-classification"])
+
+
+def _merged_infos(data: CardData, record: Mapping[str, Any]) -> Any:
+    infos, name = _infos(data), record["config_name"]
+    kept = {split["name"]: split for split in config_info(data, name).get("splits") or []}
+    new = {
+        split: {"name": split, "num_bytes": entry["num_bytes"], "num_examples": entry["rows"]}
+        for split, entry in record["splits"].items()
+    }
+    others = {split: kept[split] for split in record["other_splits"] if split in kept}
+    splits = list({**others, **new}.values())
+    info = {"config_name": name, "features": record["features"], "splits": splits}
+    info["download_size"] = record["download_size"]
+    info["dataset_size"] = sum(split["num_bytes"] for split in splits)
+    infos[name] = info
+    if set(infos) == {"default"}:  # the one form of a lone default configuration that `datasets` writes
+        return {key: value for key, value in infos["default"].items() if key != "config_name"}
+    if len(infos) == 1:
+        return infos[name]
+    return [{"config_name": key, **infos[key]} for key in sorted(infos)]
+
+
+def _merged_configs(data: CardData, record: Mapping[str, Any]) -> list[dict[str, Any]]:
+    name = record["config_name"]
+    configs = [dict(config) for config in data.get("configs") or []]
+    patterns = {
+        split: paths for split, paths in config_patterns(data).get(name, {}).items() if split in record["other_splits"]
+    }
+    patterns |= {split: entry["data_files"] for split, entry in record["splits"].items()}
+    files = [{"split": split, "path": paths[0] if len(paths) == 1 else paths} for split, paths in patterns.items()]
+    own = next((config for config in configs if config["config_name"] == name), None)
+    if own is None:
+        own = {"config_name": name}
+        configs.append(own)
+    own["data_files"] = files
+    if record["set_default"] and name != "default":
+        if any(config["config_name"] == "default" for config in configs):
+            raise ValueError("set_default=True: a configuration called 'default' exists and is the default; rename it")
+        for config in configs:
+            config.pop("default", None)
+        own["default"] = True
+    return configs
+
+
+def _extend(data: CardData, key: str, values: Any) -> None:
+    """Add values to a list of the header; one that is there already keeps its place."""
+    found = data.get(key) or []
+    items = [*([found] if isinstance(found, str) else found), *(value for value in values if value)]
+    if items:
+        data[key] = list(dict.fromkeys(items))

@@ -1,0 +1,265 @@
+"""How a value becomes text of a card: nothing that a data set holds may turn into Markdown, HTML or a marker of ours.
+
+Every filter returns ``Markup``, and the environment refuses to print any other string, so a template that forgets one
+fails in its first test.
+"""
+
+import functools
+import re
+import unicodedata
+from collections.abc import Iterable, Iterator, Mapping
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any
+
+from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]  # public, though its package does not say so
+
+if TYPE_CHECKING:
+    import jinja2
+    from markupsafe import Markup
+
+# What ends a code span, a table cell or a tag, and the backslash that these are written with.
+_ACTIVE = set("`|<>&\\")
+_COMMIT = re.compile(r"[0-9a-f]{40}")
+# More rows than this make a table of classes that nobody reads.
+MAX_CLASSES = 50
+_PAPERS = {
+    "2206.14486": """\
+  title = {Beyond neural scaling laws: beating power law scaling via data pruning},
+  author = {Sorscher, Ben and Geirhos, Robert and Shekhar, Shashank and Ganguli, Surya and Morcos, Ari S.},
+  booktitle = {Advances in Neural Information Processing Systems},
+  year = {2022},
+""",
+    "2107.07075": """\
+  title = {Deep Learning on a Data Diet: Finding Important Examples Early in Training},
+  author = {Paul, Mansheej and Ganguli, Surya and Dziugaite, Gintare Karolina},
+  booktitle = {Advances in Neural Information Processing Systems},
+  year = {2021},
+""",
+}
+
+
+@functools.cache
+def environment() -> "jinja2.Environment":
+    """Return the Jinja environment of the card templates, which ship in the package."""
+    import jinja2
+    from markupsafe import Markup
+
+    def only_escaped(value: Any) -> Any:
+        if isinstance(value, int | Markup) and not isinstance(value, bool):
+            return value
+        raise TypeError(f"a card template prints {value!r} without a filter that makes it safe")
+
+    folder = files("hf_prune") / "templates"
+    found = jinja2.Environment(
+        loader=jinja2.FunctionLoader(lambda name: (folder / name).read_text(encoding="utf-8")),
+        undefined=jinja2.StrictUndefined,
+        finalize=only_escaped,
+        autoescape=True,  # what `finalize` lets through is marked as safe, macros included
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    found.filters |= {make.__name__: make for make in _FILTERS}
+    return found
+
+
+def code(value: Any) -> "Markup":
+    r"""Show any value as a code span that is safe in running text and in a table.
+
+    Example:
+        >>> print(code("cat"), code("a|b"), code(""))
+        `cat` `a\u007cb` `""`
+    """
+    from markupsafe import Markup
+
+    # str() and not repr(): that is where a value which a template lacks raises
+    inner = "".join(_shown(character) for character in str(value)) or '""'
+    # A code span loses one space at each end, and needs more than spaces.
+    inner = re.sub(r"^ | $", r"\\u0020", inner)
+    return Markup(f"`{inner}`")
+
+
+def _shown(character: str) -> str:
+    if character in _ACTIVE or (unicodedata.category(character)[0] in "CZ" and character != " "):
+        number = ord(character)
+        return f"\\u{number:04x}" if number < 0x10000 else f"\\U{number:08x}"
+    return character
+
+
+def python(value: Any) -> "Markup":
+    r"""Write a plain value as Python source for a fenced block: ASCII, on one line, without anything HTML reads.
+
+    Example:
+        >>> print(python({"a": ["<!--", 0.5]}))
+        {"a": ["\x3c!--", 0.5]}
+    """
+    from markupsafe import Markup
+
+    if isinstance(value, Mapping):
+        return Markup("{" + ", ".join(f"{python(key)}: {python(item)}" for key, item in value.items()) + "}")
+    if isinstance(value, list | tuple):
+        return Markup("[" + ", ".join(map(python, value)) + "]")
+    text = ascii(value)
+    if isinstance(value, str) and text[0] == "'" and '"' not in text:
+        text = f'"{text[1:-1]}"'
+    for character in "<>&`":
+        text = text.replace(character, f"\\x{ord(character):02x}")
+    return Markup(text)
+
+
+def number(value: int) -> "Markup":
+    """Write a count with thousands marks."""
+    from markupsafe import Markup
+
+    return Markup(f"{int(value):,}")
+
+
+def percent(part: float, whole: float = 1) -> "Markup":
+    """Write a share of a whole with at most one decimal, such as ``33.3 %``."""
+    from markupsafe import Markup
+
+    return Markup(f"{100 * part / whole:.1f}".removesuffix(".0") + " %") if whole else Markup("none")
+
+
+def digits(value: float) -> "Markup":
+    """Write a measured number with four significant digits."""
+    from markupsafe import Markup
+
+    return Markup(f"{float(value):.4g}")
+
+
+def words(values: Mapping[str, Any]) -> "Markup":
+    """Write options as ``name = value`` code spans, or ``none``."""
+    from markupsafe import Markup
+
+    return Markup(", ").join(code(f"{name} = {value!r}") for name, value in values.items()) or Markup("none")
+
+
+def dataset_link(repo_id: str) -> "Markup":
+    """Link to a data set on the Hub, by a name that the Hub would accept."""
+    from markupsafe import Markup
+
+    validate_repo_id(repo_id)
+    return Markup(f"[{_plain_name(repo_id)}](https://huggingface.co/datasets/{repo_id})")
+
+
+def _plain_name(name: str) -> str:
+    """Escape the underscores of a name of the Hub where Markdown could take them for emphasis."""
+    harmless = re.fullmatch(r"[^\W_]+(?:[_./ -][^\W_]+)*", name, re.ASCII)
+    return name if harmless else name.replace("_", r"\_")
+
+
+def commit_link(source: Mapping[str, Any]) -> "Markup":
+    """Link to the commit of a source."""
+    from markupsafe import Markup
+
+    repo_id, commit = source["repo_id"], source["commit"]
+    validate_repo_id(repo_id)
+    if not _COMMIT.fullmatch(commit):
+        raise ValueError(f"not a commit: {commit!r}")
+    return Markup(f"[`{commit[:12]}`](https://huggingface.co/datasets/{repo_id}/tree/{commit})")
+
+
+def names(values: Iterable[str]) -> "Markup":
+    """Write names as code spans with commas between them."""
+    from markupsafe import Markup
+
+    return Markup(", ").join(map(code, values))
+
+
+def versions(packages: Mapping[str, str]) -> "Markup":
+    """Write packages with their versions, such as ``datasets 5.2.0``."""
+    from markupsafe import Markup
+
+    return Markup(", ").join(_word(f"{package} {version}") for package, version in packages.items())
+
+
+def _word(text: str) -> "Markup":
+    from markupsafe import Markup
+
+    return Markup(text) if re.fullmatch(r"[\w.+-]+ [\w.+-]+", text, re.ASCII) and "_" not in text else code(text)
+
+
+def heading(text: str) -> "Markup":
+    """Write the name of a repository as a heading."""
+    from markupsafe import Markup
+
+    return Markup(_plain_name(text)) if re.fullmatch(r"[\w. -]+", text, re.ASCII) else code(text)
+
+
+def moment(when: str) -> "Markup":
+    """Name a row of the table of scores."""
+    from markupsafe import Markup
+
+    return Markup({"before": "before pruning", "after": "after"}[when])
+
+
+def most_cut(classes: list[list[Any]]) -> list[list[Any]]:
+    """All classes where a page holds them, else those that lost the largest share, in the order of the classes."""
+    if len(classes) <= MAX_CLASSES:
+        return classes
+    shares = [after / before if before else 1.0 for _, before, after in classes]
+    places = sorted(range(len(classes)), key=lambda place: (shares[place], place))[:MAX_CLASSES]
+    return [classes[place] for place in sorted(places)]
+
+
+def inputs(found: Mapping[str, Mapping[str, Any]]) -> Iterator[tuple["Markup", "Markup"]]:
+    """Write how each input of a metric was made, as rows of a table."""
+    from markupsafe import Markup
+
+    for name, made_from in found.items():
+        if "given_sha256" in made_from:
+            yield Markup("Input ") + code(name), Markup("handed in, SHA-256 ") + code(made_from["given_sha256"])
+        if "label_column" in made_from:
+            yield Markup("Labels"), code(made_from["label_column"])
+        if "encoder" in made_from:
+            yield Markup("Encoder"), _model(made_from["encoder"])
+        teachers = made_from.get("teachers", [])
+        for place, teacher in enumerate(teachers, start=1):
+            yield Markup(f"Teacher {place}" if len(teachers) > 1 else "Teacher"), _model(teacher)
+
+
+def _model(identity: Mapping[str, Any]) -> "Markup":
+    from markupsafe import Markup
+
+    said = {
+        "commit": " at commit {}",
+        "weights_sha256": ", weights SHA-256 {}",
+        "output": ", output {}",
+        "image_size": ", image size {}",
+        "dtype": ", {}",
+    }
+    known = [
+        Markup(text).format(code(identity[name])) for name, text in said.items() if identity.get(name) is not None
+    ]
+    return Markup("").join([code(identity["id"]), *known])
+
+
+def bibtex(reference: str) -> "Markup":
+    """Write a reference such as ``arXiv:2206.14486`` as a BibTeX entry."""
+    from markupsafe import Markup
+
+    match = re.fullmatch(r"arXiv:(\d{4}\.\d{4,5})", reference)
+    if match is None:
+        return Markup("% ") + python(reference)
+    known = _PAPERS.get(match[1], "")
+    kind = "inproceedings" if known else "misc"
+    return Markup(f"@{kind}{{arxiv-{match[1]},\n{known}  eprint = {{{match[1]}}},\n  archivePrefix = {{arXiv}}\n}}")
+
+
+_FILTERS = (
+    code,
+    number,
+    percent,
+    digits,
+    words,
+    names,
+    versions,
+    heading,
+    moment,
+    most_cut,
+    inputs,
+    bibtex,
+    dataset_link,
+    commit_link,
+)

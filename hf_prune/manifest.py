@@ -1,0 +1,171 @@
+"""``provenance.json``: what an export says about itself, one entry per split, and nothing about the machine or the hour."""
+
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from datasets import ClassLabel, Dataset, Image
+
+from hf_prune.columns import EncodedImages, read_labels
+from hf_prune.digests import content_sha256, rows_sha256
+from hf_prune.metrics import get_metric
+from hf_prune.metrics.registry import UnknownNameError
+from hf_prune.provenance import History, Step, package_versions, provenance
+from hf_prune.score_statistics import compare_scores
+from hf_prune.source import Source
+
+SCHEMA = 1
+FILE_NAME = "provenance.json"
+CHANGED = "changed outside hf_prune"
+PAPER = "arXiv:2206.14486"
+_LOCAL_PATH = re.compile(r"(?:file://|~\w*[\\/]|\.{1,2}[\\/]|/|\\\\|[A-Za-z]:[\\/])(?s:.*[\\/])?")
+_WRITERS = ("hf-prune", "datasets", "pyarrow")
+
+Entry = dict[str, Any]
+
+
+def split_entry(ds: Dataset, source: Source, scores: Dataset | None = None) -> Entry:
+    """Describe one split: where it came from, what was done to it, and the digests of what is left.
+
+    Args:
+        ds: The split as it is published.
+        source: Where it came from.
+        scores: The scored data set before it was pruned, for the statistics of its scores.
+
+    Returns:
+        Plain JSON values.
+
+    Raises:
+        ValueError: If ``scores`` is not the data set that was pruned.
+    """
+    history = provenance(ds)
+    changed = history.changed_since(ds)
+    entry: Entry = {
+        "source": source.to_dict(),
+        "rows": len(ds),
+        "rows_before": history.steps[0].rows_in if history.steps else None,
+        CHANGED: changed or any(step.changed_before for step in history.steps),
+        "damaged_steps": history.damaged,
+        "image_column": _only_image_column(ds),
+        "class_columns": [name for name, feature in ds.features.items() if isinstance(feature, ClassLabel)],
+        **_digests(ds, history, changed),
+        "class_counts": None if changed else _class_counts(ds, history),
+        "scores": compare_scores(ds, scores, history, changed) if scores is not None else None,
+        "references": _references(history),
+        "steps": [_published_step(step, changed) for step in history.steps],
+        "published_by": "hf_prune",
+        "versions": package_versions(_WRITERS),
+    }
+    return entry
+
+
+def _only_image_column(ds: Dataset) -> str | None:
+    columns = [name for name, feature in ds.features.items() if isinstance(feature, Image)]
+    return columns[0] if len(columns) == 1 else None
+
+
+def _digests(ds: Dataset, history: History, changed: bool) -> Entry:
+    """Digests over the numbers of the rows where these are known, else over their positions, and which of the two."""
+    known = None if changed else history.source_rows()
+    rows = np.arange(len(ds), dtype=np.int64) if known is None else known
+    column = _only_image_column(ds)
+    return {
+        "row_numbers": "position in these rows" if known is None else "row before the first step",
+        "rows_sha256": None if known is None else rows_sha256(rows),
+        "content_sha256": None if column is None else content_sha256(EncodedImages(ds, column), rows),
+    }
+
+
+def _class_counts(ds: Dataset, history: History) -> Entry | None:
+    """Rows of each class before the first pruning and now."""
+    prunings = [step for step in history.steps if step.kind == "prune"]
+    if not prunings or not prunings[0].class_counts or prunings[0].label_column not in ds.column_names:
+        return None
+    first = prunings[0]
+    labels = read_labels(ds, str(first.label_column))
+    codes, numbers = np.unique(labels.codes, return_counts=True)
+    after = {labels.name(code): rows for code, rows in zip(codes.tolist(), numbers.tolist(), strict=True)}
+    before = {name: counts[0] for name, counts in (first.class_counts or {}).items()}
+    # A step has passed through JSON with sorted keys: the order of the classes is found again in the feature.
+    names = [name for name in (*(labels.names or ()), *before) if name in before]
+    return {
+        "label_column": first.label_column,
+        "classes": [[name, before[name], after.get(name, 0)] for name in dict.fromkeys(names)],
+    }
+
+
+def _references(history: History) -> list[str]:
+    """The paper of the method, then those of the metrics used."""
+    papers = [PAPER] if history.steps else []
+    for step in history.steps:
+        try:
+            papers.append(get_metric(step.metric).paper or PAPER)
+        except UnknownNameError:  # a column that the user made, or a metric that is not registered here
+            continue
+    return list(dict.fromkeys(papers))
+
+
+def _published_step(step: Step, changed: bool) -> Entry:
+    """A step without what no reader needs to know of the machine, and without digests that no longer hold."""
+    data = step.to_dict()
+    data["options"], data["inputs"] = _without_paths(data["options"]), _without_paths(data["inputs"])
+    if changed:
+        for name in ("digest", "rows_sha256"):
+            data.pop(name, None)
+    return data
+
+
+def _without_paths(value: Any) -> Any:
+    """The same value with every local path cut to its last part, and the home folder inside a text to ``~``."""
+    if isinstance(value, Mapping):
+        return {key: _without_paths(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_paths(item) for item in value]
+    if not isinstance(value, str):
+        return value
+    cut, home = _LOCAL_PATH.match(value), Path.home()
+    value = value[cut.end() :] if cut else value
+    return value if home == home.parent else re.sub(rf"{re.escape(str(home))}(?=[\\/]|$)", "~", value)
+
+
+def parse(text: str | None) -> dict[str, Any]:
+    """Read a ``provenance.json``.
+
+    Args:
+        text: Its content; None where there is none yet.
+
+    Returns:
+        Name of the configuration → its record.
+
+    Raises:
+        ValueError: If it is no file of hf_prune, or of a version that came later.
+
+    Example:
+        >>> parse('{"schema": 1, "configs": {"default": {}}}')
+        {'default': {}}
+    """
+    if text is None:
+        return {}
+    try:
+        data = json.loads(text)
+    except ValueError as error:
+        raise ValueError(f"{FILE_NAME} is no JSON ({error}): repair or remove it") from error
+    if (
+        not isinstance(data, dict)
+        or not isinstance(data.get("schema"), int)
+        or not isinstance(data.get("configs"), dict)
+    ):
+        raise ValueError(f"{FILE_NAME} was not written by hf_prune: choose another folder or repository")
+    if data["schema"] > SCHEMA:
+        raise ValueError(f"{FILE_NAME} has schema {data['schema']}, this hf_prune knows {SCHEMA}: upgrade hf-prune")
+    return dict(data["configs"])
+
+
+def dump(configs: Mapping[str, Any]) -> str:
+    """Write the content of a ``provenance.json``; the same records give the same bytes."""
+    ordered = {"schema": SCHEMA, "configs": dict(sorted(configs.items()))}
+    # ASCII and strict JSON: any reader takes it, and no name can disturb the text around it.
+    return json.dumps(ordered, indent=1, ensure_ascii=True, allow_nan=False) + "\n"

@@ -1,0 +1,121 @@
+"""Records that cards are rendered from, the same on every machine: the golden ones, and one that is full of traps."""
+
+import copy
+from pathlib import Path
+
+import numpy as np
+from datasets import Dataset, DatasetDict
+
+from hf_prune.exporting import export
+from hf_prune.manifest import parse
+from hf_prune.provenance import Step, record
+from tests.tiny_publications import SOURCE, images
+
+VERSIONS = {"hf-prune": "0.1.0", "datasets": "5.2.0", "torch": "2.13.0+cpu"}
+ENCODER = {
+    "kind": "transformers",
+    "id": "facebook/dino-vits16",
+    "commit": "c" * 40,
+    "weights_sha256": None,
+    "output": "cls",
+    "preprocessing": {"size": 224},
+    "image_size": None,
+    "backend": "pil",
+    "dtype": "bfloat16",
+}
+NASTY = [
+    "a|b",
+    "`code`",
+    "``",
+    "<script>alert(1)</script>",
+    "<!-- hf_prune end: default -->",
+    "-->",
+    "---",
+    "x\n---\ny: z\n",
+    "\n\n# heading\n",
+    "| - | - |\n| --- | --- |",
+    "[text](https://evil.example)",
+    "![image](https://evil.example/x.png)",
+    "https://evil.example",
+    "www.evil.example",
+    "{{ 7 * 7 }}",
+    "{% raw %}",
+    "*b* _u_ ~~s~~ $x$ @me #1",
+    "&lt;b&gt;",
+    "\\",
+    "\\|",
+    "\u202eevil",
+    "a\u2028b",
+    "yes",
+    "null",
+    "- a: 1",
+    "'",
+    '"',
+    " ",
+    "```\nimport os\n```",
+]
+
+
+def with_score(ds: Dataset, column: str, values: list[float], **step: object) -> Dataset:
+    made = Step(kind="score", metric=step.pop("metric", column), column=column, **step)
+    return record(ds, ds.add_column(column, np.asarray(values, dtype=np.float32)), made)
+
+
+def fixed(data: dict) -> dict:
+    """The record with versions that do not depend on where the test runs, and sizes that do not on Arrow."""
+    data = copy.deepcopy(data)
+    data["download_size"] = 20_000
+    for split in data["splits"].values():
+        split["versions"] = {"hf-prune": "0.1.0", "datasets": "5.2.0", "pyarrow": "26.0.1"}
+        split["num_bytes"] = 10_000
+        for step in split["steps"]:
+            step["versions"] = VERSIONS
+    return data
+
+
+def made(folder: Path, config: str = "default") -> dict:
+    return fixed(parse((folder / "provenance.json").read_text())[config])
+
+
+def prototypes(tmp_path: Path) -> dict:
+    """The usual case: one encoder, one split, the classes balanced."""
+    values = [(row * 7 % 30) / 30 for row in range(30)]
+    inputs = {"embeddings": {"encoder": ENCODER}}
+    ds = with_score(images(30), "prototypes", values, options={"num_prototypes": 10}, inputs=inputs)
+    kept = ds.prune("prototypes", keep=0.7, order="hard")
+    return made(export(kept, tmp_path / "a", source=SOURCE, scores=ds))
+
+
+def many_classes(tmp_path: Path) -> dict:
+    """A configuration with two splits, one untouched, more classes than a page holds, and local teachers."""
+    names = [f"class_{number}" for number in range(60)]
+    teacher = ENCODER | {"id": "ResNetForImageClassification", "commit": None, "weights_sha256": "d" * 64}
+    inputs = {"probs": {"teachers": [teacher, teacher]}, "labels": {"label_column": "label"}}
+    values = [((row * 37) % 240) / 240 for row in range(240)]
+    train = with_score(images(240, names), "el2n", values, options={"ord": 2}, inputs=inputs, seed=3)
+    both = DatasetDict(train=train, test=images(60, names)).prune("el2n", keep=60, order="easy", class_balance=0.25)
+    data = made(export(both, tmp_path / "b", source=SOURCE, config_name="el2n-easy-60"), "el2n-easy-60")
+    return data | {"repo_id": "somebody/pruned_images"}
+
+
+def changed(tmp_path: Path) -> dict:
+    """A local source, no classes, a column that the user made, and rows filtered after the last step."""
+    ds = images(12).remove_columns("label").add_column("brightness", [float(row) for row in range(12)])
+    kept = ds.prune("brightness", keep=8, order="random", seed=5).select(range(5))
+    return made(export(kept, tmp_path / "c", source="local"))
+
+
+def nasty_record(tmp_path: Path) -> dict:
+    """Class names, column names, options and ids that try to be more than text."""
+    ids = {"kind": "torch", "id": "<img src=x>|`\n# id", "commit": None, "output": "<b>|"}
+    ds = images(2 * len(NASTY), NASTY, label="la|bel <!--\n")
+    ds = with_score(
+        ds,
+        "sc|ore\n`<i>",
+        [float(row) for row in range(len(ds))],
+        metric="me|tric\n# <x>",
+        options={"a|b": "<!-- hf_prune end: default -->\n```\n|", "ok": "`|<"},
+        inputs={"embeddings": {"encoder": ids}, "x|<y>": {"given_sha256": "<z>|"}},
+    )
+    kept = ds.prune("sc|ore\n`<i>", keep=0.5, order="hard")
+    return made(export(kept, tmp_path / "n", source=SOURCE, scores=ds))
