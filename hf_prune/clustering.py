@@ -80,7 +80,7 @@ def spherical_kmeans(
     count: Any = num_clusters  # an option of the caller's, of whatever type
     if not isinstance(count, (int, np.integer)) or not 1 <= count <= total:
         raise ValueError(f"num_prototypes={num_clusters} of {total} rows; give a count in [1, {total}]")
-    points = torch.from_numpy(np.ascontiguousarray(embeddings, dtype=np.float32))
+    points = torch.from_numpy(np.require(embeddings, np.float32, ["C", "W"]))  # torch wants it writable
     centroids = _seed_centroids(embeddings, rows, num_clusters, seed)
     assignments = np.full(len(rows), -1, dtype=np.int64)
     converged, iteration = False, 0
