@@ -73,7 +73,7 @@ def find_image_column(ds: Dataset, image_column: str | None = None) -> str:
     check_column(ds, image_column)
     if not isinstance(ds.features[image_column], Image):
         raise ValueError(
-            f"column {image_column!r} is {ds.features[image_column]}, not Image; "
+            f"column {image_column!r} is {type(ds.features[image_column]).__name__}, not Image; "
             f"use ds.cast_column({image_column!r}, datasets.Image()) first"
         )
     return image_column
@@ -100,7 +100,7 @@ def find_label_column(ds: Dataset, label_column: str | None = None) -> str | Non
         return label_column
     if not isinstance(feature, Value):
         raise ValueError(
-            f"label column {label_column!r} is {feature}: several labels per row are not classes; "
+            f"label column {label_column!r} is {type(feature).__name__}: several labels per row are not classes; "
             "give a column with one class per row"
         )
     if not (feature.dtype.startswith(("int", "uint", "bool")) or feature.dtype in ("string", "large_string")):
