@@ -1,0 +1,148 @@
+import base64
+import datetime
+import hashlib
+import tracemalloc
+import zlib
+
+import numpy as np
+import pytest
+from datasets import Dataset, Features, Value, concatenate_datasets, load_from_disk
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hf_prune.columns import EncodedImages
+from hf_prune.digests import SAMPLED_ROWS, column_digest, content_sha256, pack_rows, rows_sha256, unpack_rows
+from tests.tiny_sets import make_set, noise, set_of_files
+
+
+def test_the_digest_of_rows_is_the_one_described():
+    expected = hashlib.sha256(b"\x01\0\0\0\0\0\0\0" + b"\x02\x01\0\0\0\0\0\0").hexdigest()
+    assert rows_sha256(np.array([258, 1])) == rows_sha256(np.array([1, 258], dtype=np.int32)) == expected
+    assert rows_sha256(np.empty(0, np.int64)) == hashlib.sha256().hexdigest()
+
+
+@given(st.integers(0, 40), st.data())
+@settings(max_examples=100, deadline=None, derandomize=True)
+def test_packed_rows_come_back(num_rows, data):
+    rows = sorted(data.draw(st.sets(st.integers(0, num_rows - 1)))) if num_rows else []
+    assert unpack_rows(pack_rows(np.array(rows, dtype=np.int64), num_rows), num_rows).tolist() == rows
+
+
+def test_a_million_rows_pack_small():
+    rows = np.flatnonzero(np.random.default_rng(0).random(1_000_000) < 0.5)
+    text = pack_rows(rows, 1_000_000)
+    assert len(text) < 180_000
+    assert np.array_equal(unpack_rows(text, 1_000_000), rows)
+
+
+def packed(data: bytes) -> str:
+    return base64.b64encode(zlib.compress(data)).decode()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("no base64!", "damaged list of kept rows"),
+        ("ärger", "damaged list of kept rows"),
+        (base64.b64encode(b"no zlib").decode(), "damaged list of kept rows"),
+        (packed(b"\xff")[:-8], "does not cover 8 rows|damaged"),
+        (packed(b""), "does not cover 8 rows"),
+        (packed(b"\xff\xff"), "does not cover 8 rows"),
+    ],
+)
+def test_damaged_row_lists_are_refused(text, message):
+    with pytest.raises(ValueError, match=message) as caught:
+        unpack_rows(text, 8)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_row_list_that_would_unpack_to_a_gigabyte_is_refused_unread():
+    text = base64.b64encode(zlib.compress(zlib.compress(bytes(2**24)), 9)).decode()
+    bomb = packed(bytes(2**26))
+    tracemalloc.start()
+    for one in (text, bomb):
+        with pytest.raises(ValueError, match="does not cover 8 rows"):
+            unpack_rows(one, 8)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 2**20
+
+
+def column(values, feature=None) -> str:
+    features = None if feature is None else Features({"x": Value(feature)})
+    return column_digest(Dataset.from_dict({"x": values}, features=features), "x")
+
+
+MANY = 20 * SAMPLED_ROWS  # so that most rows are no samples
+DAY = datetime.datetime(2020, 1, 1)
+
+
+@pytest.mark.parametrize(
+    ("values", "other", "feature"),
+    [
+        (list(range(MANY)), 7, "int64"),
+        ([row / 8 for row in range(MANY)], 0.7, "float32"),
+        ([row / 8 for row in range(MANY)], None, "float64"),
+        ([row % 2 == 0 for row in range(MANY)], None, "bool"),
+        ([0] * MANY, None, "int64"),
+        (["a"] * MANY, "ab", "string"),
+        (["a"] * MANY, None, "string"),
+        ([""] * MANY, None, "large_string"),
+        ([b"a"] * MANY, b"ab", "binary"),
+        ([DAY + datetime.timedelta(row) for row in range(MANY)], DAY, "timestamp[s]"),
+        ([(DAY + datetime.timedelta(row)).date() for row in range(MANY)], DAY.date(), "date32"),
+    ],
+)
+def test_one_other_value_anywhere_is_noticed(values, other, feature):
+    changed = [*values]
+    changed[MANY - 3] = other
+    assert column(values, feature) == column([*values], feature)
+    assert column(values, feature) != column(changed, feature)
+
+
+def test_values_of_the_same_length_are_noticed_where_many_change():
+    assert column(["a"] * MANY) != column(["b"] * MANY)
+    assert column([[1, 2]] * MANY) != column([[1, 3]] * MANY)
+
+
+def test_order_and_number_of_rows_are_covered_and_the_name_is_not():
+    ds = Dataset.from_dict({"x": list(range(50))})
+    digest = column_digest(ds, "x")
+    assert column_digest(ds.shuffle(seed=0), "x") != digest
+    assert column_digest(ds.select(range(49)), "x") != digest
+    assert column_digest(concatenate_datasets([ds, ds]), "x") != digest
+    assert column_digest(ds.rename_column("x", "y"), "y") == digest
+    assert column_digest(ds.shuffle(seed=0).sort("x"), "x") == digest
+    assert column([], "int64") == column([], "int64")
+
+
+def test_images_count_as_their_bytes_wherever_they_lie(tmp_path):
+    encoded = noise(6)
+    embedded, by_path = make_set(encoded), set_of_files(tmp_path, encoded)
+    digest = column_digest(embedded, "image")
+    assert column_digest(by_path, "image") == digest
+    by_path.save_to_disk(tmp_path / "saved")
+    assert column_digest(load_from_disk(tmp_path / "saved"), "image") == digest
+    assert column_digest(make_set([*encoded[:5], encoded[4]]), "image") != digest
+    assert column_digest(make_set([*encoded[:5], None]), "image") != digest
+    assert column_digest(embedded.select([1, 0, 2, 3, 4, 5]), "image") != digest
+
+
+def test_a_missing_image_file_has_a_digest_of_its_own(tmp_path):
+    ds = set_of_files(tmp_path, noise(3))
+    digest = column_digest(ds, "image")
+    (tmp_path / "1.png").unlink()
+    assert column_digest(ds, "image") != digest
+
+
+def test_the_digest_of_content_is_the_one_described():
+    encoded = noise(3)
+    images = EncodedImages(make_set([encoded[2], None, encoded[0]]), "image")
+    expected = hashlib.sha256()
+    for row, digest in (
+        (7, hashlib.sha256(encoded[2]).digest()),
+        (8, bytes(32)),
+        (1, hashlib.sha256(encoded[0]).digest()),
+    ):
+        expected.update(row.to_bytes(8, "little") + digest)
+    assert content_sha256(images, np.array([7, 8, 1])) == expected.hexdigest()
