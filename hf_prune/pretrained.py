@@ -135,9 +135,10 @@ def _read_weights(
             **output.model_kwargs,
         )
     except OSError as error:
-        if not allow_pickle and "safetensors" in str(error):
-            raise refuse_pickle(source.label) from error
-        raise OSError(f"cannot read the weights of {source.label}: {str(error).strip().splitlines()[0]}") from error
+        reason = str(error).strip().splitlines()[0]
+        if not allow_pickle and source.folder is None:
+            reason = f"{reason}; if the repository has only pickled ones: {refuse_pickle(source.label)}"
+        raise OSError(f"cannot read the weights of {source.label}: {reason}") from error
     except RuntimeError as error:
         raise ValueError(
             f"the weights of {source.label} do not fit its config: {str(error).splitlines()[0]}"
@@ -171,7 +172,7 @@ def open_model(
     """
     import torch
 
-    # Inside a caller's inference_mode the parameters would be inference tensors, which cannot be traced.
+    # Parameters made inside a caller's inference_mode would be inference tensors, which nothing can change in place later.
     with torch.inference_mode(False), quiet_loading():
         model, missing = build()
         model.eval()
@@ -179,36 +180,48 @@ def open_model(
         random = _random_weights(model, missing, forward, collate) if missing else []
     if random and output is LOGITS:
         raise ValueError(
-            f"{label} has no trained classification head ({', '.join(random)} would be random): "
+            f"{label} has no trained classification head ({_some(random)} would be random): "
             "fine-tune it on the labels first, or give another teacher"
         )
     if random:
         raise ValueError(
             f"the {output.name!r} output of {label} depends on weights that its checkpoint lacks, which would be random: "
-            f"{', '.join(random)}; {BY_HAND}"
+            f"{_some(random)}; {BY_HAND}"
         )
     layout = torch.channels_last if output.channels_last else torch.preserve_format
     model.to(device=device, dtype=dtype, memory_format=layout)
     return forward, lambda: None
 
 
+def _some(names: list[str]) -> str:
+    """List the first names, so that an error stays one line."""
+    return ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
+
+
 def _random_weights(model: Any, missing: set[str], forward: Forward, collate: Callable[..., Any]) -> list[str]:
-    """Return those of the missing weights that the output depends on: the ones that a gradient reaches, and all buffers."""
+    """Return the missing weights that the output depends on: those whose NaN reaches it.
+
+    No gradients: models keep tensors between calls, and one made in inference mode would stop a backward pass.
+    """
     import torch
     from PIL import Image
 
-    parameters = dict(model.named_parameters())
-    named = sorted(missing & parameters.keys())
-    buffers = missing - parameters.keys()
-    if not named:
-        return sorted(buffers)
-    with torch.enable_grad():
-        features = forward(collate([Image.new("RGB", (64, 64), "gray")]))
-        traced = [parameters[name] for name in named]
-        gradients: tuple[Any, ...] = torch.autograd.grad(
-            features.sum(), traced, allow_unused=True
-        )  # None: not reached
-    return sorted(buffers | {name for name, gradient in zip(named, gradients, strict=True) if gradient is not None})
+    batch = collate([Image.new("RGB", (64, 64), "gray")])
+    tensors = {**dict(model.named_parameters()), **dict(model.named_buffers())}
+    # Counters are not floating point and take no part in a forward pass.
+    suspects = [name for name in sorted(missing) if tensors[name].is_floating_point()]
+
+    def reached(names: list[str]) -> bool:
+        saved = {name: tensors[name].detach().clone() for name in names}
+        with torch.no_grad():
+            for name in names:
+                tensors[name].fill_(float("nan"))
+            found = bool(forward(batch).isnan().any())
+            for name in names:
+                tensors[name].copy_(saved[name])
+        return found
+
+    return [name for name in suspects if reached([name])] if suspects and reached(suspects) else []
 
 
 class PretrainedForward:

@@ -1,0 +1,205 @@
+import argparse
+import hashlib
+import pickle
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from hf_prune.checkpoints import convert_resnet, files_digest, read_state_dict, state_digest, weight_files
+from hf_prune.models import load_encoder, load_teacher
+from tests.tiny_models import images, run
+from tests.torchvision_resnet import make
+
+PICTURES = images(3)
+LAYOUTS = {
+    "resnet18": {"depths": (2, 2, 2, 2), "bottleneck": False},
+    "resnet34": {"depths": (3, 4, 6, 3), "bottleneck": False},
+    "resnet50": {"depths": (3, 4, 6, 3)},
+    "resnet101": {"depths": (3, 4, 23, 3)},
+    "resnet50w2": {"depths": (3, 4, 6, 3), "width": 8},
+}
+SMALL = {"depths": (1, 1, 1, 1)}
+
+
+def write(state, path):
+    if path.suffix == ".safetensors":
+        save_file(state, path)
+    else:
+        torch.save(state, path)
+    return path
+
+
+def behind(prefix, state):
+    return {f"{prefix}{key}": value for key, value in state.items()}
+
+
+def swav(state):
+    """SwAV's release: no fc, projection head and prototypes of its own, everything wrapped for distributed training."""
+    body = {key: value for key, value in state.items() if not key.startswith("fc.")}
+    heads = {"projection_head.0.weight": torch.ones(2, 2), "prototypes.weight": torch.ones(3, 2)}
+    return behind("module.", body | heads)
+
+
+def dino(state):
+    """DINO's full training checkpoint: two networks, the optimizer and the parsed command line."""
+    body = {key: value for key, value in state.items() if not key.startswith("fc.")}
+    head = {"head.mlp.0.weight": torch.ones(2, 2), "head.last_layer.weight_g": torch.ones(2, 1)}
+    student = behind(
+        "module.", {key: torch.zeros_like(value) for key, value in (behind("backbone.", body) | head).items()}
+    )
+    return {
+        "student": student,
+        "teacher": behind("backbone.", body) | head,
+        "optimizer": {"state": {}, "param_groups": []},
+        "epoch": 3,
+        "args": argparse.Namespace(arch="resnet50"),
+    }
+
+
+@pytest.mark.parametrize("name", LAYOUTS)
+def test_features_and_logits_equal_the_torchvision_layout(name, tmp_path):
+    reference = make(**LAYOUTS[name])
+    path = write(reference.state_dict(), tmp_path / "resnet.safetensors")
+    encoder = load_encoder(path, dtype="float32", image_size=64)
+    pixels = encoder.collate(PICTURES)["pixel_values"]
+    assert pixels.shape == (3, 3, 64, 64)
+    with torch.inference_mode():
+        torch.testing.assert_close(run(encoder, PICTURES), reference.features(pixels), atol=1e-4, rtol=1e-4)
+        teacher = load_teacher(path, dtype="float32", image_size=64)
+        torch.testing.assert_close(run(teacher, PICTURES), reference(pixels), atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("wrap", [dict, swav, dino, lambda state: {"state_dict": behind("module.", state)}])
+def test_published_wrappings_open_alike(wrap, tmp_path):
+    reference = make(**SMALL)
+    path = write(wrap(reference.state_dict()), tmp_path / "checkpoint.pth.tar")
+    encoder = load_encoder(path, dtype="float32", image_size=64, allow_pickle=True)
+    with torch.inference_mode():
+        expected = reference.features(encoder.collate(PICTURES)["pixel_values"])
+    torch.testing.assert_close(run(encoder, PICTURES), expected, atol=1e-4, rtol=1e-4)
+
+
+def test_the_identity_of_a_file_is_its_digest(tmp_path):
+    path = write(make(**SMALL).state_dict(), tmp_path / "a.safetensors")
+    identity = load_encoder(path, dtype="float32").identity
+    assert (identity["kind"], identity["id"], identity["output"]) == ("torch", "ResNetModel", "pooled")
+    assert identity["weights_sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert identity["preprocessing"]["size"] == {"shortest_edge": 256}
+    assert str(tmp_path) not in str(identity)
+
+
+def test_heads_are_listed_as_ignored_and_everything_else_is_used():
+    state = swav(make(**SMALL).state_dict())
+    converted = convert_resnet(state)
+    assert converted.ignored == ("module.projection_head.0.weight", "module.prototypes.weight")
+    assert len(converted.weights) + len(converted.ignored) == len(state)
+    assert converted.settings["layer_type"] == "bottleneck"
+    assert converted.settings["depths"] == [1, 1, 1, 1]
+    assert converted.classifier == {}
+
+
+def test_old_files_without_batch_counters_open():
+    state = {key: value for key, value in make(**SMALL).state_dict().items() if "num_batches" not in key}
+    assert convert_resnet(state).settings["embedding_size"] == 4
+
+
+def drop(key):
+    return lambda state: {name: value for name, value in state.items() if name != key}
+
+
+def widen(state):
+    """The bottleneck of torchvision's wide_resnet50_2 is twice as wide, which no ResNetConfig describes."""
+    return {
+        key: torch.cat([value, value]) if key == "layer1.0.conv1.weight" else value for key, value in state.items()
+    }
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (drop("layer2.0.bn2.running_var"), "missing 'encoder.stages.1.layers.0.layer.1.normalization.running_var'"),
+        (drop("conv1.weight"), "lacks conv1"),
+        (lambda state: state | {"layer5.0.conv1.weight": torch.ones(1)}, "key 'layer5.0.conv1.weight' is not one of"),
+        (lambda state: state | {"layer1.0.conv1.bias": torch.ones(4)}, "surplus"),
+        (widen, "fits no ResNetModel .*wide"),
+        (lambda state: state | {"conv1.weight": torch.ones(4, 3, 3, 3)}, "small-image"),
+    ],
+    ids=["missing", "no stem", "unknown", "surplus", "wide", "small stem"],
+)
+def test_what_does_not_fit_is_named_in_one_line(change, message):
+    with pytest.raises(ValueError, match=message) as caught:
+        convert_resnet(change(make(**SMALL).state_dict()))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_teacher_needs_the_last_layer(tmp_path):
+    path = write(swav(make(**SMALL).state_dict()), tmp_path / "swav.safetensors")
+    with pytest.raises(ValueError, match=r"no trained classification head \(classifier\.1\.bias"):
+        load_teacher(path).open(torch.device("cpu"))
+
+
+@pytest.mark.parametrize("suffix", [".pth", ".pt", ".pth.tar", ".ckpt", ".bin"])
+def test_pickles_are_refused_before_they_are_read(suffix, tmp_path):
+    path = tmp_path / f"model{suffix}"
+    path.write_bytes(b"never read")
+    with pytest.raises(ValueError, match="allow_pickle=True") as caught:
+        load_encoder(path)
+    assert "\n" not in str(caught.value)
+
+
+class Code:
+    def __reduce__(self):
+        return (print, ("this must never be printed",))
+
+
+def test_code_in_a_pickle_is_not_run(tmp_path, capsys):
+    path = tmp_path / "evil.pth"
+    torch.save({"state_dict": Code()}, path)
+    with pytest.raises(ValueError, match="cannot be read with weights_only=True") as caught:
+        read_state_dict(path, allow_pickle=True)
+    assert "\n" not in str(caught.value)
+    path.write_bytes(pickle.dumps(Code()))
+    with pytest.raises(ValueError, match="cannot be read with weights_only=True"):
+        read_state_dict(path, allow_pickle=True)
+    assert "never" not in capsys.readouterr().out
+
+
+def test_a_file_without_a_state_dict_is_refused(tmp_path):
+    path = write({"epoch": 3}, tmp_path / "other.pt")
+    with pytest.raises(ValueError, match="holds no state dict"):
+        read_state_dict(path, allow_pickle=True)
+
+
+def test_state_digest_sees_names_types_shapes_and_bytes():
+    layer = torch.nn.Linear(2, 3, bias=False)
+    before = state_digest(layer)
+    assert before == state_digest(layer)
+    changed = torch.nn.Linear(2, 3, bias=False)
+    changed.weight.data = layer.weight.data.clone()
+    assert state_digest(changed) == before
+    changed.weight.data[0, 0] += 1
+    assert state_digest(changed) != before
+    changed.weight.data = layer.weight.data.reshape(2, 3)
+    assert state_digest(changed) != before
+    assert state_digest(torch.nn.Sequential(layer)) != before
+    assert state_digest(torch.nn.Linear(2, 3, bias=False).to(torch.bfloat16)) != before
+    assert len(state_digest(torch.nn.Identity())) == 64
+
+
+def test_weight_files_prefer_safetensors_and_find_shards(tmp_path):
+    with pytest.raises(OSError, match="no weights in"):
+        weight_files(tmp_path, allow_pickle=True)
+    (tmp_path / "pytorch_model.bin").write_bytes(b"b")
+    with pytest.raises(ValueError, match="pickled"):
+        weight_files(tmp_path, allow_pickle=False)
+    assert weight_files(tmp_path, allow_pickle=True) == [tmp_path / "pytorch_model.bin"]
+    (tmp_path / "model.safetensors.index.json").write_text("{}")
+    shards = [tmp_path / f"model-0000{i}-of-00002.safetensors" for i in (1, 2)]
+    for shard in shards:
+        shard.write_bytes(shard.name.encode())
+    assert weight_files(tmp_path, allow_pickle=True) == shards
+    digest = files_digest(shards)
+    assert digest == files_digest(reversed(shards))
+    shards[1].write_bytes(b"other")
+    assert files_digest(shards) != digest

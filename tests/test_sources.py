@@ -1,0 +1,142 @@
+import json
+import logging as python_logging
+
+import pytest
+import transformers
+from transformers.utils import is_timm_available, is_torchvision_available, logging
+
+from hf_prune.models import load_encoder
+from hf_prune.sources import quiet_loading
+from tests.tiny_models import build, config_of, processor, save
+
+
+def one_line(caught):
+    assert "\n" not in str(caught.value)
+
+
+def folder_with(tmp_path, config, preprocessor=None):
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    (tmp_path / "model.safetensors").write_bytes(b"never read")
+    if preprocessor is not None:
+        (tmp_path / "preprocessor_config.json").write_text(json.dumps(preprocessor))
+    return tmp_path
+
+
+@pytest.mark.parametrize("name", ["someone/no-such-model", "no-such-model", "/no/such/folder", "not a valid id/x"])
+def test_a_missing_model_says_what_was_looked_for_and_what_to_do(name):
+    with pytest.raises(
+        OSError, match=f"no model '{name}': no such folder, and the Hub says: .* local folder"
+    ) as caught:
+        load_encoder(name)
+    one_line(caught)
+
+
+def test_a_folder_without_a_model_or_with_a_revision_is_refused(tmp_path):
+    with pytest.raises(OSError, match=r"no config\.json in") as caught:
+        load_encoder(tmp_path)
+    one_line(caught)
+    with pytest.raises(ValueError, match="revision='main' is for models of the Hub"):
+        load_encoder(folder_with(tmp_path, {"model_type": "vit"}), revision="main")
+
+
+def test_remote_code_is_never_run(tmp_path):
+    (tmp_path / "own.py").write_text("raise SystemExit('the code was run')")
+    own = {"model_type": "own", "auto_map": {"AutoConfig": "own.Config", "AutoModel": "own.Model"}}
+    with pytest.raises(ValueError, match=r"needs code from its repository.*pass \(module, transform\)") as caught:
+        load_encoder(folder_with(tmp_path, own))
+    one_line(caught)
+    # Where transformers has a class of its own for the model, that one is used in place of the repository's.
+    preprocessor = {"image_processor_type": "Own", "auto_map": {"AutoImageProcessor": "own.Processor"}}
+    loaded = load_encoder(folder_with(tmp_path, {"model_type": "vit"}, preprocessor))
+    assert loaded.identity["preprocessing"]["image_processor_type"] == "ViTImageProcessor"
+
+
+def test_an_unknown_model_type_is_named(tmp_path):
+    with pytest.raises(ValueError, match="has model type 'from-tomorrow', unknown to this version") as caught:
+        load_encoder(folder_with(tmp_path, {"model_type": "from-tomorrow"}))
+    one_line(caught)
+
+
+def test_a_language_model_is_no_encoder(tmp_path):
+    with pytest.raises(ValueError, match=r"\(bert\) does not take images"):
+        load_encoder(folder_with(tmp_path, {"model_type": "bert"}))
+
+
+def test_a_model_without_an_image_processor_says_so(tmp_path):
+    with pytest.raises(OSError, match=r"no preprocessor_config.json.*pass \(module, transform\)") as caught:
+        load_encoder(folder_with(tmp_path, {"model_type": "vit"}))
+    one_line(caught)
+
+
+def test_a_model_of_other_channels_is_refused(tmp_path):
+    folder = folder_with(tmp_path, {"model_type": "vit", "num_channels": 1}, processor().to_dict())
+    with pytest.raises(ValueError, match="images of 1 channels, not RGB"):
+        load_encoder(folder)
+
+
+@pytest.mark.skipif(is_torchvision_available(), reason="torchvision is installed, so nothing is missing")
+def test_a_processor_that_needs_torchvision_names_the_extra(tmp_path):
+    folder = folder_with(
+        tmp_path, {"model_type": "dinov3_vit"}, {"image_processor_type": "DINOv3ViTImageProcessorFast"}
+    )
+    with pytest.raises(ImportError, match=r'needs torchvision: pip install "hf-prune\[torchvision\]"') as caught:
+        load_encoder(folder)
+    one_line(caught)
+
+
+@pytest.mark.skipif(is_timm_available(), reason="timm is installed, so nothing is missing")
+@pytest.mark.parametrize(
+    "config",
+    [{"architecture": "resnet18", "pretrained_cfg": {"input_size": [3, 64, 64]}}, {"model_type": "timm_wrapper"}],
+)
+def test_a_timm_checkpoint_names_the_extra(config, tmp_path):
+    with pytest.raises(ImportError, match=r'needs timm: pip install "hf-prune\[timm\]"') as caught:
+        load_encoder(folder_with(tmp_path, config))
+    one_line(caught)
+
+
+def test_pickled_weights_are_refused_unless_asked_for(tmp_path):
+    import torch
+
+    model = build(config_of("vit"))
+    folder = save(model, tmp_path)
+    (tmp_path / "model.safetensors").unlink()
+    torch.save(model.state_dict(), tmp_path / "pytorch_model.bin")
+    with pytest.raises(ValueError, match=r"are pickled, .*allow_pickle=True") as caught:
+        load_encoder(folder)
+    one_line(caught)
+    loaded = load_encoder(folder, allow_pickle=True, dtype="float32")
+    assert len(loaded.identity["weights_sha256"]) == 64
+    weights = loaded.open(torch.device("cpu")).model.state_dict()
+    assert torch.equal(weights["layernorm.weight"], model.state_dict()["layernorm.weight"])
+
+
+def fail_quietly():
+    with quiet_loading():
+        assert logging.get_verbosity() == python_logging.ERROR
+        assert not logging.is_progress_bar_enabled()
+        raise KeyError
+
+
+@pytest.mark.parametrize("bars", [True, False])
+def test_silence_lasts_as_long_as_the_loading(bars):
+    before = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    try:
+        logging.set_verbosity_info()
+        (logging.enable_progress_bar if bars else logging.disable_progress_bar)()
+        with pytest.raises(KeyError):
+            fail_quietly()
+        assert logging.get_verbosity() == python_logging.INFO
+        assert logging.is_progress_bar_enabled() is bars
+    finally:
+        logging.set_verbosity(before[0])
+        (logging.enable_progress_bar if before[1] else logging.disable_progress_bar)()
+
+
+def test_loading_prints_nothing(tmp_path, capfd):
+    import torch
+
+    folder = save(transformers.ViTForImageClassification(config_of("vit")), tmp_path)
+    capfd.readouterr()
+    load_encoder(folder, dtype="float32").open(torch.device("cpu"))
+    assert capfd.readouterr() == ("", "")
