@@ -138,6 +138,35 @@ def test_prose_keys_and_configurations_of_others_stay(tmp_path):
     assert "`gone`" in replaced.split("begin: second")[0]
 
 
+def test_splits_of_others_in_the_same_configuration(tmp_path):
+    data = prototypes(tmp_path)
+    native = """---
+dataset_info:
+  features: []
+  splits:
+  - {name: test, num_bytes: 7, num_examples: 5}
+  - {name: old, num_bytes: 9, num_examples: 6}
+  download_size: 5
+  dataset_size: 16
+configs:
+- config_name: default
+  data_files:
+  - {split: test, path: [a/test-*, b/*]}
+  - {split: old, path: data/old-*}
+---
+"""
+    card = build_card(data | {"other_splits": ["test"]}, native)
+    header = yaml.safe_load(card.split("---\n")[1])
+    assert [split["name"] for split in header["dataset_info"]["splits"]] == ["test", "train"]
+    assert header["dataset_info"]["dataset_size"] == 10_007
+    assert header["configs"][0]["data_files"] == [
+        {"split": "test", "path": ["a/test-*", "b/*"]},
+        {"split": "train", "path": "data/train-*"},
+    ]
+    assert "Not described here: `test`." in card
+    assert 'load_dataset("path/to/this/folder")' in card
+
+
 def test_line_ends_are_kept(tmp_path):
     card = build_card(prototypes(tmp_path), EXISTING.replace("\n", "\r\n"))
     assert card.count("\n") == card.count("\r\n")

@@ -31,8 +31,9 @@ def load(tmp_path):
 
 
 def test_what_the_record_says(tmp_path):
-    ds = images()
-    kept, selection = pruned(ds, return_selection=True)
+    embeddings = np.stack([np.cos(np.arange(12)), np.sin(np.arange(12))], axis=1)
+    ds = images().score_with("prototypes", inputs={"embeddings": embeddings}, num_prototypes=2)
+    kept, selection = ds.prune("prototypes", keep=0.5, order="hard", return_selection=True)
     found = entry(export(kept, tmp_path / "out", source=SOURCE))
     assert found["source"]["repo_id"] == "uoft-cs/cifar10"
     assert found["source"]["commit"] == COMMIT

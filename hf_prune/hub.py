@@ -1,0 +1,273 @@
+"""Publish on the Hub: everything is built on disk first, then sent in one commit on the parent that was read."""
+
+import contextlib
+import dataclasses
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from datasets import Dataset, DatasetDict
+from huggingface_hub import CommitInfo, CommitOperationAdd, CommitOperationDelete, HfApi
+from huggingface_hub.errors import HfHubHTTPError, HFValidationError, RepositoryNotFoundError, RevisionNotFoundError
+from huggingface_hub.hf_api import RepoFile
+from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]  # public, though not marked as such
+
+from hf_prune import manifest
+from hf_prune.card_metadata import config_info, config_patterns, load_card, same_features
+from hf_prune.exporting import README, write_texts
+from hf_prune.publication import Publication, Published, describe, matches, prepare
+from hf_prune.shards import ShardOptions, Shards, write_shards
+from hf_prune.source import HTTP_ERROR
+
+
+def push_to_hub(
+    ds: Dataset | DatasetDict,
+    repo_id: str,
+    *,
+    source: str | None = None,
+    scores: Dataset | DatasetDict | None = None,
+    config_name: str = "default",
+    set_default: bool | None = None,
+    split: str | None = None,
+    data_dir: str | None = None,
+    commit_message: str | None = None,
+    commit_description: str | None = None,
+    private: bool | None = None,
+    token: str | None = None,
+    revision: str | None = None,
+    create_pr: bool = False,
+    max_shard_size: int | str | None = None,
+    num_shards: int | Mapping[str, int | None] | None = None,
+    embed_external_files: bool = True,
+    num_proc: int | None = None,
+) -> CommitInfo:
+    """Push a data set with its card and its record to the Hub, in one commit.
+
+    Prose of an existing card, its other configurations and its other YAML keys stay; of the configuration that is
+    pushed, a ``DatasetDict`` replaces all splits and a ``Dataset`` its own.
+
+    Args:
+        ds: What to push; of a ``DatasetDict`` all splits that have rows.
+        repo_id: Repository, ``"namespace/name"`` or a name of your own; made if it is not there.
+        source: Where the data set came from: ``"name@COMMIT"`` on the Hub, ``"local"``, or None to detect it from the
+            files that `datasets` loaded.
+        scores: The scored data set before it was pruned; adds statistics of its scores to record and card.
+        config_name: Configuration to write; ``"default"`` is the one that ``load_dataset(repo_id)`` opens.
+        set_default: Whether a configuration of another name becomes the one that is opened.
+        split: Name of the split of a ``Dataset``; None takes its own, else ``"train"``.
+        data_dir: Folder of the shards; None is ``"data"`` for the default configuration, else its name.
+        commit_message: Title of the commit.
+        commit_description: Text of the commit.
+        private: Whether a repository that is made is private; None leaves it to the account's settings.
+        token: A token with write access; None takes the one that is logged in.
+        revision: Branch to push to, made if it is not there.
+        create_pr: Whether to open a pull request instead.
+        max_shard_size: Upper limit of a shard before compression; None is the 500 MB of `datasets`.
+        num_shards: Number of shards instead, for a ``DatasetDict`` also by split.
+        embed_external_files: Whether the bytes of files given by path or URL are put into the shards.
+        num_proc: Processes that write shards.
+
+    Returns:
+        The commit, as ``Dataset.push_to_hub`` does.
+
+    Raises:
+        ValueError: If a name, the source, ``scores`` or what is published does not fit; the message says what does.
+        TypeError: If ``ds`` is a stream.
+        PermissionError: If the token may not write there.
+        OSError: If the repository changed meanwhile, in which case nothing is published, or the Hub or the disk fails.
+    """
+    _check_target(repo_id, revision, create_pr)
+    options = ShardOptions(max_shard_size, num_shards, embed_external_files, num_proc)
+    publication = prepare(
+        ds, config_name=config_name, split=split, data_dir=data_dir, set_default=bool(set_default), repo_id=repo_id
+    )
+    hub = _Repository(repo_id, token, revision, create_pr)
+    publication.check_fits(hub.read())
+    publication = dataclasses.replace(publication, repo_id=hub.repo_id)
+    entries = describe(publication, source, scores, token)
+    with tempfile.TemporaryDirectory(prefix="hf_prune-") as place:
+        folder = Path(place)
+        shards = {
+            name: write_shards(rows, folder, publication.data_dir, name, options)
+            for name, rows in publication.splits.items()
+        }
+        hub.make(private)
+        published = hub.read()  # again: writing the shards may have taken hours
+        publication.check_fits(published)
+        composed = publication.compose(published, entries, shards)
+        write_texts(folder, composed.readme, composed.provenance)
+        files = [name for part in shards.values() for name in part.files]
+        message = commit_message or f"Upload {config_name} with hf_prune"
+        return hub.commit(folder, files, composed.stale, message, commit_description)
+
+
+def push_card(
+    ds: Dataset | DatasetDict,
+    repo_id: str,
+    *,
+    source: str | None = None,
+    scores: Dataset | DatasetDict | None = None,
+    config_name: str = "default",
+    split: str | None = None,
+    commit_message: str | None = None,
+    commit_description: str | None = None,
+    token: str | None = None,
+    revision: str | None = None,
+    create_pr: bool = False,
+) -> CommitInfo:
+    """Add card and record to splits that were pushed with ``ds.push_to_hub``.
+
+    Args:
+        ds: The data set as it was pushed.
+        repo_id: Where it was pushed to.
+        source: As for `push_to_hub`.
+        scores: As for `push_to_hub`.
+        config_name: Configuration it was pushed as.
+        split: Split it was pushed as; None takes that of the ``Dataset``, else ``"train"``.
+        commit_message: Title of the commit.
+        commit_description: Text of the commit.
+        token: A token with write access; None takes the one that is logged in.
+        revision: Branch it was pushed to.
+        create_pr: Whether to open a pull request instead.
+
+    Returns:
+        The commit.
+
+    Raises:
+        ValueError: If the repository does not hold these rows with these features.
+        PermissionError: If the token may not write there.
+        OSError: If the repository changed meanwhile, in which case nothing is published, or the Hub fails.
+    """
+    _check_target(repo_id, revision, create_pr)
+    publication = prepare(ds, config_name=config_name, split=split, repo_id=repo_id)
+    hub = _Repository(repo_id, token, revision, create_pr)
+    published = hub.read()
+    publication = dataclasses.replace(publication, repo_id=hub.repo_id, whole=False)
+    shards = _pushed_shards(publication, published)
+    entries = describe(publication, source, scores, token)
+    composed = publication.compose(
+        published, {name: entry | {"published_by": "datasets"} for name, entry in entries.items()}, shards
+    )
+    with tempfile.TemporaryDirectory(prefix="hf_prune-") as place:
+        write_texts(Path(place), composed.readme, composed.provenance)
+        message = commit_message or f"Say how {config_name} was made, with hf_prune"
+        return hub.commit(Path(place), [], (), message, commit_description)
+
+
+def _pushed_shards(publication: Publication, published: Published) -> dict[str, Shards]:
+    """The files of splits that were pushed natively, which must be what the card is going to describe."""
+    data = load_card(published.readme).data
+    patterns = config_patterns(data).get(publication.config_name, {})
+    info = config_info(data, publication.config_name)
+    pushed = {split["name"]: split for split in info.get("splits") or []}
+    shards = {}
+    where = f"{publication.repo_id} ({publication.config_name})"
+    for name, rows in publication.splits.items():
+        if name not in pushed or name not in patterns:
+            raise ValueError(f"{where} has no split {name!r}: push it first with ds.push_to_hub, or name split=")
+        if pushed[name]["num_examples"] != len(rows) or not same_features(info["features"], publication.features):
+            raise ValueError(
+                f"split {name!r} of {where} is not this data set ({pushed[name]['num_examples']} rows there, "
+                f"{len(rows)} here, or other features): push it again first"
+            )
+        files = {path: size for path, size in published.files.items() if matches(path, patterns[name])}
+        shards[name] = Shards(tuple(patterns[name]), files, pushed[name]["num_bytes"])
+    return shards
+
+
+def _check_target(repo_id: str, revision: str | None, create_pr: bool) -> None:
+    try:
+        validate_repo_id(repo_id)
+    except HFValidationError as error:
+        raise ValueError(
+            f"repo_id={repo_id!r} is no name of a repository: give 'namespace/name' of letters, digits, '-', '_', '.'"
+        ) from error
+    if create_pr and revision not in (None, "main"):
+        raise ValueError(f"create_pr=True starts from main; leave out revision={revision!r}")
+
+
+class _Repository:
+    """A data set repository: read at one commit, written in one commit on top of the one that was read."""
+
+    def __init__(self, repo_id: str, token: str | None, revision: str | None, create_pr: bool) -> None:
+        self.api = HfApi(token=token, library_name="hf_prune")
+        self.revision, self.create_pr = revision, create_pr
+        self.repo_id, self.head = repo_id, ""
+        if "/" not in repo_id:
+            with self._plain_errors():
+                self.repo_id = f"{self.api.whoami()['name']}/{repo_id}"
+
+    def read(self) -> Published:
+        """Read files and texts at the head of the branch, and remember that head; of no repository, nothing."""
+        with self._plain_errors():
+            try:
+                info = self.api.dataset_info(self.repo_id, revision=self.revision)
+            except RevisionNotFoundError:
+                info = self.api.dataset_info(self.repo_id)  # the branch will begin here
+            except RepositoryNotFoundError:
+                return Published()
+            self.repo_id, self.head = info.id, str(info.sha)  # a renamed repository answers by its new name
+            tree = self.api.list_repo_tree(self.repo_id, recursive=True, revision=self.head, repo_type="dataset")
+            files = {item.path: item.size for item in tree if isinstance(item, RepoFile)}
+            readme, provenance = (self._text(name) if name in files else None for name in (README, manifest.FILE_NAME))
+            return Published(files, readme, provenance)
+
+    def _text(self, name: str) -> str:
+        path = self.api.hf_hub_download(self.repo_id, name, revision=self.head, repo_type="dataset")
+        return Path(path).read_bytes().decode()
+
+    def make(self, private: bool | None) -> None:
+        """Make the repository and the branch where they are not there yet."""
+        with self._plain_errors():
+            if not self.head:
+                self.api.create_repo(self.repo_id, repo_type="dataset", private=private, exist_ok=True)
+            if self.revision is not None and not self.revision.startswith("refs/pr/"):
+                self.api.create_branch(self.repo_id, branch=self.revision, repo_type="dataset", exist_ok=True)
+
+    def commit(
+        self, folder: Path, files: list[str], stale: tuple[str, ...], message: str, description: str | None
+    ) -> CommitInfo:
+        """Upload the files, then commit them with card and record on top of the head that was read."""
+        where: dict[str, Any] = {"repo_type": "dataset", "revision": self.revision, "create_pr": self.create_pr}
+        shards, texts = (
+            [CommitOperationAdd(path_in_repo=name, path_or_fileobj=folder / name) for name in names]
+            for names in (files, (manifest.FILE_NAME, README))
+        )
+        deletions = [CommitOperationDelete(path_in_repo=name) for name in stale]
+        with self._plain_errors():
+            if shards:
+                self.api.preupload_lfs_files(self.repo_id, shards, free_memory=False, **where)
+            return self.api.create_commit(
+                self.repo_id,
+                [*shards, *texts, *deletions],
+                commit_message=message,
+                commit_description=description,
+                parent_commit=self.head,
+                **where,
+            )
+
+    @contextlib.contextmanager
+    def _plain_errors(self) -> Iterator[None]:
+        """Say in one line what the Hub's answer means for the user."""
+        try:
+            yield
+        except HfHubHTTPError as error:
+            raise self._plain(error) from error
+        except RuntimeError as error:  # how the client says that a shard could not be uploaded
+            raise OSError(f"{error} Reason: {error.__cause__}. Nothing was published: push again") from error
+        except HTTP_ERROR as error:
+            raise ConnectionError(f"the Hub cannot be reached ({error}): try again once it can") from error
+
+    def _plain(self, error: HfHubHTTPError) -> OSError:
+        status = error.response.status_code
+        if status in (401, 403):
+            return PermissionError(
+                f"the Hub refused {self.repo_id} ({status}): log in with 'hf auth login' or pass token= with write access"
+            )
+        if status in (409, 412):
+            return OSError(
+                f"{self.repo_id} was changed meanwhile by another commit: nothing was published, push again"
+            )
+        said = " ".join((error.server_message or str(error)).split())
+        return OSError(f"the Hub answered {status} for {self.repo_id}: {said}")
