@@ -1,0 +1,165 @@
+"""The same experiment with finite numbers: perceptrons of maximum margin, trained on pruned Gaussian data."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hf_prune.perceptron.theory import Order, checked
+
+Matrix = NDArray[np.float64]
+
+# Relative shortfall of a margin that counts as rounding.
+VIOLATION = 1e-9
+INSEPARABLE = 1e-12
+
+
+@dataclass(frozen=True)
+class Simulation:
+    """Repeated training runs at one point.
+
+    Attributes:
+        errors: Test error of each run, from its exact angle to the teacher, shape (draws,).
+        margins: Margin of each run, shape (draws,).
+        num_kept: Examples trained on in each run.
+    """
+
+    errors: Matrix
+    margins: Matrix
+    num_kept: int
+
+    @property
+    def mean(self) -> float:
+        """Mean test error."""
+        return float(self.errors.mean())
+
+    @property
+    def standard_error(self) -> float:
+        """Standard error of the mean."""
+        return float(self.errors.std(ddof=1) / math.sqrt(len(self.errors)))
+
+
+def simulate(
+    num_dimensions: int,
+    alpha_tot: float,
+    keep: float,
+    theta: float = 0.0,
+    order: Order = "hard",
+    draws: int = 50,
+    seed: int = 0,
+) -> Simulation:
+    """Prune Gaussian data by a probe and train a perceptron of maximum margin on the rest, several times.
+
+    Args:
+        num_dimensions: Dimensions N of the inputs, at least 2.
+        alpha_tot: Examples before pruning, per dimension; the nearest whole number is drawn.
+        keep: Fraction kept, in (0, 1]; the nearest whole number, at least one, is kept.
+        theta: Angle between probe and teacher in radians, in [0, pi/2].
+        order: "hard", "easy" or "random".
+        draws: Independent runs, at least 2.
+        seed: Seed of the whole simulation.
+
+    Returns:
+        `Simulation`.
+
+    Raises:
+        ValueError: If an argument is outside its range, or no example is left.
+
+    Example:
+        >>> run = simulate(50, 4.0, 0.5, draws=10)
+        >>> run.num_kept, bool(abs(run.mean - 0.136) < 0.03)
+        (100, True)
+    """
+    checked(alpha_tot, keep, theta, order)
+    if num_dimensions < 2:
+        raise ValueError(f"num_dimensions={num_dimensions}; give at least 2, the plane of teacher and probe")
+    if draws < 2:
+        raise ValueError(f"draws={draws}; give at least 2, a standard error needs them")
+    num_examples = round(alpha_tot * num_dimensions)
+    if num_examples < 1:
+        raise ValueError(f"alpha_tot={alpha_tot:g} in {num_dimensions} dimensions gives no example; raise either")
+    num_kept = max(1, round(keep * num_examples))
+    runs = [
+        _run(np.random.default_rng(stream), (num_examples, num_dimensions), num_kept, theta, order)
+        for stream in np.random.SeedSequence(seed).spawn(draws)
+    ]
+    errors, margins = np.array(runs).T
+    return Simulation(errors, margins, num_kept)
+
+
+def _run(
+    rng: np.random.Generator, shape: tuple[int, int], num_kept: int, theta: float, order: Order
+) -> tuple[float, float]:
+    """Test error and margin of one run. The teacher is the first axis, the probe lies in the plane of the first two."""
+    inputs = rng.standard_normal(shape)
+    inputs *= np.where(inputs[:, :1] < 0, -1.0, 1.0)  # an input times its label: its margin is the teacher's output
+    outputs = np.abs(math.cos(theta) * inputs[:, 0] + math.sin(theta) * inputs[:, 1])
+    ranks = {"hard": outputs, "easy": -outputs, "random": np.arange(shape[0])}[order]
+    kept = inputs[np.argsort(ranks, kind="stable")[:num_kept]]
+    weights = max_margin(kept)
+    norm = float(np.linalg.norm(weights))
+    return math.atan2(float(np.linalg.norm(weights[1:])), weights[0]) / math.pi, float((kept @ weights).min()) / norm
+
+
+def max_margin(signed_inputs: Matrix) -> Matrix:
+    """Weights of the perceptron of maximum margin without bias: the shortest w with `signed_inputs @ w >= 1`.
+
+    The problem is a least-distance problem, which non-negative least squares solves exactly: with the residual
+    r = [X^T; 1] u - [0; 1] of the best u >= 0 the weights are -r[:-1] / r[-1]. Its active set ends at the support
+    vectors, so the result carries rounding only, and no penalty has to be driven to infinity.
+
+    Args:
+        signed_inputs: Inputs times labels, shape (n, d).
+
+    Returns:
+        Weights, shape (d,); the margin is 1 / |w|.
+
+    Raises:
+        ValueError: If no perceptron without bias separates the examples.
+
+    Example:
+        >>> max_margin(np.array([[1.0, 1.0], [0.0, 1.0], [3.0, 3.0]])).round(12).tolist()
+        [0.0, 1.0]
+
+    References:
+        Lawson & Hanson (1974), Solving least squares problems, chapter 23: problem LDP.
+    """
+    width = signed_inputs.shape[1]
+    # Few examples touch the margin, so the problem is solved on a working set that grows by the worst violators. Those
+    # of positive weight stay, hence |w| rises from round to round and no working set comes back.
+    working = np.argsort(signed_inputs @ _first_guess(signed_inputs))[: width + width // 4]
+    while True:
+        coefficients, weights = _least_distance(signed_inputs[working])
+        margins = signed_inputs @ weights
+        violators = np.flatnonzero(margins < 1 - VIOLATION)
+        if not violators.size:
+            return weights
+        worst = violators[np.argsort(margins[violators])[: max(1, width // 2)]]
+        working = np.union1d(working[coefficients > 0], worst)
+
+
+def _first_guess(signed_inputs: Matrix) -> Matrix:
+    """Weights after three Newton steps on |w|^2 + sum (1 - margin)_+^2: their small margins are mostly the right ones."""
+    weights = np.zeros(signed_inputs.shape[1])
+    for _ in range(3):
+        short = signed_inputs[signed_inputs @ weights < 1]
+        weights = np.linalg.solve(short.T @ short + np.eye(len(weights)), short.sum(axis=0))
+    return weights
+
+
+def _least_distance(signed_inputs: Matrix) -> tuple[Matrix, Matrix]:
+    """Multipliers and weights of the shortest w with `signed_inputs @ w >= 1`."""
+    from scipy.optimize import nnls
+
+    count, width = signed_inputs.shape
+    system = np.vstack((signed_inputs.T, np.ones(count)))
+    target = np.append(np.zeros(width), 1.0)
+    coefficients, _ = nnls(system, target, maxiter=30 * (count + width))
+    residual = system @ coefficients - target
+    # 1 / (1 + |w|^2): zero when a non-negative combination of the examples vanishes.
+    if -residual[-1] < INSEPARABLE:
+        raise ValueError(
+            f"{count} examples in {width} dimensions are not separable; labels must come from a perceptron"
+        )
+    return coefficients, -residual[:-1] / residual[-1]
