@@ -9,7 +9,7 @@ import hashlib
 import importlib.metadata
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 import numpy as np
@@ -87,7 +87,8 @@ class Step:
 
     def to_dict(self) -> dict[str, Any]:
         """The step as JSON-able data, without the fields that do not apply to its kind."""
-        return {name: value for name, value in asdict(self).items() if value is not None}
+        found = {item.name: getattr(self, item.name) for item in fields(self)}
+        return {name: value for name, value in found.items() if value is not None}
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> "Step":
