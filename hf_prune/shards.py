@@ -177,7 +177,9 @@ class _PatientFile(io.RawIOBase):
 
 
 def _publishable(table: pa.Table, *, embed: bool) -> pa.Table:
-    if embed:
+    # Rows taken through an indices mapping are a chunk each, and every step below costs per chunk.
+    table = table.combine_chunks()
+    if embed and not all(_is_inside(column) for column in table.columns):
         table = embed_table_storage(table)
     for place, column in enumerate(table.column_names):
         if _holds_files(table.schema.field(column).type):
@@ -185,6 +187,14 @@ def _publishable(table: pa.Table, *, embed: bool) -> pa.Table:
             field = table.schema.field(column)
             table = table.set_column(place, field, pa.chunked_array(chunks, type=field.type))
     return table
+
+
+def _is_inside(column: pa.ChunkedArray) -> bool:
+    """Whether a column holds no files, or the bytes of all of them; of nested ones that is not known."""
+    if not _holds_files(column.type):
+        return not pa.types.is_nested(column.type)
+    content, path = pc.struct_field(column, "bytes"), pc.struct_field(column, "path")
+    return bool(pc.all(pc.or_(pc.is_valid(content), pc.is_null(path)), min_count=0).as_py())
 
 
 def _with_bare_names(files: pa.StructArray) -> pa.StructArray:
