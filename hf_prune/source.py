@@ -76,6 +76,26 @@ def locate_source(ds: Dataset, source: str | None = None) -> Source:
     return replace(found, split=str(ds.split) if ds.split is not None else None)
 
 
+def remember_source(ds: Dataset) -> Dataset:
+    """Note the detected source in the data set's own information, where ``save_to_disk`` keeps it.
+
+    Saved and opened again, a data set has other files and no longer shows where it came from.
+
+    Args:
+        ds: The data set, whose ``info`` is changed in place; unchanged if no source is found.
+
+    Returns:
+        The same data set.
+    """
+    try:
+        found = _detect(ds)
+    except ValueError:
+        return ds
+    url = f"hf://datasets/{found.repo_id}@{found.commit}/"
+    ds.info.download_checksums = (ds.info.download_checksums or {}) | {url: {"num_bytes": 0, "checksum": None}}
+    return ds
+
+
 def check_source(source: Source, token: str | bool | None = None) -> Source:
     """Ask the Hub whether it has a source.
 

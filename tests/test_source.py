@@ -1,10 +1,10 @@
 """Where a data set came from: given, detected, or a one-line error."""
 
 import pytest
-from datasets import Dataset, Image
+from datasets import Dataset, Image, concatenate_datasets, load_from_disk
 
 from hf_prune import source as source_module
-from hf_prune.source import check_source, locate_source
+from hf_prune.source import check_source, locate_source, remember_source
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 OTHER = "f" * 40
@@ -91,11 +91,20 @@ def test_two_sources_are_not_guessed_at(tmp_path):
 
 
 def test_a_mixture_is_not_taken_for_its_part_on_the_hub(tmp_path):
-    from datasets import concatenate_datasets
-
     mixed = concatenate_datasets([cached(tmp_path), Dataset.from_dict({"x": [7]})])
     with pytest.raises(ValueError, match="does not say where"):
         locate_source(mixed)
+
+
+def test_a_source_that_is_remembered_survives_saving(tmp_path):
+    ds = remember_source(cached(tmp_path)).select([0, 2])
+    ds.save_to_disk(str(tmp_path / "out"))
+    again = load_from_disk(str(tmp_path / "out")).add_column("y", [1, 2])
+    found = locate_source(again)
+    assert (found.repo_id, found.commit, found.known) == ("somebody/cifar10", COMMIT, "detected")
+    assert (found.config_name, found.split) == ("plain", "train")
+    nothing = Dataset.from_dict({"x": [1]})
+    assert remember_source(nothing).info.download_checksums is None
 
 
 def test_unreachable_is_unchecked():
