@@ -74,7 +74,7 @@ def make_inputs(ds: Dataset, metric: Metric, request: Request) -> Inputs:
     """
     _check_given(metric, request, len(ds))
     builder = _Builder(ds, request)
-    for name in metric.inputs:
+    for name in sorted(metric.inputs, key=lambda name: name != "labels"):  # labels cost nothing: found missing first
         if name in request.given:
             builder.take(name, request.given[name])
         elif name in _MAKERS:
