@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import itertools
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from PIL import Image
 
     from hf_prune.loaded import Forward
+
+_NAMED = 4  # weights that an error names
 
 
 def _model_class(config: Any, output: Output, source: Source) -> Any:
@@ -195,7 +198,7 @@ def open_model(
 
 def _some(names: list[str]) -> str:
     """List the first names, so that an error stays one line."""
-    return ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
+    return ", ".join(names[:_NAMED]) + (" and others" if len(names) > _NAMED else "")
 
 
 def _random_weights(model: Any, missing: set[str], forward: Forward, collate: Callable[..., Any]) -> list[str]:
@@ -221,7 +224,10 @@ def _random_weights(model: Any, missing: set[str], forward: Forward, collate: Ca
                 tensors[name].copy_(saved[name])
         return found
 
-    return [name for name in suspects if reached([name])] if suspects and reached(suspects) else []
+    if not suspects or not reached(suspects):
+        return []
+    # One forward pass per weight: stop as soon as there are more than an error names.
+    return list(itertools.islice((name for name in suspects if reached([name])), _NAMED + 1))
 
 
 class PretrainedForward:

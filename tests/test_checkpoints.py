@@ -14,9 +14,7 @@ from tests.torchvision_resnet import make
 PICTURES = images(3)
 LAYOUTS = {
     "resnet18": {"depths": (2, 2, 2, 2), "bottleneck": False},
-    "resnet34": {"depths": (3, 4, 6, 3), "bottleneck": False},
     "resnet50": {"depths": (3, 4, 6, 3)},
-    "resnet101": {"depths": (3, 4, 23, 3)},
     "resnet50w2": {"depths": (3, 4, 6, 3), "width": 8},
 }
 SMALL = {"depths": (1, 1, 1, 1)}
@@ -99,6 +97,15 @@ def test_heads_are_listed_as_ignored_and_everything_else_is_used():
     assert converted.classifier == {}
 
 
+@pytest.mark.parametrize(
+    ("depths", "bottleneck"), [((3, 4, 6, 3), False), ((3, 4, 23, 3), True), ((3, 8, 36, 3), True)]
+)
+def test_deeper_networks_are_recognised_by_their_keys(depths, bottleneck):
+    settings = convert_resnet(make(depths, bottleneck=bottleneck).state_dict()).settings
+    assert settings["depths"] == list(depths)
+    assert settings["layer_type"] == ("bottleneck" if bottleneck else "basic")
+
+
 def test_old_files_without_batch_counters_open():
     state = {key: value for key, value in make(**SMALL).state_dict().items() if "num_batches" not in key}
     assert convert_resnet(state).settings["embedding_size"] == 4
@@ -159,7 +166,7 @@ def test_code_in_a_pickle_is_not_run(tmp_path, capsys):
     with pytest.raises(ValueError, match="cannot be read with weights_only=True") as caught:
         read_state_dict(path, allow_pickle=True)
     assert "\n" not in str(caught.value)
-    path.write_bytes(pickle.dumps(Code()))
+    path.write_bytes(pickle.dumps(Code(), protocol=2))
     with pytest.raises(ValueError, match="cannot be read with weights_only=True"):
         read_state_dict(path, allow_pickle=True)
     assert "never" not in capsys.readouterr().out

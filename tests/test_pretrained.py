@@ -186,7 +186,7 @@ def test_a_model_opened_inside_inference_mode_has_ordinary_parameters(tmp_path):
 
 def test_many_missing_weights_stay_one_short_line(tmp_path):
     folder = without(save(build(config_of("vit")), tmp_path), "encoder.layer.")
-    with pytest.raises(ValueError, match=r"and \d+ more; load it yourself") as caught:
+    with pytest.raises(ValueError, match=r"and others; load it yourself") as caught:
         encoder(folder).open(torch.device("cpu"))
     assert len(str(caught.value)) < 500
 
