@@ -123,7 +123,9 @@ class Publication:
         globs += [path for split in others for path in patterns[self.config_name][split]]
         files = {name: size for name, size in published.files.items() if name not in stale} | written
         records = parse(published.provenance)
-        described = records.get(self.config_name, {}).get("splits", {})
+        described = _described(
+            records.get(self.config_name), {"data_files", "num_bytes", *next(iter(entries.values()))}
+        )
         record: dict[str, Any] = {
             "config_name": self.config_name,
             "repo_id": self.repo_id,
@@ -166,6 +168,13 @@ class Publication:
         return tuple(
             sorted(name for name in files if is_shard(name, gone) and name not in written and not matches(name, used))
         )
+
+
+def _described(record: Any, fields: set[str]) -> dict[str, Entry]:
+    """The splits of a record that has been published, which anybody may have edited: only those that are whole."""
+    splits = record.get("splits") if isinstance(record, dict) else None
+    found = splits if isinstance(splits, dict) else {}
+    return {name: entry for name, entry in found.items() if isinstance(entry, dict) and entry.keys() == fields}
 
 
 def prepare(

@@ -84,6 +84,17 @@ def test_configurations_splits_and_prose_stay(tmp_path, load):
     assert sorted(path.name for path in (folder / "data").iterdir()) == ["validation-00000-of-00001.parquet"]
 
 
+def test_a_record_that_was_edited_is_not_rendered(tmp_path):
+    folder = export(images(), tmp_path / "out", source="local")
+    path = folder / "provenance.json"
+    data = json.loads(path.read_text())
+    for broken in ({"splits": {"train": {"rows": "many"}}}, {"splits": []}, 3):
+        data["configs"]["default"] = broken
+        path.write_text(json.dumps(data))
+        export(images(4), folder, source="local", split="test")
+        assert "Not described here: `train`." in (folder / "README.md").read_text()
+
+
 def test_other_columns_and_fewer_shards_replace_the_old(tmp_path, load):
     ds = images(10)
     folder = export(ds, tmp_path / "out", source="local", max_shard_size=200)

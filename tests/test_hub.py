@@ -241,6 +241,12 @@ def test_mistyped_names_are_refused_before_anything(push, repo_id):
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize("data_dir", ["../x", "/x", "a/../b", "a//b", "a\\b", "a*", " ", ".git"])
+def test_folders_stay_inside_the_repository(data_dir):
+    with pytest.raises(ValueError, match=r"data_dir=.* is no usable name"):
+        push_to_hub(images(), "somebody/x", source="local", data_dir=data_dir)
+
+
 def test_a_pull_request_starts_from_main():
     with pytest.raises(ValueError, match="create_pr=True starts from main"):
         push_to_hub(images(), "somebody/x", source="local", create_pr=True, revision="other")

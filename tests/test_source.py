@@ -50,7 +50,7 @@ def test_malformed(given):
 
 
 def test_nothing_found_names_the_ways_out():
-    with pytest.raises(ValueError, match='does not say where it came from.*source="name@COMMIT".*source="local"'):
+    with pytest.raises(ValueError, match=r'does not say where it came from.*source="name@COMMIT".*source="local"'):
         locate_source(Dataset.from_dict({"x": [1]}))
 
 
