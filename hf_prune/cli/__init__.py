@@ -1,0 +1,5 @@
+"""Command line: ``hf-prune demo | metrics | score | prune | export | push | cache | run``."""
+
+from hf_prune.cli.app import app, main
+
+__all__ = ["app", "main"]

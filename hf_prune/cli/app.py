@@ -1,0 +1,94 @@
+"""The application ``hf-prune``: its commands, and what happens when one fails."""
+
+import logging
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import typer
+from datasets.utils.logging import set_verbosity
+
+from hf_prune import __version__
+from hf_prune.cli.errors import EXIT_INTERRUPTED, interrupted, report
+from hf_prune.cli.steps import add_steps
+from hf_prune.cli.tools import add_tools
+
+
+@dataclass
+class _Session:
+    show_traceback: bool = False
+
+
+app = typer.Typer(
+    name="hf-prune",
+    help="Data pruning for Hugging Face datasets: score, prune, publish, with provenance.",
+    invoke_without_command=True,  # then the callback shows the help
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"hf-prune {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _start(
+    context: typer.Context,
+    traceback: Annotated[
+        bool, typer.Option("--traceback", envvar="HF_PRUNE_TRACEBACK", help="Show where an error comes from.")
+    ] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    del version  # done by its callback
+    if isinstance(context.obj, _Session):
+        context.obj.show_traceback = traceback
+    # What `datasets` logs before it raises says the same as the error that follows, on a line of its own.
+    set_verbosity(logging.WARNING if traceback else logging.CRITICAL)
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+
+
+add_steps(app)
+add_tools(app)
+
+
+def command() -> Any:
+    """The command with its subcommands, as typer builds it; tests parse the commands of the documentation with it."""
+    return typer.main.get_command(app)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command line.
+
+    Args:
+        arguments: Words after ``hf-prune``; None takes those of the process.
+
+    Returns:
+        Exit code: 0, or 2 for an error that the user can mend (one line on stderr), 130 after Ctrl-C, 1 for a defect.
+    """
+    session = _Session()
+    words = None if arguments is None else list(arguments)
+    try:
+        result = command().main(words, prog_name="hf-prune", standalone_mode=False, obj=session)
+        sys.stdout.flush()
+    except (KeyboardInterrupt, typer.Abort):
+        return interrupted()
+    except BrokenPipeError:
+        # The reader of our output, such as head, has gone; Python would complain again on exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except SystemExit as ended:  # how click ends when it met that pipe first
+        return ended.code if isinstance(ended.code, int) else 1
+    except Exception as error:
+        return report(error, session.show_traceback)
+    if result == EXIT_INTERRUPTED:  # how newer versions of typer hand on Ctrl-C
+        return interrupted()
+    return result if isinstance(result, int) else 0

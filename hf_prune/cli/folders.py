@@ -1,0 +1,102 @@
+"""Folders of `save_to_disk` between the steps: nothing that was not made by a step is ever replaced."""
+
+import shutil
+import tempfile
+from pathlib import Path
+
+from datasets import Dataset, DatasetDict, load_from_disk
+
+from hf_prune.provenance import provenance
+
+# What `save_to_disk` writes, and the caches that `datasets` may put beside it.
+_SAVED = ("*.arrow", "state.json", "dataset_info.json", "dataset_dict.json")
+
+
+def check_target(folder: Path, overwrite: bool) -> None:
+    """Make sure that a data set may be saved to a folder, before anything is computed for it.
+
+    Args:
+        folder: Where a step is asked to save its result.
+        overwrite: Whether the result of an earlier step there may be replaced.
+
+    Raises:
+        ValueError: If the folder holds something, unless it is a result of hf_prune and ``overwrite`` is set.
+    """
+    if not folder.exists():
+        parent = next(parent for parent in folder.absolute().parents if parent.exists())
+        if not parent.is_dir():
+            raise ValueError(
+                f"--out {str(folder)!r} would lie in {str(parent)!r}, which is a file: name another folder"
+            )
+        return
+    if not folder.is_dir():
+        raise ValueError(f"--out {str(folder)!r} is a file: name a new folder")
+    if not any(folder.iterdir()):
+        return
+    reason = _foreign(folder)
+    if reason:
+        raise ValueError(f"--out {str(folder)!r} {reason}, so it is never replaced: name a new folder")
+    if not overwrite:
+        raise ValueError(f"--out {str(folder)!r} holds a data set: name a new folder, or replace it with --overwrite")
+
+
+def save(ds: Dataset | DatasetDict, folder: Path, overwrite: bool) -> None:
+    """Save a data set, whole or not at all, also over the folder that it was read from.
+
+    Args:
+        ds: What to save.
+        folder: Where to.
+        overwrite: As for `check_target`.
+
+    Raises:
+        ValueError: As for `check_target`.
+        OSError: If it cannot be written; the folder is then as it was.
+    """
+    check_target(folder, overwrite)
+    folder = folder.resolve()  # of a link, the folder behind it is replaced
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    stage = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    try:
+        _write(ds, stage / "new", folder)
+        if folder.exists():
+            folder.rename(stage / "former")
+        (stage / "new").rename(folder)
+    except BaseException:
+        if (stage / "former").exists() and not folder.exists():
+            (stage / "former").rename(folder)
+        raise
+    finally:
+        # Files of the former data set that are mapped into memory stay readable until they are closed.
+        shutil.rmtree(stage)
+
+
+def _write(ds: Dataset | DatasetDict, stage: Path, folder: Path) -> None:
+    try:
+        ds.save_to_disk(str(stage))
+    except OSError as error:
+        reason = error.strerror or error
+        raise OSError(
+            f"cannot save to {str(folder)!r}: {reason}. What was there before is unchanged; results of models are "
+            "in the cache, so free space and run again, or name another folder"
+        ) from error
+
+
+def _foreign(folder: Path) -> str:
+    """Why the content of a folder is not the result of a step; empty if it is."""
+    top = sorted(folder.iterdir())
+    # The splits of a DatasetDict are folders of files; nothing lies deeper, so nothing deeper is searched.
+    splits = [path for path in top if path.is_dir() and not path.is_symlink()]
+    for path in (
+        *(path for path in top if path not in splits),
+        *(inner for split in splits for inner in sorted(split.iterdir())),
+    ):
+        if path.is_symlink() or path.is_dir() or not any(path.match(pattern) for pattern in _SAVED):
+            return f"holds {path.relative_to(folder).as_posix()!r}, which is no part of a saved data set"
+    try:
+        saved = load_from_disk(str(folder))
+    except (OSError, ValueError, KeyError, TypeError):
+        return "holds no data set that can be opened"
+    rows = list(saved.values()) if isinstance(saved, DatasetDict) else [saved]
+    if not any(provenance(split).steps for split in rows):
+        return "holds a data set that was not made by hf-prune"
+    return ""

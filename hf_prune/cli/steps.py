@@ -1,0 +1,180 @@
+"""The commands that make a step: ``score``, ``prune``, ``export`` and ``push``, each a function of the same name."""
+
+import inspect
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from hf_prune.api import prune, score_with
+from hf_prune.cli.folders import check_target, save
+from hf_prune.cli.signatures import (
+    argument_docs,
+    function_parameters,
+    make_command,
+    metric_parameters,
+    option,
+    summary,
+)
+from hf_prune.collectives import barrier, is_main_process, process_state
+from hf_prune.exporting import export
+from hf_prune.hub import push_to_hub
+from hf_prune.loading import open_dataset, read_inputs
+from hf_prune.metrics import get_metric
+
+Parameters = list[inspect.Parameter]
+
+# What names the rows to open; `revision` is left out, since it is that of the models or of the branch to push to.
+_OPEN = function_parameters(open_dataset, leave_out=("path", "revision"))
+_OPEN_NAMES = tuple(parameter.name for parameter in _OPEN)
+
+
+def _parameter(name: str, annotation: Any, default: Any = inspect.Parameter.empty) -> inspect.Parameter:
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
+
+
+def _input_parameters() -> Parameters:
+    data = Annotated[str, typer.Argument(metavar="DATA", help=argument_docs(open_dataset)["path"])]
+    return [_parameter("data", data), *_OPEN]
+
+
+def _output_parameters(overwrites: str) -> Parameters:
+    out = option(Path, "Folder of save_to_disk for the result; the next step reads it.", "--out")
+    overwrite = option(bool, overwrites, "--overwrite")
+    return [_parameter("out", out), _parameter("overwrite", overwrite, False)]
+
+
+def parse_keep(text: str) -> int | float:
+    """Read how much to keep: written as a whole number it is a count of rows, with a point a fraction.
+
+    Example:
+        >>> parse_keep("1"), parse_keep("1.0")
+        (1, 1.0)
+    """
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    raise typer.BadParameter(f"{text!r} is no number; give a fraction such as 0.8, or a count of rows such as 5000")
+
+
+def parse_inputs(pairs: Sequence[str]) -> dict[str, Any]:
+    """Read arrays given as ``name=file.npy``."""
+    files = {}
+    for pair in pairs:
+        name, equals, path = pair.partition("=")
+        if not (name and equals and path):
+            raise ValueError(f"--inputs {pair!r}: write name=file.npy, such as embeddings=vectors.npy")
+        files[name] = path
+    return read_inputs(files)
+
+
+def open_data(values: dict[str, Any]) -> Any:
+    """Open what the argument DATA and the options beside it name, and take them out of the values."""
+    return open_dataset(values.pop("data"), **{name: values.pop(name) for name in _OPEN_NAMES if name in values})
+
+
+def join_processes(device: str | None = None) -> None:
+    """Join the processes of a launcher, where there is one, so that they can wait for each other."""
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        process_state(device)
+
+
+def run_score(out: Path, overwrite: bool = False, inputs: Sequence[str] = (), **values: Any) -> None:
+    """Run ``score``: every process takes part, one of them saves."""
+    options = set(values) - set(inspect.signature(score_with).parameters) - {"data", *_OPEN_NAMES}
+    get_metric(values["metric"]).check_options(dict.fromkeys(options))
+    join_processes(values.get("device"))
+    check_target(out, overwrite)
+    given = parse_inputs(inputs)
+    ds = open_data(values)
+    scored = score_with(ds, values.pop("metric"), inputs=given, overwrite=overwrite, **values)
+    barrier()
+    if is_main_process():
+        save(scored, out, overwrite)
+        typer.echo(out)
+    barrier()
+
+
+def run_prune(out: Path, overwrite: bool = False, **values: Any) -> None:
+    """Run ``prune``; of the processes of a launcher one does it all."""
+    if not is_main_process():
+        return
+    check_target(out, overwrite)
+    ds = open_data(values)
+    save(prune(ds, values.pop("metric"), **values), out, overwrite)
+    typer.echo(out)
+
+
+def run_export(scores: str | None = None, **values: Any) -> None:
+    """Run ``export``; of the processes of a launcher one does it all."""
+    if not is_main_process():
+        return
+    folder = values.pop("folder")
+    typer.echo(export(_open_rows(values), folder, scores=_open_scores(scores), **values))
+
+
+def run_push(scores: str | None = None, **values: Any) -> None:
+    """Run ``push``; of the processes of a launcher one does it all."""
+    if not is_main_process():
+        return
+    repo_id = values.pop("repo_id")
+    typer.echo(push_to_hub(_open_rows(values), repo_id, scores=_open_scores(scores), **values).commit_url)
+
+
+def _open_rows(values: dict[str, Any]) -> Any:
+    """Open the data set to publish; ``split`` names the split to write, of a single data set that has one."""
+    return open_dataset(values.pop("data"))
+
+
+def _open_scores(scores: str | None) -> Any:
+    return None if scores is None else open_dataset(scores)
+
+
+def score_parameters() -> Parameters:
+    """Arguments and options of ``score``: those of ``score_with`` and of every metric."""
+    inputs = option(list[str], "An array handed in instead of being made: name=file.npy. Repeatable.", "--inputs")
+    teachers = option(list[str], f"{argument_docs(score_with)['teachers']} Repeatable.", "--teachers")
+    own = {"inputs": inputs, "teachers": teachers}
+    overwrites = "Replace a column of that name, and a result of an earlier step in the folder of --out."
+    return [
+        *_input_parameters(),
+        *function_parameters(score_with, leave_out=("overwrite",), own=own),
+        *metric_parameters(),
+        *_output_parameters(overwrites),
+    ]
+
+
+def prune_parameters() -> Parameters:
+    """Arguments and options of ``prune``."""
+    keep = option(float, argument_docs(prune)["keep"].replace("keep=", ""), "--keep", parser=parse_keep)
+    return [
+        *_input_parameters(),
+        *function_parameters(prune, leave_out=("return_selection",), own={"keep": keep}),
+        *_output_parameters("Replace a result of an earlier step in the folder of --out."),
+    ]
+
+
+def _publish_parameters(function: Any, **own: Any) -> Parameters:
+    scores = option(
+        str, "Folder of the scored data set before it was pruned; adds statistics to the card.", "--scores"
+    )
+    data = Annotated[str, typer.Argument(metavar="DATA", help=argument_docs(open_dataset)["path"])]
+    # A token would be seen in the list of processes; the client finds the one that is logged in, or HF_TOKEN.
+    published = function_parameters(function, leave_out=("token",), own={"scores": scores, **own})
+    return [_parameter("data", data), *published]
+
+
+def add_steps(app: typer.Typer) -> None:
+    """Add the four commands to the application."""
+    folder = option(Path, argument_docs(export)["folder"], "--out", "--folder")
+    for name, run, function, parameters in (
+        ("score", run_score, score_with, score_parameters()),
+        ("prune", run_prune, prune, prune_parameters()),
+        ("export", run_export, export, _publish_parameters(export, folder=folder)),
+        ("push", run_push, push_to_hub, _publish_parameters(push_to_hub)),
+    ):
+        app.command(name)(make_command(run, parameters, summary(function)))

@@ -1,0 +1,131 @@
+"""The commands beside the steps: ``demo``, ``metrics``, ``cache`` and ``run``."""
+
+import inspect
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from hf_prune.cli.folders import check_target, save
+from hf_prune.cli.signatures import flag, function_parameters, make_command, option, summary
+from hf_prune.cli.steps import join_processes
+from hf_prune.collectives import is_main_process
+from hf_prune.metrics import Metric, list_metrics
+from hf_prune.recipe import load_recipe, run_recipe
+from hf_prune.store import clear, default_root, list_caches
+
+# What the inputs of a metric are made from, for the table.
+_MADE_FROM = {"embeddings": "--encoder", "probs": "--teachers", "labels": "labels", "rows": ""}
+_COLUMNS = ("name", "needs", "axis", "cost", "paper", "options", "aliases")
+
+CacheDir = Annotated[Path | None, typer.Option(help="Folder of the cache; left out, $HF_HOME/hf_prune.")]
+
+
+def say(line: str) -> None:
+    """Print a message beside the results, from one of the processes."""
+    if is_main_process():
+        typer.echo(line, err=True)
+
+
+def metrics() -> None:
+    """List the metrics: what they need, what they cost, which options they have."""
+    for cells in (_COLUMNS, ["---"] * len(_COLUMNS), *map(_cells, list_metrics())):
+        typer.echo(f"| {' | '.join(cells)} |")
+
+
+def _cells(metric: Metric) -> list[str]:
+    needed = [
+        _MADE_FROM.get(name, f"--inputs {name}=…") for name in metric.inputs if name not in metric.optional_inputs
+    ]
+    options = [f"{flag(name)} {'(auto)' if value is None else value}" for name, value in metric.options.items()]
+    return [
+        metric.name,
+        ", ".join(filter(None, needed)) or "nothing",
+        metric.axis,
+        metric.cost,
+        metric.paper or "",
+        ", ".join(options),
+        ", ".join(metric.aliases),
+    ]
+
+
+def cache_help(context: typer.Context) -> None:
+    """List or clear the kept results of models."""
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+
+
+def cache_list(cache_dir: CacheDir = None) -> None:
+    """List the models whose results are kept: name, rows, size, model."""
+    for entry in list_caches(cache_dir or default_root()):
+        model = entry.identity.get("id") or entry.identity.get("kind") or "unknown"
+        typer.echo(f"{entry.name}  {entry.rows} rows  {entry.size / 2**20:.1f} MiB  {model}")
+
+
+def cache_clear(
+    name: Annotated[
+        str | None, typer.Argument(help="One of the names of 'cache list'; left out, all of them.")
+    ] = None,
+    cache_dir: CacheDir = None,
+) -> None:
+    """Remove kept results of models; scored data sets are never touched."""
+    if is_main_process():
+        typer.echo(f"{clear(cache_dir or default_root(), name) / 2**20:.1f} MiB freed")
+
+
+def run(
+    config: Annotated[
+        Path, typer.Argument(help="A recipe: YAML with the blocks dataset, score, prune, export, push.")
+    ],
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Replace a value, such as prune.keep=0.5. Repeatable."),
+    ] = None,
+    push: Annotated[
+        bool, typer.Option("--push", help="Publish as the block push says; never done without it.")
+    ] = False,
+    out: Annotated[Path | None, typer.Option(help="Folder of save_to_disk for the result.")] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace a result of an earlier step in the folder of --out.")
+    ] = False,
+) -> None:
+    """Run a recipe."""
+    recipe = load_recipe(config, settings or ())
+    join_processes()
+    if out is not None:
+        check_target(out, overwrite)
+    ds = run_recipe(recipe, push=push, log=say)
+    if not is_main_process():
+        return
+    if "export" in recipe.blocks:
+        typer.echo(recipe.blocks["export"]["folder"])
+    if out is not None:
+        save(ds, out, overwrite)
+        typer.echo(out)
+
+
+def run_demo_command(**values: Any) -> None:
+    """Run ``demo``, which prints what it does and its table."""
+    from hf_prune.demo import run_demo
+
+    run_demo(log=typer.echo, **values)
+
+
+def _demo_parameters() -> tuple[str, list[inspect.Parameter]]:
+    from hf_prune.demo import run_demo
+
+    own = {"keeps": option(list[float], "Fraction to keep. Repeatable.", "--keep", "--keeps")}
+    return summary(run_demo), function_parameters(run_demo, leave_out=("log",), own=own)
+
+
+def add_tools(app: typer.Typer) -> None:
+    """Add the commands to the application."""
+    text, parameters = _demo_parameters()
+    app.command("demo")(make_command(run_demo_command, parameters, text))
+    app.command("metrics")(metrics)
+    app.command("run")(run)
+    cache = typer.Typer(rich_markup_mode=None)
+    cache.callback(invoke_without_command=True)(cache_help)
+    cache.command("list")(cache_list)
+    cache.command("clear")(cache_clear)
+    app.add_typer(cache, name="cache")

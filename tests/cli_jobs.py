@@ -1,0 +1,86 @@
+"""Command lines that need processes of their own: run as a script, this imports once and forks a process for each."""
+
+import importlib
+import json
+import os
+import signal
+import socket
+import sys
+from pathlib import Path
+
+from hf_prune.cli import main
+
+SCORE = [
+    "prototypes",
+    "--encoder",
+    "pixels",
+    "--image-size",
+    "2",
+    "--num-prototypes",
+    "2",
+    "--no-load-from-cache-file",
+]
+
+
+def start_jobs(folder: Path) -> None:
+    loaded = sorted(
+        {"torch", "transformers", "accelerate", "scipy", "sklearn", "matplotlib", "rich"} & set(sys.modules)
+    )
+    for module in ("hf_prune.clustering", "hf_prune.engine", "hf_prune.models"):
+        importlib.import_module(module)  # once here, and not in every process
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port = listener.getsockname()[1]
+    score = ["score", str(folder / "data"), *SCORE, "--out", str(folder / "scored")]
+    common = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    ranks = [
+        fork(folder, f"rank-{rank}", score, common | {"RANK": str(rank), "LOCAL_RANK": str(rank)}) for rank in (0, 1)
+    ]
+    codes = {f"rank-{rank}": wait(process) for rank, process in enumerate(ranks)}
+    codes["push"] = wait(fork(folder, "push", ["push", str(folder / "data"), "somebody/tiny", "--source", "local"]))
+    codes["interrupted"] = interrupt(folder)
+    codes["unheard"] = wait(fork(folder, "unheard", ["metrics"], stdout=closed_pipe()))
+    (folder / "outcome.json").write_text(json.dumps({"codes": codes, "loaded": loaded}))
+
+
+def fork(
+    folder: Path, name: str, arguments: list[str], variables: dict[str, str] | None = None, stdout: int | None = None
+) -> int:
+    process = os.fork()
+    if process:
+        return process
+    code = 99
+    try:
+        os.environ.update(variables or {})
+        out = os.open(folder / f"{name}.out", os.O_WRONLY | os.O_CREAT) if stdout is None else stdout
+        os.dup2(out, 1)
+        os.dup2(os.open(folder / f"{name}.err", os.O_WRONLY | os.O_CREAT), 2)
+        code = main(arguments)
+        sys.stdout.flush()
+    finally:
+        os._exit(code)
+
+
+def wait(process: int) -> int:
+    return os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
+
+
+def interrupt(folder: Path) -> int:
+    """Ctrl-C while the command waits for its recipe, which comes through a pipe that stays open."""
+    os.mkfifo(folder / "recipe.yaml")
+    process = fork(folder, "interrupted", ["run", str(folder / "recipe.yaml")])
+    writer = os.open(folder / "recipe.yaml", os.O_WRONLY)  # waits until the command has opened the other end
+    os.kill(process, signal.SIGINT)
+    code = wait(process)
+    os.close(writer)
+    return code
+
+
+def closed_pipe() -> int:
+    reader, writer = os.pipe()
+    os.close(reader)
+    return writer
+
+
+if __name__ == "__main__":
+    start_jobs(Path(sys.argv[1]))
