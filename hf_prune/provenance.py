@@ -5,6 +5,7 @@ Steps are marked lines of JSON in ``ds.info.description``, the one place that su
 by comparing digests of the rows.
 """
 
+import contextlib
 import hashlib
 import importlib.metadata
 import json
@@ -269,5 +270,11 @@ def _row_columns(ds: Dataset, score_columns: Iterable[str]) -> tuple[str, ...]:
 
 
 def package_versions(packages: Sequence[str] = _PACKAGES) -> dict[str, str]:
-    """Versions of installed packages, read without importing them."""
-    return {package: importlib.metadata.version(package) for package in packages}
+    """Versions of hf_prune and of installed packages, read without importing them."""
+    from hf_prune import __version__  # not from the metadata, which a checkout on the path has none of
+
+    found = {}
+    for package in packages:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            found[package] = __version__ if package == "hf-prune" else importlib.metadata.version(package)
+    return found

@@ -23,7 +23,11 @@ os.environ.pop("HF_DATASETS_DISABLE_PROGRESS_BARS", None)
 def rank_results(tmp_path_factory) -> dict[int, list[dict[str, Any]]]:
     """What each of 1, 2 and 3 real processes found, by their number and in rank order; see ``rank_jobs.py``."""
     folder = tmp_path_factory.mktemp("ranks")
-    variables = os.environ | {"OMP_NUM_THREADS": "1", "HF_DATASETS_DISABLE_PROGRESS_BARS": "1"}
+    variables = os.environ | {
+        "ACCELERATE_USE_CPU": "1",  # several processes cannot share the one GPU that a machine may have
+        "HF_DATASETS_DISABLE_PROGRESS_BARS": "1",
+        "OMP_NUM_THREADS": "1",
+    }
     command = [sys.executable, "-m", "tests.rank_jobs", str(folder)]
     root = Path(__file__).resolve().parents[1]
     parent = subprocess.Popen(
