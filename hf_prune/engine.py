@@ -6,7 +6,7 @@ An image goes through the model once, however many rows hold it.
 
 import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -160,7 +160,7 @@ class _Loop:
         self._flushed = self._last = time.monotonic()
         with (
             self.model,
-            _own_randomness(self.device),
+            _own_settings(self.device),
             tqdm(total=total, desc=desc, unit="img", disable=not self.state.is_main_process) as bar,
         ):
             try:
@@ -256,9 +256,17 @@ def _loader(
     )
 
 
-def _own_randomness(device: torch.device) -> contextlib.AbstractContextManager[None]:
-    """Put torch's generators back afterwards: opening a model may draw from them, and a training may go on here."""
-    return torch.random.fork_rng(devices=[device] if device.type == "cuda" else [])
+@contextlib.contextmanager
+def _own_settings(device: torch.device) -> Iterator[None]:
+    """Compute float32 as float32, and put torch's settings and generators back: a training may go on here.
+
+    By default cuDNN rounds the inputs of float32 convolutions to TF32, which moves scores by up to 0.02 and makes them
+    other scores than those of a CPU or an older GPU. Opening a model may draw from the generators.
+    """
+    cudnn = torch.backends.cudnn
+    forked = torch.random.fork_rng(devices=[device] if device.type == "cuda" else [])
+    with forked, cudnn.flags(enabled=cudnn.enabled, benchmark=False, deterministic=True, allow_tf32=False):
+        yield
 
 
 def _read_rows(store: Store, keys: NDArray[np.void], rows: NDArray[np.int64]) -> NDArray[np.float32]:

@@ -93,9 +93,8 @@ def resolve_dtype(dtype: str, device: torch.device | str | None) -> torch.dtype:
         ValueError: `dtype` is none of the four names.
 
     Note:
-        bfloat16 keeps 8 bits of every weight. The order of distances hardly changes for wide models; small networks of depthwise
-        convolutions are more sensitive (rank correlation 0.997 with float32 for EfficientNet-Lite0 at 64 px): give
-        `float32` where that matters.
+        bfloat16 keeps 8 bits of every weight. The order of distances hardly changes for wide models; networks of depthwise
+        convolutions are more sensitive, and `auto` leaves them in float32, see `hf_prune.outputs.needs_float32`.
 
     Examples:
         >>> resolve_dtype("float32", "cpu")

@@ -129,7 +129,8 @@ def _load(
     return load_pretrained(
         model,
         revision=revision,
-        dtype=number_format,
+        dtype=dtype,
+        device=device,
         image_size=image_size,
         allow_pickle=allow_pickle,
         logits=logits,

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hf_prune.checkpoints import files_digest, refuse_pickle, weight_files
-from hf_prune.loaded import LoadedModel
-from hf_prune.outputs import LOGITS, Output, embedding_output, take
+from hf_prune.loaded import LoadedModel, resolve_dtype
+from hf_prune.outputs import LOGITS, Output, embedding_output, needs_float32, take
 from hf_prune.preprocessing import ProcessorCollate, describe, resize_to
 from hf_prune.sources import BY_HAND, Source, find_source, quiet_loading, read_config, read_processor
 
@@ -71,7 +71,8 @@ def load_pretrained(
     name: str | Path,
     *,
     revision: str | None,
-    dtype: torch.dtype,
+    dtype: str,
+    device: torch.device | str | None,
     image_size: int | None,
     allow_pickle: bool,
     logits: bool,
@@ -81,7 +82,8 @@ def load_pretrained(
     Args:
         name: Hub id or local folder.
         revision: Branch, tag or commit on the Hub.
-        dtype: Format of the weights.
+        dtype: Format of the weights by name, or `auto`.
+        device: Where the model will run, which decides what `auto` means.
         image_size: Side of the square that reaches the model; None leaves the processor's.
         allow_pickle: Accept pickled weights.
         logits: Give class logits in place of an embedding.
@@ -97,6 +99,7 @@ def load_pretrained(
     source = find_source(name, revision)
     config = read_config(source)
     output = LOGITS if logits else embedding_output(config)
+    number_format = resolve_dtype("float32" if dtype == "auto" and needs_float32(config) else dtype, device)
     model_class = _model_class(config, output, source)
     files = [] if source.folder is None else weight_files(source.folder, allow_pickle=allow_pickle)
     processor = read_processor(source, config)
@@ -112,10 +115,10 @@ def load_pretrained(
         "preprocessing": describe(processor),
         "image_size": image_size,
         "backend": getattr(processor, "backend", "pil"),
-        "dtype": str(dtype).removeprefix("torch."),
+        "dtype": str(number_format).removeprefix("torch."),
     }
     build = functools.partial(_read_weights, source, model_class, config, output, allow_pickle)
-    load = functools.partial(open_model, build, output, dtype, collate, source.label)
+    load = functools.partial(open_model, build, output, number_format, collate, source.label)
     return LoadedModel(identity, class_names(config) if logits else None, cacheable=True, collate=collate, load=load)
 
 

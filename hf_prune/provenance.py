@@ -18,6 +18,7 @@ from datasets import Dataset
 from numpy.typing import NDArray
 
 from hf_prune.digests import column_digest, unpack_rows
+from hf_prune.source import remember_source
 
 MARK = "hf_prune step: "
 # What a field of a step holds in JSON; those not listed hold text.
@@ -242,7 +243,7 @@ def record(before: Dataset, after: Dataset, step: Step) -> Dataset:
     # Strict JSON: an infinity in an option must not make a line that no other reader takes.
     line = MARK + json.dumps(step.to_dict(), allow_nan=False, default=_plain)
     after.info.description = f"{(after.info.description or '').rstrip()}\n{line}".strip()
-    return after
+    return after if history.steps else remember_source(after)
 
 
 def check_options(options: dict[str, Any]) -> None:

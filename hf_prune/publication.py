@@ -212,7 +212,8 @@ def prepare(
 
 def _splits(ds: Dataset | DatasetDict, split: str | None) -> tuple[dict[str, Dataset], tuple[str, ...]]:
     if isinstance(ds, Dataset):
-        name = split or (str(ds.split) if ds.split is not None else "train")
+        # A slice such as "train[:2000]" is published under the name of its split.
+        name = split or str(ds.split or "train").partition("[")[0]
         found = {name: ds}
     elif not isinstance(ds, DatasetDict):
         raise TypeError(

@@ -14,14 +14,14 @@ PACKAGE = ROOT / "hf_prune"
 # Imports point down: a module imports from its own layer or a lower one. "metrics.*" stands for every module of that
 # folder that has no entry of its own. A new module is entered here by whoever adds it.
 LAYERS = (
-    {"metrics.registry", "collectives", "seeds", "columns", "array_files", "loading"},
+    {"metrics.registry", "collectives", "seeds", "columns", "array_files", "source"},
     {"digests", "clustering", "metrics", "metrics.*", "selection", "perceptron", "perceptron.*"},
     {"provenance", "scores"}
     | {"loaded", "sources", "checkpoints", "outputs", "preprocessing", "pretrained", "usermodels", "models"}
     | {"content", "image_batches", "store", "sharing", "engine"},
     {"inputs", "training"},
     {"scoring", "pruning", "api", "binding"},
-    {"source", "score_statistics", "manifest", "shards"}
+    {"score_statistics", "manifest", "shards"}
     | {"card", "card_code", "card_metadata", "card_text", "exporting", "publication", "hub", "plots"},
     {"loading", "recipe", "demo"},
     {"cli", "cli.*"},
