@@ -1,6 +1,7 @@
 """From what a metric needs to arrays: handed in, or made from ``encoder=`` or ``teachers=`` by the engine."""
 
 import hashlib
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -284,5 +285,11 @@ def _in_label_order(probs: Array, labels: Labels, teacher_names: tuple[str, ...]
         raise ValueError(
             f"teacher {number} does not name the classes {list(labels.names[:3])} … of the string labels: "
             "use ds.class_encode_column(), or a teacher whose id2label has these names"
+        )
+    if teacher_names is not None:
+        warnings.warn(
+            f"teacher {number} calls its classes {list(teacher_names[:3])} …, the labels are {list(labels.names[:3])} …: "
+            "they are matched by position; check that the order is the same",
+            stacklevel=2,
         )
     return probs

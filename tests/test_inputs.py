@@ -7,7 +7,8 @@ import pytest
 import torch
 from datasets import ClassLabel, Dataset, Value
 
-from hf_prune.inputs import Request, make_inputs
+from hf_prune.columns import Labels
+from hf_prune.inputs import Request, _in_label_order, make_inputs
 from hf_prune.metrics import get_metric, register_metric, unregister_metric
 from tests.tiny_sets import encode, make_set, noise
 
@@ -85,12 +86,19 @@ def test_the_built_in_encoder_sees_pixels():
 
 def test_probabilities_are_the_softmax_of_each_teacher():
     teachers = [TEACHER, (Classifier([2, 1, 0]), mean_colour)]
-    made = make(images([0, 1, 2, 0, 1, 2, 0]), "el2n", teachers=teachers)
+    made = make(images([0, 1, 2, 0, 1, 2, 0]), "el2n", teachers=teachers, dtype="float32")
     colours = np.stack([mean_colour(row["image"]).numpy() for row in images()])
     expected = np.stack([softmax(3 * colours), softmax(3 * colours[:, ::-1])])
     np.testing.assert_allclose(made.arrays["probs"], expected, atol=1e-6)
     assert made.arrays["labels"].tolist() == [0, 1, 2, 0, 1, 2, 0]
     assert len(made.made_from["probs"]["teachers"]) == 2
+
+
+def test_a_teacher_with_other_class_names_is_matched_by_position_with_a_warning():
+    probs, labels = np.eye(2), Labels(np.array([0, 1]), ("cat", "dog"), complete=True)
+    with pytest.warns(UserWarning, match=r"teacher 1 calls its classes \['Cat', 'Dog'\] .* matched by position"):
+        assert _in_label_order(probs, labels, ("Cat", "Dog"), 1) is probs
+    np.testing.assert_array_equal(_in_label_order(probs, labels, ("dog", "cat"), 1), probs[:, ::-1])
 
 
 @pytest.mark.parametrize("teachers", [TEACHER, [TEACHER]])

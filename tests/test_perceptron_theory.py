@@ -1,5 +1,4 @@
 import math
-import time
 import warnings
 
 import numpy as np
@@ -210,13 +209,6 @@ def test_no_warning_over_the_whole_range():
     for point in points:
         assert np.all((point.error > 0) & (point.error < 0.5) & (point.margin > 0))
         np.testing.assert_allclose(point.overlap, np.cos(np.pi * point.error), rtol=1e-12, atol=1e-15)
-
-
-@pytest.mark.parametrize(("theta", "seconds"), [(0.0, 2.0), (20 * DEGREE, 20.0)])
-def test_a_curve_of_200_points_is_quick(theta, seconds):
-    start = time.process_time()
-    test_error(np.geomspace(0.1, 1000, 200), 0.3, theta)
-    assert time.process_time() - start < seconds
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,5 @@
 """Pruning by a column: which column, which classes, what is recorded, and how long a million rows take."""
 
-import time
-
 import numpy as np
 import pytest
 from datasets import ClassLabel, Dataset, Features, List, Value
@@ -168,29 +166,3 @@ def test_columns_that_are_no_classes_are_not_in_the_way():
     assert run(make([[0]] * 6, MULTI)) == run(make([0.5] * 6, Value("float32"))) == [0, 2, 4]
     two = make(other=[0] * 6).cast_column("other", ClassLabel(names=["a"]))
     assert run(two, class_balance=0) == run(two, label_column="other") == [0, 2, 4]
-
-
-@pytest.fixture(scope="module")
-def million() -> Dataset:
-    generator = np.random.default_rng(0)
-    features = Features({"s": Value("float32"), "label": ClassLabel(num_classes=1000)})
-    columns = {"s": generator.random(1_000_000, dtype=np.float32), "label": generator.integers(0, 1000, 1_000_000)}
-    return Dataset.from_dict(columns, features=features)
-
-
-@pytest.mark.parametrize("layout", ["whole", "shuffled", "pruned before"])
-@pytest.mark.parametrize(("class_balance", "seconds"), [(0, 1.0), (0.5, 2.0)])
-def test_a_million_rows_are_pruned_in_a_second_or_two_with_a_floor(million, layout, class_balance, seconds):
-    """Processor time, which other programs on the machine do not lengthen, of the fastest of three."""
-    ds = million
-    if layout == "shuffled":
-        ds = million.select(np.random.default_rng(1).permutation(len(million)))
-    elif layout == "pruned before":
-        ds = million.prune("s", keep=999_999, order="easy", class_balance=0)
-    taken = []
-    while len(taken) < 3 and min(taken, default=seconds) >= seconds:
-        begin = time.process_time()
-        pruned = ds.prune("s", keep=0.5, order="hard", class_balance=class_balance)
-        taken.append(time.process_time() - begin)
-        assert len(pruned) == 500_000
-    assert min(taken) < seconds
