@@ -1,0 +1,196 @@
+"""Train an image classifier of `transformers` on rows of a data set, with its Trainer and without its side effects.
+
+Nothing is reported anywhere, no folder appears that was not asked for, and the random numbers of the program around a
+training are the same as without it. What a trained model is used for is decided elsewhere.
+"""
+
+import contextlib
+import dataclasses
+import random
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+import torch
+import transformers
+from datasets.utils import tqdm
+from transformers.trainer_callback import PrinterCallback
+
+from hf_prune.collectives import is_main_process, process_state
+from hf_prune.sources import quiet_loading
+from hf_prune.training_images import TrainingImages
+
+ModelSource: TypeAlias = transformers.PretrainedConfig | Callable[[], transformers.PreTrainedModel]
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainedClassifier:
+    """What `train_classifier` made.
+
+    Attributes:
+        model: The model in eval mode, on the CPU.
+        train_loss: Mean loss over the steps of the training.
+        num_steps: Steps of the optimiser.
+        folder: Where model and image processor were saved, or None.
+    """
+
+    model: transformers.PreTrainedModel
+    train_loss: float
+    num_steps: int
+    folder: Path | None
+
+
+def train_classifier(
+    images: "TrainingImages | torch.utils.data.Subset[dict[str, Any]]",
+    model: ModelSource,
+    *,
+    num_epochs: float,
+    seed: int,
+    folder: str | Path | None = None,
+    batch_size: int = 32,
+    learning_rate: float = 1e-3,
+    callbacks: Sequence[transformers.TrainerCallback] = (),
+    desc: str = "Training",
+    **arguments: Any,
+) -> TrainedClassifier:
+    """Train one classifier from its first weights.
+
+    Args:
+        images: What to train on: all of a `TrainingImages`, or a ``subset`` of it.
+        model: A config of an image classifier, whose classes are set to those of the images, or a function that
+            builds the model and is called after the seed is set.
+        num_epochs: Passes over the images; a fraction stops within a pass.
+        seed: Decides first weights, order of the images and dropout.
+        folder: Where model and image processor are saved as ``save_pretrained`` does; None saves nothing.
+        batch_size: Images per step.
+        learning_rate: Of AdamW; constant unless ``lr_scheduler_type`` says otherwise, so that few epochs are the
+            beginning of a longer training and not a short one.
+        callbacks: Further callbacks of the Trainer.
+        desc: Label of the progress bar, which ``datasets.disable_progress_bars()`` switches off.
+        **arguments: Further arguments of ``transformers.TrainingArguments``.
+
+    Returns:
+        `TrainedClassifier`. On one machine the same seed gives the same weights.
+
+    Raises:
+        ValueError: If ``num_epochs`` is not positive.
+
+    Example:
+        >>> import PIL.Image
+        >>> from datasets import ClassLabel, Dataset, Features, Image
+        >>> rows = {"image": [PIL.Image.new("L", (8, 8), 200), PIL.Image.new("L", (8, 8))], "label": [0, 1]}
+        >>> ds = Dataset.from_dict(rows, features=Features({"image": Image(), "label": ClassLabel(num_classes=2)}))
+        >>> images = TrainingImages(ds, transformers.ViTImageProcessorPil(size={"height": 8, "width": 8}))
+        >>> config = transformers.ResNetConfig(embedding_size=4, hidden_sizes=[4], depths=[1], layer_type="basic")
+        >>> train_classifier(images, config, num_epochs=3, seed=0).num_steps
+        3
+    """
+    if not num_epochs > 0:
+        raise ValueError(f"num_epochs={num_epochs}; give a positive number")
+    whole = images.dataset if isinstance(images, torch.utils.data.Subset) else images
+    if not isinstance(whole, TrainingImages):
+        raise TypeError(
+            f"cannot train on {type(whole).__name__}: give TrainingImages(ds, processor) or a subset of it"
+        )
+    process_state()  # the Trainer joins these processes instead of starting over
+    with _own_random_numbers(), _working_folder(folder) as place:
+        transformers.set_seed(seed)
+        settings = _arguments(place, num_epochs, seed, batch_size, learning_rate, arguments)
+        trainer = transformers.Trainer(
+            model=_build(model, whole),
+            args=settings,
+            train_dataset=images,
+            data_collator=transformers.default_data_collator,
+            callbacks=[_Bar(desc), *callbacks],
+        )
+        trainer.remove_callback(PrinterCallback)  # it prints to standard output
+        outcome = trainer.train()
+    trained = trainer.model.cpu().eval()
+    if folder is not None and is_main_process():
+        _save(trained, whole.processor, Path(folder))
+    return TrainedClassifier(
+        trained, float(outcome.training_loss), int(outcome.global_step), None if folder is None else Path(folder)
+    )
+
+
+class _Bar(transformers.TrainerCallback):  # type: ignore[misc]  # transformers has no types
+    """A bar of `datasets`, as for all long work here; the Trainer's own ignores how those are switched off."""
+
+    def __init__(self, desc: str) -> None:
+        self._desc = desc
+
+    def on_train_begin(self, *given: Any, **_: Any) -> None:
+        state = given[1]
+        self._bar = tqdm(total=state.max_steps, desc=self._desc, unit="step", disable=not state.is_world_process_zero)
+
+    def on_step_end(self, *given: Any, **_: Any) -> None:
+        self._bar.update(given[1].global_step - self._bar.n)
+
+    def on_train_end(self, *_given: Any, **_: Any) -> None:
+        self._bar.close()
+
+
+def _arguments(
+    place: Path, num_epochs: float, seed: int, batch_size: int, learning_rate: float, others: dict[str, Any]
+) -> transformers.TrainingArguments:
+    chosen: dict[str, Any] = {
+        "output_dir": str(place),
+        "num_train_epochs": num_epochs,
+        "seed": seed,
+        "per_device_train_batch_size": batch_size,
+        "learning_rate": learning_rate,
+        "lr_scheduler_type": "constant",
+        "report_to": "none",
+        "save_strategy": "no",
+        "logging_strategy": "no",
+        "disable_tqdm": True,
+        "remove_unused_columns": False,  # there are no columns; the rows are made by TrainingImages
+        "dataloader_pin_memory": torch.cuda.is_available(),
+        # Else TrainingArguments would reset the state that the engine uses, and with it a running process group.
+        "accelerator_config": {"use_configured_state": True},
+    }
+    settings = transformers.TrainingArguments(**{**chosen, **others})
+    if settings.n_gpu > 1:
+        settings._n_gpu = 1  # else DataParallel would multiply the batch size by the number of GPUs
+    return settings
+
+
+def _build(model: ModelSource, images: TrainingImages) -> transformers.PreTrainedModel:
+    if not isinstance(model, transformers.PretrainedConfig):
+        return model()
+    config = type(model).from_dict(model.to_dict())  # the caller's stays as it is
+    names = images.names or tuple(f"LABEL_{number}" for number in range(images.num_classes))
+    config.id2label = dict(enumerate(names))
+    config.label2id = {name: number for number, name in enumerate(names)}
+    built: transformers.PreTrainedModel = transformers.AutoModelForImageClassification.from_config(config)
+    return built
+
+
+def _save(model: transformers.PreTrainedModel, processor: Any, folder: Path) -> None:
+    with quiet_loading():
+        model.save_pretrained(folder)
+    processor.save_pretrained(folder)
+
+
+@contextlib.contextmanager
+def _working_folder(folder: str | Path | None) -> Iterator[Path]:
+    """Where the Trainer may write: the caller's folder, or one that vanishes."""
+    if folder is not None:
+        yield Path(folder)
+        return
+    with tempfile.TemporaryDirectory(prefix="hf_prune-training-") as place:
+        yield Path(place)
+
+
+@contextlib.contextmanager
+def _own_random_numbers() -> Iterator[None]:
+    """Put the global generators of Python, NumPy and torch back afterwards: the Trainer seeds and draws from all."""
+    python, numpy = random.getstate(), np.random.get_state()  # noqa: NPY002  # the global one is what must not change
+    try:
+        with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
+            yield
+    finally:
+        random.setstate(python)
+        np.random.set_state(numpy)  # noqa: NPY002  # as above
