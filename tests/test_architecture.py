@@ -19,11 +19,11 @@ LAYERS = (
     {"provenance", "scores"}
     | {"loaded", "sources", "checkpoints", "outputs", "preprocessing", "pretrained", "usermodels", "models"}
     | {"content", "image_batches", "store", "sharing", "engine"},
-    {"inputs", "training"},
+    {"inputs", "training_images", "training", "students"},
     {"scoring", "pruning", "api", "binding"},
-    {"score_statistics", "manifest", "shards"}
-    | {"card", "card_code", "card_metadata", "card_text", "exporting", "publication", "hub", "plots"},
-    {"loading", "recipe", "demo"},
+    {"score_statistics", "manifest", "shards", "theory_plots"}
+    | {"card", "card_code", "card_metadata", "card_text", "exporting", "publication", "hub", "comparison", "plots"},
+    {"loading", "recipe", "demo_data", "demo"},
     {"cli", "cli.*"},
 )
 HEAVY = ("torch", "transformers", "accelerate", "scipy", "sklearn", "matplotlib")
