@@ -75,6 +75,10 @@ def test_hard_examples_tell_more_than_easy_ones():
     assert hard > random > easy > 0
 
 
+def test_easy_examples_far_from_the_boundary_tell_nothing():
+    assert information_at(1e-6, 0.1, 0.0, "easy") == 0
+
+
 def test_broadcasts_and_refuses():
     assert information_at([0.1, 0.2], [[0.5], [1.0], [0.2]]).shape == (3, 2)
     with pytest.raises(ValueError, match=r"error=0.6; give a test error in \(0, 0.5\]"):

@@ -65,9 +65,11 @@ def test_seed_decides_and_draws_extend():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"num_dimensions": 1}, "num_dimensions=1; give at least 2"),
-        ({"draws": 1}, "draws=1; give at least 2"),
+        ({"num_dimensions": 1}, "num_dimensions=1; give a whole number of at least 2"),
+        ({"draws": 1}, "draws=1; give a whole number of at least 2"),
         ({"alpha_tot": 0.01}, "alpha_tot=0.01 in 20 dimensions gives no example"),
+        ({"num_dimensions": 20.5}, "num_dimensions=20.5; give a whole number"),
+        ({"alpha_tot": [1.0, 2.0]}, r"alpha_tot has shape \(2,\); give one number here"),
         ({"keep": 0.0}, "keep=0"),
         ({"order": "medium"}, "order='medium'"),
     ],

@@ -168,6 +168,31 @@ def test_vanishing_fractions_of_a_large_data_set():
     assert few[0] / few[1] == pytest.approx(1e3, rel=1e-6)
 
 
+@pytest.mark.parametrize(
+    ("alpha_tot", "keep", "theta", "order"),
+    [
+        (1e15, 1.0, 0.0, "hard"),
+        (1e-12, 1.0, 0.0, "hard"),
+        (1e12, 0.3, 0.3, "easy"),
+        (1.0, 1e-200, 0.0, "hard"),
+        (1.0, 1e-200, 0.3, "easy"),
+        (3e14, 1e-14, 1e-3, "hard"),
+        (1e3, 1 - 1e-15, 0.3, "easy"),
+        (1e3, 0.5, 5e-324, "hard"),
+    ],
+)
+def test_far_beyond_the_usual_range(alpha_tot, keep, theta, order):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert 0 < test_error(alpha_tot, keep, theta, order).error <= 0.5
+
+
+def test_thin_strips_keep_their_digits():
+    """Below a fraction of 1e-6 the strip is thin against everything else: only alpha_prune counts."""
+    errors = test_error(3 / np.array([1e-8, 1e-14]), [1e-8, 1e-14], 0.3).error
+    assert errors[0] == pytest.approx(errors[1], rel=1e-7)
+
+
 @pytest.mark.parametrize("order", ORDERS)
 def test_keeping_everything_makes_the_probe_irrelevant(order):
     errors = test_error(5.0, 1.0, np.linspace(0, math.pi / 2, 7), order).error

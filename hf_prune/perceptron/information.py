@@ -25,7 +25,7 @@ def information_gain(alpha_tot: ArrayLike, keep: ArrayLike, theta: ArrayLike = 0
         order: "hard", "easy" or "random".
 
     Returns:
-        Nats of the broadcast shape, in (0, 1).
+        Nats of the broadcast shape, in [0, 1].
 
     Raises:
         ValueError: If an argument is outside its range, or the shapes do not fit together.
@@ -53,7 +53,7 @@ def information_at(error: ArrayLike, keep: ArrayLike = 1.0, theta: ArrayLike = 0
         order: "hard", "easy" or "random".
 
     Returns:
-        Nats of the broadcast shape, in (0, 1).
+        Nats of the broadcast shape, in [0, 1].
 
     Raises:
         ValueError: If an argument is outside its range, or the shapes do not fit together.

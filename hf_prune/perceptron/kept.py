@@ -24,6 +24,8 @@ NODES_PER_PANEL = 16
 TAIL = 90.0
 # Lines steeper than this are steps: their width is below the spacing of floating point numbers.
 STEEP = 1e-14
+SLOW = 1e-12  # functions that change so slowly along the direction have no bend that matters
+NARROW = 1e-3  # in standard deviations: the next term of the series is below 1e-12 of the first
 FAR = 40.0  # in standard deviations: nothing lies beyond
 
 
@@ -114,8 +116,8 @@ def project(region: KeptRegion, direction: tuple[float, float], speed: float, le
         `Projection` on [-reach, (level + 11) / speed].
     """
     parts = [part for piece in region.pieces for part in _pieces_along(piece, region, direction, speed, level)]
-    along, mass, first, second = (np.concatenate(columns) for columns in zip(*parts, strict=True))
-    return Projection(along, mass, first, second)
+    columns = zip(*parts, strict=True) if parts else [[np.empty(0)]] * 4  # the functions vanish on every kept example
+    return Projection(*(np.concatenate(column) for column in columns))
 
 
 def _pieces_along(
@@ -124,7 +126,7 @@ def _pieces_along(
     """Nodes of one convex piece; none where it lies beyond the reach of the functions."""
     turned = [_turn(line, direction) for line in piece]
     low, high = -region.reach, region.reach
-    if speed > 0:
+    if speed > SLOW:
         high = min(high, (level + 11.0) / speed)
     for line in turned:
         if line.across == 0:
@@ -133,7 +135,7 @@ def _pieces_along(
         return
     sloped = [line for line in turned if line.across != 0]
     edges = [np.linspace(-region.reach, region.reach, 9), *(_transition(line) for line in sloped), _vertices(sloped)]
-    if speed > 0:
+    if speed > SLOW:
         edges.append((level - STEPS) / speed)
     along, weight = panels(np.concatenate(edges), low, high)
     yield along, *_across(along, weight, sloped, region.log_mass)
@@ -194,10 +196,21 @@ def _across(along: Array, weight: Array, lines: list[Line], log_mass: float) -> 
         limit = np.clip((line.offset - line.teacher * along) / line.across, -FAR, FAR)
         low, high = (np.maximum(low, limit), high) if line.across > 0 else (low, np.minimum(high, limit))
     high = np.maximum(low, high)
+    density_low = weight * np.exp(log_weight - 0.5 * low**2 - LOG_SQRT_2PI)
+    density_high = weight * np.exp(log_weight - 0.5 * high**2 - LOG_SQRT_2PI)
     # Both ends in the upper tail: the interval is mirrored, because the integral is exact near 0, not near 1.
     upper = low > 0
     log_low, log_high = log_ndtr(np.where(upper, -high, low)), log_ndtr(np.where(upper, -low, high))
     mass = -weight * np.exp(log_weight + log_high) * np.expm1(log_low - log_high)
-    density_low = weight * np.exp(log_weight - 0.5 * low**2 - LOG_SQRT_2PI)
-    density_high = weight * np.exp(log_weight - 0.5 * high**2 - LOG_SQRT_2PI)
-    return mass, density_low - density_high, mass + low * density_low - high * density_high
+    wide = (mass, density_low - density_high, mass + low * density_low - high * density_high)
+    narrow = _narrow(weight * np.exp(log_weight), (low + high) / 2, high - low)
+    mass, first, second = (np.where(high - low < NARROW, *pair) for pair in zip(narrow, wide, strict=True))
+    return mass, first, second
+
+
+def _narrow(weight: Array, middle: Array, width: Array) -> tuple[Array, Array, Array]:
+    """Moments of a narrow interval by a series: a difference of integrals would lose as many digits as it is narrow."""
+    density = weight * width * np.exp(-0.5 * middle**2 - LOG_SQRT_2PI)
+    mass = density * (1 + (middle**2 - 1) * width**2 / 24)
+    curved = density * width**2 / 12
+    return mass, middle * (mass - curved), middle**2 * (mass - 2 * curved) + curved

@@ -5,7 +5,7 @@ import math
 import numpy as np
 from numpy.typing import ArrayLike
 
-from hf_prune.perceptron.theory import Order, PerceptronPoint, Values, checked, numbers, test_error, within
+from hf_prune.perceptron.theory import Order, PerceptronPoint, Values, checked, numbers, single, test_error, within
 
 # Half-width of the central difference in log keep: the error carries 13 digits, so the slope carries 8.
 SLOPE_STEP = 1e-4
@@ -88,9 +88,8 @@ def pareto_frontier(
     """
     kept = numbers("alpha_prune", alpha_prune)
     within("alpha_prune", kept, kept > 0, "examples per dimension, above 0")
-    for name, value in {"theta": theta, "min_keep": min_keep}.items():
-        if np.ndim(value):
-            raise ValueError(f"{name}={value!r}; give one number, a frontier is drawn for one probe and one bound")
+    single("theta", theta)
+    single("min_keep", min_keep)
     checked(1.0, 1.0, theta, order)
     floor = numbers("min_keep", min_keep)
     within("min_keep", floor, (floor > 0) & (floor <= 1), "a fraction in (0, 1]")
@@ -136,6 +135,7 @@ def minimum_keep(theta: ArrayLike, tolerance: float = 0.05) -> Values:
         [0.0, 0.077, 0.249, 1.0]
     """
     _, _, thetas = checked(1.0, 1.0, theta, "hard")
+    single("tolerance", tolerance)
     slack = numbers("tolerance", tolerance)
     within("tolerance", slack, slack > 0, "a relative distance above 0")
     fractions = [_saturating(math.sin(angle), float(slack)) for angle in thetas.flat]

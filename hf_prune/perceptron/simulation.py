@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from hf_prune.perceptron.theory import Order, checked
+from hf_prune.perceptron.theory import Order, checked, single
 
 Matrix = NDArray[np.float64]
 
@@ -74,11 +74,11 @@ def simulate(
         >>> run.num_kept, bool(abs(run.mean - 0.136) < 0.03)
         (100, True)
     """
+    for name, value in {"alpha_tot": alpha_tot, "keep": keep, "theta": theta}.items():
+        single(name, value)
     checked(alpha_tot, keep, theta, order)
-    if num_dimensions < 2:
-        raise ValueError(f"num_dimensions={num_dimensions}; give at least 2, the plane of teacher and probe")
-    if draws < 2:
-        raise ValueError(f"draws={draws}; give at least 2, a standard error needs them")
+    _at_least_two("num_dimensions", num_dimensions, "the plane of teacher and probe has them")
+    _at_least_two("draws", draws, "a standard error needs them")
     num_examples = round(alpha_tot * num_dimensions)
     if num_examples < 1:
         raise ValueError(f"alpha_tot={alpha_tot:g} in {num_dimensions} dimensions gives no example; raise either")
@@ -89,6 +89,11 @@ def simulate(
     ]
     errors, margins = np.array(runs).T
     return Simulation(errors, margins, num_kept)
+
+
+def _at_least_two(name: str, value: float, reason: str) -> None:
+    if value != round(value) or value < 2:
+        raise ValueError(f"{name}={value!r}; give a whole number of at least 2: {reason}")
 
 
 def _run(

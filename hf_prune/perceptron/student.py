@@ -137,7 +137,7 @@ def _level(region: KeptRegion, alpha: float, slope: Array, bound: float | None =
     while True:
         law = project(region, direction, speed, value)
         root = _descend(law, alpha, speed, value)
-        if value - root < 0.5:
+        if value - root < 0.5 + 1e-8 * abs(root):
             return _derivatives(law, alpha, speed, root, direction)
         value = root + 1e-9 * (1 + abs(root))  # the panels were laid for a level far away
 

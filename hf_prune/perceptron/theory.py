@@ -124,6 +124,12 @@ def numbers(name: str, value: ArrayLike) -> Values:
         raise ValueError(f"{name}={value!r} is no number; give a number or an array of numbers") from None
 
 
+def single(name: str, value: ArrayLike) -> None:
+    """Refuse an array where the function is about one number."""
+    if np.ndim(value):
+        raise ValueError(f"{name} has shape {np.shape(value)}; give one number here")
+
+
 def within(name: str, values: Values, allowed: NDArray[np.bool_], rule: str) -> None:
     """Refuse the first value that is not allowed, or not finite."""
     bad = values[~(allowed & np.isfinite(values))]
