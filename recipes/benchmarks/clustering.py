@@ -1,0 +1,112 @@
+"""Compare the k-means of prototypes with scikit-learn's and faiss's on unit vectors, in one run.
+
+    python recipes/benchmarks/clustering.py --csv recipes/benchmarks/clustering.csv
+
+The vectors are a mixture of 2,000 directions with noise, float32. All start from the same number of prototypes and make
+at most the same number of iterations. Reported: seconds, and the mean cosine of a row with the direction of its centroid,
+which is what the scores are made of (higher is better). faiss is left out where it is not installed.
+"""
+
+import argparse
+import csv
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hf_prune.clustering import spherical_kmeans
+
+Points = NDArray[np.float32]
+
+
+def make_points(rows: int, dimensions: int) -> Points:
+    """Make unit rows around 2,000 directions."""
+    generator = np.random.default_rng(0)
+    centres = generator.normal(size=(2_000, dimensions)).astype(np.float32)
+    points = centres[generator.integers(0, 2_000, rows)]
+    points += generator.normal(scale=1.5, size=points.shape).astype(np.float32)
+    return points / np.linalg.norm(points, axis=1, keepdims=True)
+
+
+def ours(points: Points, clusters: int, iterations: int, seed: int) -> Points:
+    """Centroids by hf_prune."""
+    rows = np.arange(len(points), dtype=np.int64)
+    return spherical_kmeans(points, rows, clusters, num_iterations=iterations, tolerance=0.0, seed=seed).centroids
+
+
+def scikit_learn(points: Points, clusters: int, iterations: int, seed: int) -> Points:
+    """Centroids by scikit-learn's Lloyd on the same vectors, one start."""
+    from sklearn.cluster import KMeans
+
+    found = KMeans(clusters, n_init=1, init="random", max_iter=iterations, tol=0.0, random_state=seed).fit(points)
+    return np.asarray(found.cluster_centers_)
+
+
+def faiss_spherical(points: Points, clusters: int, iterations: int, seed: int) -> Points:
+    """Centroids by faiss on all rows; by default it would take a sample."""
+    import faiss
+
+    found = faiss.Kmeans(
+        points.shape[1], clusters, niter=iterations, spherical=True, seed=seed, max_points_per_centroid=10**9
+    )
+    found.train(points)
+    return np.asarray(found.centroids)
+
+
+def mean_cosine(points: Points, centroids: Points) -> float:
+    """Mean over the rows of the cosine with the nearest direction."""
+    directions = (centroids / np.linalg.norm(centroids, axis=1, keepdims=True)).astype(np.float32)
+    chunks = np.array_split(points, max(1, len(points) // 16_384))
+    return float(np.mean(np.concatenate([(chunk @ directions.T).max(axis=1) for chunk in chunks])))
+
+
+def main() -> None:
+    """Print a line per method, and write them as CSV where asked to."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rows", type=int, default=100_000)
+    parser.add_argument("--dimensions", type=int, default=384)
+    parser.add_argument("--clusters", type=int, default=1_000)
+    parser.add_argument("--iterations", type=int, default=20)
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--csv", type=Path)
+    arguments = parser.parse_args()
+    points = make_points(arguments.rows, arguments.dimensions)
+    methods: dict[str, Callable[[Points, int, int, int], Points]] = {
+        "hf_prune": ours,
+        "scikit-learn KMeans": scikit_learn,
+        "faiss spherical": faiss_spherical,
+    }
+    table = []
+    for seed in range(arguments.seeds):
+        for name, method in methods.items():
+            start = time.perf_counter()
+            try:
+                centroids = method(points, arguments.clusters, arguments.iterations, seed)
+            except ImportError as error:
+                print(f"{name}: left out, {error}")
+                continue
+            seconds = time.perf_counter() - start
+            table.append(
+                {
+                    "method": name,
+                    "seed": seed,
+                    "seconds": round(seconds, 2),
+                    "mean_cosine": round(mean_cosine(points, centroids), 4),
+                    "rows": arguments.rows,
+                    "dimensions": arguments.dimensions,
+                    "clusters": arguments.clusters,
+                    "iterations": arguments.iterations,
+                }
+            )
+            print(" ".join(f"{key}={value}" for key, value in table[-1].items()), flush=True)
+    if arguments.csv:
+        with arguments.csv.open("w", newline="") as file:
+            writer = csv.DictWriter(file, fieldnames=table[0])
+            writer.writeheader()
+            writer.writerows(table)
+
+
+if __name__ == "__main__":
+    main()
