@@ -14,18 +14,18 @@ from hf_prune.provenance import History, Step, provenance
 from hf_prune.selection import Selection, select
 
 if TYPE_CHECKING:
-    from hf_prune.card import build_card
-    from hf_prune.exporting import export
-    from hf_prune.hub import push_card, push_to_hub
+    from hf_prune.hub.card import build_card
+    from hf_prune.hub.export import export
+    from hf_prune.hub.push import push_card, push_to_hub
 
 __version__ = "0.1.0"
 
 # Loaded on first use: these modules need the Hub client, Jinja or torch.
 _LAZY = {
-    "build_card": "hf_prune.card",
-    "export": "hf_prune.exporting",
-    "push_card": "hf_prune.hub",
-    "push_to_hub": "hf_prune.hub",
+    "build_card": "hf_prune.hub.card",
+    "export": "hf_prune.hub.export",
+    "push_card": "hf_prune.hub.push",
+    "push_to_hub": "hf_prune.hub.push",
 }
 
 __all__ = [

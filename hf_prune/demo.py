@@ -17,15 +17,17 @@ from hf_prune.collectives import process_state
 from hf_prune.columns import read_labels
 from hf_prune.comparison import Result
 from hf_prune.demo_data import DemoData, open_data
-from hf_prune.exporting import export
+from hf_prune.hub.export import export
 from hf_prune.scoring import store_root
 from hf_prune.selection import count_rows
 from hf_prune.students import one_thread
 
-# EL2N is read off early in training: a teacher makes two passes at a constant learning rate, fewer on large data.
+# EL2N is read off early in training: a teacher makes one pass at a constant learning rate, more on few rows, less on
+# many. After it the digits' teachers are right on some 95 % of the rows they saw; after six passes on all of them.
 NUM_TEACHERS = 5
-TEACHER_EPOCHS, TEACHER_MAX_ROWS_SEEN = 2, 64_000
-TEACHER_IMAGE_SIZE, TEACHER_BATCH_SIZE = 32, 32
+TEACHER_EPOCHS, TEACHER_ROWS_SEEN = 1, (1_000, 64_000)
+TEACHER_BATCH_SIZE = 32
+TEACHER_IMAGE_SIZE = 32  # but twice the size of images that are known to be small: the network halves it twice at once
 TEACHER_NETWORK = {"embedding_size": 16, "hidden_sizes": [32, 64], "depths": [1, 1], "layer_type": "basic"}
 METRICS = ("prototypes", "el2n")
 ORDER = "hard"  # of the cut that is exported: mild pruning of plentiful data, where the paper keeps the hard rows
@@ -156,14 +158,14 @@ class _Demo:
         from hf_prune.training import train_classifier
         from hf_prune.training_images import TrainingImages
 
-        side = {"height": TEACHER_IMAGE_SIZE, "width": TEACHER_IMAGE_SIZE}
+        size = TEACHER_IMAGE_SIZE if self.data.image_size is None else 2 * self.data.image_size
         images = TrainingImages(
             self.data.train,
-            transformers.ViTImageProcessorPil(size=side),
+            transformers.ViTImageProcessorPil(size={"height": size, "width": size}),
             image_column=self.data.image_column,
             label_column=self.data.label_column,
         )
-        epochs = min(TEACHER_EPOCHS, TEACHER_MAX_ROWS_SEEN / len(images))
+        epochs = float(np.clip(TEACHER_EPOCHS * len(images), *TEACHER_ROWS_SEEN)) / len(images)
         folders = []
         for number in range(NUM_TEACHERS):
             folder = self.out / "teachers" / f"seed-{self.seed + number}"
@@ -178,7 +180,9 @@ class _Demo:
                 desc=f"Training teacher {number + 1} of {NUM_TEACHERS}",
             )
             folders.append(folder)
-        self.log(f"Teachers: {NUM_TEACHERS} small ResNets, {epochs:.2g} epochs each, in {self.out / 'teachers'}")
+        self.log(
+            f"Teachers: {NUM_TEACHERS} small ResNets, {epochs:.2g} epoch{'' if epochs == 1 else 's'} each, in {self.out / 'teachers'}"
+        )
         return folders
 
     def compare(self, scored: Dataset, keeps: Sequence[float], num_draws: int) -> list[Result]:
@@ -198,16 +202,16 @@ class _Demo:
             seed=self.seed,
         )
         self.log(
-            f"\nTest accuracy in % of students trained on the rows kept: mean ± standard deviation of {num_draws}\n"
-            f"trainings (random: as many draws of rows)\n\n{comparison.table(results)}\n"
+            f"\nAccuracy in % on {len(data.test):,} test rows of students trained on the rows kept: mean ± standard\n"
+            f"deviation of {num_draws} trainings (random: as many draws of rows)\n\n{comparison.table(results)}\n"
         )
         self.log("\n".join(comparison.verdict(results)) + "\n")
         return results
 
     def embed(self, ds: Dataset) -> NDArray[np.float32]:
         """Embeddings of the rows, (n, d), by the encoder of the prototypes."""
-        from hf_prune.engine import run_model
-        from hf_prune.models import load_encoder
+        from hf_prune.engine.loop import run_model
+        from hf_prune.models.load import load_encoder
 
         return run_model(
             ds,

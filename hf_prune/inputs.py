@@ -16,8 +16,8 @@ from hf_prune.columns import Labels, find_image_column, find_label_column, read_
 from hf_prune.metrics.registry import Metric
 
 if TYPE_CHECKING:
-    from hf_prune.engine import ModelRows
-    from hf_prune.models import LoadedModel
+    from hf_prune.engine.loop import ModelRows
+    from hf_prune.models.load import LoadedModel
 
 Array = NDArray[Any]
 
@@ -152,7 +152,7 @@ class _Builder:
                 "this metric needs embeddings: pass encoder= (a model id, a folder, a module with its transform, "
                 "a function or 'pixels'), or inputs={'embeddings': array}"
             )
-        from hf_prune.models import load_encoder
+        from hf_prune.models.load import load_encoder
 
         model = load_encoder(self.request.encoder, **self.model_options())
         found = self.run(model, "Embedding")
@@ -166,7 +166,7 @@ class _Builder:
                 "this metric needs probs: pass teachers= (one or several classifiers), "
                 "or inputs={'probs': array of shape (teachers, n, classes)}"
             )
-        from hf_prune.models import load_teacher
+        from hf_prune.models.load import load_teacher
 
         given = self.request.given.get("labels")
         labels = read_labels(self.ds, self.label_column()) if given is None else _given_labels(given)
@@ -185,7 +185,7 @@ class _Builder:
         return {name: getattr(request, name) for name in names}
 
     def run(self, model: "LoadedModel", desc: str) -> "ModelRows":
-        from hf_prune.engine import run_model
+        from hf_prune.engine.loop import run_model
 
         request = self.request
         found = run_model(

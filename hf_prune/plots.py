@@ -192,7 +192,7 @@ def _ends(scores: Any, rows: NDArray[np.int64], num_images: int) -> tuple[NDArra
 
 def _draw(ax: "Axes", image: Any, place: int, line: int) -> None:
     """Put an image into its unit square, its shape kept, its pixels sharp where they are few (matplotlib's rule)."""
-    from hf_prune.preprocessing import to_rgb
+    from hf_prune.models.preprocessing import to_rgb
 
     shown = to_rgb(image)
     shown.thumbnail((_THUMBNAIL, _THUMBNAIL))

@@ -14,8 +14,8 @@ from datasets import Dataset, DatasetDict
 
 from hf_prune.api import prune, score_with
 from hf_prune.collectives import barrier, is_main_process
-from hf_prune.exporting import export
-from hf_prune.hub import push_to_hub
+from hf_prune.hub.export import export
+from hf_prune.hub.push import push_to_hub
 from hf_prune.loading import open_dataset, read_inputs
 from hf_prune.metrics import get_metric
 from hf_prune.metrics.registry import unknown_name

@@ -22,7 +22,7 @@ def store_root(load_from_cache_file: bool | None, cache_dir: str | Path | None) 
         return None
     if cache_dir is not None:
         return Path(cache_dir)
-    from hf_prune.store import default_root
+    from hf_prune.engine.store import default_root
 
     return default_root()
 
@@ -63,7 +63,7 @@ def score_dataset(
 
 def _call(metric: Metric, made: Inputs, options: dict[str, Any]) -> NDArray[np.float64]:
     """The scores of the rows held here, shape (n_local,); what one process refuses, all refuse."""
-    from hf_prune.sharing import together
+    from hf_prune.engine.sharing import together
 
     found = np.empty(0)
 

@@ -19,7 +19,7 @@ from datasets.utils import tqdm
 from transformers.trainer_callback import PrinterCallback
 
 from hf_prune.collectives import is_main_process, process_state
-from hf_prune.sources import quiet_loading
+from hf_prune.models.sources import quiet_loading
 from hf_prune.training_images import TrainingImages
 
 ModelSource: TypeAlias = transformers.PretrainedConfig | Callable[[], transformers.PreTrainedModel]

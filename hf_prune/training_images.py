@@ -66,7 +66,7 @@ class TrainingImages:
             )
         if len(ds) == 0:
             raise ValueError("the data set is empty: there is nothing to train on")
-        from hf_prune.preprocessing import ProcessorCollate
+        from hf_prune.models.preprocessing import ProcessorCollate
 
         self.processor = processor
         self.labels: NDArray[np.int64] = labels.codes

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 from datasets import Dataset, DatasetDict
 
-from hf_prune.exporting import export
-from hf_prune.manifest import parse
+from hf_prune.hub.export import export
+from hf_prune.hub.manifest import parse
 from hf_prune.provenance import Step, record
 from tests.tiny_publications import SOURCE, images
 

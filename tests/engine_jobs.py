@@ -12,11 +12,11 @@ from pathlib import Path
 
 import numpy as np
 
-from hf_prune import content
 from hf_prune.collectives import process_state
 from hf_prune.columns import EncodedImages
-from hf_prune.loaded import LoadedModel
-from hf_prune.store import Store
+from hf_prune.engine import content
+from hf_prune.engine.store import Store
+from hf_prune.models.loaded import LoadedModel
 from tests.tiny_sets import WEIGHTS, make_model, make_set, many, noise, ragged, run, untouchable
 
 

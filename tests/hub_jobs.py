@@ -11,7 +11,7 @@ from datasets import DatasetDict, Image, concatenate_datasets, load_dataset
 from huggingface_hub import HfApi
 
 import hf_prune
-from hf_prune.hub import push_card, push_to_hub
+from hf_prune.hub.push import push_card, push_to_hub
 from tests.tiny_publications import images, pruned, scored
 
 

@@ -11,8 +11,8 @@ import yaml
 from datasets import ClassLabel, Dataset, Features, Image, Value
 from markdown_it import MarkdownIt
 
-from hf_prune.card import build_card
-from hf_prune.exporting import export
+from hf_prune.hub.card import build_card
+from hf_prune.hub.export import export
 from tests.card_records import NASTY, changed, many_classes, nasty_record, prototypes
 
 CARDS = Path(__file__).parents[1] / "model_cards"

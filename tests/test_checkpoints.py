@@ -6,8 +6,8 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from hf_prune.checkpoints import convert_resnet, files_digest, read_state_dict, state_digest, weight_files
-from hf_prune.models import load_encoder, load_teacher
+from hf_prune.models.checkpoints import convert_resnet, files_digest, read_state_dict, state_digest, weight_files
+from hf_prune.models.load import load_encoder, load_teacher
 from tests.tiny_models import images, run
 from tests.torchvision_resnet import make
 

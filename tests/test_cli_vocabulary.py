@@ -5,8 +5,8 @@ import pytest
 import hf_prune
 from hf_prune.cli.app import command
 from hf_prune.demo import run_demo
-from hf_prune.exporting import export
-from hf_prune.hub import push_to_hub
+from hf_prune.hub.export import export
+from hf_prune.hub.push import push_to_hub
 from hf_prune.loading import open_dataset
 
 pytest_plugins = ["tests.command_line"]

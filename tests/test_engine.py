@@ -10,8 +10,8 @@ import pytest
 import torch
 from datasets import concatenate_datasets
 
-from hf_prune import content
-from hf_prune.array_files import array_shape
+from hf_prune.engine import content
+from hf_prune.engine.array_files import array_shape
 from tests.tiny_sets import WEIGHTS, expected, make_model, make_set, noise, run, set_of_files, to_tensor, untouchable
 
 

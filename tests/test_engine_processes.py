@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hf_prune.array_files import PART_PREFIX
+from hf_prune.engine.array_files import PART_PREFIX
 from tests.tiny_sets import make_model, many, run, untouchable
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from hf_prune.hub import push_card, push_to_hub
+from hf_prune.hub.push import push_card, push_to_hub
 from tests.hub_server import TOKEN, Hub
 from tests.hub_storage import Blob, HangUpError
 from tests.tiny_publications import images, pruned

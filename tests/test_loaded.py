@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from hf_prune.loaded import LoadedModel, default_device, resolve_dtype
+from hf_prune.models.loaded import LoadedModel, default_device, resolve_dtype
 
 
 @pytest.mark.parametrize("name", ["float32", "bfloat16", "float16"])

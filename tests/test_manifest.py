@@ -8,7 +8,7 @@ from datasets import ClassLabel, Dataset, Features, Image, load_dataset
 
 from hf_prune.columns import EncodedImages
 from hf_prune.digests import content_sha256, rows_sha256, unpack_rows
-from hf_prune.exporting import export
+from hf_prune.hub.export import export
 from hf_prune.provenance import Step, record
 from tests.tiny_publications import COMMIT, NAMES, SOURCE, image_bytes, images, pruned, scored
 

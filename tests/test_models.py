@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from hf_prune.models import load_encoder, load_teacher
+from hf_prune.models.load import load_encoder, load_teacher
 
 
 def one_line(caught):

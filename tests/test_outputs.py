@@ -4,7 +4,7 @@ import pytest
 import torch
 import transformers
 
-from hf_prune.outputs import FAMILIES, LOGITS, Output, embedding_output, take
+from hf_prune.models.outputs import FAMILIES, LOGITS, Output, embedding_output, take
 
 
 def config(model_type, *architectures, **more):

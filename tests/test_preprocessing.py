@@ -7,7 +7,7 @@ import torch
 import transformers
 from PIL import Image
 
-from hf_prune.preprocessing import (
+from hf_prune.models.preprocessing import (
     PixelsCollate,
     ProcessorCollate,
     TransformCollate,

@@ -7,8 +7,8 @@ import torch
 import transformers
 from scipy.stats import spearmanr
 
-from hf_prune.models import load_encoder, load_teacher
-from hf_prune.pretrained import class_names
+from hf_prune.models.load import load_encoder, load_teacher
+from hf_prune.models.pretrained import class_names
 from tests.tiny_models import CONFIGS, DIMENSIONS, SIZE, build, config_of, images, processor, run, save
 
 PICTURES = images()

@@ -3,7 +3,7 @@
 import pytest
 from datasets import Dataset, Features, Image, Sequence
 
-from hf_prune.shards import ShardOptions, write_shards
+from hf_prune.hub.shards import ShardOptions, write_shards
 from tests.tiny_publications import image_bytes, images
 
 

@@ -5,8 +5,8 @@ import pytest
 import transformers
 from transformers.utils import is_timm_available, is_torchvision_available, logging
 
-from hf_prune.models import load_encoder
-from hf_prune.sources import quiet_loading
+from hf_prune.models.load import load_encoder
+from hf_prune.models.sources import quiet_loading
 from tests.tiny_models import build, config_of, processor, save
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hf_prune.array_files import PART_PREFIX, DamagedFile, read_arrays, write_arrays
-from hf_prune.store import Store, clear, default_root, list_caches
+from hf_prune.engine.array_files import PART_PREFIX, DamagedFile, read_arrays, write_arrays
+from hf_prune.engine.store import Store, clear, default_root, list_caches
 
 IDENTITY = {"kind": "transformers", "id": "facebook/dino-vits16", "commit": "abc", "dtype": "bfloat16"}
 

@@ -9,7 +9,7 @@ from accelerate import PartialState
 from datasets import ClassLabel, Dataset, Features, Image, Value, disable_progress_bars, enable_progress_bars
 
 import hf_prune
-from hf_prune.models import load_teacher
+from hf_prune.models.load import load_teacher
 from hf_prune.training import train_classifier
 from hf_prune.training_images import TrainingImages
 from tests.tiny_models import images

@@ -6,7 +6,7 @@ import torch
 from PIL import Image
 from torch import nn
 
-from hf_prune.models import load_encoder, load_teacher
+from hf_prune.models.load import load_encoder, load_teacher
 from tests.tiny_models import images, run
 
 PICTURES = images(4)

@@ -9,8 +9,8 @@ import torch
 from datasets import Dataset, Features, Image
 
 from hf_prune.collectives import process_state
-from hf_prune.engine import ModelRows, run_model
-from hf_prune.loaded import LoadedModel
+from hf_prune.engine.loop import ModelRows, run_model
+from hf_prune.models.loaded import LoadedModel
 
 SIDE = 4  # pixels
 WEIGHTS = torch.from_numpy(np.random.default_rng(0).normal(size=(SIDE * SIDE * 3, 5)).astype(np.float32))

@@ -19,8 +19,8 @@ from hf_prune.cli.signatures import (
     summary,
 )
 from hf_prune.collectives import barrier, is_main_process, process_state
-from hf_prune.exporting import export
-from hf_prune.hub import push_to_hub
+from hf_prune.hub.export import export
+from hf_prune.hub.push import push_to_hub
 from hf_prune.loading import open_dataset, read_inputs
 from hf_prune.metrics import get_metric
 

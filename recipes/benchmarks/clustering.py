@@ -62,8 +62,36 @@ def mean_cosine(points: Points, centroids: Points) -> float:
     return float(np.mean(np.concatenate([(chunk @ directions.T).max(axis=1) for chunk in chunks])))
 
 
+METHODS: dict[str, Callable[[Points, int, int, int], Points]] = {
+    "hf_prune": ours,
+    "scikit-learn KMeans": scikit_learn,
+    "faiss spherical": faiss_spherical,
+}
+
+
+def measure(name: str, points: Points, clusters: int, iterations: int, seed: int) -> dict[str, object] | None:
+    """Run one method once; None where it is not installed."""
+    start = time.perf_counter()
+    try:
+        centroids = METHODS[name](points, clusters, iterations, seed)
+    except ImportError as error:
+        print(f"{name}: left out, {error}")
+        return None
+    seconds = time.perf_counter() - start
+    return {
+        "method": name,
+        "seed": seed,
+        "seconds": round(seconds, 2),
+        "mean_cosine": round(mean_cosine(points, centroids), 4),
+        "rows": points.shape[0],
+        "dimensions": points.shape[1],
+        "clusters": clusters,
+        "iterations": iterations,
+    }
+
+
 def main() -> None:
-    """Print a line per method, and write them as CSV where asked to."""
+    """Print a line per method and seed, and write them as CSV where asked to."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rows", type=int, default=100_000)
     parser.add_argument("--dimensions", type=int, default=384)
@@ -73,34 +101,13 @@ def main() -> None:
     parser.add_argument("--csv", type=Path)
     arguments = parser.parse_args()
     points = make_points(arguments.rows, arguments.dimensions)
-    methods: dict[str, Callable[[Points, int, int, int], Points]] = {
-        "hf_prune": ours,
-        "scikit-learn KMeans": scikit_learn,
-        "faiss spherical": faiss_spherical,
-    }
     table = []
     for seed in range(arguments.seeds):
-        for name, method in methods.items():
-            start = time.perf_counter()
-            try:
-                centroids = method(points, arguments.clusters, arguments.iterations, seed)
-            except ImportError as error:
-                print(f"{name}: left out, {error}")
-                continue
-            seconds = time.perf_counter() - start
-            table.append(
-                {
-                    "method": name,
-                    "seed": seed,
-                    "seconds": round(seconds, 2),
-                    "mean_cosine": round(mean_cosine(points, centroids), 4),
-                    "rows": arguments.rows,
-                    "dimensions": arguments.dimensions,
-                    "clusters": arguments.clusters,
-                    "iterations": arguments.iterations,
-                }
-            )
-            print(" ".join(f"{key}={value}" for key, value in table[-1].items()), flush=True)
+        for name in METHODS:
+            row = measure(name, points, arguments.clusters, arguments.iterations, seed)
+            if row:
+                table.append(row)
+                print(" ".join(f"{key}={value}" for key, value in row.items()), flush=True)
     if arguments.csv:
         with arguments.csv.open("w", newline="") as file:
             writer = csv.DictWriter(file, fieldnames=table[0])

@@ -26,10 +26,10 @@ from datasets import Dataset, Features, Image, disable_progress_bars, load_datas
 
 from hf_prune.collectives import process_state
 from hf_prune.columns import EncodedImages, find_image_column
-from hf_prune.content import image_keys
-from hf_prune.engine import run_model
-from hf_prune.loaded import LoadedModel
-from hf_prune.models import load_encoder
+from hf_prune.engine.content import image_keys
+from hf_prune.engine.loop import run_model
+from hf_prune.models.load import load_encoder
+from hf_prune.models.loaded import LoadedModel
 
 LIMIT = 1.05
 

@@ -25,9 +25,9 @@ from numpy.typing import NDArray
 from hf_prune import provenance, score_with, select
 from hf_prune.collectives import process_state
 from hf_prune.columns import find_image_column, find_label_column, read_labels
-from hf_prune.engine import run_model
+from hf_prune.engine.loop import run_model
 from hf_prune.loading import open_dataset
-from hf_prune.models import load_encoder
+from hf_prune.models.load import load_encoder
 from hf_prune.provenance import Step, package_versions
 from hf_prune.recipe import EVALUATE, check_keywords, load_recipe
 from hf_prune.scores import read_scores

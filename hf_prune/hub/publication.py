@@ -8,11 +8,11 @@ from typing import Any
 
 from datasets import Dataset, DatasetDict
 
-from hf_prune.card import build_card
-from hf_prune.card_metadata import config_info, config_patterns, load_card, same_features
-from hf_prune.manifest import Entry, dump, parse, split_entry
+from hf_prune.hub.card import build_card
+from hf_prune.hub.card_metadata import config_info, config_patterns, load_card, same_features
+from hf_prune.hub.manifest import Entry, dump, parse, split_entry
+from hf_prune.hub.shards import SHARD_NAME, Shards
 from hf_prune.provenance import provenance
-from hf_prune.shards import SHARD_NAME, Shards
 from hf_prune.source import Source, check_source, locate_source
 
 # What may name a configuration: it becomes a folder, a glob pattern and a line of the card.

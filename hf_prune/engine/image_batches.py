@@ -12,7 +12,7 @@ from datasets import Image
 from numpy.typing import NDArray
 
 from hf_prune.columns import EncodedImages
-from hf_prune.content import content_key, one_line
+from hf_prune.engine.content import content_key, one_line
 
 if TYPE_CHECKING:
     import PIL.Image

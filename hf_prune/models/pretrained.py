@@ -13,17 +13,17 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hf_prune.checkpoints import files_digest, refuse_pickle, weight_files
-from hf_prune.loaded import LoadedModel, resolve_dtype
-from hf_prune.outputs import LOGITS, Output, embedding_output, needs_float32, take
-from hf_prune.preprocessing import ProcessorCollate, describe, resize_to
-from hf_prune.sources import BY_HAND, Source, find_source, quiet_loading, read_config, read_processor
+from hf_prune.models.checkpoints import files_digest, refuse_pickle, weight_files
+from hf_prune.models.loaded import LoadedModel, resolve_dtype
+from hf_prune.models.outputs import LOGITS, Output, embedding_output, needs_float32, take
+from hf_prune.models.preprocessing import ProcessorCollate, describe, resize_to
+from hf_prune.models.sources import BY_HAND, Source, find_source, quiet_loading, read_config, read_processor
 
 if TYPE_CHECKING:
     import torch
     from PIL import Image
 
-    from hf_prune.loaded import Forward
+    from hf_prune.models.loaded import Forward
 
 _NAMED = 4  # weights that an error names
 

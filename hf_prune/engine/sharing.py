@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hf_prune.collectives import gather_objects, num_processes
-from hf_prune.store import Store
+from hf_prune.engine.store import Store
 
 T = TypeVar("T")
 logger = logging.getLogger(__name__)

@@ -12,12 +12,18 @@ from typing import Any
 import torch
 import transformers
 
-from hf_prune.checkpoints import CHECKPOINT_SUFFIXES, convert_resnet, file_digest, read_state_dict, refuse_pickle
-from hf_prune.loaded import LoadedModel, default_device, resolve_dtype
-from hf_prune.outputs import LOGITS, Output, embedding_output
-from hf_prune.preprocessing import ProcessorCollate, describe, resize_to
-from hf_prune.pretrained import load_pretrained, open_model
-from hf_prune.usermodels import load_function, load_module, load_pixels
+from hf_prune.models.checkpoints import (
+    CHECKPOINT_SUFFIXES,
+    convert_resnet,
+    file_digest,
+    read_state_dict,
+    refuse_pickle,
+)
+from hf_prune.models.loaded import LoadedModel, default_device, resolve_dtype
+from hf_prune.models.outputs import LOGITS, Output, embedding_output
+from hf_prune.models.preprocessing import ProcessorCollate, describe, resize_to
+from hf_prune.models.pretrained import load_pretrained, open_model
+from hf_prune.models.usermodels import load_function, load_module, load_pixels
 
 __all__ = ["LoadedModel", "default_device", "load_encoder", "load_teacher", "resolve_dtype"]
 
@@ -35,7 +41,7 @@ def load_encoder(
 ) -> LoadedModel:
     """Prepare the model that turns images into embeddings; its weights are read when it is opened.
 
-    Every image is converted to RGB first. Which output of a model is its embedding is listed in `hf_prune.outputs`.
+    Every image is converted to RGB first. Which output of a model is its embedding is listed in `hf_prune.models.outputs`.
 
     Args:
         encoder: A Hub id or local folder of a vision model of `transformers`; `"pixels"`; a file with the weights of a torchvision

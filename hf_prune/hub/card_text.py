@@ -49,7 +49,7 @@ def environment() -> "jinja2.Environment":
             return value
         raise TypeError(f"a card template prints {value!r} without a filter that makes it safe")
 
-    folder = files("hf_prune") / "templates"
+    folder = files("hf_prune.hub") / "templates"
     found = jinja2.Environment(
         loader=jinja2.FunctionLoader(lambda name: (folder / name).read_text(encoding="utf-8")),
         undefined=jinja2.StrictUndefined,

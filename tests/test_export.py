@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from datasets import Dataset, DatasetDict, Features, Image, IterableDataset, Value, load_dataset
 
-from hf_prune import exporting
-from hf_prune.exporting import export
+from hf_prune.hub import export as exporting
+from hf_prune.hub.export import export
 from tests.tiny_publications import NAMES, SOURCE, image_bytes, images, pruned, scored
 
 

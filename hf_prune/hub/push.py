@@ -13,11 +13,11 @@ from huggingface_hub.errors import HfHubHTTPError, HFValidationError, Repository
 from huggingface_hub.hf_api import RepoFile
 from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]  # public, though not marked as such
 
-from hf_prune import manifest
-from hf_prune.card_metadata import config_info, config_patterns, load_card, same_features
-from hf_prune.exporting import README, write_texts
-from hf_prune.publication import Publication, Published, describe, matches, prepare
-from hf_prune.shards import ShardOptions, Shards, write_shards
+from hf_prune.hub import manifest
+from hf_prune.hub.card_metadata import config_info, config_patterns, load_card, same_features
+from hf_prune.hub.export import README, write_texts
+from hf_prune.hub.publication import Publication, Published, describe, matches, prepare
+from hf_prune.hub.shards import ShardOptions, Shards, write_shards
 from hf_prune.source import HTTP_ERROR
 
 

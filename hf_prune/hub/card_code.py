@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from hf_prune.card_text import python
+from hf_prune.hub.card_text import python
 
 # Placeholders stand where only the user has what was used; the comment beside says what that was.
 _UNKNOWN = "..."

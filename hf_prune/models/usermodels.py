@@ -14,14 +14,14 @@ import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from hf_prune.checkpoints import state_digest
-from hf_prune.loaded import LoadedModel
-from hf_prune.preprocessing import PixelsCollate, TransformCollate, describe_pixels, rgb_images
+from hf_prune.models.checkpoints import state_digest
+from hf_prune.models.loaded import LoadedModel
+from hf_prune.models.preprocessing import PixelsCollate, TransformCollate, describe_pixels, rgb_images
 
 if TYPE_CHECKING:
     import torch
 
-    from hf_prune.loaded import Forward
+    from hf_prune.models.loaded import Forward
 
 PIXELS_SIZE = 32  # side in pixels: 3,072 numbers per image, CIFAR's own resolution
 

@@ -12,9 +12,9 @@ from pathlib import Path
 
 from datasets import Dataset, DatasetDict
 
-from hf_prune import manifest
-from hf_prune.publication import Published, describe, prepare
-from hf_prune.shards import ShardOptions, write_shards
+from hf_prune.hub import manifest
+from hf_prune.hub.publication import Published, describe, prepare
+from hf_prune.hub.shards import ShardOptions, write_shards
 
 README = "README.md"
 _STAGE = ".hf_prune-"

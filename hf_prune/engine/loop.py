@@ -18,13 +18,13 @@ from datasets import Dataset
 from datasets.utils import tqdm
 from numpy.typing import NDArray
 
-from hf_prune import content
 from hf_prune.collectives import compute_device
 from hf_prune.columns import EncodedImages
-from hf_prune.image_batches import Batch, Collate, ImageRows
-from hf_prune.loaded import LoadedModel
-from hf_prune.sharing import make_plan, together
-from hf_prune.store import Store
+from hf_prune.engine import content
+from hf_prune.engine.image_batches import Batch, Collate, ImageRows
+from hf_prune.engine.sharing import make_plan, together
+from hf_prune.engine.store import Store
+from hf_prune.models.loaded import LoadedModel
 
 CHUNK_ROWS = 4096  # a killed run computes at most so many rows again ...
 CHUNK_SECONDS = 30.0  # ... or so much work, whichever is less

@@ -15,7 +15,7 @@ from typing import Any, NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
-from hf_prune.array_files import (
+from hf_prune.engine.array_files import (
     PART_PREFIX,
     DamagedFile,
     array_shape,

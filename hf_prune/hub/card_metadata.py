@@ -80,7 +80,7 @@ def merge_metadata(data: CardData, record: Mapping[str, Any]) -> None:
 
     Args:
         data: The header, changed in place.
-        record: The record, see `hf_prune.manifest`.
+        record: The record, see `hf_prune.hub.manifest`.
 
     Raises:
         ValueError: If another configuration is the default already.

@@ -94,7 +94,7 @@ def resolve_dtype(dtype: str, device: torch.device | str | None) -> torch.dtype:
 
     Note:
         bfloat16 keeps 8 bits of every weight. The order of distances hardly changes for wide models; networks of depthwise
-        convolutions are more sensitive, and `auto` leaves them in float32, see `hf_prune.outputs.needs_float32`.
+        convolutions are more sensitive, and `auto` leaves them in float32, see `hf_prune.models.outputs.needs_float32`.
 
     Examples:
         >>> resolve_dtype("float32", "cpu")

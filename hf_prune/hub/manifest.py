@@ -11,10 +11,10 @@ from datasets import ClassLabel, Dataset, Image
 
 from hf_prune.columns import EncodedImages, read_labels
 from hf_prune.digests import content_sha256, rows_sha256
+from hf_prune.hub.score_statistics import compare_scores
 from hf_prune.metrics import get_metric
 from hf_prune.metrics.registry import UnknownNameError
 from hf_prune.provenance import History, Step, package_versions, provenance
-from hf_prune.score_statistics import compare_scores
 from hf_prune.source import Source
 
 SCHEMA = 1

@@ -1,0 +1,1 @@
+"""What is published: Parquet, card and record, in a folder or on the Hub."""
