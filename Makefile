@@ -12,7 +12,7 @@ help:         ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
 
 setup:        ## make .venv: the package, its tools and one pinned torch
-	@PYTHON="$(PYTHON)" sh scripts/setup.sh
+	@PYTHON="$(PYTHON)" sh .ci/setup.sh
 
 demo: setup   ## score, prune and export real images, and compare with random pruning
 	@$(BIN)/hf-prune demo $(ARGS)

@@ -10,7 +10,7 @@ venv=.venv
 stamp=$venv/.set-up     # folder and checksum of what a finished set-up was made from
 busy=$venv/.setting-up  # number of the process that is installing; left behind when it is interrupted
 folder=$(pwd -P)
-made_from="$folder $(cat pyproject.toml scripts/setup.sh | cksum)"
+made_from="$folder $(cat pyproject.toml .ci/setup.sh | cksum)"
 
 say() { echo "hf-prune: $*" >&2; }
 fail() { say "$*"; exit 1; }
