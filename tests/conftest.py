@@ -14,6 +14,8 @@ from typing import Any
 
 import pytest
 
+pytest.register_assert_rewrite("tests.command_line")  # several test modules name it as their plugin
+
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ["HF_HOME"] = tempfile.mkdtemp(prefix="hf-prune-tests-")
 os.environ.pop("HF_DATASETS_DISABLE_PROGRESS_BARS", None)

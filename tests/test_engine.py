@@ -202,10 +202,10 @@ def test_nothing_is_left_behind_without_a_store(tmp_path, monkeypatch):
 
 
 def test_a_row_that_was_never_written_raises(tmp_path, monkeypatch):
-    from hf_prune import engine
+    from hf_prune.engine import loop
 
-    whole = engine.Collate.__call__
-    monkeypatch.setattr(engine.Collate, "__call__", lambda self, items: whole(self, items[1:]))
+    whole = loop.Collate.__call__
+    monkeypatch.setattr(loop.Collate, "__call__", lambda self, items: whole(self, items[1:]))
     with pytest.raises(RuntimeError, match="row 0 was never written"):
         run(make_set(noise(6)), store_root=tmp_path)
 
