@@ -40,10 +40,10 @@ def process_state(device: str | None = None) -> "PartialState":
     import torch
     from accelerate import PartialState
 
-    accelerator = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
-    # Without this, a plain PartialState() on a machine with no accelerator ignores torchrun's environment.
-    state = PartialState(cpu=accelerator is None or device == "cpu")
     announced = int(os.environ.get("WORLD_SIZE", "1"))
+    # On a machine with no accelerator a plain PartialState() ignores torchrun's environment. A single process that asks
+    # for its CPU leaves the state as it is: the state outlives this call, and a training may want the accelerator.
+    state = PartialState(cpu=not torch.accelerator.is_available() or (device == "cpu" and announced > 1))
     if announced != state.num_processes:
         raise RuntimeError(
             f"the launcher announced WORLD_SIZE={announced} but Accelerate runs {state.num_processes} process: "

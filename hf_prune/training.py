@@ -146,6 +146,7 @@ def _arguments(
         "save_strategy": "no",
         "logging_strategy": "no",
         "disable_tqdm": True,
+        "use_cpu": process_state().device.type == "cpu",  # the Trainer would take a GPU that the processes do not
         "remove_unused_columns": False,  # there are no columns; the rows are made by TrainingImages
         "dataloader_pin_memory": torch.cuda.is_available(),
         # Else TrainingArguments would reset the state that the engine uses, and with it a running process group.

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from datasets import Dataset, Features, Image
+from datasets import ClassLabel, Dataset, Features, Image
 from scipy.stats import spearmanr
 
 import hf_prune
@@ -16,36 +16,36 @@ pytestmark = pytest.mark.gpu
 
 @pytest.fixture(scope="module")
 def images() -> Dataset:
-    return Dataset.from_dict({"image": tiny_models.images(500)}, features=Features({"image": Image()}))
-
-
-@pytest.fixture(scope="module")
-def encoder(tmp_path_factory) -> str:
-    model = tiny_models.build(tiny_models.config_of("dinov2"))
-    return tiny_models.save(model, tmp_path_factory.mktemp("dinov2"))
+    rows = {"image": tiny_models.images(500), "label": [row % 5 for row in range(500)]}
+    return Dataset.from_dict(rows, features=Features({"image": Image(), "label": ClassLabel(num_classes=5)}))
 
 
 def scores(images, encoder, **options):
-    scored = images.score_with("prototypes", encoder=encoder, num_prototypes=8, load_from_cache_file=False, **options)
-    return np.array(scored["prototypes"]), hf_prune.provenance(scored).steps[-1]
+    scored = images.score_with("supervised_prototypes", encoder=encoder, load_from_cache_file=False, **options)
+    return np.array(scored["supervised_prototypes"]), hf_prune.provenance(scored).steps[-1]
 
 
 def test_there_is_an_accelerator():
     assert torch.accelerator.is_available()
 
 
-def test_the_accelerator_gives_the_scores_of_the_cpu(images, encoder):
+@pytest.mark.parametrize("family", ["dinov2", "convnext", "resnet"])
+def test_the_accelerator_gives_the_scores_of_the_cpu(images, family, tmp_path):
+    encoder = tiny_models.save(tiny_models.build(tiny_models.config_of(family)), tmp_path)
     on_cpu, _ = scores(images, encoder, dtype="float32", device="cpu")
     on_accelerator, _ = scores(images, encoder, dtype="float32")
     np.testing.assert_allclose(on_accelerator, on_cpu, atol=1e-4)
 
 
-def test_auto_is_bfloat16_where_the_hardware_has_it_and_ranks_as_float32_does(images, encoder):
+def test_auto_is_bfloat16_where_the_hardware_has_it_and_ranks_as_float32_does(images, tmp_path):
+    # Wide and scaled as trained models are: rounding errors average out over the width.
+    config = tiny_models.config_of("dinov2", hidden_size=128, initializer_range=128**-0.5)
+    encoder = tiny_models.save(tiny_models.build(config), tmp_path)
     narrow, step = scores(images, encoder, dtype="auto")
     wide, _ = scores(images, encoder, dtype="float32")
     wanted = "bfloat16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float32"
     assert step.inputs["embeddings"]["encoder"]["dtype"] == wanted
-    assert spearmanr(narrow, wide).statistic >= 0.99
+    assert spearmanr(narrow, wide).statistic >= 0.999
 
 
 def test_clustering_is_the_same_on_both():
