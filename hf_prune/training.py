@@ -187,10 +187,15 @@ def _working_folder(folder: str | Path | None) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def _own_random_numbers() -> Iterator[None]:
-    """Put the global generators of Python, NumPy and torch back afterwards: the Trainer seeds and draws from all."""
+    """Put the global generators of Python, NumPy and torch back afterwards: the Trainer seeds and draws from all.
+
+    cuDNN is held to kernels that repeat themselves meanwhile: else one seed gives other weights every time.
+    """
+    cudnn = torch.backends.cudnn
+    repeatable = cudnn.flags(enabled=cudnn.enabled, benchmark=False, deterministic=True, allow_tf32=cudnn.allow_tf32)
     python, numpy = random.getstate(), np.random.get_state()  # noqa: NPY002  # the global one is what must not change
     try:
-        with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
+        with torch.random.fork_rng(devices=range(torch.cuda.device_count())), repeatable:
             yield
     finally:
         random.setstate(python)
