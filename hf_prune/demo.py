@@ -24,7 +24,7 @@ from hf_prune.students import one_thread
 
 # EL2N is read off early in training: a teacher makes one pass at a constant learning rate, more on few rows, less on
 # many. After it the digits' teachers are right on some 95 % of the rows they saw; after six passes on all of them.
-NUM_TEACHERS = 5
+NUM_TEACHERS = 4
 TEACHER_EPOCHS, TEACHER_ROWS_SEEN = 1, (1_000, 64_000)
 TEACHER_BATCH_SIZE = 32
 TEACHER_IMAGE_SIZE = 32  # but twice the size of images that are known to be small: the network halves it twice at once
