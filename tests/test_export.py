@@ -9,19 +9,7 @@ from datasets import Dataset, DatasetDict, Features, Image, IterableDataset, Val
 
 from hf_prune.hub import export as exporting
 from hf_prune.hub.export import export
-from tests.tiny_publications import NAMES, SOURCE, image_bytes, images, pruned, scored
-
-
-def contents(folder):
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-
-
-def entry(folder, config="default", split="train"):
-    return json.loads((folder / "provenance.json").read_text())["configs"][config]["splits"][split]
-
-
-def encoded(ds):
-    return [row["bytes"] for row in ds.cast_column("image", Image(decode=False))["image"]]
+from tests.tiny_publications import NAMES, SOURCE, contents, encoded, image_bytes, images, pruned, scored
 
 
 @pytest.fixture

@@ -1,7 +1,5 @@
 """The record: what it says of rows, steps and scores, and what it never says."""
 
-import json
-
 import numpy as np
 import pytest
 from datasets import ClassLabel, Dataset, Features, Image, load_dataset
@@ -10,19 +8,7 @@ from hf_prune.columns import EncodedImages
 from hf_prune.digests import content_sha256, rows_sha256, unpack_rows
 from hf_prune.hub.export import export
 from hf_prune.provenance import Step, record
-from tests.tiny_publications import COMMIT, NAMES, SOURCE, image_bytes, images, pruned, scored
-
-
-def contents(folder):
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-
-
-def entry(folder, config="default", split="train"):
-    return json.loads((folder / "provenance.json").read_text())["configs"][config]["splits"][split]
-
-
-def encoded(ds):
-    return [row["bytes"] for row in ds.cast_column("image", Image(decode=False))["image"]]
+from tests.tiny_publications import COMMIT, NAMES, SOURCE, contents, entry, image_bytes, images, pruned, scored
 
 
 @pytest.fixture

@@ -1,5 +1,7 @@
 """Small image data sets for tests of what is published; images are plain PPM bytes, the same with every library version."""
 
+import json
+
 import numpy as np
 from datasets import ClassLabel, Dataset, Features, Image
 
@@ -37,3 +39,15 @@ def scored(ds: Dataset, column: str = "prototypes") -> Dataset:
 
 def pruned(ds: Dataset, keep: float = 0.5, **keywords: object) -> Dataset:
     return hf_prune.prune(scored(ds), "prototypes", keep=keep, order="hard", **keywords)
+
+
+def contents(folder):
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def entry(folder, config="default", split="train"):
+    return json.loads((folder / "provenance.json").read_text())["configs"][config]["splits"][split]
+
+
+def encoded(ds):
+    return [row["bytes"] for row in ds.cast_column("image", Image(decode=False))["image"]]

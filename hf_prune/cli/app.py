@@ -87,7 +87,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     except SystemExit as ended:  # how click ends when it met that pipe first
         return ended.code if isinstance(ended.code, int) else 1
-    except Exception as error:
+    except Exception as error:  # the last resort of a program: told apart and reported, none is swallowed
         return report(error, session.show_traceback)
     if result == EXIT_INTERRUPTED:  # how newer versions of typer hand on Ctrl-C
         return interrupted()

@@ -1,7 +1,6 @@
 """The commands that make a step: ``score``, ``prune``, ``export`` and ``push``, each a function of the same name."""
 
 import inspect
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -18,7 +17,7 @@ from hf_prune.cli.signatures import (
     option,
     summary,
 )
-from hf_prune.collectives import barrier, is_main_process, process_state
+from hf_prune.collectives import barrier, is_main_process, join_processes
 from hf_prune.hub.export import export
 from hf_prune.hub.push import push_to_hub
 from hf_prune.loading import open_dataset, read_inputs
@@ -75,12 +74,6 @@ def parse_inputs(pairs: Sequence[str]) -> dict[str, Any]:
 def open_data(values: dict[str, Any]) -> Any:
     """Open what the argument DATA and the options beside it name, and take them out of the values."""
     return open_dataset(values.pop("data"), **{name: values.pop(name) for name in _OPEN_NAMES if name in values})
-
-
-def join_processes(device: str | None = None) -> None:
-    """Join the processes of a launcher, where there is one, so that they can wait for each other."""
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
-        process_state(device)
 
 
 def run_score(out: Path, overwrite: bool = False, inputs: Sequence[str] = (), **values: Any) -> None:

@@ -8,8 +8,7 @@ import typer
 
 from hf_prune.cli.folders import check_target, save
 from hf_prune.cli.signatures import flag, function_parameters, make_command, option, summary
-from hf_prune.cli.steps import join_processes
-from hf_prune.collectives import is_main_process
+from hf_prune.collectives import is_main_process, join_processes
 from hf_prune.engine.store import clear, default_root, list_caches
 from hf_prune.metrics import Metric, list_metrics
 from hf_prune.recipe import load_recipe, run_recipe
