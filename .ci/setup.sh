@@ -14,8 +14,8 @@ made_from="$folder $(cat pyproject.toml .ci/setup.sh | cksum)"
 
 say() { echo "hf-prune: $*" >&2; }
 fail() { say "$*"; exit 1; }
-# Bytecode is left to the first import: most of what is installed is never imported, and this halves the set-up's work.
-install() { pip install -q --no-compile "$@"; }
+# Compiled at install: where Python is told to write no bytecode, every start would compile torch and transformers anew.
+install() { pip install -q "$@"; }
 pip() { PIP_USER=0 "$venv/bin/python" -m pip --disable-pip-version-check "$@"; }
 identity() { "$1" -c 'import sys; print(sys.base_prefix, sys.version)' 2>/dev/null; }
 
