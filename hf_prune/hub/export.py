@@ -17,6 +17,7 @@ from hf_prune.hub.publication import Published, describe, prepare
 from hf_prune.hub.shards import ShardOptions, write_shards
 
 README = "README.md"
+TEXTS = (manifest.FILE_NAME, README)
 _STAGE = ".hf_prune-"
 
 
@@ -77,7 +78,7 @@ def export(
         composed = publication.compose(published, entries, shards)
         write_texts(new, composed.readme, composed.provenance)
         names = [name for part in shards.values() for name in part.files]
-        _swap(stage, folder, [*names, manifest.FILE_NAME, README], composed.stale)
+        _swap(stage, folder, [*names, *TEXTS], composed.stale)
     return folder
 
 

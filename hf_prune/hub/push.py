@@ -1,24 +1,20 @@
 """Publish on the Hub: everything is built on disk first, then sent in one commit on the parent that was read."""
 
-import contextlib
 import dataclasses
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from datasets import Dataset, DatasetDict
-from huggingface_hub import CommitInfo, CommitOperationAdd, CommitOperationDelete, HfApi
-from huggingface_hub.errors import HfHubHTTPError, HFValidationError, RepositoryNotFoundError, RevisionNotFoundError
-from huggingface_hub.hf_api import RepoFile
+from huggingface_hub import CommitInfo
+from huggingface_hub.errors import HFValidationError
 from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]  # public, though not marked as such
 
-from hf_prune.hub import manifest
 from hf_prune.hub.card_metadata import config_info, config_patterns, load_card, same_features
-from hf_prune.hub.export import README, write_texts
+from hf_prune.hub.export import TEXTS, write_texts
 from hf_prune.hub.publication import Publication, Published, describe, matches, prepare
+from hf_prune.hub.repository import Repository
 from hf_prune.hub.shards import ShardOptions, Shards, write_shards
-from hf_prune.source import HTTP_ERROR
 
 
 def push_to_hub(
@@ -82,7 +78,7 @@ def push_to_hub(
     publication = prepare(
         ds, config_name=config_name, split=split, data_dir=data_dir, set_default=bool(set_default), repo_id=repo_id
     )
-    hub = _Repository(repo_id, token, revision, create_pr)
+    hub = Repository(repo_id, token, revision, create_pr)
     publication.check_fits(hub.read())
     publication = dataclasses.replace(publication, repo_id=hub.repo_id)
     entries = describe(publication, source, scores, token)
@@ -97,7 +93,7 @@ def push_to_hub(
         publication.check_fits(published)
         composed = publication.compose(published, entries, shards)
         write_texts(folder, composed.readme, composed.provenance)
-        files = [name for part in shards.values() for name in part.files]
+        files = [*(name for part in shards.values() for name in part.files), *TEXTS]
         message = commit_message or f"Upload {config_name} with hf_prune"
         return hub.commit(folder, files, composed.stale, message, commit_description)
 
@@ -141,7 +137,7 @@ def push_card(
     """
     _check_target(repo_id, revision, create_pr)
     publication = prepare(ds, config_name=config_name, split=split, repo_id=repo_id)
-    hub = _Repository(repo_id, token, revision, create_pr)
+    hub = Repository(repo_id, token, revision, create_pr)
     published = hub.read()
     publication = dataclasses.replace(publication, repo_id=hub.repo_id, whole=False)
     shards = _pushed_shards(publication, published)
@@ -152,7 +148,7 @@ def push_card(
     with tempfile.TemporaryDirectory(prefix="hf_prune-") as place:
         write_texts(Path(place), composed.readme, composed.provenance)
         message = commit_message or f"Say how {config_name} was made, with hf_prune"
-        return hub.commit(Path(place), [], (), message, commit_description)
+        return hub.commit(Path(place), TEXTS, (), message, commit_description)
 
 
 def _pushed_shards(publication: Publication, published: Published) -> dict[str, Shards]:
@@ -185,89 +181,3 @@ def _check_target(repo_id: str, revision: str | None, create_pr: bool) -> None:
         ) from error
     if create_pr and revision not in (None, "main"):
         raise ValueError(f"create_pr=True starts from main; leave out revision={revision!r}")
-
-
-class _Repository:
-    """A data set repository: read at one commit, written in one commit on top of the one that was read."""
-
-    def __init__(self, repo_id: str, token: str | None, revision: str | None, create_pr: bool) -> None:
-        self.api = HfApi(token=token, library_name="hf_prune")
-        self.revision, self.create_pr = revision, create_pr
-        self.repo_id, self.head = repo_id, ""
-        if "/" not in repo_id:
-            with self._plain_errors():
-                self.repo_id = f"{self.api.whoami()['name']}/{repo_id}"
-
-    def read(self) -> Published:
-        """Read files and texts at the head of the branch, and remember that head; of no repository, nothing."""
-        with self._plain_errors():
-            try:
-                info = self.api.dataset_info(self.repo_id, revision=self.revision)
-            except RevisionNotFoundError:
-                info = self.api.dataset_info(self.repo_id)  # the branch will begin here
-            except RepositoryNotFoundError:
-                return Published()
-            self.repo_id, self.head = info.id, str(info.sha)  # a renamed repository answers by its new name
-            tree = self.api.list_repo_tree(self.repo_id, recursive=True, revision=self.head, repo_type="dataset")
-            files = {item.path: item.size for item in tree if isinstance(item, RepoFile)}
-            readme, provenance = (self._text(name) if name in files else None for name in (README, manifest.FILE_NAME))
-            return Published(files, readme, provenance)
-
-    def _text(self, name: str) -> str:
-        path = self.api.hf_hub_download(self.repo_id, name, revision=self.head, repo_type="dataset")
-        return Path(path).read_bytes().decode()
-
-    def make(self, private: bool | None) -> None:
-        """Make the repository and the branch where they are not there yet."""
-        with self._plain_errors():
-            if not self.head:
-                self.api.create_repo(self.repo_id, repo_type="dataset", private=private, exist_ok=True)
-            if self.revision is not None and not self.revision.startswith("refs/pr/"):
-                self.api.create_branch(self.repo_id, branch=self.revision, repo_type="dataset", exist_ok=True)
-
-    def commit(
-        self, folder: Path, files: list[str], stale: tuple[str, ...], message: str, description: str | None
-    ) -> CommitInfo:
-        """Upload the files, then commit them with card and record on top of the head that was read."""
-        where: dict[str, Any] = {"repo_type": "dataset", "revision": self.revision, "create_pr": self.create_pr}
-        shards, texts = (
-            [CommitOperationAdd(path_in_repo=name, path_or_fileobj=folder / name) for name in names]
-            for names in (files, (manifest.FILE_NAME, README))
-        )
-        deletions = [CommitOperationDelete(path_in_repo=name) for name in stale]
-        with self._plain_errors():
-            if shards:
-                self.api.preupload_lfs_files(self.repo_id, shards, free_memory=False, **where)
-            return self.api.create_commit(
-                self.repo_id,
-                [*shards, *texts, *deletions],
-                commit_message=message,
-                commit_description=description,
-                parent_commit=self.head,
-                **where,
-            )
-
-    @contextlib.contextmanager
-    def _plain_errors(self) -> Iterator[None]:
-        """Say in one line what the Hub's answer means for the user."""
-        try:
-            yield
-        except HfHubHTTPError as error:
-            raise self._plain(error) from error
-        except RuntimeError as error:  # how the client says that a shard could not be uploaded
-            raise OSError(f"{error} Reason: {error.__cause__}. Nothing was published: push again") from error
-        except HTTP_ERROR as error:
-            raise ConnectionError(f"the Hub cannot be reached ({error}): try again once it can") from error
-
-    def _plain(self, error: HfHubHTTPError) -> OSError:
-        status = error.response.status_code
-        if status in (401, 403):
-            return PermissionError(
-                f"the Hub refused {self.repo_id} ({status}): log in with 'hf auth login' or pass token= with write access"
-            )
-        if status in (409, 412):
-            return OSError(
-                f"{self.repo_id} was changed meanwhile by another commit: nothing was published, push again"
-            )
-        said = " ".join((error.server_message or str(error)).split())
-        return OSError(f"the Hub answered {status} for {self.repo_id}: {said}")
