@@ -33,7 +33,7 @@ LAYERS = (
         "scaling",
         "scaling.*",
     },
-    {"provenance", "scores", "models", "models.*", "engine", "engine.*"},
+    {"provenance", "row_keys", "scores", "models", "models.*", "engine", "engine.*"},
     {
         "inputs",
         "inputs.*",
