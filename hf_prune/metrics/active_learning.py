@@ -12,6 +12,11 @@ from hf_prune.metrics.registry import ChooseInputs, register_metric
 
 Array = NDArray[Any]
 
+_LIMITS = (
+    "The score says how unsure these models are, not how useful the row is: ambiguous, damaged and foreign "
+    "images are unsure too, and a wrong label that the models agree on is not noticed."
+)
+
 
 def _teachers_or(recorded: str) -> ChooseInputs:
     """Recorded values where they are handed in, else teachers where there are any, else the record."""
@@ -30,6 +35,7 @@ def _teachers_or(recorded: str) -> ChooseInputs:
     cost="one pass of each teacher, or class probabilities recorded at each epoch",
     choose_inputs=_teachers_or("epoch_probs"),
     undefined=NEVER_PRESENTED,
+    limits=_LIMITS,
 )
 def active_learning(
     probs: Array | None = None, epoch_probs: Array | None = None, *, acquisition: str = "mutual_information"
@@ -115,6 +121,7 @@ _ACQUISITIONS: Mapping[str, Callable[[Array, Array], Array]] = {
     cost="one pass of each teacher, or one training",
     choose_inputs=_teachers_or("entropies"),
     undefined=NEVER_PRESENTED,
+    limits=_LIMITS,
 )
 def entropy(probs: Array | None = None, entropies: Array | None = None) -> Array:
     """Entropy of the predictions, averaged over the teachers or over the epochs of a training.

@@ -11,8 +11,13 @@ from hf_prune.metrics.registry import register_metric
 
 Array = NDArray[Any]
 
+_LIMITS = (
+    "The margin is that of one way of training; wrong labels rank first, so the hard end is where label errors "
+    "are, and a rare but right row may stand among them."
+)
 
-@register_metric("aum", paper="arXiv:2001.10528", cost="one training", undefined=NEVER_PRESENTED)
+
+@register_metric("aum", paper="arXiv:2001.10528", cost="one training", undefined=NEVER_PRESENTED, limits=_LIMITS)
 def aum(margins: Array) -> Array:
     """Area under the margin, negated: minus the mean over the epochs of the label's logit less the largest other one.
 
@@ -38,7 +43,7 @@ def aum(margins: Array) -> Array:
     return mean_over_runs(margins, "margins", lambda values: -present_mean(values, axis=1))
 
 
-@register_metric("margin", paper="arXiv:2001.10528", cost="one pass of each teacher")
+@register_metric("margin", paper="arXiv:2001.10528", cost="one pass of each teacher", limits=_LIMITS)
 def margin(probs: Array, labels: Array) -> Array:
     """Minus the margin of the label's logit over the largest other one, averaged over the teachers.
 

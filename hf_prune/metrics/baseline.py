@@ -8,8 +8,12 @@ from numpy.typing import NDArray
 from hf_prune.metrics.registry import register_metric
 from hf_prune.seeds import row_uniform
 
+_LIMITS = "The order is random and knows nothing of the rows; it is there to compare with."
 
-@register_metric("random", paper="arXiv:2206.14486", axis="none", seeded=True, baseline=True, cost="nothing")
+
+@register_metric(
+    "random", paper="arXiv:2206.14486", axis="none", seeded=True, baseline=True, cost="nothing", limits=_LIMITS
+)
 def random(rows: NDArray[np.int64], *, seed: int = 0) -> NDArray[Any]:
     """Uniform random numbers, the baseline.
 

@@ -10,10 +10,17 @@ from hf_prune.metrics.registry import register_metric
 
 Array = NDArray[Any]
 
+_LIMITS = (
+    "The score describes one way of training: another network, learning rate or length of training gives "
+    "another; a row with a wrong label looks hard."
+)
+
 PROBABLE = 1.001  # the largest probability, as half precision may round it
 
 
-@register_metric("confidence", paper="arXiv:2009.10795", cost="one training", undefined=NEVER_PRESENTED)
+@register_metric(
+    "confidence", paper="arXiv:2009.10795", cost="one training", undefined=NEVER_PRESENTED, limits=_LIMITS
+)
 def confidence(label_probs: Array) -> Array:
     """1 less the probability of the row's label, averaged over the epochs.
 
@@ -46,6 +53,7 @@ def confidence(label_probs: Array) -> Array:
     axis="uncertainty",
     cost="one training",
     undefined="some rows were presented less than twice: record more epochs",
+    limits=_LIMITS,
 )
 def variability(label_probs: Array) -> Array:
     """Standard deviation of the probability of the row's label over the epochs.

@@ -11,6 +11,11 @@ from hf_prune.metrics.registry import register_metric
 
 Array = NDArray[Any]
 
+_LIMITS = (
+    "The score is a count of models, so that many rows tie unless there are many models; a row that all get "
+    "wrong may be impossible, by a wrong label or a damaged image, rather than useful."
+)
+
 
 def _choose(_: Mapping[str, Any], sources: Set[str]) -> tuple[str, ...]:
     return ("probs", "labels", *(["trained_on"] if sources & {"trained_on", "dynamics"} else []))
@@ -23,6 +28,7 @@ def _choose(_: Mapping[str, Any], sources: Set[str]) -> tuple[str, ...]:
     cost="one pass of each teacher, best of ten or more on random subsets",
     choose_inputs=_choose,
     undefined="every teacher was trained on some rows: train more of them on random subsets",
+    limits=_LIMITS,
 )
 def ddd(probs: Array, labels: Array, trained_on: Array | None = None) -> Array:
     """How many models of an ensemble misclassify the row, of those that did not fit it.

@@ -12,10 +12,17 @@ from hf_prune.metrics.registry import register_metric
 
 Array = NDArray[Any]
 
+_LIMITS = (
+    "The score describes one way of training; it is low for what is learnt at once and for what is never "
+    "learnt, so that wrong labels and easy rows stand side by side."
+)
+
 _UNDEFINED = "some rows were presented less than twice in every window of epochs: record more epochs, or widen window="
 
 
-@register_metric("dyn_unc", paper="arXiv:2306.05175", axis="uncertainty", cost="one training", undefined=_UNDEFINED)
+@register_metric(
+    "dyn_unc", paper="arXiv:2306.05175", axis="uncertainty", cost="one training", undefined=_UNDEFINED, limits=_LIMITS
+)
 def dyn_unc(label_probs: Array, *, window: int = 10) -> Array:
     """Standard deviation of the probability of the row's label in sliding windows of epochs, averaged over the windows.
 
@@ -50,7 +57,9 @@ def dyn_unc(label_probs: Array, *, window: int = 10) -> Array:
     return mean_over_runs(label_probs, "label_probs", score, low=0, high=PROBABLE)
 
 
-@register_metric("tdds", paper="arXiv:2311.13613", axis="uncertainty", cost="one training", undefined=_UNDEFINED)
+@register_metric(
+    "tdds", paper="arXiv:2311.13613", axis="uncertainty", cost="one training", undefined=_UNDEFINED, limits=_LIMITS
+)
 def tdds(divergences: Array, *, window: int = 10, decay: float = 0.9) -> Array:
     """Temporal dual-depth score: how unevenly the prediction moves from epoch to epoch, in sliding windows.
 

@@ -12,6 +12,11 @@ from hf_prune.metrics.registry import register_metric
 
 Array = NDArray[Any]
 
+_LIMITS = (
+    "Taken early in training from few networks, the score changes with their seeds and with the epoch; a row "
+    "with a wrong label ranks among the hardest."
+)
+
 _EPOCH = 20  # where Paul et al. take their scores, of 200
 
 
@@ -28,6 +33,7 @@ def _choose(options: Mapping[str, Any], sources: Set[str]) -> tuple[str, ...]:
     cost="one pass of each teacher, or the first epochs of a training",
     choose_inputs=_choose,
     undefined=NEVER_PRESENTED,
+    limits=_LIMITS,
 )
 def el2n(
     probs: Array | None = None,
@@ -100,7 +106,9 @@ def _latest(values: Array) -> Array:
     return latest
 
 
-@register_metric("grand", paper="arXiv:2107.07075", cost="one forward and backward pass of each teacher per row")
+@register_metric(
+    "grand", paper="arXiv:2107.07075", cost="one forward and backward pass of each teacher per row", limits=_LIMITS
+)
 def grand(grad_norms: Array) -> Array:
     """Norm of the gradient of the row's loss with respect to all weights, averaged over the teachers.
 

@@ -10,8 +10,15 @@ from hf_prune.metrics.registry import register_metric
 
 Array = NDArray[Any]
 
+_LIMITS = (
+    "The count is of one way of training: another network, learning rate or order of the rows forgets other "
+    "rows; a row with a wrong label is forgotten often or never learnt, and ranks hardest."
+)
 
-@register_metric("forgetting", paper="arXiv:1812.05159", cost="one training", undefined=NEVER_PRESENTED)
+
+@register_metric(
+    "forgetting", paper="arXiv:1812.05159", cost="one training", undefined=NEVER_PRESENTED, limits=_LIMITS
+)
 def forgetting(correct: Array) -> Array:
     """How often a row is predicted right at one presentation and wrong at the next; infinite if it is never right.
 

@@ -12,12 +12,22 @@ from hf_prune.metrics.registry import register_metric
 
 Array = NDArray[Any]
 
+_LIMITS = (
+    "The score is an estimate from a limited number of runs and for one test set: another test set values other "
+    "rows, and small influences may be noise."
+)
+
 _COST = "hundreds of runs on random subsets, each with its hits on a test set"
 _UNDEFINED = "some rows were in all runs or in none: train more runs"
 
 
 @register_metric(
-    "influence_max", paper="arXiv:2008.03703", aliases=("influence-max",), cost=_COST, undefined=_UNDEFINED
+    "influence_max",
+    paper="arXiv:2008.03703",
+    aliases=("influence-max",),
+    cost=_COST,
+    undefined=_UNDEFINED,
+    limits=_LIMITS,
 )
 def influence_max(trained_on: Array, test_hits: Array) -> Array:
     """The largest influence of the row on a test row: how much likelier that is a hit for models trained on the row.
@@ -48,7 +58,12 @@ def influence_max(trained_on: Array, test_hits: Array) -> Array:
 
 
 @register_metric(
-    "influence_sum_abs", paper="arXiv:2008.03703", aliases=("influence-sum-abs",), cost=_COST, undefined=_UNDEFINED
+    "influence_sum_abs",
+    paper="arXiv:2008.03703",
+    aliases=("influence-sum-abs",),
+    cost=_COST,
+    undefined=_UNDEFINED,
+    limits=_LIMITS,
 )
 def influence_sum_abs(trained_on: Array, test_hits: Array) -> Array:
     """The influence of the row on all test rows, summed up without its signs.

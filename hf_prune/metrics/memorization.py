@@ -11,6 +11,11 @@ from hf_prune.metrics.registry import register_metric
 
 Array = NDArray[Any]
 
+_LIMITS = (
+    "The score is an estimate, from a limited number of runs or from a linear model, so that rows near the cut change "
+    "places with another one; wrong labels are memorised and rank hardest."
+)
+
 _INPUTS = {"sampled": ("trained_on", "hits"), "loo": ("embeddings", "labels")}
 
 
@@ -26,6 +31,7 @@ def _inputs(estimator: str) -> tuple[str, ...]:
     cost="hundreds of runs on random subsets; estimator=loo: one pass of the encoder, then a linear solve",
     choose_inputs=lambda options, _: _inputs(options["estimator"]),
     undefined="some rows were in all runs or in none: train more runs, or take estimator='loo'",
+    limits=_LIMITS,
 )
 def memorization(
     trained_on: Array | None = None,

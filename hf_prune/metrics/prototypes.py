@@ -10,6 +10,15 @@ from hf_prune.metrics.registry import register_metric
 
 Array = NDArray[Any]
 
+_LIMITS = (
+    "The distance is one in the embedding space of this encoder: what the encoder cannot tell apart looks typical, and "
+    "what it has rarely seen, be it valuable, damaged or wrongly labelled, looks hard."
+)
+_LIMITS_OF_CLASSES = (
+    "The distance is one in the embedding space of this encoder, and the labels are taken as right: a wrong label looks "
+    "hard, and a class of several kinds of images has a mean that is near none of them."
+)
+
 
 def default_num_prototypes(num_rows: int) -> int:
     """The number of prototypes where none is asked for: sqrt(rows / 5), at most the paper's 1,000.
@@ -31,6 +40,7 @@ def default_num_prototypes(num_rows: int) -> int:
     seeded=True,
     cost="one pass of the encoder, then k-means",
     default_options={"num_prototypes": default_num_prototypes},
+    limits=_LIMITS,
 )
 def prototypes(
     embeddings: Array,
@@ -78,6 +88,7 @@ def prototypes(
     paper="arXiv:2206.14486",
     aliases=("supervised-prototypes",),
     cost="one pass of the encoder",
+    limits=_LIMITS_OF_CLASSES,
 )
 def supervised_prototypes(embeddings: Array, labels: Array) -> Array:
     """Cosine distance to the mean embedding of the row's own class.

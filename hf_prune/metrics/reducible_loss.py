@@ -10,8 +10,15 @@ from hf_prune.metrics.registry import register_metric
 
 Array = NDArray[Any]
 
+_LIMITS = (
+    "The score depends on both models: a reference trained on too few or on wrong labels calls noise learnable, "
+    "and the score ages as the student learns."
+)
 
-@register_metric("reducible_loss", paper="arXiv:2206.07137", cost="one pass of each student and teacher")
+
+@register_metric(
+    "reducible_loss", paper="arXiv:2206.07137", cost="one pass of each student and teacher", limits=_LIMITS
+)
 def reducible_loss(student_probs: Array, probs: Array, labels: Array) -> Array:
     """The student's loss on the row less that of reference models, each averaged over its members.
 

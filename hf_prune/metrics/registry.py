@@ -51,6 +51,7 @@ class Metric:
         default_options: Options whose default, None, stands for a number found from the number of rows.
         choose: For a metric with several ways to its score: which inputs are taken, see `inputs_for`.
         undefined: What is wrong, and what helps, where the function gives NaN.
+        limits: One sentence for cards on what a reader must not take the score for.
     """
 
     name: str
@@ -67,6 +68,7 @@ class Metric:
     default_options: Mapping[str, Callable[[int], Any]] = field(default_factory=dict, hash=False)
     choose: ChooseInputs | None = None
     undefined: str = ""
+    limits: str = ""
 
     @property
     def summary(self) -> str:
@@ -110,6 +112,7 @@ def register_metric(
     default_options: Mapping[str, Callable[[int], Any]] | None = None,
     choose_inputs: ChooseInputs | None = None,
     undefined: str = "",
+    limits: str = "",
 ) -> Callable[[Function], Function]:
     """Make a function known as a metric.
 
@@ -129,6 +132,7 @@ def register_metric(
         choose_inputs: For a metric with several ways to its score, a function from options and sources to the names
             of the inputs to take; without it all are taken, optional ones where they are handed in.
         undefined: What is wrong, and what helps, where the function gives NaN.
+        limits: One sentence for cards on what a reader must not take the score for.
 
     Returns:
         A decorator that returns the function unchanged.
@@ -169,6 +173,7 @@ def register_metric(
             default_options=default_options or {},
             choose=choose_inputs,
             undefined=undefined,
+            limits=limits,
         )
         for taken in (name, *aliases):
             if taken in _METRICS or taken in _ALIASES:
