@@ -13,7 +13,8 @@ from pathlib import Path
 from datasets import Dataset, DatasetDict
 
 from hf_prune.hub import manifest
-from hf_prune.hub.publication import Published, describe, prepare
+from hf_prune.hub.publication import describe, prepare
+from hf_prune.hub.published import Published
 from hf_prune.hub.shards import ShardOptions, write_shards
 
 README = "README.md"

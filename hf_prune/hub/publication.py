@@ -3,7 +3,7 @@
 import re
 import warnings
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from datasets import Dataset, DatasetDict
@@ -11,7 +11,8 @@ from datasets import Dataset, DatasetDict
 from hf_prune.hub.card import build_card
 from hf_prune.hub.card_metadata import config_info, config_patterns, load_card, same_features
 from hf_prune.hub.manifest import Entry, dump, parse, split_entry
-from hf_prune.hub.shards import SHARD_NAME, Shards
+from hf_prune.hub.published import Published, is_shard, matches
+from hf_prune.hub.shards import Shards
 from hf_prune.provenance import provenance
 from hf_prune.source import Source, check_source, locate_source
 
@@ -19,21 +20,6 @@ from hf_prune.source import Source, check_source, locate_source
 _CONFIG_NAME = re.compile(r"\w(?:[\w .+=@-]*[\w+=@-])?")
 _DATA_DIR = re.compile(r"\w[\w .+=@-]*(?:/\w[\w .+=@-]*)*")
 _SPLIT_NAME = re.compile(r"\w+(?:\.\w+)*")
-
-
-@dataclass(frozen=True)
-class Published:
-    """What a folder or repository holds now.
-
-    Attributes:
-        files: Path → bytes, of every file.
-        readme: Content of README.md, if there is one.
-        provenance: Content of provenance.json, if there is one.
-    """
-
-    files: Mapping[str, int] = field(default_factory=dict)
-    readme: str | None = None
-    provenance: str | None = None
 
 
 @dataclass(frozen=True)
@@ -270,21 +256,3 @@ def _scores_of(scores: Dataset | DatasetDict | None, split: str, rows: Dataset) 
     if not provenance(rows).steps:
         return None
     return scores.get(split) if isinstance(scores, DatasetDict) else scores
-
-
-def matches(name: str, patterns: Iterable[str]) -> bool:
-    """Whether a path fits one of the glob patterns of a configuration."""
-    return any(_as_regex(pattern).fullmatch(name) for pattern in patterns)
-
-
-def _as_regex(pattern: str) -> re.Pattern[str]:
-    parts = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
-    return re.compile("".join(parts.get(part, re.escape(part)) for part in re.split(r"(\*\*/|\*\*|\*|\?)", pattern)))
-
-
-def is_shard(name: str, patterns: Iterable[str]) -> bool:
-    """Whether a path is a Parquet shard under a pattern like ``data/train-*``, and not merely some file that fits it."""
-    return any(
-        pattern.endswith("-*") and name.startswith(pattern[:-2]) and SHARD_NAME.fullmatch(name[len(pattern) - 2 :])
-        for pattern in patterns
-    )

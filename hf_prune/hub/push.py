@@ -12,7 +12,8 @@ from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]
 
 from hf_prune.hub.card_metadata import config_info, config_patterns, load_card, same_features
 from hf_prune.hub.export import TEXTS, write_texts
-from hf_prune.hub.publication import Publication, Published, describe, matches, prepare
+from hf_prune.hub.publication import Publication, describe, prepare
+from hf_prune.hub.published import Published, matches
 from hf_prune.hub.repository import Repository
 from hf_prune.hub.shards import ShardOptions, Shards, write_shards
 

@@ -11,7 +11,7 @@ from huggingface_hub.hf_api import RepoFile
 
 from hf_prune.hub import manifest
 from hf_prune.hub.export import README
-from hf_prune.hub.publication import Published
+from hf_prune.hub.published import Published
 from hf_prune.source import HTTP_ERROR
 
 
