@@ -1,0 +1,164 @@
+"""Judge ``prune(order="auto")`` by what students learn from the rows it keeps, beside random rows and every fixed rule.
+
+    python recipes/benchmarks/auto_cells.py --embeddings embeddings --encoder efficientnet-lite0 --train train.parquet --test test.parquet --work work
+
+Cells: 50,000, 5,000 and 1,000 rows of CIFAR-10 x labels as they are and 15 % redrawn over the ten classes x 80, 50, 20
+and 10 % kept; five draws (rows, redrawn labels, heads that score, random rows) x five seeds of a student with one hidden
+layer, trained on the labels it is given and judged on the 10,000 test rows. Features: 256 principal components, fitted on
+the training rows, of the embeddings in ``--embeddings``; where the folder is empty they are made with the encoder. Scores:
+EL2N of heads on the features, or ``--column prototypes``, which no label enters. ``--data digits`` takes scikit-learn's
+digits as raw pixels.
+
+Every training is a line in the work folder: a run that was stopped goes on, and selections that keep the same rows share
+it. ``--no-auto`` trains the fixed rules alone and says nothing of what came out.
+"""
+
+import argparse
+import csv
+from collections.abc import Sequence
+from pathlib import Path
+
+import datasets
+import numpy as np
+from cell_auto import auto_choices
+from cell_draws import Draw, Source, cifar10, digits, embed_cifar10
+from cell_table import Accuracies, Cell, lines_of, markdown, mean_and_spread, summary
+from cell_trainings import (
+    ALL_RULES,
+    KEEPS,
+    NOISES,
+    NUM_DRAWS,
+    NUM_SEEDS,
+    PLAIN_RULES,
+    RANDOM,
+    Rows,
+    Rule,
+    Trainings,
+    train_rules,
+)
+
+
+def draws_of(source: Source, column: str, size: int, noise: float, work: Path) -> list[Draw]:
+    """The draws of the cells of one size and noise."""
+    return [Draw(source, column, size, noise, number, work) for number in range(NUM_DRAWS)]
+
+
+def measured(trainings: Trainings, draws: Sequence[Draw], keep: float, selections: Sequence[Rows]) -> Accuracies:
+    """Accuracies (draws, seeds) on one selection per draw, NaN where there is none."""
+    found = np.full((len(draws), NUM_SEEDS), np.nan)
+    for draw, rows, accuracies in zip(draws, selections, found, strict=True):
+        for seed, accuracy in trainings.accuracies(draw, keep, rows).items():
+            accuracies[seed] = accuracy
+    return found
+
+
+def fixed_rules(
+    trainings: Trainings, draws: Sequence[Draw], keep: float, rules: Sequence[Rule]
+) -> dict[Rule, Accuracies]:
+    """Rule → accuracies, of the rules that were trained in every draw."""
+    found = {
+        rule: measured(trainings, draws, keep, [rule.rows(draw, keep) for draw in draws])
+        for rule in rules
+        if rule.fits(keep)
+    }
+    return {rule: values for rule, values in found.items() if not np.isnan(values).all(axis=1).any()}
+
+
+def judged_cell(trainings: Trainings, draws: Sequence[Draw], keep: float, rules: Sequence[Rule], work: Path) -> Cell:
+    """Train what ``auto`` kept, and random rows after its cut, where that is not known, and put the cell together."""
+    choices = [auto_choices(draw, work)[keep] for draw in draws]
+    after_cut = [Rule("random", choice.rule.cutoff) for choice in choices]
+    cut_rows = [rule.rows(draw, keep) for rule, draw in zip(after_cut, draws, strict=True)]
+    for draw, choice, rows in zip(draws, choices, cut_rows, strict=True):
+        trainings.train(draw, keep, [choice.rows, rows], range(NUM_SEEDS))
+    first = draws[0]
+    noise = f"{first.noise:.0%} redrawn" if first.noise else "clean"
+    return Cell(
+        f"{first.size:,}, {noise}, {keep:.0%}",
+        fixed_rules(trainings, draws, keep, rules),
+        measured(trainings, draws, keep, [choice.rows for choice in choices]),
+        measured(trainings, draws, keep, cut_rows),
+        [choice.rule for choice in choices],
+    )
+
+
+def train_fixed(trainings: Trainings, groups: Sequence[Sequence[Draw]], rules: Sequence[Rule], num_seeds: int) -> None:
+    """All rules with one seed, random rows with all seeds, then the other rules with theirs."""
+    draws = [draw for group in groups for draw in group]
+    train_rules(trainings, draws, rules, range(1), KEEPS)
+    train_rules(trainings, draws, [RANDOM], range(NUM_SEEDS), KEEPS)
+    train_rules(trainings, draws, rules, range(num_seeds), KEEPS)
+
+
+def write_results(cells: Sequence[Cell], table: Path | None, all_rules: Path | None) -> None:
+    """Print the table and what it says, and write it, and the means of all rules, as CSV."""
+    lines = lines_of(cells)
+    print(markdown(lines), *summary(cells), sep="\n")
+    rules = [
+        {
+            "cell": cell.name,
+            "rule": str(rule),
+            "accuracy": mean,
+            "sd": spread,
+            "trainings": int((values == values).sum()),
+        }
+        for cell in cells
+        for rule, values in cell.fixed.items()
+        for mean, spread in [mean_and_spread(values)]
+    ]
+    for path, rows in ((table, lines), (all_rules, rules)):
+        if path is not None:
+            with path.open("w", newline="") as file:
+                writer = csv.DictWriter(file, fieldnames=rows[0], lineterminator="\n")
+                writer.writeheader()
+                writer.writerows(
+                    {name: round(value, 5) if isinstance(value, float) else value for name, value in row.items()}
+                    for row in rows
+                )
+
+
+def arguments() -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", choices=("cifar10", "digits"), default="cifar10")
+    parser.add_argument("--column", choices=("el2n", "prototypes"), default="el2n")
+    parser.add_argument(
+        "--embeddings", type=Path, help="folder with emb.npy, emb_test.npy, labels.npy, labels_test.npy"
+    )
+    parser.add_argument("--encoder", help="makes the embeddings where the folder has none, as do --train and --test")
+    parser.add_argument("--train", help="CIFAR-10's training images, a Parquet file or a name on the Hub")
+    parser.add_argument("--test", help="its test images")
+    parser.add_argument("--work", type=Path, required=True, help="folder for scores, choices and trainings")
+    parser.add_argument(
+        "--rules", choices=("all", "plain"), default="all", help="plain: the four orders without a cut"
+    )
+    parser.add_argument("--seeds", type=int, default=NUM_SEEDS, help="of the fixed rules; random rows get five")
+    parser.add_argument("--sizes", type=int, nargs="+", help="numbers of rows, those of the data set by default")
+    parser.add_argument("--no-auto", dest="auto", action="store_false")
+    parser.add_argument("--csv", type=Path, help="the table")
+    parser.add_argument("--rules-csv", type=Path, help="mean and spread of every rule in every cell")
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Train what is missing, then print the table."""
+    given = arguments()
+    datasets.disable_progress_bars()
+    if given.data == "cifar10" and not (given.embeddings / "labels_test.npy").exists():
+        embed_cifar10(given.encoder, given.train, given.test, given.embeddings)
+    source = cifar10(given.embeddings) if given.data == "cifar10" else digits()
+    groups = [
+        draws_of(source, given.column, size, noise, given.work)
+        for size in given.sizes or source.sizes
+        for noise in NOISES
+    ]
+    rules = ALL_RULES if given.rules == "all" else PLAIN_RULES
+    trainings = Trainings(given.work / "trainings.csv")
+    train_fixed(trainings, groups, rules, given.seeds)
+    if given.auto:
+        cells = [judged_cell(trainings, draws, keep, rules, given.work) for draws in groups for keep in KEEPS]
+        write_results(cells, given.csv, given.rules_csv)
+
+
+if __name__ == "__main__":
+    main()
