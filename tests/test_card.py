@@ -214,7 +214,9 @@ def test_no_task_without_classes(tmp_path):
     assert "source_datasets" not in header
 
 
-@pytest.mark.parametrize(("rows", "name"), [(999, "n<1K"), (1000, "1K<n<10K"), (10**8, "100M<n<1B"), (10**9, "n>1B")])
+@pytest.mark.parametrize(
+    ("rows", "name"), [(999, "n<1K"), (1000, "1K<n<10K"), (10**8, "100M<n<1B"), (10**9, "1B<n<10B")]
+)
 def test_size_categories(tmp_path, rows, name):
     data = prototypes(tmp_path)
     data["splits"]["train"]["rows"] = rows

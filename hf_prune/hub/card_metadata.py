@@ -12,17 +12,9 @@ from datasets import Features
 from datasets.data_files import sanitize_patterns
 from huggingface_hub import CardData, DatasetCard
 
+from hf_prune.hub.card_rules import LICENSES, size_category
+
 TAGS = ("hf_prune", "data-pruning")
-# Upper limits and names of the Hub's size classes.
-_SIZES = (
-    (10**3, "n<1K"),
-    (10**4, "1K<n<10K"),
-    (10**5, "10K<n<100K"),
-    (10**6, "100K<n<1M"),
-    (10**7, "1M<n<10M"),
-    (10**8, "10M<n<100M"),
-    (10**9, "100M<n<1B"),
-)
 
 
 def load_card(text: str | None) -> DatasetCard:
@@ -88,8 +80,9 @@ def merge_metadata(data: CardData, record: Mapping[str, Any]) -> None:
     data["dataset_info"] = _merged_infos(data, record)
     data["configs"] = _merged_configs(data, record)
     rows = sum(split["num_examples"] for info in _infos(data).values() for split in info.get("splits") or [])
-    data["size_categories"] = [next((name for limit, name in _SIZES if rows < limit), "n>1B")]
+    data["size_categories"] = [size_category(rows)]
     splits = record["splits"].values()
+    _take_over_license(data, [split["source"].get("card") or {} for split in splits])
     _extend(data, "source_datasets", [split["source"].get("repo_id") for split in splits])
     _extend(data, "tags", TAGS)
     if any(split["image_column"] and split["class_columns"] for split in splits):
@@ -144,3 +137,20 @@ def _extend(data: CardData, key: str, values: Any) -> None:
     items = [*([found] if isinstance(found, str) else found), *(value for value in values if value)]
     if items:
         data[key] = list(dict.fromkeys(items))
+
+
+def _take_over_license(data: CardData, cards: list[Mapping[str, Any]]) -> None:
+    """State the licences that the sources state, unless the page states one already."""
+    if data.get("license"):
+        return
+    found = [name for card in cards for name in card.get("license", ()) if name in LICENSES]
+    licenses = list(dict.fromkeys(found))
+    others = [card for card in cards if "license_name" in card]
+    if "other" in licenses and not others:  # the Hub wants its name
+        licenses.remove("other")
+    if licenses:
+        data["license"] = licenses[0] if len(licenses) == 1 else licenses
+    if "other" in licenses:
+        for key in ("license_name", "license_link"):
+            if key in others[0]:
+                data[key] = others[0][key]

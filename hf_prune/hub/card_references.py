@@ -33,6 +33,55 @@ _PAPERS = {
   booktitle = {Advances in Neural Information Processing Systems},
   year = {2020},
 """,
+    "2009.10795": """\
+  title = {Dataset Cartography: Mapping and Diagnosing Datasets with Training Dynamics},
+  author = {Swayamdipta, Swabha and Schwartz, Roy and Lourie, Nicholas and Wang, Yizhong and Hajishirzi, Hannaneh and Smith, Noah A. and Choi, Yejin},
+  booktitle = {Conference on Empirical Methods in Natural Language Processing},
+  year = {2020},
+""",
+    "2001.10528": """\
+  title = {Identifying Mislabeled Data using the Area Under the Margin Ranking},
+  author = {Pleiss, Geoff and Zhang, Tianyi and Elenberg, Ethan R. and Weinberger, Kilian Q.},
+  booktitle = {Advances in Neural Information Processing Systems},
+  year = {2020},
+""",
+    "2110.05922": """\
+  title = {Trivial or Impossible -- dichotomous data difficulty masks model differences (on ImageNet and beyond)},
+  author = {Meding, Kristof and Schulze Buschoff, Luca M. and Geirhos, Robert and Wichmann, Felix A.},
+  booktitle = {International Conference on Learning Representations},
+  year = {2022},
+""",
+    "1906.11829": """\
+  title = {Selection via Proxy: Efficient Data Selection for Deep Learning},
+  author = {Coleman, Cody and Yeh, Christopher and Mussmann, Stephen and Mirzasoleiman, Baharan and Bailis, Peter and Liang, Percy and Leskovec, Jure and Zaharia, Matei},
+  booktitle = {International Conference on Learning Representations},
+  year = {2020},
+""",
+    "2206.07137": """\
+  title = {Prioritized Training on Points that are Learnable, Worth Learning, and Not Yet Learnt},
+  author = {Mindermann, S{\\"o}ren and Brauner, Jan and Razzak, Muhammed and Sharma, Mrinank and Kirsch, Andreas and Xu, Winnie and H{\\"o}ltgen, Benedikt and Gomez, Aidan N. and Morisot, Adrien and Farquhar, Sebastian and Gal, Yarin},
+  booktitle = {International Conference on Machine Learning},
+  year = {2022},
+""",
+    "2311.13613": """\
+  title = {Spanning Training Progress: Temporal Dual-Depth Scoring (TDDS) for Enhanced Dataset Pruning},
+  author = {Zhang, Xin and Du, Jiawei and Li, Yunsong and Xie, Weiying and Zhou, Joey Tianyi},
+  booktitle = {IEEE/CVF Conference on Computer Vision and Pattern Recognition},
+  year = {2024},
+""",
+}
+# Those that are cited by their number on arXiv alone.
+_PREPRINTS = {
+    "1905.12737": """\
+  title = {Training Data Subset Search with Ensemble Active Learning},
+  author = {Chitta, Kashyap and Alvarez, Jose M. and Haussmann, Elmar and Farabet, Clement},
+  year = {2019},
+""",
+    "2306.05175": """\
+  title = {Large-scale Dataset Pruning with Dynamic Uncertainty},
+  author = {He, Muyang and Yang, Shuo and Huang, Tiejun and Zhao, Bo},
+  year = {2023},
+""",
 }
 
 
@@ -43,6 +92,6 @@ def bibtex(reference: str) -> "Markup":
     match = re.fullmatch(r"arXiv:(\d{4}\.\d{4,5})", reference)
     if match is None:
         return Markup("% ") + python(reference)
-    known = _PAPERS.get(match[1], "")
-    kind = "inproceedings" if known else "misc"
+    kind = "inproceedings" if match[1] in _PAPERS else "misc"
+    known = _PAPERS.get(match[1]) or _PREPRINTS.get(match[1], "")
     return Markup(f"@{kind}{{arxiv-{match[1]},\n{known}  eprint = {{{match[1]}}},\n  archivePrefix = {{arXiv}}\n}}")

@@ -1,5 +1,6 @@
 """``provenance.json``: what an export says about itself, one entry per split, and nothing about the machine or the hour."""
 
+import hashlib
 import json
 import re
 from collections.abc import Mapping
@@ -11,16 +12,14 @@ from datasets import ClassLabel, Dataset, Image
 
 from hf_prune.columns import EncodedImages, read_labels
 from hf_prune.digests import content_sha256, rows_sha256
+from hf_prune.hub.methods import limits, references
 from hf_prune.hub.score_statistics import compare_scores
-from hf_prune.metrics import get_metric
-from hf_prune.metrics.registry import UnknownNameError
 from hf_prune.provenance import History, Step, package_versions, provenance
 from hf_prune.source import Source
 
-SCHEMA = 1
+SCHEMA = 2
 FILE_NAME = "provenance.json"
 CHANGED = "changed outside hf_prune"
-PAPER = "arXiv:2206.14486"
 _LOCAL_PATH = re.compile(r"(?:file://|~\w*[\\/]|\.{1,2}[\\/]|/|\\\\|[A-Za-z]:[\\/])(?s:.*[\\/])?")
 _WRITERS = ("hf-prune", "datasets", "pyarrow")
 
@@ -54,7 +53,9 @@ def split_entry(ds: Dataset, source: Source, scores: Dataset | None = None) -> E
         **_digests(ds, history, changed),
         "class_counts": None if changed else _class_counts(ds, history),
         "scores": compare_scores(ds, scores, history, changed) if scores is not None else None,
-        "references": _references(history),
+        "references": references(history),
+        "limits": limits(history),
+        "pictures": {},
         "steps": [_published_step(step, changed) for step in history.steps],
         "published_by": "hf_prune",
         "versions": package_versions(_WRITERS),
@@ -97,17 +98,6 @@ def _class_counts(ds: Dataset, history: History) -> Entry | None:
     }
 
 
-def _references(history: History) -> list[str]:
-    """The paper of the method, then those of the metrics used."""
-    papers = [PAPER] if history.steps else []
-    for step in history.steps:
-        try:
-            papers.append(get_metric(step.metric).paper or PAPER)
-        except UnknownNameError:  # a column that the user made, or a metric that is not registered here
-            continue
-    return list(dict.fromkeys(papers))
-
-
 def _published_step(step: Step, changed: bool) -> Entry:
     """A step without what no reader needs to know of the machine, and without digests that no longer hold."""
     data = step.to_dict()
@@ -129,6 +119,32 @@ def _without_paths(value: Any) -> Any:
     cut, home = _LOCAL_PATH.match(value), Path.home()
     value = value[cut.end() :] if cut else value
     return value if home == home.parent else re.sub(rf"{re.escape(str(home))}(?=[\\/]|$)", "~", value)
+
+
+def file_entry(path: Path) -> Entry:
+    """Size and SHA-256 of a file, as the record lists it."""
+    with path.open("rb") as file:
+        return {"size": path.stat().st_size, "sha256": hashlib.file_digest(file, "sha256").hexdigest()}
+
+
+def record_sha256(record: Mapping[str, Any]) -> str:
+    """Digest of the record of a configuration: SHA-256 of it as JSON with sorted keys and no spaces, ASCII only.
+
+    The entry ``record_sha256`` itself is left out of it.
+
+    Example:
+        >>> record_sha256({"b": 1, "a": [0.5]}) == record_sha256({"a": [0.5], "b": 1, "record_sha256": "..."})
+        True
+    """
+    content = {name: value for name, value in record.items() if name != "record_sha256"}
+    text = json.dumps(content, sort_keys=True, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def seal(record: Mapping[str, Any]) -> dict[str, Any]:
+    """The record as it will be read back, with its own digest."""
+    plain: dict[str, Any] = json.loads(json.dumps(record, allow_nan=False))
+    return plain | {"record_sha256": record_sha256(plain)}
 
 
 def parse(text: str | None) -> dict[str, Any]:
