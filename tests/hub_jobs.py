@@ -95,7 +95,7 @@ def refused():
     push_to_hub(kept, "somebody/contested", source="local")
     found["contested"] = said(push_to_hub, kept.select([0]), "somebody/contested", source="local", split="train")
     both = concatenate_datasets([kept, kept])
-    found["retry"] = len(push_to_hub(both, "somebody/contested", source="local").oid)
+    found["another"] = len(push_to_hub(both, "somebody/contested", source="local").oid)
     unknown = "somebody/nowhere@" + "0" * 40
     found["unknown source"] = said(push_to_hub, kept, "somebody/mine", source=unknown)
     head = HfApi().dataset_info("somebody/contested").sha
@@ -110,8 +110,7 @@ def refused():
     found["default"] = said(
         push_to_hub, kept, "somebody/contested", source="local", config_name="third", set_default=True
     )
-    found["broken"] = said(push_to_hub, kept, "somebody/broken", source="local")
-    found["after it"] = len(push_to_hub(kept, "somebody/broken", source="local").oid)
+    found["broken"] = len(push_to_hub(kept, "somebody/broken", source="local").oid)
     return found
 
 

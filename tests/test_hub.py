@@ -185,20 +185,18 @@ def test_a_token_that_is_refused(hub, found):
 
 
 def test_a_commit_that_came_in_between(hub, found):
-    assert found["refused"]["contested"] == (
-        "OSError: somebody/contested was changed meanwhile by another commit: nothing was published, push again"
-    )
-    # what the other one committed is there, and so is the push that followed
+    assert found["refused"]["contested"] == "no error"
+    # what the other one committed is there, and so is the push that met it, on top
     repo = hub.repos["somebody/contested"]
-    assert repo.messages[:3] == ["initial commit", "Upload default with hf_prune", "by somebody else"]
+    ours = "Upload default with hf_prune"
+    assert repo.messages[:4] == ["initial commit", ours, "by somebody else", ours]
     assert "other.txt" in repo.files("main")
     assert record(hub, "somebody/contested")["splits"]["train"]["rows"] == 12
-    assert found["refused"]["retry"] == 40
+    assert found["refused"]["another"] == 40
 
 
 def test_a_connection_that_breaks(hub, found):
-    assert found["refused"]["broken"].startswith("ConnectionError: the Hub cannot be reached (")
-    assert found["refused"]["after it"] == 40
+    assert found["refused"]["broken"] == 40
     assert hub.repos["somebody/broken"].messages == ["initial commit", "Upload default with hf_prune"]
 
 

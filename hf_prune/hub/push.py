@@ -12,10 +12,12 @@ from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]
 
 from hf_prune.hub.card_metadata import config_info, config_patterns, load_card, same_features
 from hf_prune.hub.export import TEXTS, write_texts
-from hf_prune.hub.publication import Publication, describe, prepare
+from hf_prune.hub.parts import Describer, compose, describe, describe_parts
+from hf_prune.hub.preparation import prepare
+from hf_prune.hub.publication import Publication, Written
 from hf_prune.hub.published import Published, matches
 from hf_prune.hub.repository import Repository
-from hf_prune.hub.shards import ShardOptions, Shards, write_shards
+from hf_prune.hub.shards import ShardOptions, Shards
 
 
 def push_to_hub(
@@ -24,7 +26,8 @@ def push_to_hub(
     *,
     source: str | None = None,
     scores: Dataset | DatasetDict | None = None,
-    config_name: str = "default",
+    what: str = "split",
+    config_name: str | None = None,
     set_default: bool | None = None,
     split: str | None = None,
     data_dir: str | None = None,
@@ -50,13 +53,19 @@ def push_to_hub(
         source: Where the data set came from: ``"name@COMMIT"`` on the Hub, ``"local"``, or None to detect it from the
             files that `datasets` loaded.
         scores: The scored data set before it was pruned; adds statistics of its scores to record and card.
-        config_name: Configuration to write; ``"default"`` is the one that ``load_dataset(repo_id)`` opens.
-        set_default: Whether a configuration of another name becomes the one that is opened.
+        what: ``"split"`` publishes the rows; ``"scores"`` also a configuration ``scores`` with a content key, every score,
+            whether it was kept and why for every row of ``scores``; ``"rows"`` that alone and the numbers of the kept
+            rows, without any column of the source, where its licence forbids copies.
+        config_name: Configuration to write; None calls it after the last pruning, such as ``"prototypes-keep0.8"``, and
+            ``"default"`` what was not pruned. Several cuts stand side by side under names of their own.
+        set_default: Whether ``load_dataset(repo_id)`` opens it; None does so for a pruned data set, unless there is a
+            configuration ``default``.
         split: Name of the split of a ``Dataset``; None takes its own, else ``"train"``.
         data_dir: Folder of the shards; None is ``"data"`` for the default configuration, else its name.
         commit_message: Title of the commit.
         commit_description: Text of the commit.
-        private: Whether a repository that is made is private; None leaves it to the account's settings.
+        private: Whether a repository that is made is private; None leaves it to the account's settings. With True, a
+            public repository is refused.
         token: A token with write access; None takes the one that is logged in.
         revision: Branch to push to, made if it is not there.
         create_pr: Whether to open a pull request instead.
@@ -72,31 +81,39 @@ def push_to_hub(
         ValueError: If a name, the source, ``scores`` or what is published does not fit; the message says what does.
         TypeError: If ``ds`` is a stream.
         PermissionError: If the token may not write there.
-        OSError: If the repository changed meanwhile, in which case nothing is published, or the Hub or the disk fails.
+        OSError: If the Hub or the disk fails, or others keep committing; the message says what became of it.
     """
     _check_target(repo_id, revision, create_pr)
     options = ShardOptions(max_shard_size, num_shards, embed_external_files, num_proc)
     publication = prepare(
-        ds, config_name=config_name, split=split, data_dir=data_dir, set_default=bool(set_default), repo_id=repo_id
+        ds,
+        what=what,
+        scores=scores,
+        config_name=config_name,
+        split=split,
+        data_dir=data_dir,
+        set_default=set_default,
+        repo_id=repo_id,
     )
-    hub = Repository(repo_id, token, revision, create_pr)
-    publication.check_fits(hub.read())
+    hub = Repository(repo_id, token, revision, create_pr, private=private)
+    there = hub.read()
     publication = dataclasses.replace(publication, repo_id=hub.repo_id)
-    entries = describe(publication, source, scores, token)
+    publication.check_fits(there)
+    parts = describe_parts(publication, what, scores, Describer(source, token), config_name is None)
+    for part in parts:
+        part.check_fits(there)
     with tempfile.TemporaryDirectory(prefix="hf_prune-") as place:
         folder = Path(place)
-        shards = {
-            name: write_shards(rows, folder, publication.data_dir, name, options)
-            for name, rows in publication.splits.items()
-        }
-        hub.make(private)
-        published = hub.read()  # again: writing the shards may have taken hours
-        publication.check_fits(published)
-        composed = publication.compose(published, entries, shards)
-        write_texts(folder, composed.readme, composed.provenance)
-        files = [*(name for part in shards.values() for name in part.files), *TEXTS]
-        message = commit_message or f"Upload {config_name} with hf_prune"
-        return hub.commit(folder, files, composed.stale, message, commit_description)
+        written = [part.write(folder, options) for part in parts]
+
+        def arrange(published: Published) -> tuple[list[str], tuple[str, ...]]:
+            composed = compose(parts, written, published)  # which compares again: writing may have taken hours
+            write_texts(folder, composed.readme, composed.provenance)
+            return [*(name for files in written for name in files.files), *TEXTS], composed.stale
+
+        names = " and ".join(part.publication.config_name for part in parts)
+        message = commit_message or f"Upload {names} with hf_prune"
+        return hub.send(folder, arrange, message, commit_description)
 
 
 def push_card(
@@ -137,15 +154,16 @@ def push_card(
         OSError: If the repository changed meanwhile, in which case nothing is published, or the Hub fails.
     """
     _check_target(repo_id, revision, create_pr)
-    publication = prepare(ds, config_name=config_name, split=split, repo_id=repo_id)
+    publication = prepare(ds, config_name=config_name, split=split, set_default=False, repo_id=repo_id)
     hub = Repository(repo_id, token, revision, create_pr)
     published = hub.read()
     publication = dataclasses.replace(publication, repo_id=hub.repo_id, whole=False)
     shards = _pushed_shards(publication, published)
-    entries = describe(publication, source, scores, token)
-    composed = publication.compose(
-        published, {name: entry | {"published_by": "datasets"} for name, entry in entries.items()}, shards
-    )
+    sizes = {name: size for part in shards.values() for name, size in part.files.items()}
+    files = {name: {"size": size, "sha256": published.sha256(name)} for name, size in sizes.items()}
+    entries = describe(publication, scores, Describer(source, token))
+    described = {name: entry | {"published_by": "datasets"} for name, entry in entries.items()}
+    composed = publication.compose(published, described, Written(shards, files))
     with tempfile.TemporaryDirectory(prefix="hf_prune-") as place:
         write_texts(Path(place), composed.readme, composed.provenance)
         message = commit_message or f"Say how {config_name} was made, with hf_prune"

@@ -1,18 +1,32 @@
-"""A repository on the Hub: read at one commit, written in one commit on top of the one that was read."""
+"""A repository on the Hub: read at one commit, written in one commit on top of the one that was read.
+
+The client asks again by itself where it uploads and lists, not where it reads a repository's state and commits; that
+is done here. A commit whose answer is lost is looked for before it is sent again.
+"""
 
 import contextlib
-from collections.abc import Iterator, Sequence
+import hashlib
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 from huggingface_hub import CommitInfo, CommitOperationAdd, CommitOperationDelete, HfApi
-from huggingface_hub.errors import HfHubHTTPError, RepositoryNotFoundError, RevisionNotFoundError
+from huggingface_hub.errors import LocalEntryNotFoundError, RepositoryNotFoundError, RevisionNotFoundError
 from huggingface_hub.hf_api import RepoFile
 
 from hf_prune.hub import manifest
+from hf_prune.hub.answers import TROUBLE, ConflictError, UncertainError, is_conflict, is_passing, patiently, plain
 from hf_prune.hub.export import README
 from hf_prune.hub.published import Published
-from hf_prune.source import HTTP_ERROR
+
+# Times that a push begins anew because others commit to the same branch meanwhile.
+_ATTEMPTS = 4
+# Pull requests that are looked through, newest first, for one whose answer was lost.
+_RECENT = 5
+
+# What is to be sent, given what is published: names of files, and of files to delete.
+Arrange = Callable[[Published], tuple[Sequence[str], Sequence[str]]]
 
 
 class Repository:
@@ -24,9 +38,11 @@ class Repository:
         revision: Branch; None is the main one.
         create_pr: Whether a commit opens a pull request.
         repo_type: ``"dataset"`` or ``"model"``.
+        private: Whether a repository that is made is private; True refuses one that is there and public.
 
     Raises:
-        OSError: If the Hub refuses or cannot be reached; so do all methods.
+        ValueError: If ``private`` and the repository is public; so do all methods.
+        OSError: If the Hub refuses or cannot be reached; so do all methods, and say what became of the repository.
     """
 
     def __init__(
@@ -36,82 +52,196 @@ class Repository:
         revision: str | None = None,
         create_pr: bool = False,
         repo_type: Literal["dataset", "model"] = "dataset",
+        private: bool | None = None,
     ) -> None:
         self.api = HfApi(token=token, library_name="hf_prune")
-        self.repo_type = repo_type
+        self.repo_type, self.private = repo_type, private
         self.revision, self.create_pr = revision, create_pr
         self.repo_id, self.head = repo_id, ""
+        self._is_there = self._was_made = False
+        self._files: Mapping[str, RepoFile] = {}
         if "/" not in repo_id:
             with self._plain_errors():
-                self.repo_id = f"{self.api.whoami()['name']}/{repo_id}"
+                self.repo_id = f"{patiently(self.api.whoami)['name']}/{repo_id}"
 
     def read(self) -> Published:
         """Read files and texts at the head of the branch, and remember that head; of no repository, nothing."""
         with self._plain_errors():
             try:
-                info = self.api.repo_info(self.repo_id, revision=self.revision, repo_type=self.repo_type)
-            except RevisionNotFoundError:
-                info = self.api.repo_info(self.repo_id, repo_type=self.repo_type)  # the branch will begin here
+                info = patiently(self._info)
             except RepositoryNotFoundError:
+                if self._is_there:  # so a token that has expired looks, to whom may not see the repository
+                    raise
                 return Published()
-            self.repo_id, self.head = info.id, str(info.sha)  # a renamed repository answers by its new name
-            tree = self.api.list_repo_tree(self.repo_id, recursive=True, revision=self.head, repo_type=self.repo_type)
-            files = {item.path: item.size for item in tree if isinstance(item, RepoFile)}
+            self._is_there = True
+            if self.private and info.private is False:
+                raise ValueError(
+                    f"private=True, but {info.id} is there and public: nothing was published; "
+                    "make it private in its settings, or name another"
+                )
+            self.repo_id, self.head = info.id, info.sha or ""  # a renamed repository answers by its new name
+            self._files = self._list(self.head) if self.head else {}
+            files = {path: item.size for path, item in self._files.items()}
             readme, provenance = (self._text(name) if name in files else None for name in (README, manifest.FILE_NAME))
             return Published(files, readme, provenance)
 
-    def _text(self, name: str) -> str:
-        path = self.api.hf_hub_download(self.repo_id, name, revision=self.head, repo_type=self.repo_type)
-        return Path(path).read_bytes().decode()
+    def _info(self) -> Any:
+        try:
+            return self.api.repo_info(self.repo_id, revision=self.revision, repo_type=self.repo_type)
+        except RevisionNotFoundError:
+            return self.api.repo_info(self.repo_id, repo_type=self.repo_type)  # the branch will begin here
 
-    def make(self, private: bool | None) -> None:
+    def _list(self, commit: str) -> dict[str, RepoFile]:
+        tree = self.api.list_repo_tree(self.repo_id, recursive=True, revision=commit, repo_type=self.repo_type)
+        return {item.path: item for item in tree if isinstance(item, RepoFile)}
+
+    def _text(self, name: str) -> str:
+        def download() -> str:
+            try:
+                return self.api.hf_hub_download(self.repo_id, name, revision=self.head, repo_type=self.repo_type)
+            except LocalEntryNotFoundError as error:  # what the client makes of an answer that does not come
+                if isinstance(error.__cause__, TROUBLE):
+                    raise error.__cause__ from error
+                raise
+
+        return Path(patiently(download)).read_bytes().decode()
+
+    def make(self) -> None:
         """Make the repository and the branch where they are not there yet."""
         with self._plain_errors():
-            if not self.head:
-                self.api.create_repo(self.repo_id, repo_type=self.repo_type, private=private, exist_ok=True)
+            if not self._is_there:
+                patiently(self._create)
+                self._was_made = True
             if self.revision is not None and not self.revision.startswith("refs/pr/"):
-                self.api.create_branch(self.repo_id, branch=self.revision, repo_type=self.repo_type, exist_ok=True)
+                patiently(self._branch)
+
+    def _create(self) -> None:
+        self.api.create_repo(self.repo_id, repo_type=self.repo_type, private=self.private, exist_ok=True)
+
+    def _branch(self) -> None:
+        self.api.create_branch(self.repo_id, branch=str(self.revision), repo_type=self.repo_type, exist_ok=True)
+
+    def send(self, folder: Path, arrange: Arrange, message: str, description: str | None = None) -> CommitInfo:
+        """Send files in one commit; where others commit meanwhile, arrange anew on top of that and send again.
+
+        Args:
+            folder: Where the files are, under their names in the repository.
+            arrange: Told what is published, writes what depends on it to the folder and returns the names of all files
+                to send and of files to delete.
+            message: Title of the commit.
+            description: Text of the commit.
+
+        Returns:
+            The commit; where all is there already, the present one, with a warning that says so.
+        """
+        self.make()
+        for _ in range(_ATTEMPTS - 1):
+            names, stale = arrange(self.read())
+            with contextlib.suppress(ConflictError):
+                return self.commit(folder, names, stale, message, description)
+        names, stale = arrange(self.read())
+        return self.commit(folder, names, stale, message, description)
 
     def commit(
-        self, folder: Path, names: Sequence[str], stale: Sequence[str], message: str, description: str | None
+        self,
+        folder: Path,
+        names: Sequence[str],
+        stale: Sequence[str],
+        message: str,
+        description: str | None = None,
     ) -> CommitInfo:
         """Upload files of a folder, then commit them, and the deletions, on top of the head that was read."""
-        where: dict[str, Any] = {"repo_type": self.repo_type, "revision": self.revision, "create_pr": self.create_pr}
+        if self.head and _holds(self._files, folder, names, stale):
+            warnings.warn(f"{self.repo_id} holds all this already: nothing was sent", stacklevel=4)
+            return self._commit_info(self.head, message, description)
         additions = [CommitOperationAdd(path_in_repo=name, path_or_fileobj=folder / name) for name in names]
         deletions = [CommitOperationDelete(path_in_repo=name) for name in stale]
-        with self._plain_errors():
+        where: dict[str, Any] = {"repo_type": self.repo_type, "revision": self.revision, "create_pr": self.create_pr}
+
+        def attempt() -> CommitInfo:
+            try:
+                sent: CommitInfo = self.api.create_commit(
+                    self.repo_id,
+                    [*additions, *deletions],
+                    commit_message=message,
+                    commit_description=description,
+                    parent_commit=self.head or None,
+                    **where,
+                )
+            except TROUBLE as error:
+                arrived = self._find(error, folder, names, stale)
+                if arrived is None:
+                    raise
+                return self._commit_info(arrived[0], message, description, arrived[1])
+            return sent
+
+        with self._plain_errors(ValueError):  # such as a quota that is used up
             self.api.preupload_lfs_files(self.repo_id, additions, free_memory=False, **where)
-            commit: CommitInfo = self.api.create_commit(
-                self.repo_id,
-                [*additions, *deletions],
-                commit_message=message,
-                commit_description=description,
-                parent_commit=self.head,
-                **where,
-            )
-            return commit
+            return patiently(attempt)
+
+    def _find(
+        self, error: BaseException, folder: Path, names: Sequence[str], stale: Sequence[str]
+    ) -> tuple[str, str | None] | None:
+        """Look whether a commit arrived although its answer is an error: its digits, and the pull request's address."""
+        if not (is_passing(error) or is_conflict(error)):
+            return None
+        try:
+            for commit, number in patiently(self._candidates):
+                if commit != self.head and _holds(self._list(commit), folder, names, stale):
+                    return commit, f"{self._address()}/discussions/{number}" if number else None
+        except TROUBLE as second:
+            raise UncertainError(
+                f"the connection broke while the commit was sent and {self.repo_id} cannot be read now: push again, "
+                "which changes nothing if the commit is there"
+            ) from second
+        return None
+
+    def _candidates(self) -> list[tuple[str, str]]:
+        """Commits that may be the one just sent: the head of the branch, or of recent pull requests with their number."""
+        if not self.create_pr:
+            return [(str(self._info().sha), "")]
+        refs = self.api.list_repo_refs(self.repo_id, repo_type=self.repo_type, include_pull_requests=True)
+        numbered = [(int(ref.ref.rpartition("/")[2]), ref.target_commit) for ref in refs.pull_requests or []]
+        return [(commit, str(number)) for number, commit in sorted(numbered, reverse=True)[:_RECENT]]
+
+    def _address(self) -> str:
+        return f"{self.api.endpoint}/{'datasets/' if self.repo_type == 'dataset' else ''}{self.repo_id}"
+
+    def _commit_info(
+        self, commit: str, message: str, description: str | None, pull_request: str | None = None
+    ) -> CommitInfo:
+        return CommitInfo(
+            commit_url=f"{self._address()}/commit/{commit}",
+            commit_message=message,
+            commit_description=description or "",
+            oid=commit,
+            pr_url=pull_request,
+        )
 
     @contextlib.contextmanager
-    def _plain_errors(self) -> Iterator[None]:
-        """Say in one line what the Hub's answer means for the user."""
+    def _plain_errors(self, *others: type[BaseException]) -> Iterator[None]:
+        """Say in one line what an error of the client means for the user."""
+        expected: tuple[type[BaseException], ...] = (*TROUBLE, RuntimeError, *others)
         try:
             yield
-        except HfHubHTTPError as error:
-            raise self._plain(error) from error
-        except RuntimeError as error:  # how the client says that a shard could not be uploaded
-            raise OSError(f"{error} Reason: {error.__cause__}. Nothing was published: push again") from error
-        except HTTP_ERROR as error:
-            raise ConnectionError(f"the Hub cannot be reached ({error}): try again once it can") from error
+        except expected as error:
+            # A RuntimeError is how the client says that a file could not be uploaded.
+            cause = error.__cause__ if isinstance(error, RuntimeError) else None
+            state = "nothing was published" + (", and the new repository is empty" if self._was_made else "")
+            raise plain(cause or error, self.repo_id, state) from error
 
-    def _plain(self, error: HfHubHTTPError) -> OSError:
-        status = error.response.status_code
-        if status in (401, 403):
-            return PermissionError(
-                f"the Hub refused {self.repo_id} ({status}): log in with 'hf auth login' or pass token= with write access"
-            )
-        if status in (409, 412):
-            return OSError(
-                f"{self.repo_id} was changed meanwhile by another commit: nothing was published, push again"
-            )
-        said = " ".join((error.server_message or str(error)).split())
-        return OSError(f"the Hub answered {status} for {self.repo_id}: {said}")
+
+def _holds(present: Mapping[str, RepoFile], folder: Path, names: Sequence[str], stale: Sequence[str]) -> bool:
+    """Whether files of a repository are those of a folder, and none of those to delete is there."""
+    if any(name not in present or present[name].size != (folder / name).stat().st_size for name in names):
+        return False
+    small_first = sorted(names, key=lambda name: present[name].size)
+    return not present.keys() & set(stale) and all(_is_same(present[name], folder / name) for name in small_first)
+
+
+def _is_same(remote: RepoFile, path: Path) -> bool:
+    with path.open("rb") as file:
+        if remote.lfs:
+            return hashlib.file_digest(file, "sha256").hexdigest() == remote.lfs.sha256
+        blob = b"blob %d\0" % remote.size + file.read()  # as Git numbers a small file
+        return hashlib.sha1(blob, usedforsecurity=False).hexdigest() == remote.blob_id
