@@ -8,7 +8,7 @@ from datasets import Dataset, DatasetDict
 
 from hf_prune.combination import combine
 from hf_prune.hub.export import export
-from hf_prune.hub.manifest import parse
+from hf_prune.hub.manifest import parse, seal
 from hf_prune.provenance import Step, record
 from tests.tiny_publications import SOURCE, images
 
@@ -24,6 +24,11 @@ ENCODER = {
     "backend": "pil",
     "dtype": "bfloat16",
 }
+CITATION = """@techreport{krizhevsky2009learning,
+  title = {Learning Multiple Layers of Features from Tiny Images},
+  author = {Krizhevsky, Alex},
+  year = {2009}
+}"""
 NASTY = [
     "a|b",
     "`code`",
@@ -71,11 +76,47 @@ def fixed(data: dict) -> dict:
         split["num_bytes"] = 10_000
         for step in split["steps"]:
             step["versions"] = VERSIONS
-    return data
+    for file in data["files"].values():
+        file |= {"size": 20_000, "sha256": "1" * 64}
+    return seal(data)
 
 
 def made(folder: Path, config: str = "default") -> dict:
     return fixed(parse((folder / "provenance.json").read_text())[config])
+
+
+def with_source_card(data: dict, card: dict) -> dict:
+    """As if the source had been asked for its card."""
+    for split in data["splits"].values():
+        split["source"]["card"] = card
+    return data
+
+
+def evidence() -> dict:
+    """What the choice of an order leaves behind."""
+    confirmed = {"order": "hard", "hardest_cutoff": 0.05, "gain": 0.0123, "low": 0.0031, "high": 0.0214}
+    other = {"order": "easy", "hardest_cutoff": 0.0, "head": "two-layer", "gain": -0.02, "low": -0.03, "high": -0.01}
+    nothing = {"order": "random", "hardest_cutoff": 0.0, "gain": 0.0, "low": 0.0, "high": 0.0, "candidates": [other]}
+    return {
+        "metric": "hardness",
+        "student": "linear and two-layer heads on embeddings of facebook/dino-vits16",
+        "num_rows": 30,
+        "rows_per_class": 10.0,
+        "noise_rate": 0.021,
+        "break_even": None,
+        "optimistic": True,
+        "keeps": [
+            {"keep": 0.8, **confirmed, "candidates": [{**confirmed, "head": "linear"}, other]},
+            {"keep": 0.2, **nothing},
+        ],
+        "reason": "hard rows without the hardest 5 % beat random rows by 1.2 points (0.3 to 2.1) at keep=0.8",
+    }
+
+
+def with_evidence(data: dict, found: dict) -> dict:
+    """As if the order of the last pruning had been chosen by its worth."""
+    next(iter(data["splits"].values()))["steps"][-1]["evidence"] = found
+    return data
 
 
 def prototypes(tmp_path: Path) -> dict:
@@ -84,7 +125,8 @@ def prototypes(tmp_path: Path) -> dict:
     inputs = {"embeddings": {"encoder": ENCODER}}
     ds = with_score(images(30), "prototypes", values, options={"num_prototypes": 10}, inputs=inputs)
     kept = ds.prune("prototypes", keep=0.7, order="hard")
-    return made(export(kept, tmp_path / "a", source=SOURCE, scores=ds))
+    data = made(export(kept, tmp_path / "a", source=SOURCE, scores=ds, config_name="default"))
+    return with_source_card(data, {"license": ["mit"], "citation": CITATION})
 
 
 def many_classes(tmp_path: Path) -> dict:
@@ -124,14 +166,15 @@ def ensembles(tmp_path: Path) -> dict:
     ds = with_score(ds, "reducible_loss", values[::-1], inputs=student | {"labels": {"label_column": "label"}})
     ds = combine(ds, ["memorization", "forgetting"], weights=[2, 1], column="hardness")
     kept = ds.prune("hardness", keep=0.8, order="hard")
-    return made(export(kept, tmp_path / "e", source=SOURCE, scores=ds))
+    data = made(export(kept, tmp_path / "e", source=SOURCE, scores=ds, config_name="default"))
+    return with_evidence(with_source_card(data, {}), evidence())
 
 
 def changed(tmp_path: Path) -> dict:
     """A local source, no classes, a column that the user made, and rows filtered after the last step."""
     ds = images(12).remove_columns("label").add_column("brightness", [float(row) for row in range(12)])
     kept = ds.prune("brightness", keep=8, order="random", seed=5).select(range(5))
-    return made(export(kept, tmp_path / "c", source="local"))
+    return made(export(kept, tmp_path / "c", source="local", config_name="default"))
 
 
 def nasty_record(tmp_path: Path) -> dict:
@@ -147,4 +190,12 @@ def nasty_record(tmp_path: Path) -> dict:
         inputs={"embeddings": {"encoder": ids}, "x|<y>": {"given_sha256": "<z>|"}},
     )
     kept = ds.prune("sc|ore\n`<i>", keep=0.5, order="hard")
-    return made(export(kept, tmp_path / "n", source=SOURCE, scores=ds))
+    data = made(export(kept, tmp_path / "n", source=SOURCE, scores=ds, config_name="default"))
+    everything = "\n".join(NASTY)
+    card = {"license": [everything], "license_name": everything, "license_link": everything, "citation": everything}
+    found = evidence() | {name: everything for name in ("student", "metric", "num_rows", "noise_rate", "reason")}
+    rule = {name: everything for name in ("keep", "order", "hardest_cutoff", "head", "gain", "low", "high")}
+    found["keeps"] = [rule | {"candidates": [rule, 3]}, everything, {"keep": float("inf"), "candidates": None}]
+    data["splits"]["train"]["limits"] = {text: text for text in NASTY}
+    data["splits"]["train"]["pictures"] = {"histogram": everything, "extremes": "images/../x).png"}
+    return with_evidence(with_source_card(data, card), found)

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from hf_prune.hub.card_code import loading, reproduction
+from hf_prune.hub.card_code import loading, rebuilding, reproduction
 from hf_prune.hub.card_environment import environment
 from hf_prune.hub.card_metadata import load_card, merge_metadata
 
@@ -51,10 +51,18 @@ def render_section(record: Mapping[str, Any]) -> str:
             record=record,
             load=_line(loading(record)),
             reproduce={name: map(_line, reproduction(entry)) for name, entry in record["splits"].items()},
+            rebuild=list(map(_line, rebuilding(record))),
+            citations=_cited_sources(record),
         )
     )
     # Blocks that were left out leave blank lines behind.
     return re.sub(r"\n{3,}", "\n\n", rendered).strip()
+
+
+def _cited_sources(record: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The sources whose cards say how to cite them, each once."""
+    sources = {split["source"].get("repo_id"): split["source"] for split in record["splits"].values()}
+    return [source for source in sources.values() if (source.get("card") or {}).get("citation")]
 
 
 def _line(source: str) -> Any:

@@ -1,5 +1,6 @@
 """The Python lines that make a published split again, written from its record."""
 
+import shlex
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -48,6 +49,21 @@ def loading(record: Mapping[str, Any]) -> str:
     return _call("load_dataset", places, {"split": splits[0]} if len(splits) == 1 else {})
 
 
+def rebuilding(record: Mapping[str, Any]) -> list[str]:
+    """Write the commands that check what was published and make it again; none where the rows cannot be made again.
+
+    Args:
+        record: The record of a configuration.
+    """
+    entries = record["splits"].values()
+    if any(entry["source"]["known"] == "local" or entry["changed outside hf_prune"] for entry in entries):
+        return []
+    place = record["repo_id"] or "path/to/this/folder"
+    config = [] if record["config_name"] == "default" else ["--config", record["config_name"]]
+    verify, rebuild = ["hf-prune", "verify", place], ["hf-prune", "rebuild", place, *config, "--out", "rebuilt"]
+    return [shlex.join(verify), shlex.join(rebuild)]
+
+
 def _load(source: Mapping[str, Any]) -> str:
     if source["known"] == "local":
         return f"load_dataset({_UNKNOWN})  # the source is local"
@@ -59,6 +75,10 @@ def _load(source: Mapping[str, Any]) -> str:
 
 
 def _step(step: Mapping[str, Any]) -> Iterator[str]:
+    taken = [made["published"] for made in step.get("inputs", {}).values() if "published" in made]
+    if taken:
+        yield from _taken_over(step, taken[0])
+        return
     keywords: dict[str, Any] = {}
     notes: list[str] = []
     if step["kind"] == "score":
@@ -82,6 +102,19 @@ def _step(step: Mapping[str, Any]) -> Iterator[str]:
         keywords |= step.get("options", {})
         call = _call("ds.prune", [step["column"]], keywords)
     yield from (f"# {note}" for note in notes)
+    yield f"ds = {call}"
+
+
+def _taken_over(step: Mapping[str, Any], published: Mapping[str, Any]) -> Iterator[str]:
+    """The lines for scores or row numbers that somebody published."""
+    place: Any = published.get("shelf") or published.get("repo_id") or Ellipsis
+    if place is Ellipsis:
+        yield f"# taken from your own {python(published.get('folder') or published.get('file'))}"
+    revision = {"revision": published["commit"]} if "commit" in published else {}
+    if step["kind"] == "prune":
+        call = _call("hf_prune.apply", [place, _Code("ds")], {"config": published.get("config")} | revision)
+    else:
+        call = _call("hf_prune.load_scores", [place, _Code("ds")], {"columns": step["column"]} | revision)
     yield f"ds = {call}"
 
 

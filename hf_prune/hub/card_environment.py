@@ -4,6 +4,7 @@ import functools
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
+from hf_prune.hub.card_evidence import evidence_candidates, evidence_facts, evidence_rows
 from hf_prune.hub.card_references import bibtex
 from hf_prune.hub.card_steps import chosen_rows, figures, inputs, removed, settings
 from hf_prune.hub.card_text import (
@@ -17,6 +18,9 @@ from hf_prune.hub.card_text import (
     names,
     number,
     percent,
+    picture,
+    prose,
+    verbatim,
     versions,
     words,
 )
@@ -43,6 +47,12 @@ _FILTERS = (
     bibtex,
     dataset_link,
     commit_link,
+    prose,
+    verbatim,
+    picture,
+    evidence_facts,
+    evidence_rows,
+    evidence_candidates,
 )
 
 

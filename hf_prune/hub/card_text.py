@@ -8,6 +8,7 @@ import re
 import unicodedata
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]  # public, though its package does not say so
 
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
 
 # What ends a code span, a table cell or a tag, and the backslash that these are written with.
 _ACTIVE = set("`|<>&\\")
+# In running text: what pages make links of, what begins a list or underlines a heading, and what marks text.
+_LINK, _BULLET = re.compile(r"://|www\.|@", re.IGNORECASE), re.compile(r"[-+=]+|\d+[.)]")
+_MARKED = re.compile(r"[\\`*_\[\]{}<>#|~$!&]")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 # More rows than this make a table of classes that nobody reads.
 MAX_CLASSES = 50
@@ -42,6 +46,46 @@ def _shown(character: str) -> str:
         number = ord(character)
         return f"\\u{number:04x}" if number < 0x10000 else f"\\U{number:08x}"
     return character
+
+
+def prose(text: Any) -> "Markup":
+    r"""Write a sentence as running text in which nothing is markup; what would be a link or a list is a code span.
+
+    Example:
+        >>> print(prose("A *b*, see www.x.org"))
+        A &#42;b&#42;, see `www.x.org`
+    """
+    from markupsafe import Markup
+
+    plain = "".join(" " if unicodedata.category(character)[0] in "CZ" else character for character in str(text))
+    return Markup(" ").join(
+        code(word)
+        if _LINK.search(word) or (place == 0 and _BULLET.fullmatch(word))
+        else Markup(_MARKED.sub(_entity, word))
+        for place, word in enumerate(plain.split())
+    )
+
+
+def _entity(found: re.Match[str]) -> str:
+    return f"&#{ord(found[0])};"
+
+
+def verbatim(text: Any) -> "Markup":
+    """Write several lines into a fenced block, which they can neither end nor hide a marker of ours in."""
+    from markupsafe import Markup
+
+    lines = re.split(r"\r\n|\n|\r", str(text))
+    kept = ["".join(c for c in line if unicodedata.category(c)[0] != "C" or c == "\t").rstrip() for line in lines]
+    return Markup("\n".join(kept).replace("`", "'").replace("<!--", "<! --").strip("\n"))
+
+
+def picture(path: Any, text: str) -> "Markup":
+    """Show a picture of the repository; nothing where the record names a file that cannot be one of ours."""
+    from markupsafe import Markup
+
+    if not isinstance(path, str) or not re.fullmatch(r"images/[\w .+=@-]+\.png", path) or ".." in path:
+        return Markup("")
+    return Markup(f"![{text}]({quote(path)})")
 
 
 def python(value: Any) -> "Markup":
