@@ -9,7 +9,7 @@ from datasets import Dataset, DatasetDict, Features, Image, IterableDataset, Val
 
 from hf_prune.hub import export as exporting
 from hf_prune.hub.export import export
-from tests.tiny_publications import NAMES, SOURCE, contents, encoded, image_bytes, images, pruned, scored
+from tests.tiny_publications import NAMES, SOURCE, contents, encoded, image_bytes, images, pruned, records, scored
 
 
 @pytest.fixture
@@ -41,7 +41,7 @@ def test_splits_of_a_dict_and_the_empty_one(tmp_path, load):
         folder = export(kept, tmp_path / "out", source=SOURCE)
     loaded = load(folder)
     assert {name: len(rows) for name, rows in loaded.items()} == {"train": 6, "test": 3}
-    data = json.loads((folder / "provenance.json").read_text())["configs"]["default"]
+    data = records(folder)["prototypes-keep0.5"]
     assert data["left_out"] == ["empty"]
     assert data["splits"]["test"]["steps"] == []
     assert "`empty`" in (folder / "README.md").read_text()
@@ -49,7 +49,7 @@ def test_splits_of_a_dict_and_the_empty_one(tmp_path, load):
 
 def test_configurations_splits_and_prose_stay(tmp_path, load):
     kept = pruned(images())
-    folder = export(kept, tmp_path / "out", source=SOURCE)
+    folder = export(kept, tmp_path / "out", source=SOURCE, config_name="default")
     readme = folder / "README.md"
     readme.write_text(readme.read_text().replace("---\n\n#", "licence_note: mine\n---\n\n#") + "\nMy own words.\n")
     (folder / "LICENSE").write_text("mine")
@@ -64,10 +64,10 @@ def test_configurations_splits_and_prose_stay(tmp_path, load):
     assert load(folder, "all", split="train").column_names == ["image", "label", "prototypes"]
     assert load(folder, "all-test", split="test").column_names == ["image"]
     # a second split of a configuration joins the first
-    export(kept, folder, source=SOURCE, split="test")
+    export(kept, folder, source=SOURCE, config_name="default", split="test")
     assert {name: len(rows) for name, rows in load(folder).items()} == {"train": 6, "test": 6}
     # and a dict replaces them all
-    export(DatasetDict(validation=kept), folder, source=SOURCE)
+    export(DatasetDict(validation=kept), folder, source=SOURCE, config_name="default")
     assert list(load(folder)) == ["validation"]
     assert sorted(path.name for path in (folder / "data").iterdir()) == ["validation-00000-of-00001.parquet"]
 

@@ -45,8 +45,15 @@ def contents(folder):
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-def entry(folder, config="default", split="train"):
-    return json.loads((folder / "provenance.json").read_text())["configs"][config]["splits"][split]
+def records(folder):
+    return json.loads((folder / "provenance.json").read_text())["configs"]
+
+
+def entry(folder, config=None, split="train"):
+    """What the record says of a split; of the only configuration where none is named."""
+    found = records(folder)
+    (name,) = found if config is None else [config]
+    return found[name]["splits"][split]
 
 
 def encoded(ds):

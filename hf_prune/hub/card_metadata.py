@@ -77,8 +77,9 @@ def merge_metadata(data: CardData, record: Mapping[str, Any]) -> None:
     Raises:
         ValueError: If another configuration is the default already.
     """
-    data["dataset_info"] = _merged_infos(data, record)
-    data["configs"] = _merged_configs(data, record)
+    if record.get("holds") != "row numbers":  # of which there are no files to load
+        data["dataset_info"] = _merged_infos(data, record)
+        data["configs"] = _merged_configs(data, record)
     rows = sum(split["num_examples"] for info in _infos(data).values() for split in info.get("splits") or [])
     data["size_categories"] = [size_category(rows)]
     splits = record["splits"].values()
@@ -122,7 +123,10 @@ def _merged_configs(data: CardData, record: Mapping[str, Any]) -> list[dict[str,
         own = {"config_name": name}
         configs.append(own)
     own["data_files"] = files
-    if record["set_default"] and name != "default":
+    if name == "default":
+        for config in configs:  # `datasets` refuses two defaults, and one of this name is always one
+            config.pop("default", None)
+    elif record["set_default"]:
         if any(config["config_name"] == "default" for config in configs):
             raise ValueError("set_default=True: a configuration called 'default' exists and is the default; rename it")
         for config in configs:

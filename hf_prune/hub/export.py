@@ -13,9 +13,10 @@ from pathlib import Path
 from datasets import Dataset, DatasetDict
 
 from hf_prune.hub import manifest
-from hf_prune.hub.publication import describe, prepare
+from hf_prune.hub.parts import Describer, compose, describe_parts
+from hf_prune.hub.preparation import prepare
 from hf_prune.hub.published import Published
-from hf_prune.hub.shards import ShardOptions, write_shards
+from hf_prune.hub.shards import ShardOptions
 
 README = "README.md"
 TEXTS = (manifest.FILE_NAME, README)
@@ -28,7 +29,9 @@ def export(
     *,
     source: str | None = None,
     scores: Dataset | DatasetDict | None = None,
-    config_name: str = "default",
+    what: str = "split",
+    config_name: str | None = None,
+    set_default: bool | None = None,
     split: str | None = None,
     max_shard_size: int | str | None = None,
 ) -> Path:
@@ -44,7 +47,13 @@ def export(
         source: Where the data set came from: ``"name@COMMIT"`` on the Hub, ``"local"``, or None to detect it from the
             files that `datasets` loaded.
         scores: The scored data set before it was pruned; adds statistics of its scores to record and card.
-        config_name: Configuration to write; ``"default"`` is the one that ``load_dataset(folder)`` opens.
+        what: ``"split"`` writes the rows; ``"scores"`` also a configuration ``scores`` with a content key, every score,
+            whether it was kept and why for every row of ``scores``; ``"rows"`` that alone and the numbers of the kept
+            rows, without any column of the source, where its licence forbids copies.
+        config_name: Configuration to write; None calls it after the last pruning, such as ``"prototypes-keep0.8"``, and
+            ``"default"`` what was not pruned.
+        set_default: Whether ``load_dataset(folder)`` opens it; None does so for a pruned data set, unless there is a
+            configuration ``default``.
         split: Name of the split of a ``Dataset``; None takes its own, else ``"train"``.
         max_shard_size: Upper limit of a shard before compression; None is the 500 MB of `datasets`.
 
@@ -65,20 +74,20 @@ def export(
         ['README.md', 'data', 'provenance.json']
     """
     folder = Path(folder)
-    publication = prepare(ds, config_name=config_name, split=split)
+    publication = prepare(ds, what=what, scores=scores, config_name=config_name, set_default=set_default, split=split)
     options = ShardOptions(max_shard_size=max_shard_size)
     published = read_folder(folder)
     publication.check_fits(published)
-    entries = describe(publication, source, scores, token=None)
+    parts = describe_parts(publication, what, scores, Describer(source, token=None), config_name is None)
+    for part in parts:
+        part.check_fits(published)
     with _stage(folder) as stage:
         new = stage / "new"
-        shards = {
-            name: write_shards(rows, new, publication.data_dir, name, options)
-            for name, rows in publication.splits.items()
-        }
-        composed = publication.compose(published, entries, shards)
+        new.mkdir()
+        written = [part.write(new, options) for part in parts]
+        composed = compose(parts, written, published)
         write_texts(new, composed.readme, composed.provenance)
-        names = [name for part in shards.values() for name in part.files]
+        names = [name for files in written for name in files.files]
         _swap(stage, folder, [*names, *TEXTS], composed.stale)
     return folder
 
@@ -110,6 +119,7 @@ def read_folder(folder: Path) -> Published:
         {name: size for name, size in files.items() if not name.startswith(".")},
         (folder / README).read_bytes().decode() if README in files else None,
         (folder / manifest.FILE_NAME).read_bytes().decode(),
+        lambda name: str(manifest.file_entry(folder / name)["sha256"]),
     )
 
 

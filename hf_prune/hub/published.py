@@ -1,10 +1,14 @@
 """What a folder or repository holds now, and which of its files belong to a configuration."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from hf_prune.hub.shards import SHARD_NAME
+
+
+def _untold(path: str) -> None:
+    """What a place answers that knows no digests."""
 
 
 @dataclass(frozen=True)
@@ -15,11 +19,13 @@ class Published:
         files: Path → bytes, of every file.
         readme: Content of README.md, if there is one.
         provenance: Content of provenance.json, if there is one.
+        sha256: Path → SHA-256 of that file; None where the place does not tell.
     """
 
     files: Mapping[str, int] = field(default_factory=dict)
     readme: str | None = None
     provenance: str | None = None
+    sha256: Callable[[str], str | None] = _untold
 
 
 def matches(name: str, patterns: Iterable[str]) -> bool:

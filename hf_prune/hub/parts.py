@@ -1,0 +1,179 @@
+"""The configurations that one call publishes together: described, written and composed one after the other."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from datasets import Dataset, DatasetDict
+
+from hf_prune.hub import naming
+from hf_prune.hub.manifest import Entry, file_entry, split_entry
+from hf_prune.hub.naming import cut_settings
+from hf_prune.hub.preparation import SPLIT, WITH_SCORES
+from hf_prune.hub.publication import ROW_NUMBERS, SCORES, Composed, Publication, Written, former_record
+from hf_prune.hub.published import Published
+from hf_prune.hub.scores_table import check_nothing_lost, check_scored, describe_table, make_table, score_columns
+from hf_prune.hub.shards import ShardOptions, Shards, write_shards
+from hf_prune.provenance import provenance
+from hf_prune.source import Source, check_source, locate_source
+
+
+@dataclass(frozen=True)
+class Part:
+    """A configuration with what its record says of each split.
+
+    Attributes:
+        publication: The configuration.
+        entries: Split → its description.
+        derived_name: Whether its name was made and not given.
+    """
+
+    publication: Publication
+    entries: Mapping[str, Entry]
+    derived_name: bool = False
+
+    def check_fits(self, published: Published) -> None:
+        """Raise a one-line ValueError where this cannot stand beside what is published."""
+        self.publication.check_fits(published)
+        former = former_record(published, self.publication.config_name)
+        if self.publication.holds == SCORES:
+            check_nothing_lost(former, self.entries, self.publication.whole)
+        elif self.derived_name:
+            _check_same_cut(former, self.publication.config_name, self.entries)
+
+    def write(self, folder: Path, options: ShardOptions) -> Written:
+        """Write the files."""
+        if self.publication.holds == ROW_NUMBERS:
+            return Written({name: Shards((), {}, 0) for name in self.publication.splits}, {})
+        shards = {
+            name: write_shards(rows, folder, self.publication.data_dir, name, options)
+            for name, rows in self.publication.splits.items()
+        }
+        return Written(shards, {name: file_entry(folder / name) for part in shards.values() for name in part.files})
+
+
+class Describer:
+    """Describes splits, asking the Hub about each source once.
+
+    Args:
+        source: What the caller said of it.
+        token: Token for a private source.
+    """
+
+    def __init__(self, source: str | None, token: str | bool | None) -> None:
+        self._source, self._token = source, token
+        self._checked: dict[tuple[str | None, str | None], Source] = {}
+
+    def describe(self, rows: Dataset, scores: Dataset | None = None) -> Entry:
+        """Describe one split; see `split_entry`."""
+        found = locate_source(rows, self._source)
+        key = (found.repo_id, found.commit)
+        if key not in self._checked:
+            self._checked[key] = check_source(found, self._token)
+        return split_entry(rows, replace(found, checked=self._checked[key].checked), scores)
+
+
+def describe(publication: Publication, scores: Dataset | DatasetDict | None, describer: Describer) -> dict[str, Entry]:
+    """Describe every split of a configuration.
+
+    Raises:
+        ValueError: If a source is not found, or ``scores`` does not fit.
+    """
+    entries = {
+        name: describer.describe(rows, _scores_of(scores, name, rows)) for name, rows in publication.splits.items()
+    }
+    if scores is not None and not any(entry["scores"] for entry in entries.values()):
+        raise ValueError("scores= describes what a data set was pruned by; no split here was scored or pruned")
+    return entries
+
+
+def _scores_of(scores: Dataset | DatasetDict | None, split: str, rows: Dataset) -> Dataset | None:
+    """The scored data set of one split; a split that was never scored has none."""
+    if not provenance(rows).steps:
+        return None
+    return scores.get(split) if isinstance(scores, DatasetDict) else scores
+
+
+def describe_parts(
+    publication: Publication,
+    what: str,
+    scores: Dataset | DatasetDict | None,
+    describer: Describer,
+    derived_name: bool,
+) -> list[Part]:
+    """Describe the configurations to be published: that of the data set, and that of the scores where they are wanted.
+
+    Raises:
+        ValueError: If a source is not found, or ``scores`` does not fit.
+    """
+    own = Part(publication, describe(publication, scores, describer), derived_name)
+    if what == SPLIT:
+        return [own]
+    table = _scores_part(publication, scores, describer)
+    # Rows that were not pruned need no record of which were kept.
+    return [own, table] if what == WITH_SCORES or publication.is_cut else [table]
+
+
+def _scores_part(publication: Publication, scores: Dataset | DatasetDict | None, describer: Describer) -> Part:
+    scored = {}
+    for split, rows in publication.splits.items():
+        found = _scores_of(scores, split, rows)
+        if found is not None:
+            check_scored(found, rows)
+            scored[split] = found
+        elif provenance(rows).steps:
+            raise ValueError(f"scores= has no split {split!r}: give the scored rows of it as well")
+    columns = {split: score_columns(found, publication.splits[split]) for split, found in scored.items()}
+    every = list(dict.fromkeys(column for named in columns.values() for column in named))
+    tables, entries, key_columns = {}, {}, {}
+    for split, found in scored.items():
+        tables[split], key_columns[split] = make_table(found, publication.splits[split], every)
+        entries[split] = describe_table(tables[split], describer.describe(found), columns[split])
+    return Part(
+        replace(
+            publication,
+            splits=tables,
+            left_out=(),
+            config_name=naming.SCORES,
+            data_dir=naming.SCORES,
+            set_default=False,
+            is_cut=False,
+            holds=SCORES,
+            about={"key_columns": key_columns, "cut": publication.config_name if publication.is_cut else None},
+        ),
+        entries,
+    )
+
+
+def _check_same_cut(former: Mapping[str, object], config_name: str, entries: Mapping[str, Entry]) -> None:
+    """Refuse to replace a cut by another one that would be called the same."""
+    splits = former.get("splits")
+    for split, entry in entries.items():
+        there = splits.get(split) if isinstance(splits, dict) else None
+        steps = there.get("steps") if isinstance(there, dict) else None
+        before, now = cut_settings(steps if isinstance(steps, list) else []), cut_settings(entry["steps"])
+        if before is not None and before != now:
+            told = ", ".join(
+                f"{name}={value!r}" for name, value in before.items() if now is None or now[name] != value
+            )
+            raise ValueError(
+                f"configuration {config_name!r} is published and holds another cut ({told}): name this one with "
+                f"config_name=, or pass config_name={config_name!r} to replace it"
+            )
+
+
+def compose(parts: list[Part], written: list[Written], published: Published) -> Composed:
+    """Compose card and record of all parts, as they will be once their files are beside them.
+
+    Raises:
+        ValueError: If a part cannot stand beside what is published.
+    """
+    stale: list[str] = []
+    for part, files in zip(parts, written, strict=True):
+        part.check_fits(published)
+        composed = part.publication.compose(published, part.entries, files)
+        stale += composed.stale
+        there = {path: size for path, size in published.files.items() if path not in composed.stale}
+        there |= {path: file["size"] for path, file in files.files.items()}
+        published = replace(published, files=there, readme=composed.readme, provenance=composed.provenance)
+    return Composed(composed.readme, composed.provenance, tuple(stale))
