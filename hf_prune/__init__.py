@@ -22,8 +22,10 @@ if TYPE_CHECKING:
     from hf_prune.callback import TrainingDynamicsCallback, watch
     from hf_prune.dynamics import TrainingRecord
     from hf_prune.heads import HeadRuns, Heads, train_heads
+    from hf_prune.hub.apply import apply
     from hf_prune.hub.card import build_card
     from hf_prune.hub.export import export
+    from hf_prune.hub.load_scores import load_scores
     from hf_prune.hub.push import push_card, push_to_hub
     from hf_prune.scaling import compare_laws, fit_law
     from hf_prune.scaling_runs import measure_scaling
@@ -38,10 +40,12 @@ _LAZY = {
     "Teachers": "hf_prune.teachers",
     "TrainingDynamicsCallback": "hf_prune.callback",
     "TrainingRecord": "hf_prune.dynamics",
+    "apply": "hf_prune.hub.apply",
     "build_card": "hf_prune.hub.card",
     "compare_laws": "hf_prune.scaling",
     "export": "hf_prune.hub.export",
     "fit_law": "hf_prune.scaling",
+    "load_scores": "hf_prune.hub.load_scores",
     "measure_scaling": "hf_prune.scaling_runs",
     "push_card": "hf_prune.hub.push",
     "push_to_hub": "hf_prune.hub.push",
@@ -64,6 +68,7 @@ __all__ = [
     "Teachers",
     "TrainingDynamicsCallback",
     "TrainingRecord",
+    "apply",
     "build_card",
     "combine",
     "compare_laws",
@@ -77,6 +82,7 @@ __all__ = [
     "install",
     "label_noise",
     "list_metrics",
+    "load_scores",
     "measure_scaling",
     "provenance",
     "prune",

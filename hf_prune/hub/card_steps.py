@@ -17,6 +17,8 @@ _FIGURES = {
     "noise_rate": "Estimated share of wrong labels",
     "noise_precision": "Precision of the noise suspects, on labels made wrong for a test",
     "noise_recall": "Recall of the noise suspects, on labels made wrong for a test",
+    "published_rows": "Rows published there",
+    "matched_rows": "Rows of them found here",
 }
 # Reasons of rows that went before the order, or came back, as a reader of the card understands them.
 _REMOVED = {
@@ -38,6 +40,8 @@ def _inputs(found: Mapping[str, Mapping[str, Any]]) -> Iterator[tuple["Markup", 
     for name, made_from in found.items():
         if "given_sha256" in made_from:
             yield Markup("Input ") + code(name), Markup("handed in, SHA-256 ") + code(made_from["given_sha256"])
+        if "published" in made_from:
+            yield Markup("Taken over from"), _published(made_from["published"])
         if "label_column" in made_from:
             yield Markup("Labels"), code(made_from["label_column"])
         yield from _models(made_from)
@@ -56,6 +60,22 @@ def _models(made_from: Mapping[str, Any]) -> Iterator[tuple["Markup", "Markup"]]
         models = made_from.get(argument, [])
         for place, model in enumerate(models, start=1):
             yield Markup(f"{who} {place}" if len(models) > 1 else who), _model(model)
+
+
+def _published(found: Mapping[str, Any]) -> "Markup":
+    """Where scores or row numbers were published that a step took over."""
+    from markupsafe import Markup
+
+    names = ("shelf", "repo_id", "folder", "file")
+    said = {
+        "commit": " at commit {}",
+        "config": ", configuration {}",
+        "split": ", split {}",
+        "record_sha256": ", SHA-256 of its record {}",
+        "sha256": ", SHA-256 {}",
+    }
+    known = [Markup(text).format(code(found[name])) for name, text in said.items() if found.get(name) is not None]
+    return Markup("").join([code(next((found[name] for name in names if name in found), "?")), *known])
 
 
 def _record(made_from: Mapping[str, Any]) -> "Markup":

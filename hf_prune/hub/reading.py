@@ -1,0 +1,233 @@
+"""A published data set as a reader finds it: a folder, or a repository of the Hub at one commit."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from huggingface_hub import HfApi
+from huggingface_hub.errors import (
+    EntryNotFoundError,
+    HfHubHTTPError,
+    HFValidationError,
+    RepositoryNotFoundError,
+    RevisionNotFoundError,
+)
+from huggingface_hub.hf_api import RepoFile
+
+from hf_prune.hub import manifest
+from hf_prune.hub.export import README
+from hf_prune.hub.published import matches
+from hf_prune.source import HTTP_ERROR
+
+SCORES = "scores"  # the configuration with a row for every row of the source
+ROWS = "rows"
+_CHUNK = 1 << 20
+
+
+@dataclass(frozen=True)
+class Place:
+    """A published data set.
+
+    Attributes:
+        name: What the reader called it.
+        repo_id: Repository on the Hub; None for a folder.
+        commit: The commit that is read; None for a folder.
+        folder: The folder; None for the Hub.
+        files: Path → bytes, of every file.
+        readme: Content of README.md, if there is one.
+        provenance: Content of provenance.json.
+        records: Configuration → its record.
+        token: Token for a private repository.
+    """
+
+    name: str
+    repo_id: str | None
+    commit: str | None
+    folder: Path | None
+    files: Mapping[str, int]
+    readme: str | None
+    provenance: str
+    records: Mapping[str, dict[str, Any]]
+    token: str | bool | None = field(default=None, repr=False)
+
+    @property
+    def shown(self) -> str:
+        """The name with the commit, for messages."""
+        return f"{self.repo_id}@{self.commit}" if self.repo_id else self.name
+
+    def fetch(self, path: str) -> Path:
+        """The file on this machine, downloaded where it is not.
+
+        Raises:
+            OSError: If it cannot be had.
+        """
+        if self.folder is not None:
+            return self.folder / path
+        return _download(HfApi(token=self.token), str(self.repo_id), path, str(self.commit))
+
+    def data_files(self, config: str, split: str) -> list[str]:
+        """Paths of the data files of a split, in the order of its rows.
+
+        Raises:
+            ValueError: If there are none.
+        """
+        patterns = self.entry(config, split).get("data_files") or []
+        found = sorted(path for path in self.files if matches(path, patterns))
+        if not found:
+            raise ValueError(f"{self.shown} has no data file of split {split!r} of configuration {config!r}")
+        return found
+
+    def read_table(self, config: str, split: str) -> pa.Table:
+        """Read a split whole; the files are compared with the record first.
+
+        Raises:
+            ValueError: If a file is not the one that the record describes, or no Parquet.
+        """
+        listed = self.records[config].get("files") or {}
+        tables = []
+        for path in self.data_files(config, split):
+            place = self.fetch(path)
+            expected = (listed.get(path) or {}).get("sha256")
+            if expected is not None and file_sha256(place) != expected:
+                raise ValueError(
+                    f"{path} of {self.shown} is not the file of its record: see hf-prune verify {self.name}"
+                )
+            try:
+                tables.append(pq.read_table(place))
+            except pa.ArrowException as error:
+                raise ValueError(f"{path} of {self.shown} cannot be read: {' '.join(str(error).split())}") from error
+        return pa.concat_tables(tables)
+
+    def entry(self, config: str, split: str) -> dict[str, Any]:
+        """What the record says of a split.
+
+        Raises:
+            ValueError: If it does not have it.
+        """
+        splits = self.record(config).get("splits")
+        found = splits.get(split) if isinstance(splits, dict) else None
+        if not isinstance(found, dict):
+            there = ", ".join(map(repr, splits)) if isinstance(splits, dict) else "no splits"
+            raise ValueError(f"configuration {config!r} of {self.shown} has no split {split!r}, it has {there}")
+        return found
+
+    def record(self, config: str) -> dict[str, Any]:
+        """The record of a configuration.
+
+        Raises:
+            ValueError: If there is none.
+        """
+        if config not in self.records:
+            known = ", ".join(map(repr, self.records))
+            raise ValueError(f"{self.shown} has no configuration {config!r}, it has {known}")
+        return self.records[config]
+
+
+def open_published(name: str | Path, revision: str | None = None, token: str | bool | None = None) -> Place:
+    """Open a data set that hf_prune published.
+
+    Args:
+        name: A folder, or a repository of the Hub; ``id@revision`` is a repository with its ``revision``.
+        revision: Branch, tag or commit; None is the main branch.
+        token: Token for a private repository; None takes the one that is logged in.
+
+    Returns:
+        The place, with its texts read and no data file.
+
+    Raises:
+        ValueError: If hf_prune published nothing there.
+        OSError: If there is no such place, or the Hub cannot be reached.
+    """
+    folder = Path(name).expanduser()
+    if folder.is_dir():
+        if revision is not None:
+            raise ValueError(f"revision={revision!r} is for repositories, {str(name)!r} is a folder: leave it out")
+        place = _read_folder(str(name), folder)
+    else:
+        repo_id, _, given = str(name).partition("@")
+        place = _read_repository(str(name), repo_id, given or revision, token)
+    if not all(isinstance(record, dict) for record in place.records.values()) or not place.records:
+        raise ValueError(f"{manifest.FILE_NAME} of {place.shown} describes nothing that can be read")
+    return place
+
+
+def _read_folder(name: str, folder: Path) -> Place:
+    if not (folder / manifest.FILE_NAME).is_file():
+        raise ValueError(f"{name!r} was not published by hf_prune: it has no {manifest.FILE_NAME}")
+    files = {path.relative_to(folder).as_posix(): path.stat().st_size for path in folder.rglob("*") if path.is_file()}
+    files = {path: size for path, size in files.items() if not path.startswith(".")}
+    readme = read_text(folder / README) if README in files else None
+    provenance = read_text(folder / manifest.FILE_NAME)
+    return Place(name, None, None, folder, files, readme, provenance, manifest.parse(provenance))
+
+
+def _read_repository(name: str, repo_id: str, revision: str | None, token: str | bool | None) -> Place:
+    api = HfApi(token=token)
+    try:
+        info = api.dataset_info(repo_id, revision=revision)
+        tree = api.list_repo_tree(repo_id, recursive=True, revision=info.sha, repo_type="dataset")
+        files = {item.path: item.size for item in tree if isinstance(item, RepoFile)}
+    except HFValidationError as error:
+        raise FileNotFoundError(f"{name!r} is no folder here and no name of a repository") from error
+    except (RepositoryNotFoundError, RevisionNotFoundError) as error:
+        what = "revision" if isinstance(error, RevisionNotFoundError) else "data set (or it needs another token)"
+        raise FileNotFoundError(f"{name!r} is no folder here, and the Hub has no such {what}") from error
+    except (HfHubHTTPError, HTTP_ERROR, OSError) as error:
+        raise unreachable(name, error) from error
+    if manifest.FILE_NAME not in files:
+        raise ValueError(f"{repo_id} was not published by hf_prune: it has no {manifest.FILE_NAME}")
+    commit = str(info.sha)
+    texts = {
+        path: read_text(_download(api, repo_id, path, commit))
+        for path in (manifest.FILE_NAME, README)
+        if path in files
+    }
+    provenance = texts[manifest.FILE_NAME]
+    records = manifest.parse(provenance)
+    return Place(name, info.id, commit, None, files, texts.get(README), provenance, records, token)
+
+
+def _download(api: HfApi, repo_id: str, path: str, commit: str) -> Path:
+    try:
+        return Path(api.hf_hub_download(repo_id, path, revision=commit, repo_type="dataset"))
+    except EntryNotFoundError as error:
+        raise FileNotFoundError(f"{repo_id}@{commit} has no file {path}") from error
+    except (HfHubHTTPError, HTTP_ERROR, OSError) as error:
+        raise unreachable(repo_id, error) from error
+
+
+def unreachable(name: str, error: BaseException) -> OSError:
+    """An error of one line for a Hub that does not answer as it should."""
+    return OSError(f"{name}: the Hub cannot be read ({' '.join(str(error).split()) or type(error).__name__})")
+
+
+def read_text(path: Path) -> str:
+    """Read a text as it is, whatever its line ends.
+
+    Raises:
+        ValueError: If it is no UTF-8.
+    """
+    try:
+        return path.read_bytes().decode()
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path.name} is no text in UTF-8 ({error})") from error
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file, read in pieces.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.NamedTemporaryFile() as file:
+        ...     file_sha256(Path(file.name))[:8]
+        'e3b0c442'
+    """
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK):
+            digest.update(chunk)
+    return digest.hexdigest()
