@@ -1,9 +1,7 @@
 """Publish on the Hub: everything is built on disk first, then sent in one commit on the parent that was read."""
 
 import dataclasses
-import tempfile
 from collections.abc import Mapping
-from pathlib import Path
 
 from datasets import Dataset, DatasetDict
 from huggingface_hub import CommitInfo
@@ -18,6 +16,7 @@ from hf_prune.hub.publication import Publication, Written
 from hf_prune.hub.published import Published, matches
 from hf_prune.hub.repository import Repository
 from hf_prune.hub.shards import ShardOptions, Shards
+from hf_prune.hub.workplace import workplace
 
 
 def push_to_hub(
@@ -102,8 +101,7 @@ def push_to_hub(
     parts = describe_parts(publication, what, scores, Describer(source, token), config_name is None)
     for part in parts:
         part.check_fits(there)
-    with tempfile.TemporaryDirectory(prefix="hf_prune-") as place:
-        folder = Path(place)
+    with workplace() as folder:
         written = [part.write(folder, options) for part in parts]
 
         def arrange(published: Published) -> tuple[list[str], tuple[str, ...]]:
@@ -164,10 +162,10 @@ def push_card(
     entries = describe(publication, scores, Describer(source, token))
     described = {name: entry | {"published_by": "datasets"} for name, entry in entries.items()}
     composed = publication.compose(published, described, Written(shards, files))
-    with tempfile.TemporaryDirectory(prefix="hf_prune-") as place:
-        write_texts(Path(place), composed.readme, composed.provenance)
+    with workplace() as folder:
+        write_texts(folder, composed.readme, composed.provenance)
         message = commit_message or f"Say how {config_name} was made, with hf_prune"
-        return hub.commit(Path(place), TEXTS, (), message, commit_description)
+        return hub.commit(folder, TEXTS, (), message, commit_description)
 
 
 def _pushed_shards(publication: Publication, published: Published) -> dict[str, Shards]:
