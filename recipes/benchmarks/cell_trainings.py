@@ -12,7 +12,7 @@ from cell_draws import Draw
 from numpy.typing import NDArray
 
 from hf_prune.selection import select
-from hf_prune.students import student_hits
+from hf_prune.students import steady_training, student_hits
 
 Rows = NDArray[np.int64]
 
@@ -109,6 +109,7 @@ class Trainings:
             [1_000 * draw.number + key[3] for key in missing],
             draw.source.test_points,
             draw.source.test_labels,
+            **steady_training(len(distinct[missing[0][2]])),
         )
         self._write(dict(zip(missing, hits.mean(axis=1, dtype=np.float64).tolist(), strict=True)))
         return len(missing)
