@@ -1,6 +1,6 @@
 """What a user does with the Hub, run by ``test_hub.py`` in a process of its own: the client reads its settings at import.
 
-``python -m tests.hub_jobs JOB FILE`` writes what the job found to the file as JSON.
+``python -m tests.hub_jobs FILE JOB[,JOB…]`` writes what the job found to the file as JSON.
 """
 
 import json
@@ -50,7 +50,7 @@ def first_push():
 def growing():
     """Prose, a second configuration, other columns, fewer shards, a branch, a pull request, a dict."""
     kept = pruned(images())
-    push_to_hub(kept.remove_columns("prototypes"), "growing", source="local", num_shards=4)
+    push_to_hub(kept.remove_columns("prototypes"), "growing", source="local", config_name="default", num_shards=4)
     api = HfApi()
     path = api.hf_hub_download("somebody/growing", "README.md", repo_type="dataset")
     text = Path(path).read_text().replace("---\n", "---\nlicense: mit\nx-mine: 1\n", 1) + "\nMy own words.\n"
@@ -58,12 +58,14 @@ def growing():
         path_or_fileobj=text.encode(), path_in_repo="README.md", repo_id="somebody/growing", repo_type="dataset"
     )
     push_to_hub(scored(images()), "somebody/growing", source="local", config_name="scored", set_default=False)
-    push_to_hub(kept, "somebody/growing", source="local")
+    push_to_hub(kept, "somebody/growing", source="local", config_name="default")
     found = {"loaded": summary(load_dataset("somebody/growing", split="train"))}
     found["scored"] = summary(load_dataset("somebody/growing", "scored", split="train"))
-    push_to_hub(kept.select(range(3)), "somebody/growing", source="local", revision="small")
+    push_to_hub(kept.select(range(3)), "somebody/growing", source="local", config_name="default", revision="small")
     found["branch"] = len(load_dataset("somebody/growing", split="train", revision="small"))
-    request = push_to_hub(kept.select(range(2)), "somebody/growing", source="local", create_pr=True)
+    request = push_to_hub(
+        kept.select(range(2)), "somebody/growing", source="local", config_name="default", create_pr=True
+    )
     found["request"] = [request.pr_url.rpartition("/")[2], request.pr_revision]
     splits = DatasetDict(train=scored(images()), test=images(4)).prune("prototypes", keep=0.5, order="easy")
     push_to_hub(splits, "somebody/growing", source="local", config_name="scored")
@@ -92,10 +94,12 @@ def refused():
     """What goes wrong, in one line each."""
     kept = pruned(images())
     found = {"bad token": said(push_to_hub, kept, "somebody/mine", source="local", token="hf_wrongTokenWrongToken")}
-    push_to_hub(kept, "somebody/contested", source="local")
-    found["contested"] = said(push_to_hub, kept.select([0]), "somebody/contested", source="local", split="train")
+    push_to_hub(kept, "somebody/contested", source="local", config_name="default")
+    found["contested"] = said(
+        push_to_hub, kept.select([0]), "somebody/contested", source="local", config_name="default"
+    )
     both = concatenate_datasets([kept, kept])
-    found["another"] = len(push_to_hub(both, "somebody/contested", source="local").oid)
+    found["another"] = len(push_to_hub(both, "somebody/contested", source="local", config_name="default").oid)
     unknown = "somebody/nowhere@" + "0" * 40
     found["unknown source"] = said(push_to_hub, kept, "somebody/mine", source=unknown)
     head = HfApi().dataset_info("somebody/contested").sha
@@ -117,13 +121,13 @@ def refused():
 def xet():
     """The same through hf_xet; the export has the same shard, so that the server can tell its hash."""
     kept = pruned(images(40))
-    hf_prune.export(kept, sys.argv[3], source="local")
-    push_to_hub(kept, "somebody/kept", source="local")
+    hf_prune.export(kept, sys.argv[3], source="local", config_name="default")
+    push_to_hub(kept, "somebody/kept", source="local", config_name="default")
     return {"kept": summary(kept), "loaded": summary(load_dataset("somebody/kept", split="train"))}
 
 
 if __name__ == "__main__":
     jobs = (first_push, growing, native, refused, xet)
-    wanted = sys.argv[1].split(",")
+    wanted = sys.argv[2].split(",")
     results = {job.__name__: job() for job in jobs if job.__name__ in wanted}
-    Path(sys.argv[2]).write_text(json.dumps(results))
+    Path(sys.argv[1]).write_text(json.dumps(results))

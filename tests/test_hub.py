@@ -2,40 +2,15 @@
 
 import hashlib
 import json
-import os
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 import yaml
 
 from hf_prune.hub.push import push_card, push_to_hub
+from tests.hub_client import work
 from tests.hub_server import TOKEN, Hub
 from tests.hub_storage import Blob, HangUpError
 from tests.tiny_publications import images, pruned
-
-ROOT = Path(__file__).resolve().parents[1]
-
-
-def work(hub, folder, jobs, **variables):
-    """Run jobs of ``hub_jobs.py`` as a user of this server."""
-    settings = {
-        "HF_ENDPOINT": hub.endpoint,
-        "HF_HOME": str(folder / "home"),
-        "HF_TOKEN": TOKEN,
-        "HF_HUB_OFFLINE": "0",
-        "HF_UPDATE_DOWNLOAD_COUNTS": "0",
-        "HF_DATASETS_DISABLE_PROGRESS_BARS": "1",
-        "HF_HUB_DISABLE_PROGRESS_BARS": "1",
-        "TMPDIR": str(folder),
-        **variables,
-    }
-    out = folder / f"{jobs}.json"
-    command = [sys.executable, "-m", "tests.hub_jobs", jobs, str(out), str(folder / "exported")]
-    run = subprocess.run(command, cwd=ROOT, env=os.environ | settings, capture_output=True, text=True, timeout=300)
-    assert run.returncode == 0, run.stderr
-    return json.loads(out.read_text())
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +39,7 @@ def found(hub, tmp_path_factory):
 
     hub.before_commit["somebody/contested"] = somebody_else
     folder = tmp_path_factory.mktemp("hub")
-    return work(hub, folder, "first_push,growing,native,refused", HF_HUB_DISABLE_XET="1")
+    return work(hub, folder, "hub_jobs", "first_push,growing,native,refused")
 
 
 def header(hub, repo_id, revision="main"):
@@ -75,8 +50,12 @@ def readme(hub, repo_id, revision="main"):
     return hub.content(repo_id, "README.md", revision).decode()
 
 
+def records(hub, repo_id, revision="main"):
+    return json.loads(hub.content(repo_id, "provenance.json", revision))["configs"]
+
+
 def record(hub, repo_id, config="default", revision="main"):
-    return json.loads(hub.content(repo_id, "provenance.json", revision))["configs"][config]
+    return records(hub, repo_id, revision)[config]
 
 
 def test_rows_features_and_card_come_back(hub, found):
@@ -89,10 +68,10 @@ def test_rows_features_and_card_come_back(hub, found):
     assert sorted(files) == [
         ".gitattributes",
         "README.md",
-        *(f"data/train-0000{shard}-of-00003.parquet" for shard in range(3)),
+        *(f"prototypes-keep0.5/train-0000{shard}-of-00003.parquet" for shard in range(3)),
         "provenance.json",
     ]
-    assert 'load_dataset("somebody/kept", split="train")' in readme(hub, "somebody/kept")
+    assert 'load_dataset("somebody/kept", "prototypes-keep0.5", split="train")' in readme(hub, "somebody/kept")
     assert header(hub, "somebody/kept")["dataset_info"]["splits"][0]["num_examples"] == 10
     assert header(hub, "somebody/kept")["dataset_info"]["download_size"] == sum(
         blob.size for name, blob in files.items() if name.endswith(".parquet")
@@ -101,7 +80,7 @@ def test_rows_features_and_card_come_back(hub, found):
 
 
 def test_the_source_is_detected_and_checked(hub, found):
-    source = record(hub, "somebody/kept")["splits"]["train"]["source"]
+    source = record(hub, "somebody/kept", "prototypes-keep0.5")["splits"]["train"]["source"]
     assert source == {
         "repo_id": "somebody/all",
         "commit": hub.repos["somebody/all"].branches["main"],
@@ -115,7 +94,7 @@ def test_the_source_is_detected_and_checked(hub, found):
 
 def test_one_commit_and_none_when_nothing_changed(hub, found):
     first = found["first_push"]
-    assert hub.repos["somebody/kept"].messages == ["initial commit", "Upload default with hf_prune"]
+    assert hub.repos["somebody/kept"].messages == ["initial commit", "Upload prototypes-keep0.5 with hf_prune"]
     assert first["commit"] == first["again"] == hub.repos["somebody/kept"].branches["main"]
 
 
@@ -197,13 +176,16 @@ def test_a_commit_that_came_in_between(hub, found):
 
 def test_a_connection_that_breaks(hub, found):
     assert found["refused"]["broken"] == 40
-    assert hub.repos["somebody/broken"].messages == ["initial commit", "Upload default with hf_prune"]
+    assert hub.repos["somebody/broken"].messages == ["initial commit", "Upload prototypes-keep0.5 with hf_prune"]
 
 
 def test_a_source_that_the_hub_does_not_have(hub, found):
     assert "no such data set" in found["refused"]["unknown source"]
     assert "no such commit" in found["refused"]["unknown commit"]
-    assert record(hub, "somebody/checked")["splits"]["train"]["source"]["check"] == "found on the Hub"
+    assert (
+        record(hub, "somebody/checked", "prototypes-keep0.5")["splits"]["train"]["source"]["check"]
+        == "found on the Hub"
+    )
 
 
 def test_what_cannot_stand_beside_what_is_there(found):
@@ -267,7 +249,7 @@ def test_through_xet(tmp_path):
     (tmp_path / "cas").mkdir()
     with Hub(cas=str(tmp_path / "cas")) as hub:
         hub.before_commit["somebody/kept"] = tell_hash
-        found = work(hub, tmp_path, "xet", HF_HUB_DISABLE_XET="0")["xet"]
+        found = work(hub, tmp_path, "hub_jobs", "xet", str(tmp_path / "exported"), HF_HUB_DISABLE_XET="0")["xet"]
         assert not hub.objects, "nothing went through LFS"
     assert found["loaded"] == found["kept"]
     assert any("xet-read-token" in request for request in hub.requests)

@@ -83,7 +83,12 @@ class Repository:
             self._files = self._list(self.head) if self.head else {}
             files = {path: item.size for path, item in self._files.items()}
             readme, provenance = (self._text(name) if name in files else None for name in (README, manifest.FILE_NAME))
-            return Published(files, readme, provenance)
+            return Published(files, readme, provenance, self._sha256)
+
+    def _sha256(self, path: str) -> str | None:
+        """What the Hub says of a file that lies in its large storage; it tells none of the others."""
+        large = self._files[path].lfs if path in self._files else None
+        return None if large is None else large.sha256
 
     def _info(self) -> Any:
         try:
@@ -175,8 +180,9 @@ class Repository:
                 return self._commit_info(arrived[0], message, description, arrived[1])
             return sent
 
-        with self._plain_errors(ValueError):  # such as a quota that is used up
+        with self._plain_errors(ValueError, OSError):  # such as a quota that is used up, or what xet reports
             self.api.preupload_lfs_files(self.repo_id, additions, free_memory=False, **where)
+        with self._plain_errors(ValueError):
             return patiently(attempt)
 
     def _find(
