@@ -15,11 +15,12 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 import yaml
 
-from tests.hub_storage import Blob, HangUpError, HubError, Repo, tree_entry
+from tests.hub_faults import Fault
+from tests.hub_reading import Reading
+from tests.hub_storage import Blob, HangUpError, HubError, Repo
 
 TOKEN = "hf_thisTokenOfTheTestsMustNeverBePublished"
 USER = "somebody"
-PAGE = 3  # entries of a tree per answer, so that clients have to follow the links
 _ID = r"(?P<id>[^/]+/[^/]+)"
 _API = rf"/api/(?P<kind>models|datasets)/{_ID}"
 
@@ -34,6 +35,8 @@ class Hub:
         self.xet_hashes: dict[str, str] = {}
         self.requests: list[str] = []
         self.before_commit: dict[str, Callable[[Repo], object]] = {}
+        self.faults: list[Fault] = []
+        self.token: str | None = TOKEN
         self.lock = threading.RLock()
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"hub": self}))
         self.endpoint = f"http://127.0.0.1:{self.server.server_port}"
@@ -52,13 +55,15 @@ class Hub:
 
     def repo(self, repo_id: str, token: str | None) -> Repo:
         repo = self.repos.get(repo_id)
-        if repo is None or (repo.private and token != TOKEN):
+        if repo is None or (repo.private and token != self.token):
             raise HubError(404, "Repository not found", "RepoNotFound")
         return repo
 
 
-class _Handler(BaseHTTPRequestHandler):
+class _Handler(Reading, BaseHTTPRequestHandler):
     hub: Hub
+    is_lost = False
+    disable_nagle_algorithm = True  # else every answer in two parts waits 40 ms for the other side
     protocol_version = "HTTP/1.1"
 
     def log_message(self, *_: object) -> None:
@@ -79,13 +84,28 @@ class _Handler(BaseHTTPRequestHandler):
             with self.hub.lock:
                 part = self.headers.get("Range")
                 self.hub.requests.append(f"{self.command} {url.path}" + (f" {part}" if part else ""))
+                fault = self._fault(url.path)
                 self._authorise(url.path)
                 self._route(url.path)
+                if fault:
+                    raise HangUpError
         except HangUpError:
             self.close_connection = True
         except HubError as error:
+            self.is_lost = False
             extra = {"X-Error-Code": error.code, "X-Error-Message": str(error)} if error.code else {}
-            self._json({"error": str(error)}, error.status, **extra)
+            self._json({"error": str(error), "url": error.url}, error.status, **extra | error.headers)
+
+    def _fault(self, path: str) -> Fault | None:
+        """Fail as the next fault that fits says; one that is about the answer alone is returned."""
+        names_in_body = path in ("/api/repos/create", "/api/validate-yaml")
+        asked = f"{self.command} {path}" + (f" {self.body.decode()}" if names_in_body else "")
+        for fault in self.hub.faults:
+            if fault.fits(asked):
+                fault.happen(self.hub)
+                self.is_lost = fault.answer_is_lost
+                return fault if fault.answer_is_lost else None
+        return None
 
     def _chunks(self) -> bytes:
         parts = []
@@ -99,7 +119,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.token = (self.headers.get("Authorization") or "").removeprefix("Bearer ") or None
         writes = self.command in ("POST", "PUT") and not path.startswith(("/lfs/", "/api/validate-yaml"))
         reads_by_post = "/paths-info/" in path
-        if self.token not in (None, TOKEN) or (writes and not reads_by_post and self.token is None):
+        if self.token not in (None, self.hub.token) or (writes and not reads_by_post and self.token is None):
             raise HubError(401, "Invalid username or password.")
 
     def _route(self, path: str) -> None:
@@ -113,9 +133,13 @@ class _Handler(BaseHTTPRequestHandler):
         raise HubError(404, f"no such page: {path}", "EntryNotFound")
 
     def _json(self, data: object, status: int = 200, **headers: str) -> None:
-        self._send(json.dumps(data).encode(), status, {"Content-Type": "application/json", **headers})
+        headers = {"Content-Type": "application/json", **headers}
+        content = json.dumps(data) if headers["Content-Type"] == "application/json" else "<html>no JSON</html>"
+        self._send(content.encode(), status, headers)
 
     def _send(self, content: bytes, status: int, headers: dict[str, str]) -> None:
+        if self.is_lost:
+            return
         self.send_response(status)
         for name, value in {"Content-Length": str(len(content)), **headers}.items():
             self.send_header(name.replace("_", "-"), value)
@@ -136,23 +160,12 @@ class _Handler(BaseHTTPRequestHandler):
     def create(self) -> None:
         asked = json.loads(self.body)
         repo_id = f"{asked.get('organization') or USER}/{asked['name']}"
+        where = f"{self.hub.endpoint}/datasets/{repo_id}"
         if repo_id in self.hub.repos:
-            raise HubError(409, "You already created this dataset repo")
+            raise HubError(409, "You already created this dataset repo", url=where)
         self.hub.repos[repo_id] = repo = Repo(private=asked.get("visibility") == "private")
         repo.commit("main", {".gitattributes": Blob(0)}, "initial commit")
-        self._json({"url": f"{self.hub.endpoint}/datasets/{repo_id}", "name": repo_id})
-
-    def info(self, id: str, rev: str = "main") -> None:
-        repo = self.hub.repo(id, self.token)
-        files = [{"rfilename": path} for path in sorted(self._files(repo, rev))]
-        sha = repo.branches.get(rev, rev)
-        self._json({"id": id, "sha": sha, "private": repo.private, "siblings": files, "tags": [], "disabled": False})
-
-    def _files(self, repo: Repo, rev: str) -> dict[str, Blob]:
-        try:
-            return repo.files(rev)
-        except KeyError:
-            raise HubError(404, f"Invalid rev id: {rev}", "RevisionNotFound") from None
+        self._json({"url": where, "name": repo_id})
 
     def branch(self, id: str, rev: str) -> None:
         repo = self.hub.repo(id, self.token)
@@ -175,7 +188,7 @@ class _Handler(BaseHTTPRequestHandler):
         objects = json.loads(self.body)["objects"]
         for item in objects:
             if item["oid"] not in self.hub.objects:
-                where = f"{self.hub.endpoint}/lfs/{item['oid']}"
+                where = f"{self.hub.endpoint}/lfs/{id}/{item['oid']}"
                 item["actions"] = {"upload": {"href": where}, "verify": {"href": f"{where}/verify"}}
         self._json({"transfer": "basic", "objects": objects})
 
@@ -226,52 +239,6 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             raise HubError(400, f"unknown operation {key}")
 
-    def tree(self, id: str, rev: str, folder: str = "") -> None:
-        files = self._files(self.hub.repo(id, self.token), rev)
-        prefix = f"{folder}/" if folder else ""
-        inside = {path: blob for path, blob in sorted(files.items()) if path.startswith(prefix)}
-        if folder and not inside:
-            raise HubError(404, f"{folder} does not exist", "EntryNotFound")
-        entries = [tree_entry(path, blob) for path, blob in inside.items()]
-        if self.query.get("recursive", "false").lower() != "true":
-            entries = [entry for entry in entries if "/" not in entry["path"][len(prefix) :]]
-            names = {path[len(prefix) :].split("/")[0] for path in inside if "/" in path[len(prefix) :]}
-            entries += [{"type": "directory", "path": prefix + name, "oid": "0" * 40, "size": 0} for name in names]
-        start = int(self.query.get("cursor", 0))
-        rest = urlsplit(self.path).query.split("&cursor=")[0]
-        following = f"{self.hub.endpoint}{urlsplit(self.path).path}?{rest}&cursor={start + PAGE}"
-        more = {"Link": f'<{following}>; rel="next"'} if start + PAGE < len(entries) else {}
-        self._json(entries[start : start + PAGE], **more)
-
-    def paths_info(self, id: str, rev: str) -> None:
-        files = self._files(self.hub.repo(id, self.token), rev)
-        asked = json.loads(self.body)["paths"] if self.body.startswith(b"{") else parse_qs(self.body.decode())["paths"]
-        self._json([tree_entry(path, files[path]) for path in asked if path in files])
-
-    def resolve(self, id: str, rev: str, file: str) -> None:
-        repo = self.hub.repo(id, self.token)
-        files = self._files(repo, rev)
-        headers = {"X-Repo-Commit": repo.branches.get(rev, rev)}
-        if file not in files:
-            raise HubError(404, f"{file} does not exist", "EntryNotFound")
-        blob = files[file]
-        headers |= {"ETag": f'"{blob.oid}"', "Accept-Ranges": "bytes", "Content-Type": "application/octet-stream"}
-        if blob.lfs:
-            headers |= {"X-Linked-Etag": f'"{blob.oid}"', "X-Linked-Size": str(blob.size)}
-        if blob.lfs in self.hub.xet_hashes:
-            route = f"{self.hub.endpoint}/api/datasets/{id}/xet-read-token/{headers['X-Repo-Commit']}"
-            headers |= {"X-Xet-Hash": self.hub.xet_hashes[blob.lfs], "Link": f'<{route}>; rel="xet-auth"'}
-            if self.command == "HEAD":
-                headers["Content-Length"] = str(blob.size)
-                return self._send(b"", 200, headers)
-        content = self.hub.objects[blob.lfs] if blob.lfs else blob.content
-        part = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range") or "")
-        if part:
-            first, last = int(part[1]), min(int(part[2] or len(content)), len(content) - 1)
-            headers["Content-Range"] = f"bytes {first}-{last}/{len(content)}"
-            return self._send(content[first : last + 1], 206, headers)
-        return self._send(content, 200, headers)
-
 
 _ROUTES = [
     (re.compile(pattern), method)
@@ -281,6 +248,7 @@ _ROUTES = [
         ("/api/repos/create", "create"),
         (_API, "info"),
         (rf"{_API}/revision/(?P<rev>[^/]+)", "info"),
+        (rf"{_API}/refs", "refs"),
         (rf"{_API}/branch/(?P<rev>[^/]+)", "branch"),
         (rf"{_API}/preupload/(?P<rev>[^/]+)", "preupload"),
         (rf"{_API}/commit/(?P<rev>[^/]+)", "commit"),
@@ -288,8 +256,8 @@ _ROUTES = [
         (rf"{_API}/paths-info/(?P<rev>[^/]+)", "paths_info"),
         (rf"{_API}/xet-(?:read|write)-token/(?P<rev>[^/]+)", "xet_token"),
         (rf"(?:/datasets)?/{_ID}\.git/info/lfs/objects/batch", "batch"),
-        (r"/lfs/(?P<oid>[0-9a-f]{64})", "upload"),
-        (r"/lfs/(?P<oid>[0-9a-f]{64})/verify", "verify"),
+        (r"/lfs/[^/]+/[^/]+/(?P<oid>[0-9a-f]{64})", "upload"),
+        (r"/lfs/[^/]+/[^/]+/(?P<oid>[0-9a-f]{64})/verify", "verify"),
         (rf"(?:/datasets)?/{_ID}/resolve/(?P<rev>[^/]+)/(?P<file>.+)", "resolve"),
     )
 ]
