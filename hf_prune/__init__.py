@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from hf_prune.hub.export import export
     from hf_prune.hub.load_scores import load_scores
     from hf_prune.hub.push import push_card, push_to_hub
+    from hf_prune.hub.verify import verify
     from hf_prune.scaling import compare_laws, fit_law
     from hf_prune.scaling_runs import measure_scaling
     from hf_prune.teachers import Teachers, train_subset_runs, train_teachers
@@ -52,6 +53,7 @@ _LAZY = {
     "train_heads": "hf_prune.heads",
     "train_subset_runs": "hf_prune.teachers",
     "train_teachers": "hf_prune.teachers",
+    "verify": "hf_prune.hub.verify",
     "watch": "hf_prune.callback",
 }
 
@@ -96,6 +98,7 @@ __all__ = [
     "train_teachers",
     "uninstall",
     "unregister_metric",
+    "verify",
     "watch",
 ]
 

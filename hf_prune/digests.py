@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import zlib
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -141,8 +142,14 @@ def content_sha256(images: EncodedImages, rows: NDArray[np.int64]) -> str:
     Returns:
         64 hexadecimal digits.
     """
+    contents = (None if images.is_null(place) else images[place] for place in range(len(rows)))
+    return contents_sha256(contents, rows)
+
+
+def contents_sha256(contents: Iterable[bytes | None], rows: NDArray[np.int64]) -> str:
+    """The same digest of images that come one by one, None where a row has no image."""
     digest = hashlib.sha256()
-    for place, row in enumerate(rows.tolist()):
+    for row, content in zip(rows.tolist(), contents, strict=True):
         digest.update(row.to_bytes(8, "little", signed=True))
-        digest.update(bytes(32) if images.is_null(place) else hashlib.sha256(images[place]).digest())
+        digest.update(bytes(32) if content is None else hashlib.sha256(content).digest())
     return digest.hexdigest()

@@ -17,6 +17,7 @@ from hf_prune.cli.scaling import add_scaling
 from hf_prune.cli.steps import add_steps
 from hf_prune.cli.tools import add_tools
 from hf_prune.cli.trainings import add_trainings
+from hf_prune.cli.trust import add_trust
 
 
 @dataclass
@@ -63,6 +64,7 @@ add_trainings(app)
 add_steps(app)
 add_inspections(app)
 add_tools(app)
+add_trust(app)
 add_scaling(app)
 
 

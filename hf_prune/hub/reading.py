@@ -1,6 +1,7 @@
 """A published data set as a reader finds it: a folder, or a repository of the Hub at one commit."""
 
 import hashlib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,6 +27,10 @@ from hf_prune.source import HTTP_ERROR
 SCORES = "scores"  # the configuration with a row for every row of the source
 ROWS = "rows"
 _CHUNK = 1 << 20
+
+
+class DamagedError(ValueError):
+    """A text that hf_prune wrote is not what it was."""
 
 
 @dataclass(frozen=True)
@@ -139,7 +144,7 @@ def open_published(name: str | Path, revision: str | None = None, token: str | b
         The place, with its texts read and no data file.
 
     Raises:
-        ValueError: If hf_prune published nothing there.
+        ValueError: If hf_prune published nothing there; a `DamagedError` if it did and the record cannot be read.
         OSError: If there is no such place, or the Hub cannot be reached.
     """
     folder = Path(name).expanduser()
@@ -151,7 +156,7 @@ def open_published(name: str | Path, revision: str | None = None, token: str | b
         repo_id, _, given = str(name).partition("@")
         place = _read_repository(str(name), repo_id, given or revision, token)
     if not all(isinstance(record, dict) for record in place.records.values()) or not place.records:
-        raise ValueError(f"{manifest.FILE_NAME} of {place.shown} describes nothing that can be read")
+        raise DamagedError(f"{manifest.FILE_NAME} of {place.shown} describes nothing that can be read")
     return place
 
 
@@ -162,7 +167,7 @@ def _read_folder(name: str, folder: Path) -> Place:
     files = {path: size for path, size in files.items() if not path.startswith(".")}
     readme = read_text(folder / README) if README in files else None
     provenance = read_text(folder / manifest.FILE_NAME)
-    return Place(name, None, None, folder, files, readme, provenance, manifest.parse(provenance))
+    return Place(name, None, None, folder, files, readme, provenance, _parse(provenance))
 
 
 def _read_repository(name: str, repo_id: str, revision: str | None, token: str | bool | None) -> Place:
@@ -187,8 +192,18 @@ def _read_repository(name: str, repo_id: str, revision: str | None, token: str |
         if path in files
     }
     provenance = texts[manifest.FILE_NAME]
-    records = manifest.parse(provenance)
+    records = _parse(provenance)
     return Place(name, info.id, commit, None, files, texts.get(README), provenance, records, token)
+
+
+def _parse(provenance: str) -> dict[str, dict[str, Any]]:
+    try:
+        return manifest.parse(provenance)
+    except ValueError as error:
+        found = re.search(r'"schema": (\d+)', provenance)
+        if found and int(found[1]) > manifest.SCHEMA:
+            raise
+        raise DamagedError(str(error)) from error
 
 
 def _download(api: HfApi, repo_id: str, path: str, commit: str) -> Path:
@@ -209,12 +224,12 @@ def read_text(path: Path) -> str:
     """Read a text as it is, whatever its line ends.
 
     Raises:
-        ValueError: If it is no UTF-8.
+        DamagedError: If it is no UTF-8.
     """
     try:
         return path.read_bytes().decode()
     except UnicodeDecodeError as error:
-        raise ValueError(f"{path.name} is no text in UTF-8 ({error})") from error
+        raise DamagedError(f"{path.name} is no text in UTF-8 ({error})") from error
 
 
 def file_sha256(path: Path) -> str:

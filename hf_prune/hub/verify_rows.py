@@ -1,0 +1,229 @@
+"""The rows of a published configuration compared with its record, read in pieces."""
+
+import hashlib
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from datasets import Dataset, Features
+from datasets.table import table_cast
+from numpy.typing import NDArray
+
+from hf_prune.columns import EncodedImages, read_labels
+from hf_prune.digests import contents_sha256, rows_sha256, unpack_rows
+from hf_prune.hub.cut_record import Cut, read_cut
+from hf_prune.hub.manifest import CHANGED
+from hf_prune.hub.published_scores import KEPT, REASON, PublishedScores, read_scores_of
+from hf_prune.hub.reading import ROWS, SCORES, Place
+from hf_prune.hub.report import Report
+from hf_prune.provenance import Step
+from hf_prune.reason_records import unpack_reasons
+from hf_prune.row_keys import row_keys
+from hf_prune.scores import read_scores
+
+_BATCH_ROWS = 1000
+
+
+def verify_rows(place: Place, config: str, split: str, report: Report) -> None:
+    """Check a split of a cut: its steps, and its files where it has some.
+
+    Args:
+        place: Where it was published.
+        config: Name of the configuration.
+        split: Name of the split.
+        report: What findings are added to.
+    """
+    subject = f"{config}/{split}"
+    cut = read_cut(place, config, split)
+    rows = _verify_steps(cut, subject, report)
+    if place.record(config).get("holds", ROWS) != ROWS:
+        return
+    paths = place.data_files(config, split)
+    features = Features._from_yaml_list(place.record(config)["features"])
+    if not _verify_features(place, paths, features, subject, report):
+        return
+    count = sum(pq.read_metadata(place.fetch(path)).num_rows for path in paths)
+    if not report.compare(subject, f"{cut.entry['rows']:,} rows", cut.entry["rows"], count):
+        return
+    batches = Batches(place, paths, features)
+    _verify_images(cut, batches, rows, subject, report)
+    _verify_classes(cut, batches, subject, report)
+    _verify_against_scores(cut, batches, rows, subject, report)
+
+
+class Batches:
+    """The rows of a split, a thousand at a time."""
+
+    def __init__(self, place: Place, paths: list[str], features: Features) -> None:
+        self._place, self._paths, self.features = place, paths, features
+
+    def read(self, columns: list[str]) -> Iterator[Dataset]:
+        """Some columns of each batch, as a data set."""
+        features = Features({name: self.features[name] for name in columns})
+        for path in self._paths:
+            with pq.ParquetFile(self._place.fetch(path)) as file:
+                for batch in file.iter_batches(_BATCH_ROWS, columns=columns):
+                    table = table_cast(pa.Table.from_batches([batch]), features.arrow_schema)
+                    yield Dataset(table)
+
+
+def _verify_features(place: Place, paths: list[str], features: Features, subject: str, report: Report) -> bool:
+    for path in paths:
+        try:
+            schema = pq.read_schema(place.fetch(path))
+        except pa.ArrowException as error:
+            report.differs(path, f"it is no Parquet file ({' '.join(str(error).split())})")
+            return False
+        found = Features.from_arrow_schema(schema)
+        if found != features:
+            odd = sorted(
+                name for name in {*found, *features} if name not in found or found[name] != features.get(name)
+            )
+            report.differs(subject, f"features of {path}: {odd or 'their order'} are not those of the record")
+            return False
+    report.same(subject, f"{len(features)} features")
+    return True
+
+
+def _verify_steps(cut: Cut, subject: str, report: Report) -> NDArray[np.int64] | None:
+    """Check that the steps fit each other and what is published; return the row numbers in the source if known."""
+    entry, steps = cut.entry, cut.history.steps
+    if steps and steps[-1].rows_out != entry["rows"]:
+        report.differs(subject, f"{entry['rows']:,} rows are published, the last step left {steps[-1].rows_out:,}")
+        return None
+    if entry.get(CHANGED):
+        report.unknown(
+            subject, "the rows were changed outside hf_prune, so which rows of the source they are is not known"
+        )
+        return None
+    for step in cut.prunings:
+        kept = unpack_rows(str(step.rows), step.rows_in)
+        if len(kept) != step.rows_out or rows_sha256(kept) != step.rows_sha256:
+            report.differs(subject, f"the row numbers of the pruning by {step.column!r} do not have its digest")
+            return None
+    rows = cut.source_rows()
+    if entry.get("rows_sha256") is not None:
+        report.compare(subject, "digest of the row numbers", entry["rows_sha256"], rows_sha256(rows))
+    if len(rows) != entry["rows"]:
+        report.differs(subject, f"{entry['rows']:,} rows are published, its steps keep {len(rows):,}")
+        return None
+    return rows
+
+
+def _verify_images(cut: Cut, batches: Batches, rows: NDArray[np.int64] | None, subject: str, report: Report) -> None:
+    """Compute the digest of the images again, which tells of their order as well."""
+    column, expected = cut.entry.get("image_column"), cut.entry.get("content_sha256")
+    if column is None or expected is None:
+        return
+    numbers = np.arange(cut.entry["rows"], dtype=np.int64) if rows is None else rows
+    found = contents_sha256(_images(batches, column), numbers)
+    report.compare(subject, "digest of the images in their order", expected, found)
+
+
+def _images(batches: Batches, column: str) -> Iterator[bytes | None]:
+    for batch in batches.read([column]):
+        images = EncodedImages(batch, column)
+        for row in range(len(batch)):
+            yield None if images.is_null(row) else images[row]
+
+
+def _verify_classes(cut: Cut, batches: Batches, subject: str, report: Report) -> None:
+    counted = cut.entry.get("class_counts")
+    if not counted:
+        return
+    found: dict[str, int] = {}
+    for batch in batches.read([counted["label_column"]]):
+        labels = read_labels(batch, counted["label_column"])
+        for code, rows in zip(*np.unique(labels.codes, return_counts=True), strict=True):
+            found[labels.name(int(code))] = found.get(labels.name(int(code)), 0) + int(rows)
+    expected = {name: after for name, _, after in counted["classes"] if after}
+    report.compare(subject, "rows per class", expected, found)
+    before = sum(rows for _, rows, _ in counted["classes"])
+    if before != cut.entry["rows_before"]:
+        report.differs(subject, f"rows per class before: {before:,} of {cut.entry['rows_before']:,}")
+
+
+def _verify_against_scores(
+    cut: Cut, batches: Batches, rows: NDArray[np.int64] | None, subject: str, report: Report
+) -> None:
+    """Check that the published rows are the ones that the published scores are of."""
+    place = cut.place
+    if rows is None or cut.split not in (place.records.get(SCORES, {}).get("splits") or {}):
+        return
+    try:
+        published = read_scores_of(place, None, cut.split)
+    except ValueError:  # said where the scores themselves are checked
+        return
+    if len(published.keys) != cut.num_source_rows:
+        report.note(subject, f"the scores are of {len(published.keys):,} rows, other ones than it was cut from")
+        return
+    if set(published.key_columns) <= set(batches.features):
+        keys = [
+            key for part in batches.read(published.key_columns) for key in row_keys(part, published.key_columns)[0]
+        ]
+        expected = [published.keys[row] for row in rows.tolist()]
+        wrong = [place for place, pair in enumerate(zip(keys, expected, strict=True)) if pair[0] != pair[1]]
+        _say(report, subject, "content keys of the rows in their order", wrong)
+    for column in published.columns:
+        if column in batches.features:
+            parts = [read_scores(part, column).filled(np.nan) for part in batches.read([column])]
+            expected_scores = published.scores(column)[rows].filled(np.nan)
+            equal = np.isclose(np.concatenate(parts), expected_scores, rtol=0, atol=0, equal_nan=True)
+            _say(report, subject, f"scores {column!r} of the rows", np.flatnonzero(~equal).tolist())
+
+
+def _say(report: Report, subject: str, what: str, wrong: list[int]) -> None:
+    if wrong:
+        report.differs(subject, f"{what}: {len(wrong):,} differ from {SCORES!r} (first: row {wrong[0]})")
+    else:
+        report.same(subject, what)
+
+
+def verify_scores(place: Place, split: str, report: Report) -> None:
+    """Check the published scores of a split.
+
+    Args:
+        place: Where they were published.
+        split: Name of the split.
+        report: What findings are added to.
+    """
+    subject = f"{SCORES}/{split}"
+    entry = place.entry(SCORES, split)
+    features = Features._from_yaml_list(place.record(SCORES)["features"])
+    if not _verify_features(place, place.data_files(SCORES, split), features, subject, report):
+        return
+    try:
+        published = read_scores_of(place, None, split)
+    except ValueError as error:
+        report.differs(subject, str(error))
+        return
+    report.compare(subject, f"{entry['rows']:,} rows", entry["rows"], len(published.keys))
+    keys = hashlib.sha256("\n".join(published.keys).encode()).hexdigest()
+    report.compare(subject, "digest of the content keys in their order", entry.get("keys_sha256"), keys)
+    config = place.record(SCORES).get("cut")
+    if config is not None and split in (place.record(str(config)).get("splits") or {}):
+        _verify_fates(read_cut(place, str(config), split), published, subject, report)
+
+
+def _verify_fates(cut: Cut, published: PublishedScores, subject: str, report: Report) -> None:
+    """Check which rows are said to be kept, and why."""
+    rows = cut.source_rows()
+    kept = np.zeros(len(published.keys), dtype=bool)
+    kept[rows] = True
+    said = np.asarray(published.table.column(KEPT).to_pylist(), dtype=object)
+    _say_fates(report, subject, f"kept rows of {cut.config!r}", np.flatnonzero(said != kept))
+    step: Step = cut.prunings[-1]
+    if step.reasons is not None and len(cut.prunings) == 1:
+        unscored = np.array(step.unscored, dtype=np.int64)
+        reasons: Any = np.asarray(unpack_reasons(step.reasons, kept, unscored), dtype=object)
+        told = np.asarray(published.table.column(REASON).to_pylist(), dtype=object)
+        _say_fates(report, subject, f"reasons of {cut.config!r}", np.flatnonzero(told != reasons))
+
+
+def _say_fates(report: Report, subject: str, what: str, wrong: NDArray[np.int64]) -> None:
+    if len(wrong):
+        report.differs(subject, f"{what}: {len(wrong):,} rows differ from the record (first: row {wrong[0]})")
+    else:
+        report.same(subject, what)
