@@ -45,7 +45,9 @@ def test_splits_that_were_not_pruned_have_no_say():
     assert "\n" not in str(error.value)
 
 
-@pytest.mark.parametrize(("config_name", "data_dir"), [("scores", "x"), ("x", "scores"), ("x", "scores/y"), ("data", "x")])
+@pytest.mark.parametrize(
+    ("config_name", "data_dir"), [("scores", "x"), ("x", "scores"), ("x", "scores/y"), ("data", "x")]
+)
 def test_names_that_are_taken(config_name, data_dir):
     with pytest.raises(ValueError, match="choose another"):
         check_names(config_name, data_dir, ["train"])

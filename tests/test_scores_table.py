@@ -129,8 +129,8 @@ def test_scores_that_are_not_of_all_rows():
         check_scored(ds, kept.filter(lambda row: row["label"] == 0))
     with pytest.raises(ValueError, match="scores= has no score column"):
         check_scored(images(), kept)
+    twice = ds.prune("prototypes", keep=1.0, order="hard").prune("prototypes", keep=0.5, order="hard")
     with pytest.raises(ValueError, match="pruned more than once"):
-        twice = ds.prune("prototypes", keep=1.0, order="hard").prune("prototypes", keep=0.5, order="hard")
         make_table(ds, twice, ["prototypes"])
 
 

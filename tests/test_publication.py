@@ -1,0 +1,184 @@
+import hashlib
+import json
+import warnings
+
+import pytest
+import yaml
+from datasets import DatasetDict, load_dataset
+
+from hf_prune.hub.export import export
+from hf_prune.hub.manifest import record_sha256
+from tests.tiny_publications import SOURCE, contents, entry, images, pruned, records, scored
+
+
+@pytest.fixture
+def load(tmp_path):
+    return lambda *args, **keywords: load_dataset(*map(str, args), cache_dir=str(tmp_path / "cache"), **keywords)
+
+
+def header(folder):
+    return yaml.safe_load((folder / "README.md").read_text().split("---\n")[1])
+
+
+def cut(keep, order="hard", **keywords):
+    return scored(images()).prune("prototypes", keep=keep, order=order, **keywords)
+
+
+def test_cuts_stand_side_by_side_and_the_latest_is_opened(tmp_path, load):
+    folder = tmp_path / "out"
+    for keep in (0.5, 3):
+        export(cut(keep), folder, source=SOURCE, scores=scored(images()), what="scores")
+    assert sorted(records(folder)) == ["prototypes-keep0.5", "prototypes-keep3", "scores"]
+    assert {name: len(load(folder, name, split="train")) for name in records(folder)} == {
+        "prototypes-keep0.5": 6,
+        "prototypes-keep3": 3,
+        "scores": 12,
+    }
+    assert len(load(folder, split="train")) == 3
+    assert [config.get("default") for config in header(folder)["configs"]] == [None, None, True]
+    assert sum(load(folder, "scores", split="train")["kept"]) == 3
+    text = (folder / "README.md").read_text()
+    assert [text.count(f"<!-- hf_prune begin: {name} -->") for name in records(folder)] == [1, 1, 1]
+    assert sorted(path.name for path in folder.iterdir() if path.is_dir() and path.name != "images") == [
+        "prototypes-keep0.5",
+        "prototypes-keep3",
+        "scores",
+    ]
+    # the first one again becomes the one that is opened again
+    export(cut(0.5), folder, source=SOURCE)
+    assert len(load(folder, split="train")) == 6
+
+
+def test_a_configuration_called_default_stays_what_is_opened(tmp_path, load):
+    folder = export(images(), tmp_path / "out", source=SOURCE)
+    with pytest.warns(UserWarning, match="opens the configuration 'default' that is there, not 'prototypes-keep0.5'"):
+        export(cut(0.5), folder, source=SOURCE)
+    assert len(load(folder, split="train")) == 12
+    with pytest.raises(ValueError, match="set_default=True, but a configuration called 'default' is there"):
+        export(cut(3), folder, source=SOURCE, set_default=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        export(cut(3), folder, source=SOURCE, set_default=False)
+    assert len(load(folder, split="train")) == 12
+
+
+def test_a_configuration_called_default_takes_over(tmp_path, load):
+    folder = export(cut(0.5), tmp_path / "out", source=SOURCE)
+    assert len(load(folder, split="train")) == 6
+    export(images(), folder, source=SOURCE)
+    assert len(load(folder, split="train")) == 12  # two defaults could not be loaded at all
+
+
+def test_set_default_false_leaves_the_former_cut(tmp_path, load):
+    folder = export(cut(0.5), tmp_path / "out", source=SOURCE)
+    export(cut(3), folder, source=SOURCE, set_default=False)
+    assert len(load(folder, split="train")) == 6
+
+
+def test_another_cut_of_the_same_name_is_not_replaced_in_passing(tmp_path):
+    folder = export(cut(0.5), tmp_path / "out", source=SOURCE)
+    before = contents(folder)
+    with pytest.raises(
+        ValueError, match=r"'prototypes-keep0.5' is published and holds another cut \(order='hard'\)"
+    ) as e:
+        export(cut(0.5, "easy"), folder, source=SOURCE)
+    assert "\n" not in str(e.value)
+    with pytest.raises(ValueError, match=r"holds another cut \(seed=0\)"):
+        export(cut(0.5, seed=3), folder, source=SOURCE)
+    assert contents(folder) == before
+    export(cut(0.5, "easy"), folder, source=SOURCE, config_name="easy-half")
+    export(cut(0.5, "easy"), folder, source=SOURCE, config_name="prototypes-keep0.5")  # asked for
+    assert entry(folder, "prototypes-keep0.5")["steps"][-1]["order"] == "easy"
+
+
+def test_a_dict_publishes_every_split(tmp_path, load):
+    ds = DatasetDict(train=scored(images()), validation=images(4), test=scored(images(6)))
+    kept = ds.prune("prototypes", keep=0.5, order="hard", splits=["train", "test"])
+    folder = export(kept, tmp_path / "out", source=SOURCE, scores=ds, what="scores")
+    assert {name: len(rows) for name, rows in load(folder).items()} == {"train": 6, "validation": 4, "test": 3}
+    assert list(load(folder, "scores")) == ["train", "test"]
+    kept["empty"] = images(4).select([])
+    with pytest.warns(UserWarning, match="left out because empty"):
+        export(kept, folder, source=SOURCE, scores=ds, what="scores")
+    assert records(folder)["prototypes-keep0.5"]["left_out"] == ["empty"]
+
+
+def test_every_file_is_in_the_record_with_its_digest(tmp_path):
+    folder = export(
+        cut(0.5), tmp_path / "out", source=SOURCE, scores=scored(images()), what="scores", max_shard_size=300
+    )
+    listed = {path: file for record in records(folder).values() for path, file in record["files"].items()}
+    texts = {"README.md", "provenance.json", "croissant.json"}
+    there = {path: content for path, content in contents(folder).items() if path not in texts}
+    assert len(there) > 3
+    assert listed == {
+        path: {"size": len(content), "sha256": hashlib.sha256(content).hexdigest()} for path, content in there.items()
+    }
+    # a second split leaves the files of the first in the record
+    export(cut(0.5), folder, source=SOURCE, split="test")
+    files = [path for path in records(folder)["prototypes-keep0.5"]["files"] if path.endswith(".parquet")]
+    assert [path for path in files if "/test-" in path]
+    assert [path for path in files if "/train-" in path]
+    assert all(file["sha256"] for file in records(folder)["prototypes-keep0.5"]["files"].values())
+
+
+def test_the_record_has_a_digest_that_the_card_shows(tmp_path):
+    folder = export(cut(0.5), tmp_path / "out", source=SOURCE, scores=scored(images()), what="scores")
+    text = (folder / "README.md").read_text()
+    for record in records(folder).values():
+        content = {name: value for name, value in record.items() if name != "record_sha256"}
+        plain = json.dumps(content, sort_keys=True, ensure_ascii=True, separators=(",", ":"))
+        assert record["record_sha256"] == hashlib.sha256(plain.encode()).hexdigest() == record_sha256(record)
+        assert f"`{record['record_sha256']}`" in text
+
+
+def test_rows_that_are_published_do_not_lose_their_record(tmp_path):
+    ds = scored(images())
+    folder = export(cut(0.5), tmp_path / "out", source=SOURCE, scores=ds)
+    with pytest.raises(ValueError, match="is published with its rows, this would be its row numbers: name another"):
+        export(cut(0.5), folder, source=SOURCE, scores=ds, what="rows")
+    numbers = export(cut(0.5), tmp_path / "numbers", source=SOURCE, scores=ds, what="rows")
+    with pytest.raises(ValueError, match="is published with its row numbers, this would be its rows"):
+        export(cut(0.5), numbers, source=SOURCE, split="test")
+    export(cut(0.5), numbers, source=SOURCE)  # all its splits
+    assert records(numbers)["prototypes-keep0.5"]["holds"] == "rows"
+
+
+def test_row_numbers_of_a_second_split_join_the_first(tmp_path):
+    ds = scored(images())
+    folder = export(cut(0.5), tmp_path / "out", source=SOURCE, scores=ds, what="rows")
+    export(cut(0.5), folder, source=SOURCE, scores=ds, what="rows", split="test")
+    assert list(records(folder)["prototypes-keep0.5"]["splits"]) == ["train", "test"]
+    assert list(records(folder)["scores"]["splits"]) == ["train", "test"]
+
+
+def test_scores_of_others_are_not_replaced(tmp_path):
+    folder = export(images(), tmp_path / "out", source=SOURCE, config_name="default")
+    readme = folder / "README.md"
+    readme.write_text(readme.read_text().replace("config_name: default", "config_name: scores"))
+    ds = scored(images())
+    with pytest.raises(ValueError, match="configuration 'scores' is there and was not written by hf_prune"):
+        export(cut(0.5), folder, source=SOURCE, scores=ds, what="scores")
+
+
+def test_a_repeated_export_with_scores_is_the_same_to_the_byte(tmp_path):
+    first = contents(export(cut(0.5), tmp_path / "a", source=SOURCE, scores=scored(images()), what="scores"))
+    assert contents(export(cut(0.5), tmp_path / "b", source=SOURCE, scores=scored(images()), what="scores")) == first
+    assert contents(export(cut(0.5), tmp_path / "a", source=SOURCE, scores=scored(images()), what="scores")) == first
+
+
+def test_records_of_the_first_schema_still_read(tmp_path):
+    folder = export(pruned(images()), tmp_path / "out", source=SOURCE, config_name="default")
+    path = folder / "provenance.json"
+    old = json.loads(path.read_text())
+    for record in old["configs"].values():
+        for name in ("holds", "files", "record_sha256"):
+            del record[name]
+    path.write_text(json.dumps(old | {"schema": 1}))
+    export(cut(3), folder, source=SOURCE, set_default=False)
+    new = json.loads(path.read_text())
+    assert new["schema"] == 2
+    assert "files" not in new["configs"]["default"]
+    export(pruned(images()), folder, source=SOURCE, config_name="default", split="test")
+    assert list(records(folder)["default"]["splits"]) == ["train", "test"]
+    assert len([name for name in records(folder)["default"]["files"] if name.endswith(".parquet")]) == 2
