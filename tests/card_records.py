@@ -1,6 +1,8 @@
 """Records that cards are rendered from, the same on every machine: the golden ones, and one that is full of traps."""
 
 import copy
+import functools
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -68,9 +70,11 @@ def with_score(ds: Dataset, column: str, values: list[float], **step: object) ->
 
 
 def fixed(data: dict) -> dict:
-    """The record with versions that do not depend on where the test runs, and sizes that do not on Arrow."""
+    """The record with versions that do not depend on where the test runs, and files that do not on Arrow."""
     data = copy.deepcopy(data)
     data["download_size"] = 20_000
+    data["files"] = {path: {"size": 1_000, "sha256": "7" * 64} for path in data["files"]}
+    data["record_sha256"] = "8" * 64
     for split in data["splits"].values():
         split["versions"] = {"hf-prune": "0.1.0", "datasets": "5.2.0", "pyarrow": "26.0.1"}
         split["num_bytes"] = 10_000
@@ -79,6 +83,19 @@ def fixed(data: dict) -> dict:
     for file in data["files"].values():
         file |= {"size": 20_000, "sha256": "1" * 64}
     return seal(data)
+
+
+def once(make: Callable[[Path], dict]) -> Callable[[Path], dict]:
+    """Export a record once, since drawing its pictures takes time, and hand out copies."""
+    held: list[dict] = []
+
+    @functools.wraps(make)
+    def copied(tmp_path: Path) -> dict:
+        if not held:
+            held.append(make(tmp_path))
+        return copy.deepcopy(held[0])
+
+    return copied
 
 
 def made(folder: Path, config: str = "default") -> dict:
@@ -119,6 +136,7 @@ def with_evidence(data: dict, found: dict) -> dict:
     return data
 
 
+@once
 def prototypes(tmp_path: Path) -> dict:
     """The usual case: one encoder, one split, the classes balanced."""
     values = [(row * 7 % 30) / 30 for row in range(30)]
@@ -129,6 +147,7 @@ def prototypes(tmp_path: Path) -> dict:
     return with_source_card(data, {"license": ["mit"], "citation": CITATION})
 
 
+@once
 def many_classes(tmp_path: Path) -> dict:
     """A configuration with two splits, one untouched, more classes than a page holds, and local teachers."""
     names = [f"class_{number}" for number in range(60)]
@@ -141,6 +160,7 @@ def many_classes(tmp_path: Path) -> dict:
     return data | {"repo_id": "somebody/pruned_images"}
 
 
+@once
 def ensembles(tmp_path: Path) -> dict:
     """Heads on embeddings, a record of the user's own training, a student, and a combination of the scores."""
     sha, rows = "e" * 64, 30
@@ -170,6 +190,7 @@ def ensembles(tmp_path: Path) -> dict:
     return with_evidence(with_source_card(data, {}), evidence())
 
 
+@once
 def changed(tmp_path: Path) -> dict:
     """A local source, no classes, a column that the user made, and rows filtered after the last step."""
     ds = images(12).remove_columns("label").add_column("brightness", [float(row) for row in range(12)])
@@ -177,6 +198,7 @@ def changed(tmp_path: Path) -> dict:
     return made(export(kept, tmp_path / "c", source="local", config_name="default"))
 
 
+@once
 def nasty_record(tmp_path: Path) -> dict:
     """Class names, column names, options and ids that try to be more than text."""
     ids = {"kind": "torch", "id": "<img src=x>|`\n# id", "commit": None, "output": "<b>|"}

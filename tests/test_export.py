@@ -59,7 +59,7 @@ def test_configurations_splits_and_prose_stay(tmp_path, load):
     assert "licence_note: mine" in text
     assert "My own words." in text
     assert (folder / "LICENSE").read_text() == "mine"
-    assert text.count("<!-- hf_prune begin: ") == 3
+    assert text.count("<!-- hf_prune begin: ") == 4  # the table of configurations is one
     assert load(folder, split="train").num_rows == 6
     assert load(folder, "all", split="train").column_names == ["image", "label", "prototypes"]
     assert load(folder, "all-test", split="test").column_names == ["image"]
@@ -133,7 +133,7 @@ def test_records_of_others_are_refused(tmp_path, text, message):
 def test_an_empty_folder_and_leftovers_of_a_killed_export_are_no_obstacle(tmp_path):
     (tmp_path / ".hf_prune-killed" / "new").mkdir(parents=True)
     export(images(), tmp_path, source="local")
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["README.md", "data", "provenance.json"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["README.md", "croissant.json", "data", "provenance.json"]
 
 
 @pytest.mark.parametrize(

@@ -68,6 +68,8 @@ def test_rows_features_and_card_come_back(hub, found):
     assert sorted(files) == [
         ".gitattributes",
         "README.md",
+        "croissant.json",
+        *(f"images/prototypes-keep0.5-train-{kind}.png" for kind in ("extremes", "histogram")),
         *(f"prototypes-keep0.5/train-0000{shard}-of-00003.parquet" for shard in range(3)),
         "provenance.json",
     ]

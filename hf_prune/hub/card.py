@@ -7,18 +7,23 @@ from typing import Any
 from hf_prune.hub.card_code import loading, rebuilding, reproduction
 from hf_prune.hub.card_environment import environment
 from hf_prune.hub.card_metadata import load_card, merge_metadata
+from hf_prune.hub.card_overview import render_overview
 
 # Comments that no renderer shows and that stand alone on their lines; a name is made of harmless characters only.
 _MARKER = "<!-- hf_prune {}: {} -->"
+_OVERVIEW = "(all configurations)"  # what no configuration can be called
 _NAME = re.compile(r"[\w .+=@-]+")
 
 
-def build_card(record: Mapping[str, Any], existing: str | None = None) -> str:
+def build_card(
+    record: Mapping[str, Any], existing: str | None = None, records: Mapping[str, Any] | None = None
+) -> str:
     """Write the card of a data set from the record of one configuration.
 
     Args:
         record: What was published: one entry of ``configs`` in ``provenance.json``.
         existing: The README.md that is there; None where there is none.
+        records: All entries of ``configs``, for the table of configurations; None leaves a table as it is.
 
     Returns:
         Content of a README.md. Of an existing one, the YAML keys and the text that are not about this configuration
@@ -38,6 +43,8 @@ def build_card(record: Mapping[str, Any], existing: str | None = None) -> str:
     page = existing is not None and card.text.strip()
     newline = "\r\n" if "\r\n" in card.text else "\n"
     text = _with_section(card.text.replace("\r\n", "\n"), begin, end, section) if page else _new_page(record, section)
+    if records is not None:
+        text = _with_overview(text, render_overview(records))
     card.text = text.replace("\n", newline)
     return str(card)
 
@@ -77,6 +84,18 @@ def _new_page(record: Mapping[str, Any], section: str) -> str:
 
     title = str(record["repo_id"]).rpartition("/")[2] if record["repo_id"] else "Pruned data set"
     return environment().get_template("card.md.jinja").render(title=title, section=Markup(section))
+
+
+def _with_overview(text: str, table: str) -> str:
+    """Put the table of all configurations before the first of our sections, or where it is."""
+    begin, end = (_MARKER.format(word, _OVERVIEW) for word in ("begin", "end"))
+    overview = f"{begin}\n{table}\n{end}"
+    if begin in text or end in text:
+        return _with_section(text, begin, end, overview)
+    first = re.search(r"(?m)^<!-- hf_prune begin: ", text)
+    if not table or first is None:
+        return text
+    return f"{text[: first.start()]}{overview}\n\n{text[first.start() :]}"
 
 
 def _with_section(text: str, begin: str, end: str, section: str) -> str:

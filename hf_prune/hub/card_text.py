@@ -83,9 +83,12 @@ def picture(path: Any, text: str) -> "Markup":
     """Show a picture of the repository; nothing where the record names a file that cannot be one of ours."""
     from markupsafe import Markup
 
-    if not isinstance(path, str) or not re.fullmatch(r"images/[\w .+=@-]+\.png", path) or ".." in path:
-        return Markup("")
-    return Markup(f"![{text}]({quote(path)})")
+    return Markup(f"![{text}]({quote(path)})") if is_picture(path) else Markup("")
+
+
+def is_picture(path: Any) -> bool:
+    """Whether a path of a record, which anybody may have edited, can be that of a picture of ours."""
+    return isinstance(path, str) and re.fullmatch(r"images/[\w .+=@-]+\.png", path) is not None and ".." not in path
 
 
 def python(value: Any) -> "Markup":

@@ -1,4 +1,4 @@
-"""Write a data set as a folder that ``load_dataset`` opens: Parquet shards, ``provenance.json`` and the card.
+"""Write a data set as a folder that ``load_dataset`` opens: Parquet shards, pictures, record, Croissant file and card.
 
 The module is not called ``export``, since importing it would put the module in the place of the function
 ``hf_prune.export``.
@@ -12,14 +12,14 @@ from pathlib import Path
 
 from datasets import Dataset, DatasetDict
 
-from hf_prune.hub import manifest
+from hf_prune.hub import croissant, manifest
 from hf_prune.hub.parts import Describer, compose, describe_parts
 from hf_prune.hub.preparation import prepare
 from hf_prune.hub.published import Published
 from hf_prune.hub.shards import ShardOptions
 
 README = "README.md"
-TEXTS = (manifest.FILE_NAME, README)
+TEXTS = (manifest.FILE_NAME, README, croissant.FILE_NAME)
 _STAGE = ".hf_prune-"
 
 
@@ -71,7 +71,7 @@ def export(
         >>> with tempfile.TemporaryDirectory() as place:
         ...     folder = export(Dataset.from_dict({"x": [1, 2]}), place + "/out", source="local")
         ...     sorted(path.name for path in folder.iterdir())
-        ['README.md', 'data', 'provenance.json']
+        ['README.md', 'croissant.json', 'data', 'provenance.json']
     """
     folder = Path(folder)
     publication = prepare(ds, what=what, scores=scores, config_name=config_name, set_default=set_default, split=split)
@@ -93,7 +93,9 @@ def export(
 
 
 def write_texts(folder: Path, readme: str, provenance: str) -> None:
-    """Write card and record, with the line ends that the texts have."""
+    """Write card, record and Croissant file, with the line ends that the texts have."""
+    described = croissant.croissant(manifest.parse(provenance))
+    (folder / croissant.FILE_NAME).write_bytes(described.encode())
     (folder / manifest.FILE_NAME).write_bytes(provenance.encode())
     (folder / README).write_bytes(readme.encode())
 

@@ -1,7 +1,7 @@
 """The configurations that one call publishes together: described, written and composed one after the other."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from datasets import Dataset, DatasetDict
@@ -9,11 +9,13 @@ from datasets import Dataset, DatasetDict
 from hf_prune.hub import naming
 from hf_prune.hub.manifest import Entry, file_entry, split_entry
 from hf_prune.hub.naming import cut_settings
+from hf_prune.hub.pictures import pictures
 from hf_prune.hub.preparation import SPLIT, WITH_SCORES
 from hf_prune.hub.publication import ROW_NUMBERS, SCORES, Composed, Publication, Written, former_record
 from hf_prune.hub.published import Published
 from hf_prune.hub.scores_table import check_nothing_lost, check_scored, describe_table, make_table, score_columns
 from hf_prune.hub.shards import ShardOptions, Shards, write_shards
+from hf_prune.hub.source_card import read_source_card
 from hf_prune.provenance import provenance
 from hf_prune.source import Source, check_source, locate_source
 
@@ -26,11 +28,13 @@ class Part:
         publication: The configuration.
         entries: Split → its description.
         derived_name: Whether its name was made and not given.
+        pictures: Path → PNG.
     """
 
     publication: Publication
     entries: Mapping[str, Entry]
     derived_name: bool = False
+    pictures: Mapping[str, bytes] = field(default_factory=dict)
 
     def check_fits(self, published: Published) -> None:
         """Raise a one-line ValueError where this cannot stand beside what is published."""
@@ -43,13 +47,18 @@ class Part:
 
     def write(self, folder: Path, options: ShardOptions) -> Written:
         """Write the files."""
+        for path, png in self.pictures.items():
+            (folder / path).parent.mkdir(parents=True, exist_ok=True)
+            (folder / path).write_bytes(png)
+        drawn = {path: file_entry(folder / path) for path in self.pictures}
         if self.publication.holds == ROW_NUMBERS:
-            return Written({name: Shards((), {}, 0) for name in self.publication.splits}, {})
+            return Written({name: Shards((), {}, 0) for name in self.publication.splits}, drawn)
         shards = {
             name: write_shards(rows, folder, self.publication.data_dir, name, options)
             for name, rows in self.publication.splits.items()
         }
-        return Written(shards, {name: file_entry(folder / name) for part in shards.values() for name in part.files})
+        files = {name: file_entry(folder / name) for part in shards.values() for name in part.files}
+        return Written(shards, files | drawn)
 
 
 class Describer:
@@ -62,15 +71,20 @@ class Describer:
 
     def __init__(self, source: str | None, token: str | bool | None) -> None:
         self._source, self._token = source, token
-        self._checked: dict[tuple[str | None, str | None], Source] = {}
+        self._checked: dict[tuple[str | None, str | None], tuple[Source, Entry | None]] = {}
 
     def describe(self, rows: Dataset, scores: Dataset | None = None) -> Entry:
         """Describe one split; see `split_entry`."""
         found = locate_source(rows, self._source)
         key = (found.repo_id, found.commit)
         if key not in self._checked:
-            self._checked[key] = check_source(found, self._token)
-        return split_entry(rows, replace(found, checked=self._checked[key].checked), scores)
+            source = check_source(found, self._token)
+            self._checked[key] = source, read_source_card(source, self._token)
+        source, card = self._checked[key]
+        entry = split_entry(rows, replace(found, checked=source.checked), scores)
+        if card is not None:
+            entry["source"]["card"] = card
+        return entry
 
 
 def describe(publication: Publication, scores: Dataset | DatasetDict | None, describer: Describer) -> dict[str, Entry]:
@@ -106,12 +120,28 @@ def describe_parts(
     Raises:
         ValueError: If a source is not found, or ``scores`` does not fit.
     """
-    own = Part(publication, describe(publication, scores, describer), derived_name)
+    entries = describe(publication, scores, describer)
+    own = Part(publication, entries, derived_name, _draw(publication, entries, scores))
     if what == SPLIT:
         return [own]
     table = _scores_part(publication, scores, describer)
     # Rows that were not pruned need no record of which were kept.
     return [own, table] if what == WITH_SCORES or publication.is_cut else [table]
+
+
+def _draw(
+    publication: Publication, entries: Mapping[str, Entry], scores: Dataset | DatasetDict | None
+) -> dict[str, bytes]:
+    """Draw the pictures of every split with scores, and note in its description where they are."""
+    drawn: dict[str, bytes] = {}
+    for split, entry in entries.items():
+        scored = _scores_of(scores, split, publication.splits[split])
+        if scored is not None and entry["scores"] is not None:
+            shown = publication.holds != ROW_NUMBERS  # else no row of the source may leave the machine
+            found = pictures(entry["scores"], scored, publication.config_name, split, images=shown)
+            entry["pictures"] = {kind: path for kind, (path, _) in found.items()}
+            drawn |= dict(found.values())
+    return drawn
 
 
 def _scores_part(publication: Publication, scores: Dataset | DatasetDict | None, describer: Describer) -> Part:

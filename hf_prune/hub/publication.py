@@ -9,6 +9,7 @@ from datasets import Dataset
 
 from hf_prune.hub.card import build_card
 from hf_prune.hub.card_metadata import config_info, config_patterns, load_card, same_features
+from hf_prune.hub.card_text import is_picture
 from hf_prune.hub.manifest import Entry, dump, parse, seal
 from hf_prune.hub.naming import DEFAULT
 from hf_prune.hub.published import Published, is_shard, matches
@@ -140,14 +141,18 @@ class Publication:
         stale = self._stale_files(published.files, patterns, written)
         others = self._other_splits(patterns, former_record(published, self.config_name))
         globs = [path for split in others for path in patterns.get(self.config_name, {}).get(split, [])]
-        there = [path for path in published.files if path not in stale and matches(path, globs)]
+        described = _described(
+            records.get(self.config_name), {"data_files", "num_bytes", *next(iter(entries.values()))}
+        )
+        shown = {path for split in others if split in described for path in _pictures_of(described[split])}
+        former = former_record(published, self.config_name)
+        drawn = {path for entry in _splits_of(former).values() for path in _pictures_of(entry)}
+        stale += tuple(sorted((drawn & published.files.keys()) - shown - written.files.keys()))
+        there = [path for path in published.files if path not in stale and (path in shown or matches(path, globs))]
         files: dict[str, Entry] = {
             path: {"size": published.files[path], "sha256": published.sha256(path)} for path in there
         }
         files |= written.files
-        described = _described(
-            records.get(self.config_name), {"data_files", "num_bytes", *next(iter(entries.values()))}
-        )
         splits = {split: described[split] for split in others if split in described}
         for split, part in written.shards.items():
             splits[split] = {"data_files": list(part.patterns), "num_bytes": part.num_bytes, **entries[split]}
@@ -166,7 +171,8 @@ class Publication:
             "splits": splits,
         }
         sealed = seal(record)
-        return Composed(build_card(sealed, published.readme), dump(records | {self.config_name: sealed}), stale)
+        records |= {self.config_name: sealed}
+        return Composed(build_card(sealed, published.readme, records), dump(records), stale)
 
     def _becomes_default(self, patterns: Mapping[str, Any]) -> bool:
         """Whether ``load_dataset`` is to open this configuration where none is named."""
@@ -211,6 +217,12 @@ def former_record(published: Published, config_name: str) -> dict[str, Any]:
 def _splits_of(record: Mapping[str, Any]) -> dict[str, Any]:
     splits = record.get("splits")
     return splits if isinstance(splits, dict) else {}
+
+
+def _pictures_of(entry: Any) -> list[str]:
+    """Paths of the pictures of a split that has been published; of no other file, whatever the record was edited to."""
+    found = entry.get("pictures") if isinstance(entry, dict) else None
+    return [path for path in found.values() if is_picture(path)] if isinstance(found, dict) else []
 
 
 def _described(record: Any, fields: set[str]) -> dict[str, Entry]:
