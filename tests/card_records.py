@@ -215,8 +215,8 @@ def nasty_record(tmp_path: Path) -> dict:
     data = made(export(kept, tmp_path / "n", source=SOURCE, scores=ds, config_name="default"))
     everything = "\n".join(NASTY)
     card = {"license": [everything], "license_name": everything, "license_link": everything, "citation": everything}
-    found = evidence() | {name: everything for name in ("student", "metric", "num_rows", "noise_rate", "reason")}
-    rule = {name: everything for name in ("keep", "order", "hardest_cutoff", "head", "gain", "low", "high")}
+    found = evidence() | dict.fromkeys(("student", "metric", "num_rows", "noise_rate", "reason"), everything)
+    rule = dict.fromkeys(("keep", "order", "hardest_cutoff", "head", "gain", "low", "high"), everything)
     found["keeps"] = [rule | {"candidates": [rule, 3]}, everything, {"keep": float("inf"), "candidates": None}]
     data["splits"]["train"]["limits"] = {text: text for text in NASTY}
     data["splits"]["train"]["pictures"] = {"histogram": everything, "extremes": "images/../x).png"}

@@ -231,3 +231,23 @@ def test_random_bytes_as_images(tmp_path):
     ds = Dataset.from_dict({"image": noise, "label": [0] * 4, "x": [1.0, 2.0, 3.0, 4.0]}, features=features)
     folder = export(ds.prune("x", keep=2, order="hard"), tmp_path / "out", source="local")
     check_page((folder / "README.md").read_text())
+
+
+def test_all_configurations_are_listed_on_top(tmp_path):
+    first, second = prototypes(tmp_path), many_classes(tmp_path)
+    alone = build_card(first, None, {"default": first})
+    assert "## Configurations" not in alone
+    records = {name: record | {"config_name": name} for name, record in (("default", first), ("el2n-easy-60", second))}
+    card = build_card(second, alone, records)
+    check_page(card)
+    table = card.split("## Configurations\n\n")[1].split("<!--")[0]
+    assert table.splitlines()[2:-1] == [
+        "| `default` (the one that `load_dataset` opens) | rows | `train` 21 of 30 | keep `0.7`: the rows with the highest "
+        "`prototypes`, the hard ones |",
+        "| `el2n-easy-60` | rows | `train` 60 of 240; `test` 60 | keep `60`: the rows with the lowest `el2n`, the easy "
+        "ones; not scored |",
+    ]
+    assert card.index("# Pruned data set") < card.index("## Configurations") < card.index("begin: default")
+    assert build_card(second, card, records) == build_card(second, card) == card
+    mine = build_card(second, "# Mine\n\nMy words.\n", records)
+    assert mine.index("My words.") < mine.index("## Configurations") < mine.index("begin: el2n-easy-60")
