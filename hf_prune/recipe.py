@@ -13,6 +13,7 @@ from hf_prune.api import prune, score_with
 from hf_prune.collectives import barrier, is_main_process
 from hf_prune.combination import combine
 from hf_prune.hub.export import export
+from hf_prune.hub.preparation import SPLIT, check_what
 from hf_prune.hub.push import push_to_hub
 from hf_prune.loading import open_dataset, open_test_dataset, read_inputs, train_split
 from hf_prune.metrics import get_metric
@@ -35,6 +36,8 @@ _FUNCTIONS: dict[str, Callable[..., Any]] = {
 _TRAININGS = ("train_teachers", "train_subset_runs")
 # Blocks that may be given several times, as a list.
 _REPEATED = ("score", "combine")
+# Blocks that publish, which are handed the data set as it was before it was pruned.
+_PUBLISHING = ("export", "push")
 # A block for the script that lies beside the recipe and measures what it gives; the runner leaves it alone.
 EVALUATE = "evaluate"
 
@@ -112,13 +115,13 @@ def run_recipe(
     for name in _REPEATED:
         for block in blocks.get(name, []):
             ds = _step(name, block | _opened(block, "inputs", "test_dataset"), log, ds)
-    publish: dict[str, Any] = {}
+    scored = ds
     if "prune" in blocks:
-        publish = {"scores": ds} if "score" in blocks else {}
         ds = _step("prune", blocks["prune"] | _opened(blocks["prune"], "inputs"), log, ds)
-    for name in ("export", "push"):
+    for name in _PUBLISHING:
         if name in blocks and is_main_process() and (push or name != "push"):
-            _step(name, blocks[name] | publish, log, ds)
+            wanted = "prune" in blocks or blocks[name].get("what", SPLIT) != SPLIT
+            _step(name, blocks[name] | ({"scores": scored} if wanted else {}), log, ds)
     if "push" in blocks and not push:
         log("push: left out, nothing was published; pass --push to publish")
     barrier()
@@ -202,3 +205,5 @@ def _check_block(name: str, where: str, block: dict[str, Any]) -> None:
     metrics = [named] if isinstance(named, str) else named if isinstance(named, list) else []
     functions = [get_metric(metric).function for metric in metrics if isinstance(metric, str)]
     check_keywords(_FUNCTIONS[name], where, block, options_of=functions)
+    if name in _PUBLISHING:
+        check_what(block.get("what", SPLIT), f"{where}.what")

@@ -30,6 +30,16 @@ def test_history_survives_from_step_to_step(hf, place):
     assert opened.features["label"].names == ["cat", "dog", "ship"]
 
 
+def test_scores_are_published_with_the_cut(hf, place):
+    hf(f"score data prototypes {ENCODED} --out made")
+    hf("prune made prototypes --keep 5 --order hard --out kept")
+    hf("export kept --out folder --source local --scores made --what scores")
+    hf("export kept --out numbers --source local --scores made --what rows --config-name mine")
+    assert len(load_dataset("folder", split="train")) == len(load_dataset("folder", "prototypes-keep5")["train"]) == 5
+    assert len(load_dataset("folder", "scores", split="train")) == len(load_dataset("numbers", split="train")) == 12
+    assert list(json.loads(Path("numbers/provenance.json").read_text())["configs"]) == ["mine", "scores"]
+
+
 def test_steps_equal_the_functions(hf, place):
     hf(f"score data prototypes {ENCODED} --column far --out far")
     expected = images().score_with("prototypes", encoder="pixels", image_size=2, num_prototypes=2)
@@ -95,6 +105,8 @@ def test_a_slice_is_scored(hf, place):
         ("prune scored prototypes --keep 0.5 --order hard --out table.parquet", "is a file"),
         ("export scored --out folder --source nobody@main", "source"),
         ("export scored --out data --source local", "was not exported by hf_prune"),
+        ("export scored --out folder --source local --what rows", "pass scores="),
+        ("export scored --out folder --source local --what all", "what='all': give one of split, scores, rows"),
         ("push data ../../etc --source local", "../../etc"),
         ("push data somebody/tiny --source local", "offline"),
         ("cache clear nowhere --cache-dir .", "no cached results named 'nowhere'"),

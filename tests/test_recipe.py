@@ -75,6 +75,20 @@ class TestRun:
         )
         assert run_recipe(recipe(text=text))["label"][:] == [0, 0, 0, 0]
 
+    @pytest.mark.parametrize("scoring", ["score: {metric: random}\n", ""])
+    def test_scores_are_published_where_they_are_asked_for(self, recipe, scoring):
+        column = "random" if scoring else "label"
+        text = f"dataset: {{path: data}}\n{scoring}prune: {{metric: {column}, keep: 4, order: easy}}\n"
+        run_recipe(recipe("export.what=rows", text=text + "export: {folder: f, source: local}"))
+        table = load_dataset("f", "scores", split="train")
+        assert table.column_names == ["row", "content_key", column, "kept", "reason"]
+        assert sum(table["kept"]) == 4
+
+    def test_scores_are_published_of_rows_that_were_not_pruned(self, recipe):
+        text = "dataset: {path: data}\nscore: {metric: random}\nexport: {folder: f, source: local, what: rows}"
+        run_recipe(recipe(text=text))
+        assert len(load_dataset("f", split="train")) == 12
+
     def test_arrays_come_from_files(self, recipe):
         import numpy as np
 
@@ -152,6 +166,7 @@ class TestCheck:
             ("prune.order=null", "prune.order=None is nothing; give text"),
             ("prune.return_selection=true", "prune.return_selection: a recipe ends with a data set"),
             ("export.scores=scored", "export.scores: the runner hands in the scored data set"),
+            ("push.what=all", "push.what='all': give one of split, scores, rows"),
             ("push.token=hf_secret", "a secret has no place in a file"),
             ("export=folder", "export='folder' is no block"),
             ("score=[prototypes]", "score.0='prototypes' is no block"),

@@ -220,7 +220,9 @@ def prune_parameters() -> Parameters:
 
 def _publish_parameters(function: Any, **own: Any) -> Parameters:
     scores = option(
-        str, "Folder of the scored data set before it was pruned; adds statistics to the card.", "--scores"
+        str,
+        "Folder of the scored data set before it was pruned; adds statistics to the card, and is what --what publishes.",
+        "--scores",
     )
     data = Annotated[str, typer.Argument(metavar="DATA", help=argument_docs(open_dataset)["path"])]
     # A token would be seen in the list of processes; the client finds the one that is logged in, or HF_TOKEN.

@@ -59,7 +59,7 @@ def _shown_columns(scored: Dataset, column: str) -> Dataset | None:
     if len(found[Image]) != 1:
         return None
     classes = found[ClassLabel] if len(found[ClassLabel]) == 1 else []
-    return scored.select_columns([column, *found[Image], *classes])
+    return scored.select_columns(list(dict.fromkeys([column, *found[Image], *classes])))  # a class can be the score
 
 
 def plot_histogram(compared: Mapping[str, Any], ax: "Axes | None" = None) -> "Axes":

@@ -31,8 +31,7 @@ def prepare(
         ValueError: If a name cannot be published, there are no rows, splits differ in their columns, or ``what`` needs
             scores that are not given.
     """
-    if what not in WHAT:
-        raise ValueError(f"what={what!r}: give one of {', '.join(WHAT)}")
+    check_what(what)
     if what != SPLIT and scores is None:
         raise ValueError(f"what={what!r} publishes the score of every row: pass scores=, the data set before prune")
     splits, left_out = _splits(ds, split)
@@ -53,6 +52,12 @@ def prepare(
         holds=ROW_NUMBERS if what == WITHOUT_ROWS else ROWS,
         repo_id=repo_id,
     )
+
+
+def check_what(what: str, where: str = "what") -> None:
+    """Raise a one-line ValueError if there is no such choice of what is published."""
+    if what not in WHAT:
+        raise ValueError(f"{where}={what!r}: give one of {', '.join(WHAT)}")
 
 
 def _is_pruned(rows: Dataset) -> bool:
