@@ -15,6 +15,7 @@ from hf_prune.duplicates import Duplicates, duplicates
 from hf_prune.explanation import explain
 from hf_prune.label_noise import LabelNoise, label_noise
 from hf_prune.metrics import Metric, get_metric, list_metrics, register_metric, unregister_metric
+from hf_prune.policy import Recommendation
 from hf_prune.provenance import History, Step, provenance
 from hf_prune.selection import Selection, error_quotas, select
 
@@ -27,7 +28,9 @@ if TYPE_CHECKING:
     from hf_prune.hub.export import export
     from hf_prune.hub.load_scores import load_scores
     from hf_prune.hub.push import push_card, push_to_hub
+    from hf_prune.hub.rebuild import rebuild
     from hf_prune.hub.verify import verify
+    from hf_prune.policy.recommend import recommend
     from hf_prune.scaling import compare_laws, fit_law
     from hf_prune.scaling_runs import measure_scaling
     from hf_prune.teachers import Teachers, train_subset_runs, train_teachers
@@ -48,8 +51,10 @@ _LAZY = {
     "fit_law": "hf_prune.scaling",
     "load_scores": "hf_prune.hub.load_scores",
     "measure_scaling": "hf_prune.scaling_runs",
+    "recommend": "hf_prune.policy.recommend",
     "push_card": "hf_prune.hub.push",
     "push_to_hub": "hf_prune.hub.push",
+    "rebuild": "hf_prune.hub.rebuild",
     "train_heads": "hf_prune.heads",
     "train_subset_runs": "hf_prune.teachers",
     "train_teachers": "hf_prune.teachers",
@@ -65,6 +70,7 @@ __all__ = [
     "History",
     "LabelNoise",
     "Metric",
+    "Recommendation",
     "Selection",
     "Step",
     "Teachers",
@@ -90,6 +96,8 @@ __all__ = [
     "prune",
     "push_card",
     "push_to_hub",
+    "rebuild",
+    "recommend",
     "register_metric",
     "score_with",
     "select",

@@ -102,17 +102,31 @@ def _put(
     wanted = _wanted(columns, published.columns, published.place.shown)
     check_free(ds, wanted, overwrite)
     found = published.find(ds, names)
-    scores = {column: published.scores(column) for column in wanted}
     _warn(found, published.place.shown)
-    _warn_of_repeated(published, found, scores)
+    _warn_of_repeated(published, found, {column: published.scores(column) for column in wanted})
+    return put_published(ds, published, wanted, found)
+
+
+def put_published(
+    ds: Dataset, published: PublishedScores, columns: Sequence[str], found: NDArray[np.int64] | None = None
+) -> Dataset:
+    """Add columns of published scores, and a step for each.
+
+    Args:
+        ds: The data set, n rows.
+        published: The scores, of m rows.
+        columns: Which of them.
+        found: The published row of each row, or -1, shape (n,); None where these are the published rows one by one.
+    """
+    found = np.arange(len(ds), dtype=np.int64) if found is None else found
     came_from = origin(published.place, SCORES, published.split)
-    for column in wanted:
+    for column in columns:
         step = replace(
             taken_over(published.made_by(column), column),
             inputs={"scores": {"published": came_from}},
             figures={"published_rows": len(published.keys), "matched_rows": int((found >= 0).sum())},
         )
-        ds = put_scores(ds, step, scores[column], found)
+        ds = put_scores(ds, step, published.scores(column), found)
     return ds
 
 
