@@ -178,10 +178,10 @@ def markdown(lines: Sequence[Mapping[str, Any]]) -> str:
 
 def summary(cells: Sequence[Cell]) -> list[str]:
     """What the table says as a whole."""
-    lines = lines_of(cells)
-    lost = [line["cell"] for line in lines if line["p_holm"] < LEVEL]
-    doubtful = [line["cell"] for line in lines if line["p_by_pairs"] < LEVEL]
-    wide = [line["cell"] for line in lines if line["gap"] > line["gap_allowed"]]
+    corrected = holm([cell.gain.below for cell in cells])
+    lost = [cell.name for cell, p in zip(cells, corrected, strict=True) if p < LEVEL]
+    doubtful = [cell.name for cell in cells if cell.gain.below_by_pairs < LEVEL]
+    wide = [cell.name for cell in cells if cell.gap.mean > cell.gap_allowed]
     by_draw = np.mean([np.nanmean(_there(cell.auto) - cell.random, axis=1) for cell in cells], axis=0)
     own = np.mean([np.nanmean(_there(cell.auto) - _there(cell.after_cut), axis=1) for cell in cells], axis=0)
     return [

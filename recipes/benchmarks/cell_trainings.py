@@ -3,7 +3,7 @@
 import csv
 import hashlib
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from hf_prune.selection import select
 from hf_prune.students import steady_training, student_hits
 
 Rows = NDArray[np.int64]
+Judge = Callable[[Draw, Sequence[Rows], Sequence[int]], list[float]]
 
 KEEPS = (0.8, 0.5, 0.2, 0.1)
 NOISES = (0.0, 0.15)
@@ -63,6 +64,15 @@ def digest(rows: Rows) -> str:
     return hashlib.sha256(np.sort(rows).astype(np.int64).tobytes()).hexdigest()[:16]
 
 
+def students(draw: Draw, selections: Sequence[Rows], seeds: Sequence[int]) -> list[float]:
+    """Accuracies on the test rows of students with one hidden layer, with the epochs of the whole draw."""
+    test = draw.source.test_points, draw.source.test_labels
+    settings = steady_training(len(selections[0]))
+    hits = student_hits(draw.points, draw.labels, np.stack(selections), seeds, *test, **settings)
+    found: list[float] = hits.mean(axis=1, dtype=np.float64).tolist()
+    return found
+
+
 class Trainings:
     """Accuracies of students on the test rows, one line of a CSV file per training.
 
@@ -88,30 +98,26 @@ class Trainings:
         known = {seed: self.found.get((draw.name, keep, name, seed)) for seed in range(NUM_SEEDS)}
         return {seed: accuracy for seed, accuracy in known.items() if accuracy is not None}
 
-    def train(self, draw: Draw, keep: float, selections: Iterable[Rows], seeds: Sequence[int]) -> int:
-        """Train a student on each selection with each seed unless it is known; return how many were trained.
+    def train(
+        self, draw: Draw, keep: float, selections: Iterable[Rows], seeds: Sequence[int], judge: Judge = students
+    ) -> int:
+        """Train on each selection with each seed unless the outcome is known; return how many trainings there were.
 
         Args:
             draw: The rows.
             keep: Share that is kept.
             selections: Places among the rows, all of one number.
             seeds: Numbers of the seeds; a seed has the same first weights on all selections of a draw.
+            judge: What trains on selections, each with the seed of its own, and returns accuracies.
         """
         distinct = {digest(rows): rows for rows in selections}
         wanted = [(draw.name, keep, name, seed) for name in distinct for seed in seeds]
         missing = [key for key in wanted if key not in self.found]
         if not missing:
             return 0
-        hits = student_hits(
-            draw.points,
-            draw.labels,
-            np.stack([distinct[key[2]] for key in missing]),
-            [1_000 * draw.number + key[3] for key in missing],
-            draw.source.test_points,
-            draw.source.test_labels,
-            **steady_training(len(distinct[missing[0][2]])),
-        )
-        self._write(dict(zip(missing, hits.mean(axis=1, dtype=np.float64).tolist(), strict=True)))
+        kept = [distinct[name] for _, _, name, _ in missing]
+        found = judge(draw, kept, [1_000 * draw.number + seed for *_, seed in missing])
+        self._write(dict(zip(missing, found, strict=True)))
         return len(missing)
 
     def _write(self, made: Mapping[tuple[str, float, str, int], float]) -> None:
