@@ -9,7 +9,7 @@ from datasets import Dataset, DatasetDict
 
 import hf_prune
 from hf_prune.cli import main
-from hf_prune.hub import manifest
+from hf_prune.hub import croissant, manifest
 from hf_prune.hub.card import build_card
 from hf_prune.hub.verify import verify
 from tests.tiny_publications import NAMES, SOURCE, images, pruned, scored
@@ -52,7 +52,8 @@ def signed_again(folder, change=None):
         record["download_size"] = sum(file["size"] for file in record["files"].values())
         records[name] = manifest.seal({key: value for key, value in record.items() if key != "record_sha256"})
     for name in sorted(records, key=lambda name: name == CUT):
-        readme = build_card(records[name], readme)
+        readme = build_card(records[name], readme, records)
+    (folder / "croissant.json").write_text(croissant.croissant(records))
     path.write_text(manifest.dump(records))
     (folder / "README.md").write_text(readme)
 
@@ -106,7 +107,7 @@ def test_words_of_the_owner_are_no_difference(folder):
     assert "words outside the sections of hf_prune are the owner's and have no digest" in str(report)
 
 
-@pytest.mark.parametrize("name", ["README.md", SHARD, TABLE])
+@pytest.mark.parametrize("name", ["README.md", "croissant.json", SHARD, TABLE])
 def test_a_file_that_is_gone_is_found(folder, name):
     (folder / name).unlink()
     assert f"{name}: it is gone" in differing(verify(folder))

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from hf_prune.hub import manifest
+from hf_prune.hub import croissant, manifest
 from hf_prune.hub.card import build_card
 from hf_prune.hub.card_metadata import config_patterns, load_card
 from hf_prune.hub.export import README
@@ -57,6 +57,7 @@ def verify(name: str | Path, *, revision: str | None = None, token: str | None =
     report = Report(place.shown)
     verify_records(place, report)
     _verify_card(place, report)
+    _verify_croissant(place, report)
     _verify_files(place, report)
     damaged = {finding.subject for finding in report.differences}
     for config, record in place.records.items():
@@ -105,11 +106,9 @@ def _verify_card(place: Place, report: Report) -> None:
     ]
     if missing:
         report.differs(README, f"it does not show the SHA-256 of the record of {missing[0]!r}: one of them was edited")
-    written_by = _versions(place) - {package_versions(["hf-prune"]).get("hf-prune")}
-    if written_by:
-        report.note(
-            README, f"written by hf-prune {', '.join(sorted(map(str, written_by)))}: its text was not rendered again"
-        )
+    if _other_versions(place):
+        said = f"written by hf-prune {', '.join(sorted(_other_versions(place)))}: its text was not rendered again"
+        report.note(README, said)
         return
     try:
         rendered = _rendered(place)
@@ -123,9 +122,11 @@ def _verify_card(place: Place, report: Report) -> None:
         report.note(README, "words outside the sections of hf_prune are the owner's and have no digest")
 
 
-def _versions(place: Place) -> set[str | None]:
+def _other_versions(place: Place) -> set[str]:
+    """Versions of hf-prune that wrote the records, other than this one."""
     entries = [entry for record in place.records.values() for entry in _entries(record).values()]
-    return {str((entry.get("versions") or {}).get("hf-prune")) for entry in entries}
+    named = {str((entry.get("versions") or {}).get("hf-prune")) for entry in entries}
+    return named - {package_versions(["hf-prune"])["hf-prune"]}
 
 
 def _entries(record: Mapping[str, Any]) -> dict[str, Any]:
@@ -145,8 +146,22 @@ def _rendered(place: Place) -> str:
     text = place.readme
     # What is rendered last becomes the default, as what was published last did.
     for _, record in sorted(place.records.items(), key=lambda item: item[0] in defaults):
-        text = build_card(record, text)
+        text = build_card(record, text, place.records)
     return str(text)
+
+
+def _verify_croissant(place: Place, report: Report) -> None:
+    """Check that the description for other tools says what the records say; earlier versions wrote none."""
+    if croissant.FILE_NAME not in place.files:
+        if _schema(place) >= _WITH_DIGESTS:
+            report.differs(croissant.FILE_NAME, "it is gone")
+        return
+    if _other_versions(place):
+        report.note(croissant.FILE_NAME, "written by another version of hf-prune: it was not made again")
+    elif place.fetch(croissant.FILE_NAME).read_bytes() != croissant.croissant(place.records).encode():
+        report.differs(croissant.FILE_NAME, "it is not what the records say")
+    else:
+        report.same(croissant.FILE_NAME, "made again from the records, byte by byte")
 
 
 def _first_difference(readme: str, rendered: str) -> str:
@@ -169,7 +184,7 @@ def _verify_files(place: Place, report: Report) -> None:
         for paths in splits.values()
         for pattern in paths
     ]
-    own = {README, manifest.FILE_NAME, ".gitattributes", *listed}
+    own = {README, manifest.FILE_NAME, croissant.FILE_NAME, ".gitattributes", *listed}
     for path in sorted(set(place.files) - own):
         if matches(path, patterns) and _schema(place) >= _WITH_DIGESTS:
             report.differs(path, "it would be loaded with the others, and no record has it")
