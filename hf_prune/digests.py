@@ -142,14 +142,13 @@ def content_sha256(images: EncodedImages, rows: NDArray[np.int64]) -> str:
     Returns:
         64 hexadecimal digits.
     """
-    contents = (None if images.is_null(place) else images[place] for place in range(len(rows)))
-    return contents_sha256(contents, rows)
+    return contents_sha256(images.views(), rows)
 
 
-def contents_sha256(contents: Iterable[bytes | None], rows: NDArray[np.int64]) -> str:
+def contents_sha256(contents: Iterable[bytes | memoryview | None], rows: NDArray[np.int64]) -> str:
     """The same digest of images that come one by one, None where a row has no image."""
     digest = hashlib.sha256()
     for row, content in zip(rows.tolist(), contents, strict=True):
-        digest.update(row.to_bytes(8, "little", signed=True))
-        digest.update(bytes(32) if content is None else hashlib.sha256(content).digest())
+        of_image = bytes(32) if content is None else hashlib.sha256(content).digest()
+        digest.update(row.to_bytes(8, "little", signed=True) + of_image)
     return digest.hexdigest()

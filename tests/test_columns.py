@@ -75,6 +75,7 @@ def test_images_are_read_in_the_order_shown(layout):
     ds, rows = shapes_of(ds)[layout]
     images = EncodedImages(ds, "image")
     assert len(images) == len(rows)
+    assert [None if view is None else bytes(view) for view in images.views()] == [encoded[row] for row in rows]
     for place, row in enumerate(rows):
         assert images.is_null(place) == (row == 6)
         if row == 6:
@@ -133,6 +134,20 @@ def test_a_null_row_is_null_whatever_its_fields_hold():
     ds = Dataset(pa.table({"image": column}), info=DatasetInfo(features=Features({"image": Image()})))
     images = EncodedImages(ds, "image")
     assert (images[0], images.is_null(1), images.lengths().tolist()) == (b"seen", True, [4, 0])
+    assert list(images.views()) == [b"seen", None]
+
+
+@pytest.mark.parametrize("kind", [pa.binary(), pa.large_binary()])
+def test_views_of_slices_of_both_widths_of_offsets(kind):
+    fields = [pa.array([b"a", b"bc", None, b"", b"def"], kind), pa.array([None] * 5, pa.string())]
+    column = pa.chunked_array([pa.StructArray.from_arrays(fields, names=["bytes", "path"]).slice(1)] * 2)
+    ds = Dataset(pa.table({"image": column}))
+    ds.info.features = Features({"image": Image()})
+    assert list(EncodedImages(ds, "image").views()) == [b"bc", None, b"", b"def"] * 2
+
+
+def test_views_of_nothing():
+    assert list(EncodedImages(make_set(noise(2)).select([]), "image").views()) == []
 
 
 def test_a_row_that_does_not_exist():
