@@ -5,18 +5,23 @@ published them, under the Apache License 2.0, and high scores mean: keep.
 """
 
 import csv
+import http.client
+import os
 import re
+import shutil
+import urllib.request
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from datasets import Dataset, DownloadConfig, Image
-from datasets.utils.file_utils import cached_path
+from datasets import Dataset, Image
+from huggingface_hub import constants
 from numpy.typing import NDArray
 
 from hf_prune.columns import EncodedImages, find_image_column, read_column
+from hf_prune.engine.store import default_root
 from hf_prune.hub.matching import match_keys
 from hf_prune.hub.reading import file_sha256
 
@@ -38,6 +43,7 @@ RELEASED = {
     "active-learning": "active_learning",
     **{f"random-{seed}": "random" for seed in range(100, 105)},
 }
+_TIMEOUT_S = 60.0
 _FILE_PREFIX = "ImageNet-1K_"
 # ImageNet's own name of an image; copies add folders, class names and suffixes to it.
 _IMAGENET = re.compile(r"n\d{8}_\d+")
@@ -159,10 +165,10 @@ def _split(lines: Iterator[list[str]], path: Path) -> tuple[list[str], list[floa
 
 
 def _places(cells: list[str]) -> tuple[int, int] | None:
-    """Place of the file name and of the score in a line; a first column of line numbers is neither."""
+    """Place of the file name and of the score behind it in a line; a first column of line numbers is neither."""
     numbers = [place for place, cell in enumerate(cells) if _is_number(cell)]
     texts = [place for place in range(len(cells)) if place not in numbers]
-    return (texts[0], numbers[-1]) if texts and numbers else None
+    return (texts[0], numbers[-1]) if texts and numbers and numbers[-1] > texts[0] else None
 
 
 def _is_number(cell: str) -> bool:
@@ -203,10 +209,22 @@ def _own_names(ds: Dataset, columns: Sequence[str] | None) -> list[str]:
 
 
 def _download(name: str) -> Path:
+    """The released file, kept in the cache of hf_prune."""
+    path = default_root() / "shelf" / f"{_FILE_PREFIX}{name}.csv"
+    if path.is_file():
+        return path
     url = ADDRESS.format(name=name)
+    part = path.with_suffix(f".{os.getpid()}")
     try:
-        return Path(cached_path(url, download_config=DownloadConfig(max_retries=2)))
-    except OSError as error:
+        if constants.HF_HUB_OFFLINE:
+            raise OSError("HF_HUB_OFFLINE is set")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with urllib.request.urlopen(url, timeout=_TIMEOUT_S) as answer, part.open("wb") as file:
+            shutil.copyfileobj(answer, file)
+        part.replace(path)
+    except (OSError, http.client.HTTPException) as error:
+        part.unlink(missing_ok=True)
         raise OSError(
             f"{url} cannot be had ({' '.join(str(error).split())}): download it by hand and give the path of the file"
         ) from error
+    return path
