@@ -182,3 +182,45 @@ def test_records_of_the_first_schema_still_read(tmp_path):
     export(pruned(images()), folder, source=SOURCE, config_name="default", split="test")
     assert list(records(folder)["default"]["splits"]) == ["train", "test"]
     assert len([name for name in records(folder)["default"]["files"] if name.endswith(".parquet")]) == 2
+
+
+def section(folder, name):
+    text = (folder / "README.md").read_text()
+    return text.split(f"<!-- hf_prune begin: {name} -->")[1].split(f"<!-- hf_prune end: {name} -->")[0]
+
+
+def test_the_card_says_what_scores_are_and_how_to_use_them(tmp_path):
+    folder = export(cut(0.5), tmp_path / "out", source=SOURCE, scores=scored(images()), what="rows")
+    told = section(folder, "scores")
+    assert "a row for each of the **12 rows**" in told
+    assert "made of the content of `image`" in told
+    assert "whether `prototypes-keep0.5`, the latest cut, kept the row" in told
+    assert 'load_dataset("path/to/this/folder", "scores", split="train")' in told
+    assert 'ds = hf_prune.load_scores("path/to/this/folder", ds)' in told
+    assert "rebuild" not in told
+    cut_section = section(folder, "prototypes-keep0.5")
+    assert "Split `train` keeps **6 of 12 rows (50 %)**" in cut_section
+    assert "### Load it" not in cut_section
+    assert 'ds = hf_prune.apply("path/to/this/folder", ds, config="prototypes-keep0.5")' in cut_section
+    assert (
+        "| `prototypes-keep0.5` | numbers of the kept rows, without the rows |" in (folder / "README.md").read_text()
+    )
+    uncut = export(scored(images()), tmp_path / "uncut", source=SOURCE, scores=scored(images()), what="rows")
+    assert "| `kept`, `reason` | null, since nothing was cut yet |" in section(uncut, "scores")
+
+
+def test_the_list_of_configurations_names_the_one_that_is_opened(tmp_path):
+    folder = tmp_path / "out"
+    for keep in (3, 0.5):
+        export(cut(keep), folder, source=SOURCE)
+    listed = [
+        line for line in (folder / "README.md").read_text().splitlines() if "the one that `load_dataset`" in line
+    ]
+    assert [line.split("`")[1] for line in listed] == ["prototypes-keep0.5"]
+
+
+def test_scores_of_splits_that_stay_keep_their_columns(tmp_path):
+    ds = scored(images())
+    folder = export(cut(0.5), tmp_path / "out", source=SOURCE, scores=ds, what="rows")
+    export(cut(0.5), folder, source=SOURCE, scores=ds, what="rows", split="test")
+    assert records(folder)["scores"]["key_columns"] == {"train": ["image"], "test": ["image"]}

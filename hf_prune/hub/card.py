@@ -4,9 +4,9 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from hf_prune.hub.card_code import loading, rebuilding, reproduction
+from hf_prune.hub.card_code import loading, rebuilding, reproduction, using
 from hf_prune.hub.card_environment import environment
-from hf_prune.hub.card_metadata import load_card, merge_metadata
+from hf_prune.hub.card_metadata import load_card, merge_metadata, opened_config
 from hf_prune.hub.card_overview import render_overview
 
 # Comments that no renderer shows and that stand alone on their lines; a name is made of harmless characters only.
@@ -44,7 +44,7 @@ def build_card(
     newline = "\r\n" if "\r\n" in card.text else "\n"
     text = _with_section(card.text.replace("\r\n", "\n"), begin, end, section) if page else _new_page(record, section)
     if records is not None:
-        text = _with_overview(text, render_overview(records))
+        text = _with_overview(text, render_overview(records, opened_config(card.data)))
     card.text = text.replace("\n", newline)
     return str(card)
 
@@ -57,6 +57,7 @@ def render_section(record: Mapping[str, Any]) -> str:
         .render(
             record=record,
             load=_line(loading(record)),
+            using=list(map(_line, using(record))),
             reproduce={name: map(_line, reproduction(entry)) for name, entry in record["splits"].items()},
             rebuild=list(map(_line, rebuilding(record))),
             citations=_cited_sources(record),

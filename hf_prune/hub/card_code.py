@@ -49,6 +49,24 @@ def loading(record: Mapping[str, Any]) -> str:
     return _call("load_dataset", places, {"split": splits[0]} if len(splits) == 1 else {})
 
 
+def using(record: Mapping[str, Any]) -> list[str]:
+    """Write the lines that bring published scores, or a cut without rows, to a copy of the source; of rows, none.
+
+    Args:
+        record: The record of a configuration.
+    """
+    holds, place = record.get("holds", "rows"), record["repo_id"] or "path/to/this/folder"
+    if holds == "rows":
+        return []
+    call = (
+        _call("hf_prune.load_scores", [place, _Code("ds")], {})
+        if holds == "scores"
+        else _call("hf_prune.apply", [place, _Code("ds")], {"config": record["config_name"]})
+    )
+    source = next(iter(record["splits"].values()))["source"]
+    return ["import hf_prune", "from datasets import load_dataset", "", f"ds = {_load(source)}", f"ds = {call}"]
+
+
 def rebuilding(record: Mapping[str, Any]) -> list[str]:
     """Write the commands that check what was published and make it again; none where the rows cannot be made again.
 
@@ -61,7 +79,7 @@ def rebuilding(record: Mapping[str, Any]) -> list[str]:
     place = record["repo_id"] or "path/to/this/folder"
     config = [] if record["config_name"] == "default" else ["--config", record["config_name"]]
     verify, rebuild = ["hf-prune", "verify", place], ["hf-prune", "rebuild", place, *config, "--out", "rebuilt"]
-    return [shlex.join(verify), shlex.join(rebuild)]
+    return [shlex.join(verify), *([] if record.get("holds") == "scores" else [shlex.join(rebuild)])]
 
 
 def _load(source: Mapping[str, Any]) -> str:

@@ -52,6 +52,15 @@ def config_patterns(data: CardData) -> dict[str, dict[str, list[str]]]:
     }
 
 
+def opened_config(data: CardData) -> str | None:
+    """The configuration that ``load_dataset`` opens where none is named; None where it asks for one."""
+    configs = data.get("configs") or []
+    marked = [str(config["config_name"]) for config in configs if config.get("default")]
+    names = [str(config["config_name"]) for config in configs]
+    plain = [name for name in names if name == "default" or len(names) == 1]
+    return next(iter([*marked, *plain]), None)
+
+
 def config_info(data: CardData, config_name: str) -> dict[str, Any]:
     """The ``dataset_info`` of one configuration; empty where the header has none."""
     return _infos(data).get(config_name, {})

@@ -17,29 +17,30 @@ _HOLDS = {
 }
 
 
-def render_overview(records: Mapping[str, Any]) -> str:
+def render_overview(records: Mapping[str, Any], opened: str | None) -> str:
     """Render the table.
 
     Args:
         records: Name of the configuration → its record; one that somebody edited beyond reading is left out.
+        opened: Name of the one that ``load_dataset`` opens where none is named.
 
     Returns:
         Markdown; empty where there is only one configuration.
     """
-    parts = [row for name in sorted(records) for row in _row(records[name])]
+    parts = [row for name in sorted(records) for row in _row(records[name], opened)]
     if len(parts) < 2:
         return ""
     return environment().get_template("overview.md.jinja").render(parts=parts).strip()
 
 
-def _row(record: Any) -> Iterator[dict[str, Any]]:
+def _row(record: Any, opened: str | None) -> Iterator[dict[str, Any]]:
     from markupsafe import Markup
 
     try:
         holds = record.get("holds", "rows")
         yield {
             "name": record["config_name"],
-            "default": holds == "rows" and (record["set_default"] or record["config_name"] == "default"),
+            "default": record["config_name"] == opened,
             "holds": Markup(_HOLDS[holds]),
             "rows": Markup("; ").join(_rows(split, entry) for split, entry in record["splits"].items()),
             "made": Markup("; ").join(dict.fromkeys(map(_made, record["splits"].values()))),

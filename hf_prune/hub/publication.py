@@ -137,23 +137,11 @@ class Publication:
             Both texts, and the paths of shards to delete.
         """
         patterns = config_patterns(load_card(published.readme).data)
-        records = parse(published.provenance)
-        stale = self._stale_files(published.files, patterns, written)
-        others = self._other_splits(patterns, former_record(published, self.config_name))
-        globs = [path for split in others for path in patterns.get(self.config_name, {}).get(split, [])]
-        described = _described(
-            records.get(self.config_name), {"data_files", "num_bytes", *next(iter(entries.values()))}
-        )
-        shown = {path for split in others if split in described for path in _pictures_of(described[split])}
-        former = former_record(published, self.config_name)
-        drawn = {path for entry in _splits_of(former).values() for path in _pictures_of(entry)}
-        stale += tuple(sorted((drawn & published.files.keys()) - shown - written.files.keys()))
-        there = [path for path in published.files if path not in stale and (path in shown or matches(path, globs))]
-        files: dict[str, Entry] = {
-            path: {"size": published.files[path], "sha256": published.sha256(path)} for path in there
-        }
-        files |= written.files
+        records, former = parse(published.provenance), former_record(published, self.config_name)
+        others = self._other_splits(patterns, former)
+        described = _described(former, {"data_files", "num_bytes", *next(iter(entries.values()))})
         splits = {split: described[split] for split in others if split in described}
+        stale, files = self._files(published, patterns, former, splits, written)
         for split, part in written.shards.items():
             splits[split] = {"data_files": list(part.patterns), "num_bytes": part.num_bytes, **entries[split]}
         record = {
@@ -167,12 +155,33 @@ class Publication:
             "other_splits": [split for split in others if split not in described],
             "references": list(dict.fromkeys(paper for entry in splits.values() for paper in entry["references"])),
             "files": dict(sorted(files.items())),
-            **self.about,
+            **{name: _joined(former.get(name), found, splits) for name, found in self.about.items()},
             "splits": splits,
         }
         sealed = seal(record)
         records |= {self.config_name: sealed}
         return Composed(build_card(sealed, published.readme, records), dump(records), stale)
+
+    def _files(
+        self,
+        published: Published,
+        patterns: Mapping[str, Mapping[str, list[str]]],
+        former: Mapping[str, Any],
+        staying: Mapping[str, Entry],
+        written: Written,
+    ) -> tuple[tuple[str, ...], dict[str, Entry]]:
+        """Files to delete, and the files that the configuration will have."""
+        stale = self._stale_files(published.files, patterns, written)
+        shown = {path for entry in staying.values() for path in _pictures_of(entry)}
+        drawn = {path for entry in _splits_of(former).values() for path in _pictures_of(entry)}
+        stale += tuple(sorted((drawn & published.files.keys()) - shown - written.files.keys()))
+        own = patterns.get(self.config_name, {})
+        globs = [path for split in self._other_splits(patterns, former) for path in own.get(split, [])]
+        there = [path for path in published.files if path not in stale and (path in shown or matches(path, globs))]
+        files: dict[str, Entry] = {
+            path: {"size": published.files[path], "sha256": published.sha256(path)} for path in there
+        }
+        return stale, files | dict(written.files)
 
     def _becomes_default(self, patterns: Mapping[str, Any]) -> bool:
         """Whether ``load_dataset`` is to open this configuration where none is named."""
@@ -229,3 +238,10 @@ def _described(record: Any, fields: set[str]) -> dict[str, Entry]:
     """The splits of a record that has been published, which anybody may have edited: only those that are whole."""
     found = _splits_of(record) if isinstance(record, dict) else {}
     return {name: entry for name, entry in found.items() if isinstance(entry, dict) and entry.keys() == fields}
+
+
+def _joined(before: Any, now: Any, staying: Mapping[str, Entry]) -> Any:
+    """What is said of each split, with what was said of those that stay; anything else as it is now."""
+    if not (isinstance(before, dict) and isinstance(now, Mapping)):
+        return now
+    return {split: found for split, found in before.items() if split in staying} | dict(now)
