@@ -22,6 +22,7 @@ from hf_prune.selection import Selection, error_quotas, select
 if TYPE_CHECKING:
     from hf_prune.callback import TrainingDynamicsCallback, watch
     from hf_prune.dynamics import TrainingRecord
+    from hf_prune.fitted_prototypes import Prototypes
     from hf_prune.heads import HeadRuns, Heads, train_heads
     from hf_prune.hub.apply import apply
     from hf_prune.hub.card import build_card
@@ -41,6 +42,7 @@ __version__ = "0.1.0"
 _LAZY = {
     "HeadRuns": "hf_prune.heads",
     "Heads": "hf_prune.heads",
+    "Prototypes": "hf_prune.fitted_prototypes",
     "Teachers": "hf_prune.teachers",
     "TrainingDynamicsCallback": "hf_prune.callback",
     "TrainingRecord": "hf_prune.dynamics",
@@ -70,6 +72,7 @@ __all__ = [
     "History",
     "LabelNoise",
     "Metric",
+    "Prototypes",
     "Recommendation",
     "Selection",
     "Step",

@@ -100,6 +100,24 @@ def spherical_kmeans(
     return Clusters(centroids, assignments, _distances(points, assignments, centroids), iteration, converged)
 
 
+def distances_to(centroids: NDArray[np.float64], embeddings: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Cosine distance of unit rows to the nearest of some centroids, as `spherical_kmeans` gives it for its own.
+
+    Args:
+        centroids: Unit rows, shape (k, d).
+        embeddings: Unit rows, shape (n, d).
+
+    Returns:
+        Shape (n,), in [0, 2].
+
+    Example:
+        >>> distances_to(np.eye(2), np.array([[0.0, 1.0], [-1.0, 0.0]], dtype=np.float32)).tolist()
+        [0.0, 1.0]
+    """
+    points = torch.from_numpy(np.require(embeddings, np.float32, ["C", "W"]))
+    return _distances(points, _assign(points, centroids), centroids)
+
+
 def _seed_centroids(
     embeddings: NDArray[np.float32], rows: NDArray[np.int64], num_clusters: int, seed: int
 ) -> NDArray[np.float64]:

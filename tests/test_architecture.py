@@ -72,6 +72,10 @@ LAYERS = (
     {
         "hub",
         "hub.*",
+        "fitted_prototypes",
+        "prototype_fitting",
+        "prototype_files",
+        "known_encoders",
         "comparison",
         "plots",
         "theory_plots",

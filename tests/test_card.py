@@ -234,7 +234,7 @@ def test_random_bytes_as_images(tmp_path):
 
 
 def test_all_configurations_are_listed_on_top(tmp_path):
-    first, second = prototypes(tmp_path), many_classes(tmp_path)
+    first, second = prototypes(tmp_path), many_classes(tmp_path) | {"set_default": False}
     alone = build_card(first, None, {"default": first})
     assert "## Configurations" not in alone
     records = {name: record | {"config_name": name} for name, record in (("default", first), ("el2n-easy-60", second))}

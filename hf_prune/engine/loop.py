@@ -165,7 +165,7 @@ class _Loop:
         self._flushed = self._last = time.monotonic()
         with (
             self.model,
-            _own_settings(self.device),
+            exact_settings(self.device),
             tqdm(total=total, desc=desc, unit="img", disable=not self.state.is_main_process) as bar,
         ):
             try:
@@ -263,7 +263,7 @@ def _loader(
 
 
 @contextlib.contextmanager
-def _own_settings(device: torch.device) -> Iterator[None]:
+def exact_settings(device: torch.device) -> Iterator[None]:
     """Compute float32 as float32, and put torch's settings and generators back: a training may go on here.
 
     By default cuDNN rounds the inputs of float32 convolutions to TF32, which moves scores by up to 0.02 and makes them

@@ -55,11 +55,11 @@ def _models(made_from: Mapping[str, Any]) -> Iterator[tuple["Markup", "Markup"]]
     from markupsafe import Markup
 
     if "encoder" in made_from:
-        yield Markup("Encoder"), _model(made_from["encoder"])
+        yield Markup("Encoder"), model_text(made_from["encoder"])
     for argument, who in (("teachers", "Teacher"), ("student", "Student")):
         models = made_from.get(argument, [])
         for place, model in enumerate(models, start=1):
-            yield Markup(f"{who} {place}" if len(models) > 1 else who), _model(model)
+            yield Markup(f"{who} {place}" if len(models) > 1 else who), model_text(model)
 
 
 def _published(found: Mapping[str, Any]) -> "Markup":
@@ -89,7 +89,8 @@ def _record(made_from: Mapping[str, Any]) -> "Markup":
     return Markup(text).format(runs, *said)
 
 
-def _model(identity: Mapping[str, Any]) -> "Markup":
+def model_text(identity: Mapping[str, Any]) -> "Markup":
+    """Name a model, and say by what it is known again."""
     from markupsafe import Markup
 
     said = {

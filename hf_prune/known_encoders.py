@@ -1,0 +1,49 @@
+"""Open the encoder that some embeddings were made by, as their record names it, and no other."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from hf_prune.models.loaded import LoadedModel
+
+
+def named_encoder(identity: Mapping[str, Any]) -> str:
+    """What names the encoder so that it is found again."""
+    if identity["kind"] == "pixels" or identity.get("commit"):
+        return str(identity["id"])
+    raise ValueError(
+        f"the encoder {identity['id']!r} is none of the Hub: pass encoder=, as it was given when these were made"
+    )
+
+
+def load_known_encoder(identity: Mapping[str, Any], encoder: Any, device: str | None) -> "LoadedModel":
+    """Load the encoder that some embeddings were made by.
+
+    Args:
+        identity: Its record.
+        encoder: What the caller says it is; None takes what the record names.
+        device: Where it will run.
+
+    Raises:
+        ValueError: If it is another one.
+    """
+    from hf_prune.models.load import load_encoder
+
+    given = named_encoder(identity) if encoder is None else encoder
+    named = isinstance(given, str | Path)
+    model = load_encoder(
+        given,
+        revision=identity.get("commit") if named and str(given) == identity["id"] else None,
+        dtype=identity["dtype"],
+        image_size=identity.get("image_size") if named else None,
+        device=device,
+    )
+    known = {name: value for name, value in identity.items() if name not in ("id", "commit")}
+    differing = sorted(name for name, value in known.items() if model.identity.get(name) != value)
+    if differing:
+        raise ValueError(
+            f"encoder {model.identity['id']!r} is not the one that these prototypes were made by ({', '.join(differing)} "
+            f"differ): pass the encoder {identity['id']!r} as it was"
+        )
+    return model
