@@ -13,7 +13,7 @@ from hypothesis import settings
 
 from tests.process_parent import ON_CPU, QUIET, run_jobs
 
-pytest.register_assert_rewrite("tests.command_line")  # several test modules name it as their plugin
+pytest.register_assert_rewrite("tests.command_line", "tests.tampered")  # several test modules name it as their plugin
 
 settings.register_profile("many", max_examples=10_000)  # for --hypothesis-profile many
 

@@ -3,65 +3,16 @@ import shutil
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 from datasets import Dataset, DatasetDict
 
 import hf_prune
 from hf_prune.cli import main
-from hf_prune.hub import croissant, manifest
-from hf_prune.hub.card import build_card
 from hf_prune.hub.verify import verify
-from tests.tiny_publications import NAMES, SOURCE, images, pruned, scored
+from tests.tampered import CUT, SHARD, TABLE, differing, rewritten, signed_again
+from tests.tiny_publications import SOURCE, images, pruned, scored
 
-CUT = "prototypes-keep0.5"
-SHARD = f"{CUT}/train-00000-of-00001.parquet"
-TABLE = "scores/train-00000-of-00001.parquet"
-
-
-@pytest.fixture(scope="module")
-def original(tmp_path_factory):
-    """Two cuts and the scores of one source, side by side."""
-    folder = tmp_path_factory.mktemp("published") / "out"
-    ds = scored(images(20))
-    easy = ds.prune("prototypes", keep=4, order="easy")
-    hf_prune.export(easy, folder, source="local", scores=ds, what="scores")
-    kept = ds.prune("prototypes", keep=0.5, order="hard", class_balance=0.5)
-    return hf_prune.export(kept, folder, source="local", scores=ds, what="scores")
-
-
-@pytest.fixture
-def folder(original, tmp_path):
-    return shutil.copytree(original, tmp_path / "copy")
-
-
-def differing(report):
-    return [f"{finding.subject}: {finding.said}" for finding in report.differences]
-
-
-def signed_again(folder, change=None):
-    """Make record and card fit the files, as somebody would who wants to hide what was done to them."""
-    path = folder / "provenance.json"
-    records = json.loads(path.read_text())["configs"]
-    if change is not None:
-        change(records)
-    readme = (folder / "README.md").read_text()
-    for name, record in records.items():
-        for file in record["files"]:
-            record["files"][file] = manifest.file_entry(folder / file)
-        record["download_size"] = sum(file["size"] for file in record["files"].values())
-        records[name] = manifest.seal({key: value for key, value in record.items() if key != "record_sha256"})
-    for name in sorted(records, key=lambda name: name == CUT):
-        readme = build_card(records[name], readme, records)
-    (folder / "croissant.json").write_text(croissant.croissant(records))
-    path.write_text(manifest.dump(records))
-    (folder / "README.md").write_text(readme)
-
-
-def rewritten(path, change):
-    """Write a Parquet file anew, its table changed and its features kept."""
-    table = pq.read_table(path)
-    pq.write_table(change(table).replace_schema_metadata(table.schema.metadata), path)
+pytest_plugins = ["tests.tampered"]
 
 
 def test_what_was_published_verifies(original):
@@ -170,93 +121,6 @@ def test_rows_exchanged_after_pruning_cannot_be_told(tmp_path):
     report = verify(hf_prune.export(other, tmp_path / "out", source="local"))
     assert report.exit_code == 2, str(report)
     assert "cannot tell  prototypes-keep0.5/train: the rows were changed outside hf_prune" in str(report)
-
-
-def edit(records, name, value):
-    target = records[CUT]["splits"]["train"]
-    *path, last = name.split(".")
-    for key in path:
-        target = target[int(key) if key.isdecimal() else key]
-    target[int(last) if last.isdecimal() else last] = value
-
-
-@pytest.mark.parametrize(
-    ("name", "value"),
-    [
-        ("steps.1.order", "easy"),
-        ("steps.0.options", {"num_prototypes": 7}),
-        ("source", {"known": "local", "x": 1}),
-        ("rows_sha256", "0" * 64),
-        ("content_sha256", None),
-    ],
-)
-def test_an_edited_record_is_found(folder, name, value):
-    path = folder / "provenance.json"
-    records = json.loads(path.read_text())["configs"]
-    edit(records, name, value)
-    path.write_text(manifest.dump(records))
-    found = differing(verify(folder))
-    assert found[0].startswith(f"{CUT}: SHA-256 of the record: recorded ")
-    # Signed again, it is not the one that the card shows.
-    path.write_text(manifest.dump({key: manifest.seal(without(record)) for key, record in records.items()}))
-    assert "README.md: it does not show the SHA-256 of the record" in differing(verify(folder))[0]
-
-
-def without(record):
-    return {key: value for key, value in record.items() if key != "record_sha256"}
-
-
-@pytest.mark.parametrize(
-    ("name", "value", "said"),
-    [
-        ("rows_sha256", "0" * 64, "digest of the row numbers"),
-        ("content_sha256", "0" * 64, "digest of the images in their order"),
-        ("steps.1.rows", "AAAA", "the record is damaged"),
-        ("steps.1.rows_sha256", "0" * 64, "the row numbers of the pruning by 'prototypes' do not have its digest"),
-        ("class_counts.classes.0.2", 5, "rows per class"),
-        ("class_counts.classes.0.1", 8, "rows per class before: 21 of 20"),
-        ("steps.1.rows_out", 11, "10 rows are published, the last step left 11"),
-        ("steps", [{"kind": "prune"}], "the record is damaged"),
-        ("steps", "text", "the record is damaged"),
-        ("data_files", [], "has no data file"),
-        ("rows", "10", "the record is damaged"),
-    ],
-)
-def test_what_the_files_tell_otherwise_is_found(folder, name, value, said):
-    path = folder / "provenance.json"
-    records = json.loads(path.read_text())["configs"]
-    edit(records, name, value)
-    path.write_text(manifest.dump({key: manifest.seal(without(record)) for key, record in records.items()}))
-    assert any(said in line for line in differing(verify(folder))), str(verify(folder))
-
-
-@pytest.mark.parametrize(
-    ("column", "change", "said"),
-    [
-        ("kept", lambda values: [not values[0], *values[1:]], f"kept rows of '{CUT}': 1 rows differ from the record"),
-        ("reason", lambda values: ["because", *values[1:]], f"reasons of '{CUT}': 1 rows differ from the record"),
-        ("row", lambda values: values[::-1], "are not 0 … 19 in this order"),
-        ("content_key", lambda values: values[::-1], "digest of the content keys in their order"),
-    ],
-)
-def test_scores_that_tell_otherwise_are_found(folder, column, change, said):
-    def with_column(table):
-        place = table.column_names.index(column)
-        values = pa.array(change(table.column(column).to_pylist()), table.schema.field(column).type)
-        return table.set_column(place, table.schema.field(column), values)
-
-    rewritten(folder / TABLE, with_column)
-    signed_again(folder)
-    assert any(said in line for line in differing(verify(folder))), str(verify(folder))
-
-
-def test_other_features_are_found(folder):
-    from datasets import ClassLabel, load_dataset
-
-    ds = load_dataset("parquet", data_files=str(folder / SHARD), split="train")
-    ds.cast_column("label", ClassLabel(names=NAMES[::-1])).to_parquet(folder / SHARD)
-    signed_again(folder)
-    assert f"{CUT}/train: features of {SHARD}: ['label'] are not those of the record" in differing(verify(folder))
 
 
 @pytest.mark.parametrize(
