@@ -90,6 +90,26 @@ def native():
     return found
 
 
+def cuts():
+    """Several cuts of one source with the score of every row, and the same without any row."""
+    ds = scored(images())
+    for keep in (0.5, 3):
+        kept = ds.prune("prototypes", keep=keep, order="hard")
+        push_to_hub(kept, "somebody/cuts", source="local", scores=ds, what="scores")
+    found = {"latest": summary(load_dataset("somebody/cuts", split="train")), "kept": summary(kept)}
+    found["first"] = len(load_dataset("somebody/cuts", "prototypes-keep0.5", split="train"))
+    streamed = load_dataset("somebody/cuts", "scores", split="train", streaming=True)
+    found["streamed"] = [row["row"] for row in streamed if row["kept"]]
+    found["rows"] = hf_prune.provenance(kept).source_rows().tolist()
+    push_to_hub(kept, "somebody/numbers", source="local", scores=ds, what="rows")
+    found["numbers"] = load_dataset("somebody/numbers", split="train").column_names
+    found["again"] = push_to_hub(kept, "somebody/numbers", source="local", scores=ds, what="rows").oid
+    natively = DatasetDict(test=images(4))
+    natively.push_to_hub("somebody/numbers", "others")
+    push_card(natively, "somebody/numbers", source="local", config_name="others")
+    return found
+
+
 def refused():
     """What goes wrong, in one line each."""
     kept = pruned(images())
@@ -127,7 +147,7 @@ def xet():
 
 
 if __name__ == "__main__":
-    jobs = (first_push, growing, native, refused, xet)
+    jobs = (first_push, growing, native, cuts, refused, xet)
     wanted = sys.argv[2].split(",")
     results = {job.__name__: job() for job in jobs if job.__name__ in wanted}
     Path(sys.argv[1]).write_text(json.dumps(results))

@@ -39,7 +39,7 @@ def found(hub, tmp_path_factory):
 
     hub.before_commit["somebody/contested"] = somebody_else
     folder = tmp_path_factory.mktemp("hub")
-    return work(hub, folder, "hub_jobs", "first_push,growing,native,refused")
+    return work(hub, folder, "hub_jobs", "first_push,growing,native,cuts,refused")
 
 
 def header(hub, repo_id, revision="main"):
@@ -90,6 +90,7 @@ def test_the_source_is_detected_and_checked(hub, found):
         "check": "found on the Hub",
         "config_name": "plain",
         "split": "train",
+        "card": {},  # which names neither licence nor citation
     }
     assert "detected from the files that were loaded)" in readme(hub, "somebody/kept")
 
@@ -152,6 +153,39 @@ def test_score_prune_native_push_card(hub, found):
     assert "pushed by `datasets` itself" in text
     assert header(hub, "somebody/native")["dataset_info"]["splits"][1]["num_examples"] == 4
     assert "**6 of 12 rows (50 %)**" in readme(hub, "somebody/single")
+
+
+def test_cuts_side_by_side_with_scores(hub, found):
+    cuts = found["cuts"]
+    assert cuts["latest"] == cuts["kept"]
+    assert cuts["first"] == 6
+    assert cuts["streamed"] == cuts["rows"]
+    assert list(records(hub, "somebody/cuts")) == ["prototypes-keep0.5", "prototypes-keep3", "scores"]
+    assert hub.repos["somebody/cuts"].messages == [
+        "initial commit",
+        "Upload prototypes-keep0.5 and scores with hf_prune",
+        "Upload prototypes-keep3 and scores with hf_prune",
+    ]
+
+
+def test_row_numbers_leave_the_images_at_home(hub, found):
+    assert found["cuts"]["numbers"] == ["row", "content_key", "prototypes", "kept", "reason"]
+    first = [commit for commit in hub.repos["somebody/numbers"].commits if commit == found["cuts"]["again"]]
+    files = hub.repos["somebody/numbers"].files(first[0])
+    assert [name for name in files if name.endswith(".parquet")] == ["scores/train-00000-of-00001.parquet"]
+
+
+def test_files_are_in_the_record_with_their_digests(hub, found):
+    listed = {
+        (repo_id, path): file
+        for repo_id in ("somebody/cuts", "somebody/numbers")
+        for record in records(hub, repo_id).values()
+        for path, file in record["files"].items()
+    }
+    assert any("/test-" in path for _, path in listed)  # pushed by `datasets`; the Hub knows its digest
+    for (repo_id, path), file in listed.items():
+        content = hub.content(repo_id, path)
+        assert file == {"size": len(content), "sha256": hashlib.sha256(content).hexdigest()}
 
 
 def test_a_card_is_for_the_rows_that_are_there(found):
