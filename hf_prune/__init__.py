@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from hf_prune.hub.push import push_card, push_to_hub
     from hf_prune.hub.rebuild import rebuild
     from hf_prune.hub.verify import verify
+    from hf_prune.policy.keep_curve import keep_curve
     from hf_prune.policy.recommend import recommend
     from hf_prune.scaling import compare_laws, fit_law
     from hf_prune.scaling_runs import measure_scaling
@@ -52,6 +53,7 @@ _LAZY = {
     "export": "hf_prune.hub.export",
     "fit_law": "hf_prune.scaling",
     "load_scores": "hf_prune.hub.load_scores",
+    "keep_curve": "hf_prune.policy.keep_curve",
     "measure_scaling": "hf_prune.scaling_runs",
     "recommend": "hf_prune.policy.recommend",
     "push_card": "hf_prune.hub.push",
@@ -91,6 +93,7 @@ __all__ = [
     "fit_law",
     "get_metric",
     "install",
+    "keep_curve",
     "label_noise",
     "list_metrics",
     "load_scores",

@@ -18,7 +18,7 @@ from hf_prune.columns import read_labels
 from hf_prune.comparison import Result
 from hf_prune.demo_data import DemoData, open_data
 from hf_prune.hub.export import export
-from hf_prune.scoring import store_root
+from hf_prune.inputs import store_root
 from hf_prune.selection import count_rows
 
 # EL2N is read off early in training: a teacher makes one pass at a constant learning rate, more on few rows, less on

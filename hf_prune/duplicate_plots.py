@@ -7,7 +7,8 @@ from datasets import Dataset
 
 from hf_prune.columns import find_image_column
 from hf_prune.duplicates import Duplicates
-from hf_prune.plots import draw_image, new_figure
+from hf_prune.figures import new_figure
+from hf_prune.plots import draw_image
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

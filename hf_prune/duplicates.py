@@ -13,10 +13,9 @@ from numpy.typing import NDArray
 
 from hf_prune.collectives import join_processes, process_state, use_device
 from hf_prune.columns import EncodedImages, Labels, find_image_column
-from hf_prune.inputs import Request
+from hf_prune.inputs import Request, store_root
 from hf_prune.inputs.made import labels_of
 from hf_prune.inputs.whole import as_dataset, whole_embeddings
-from hf_prune.scoring import store_root
 
 _SHOWN_GROUPS = 10
 _SHOWN_ROWS = 8

@@ -13,11 +13,10 @@ from numpy.typing import NDArray
 from hf_prune.collectives import join_processes, use_device
 from hf_prune.columns import Labels
 from hf_prune.confident_learning import confident_joint, log_odds
-from hf_prune.inputs import Request
+from hf_prune.inputs import Request, store_root
 from hf_prune.inputs.made import labels_of
 from hf_prune.inputs.whole import as_dataset, whole_embeddings
 from hf_prune.planted_noise import SelfTest, judge, most_suspicious, plant
-from hf_prune.scoring import store_root
 from hf_prune.seeds import check_seed
 
 _SHOWN_ROWS = 10

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from hf_prune.columns import find_image_column, find_label_column, read_labels
 from hf_prune.comparison import FULL, RANDOM, Result, summarise
 from hf_prune.correlation import Correlations
+from hf_prune.figures import new_figure
 from hf_prune.scores import read_scores
 
 if TYPE_CHECKING:
@@ -29,20 +30,6 @@ _SHIFT = 0.4  # percentage points: error bars of one fraction stand beside each 
 _GAP = 0.5  # between the easy and the hard images, in images
 _DARK = 0.7  # correlations beyond it, of either sign, have a cell so dark that black would not be read on it
 _THUMBNAIL = 96  # pixels; larger images are scaled down to it
-
-
-def new_figure(width: float, height: float) -> "Figure":
-    """An empty figure of that size in inches, which no global state knows.
-
-    Raises:
-        ImportError: If matplotlib is not installed.
-    """
-    try:
-        from matplotlib.figure import Figure
-        from matplotlib.layout_engine import ConstrainedLayoutEngine
-    except ImportError as error:
-        raise ImportError('plots need matplotlib: pip install "hf-prune[plots]"') from error
-    return Figure(figsize=(width, height), layout=ConstrainedLayoutEngine(w_pad=0.1, h_pad=0.12, wspace=0.03))
 
 
 def plot_accuracy(results: Sequence[Result], ax: "Axes | None" = None, *, metric: str | None = None) -> "Axes":

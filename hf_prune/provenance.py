@@ -24,7 +24,7 @@ MARK = "hf_prune step: "
 # What a field of a step holds in JSON; those not listed hold text.
 _NUMBER, _LIST = (int, float, np.number), (list, tuple)
 _TYPES: dict[str, Any] = {
-    **dict.fromkeys(("options", "inputs", "figures", "versions", "class_counts", "reasons"), dict),
+    **dict.fromkeys(("options", "inputs", "figures", "versions", "class_counts", "reasons", "evidence"), dict),
     **dict.fromkeys(("unscored", "columns", "parents"), _LIST),
     **dict.fromkeys(("seed", "rows_in", "rows_out", "floor_rows"), (int, np.integer)),
     **dict.fromkeys(("keep", "class_balance"), _NUMBER),
@@ -46,6 +46,7 @@ class Step:
             array.
         figures: What is known of the score's quality: members of the ensemble, correlation between its halves, how
             well heads fit their training rows.
+        evidence: What rules of pruning by this score gain over random rows, see `hf_prune.policy.Evidence` (score only).
         seed: The seed.
         rows_in: Rows before.
         rows_out: Rows after.
@@ -64,6 +65,7 @@ class Step:
         rows: The kept row numbers of the input, as written by `pack_rows`.
         rows_sha256: Digest of the same row numbers.
         reasons: Why each row was kept or dropped, as written by `pack_reasons`.
+        decided: Why ``order="auto"`` chose this order, in words.
         id: First 16 hexadecimal digits of the SHA-256 of everything above.
     """
 
@@ -73,6 +75,7 @@ class Step:
     options: dict[str, Any] = field(default_factory=dict)
     inputs: dict[str, Any] = field(default_factory=dict)
     figures: dict[str, float] | None = None
+    evidence: dict[str, Any] | None = None
     seed: int = 0
     rows_in: int = 0
     rows_out: int = 0
@@ -91,6 +94,7 @@ class Step:
     rows: str | None = None
     rows_sha256: str | None = None
     reasons: dict[str, Any] | None = None
+    decided: str | None = None
     id: str = ""
 
     @property

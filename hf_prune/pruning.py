@@ -11,9 +11,10 @@ from hf_prune.digests import pack_rows
 from hf_prune.provenance import Step, record
 from hf_prune.pruning_classes import CLUSTERS, Classes, Cutting, check_cutting, find_classes, with_quotas
 from hf_prune.pruning_inputs import PruningInputs
+from hf_prune.pruning_policy import decide
 from hf_prune.reason_records import pack_reasons
 from hf_prune.scores import read_scores, score_column
-from hf_prune.selection import Selection, select
+from hf_prune.selection import ORDERS, Selection, select
 from hf_prune.selection.budget import NOISE
 from hf_prune.selection.orders import Order
 
@@ -21,10 +22,12 @@ from hf_prune.selection.orders import Order
 def prune_dataset(ds: Dataset, metric: str, cutting: Cutting) -> tuple[Dataset, Selection]:
     """Return the kept rows and the selection; the arguments are those of `hf_prune.prune`."""
     column = score_column(ds, metric)
-    order = check_cutting(cutting)
+    check_cutting(cutting)
     scores = read_scores(ds, column)
     inputs = PruningInputs(ds, scores, cutting.request, cutting.num_clusters, cutting.seed)
     classes = find_classes(ds, cutting, inputs)
+    cutting, decided = decide(ds, column, cutting, classes, inputs)
+    order = ORDERS[cutting.order]
     removal: dict[str, Any] = _removal(cutting, inputs, classes)
     who = f"order={cutting.order!r}"
     arrays = {"embeddings": inputs.embeddings, "clusters": inputs.clusters}
@@ -51,6 +54,7 @@ def prune_dataset(ds: Dataset, metric: str, cutting: Cutting) -> tuple[Dataset, 
         options=_options(cutting, order, inputs) | classes.options,
         inputs=inputs.made_from,
         figures=inputs.figures or None,
+        decided=decided,
     )
     return record(ds, ds.select(selection.kept), step), selection
 

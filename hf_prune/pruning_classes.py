@@ -11,20 +11,21 @@ from numpy.typing import NDArray
 from hf_prune.columns import Labels, find_label_column, read_labels
 from hf_prune.inputs import Request
 from hf_prune.metrics.registry import unknown_name
+from hf_prune.policy import Recommendation
+from hf_prune.policy.rules import RANDOM
 from hf_prune.pruning_inputs import PruningInputs
 from hf_prune.scores import Scores
 from hf_prune.seeds import check_seed
 from hf_prune.selection import ORDERS, check_class_balance, count_rows, error_quotas, select
 from hf_prune.selection.budget import NOISE, check_hardest_cutoff
 from hf_prune.selection.checks import check_settings
-from hf_prune.selection.orders import Order
+from hf_prune.selection.classes import PAPER_CLASS_BALANCE
 from hf_prune.selection.result import Reason
 
-# The paper's floor: each class keeps at least half of what equal pruning would leave it.
-PAPER_CLASS_BALANCE = 0.5
 # The label column that stands for clusters of the embeddings, where no column is called so.
 CLUSTERS = "clusters"
 BY_ERROR = "error"
+AUTO = "auto"  # the order that follows the evidence
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,7 @@ class Cutting:
     """What a caller of `hf_prune.prune` asked for; see there for the meaning."""
 
     keep: float
-    order: str
+    order: str = AUTO
     class_balance: float | Mapping[Any, int] | None = None
     label_column: str | None = None
     hardest_cutoff: float | str = 0.0
@@ -42,6 +43,7 @@ class Cutting:
     num_clusters: int | None = None
     quotas: str | None = None
     class_errors: Mapping[Any, float] | None = None
+    evidence: Recommendation | None = None
     seed: int = 0
     request: Request = field(default_factory=Request)
 
@@ -73,10 +75,16 @@ class Classes:
         return None if isinstance(self.balance, dict) else self.balance
 
 
-def check_cutting(cutting: Cutting) -> Order:
-    """Raise one line for what no data set could meet, before anything is computed; return the order."""
-    check_settings(cutting.order, cutting.num_strata, cutting.random_share)
+def check_cutting(cutting: Cutting) -> None:
+    """Raise one line for what no data set could meet, before anything is computed."""
+    check_settings(RANDOM.order if cutting.order == AUTO else cutting.order, cutting.num_strata, cutting.random_share)
     check_hardest_cutoff(cutting.hardest_cutoff)
+    if cutting.order == AUTO and cutting.hardest_cutoff:
+        raise ValueError(
+            f"hardest_cutoff={cutting.hardest_cutoff!r} with order='auto', which chooses the cut: name an order, or leave it out"
+        )
+    if cutting.order != AUTO and cutting.evidence is not None:
+        raise ValueError(f"evidence= is for order='auto', not {cutting.order!r}: leave one of them out")
     check_seed(cutting.seed)
     if cutting.class_balance is not None:
         check_class_balance(cutting.class_balance)
@@ -89,14 +97,13 @@ def check_cutting(cutting: Cutting) -> Order:
         raise ValueError(f"quotas={BY_ERROR!r} and class_errors= go together: give both or neither")
     if cutting.quotas is not None and cutting.class_balance is not None:
         raise ValueError(f"quotas={cutting.quotas!r} and class_balance= both set what classes get; give one of them")
-    return ORDERS[cutting.order]
 
 
 def find_classes(ds: Dataset, cutting: Cutting, inputs: PruningInputs) -> Classes:
     """The classes that have a say and what they are owed; quotas by error are left to `with_quotas`."""
     wanted = cutting.class_balance
     needs = cutting.quotas is not None or wanted not in (None, 0)
-    reads = needs or ORDERS[cutting.order].by_class or cutting.hardest_cutoff == NOISE
+    reads = needs or cutting.order == AUTO or ORDERS[cutting.order].by_class or cutting.hardest_cutoff == NOISE
     if cutting.label_column is None and not reads and wanted == 0:
         return Classes()
     column, labels = _find_labels(ds, cutting.label_column, inputs)

@@ -59,6 +59,11 @@ class PruningInputs:
         """Rows with a score."""
         return np.flatnonzero(~np.ma.getmaskarray(self.scores))
 
+    @property
+    def has_embeddings(self) -> bool:
+        """Whether there is something to make embeddings from."""
+        return self.request.encoder is not None or "embeddings" in self.request.given
+
     def embeddings(self, who: str) -> Array:
         """Unit rows (n, d); those of rows without a score may be zero.
 
@@ -72,7 +77,7 @@ class PruningInputs:
     def _make_embeddings(self, who: str) -> Array:
         from hf_prune.inputs.from_models import encoder_of
 
-        if "embeddings" not in self.request.given and self.request.encoder is None:
+        if not self.has_embeddings:
             raise ValueError(f"{who} needs embeddings: pass encoder=, or inputs={{'embeddings': array}}")
         with use_device(self.request.device):
             join_processes(self.request.device)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hf_prune.plots import new_figure
+from hf_prune.figures import new_figure
 from hf_prune.scaling.frontier import pareto_frontier
 from hf_prune.scaling_runs.findings import EASY, HARD, RANDOM, Study
 from hf_prune.scaling_runs.results import ALL, FULL, ScalingRun

@@ -1,32 +1,21 @@
 """Score one split: make the inputs, call the metrics, add a column and write a step for each."""
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
+from dataclasses import replace
 from typing import Any
 
-import numpy as np
-from datasets import Dataset, is_caching_enabled
-from numpy.typing import NDArray
+from datasets import Dataset
 
-from hf_prune.collectives import gather_rows, join_processes, use_device
+from hf_prune.calling import call_metric
+from hf_prune.collectives import join_processes, use_device
 from hf_prune.inputs import InputBuilder, Inputs, Request
 from hf_prune.metrics import Metric
+from hf_prune.policy.records import labels_to_judge_by
 from hf_prune.provenance import Step, check_options, record
 from hf_prune.reliability import ensemble_figures
 from hf_prune.scores import Scores, add_scores
 from hf_prune.seeds import check_seed
-
-
-def store_root(load_from_cache_file: bool | None, cache_dir: str | Path | None) -> Path | None:
-    """Where results of models are kept, or None for nowhere."""
-    use_cache = is_caching_enabled() if load_from_cache_file is None else load_from_cache_file
-    if not use_cache:
-        return None
-    if cache_dir is not None:
-        return Path(cache_dir)
-    from hf_prune.engine.store import default_root
-
-    return default_root()
+from hf_prune.selection.classes import PAPER_CLASS_BALANCE
 
 
 def score_dataset(
@@ -36,6 +25,7 @@ def score_dataset(
     options: Mapping[str, Any],
     columns: Sequence[str],
     overwrite: bool,
+    evidence: bool,
 ) -> Dataset:
     """Return the data set with a column of scores per metric; the arguments are those of `hf_prune.score_with`."""
     for column in columns:
@@ -55,21 +45,35 @@ def score_dataset(
         for metric in metrics:
             builder.prepare(metric)  # all inputs first: a row that one of them cannot have has no score of any
         for metric, chosen, column in zip(metrics, own, columns, strict=True):
-            ds = _score(ds, metric, builder.make(metric), chosen, column)
+            step, scores = _score(ds, metric, builder.make(metric), chosen, column)
+            if evidence:
+                step = replace(step, evidence=_evidence(metric, step, scores, builder))
+            ds = record(ds, add_scores(ds, column, scores), step)
     return ds
 
 
-def _score(ds: Dataset, metric: Metric, made: Inputs, options: dict[str, Any], column: str) -> Dataset:
-    """Add one column and its step."""
+def _evidence(metric: Metric, step: Step, scores: Scores, builder: InputBuilder) -> dict[str, Any] | None:
+    """What rules of pruning by the scores gain over random rows; None where that cannot be judged on the rows at hand."""
+    made, labels = builder.embeddings(), labels_to_judge_by(builder.ds, builder.request)
+    if metric.baseline or made is None or labels is None:
+        return None
+    from hf_prune.policy.weighing import KEEPS, Case, weigh
+
+    options = {**step.options, "seed": step.seed}
+    case = Case(metric.name, scores, step.inputs, options, made, labels.codes, frozenset(step.unscored))
+    if not case.is_enough():
+        return None
+    return weigh(case, KEEPS, class_balance=PAPER_CLASS_BALANCE, seed=step.seed).to_dict()
+
+
+def _score(ds: Dataset, metric: Metric, made: Inputs, options: dict[str, Any], column: str) -> tuple[Step, Scores]:
+    """The scores of one metric and what is recorded of them."""
     num_scored = len(ds) - len(made.unscored)
     if num_scored == 0:
         row, reason = next(iter(sorted(made.unscored.items())))
         raise ValueError(f"none of the {len(ds)} rows can be scored (row {row}: {reason})")
     used = metric.resolve_options(options, num_scored)
-    found = call_metric(metric, made, used)
-    mask = np.zeros(len(ds), dtype=bool)
-    mask[list(made.unscored)] = True
-    scores: Scores = np.ma.MaskedArray(gather_rows(made.rows, found, len(ds), absent=made.unscored), mask=mask)
+    scores = call_metric(metric, made, used, len(ds))
     step = Step(
         kind="score",
         metric=metric.name,
@@ -80,32 +84,4 @@ def _score(ds: Dataset, metric: Metric, made: Inputs, options: dict[str, Any], c
         seed=int(used.get("seed", 0)),
         unscored=tuple(sorted(made.unscored)),
     )
-    return record(ds, add_scores(ds, column, scores), step)
-
-
-def call_metric(metric: Metric, made: Inputs, options: Mapping[str, Any]) -> NDArray[np.float64]:
-    """The scores of the rows held here, shape (n_local,); what one process refuses, all refuse."""
-    from hf_prune.engine.sharing import together
-
-    found = np.empty(0)
-
-    def call() -> None:
-        nonlocal found
-        found = np.asarray(metric.function(**made.arrays, **options), dtype=np.float64)
-        _check_found(found, metric, made.rows)
-
-    together(call)
-    return found
-
-
-def _check_found(found: NDArray[np.float64], metric: Metric, rows: NDArray[np.int64]) -> None:
-    if found.shape != (len(rows),):
-        raise ValueError(
-            f"metric {metric.name!r} returned shape {found.shape} for {len(rows)} rows; one score per row"
-        )
-    bad = np.flatnonzero(np.isnan(found) | np.isneginf(found))
-    if len(bad):
-        raise ValueError(
-            f"metric {metric.name!r} gave row {int(rows[bad[0]])} the score {found[bad[0]]} ({len(bad)} such rows): "
-            + (metric.undefined or "check its inputs of that row; a score is finite or +inf")
-        )
+    return step, scores

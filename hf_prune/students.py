@@ -101,12 +101,12 @@ def student_hits(
     learning_rate: float = LEARNING_RATE,
     weight_decay: float = WEIGHT_DECAY,
     every_epoch: bool = False,
-    desc: str = "Students",
+    desc: str | None = "Students",
 ) -> NDArray[np.bool_]:
     """Train one student on each subset and return which test rows it gets right, shape (students, m).
 
     The arguments are those of `train_students`; ``hidden=0`` makes linear students, ``every_epoch`` looks at the test rows
-    after each epoch and makes the shape (students, epochs, m).
+    after each epoch and makes the shape (students, epochs, m), and without a ``desc`` there is no bar.
     """
     import torch
 
@@ -119,9 +119,7 @@ def student_hits(
     classes, test_classes = (torch.tensor(np.asarray(given), device=device) for given in (train_labels, test_labels))
     num_classes = int(max(train_labels.max(), np.max(np.asarray(test_labels)))) + 1
     epochs = default_num_epochs(len(points)) if num_epochs is None else num_epochs
-    training = Training(
-        np.shape(features)[1], num_classes, hidden, epochs, batch_size, learning_rate, weight_decay
-    )
+    training = Training(np.shape(features)[1], num_classes, hidden, epochs, batch_size, learning_rate, weight_decay)
     rows = torch.tensor(np.asarray(subsets, dtype=np.int64), device=device)
     found = np.empty((len(rows), epochs if every_epoch else 1, len(test_classes)), dtype=bool)
 
@@ -138,7 +136,7 @@ def student_hits(
         train(points, classes, rows[list(students)], own_seeds, training, look, stop)
         return students
 
-    with tqdm(total=len(found), desc=desc, unit="student", leave=False) as bar:
+    with tqdm(total=len(found), desc=desc, unit="student", leave=False, disable=desc is None) as bar:
         for students in on_threads(work, training.parts(range(len(found)), device), device):
             bar.update(len(students))
     return found if every_epoch else found[:, 0]

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from hf_prune.figures import new_figure
 from hf_prune.perceptron import PerceptronPoint
-from hf_prune.plots import new_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

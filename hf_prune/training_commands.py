@@ -1,7 +1,7 @@
 """A training command of the user's: it is given a folder with rows and leaves its result there.
 
 The command is a list of arguments, started without a shell; the folder is added as the last one. It finds there ``rows``
-(the data set to train on, as `save_to_disk` wrote it) and ``job.json`` (size, keep, order, draw, num_rows and seed), and
+(the data set to train on, as `save_to_disk` wrote it), where rows to judge by were chosen for it ``judged``, and ``job.json`` (size, keep, order, draw, num_rows and seed), and
 writes ``result.json``: ``{"wrong": 812, "total": 10000}``, where it likes with ``"groups": {"class cat": [103, 1000]}``.
 """
 
@@ -45,13 +45,16 @@ def read_command(command: str | Sequence[str]) -> list[str]:
     return arguments
 
 
-def run_command(command: Sequence[str], rows: Dataset, job: Mapping[str, Any]) -> Answer:
+def run_command(
+    command: Sequence[str], rows: Dataset, job: Mapping[str, Any], judged: Dataset | None = None
+) -> Answer:
     """Train with a command, in a folder of its own that is removed afterwards.
 
     Args:
         command: Arguments, see `read_command`.
         rows: What to train on.
         job: What is written to ``job.json``.
+        judged: What to judge by; None leaves that to the command.
 
     Returns:
         `Answer`.
@@ -59,9 +62,11 @@ def run_command(command: Sequence[str], rows: Dataset, job: Mapping[str, Any]) -
     Raises:
         ValueError: If the program is not there, fails, or leaves no such result.
     """
-    with tempfile.TemporaryDirectory(prefix="hf-prune-scaling-") as name:
+    with tempfile.TemporaryDirectory(prefix="hf-prune-training-") as name:
         folder = Path(name)
         rows.save_to_disk(str(folder / "rows"))
+        if judged is not None:
+            judged.save_to_disk(str(folder / "judged"))
         (folder / "job.json").write_text(json.dumps(dict(job)), encoding="utf-8")
         try:
             done = subprocess.run(

@@ -60,9 +60,9 @@ def test_functions_and_methods_are_one():
     )
 
 
-def test_there_is_no_silent_order():
-    assert inspect.signature(prune).parameters["order"].default is inspect.Parameter.empty
-    with pytest.raises(TypeError, match="order"):
+def test_the_order_is_never_chosen_silently():
+    assert inspect.signature(prune).parameters["order"].default == "auto"
+    with pytest.warns(UserWarning, match="order='auto': there is no evidence on 'random'"):
         start().score_with("random").prune("random", keep=2)
 
 

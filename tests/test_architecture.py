@@ -14,7 +14,7 @@ PACKAGE = ROOT / "hf_prune"
 # Imports point down: a module imports from its own layer or a lower one. "metrics.*" stands for every module of that
 # folder that has no entry of its own. A new module is entered here by whoever adds it.
 LAYERS = (
-    {"metrics.registry", "array_names", "collectives", "seeds", "columns", "source", "engine.array_files"},
+    {"metrics.registry", "array_names", "figures", "collectives", "seeds", "columns", "source", "engine.array_files"},
     {
         "digests",
         "clustering",
@@ -40,6 +40,7 @@ LAYERS = (
         "reliability",
         "training_images",
         "training",
+        "training_commands",
         "recording",
         "recording.*",
         "callback",
@@ -55,10 +56,14 @@ LAYERS = (
         "out_of_fold",
     },
     {
+        "calling",
         "scoring",
+        "policy",
+        "policy.*",
         "pruning",
         "pruning_classes",
         "pruning_inputs",
+        "pruning_policy",
         "reason_records",
         "explanation",
         "splits",

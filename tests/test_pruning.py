@@ -134,7 +134,7 @@ MULTI = List(ClassLabel(names=["a", "b"]))
         (make(), {"keep": 7}, "keep=7 of 6 rows; give"),
         (make(), {"keep": 1.5}, "keep=1.5 selects 9 of 6 rows; give"),
         (make(), {"keep": True}, "keep=True is a bool; give a fraction"),
-        (make(), {"order": "auto"}, "order='auto'; give one of"),
+        (make(), {"order": "hardest"}, "order='hardest'; give one of"),
         (make(), {"class_balance": 2}, r"class_balance=2; give a share in \[0, 1\]"),
         (make(), {"class_balance": "much"}, r"class_balance='much'; give a share in \[0, 1\]"),
         (make(), {"seed": 1.5}, "seed=1.5; give an integer"),

@@ -3,7 +3,7 @@ import csv
 import numpy as np
 import pytest
 
-from hf_prune.plots import new_figure
+from hf_prune.figures import new_figure
 from hf_prune.scaling_plots import plot_scaling, scaling_figure
 from hf_prune.scaling_runs import ScalingRun, contrast, sentences, write_report
 

@@ -10,8 +10,8 @@ from datasets import Dataset
 
 from hf_prune import provenance
 from hf_prune.engine.store import default_root
+from hf_prune.inputs import store_root
 from hf_prune.metrics import register_metric, unregister_metric
-from hf_prune.scoring import store_root
 from tests.rank_jobs import ROWS, arrays
 from tests.tiny_sets import make_set, noise
 

@@ -4,7 +4,7 @@ import sys
 import pytest
 from datasets import Dataset
 
-from hf_prune.scaling_runs.commands import read_answer, read_command, run_command
+from hf_prune.training_commands import read_answer, read_command, run_command
 from tests.scaling_sets import counting_command
 
 ROWS = Dataset.from_dict({"x": [1, 2, 3, 4]})

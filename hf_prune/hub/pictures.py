@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from datasets import ClassLabel, Dataset, Image
 
-from hf_prune.plots import new_figure, plot_extremes
+from hf_prune.figures import new_figure
+from hf_prune.plots import plot_extremes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -32,6 +32,7 @@ class InputBuilder:
     """
 
     def __init__(self, ds: Dataset, request: Request, metrics: Sequence[tuple[Metric, Mapping[str, Any]]]) -> None:
+        self.ds, self.request = ds, request
         self._made = MadeInputs(ds, request)
         names = {metric.name: metric.inputs_for(options, request.sources) for metric, options in metrics}
         self._names = names
@@ -39,6 +40,10 @@ class InputBuilder:
         extra = ("embeddings", "labels") if self._heads else ()
         for name, values in request.given.items():
             _check_given(name, np.asarray(values), names, extra, len(ds))
+
+    def embeddings(self) -> Array | None:
+        """Unit rows (n, d), the same in every process, where some were made or handed in; None where there are none."""
+        return self._made.embeddings_everywhere() if "embeddings" in self._made else None
 
     def make(self, metric: Metric) -> Inputs:
         """Make every input of a metric that is not there yet.

@@ -43,9 +43,14 @@ def heads_of(teachers: Any) -> "Heads | None":
     return Heads(**(teachers["heads"] or {})) if in_a_recipe else Heads()
 
 
+def need_of(name: str) -> str:
+    """What heads are needed for that make an input: ``"runs"``, ``"probs"`` or ``"dynamics"``."""
+    return "runs" if name in PER_RUN else "probs" if name in OF_THE_END else "dynamics"
+
+
 def make_from_heads(made: MadeInputs, name: str, heads: "Heads") -> None:
     """One input, from heads that are trained once for all inputs of a kind."""
-    need = "runs" if name in PER_RUN else "probs" if name in OF_THE_END else "dynamics"
+    need = need_of(name)
     if need not in made.heads:
         made.heads[need] = _train(made, heads, need)
     runs, rows = made.heads[need]

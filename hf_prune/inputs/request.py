@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from datasets import is_caching_enabled
 from numpy.typing import NDArray
 
 from hf_prune.array_names import PER_ROW, PER_RUN
@@ -83,6 +84,18 @@ class Inputs:
     made_from: dict[str, Any]
     unscored: dict[int, str]
     figures: dict[str, float] = field(default_factory=dict)
+
+
+def store_root(load_from_cache_file: bool | None, cache_dir: str | Path | None) -> Path | None:
+    """Where results of models are kept, or None for nowhere."""
+    use_cache = is_caching_enabled() if load_from_cache_file is None else load_from_cache_file
+    if not use_cache:
+        return None
+    if cache_dir is not None:
+        return Path(cache_dir)
+    from hf_prune.engine.store import default_root
+
+    return default_root()
 
 
 def row_axis(name: str, array: Array) -> int | None:

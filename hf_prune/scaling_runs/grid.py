@@ -14,19 +14,18 @@ from numpy.typing import NDArray
 
 from hf_prune.collectives import num_processes
 from hf_prune.columns import Labels, check_column
-from hf_prune.inputs import Request
+from hf_prune.inputs import Request, store_root
 from hf_prune.inputs.from_heads import heads_of
 from hf_prune.inputs.made import labels_of
 from hf_prune.inputs.whole import whole_embeddings
 from hf_prune.metrics import get_metric
 from hf_prune.metrics.registry import check_option_names
-from hf_prune.scaling_runs.commands import read_command
 from hf_prune.scaling_runs.results import FULL, Key, ScalingRun, append_run, read_runs
 from hf_prune.scaling_runs.rows import Rows, StudyRows
 from hf_prune.scaling_runs.training import CommandTrainer, Students, Task, Trainer
 from hf_prune.scores import Scores, read_scores, score_column
-from hf_prune.scoring import store_root
 from hf_prune.seeds import check_seed
+from hf_prune.training_commands import read_command
 
 ORDERS = ("hard", "easy", "random")
 HALVINGS, FEWEST_ROWS = 5, 50  # of the default sizes

@@ -9,9 +9,9 @@ from datasets import Dataset
 from numpy.typing import NDArray
 
 from hf_prune.digests import array_sha256
-from hf_prune.scaling_runs.commands import Answer, run_command
 from hf_prune.scaling_runs.results import Key
 from hf_prune.scaling_runs.rows import Rows
+from hf_prune.training_commands import Answer, run_command
 
 # Students of an initial set see about so many rows with repeats, in at least so many and at most so many epochs: a few
 # hundred rows take as many steps as many thousands, and all cuts of an initial set get the same epochs.

@@ -11,6 +11,9 @@ from hf_prune.selection.budget import is_number
 
 Mask = NDArray[np.bool_]
 
+# The paper's floor: each class keeps at least half of what equal pruning would leave it.
+PAPER_CLASS_BALANCE = 0.5
+
 
 def check_class_balance(class_balance: Any) -> None:
     """Raise a one-line ValueError unless it is a share in [0, 1] or maps classes to counts of rows."""

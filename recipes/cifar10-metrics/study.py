@@ -22,14 +22,13 @@ import hf_prune
 from hf_prune.columns import find_label_column, read_labels
 from hf_prune.comparison import compare, summarise
 from hf_prune.heads import HeadRuns, Heads
-from hf_prune.inputs import Request
+from hf_prune.inputs import Request, store_root
 from hf_prune.inputs.from_models import embed
 from hf_prune.inputs.made import unit
 from hf_prune.loading import open_dataset
 from hf_prune.metrics import get_metric
 from hf_prune.plots import correlation_figure
 from hf_prune.reliability import spearman
-from hf_prune.scoring import store_root
 
 HERE = Path(__file__).parent
 MODEL, LEARNING_RATE = "resnet8-half", 0.003

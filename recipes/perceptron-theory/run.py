@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from hf_prune.figures import new_figure
 from hf_prune.perceptron import (
     Order,
     information_gain,
@@ -24,7 +25,6 @@ from hf_prune.perceptron import (
     simulate,
     test_error,
 )
-from hf_prune.plots import new_figure
 from hf_prune.theory_plots import plot_frontiers, plot_information, plot_pruning_curves
 
 KEEPS = 10 ** (-np.arange(10) / 9)

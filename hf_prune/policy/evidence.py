@@ -1,0 +1,171 @@
+"""What was found when rules were weighed against random rows, as it is printed, recorded and shown on a card."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from hf_prune.policy.rules import RANDOM, Rule, rules_for
+
+LINEAR, TWO_LAYER = "linear", "two-layer"
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One rule against random rows with the same class floor.
+
+    Attributes:
+        order: Which end is kept.
+        hardest_cutoff: Share of all rows that is dropped first, from the hardest.
+        head: What was trained on the rows: ``"linear"``, ``"two-layer"``, or the name of the student.
+        gain: Difference of accuracy on rows that nothing had seen; 0.01 is one point.
+        low: Lower end of its interval, 95 % above.
+        high: Upper end, 95 % below.
+    """
+
+    order: str
+    hardest_cutoff: float
+    head: str
+    gain: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class KeepEvidence:
+    """What was found for one kept fraction.
+
+    Attributes:
+        keep: The fraction.
+        order: What to keep: of a rule that was confirmed, else ``"random"``.
+        hardest_cutoff: Of the same.
+        gain: Its gain over random rows on the repeats that it was not chosen on; 0 for random rows.
+        low: Lower end of the interval.
+        high: Upper end.
+        against_all: The same rows against all rows, on the same repeats.
+        tried: The rule that was chosen first and its confirmation, kept or not; None where none gained with both heads.
+        candidates: Every comparison on the repeats that the rule was chosen on.
+    """
+
+    keep: float
+    order: str
+    hardest_cutoff: float
+    gain: float
+    low: float
+    high: float
+    against_all: Comparison
+    tried: Comparison | None
+    candidates: tuple[Comparison, ...]
+
+    @property
+    def rule(self) -> Rule:
+        """What to keep."""
+        return Rule(self.order, self.hardest_cutoff)
+
+    def gain_of(self, rule: Rule) -> Comparison | None:
+        """What was found of a rule, with a two-layer head if that was tried."""
+        found = [
+            item for item in self.candidates if (item.order, item.hardest_cutoff) == (rule.order, rule.hardest_cutoff)
+        ]
+        return max(found, key=lambda item: item.head != LINEAR, default=None)
+
+
+@dataclass(frozen=True)
+class CurvePoint:
+    """One point of a curve.
+
+    Attributes:
+        keep: Kept fraction, 1 for all rows.
+        order: ``"hard"``, ``"easy"``, ``"random"``, ``"auto"``, or ``"all rows"``.
+        rule: What it kept in words; under ``"auto"`` what was chosen.
+        accuracy: Of a head with one hidden layer, on rows that nothing had seen, in [0, 1].
+        low: Lower end of its interval, 95 % above.
+        high: Upper end, 95 % below.
+    """
+
+    keep: float
+    order: str
+    rule: str
+    accuracy: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Everything that a recommendation rests on.
+
+    Attributes:
+        metric: The metric whose scores were used.
+        student: What was trained, in words.
+        num_rows: Rows that were judged.
+        rows_per_class: Mean rows of a class.
+        noise_rate: Estimated share of wrong labels, or None.
+        optimistic: Whether the scores had seen the labels that they were judged by.
+        class_balance: The class floor of all rules.
+        seed: Seed of folds and draws.
+        keeps: What was found, by kept fraction.
+    """
+
+    metric: str
+    student: str
+    num_rows: int
+    rows_per_class: float
+    noise_rate: float | None
+    optimistic: bool
+    class_balance: float
+    seed: int
+    keeps: tuple[KeepEvidence, ...]
+
+    def nearest(self, keep: float) -> KeepEvidence | None:
+        """What was found for the kept fraction nearest by ratio, at most a factor of two away, else None.
+
+        Args:
+            keep: Share of the rows that stays, in (0, 1].
+        """
+        away = {math.log(found.keep / keep): found for found in self.keeps}
+        if not away:
+            return None
+        distance = min(away, key=abs)
+        return away[distance] if abs(distance) <= math.log(2) + 1e-9 else None
+
+    def rule(self, keep: float) -> Rule | None:
+        """What to keep of a fraction; None where nothing near it was tried. A cut that would leave too few rows is made smaller."""
+        found = self.nearest(keep)
+        if found is None:
+            return None
+        cutoffs = [rule.hardest_cutoff for rule in [RANDOM, *rules_for(keep)] if rule.order == found.order]
+        fitting = [cutoff for cutoff in cutoffs if cutoff <= found.hardest_cutoff]
+        return Rule(found.order, max(fitting, default=0.0))
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON knows it, gains to six digits."""
+        return _rounded(asdict(self))
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> "Evidence":
+        """Read what `to_dict` wrote.
+
+        Raises:
+            ValueError: If it is something else.
+        """
+        try:
+            keeps = tuple(_keep_evidence(found) for found in data["keeps"])
+            return cls(**{**data, "keeps": keeps})
+        except (TypeError, KeyError, AttributeError) as error:
+            raise ValueError(f"this is no evidence of hf_prune ({error}): score again") from error
+
+
+def _keep_evidence(data: Mapping[str, Any]) -> KeepEvidence:
+    tried = None if data["tried"] is None else Comparison(**data["tried"])
+    compared = tuple(Comparison(**item) for item in data["candidates"])
+    own = {"against_all": Comparison(**data["against_all"]), "tried": tried, "candidates": compared}
+    return KeepEvidence(**{**data, **own})
+
+
+def _rounded(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _rounded(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_rounded(item) for item in value]
+    return round(value, 6) if isinstance(value, float) else value

@@ -1,0 +1,83 @@
+"""What rules are judged on: the leading directions of the embeddings, and the classes."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+NUM_DIRECTIONS, ROWS_PER_DIRECTION = 256, 8
+FEWEST_ROWS, FEWEST_PER_CLASS, MOST_ROWS = 200, 5, 100_000
+
+
+@dataclass(frozen=True)
+class Features:
+    """Rows that rules are judged on.
+
+    Attributes:
+        rows: Their numbers in the data set, ascending, shape (n,).
+        points: Leading principal components of their embeddings, in one unit, float32, shape (n, d).
+        codes: Their classes, integers in [0, num_classes), shape (n,).
+        num_classes: Number of classes with rows.
+    """
+
+    rows: NDArray[np.int64]
+    points: NDArray[np.float32]
+    codes: NDArray[np.int64]
+    num_classes: int
+
+    @property
+    def rows_per_class(self) -> float:
+        """Mean rows of a class."""
+        return len(self.rows) / self.num_classes
+
+
+def are_enough(codes: NDArray[np.int64]) -> bool:
+    """Whether rules can be judged on rows of these classes.
+
+    Example:
+        >>> are_enough(np.arange(200) % 2), are_enough(np.zeros(200, dtype=int)), are_enough(np.arange(20) % 2)
+        (True, False, False)
+    """
+    _, counts = np.unique(codes[codes >= 0], return_counts=True)
+    return bool(counts.sum() >= FEWEST_ROWS and (counts >= FEWEST_PER_CLASS).sum() >= 2)
+
+
+def make_features(
+    embeddings: NDArray[np.float32], codes: NDArray[np.int64], rows: NDArray[np.int64], seed: int
+) -> Features:
+    """Project the embeddings of labelled rows on at most 256 directions; of more than 100,000 rows take a random 100,000.
+
+    Args:
+        embeddings: Shape (N, d).
+        codes: Class of each row, negative ones have none, shape (N,).
+        rows: Rows that may be taken: those with an embedding and a score.
+        seed: Decides which rows are taken of many.
+
+    Returns:
+        The `Features`.
+
+    Raises:
+        ValueError: If there are too few rows to judge by.
+    """
+    usable = rows[codes[rows] >= 0]
+    if not are_enough(codes[usable]):
+        raise ValueError(
+            f"{len(usable)} rows with embedding, label and score in {len(np.unique(codes[usable]))} classes are too few to "
+            f"judge by: it takes {FEWEST_ROWS} rows and two classes of {FEWEST_PER_CLASS}"
+        )
+    if len(usable) > MOST_ROWS:
+        usable = np.sort(np.random.default_rng((seed, 3)).permutation(usable)[:MOST_ROWS])
+    present, own = np.unique(codes[usable], return_inverse=True)
+    return Features(usable, _leading(embeddings[usable]), own.astype(np.int64), len(present))
+
+
+def _leading(embeddings: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Principal components, divided by one number so that a dimension has unit variance in the mean."""
+    centred = np.asarray(embeddings, dtype=np.float32) - embeddings.mean(axis=0, dtype=np.float64).astype(np.float32)
+    size = min(NUM_DIRECTIONS, centred.shape[1], max(2, len(centred) // ROWS_PER_DIRECTION))
+    if size < centred.shape[1]:
+        _, directions = np.linalg.eigh((centred.T @ centred).astype(np.float64))
+        leading = directions[:, ::-1][:, :size].astype(np.float32)
+        largest = np.abs(leading).argmax(axis=0)  # a direction's sign is free: fix it, so that machines agree
+        centred = centred @ (leading * np.sign(leading[largest, np.arange(size)]))
+    return np.ascontiguousarray(centred / np.float32(centred.std(dtype=np.float64) or 1.0), dtype=np.float32)

@@ -1,0 +1,66 @@
+"""Weigh the rules for a column that was scored before, on embeddings made or handed in now."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from datasets import Dataset
+
+from hf_prune.collectives import join_processes, use_device
+from hf_prune.inputs import Request
+from hf_prune.inputs.whole import whole_embeddings
+from hf_prune.policy.evidence import Evidence
+from hf_prune.policy.records import labels_to_judge_by
+from hf_prune.policy.students import Student
+from hf_prune.policy.weighing import Case, weigh
+from hf_prune.provenance import Step, provenance
+from hf_prune.scores import read_scores
+
+
+def case_of(ds: Dataset, column: str, request: Request) -> Case:
+    """A score column with the embeddings and labels of ``request``, the same in every process.
+
+    Raises:
+        ValueError: If there are no labels, or no embeddings.
+    """
+    labels = labels_to_judge_by(ds, request)
+    if labels is None:
+        raise ValueError(
+            f"rules are judged by labels, and there is no single ClassLabel column among {ds.column_names}: "
+            "name one with label_column="
+        )
+    with use_device(request.device):
+        join_processes(request.device)
+        found = whole_embeddings(ds, request)
+    step = provenance(ds).score_step(column)
+    made_from, options = _how(step)
+    return Case(
+        metric=column if step is None else step.metric,
+        scores=read_scores(ds, column),
+        made_from=made_from,
+        options=options,
+        embeddings=found.points,
+        codes=labels.codes,
+        unscored=frozenset(found.unscored),
+    )
+
+
+def gather(
+    ds: Dataset,
+    column: str,
+    request: Request,
+    keeps: Sequence[float],
+    *,
+    class_balance: float,
+    seed: int,
+    student: Student | None = None,
+) -> Evidence:
+    """Weigh the rules for a scored column; raises as `case_of` does, and where there are too few rows to judge by."""
+    case = case_of(ds, column, request)
+    with use_device(request.device):
+        return weigh(case, keeps, class_balance=class_balance, seed=seed, student=student)
+
+
+def _how(step: Step | None) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+    if step is None or step.kind != "score":
+        return {"column": {}}, {}
+    return step.inputs, {**step.options, "seed": step.seed}

@@ -1,0 +1,155 @@
+"""Choose a rule for each kept fraction on some repeats of the trial, and confirm it on others."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from datasets.utils import tqdm
+from numpy.typing import NDArray
+
+from hf_prune.policy.evidence import LINEAR, TWO_LAYER, Comparison, KeepEvidence
+from hf_prune.policy.features import Features
+from hf_prune.policy.folds import repeats
+from hf_prune.policy.intervals import Draw, Interval, intervals
+from hf_prune.policy.rules import RANDOM, Rule, rules_for
+from hf_prune.policy.students import NUM_REPEATS, Student, paired_interval
+from hf_prune.policy.trial import Scorer, Trial
+
+NUM_FINALISTS = 4  # rules that a two-layer head, which costs most of the time, is trained for
+# keep → gain of each rule at each judged row, one draw per repeat
+Gains = dict[float, list[Draw]]
+
+
+class _Confirmation(NamedTuple):
+    """What a chosen rule gains over random rows; the mean with a linear head; what random rows and the rule gain over all."""
+
+    gain: Interval | None
+    linear: float
+    over_all: Sequence[Interval]
+
+
+@dataclass(frozen=True)
+class Judge:
+    """Everything that the trials of one recommendation share.
+
+    Attributes:
+        features: The rows.
+        scorer: Scores rows without knowing the others.
+        optimistic: Whether the scores have seen the labels that they are judged by; a gain must then be twice as sure.
+        class_balance: Floor of every rule.
+        seed: Decides folds and draws.
+        student: A user's own, asked in place of the two-layer head whether a chosen rule gains.
+    """
+
+    features: Features
+    scorer: Scorer
+    optimistic: bool
+    class_balance: float
+    seed: int
+    student: Student | None = None
+
+    def judge(self, keeps: Sequence[float]) -> list[KeepEvidence]:
+        """Weigh the rules for each kept fraction, shares in (0, 1)."""
+        chosen, compared = self._choose(keeps)
+        confirmed = self._confirm(chosen)
+        return [self._evidence(keep, chosen[keep], compared[keep], confirmed[keep]) for keep in keeps]
+
+    def trials(self, *, confirming: bool, desc: str) -> Iterator[Trial]:
+        """One trial per repeat, with a bar."""
+        features = self.features
+        found = list(repeats(features.points, features.codes, confirming=confirming, seed=self.seed))
+        for repeat in tqdm(found, desc=desc, unit="repeat", leave=False):
+            yield Trial(features, repeat, self.scorer, self.class_balance, self.seed)
+
+    def _choose(self, keeps: Sequence[float]) -> tuple[dict[float, Rule], dict[float, list[Comparison]]]:
+        """By kept fraction, the rule that gains most with the better head where both gain, and all comparisons."""
+        rules = {keep: rules_for(keep) for keep in keeps}
+        trials: list[Trial] = []
+        linear: Gains = {keep: [] for keep in keeps}
+        for trial in self.trials(confirming=False, desc="Linear heads"):
+            for keep in keeps:
+                linear[keep].append(Draw(trial.repeat.judged, trial.linear(rules[keep], keep)))
+            trial.close()
+            trials.append(trial)
+        finalists = {keep: _finalists(rules[keep], _means(linear[keep])) for keep in keeps}
+        two_layer: Gains = {keep: [] for keep in keeps}
+        for trial in tqdm(trials, desc="Two-layer heads", unit="repeat", leave=False):
+            for keep in keeps:
+                if finalists[keep]:
+                    two_layer[keep].append(Draw(trial.repeat.judged, trial.two_layer(finalists[keep], keep)))
+        chosen, compared = {}, {}
+        for keep in keeps:
+            found = _compare(LINEAR, rules[keep], intervals(linear[keep], self.seed))
+            tried = (
+                _compare(TWO_LAYER, finalists[keep], intervals(two_layer[keep], self.seed)) if finalists[keep] else []
+            )
+            chosen[keep], compared[keep] = _best(found, tried), [*found, *tried]
+        return chosen, compared
+
+    def _confirm(self, chosen: Mapping[float, Rule]) -> dict[float, _Confirmation]:
+        """What the chosen rules gain on the other repeats."""
+        linear: Gains = {keep: [] for keep in chosen}
+        two_layer: Gains = {keep: [] for keep in chosen}
+        by_student: dict[float, list[float]] = {keep: [] for keep in chosen}
+        for number, trial in enumerate(self.trials(confirming=True, desc="Confirming")):
+            for keep, rule in chosen.items():
+                rules = [] if rule == RANDOM else [rule]
+                two_layer[keep].append(Draw(trial.repeat.judged, trial.two_layer_and_all(rules, keep)))
+                if rules:
+                    linear[keep].append(Draw(trial.repeat.judged, trial.linear(rules, keep)))
+                if rules and self.student is not None and number < NUM_REPEATS:
+                    by_student[keep].append(trial.student_gain(self.student, rule, keep))
+        found = {}
+        for keep, rule in chosen.items():
+            gains = intervals(two_layer[keep], self.seed)
+            asked, gain = by_student[keep], None if rule == RANDOM else gains.pop(0)
+            sign = intervals(linear[keep], self.seed)[0].mean if linear[keep] else 0.0
+            found[keep] = _Confirmation(paired_interval(asked) if asked else gain, sign, gains)
+        return found
+
+    def _evidence(
+        self, keep: float, rule: Rule, compared: Sequence[Comparison], confirmed: _Confirmation
+    ) -> KeepEvidence:
+        gain, head = confirmed.gain, TWO_LAYER if self.student is None else self.student.name
+        margin = 0.0 if gain is None else (1 + self.optimistic) * (gain.mean - gain.low)
+        # A sign is no claim of its own: all repeats say it best, those that the rule was chosen on too.
+        by_linear = [found.gain for found in compared if found.head == LINEAR and _rule_of(found) == rule]
+        agrees = sum(by_linear) + confirmed.linear > 0
+        holds = gain is not None and agrees and gain.mean > margin
+        kept = rule if holds else RANDOM
+        over_all = Comparison(kept.order, kept.hardest_cutoff, TWO_LAYER, *confirmed.over_all[-1 if holds else 0])
+        tried = None if gain is None else Comparison(rule.order, rule.hardest_cutoff, head, *gain)
+        numbers = gain if gain is not None and holds else Interval(0.0, 0.0, 0.0)
+        return KeepEvidence(keep, kept.order, kept.hardest_cutoff, *numbers, over_all, tried, tuple(compared))
+
+
+def _means(draws: Sequence[Draw]) -> NDArray[np.float64]:
+    return np.concatenate([draw.found for draw in draws]).mean(axis=0, dtype=np.float64)
+
+
+def _finalists(rules: Sequence[Rule], gains: NDArray[np.float64]) -> list[Rule]:
+    """The rule of each order that gains most with a linear head, as far as they gain at all."""
+    best: dict[str, Rule] = {}
+    for number in np.argsort(-gains, kind="stable"):
+        if gains[number] > 0 and len(best) < NUM_FINALISTS:
+            best.setdefault(rules[number].order, rules[number])
+    return list(best.values())
+
+
+def _compare(head: str, rules: Sequence[Rule], found: Sequence[Interval]) -> list[Comparison]:
+    return [
+        Comparison(rule.order, rule.hardest_cutoff, head, *interval)
+        for rule, interval in zip(rules, found, strict=True)
+    ]
+
+
+def _best(linear: Sequence[Comparison], two_layer: Sequence[Comparison]) -> Rule:
+    """The rule with the largest gain of a two-layer head among those that gain with both heads; random rows if none does."""
+    by_linear = {_rule_of(found): found.gain for found in linear}
+    both = [found for found in two_layer if found.gain > 0 and by_linear[_rule_of(found)] > 0]
+    return _rule_of(max(both, key=lambda found: found.gain)) if both else RANDOM
+
+
+def _rule_of(found: Comparison) -> Rule:
+    return Rule(found.order, found.hardest_cutoff)

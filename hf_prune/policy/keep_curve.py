@@ -1,0 +1,178 @@
+"""`keep_curve`: accuracy of the proxy student over kept fractions, from one scoring pass."""
+
+import csv
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from datasets import Dataset
+
+from hf_prune.inputs import Request, store_root
+from hf_prune.policy.evidence import CurvePoint
+from hf_prune.policy.gathering import case_of
+from hf_prune.policy.intervals import Draw, intervals
+from hf_prune.policy.judging import Judge
+from hf_prune.policy.rules import RANDOM, Rule
+from hf_prune.policy.weighing import judge_of
+from hf_prune.scores import score_column
+from hf_prune.seeds import check_seed
+from hf_prune.selection.classes import PAPER_CLASS_BALANCE
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+CURVE_KEEPS = (0.9, 0.7, 0.5, 0.3, 0.2, 0.1)
+ALL_ROWS = "all rows"
+AUTO = "auto"
+
+
+@dataclass(frozen=True)
+class KeepCurve:
+    """Accuracy over kept fractions; printed, it is a table.
+
+    Attributes:
+        metric: The score column.
+        num_rows: Rows that were judged.
+        points: By kept fraction, the largest first.
+    """
+
+    metric: str
+    num_rows: int
+    points: tuple[CurvePoint, ...]
+
+    def write_csv(self, path: str | Path) -> Path:
+        """Write a line per point."""
+        path = Path(path)
+        with path.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, fieldnames=list(asdict(self.points[0])), lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(asdict(point) for point in self.points)
+        return path
+
+    def plot(self, ax: "Axes | None" = None) -> "Axes":
+        """Draw the curves, see `hf_prune.policy.plots.plot_keep_curve`."""
+        from hf_prune.policy.plots import plot_keep_curve
+
+        ax = plot_keep_curve(self.points, ax)
+        ax.set_title(f"{self.metric}, {self.num_rows:,} rows")
+        return ax
+
+    def __str__(self) -> str:
+        lines = [f"{self.metric}: accuracy in % of a head with one hidden layer, {self.num_rows:,} rows judged"]
+        for point in self.points:
+            interval = f"{100 * point.accuracy:5.1f} [{100 * point.low:.1f}, {100 * point.high:.1f}]"
+            lines.append(f"keep {point.keep:<5g} {point.order:9} {interval:22} {point.rule}")
+        return "\n".join(lines)
+
+
+def keep_curve(
+    ds: Dataset,
+    metric: str,
+    *,
+    keeps: Sequence[float] = CURVE_KEEPS,
+    encoder: Any = None,
+    inputs: Mapping[str, Any] | None = None,
+    label_column: str | None = None,
+    image_column: str | None = None,
+    batch_size: int = 64,
+    dtype: str = "auto",
+    image_size: int | None = None,
+    revision: str | None = None,
+    device: str | None = None,
+    seed: int = 0,
+    num_workers: int = 0,
+    load_from_cache_file: bool | None = None,
+    cache_dir: str | Path | None = None,
+    allow_pickle: bool = False,
+) -> KeepCurve:
+    """Measure how accurate a small student is over kept fractions, for hard, easy, random rows and those of ``"auto"``.
+
+    The data set is scored once and cut many times, as `recommend` cuts it: the training rows of each fold alone, heads that
+    act as teachers trained anew. What ``"auto"`` keeps is chosen on other repeats than those of the curve.
+
+    Args:
+        ds: One split, scored.
+        metric: The score column.
+        keeps: Fractions in (0, 1).
+        encoder: Where embeddings come from, as for `score_with`; its cache is used.
+        inputs: Arrays handed in by name instead: ``embeddings`` (n, d), ``labels`` (n,).
+        label_column: Column with the classes; None takes the only ``ClassLabel`` column.
+        image_column: Column with the images; None takes the only ``Image`` column.
+        batch_size: Images per batch and process.
+        dtype: ``"auto"`` is bfloat16 where the hardware has it, else float32; or a name of either.
+        image_size: Side in pixels instead of the one in the encoder's own preprocessing.
+        revision: Branch, tag or commit of the encoder on the Hub.
+        device: Such as ``"cuda:1"`` or ``"cpu"``; None leaves it to Accelerate.
+        seed: Decides folds, draws and first weights.
+        num_workers: Processes that decode images beside the main one.
+        load_from_cache_file: Whether to use and fill the cache; None follows ``datasets.disable_caching()``.
+        cache_dir: Folder of the cache; None is ``$HF_HOME/hf_prune``.
+        allow_pickle: Also load weights that are not safetensors.
+
+    Returns:
+        A `KeepCurve`; accuracies in [0, 1].
+
+    Raises:
+        ValueError: If there are no embeddings or labels, too few rows, or a fraction is not in (0, 1).
+
+    Example:
+        >>> import numpy as np
+        >>> from datasets import ClassLabel, Features, Value
+        >>> points = np.random.default_rng(0).normal(size=(300, 8)).astype("float32")
+        >>> labels = (points[:, 0] > 0).astype(int)
+        >>> kinds = Features({"label": ClassLabel(names=["left", "right"]), "difficulty": Value("float64")})
+        >>> ds = Dataset.from_dict({"label": labels, "difficulty": -abs(points[:, 0])}, features=kinds)
+        >>> curve = keep_curve(ds, "difficulty", keeps=[0.5], inputs={"embeddings": points})
+        >>> [point.order for point in curve.points]
+        ['all rows', 'hard', 'easy', 'random', 'auto']
+
+    References:
+        Sorscher et al. (2022), arXiv:2206.14486, figure 3, draw such curves for whole trainings.
+    """
+    column = score_column(ds, metric)
+    fractions = sorted({_checked(keep) for keep in keeps}, reverse=True)
+    check_seed(seed)
+    request = Request(
+        encoder=encoder,
+        given=dict(inputs or {}),
+        label_column=label_column,
+        image_column=image_column,
+        batch_size=batch_size,
+        dtype=dtype,
+        image_size=image_size,
+        revision=revision,
+        device=device,
+        num_workers=num_workers,
+        store_root=store_root(load_from_cache_file, cache_dir),
+        on_error="skip",
+        allow_pickle=allow_pickle,
+    )
+    judge = judge_of(case_of(ds, column, request), fractions, class_balance=PAPER_CLASS_BALANCE, seed=seed)
+    return KeepCurve(column, len(judge.features.rows), tuple(_points(judge, fractions)))
+
+
+def _checked(keep: Any) -> float:
+    if isinstance(keep, bool) or not isinstance(keep, (int, float)) or not 0 < keep < 1:
+        raise ValueError(f"keeps holds {keep!r}; give fractions in (0, 1)")
+    return float(keep)
+
+
+def _points(judge: Judge, keeps: Sequence[float]) -> list[CurvePoint]:
+    chosen = {found.keep: found.rule for found in judge.judge(keeps)}
+    rules = {
+        keep: {"hard": Rule("hard"), "easy": Rule("easy"), "random": RANDOM, AUTO: chosen[keep]} for keep in keeps
+    }
+    draws: dict[float, list[Draw]] = {keep: [] for keep in (1.0, *keeps)}
+    for trial in judge.trials(confirming=True, desc="Curves"):
+        for keep in keeps:
+            subsets = [trial.rows(rule, keep, draw=1) for rule in dict.fromkeys(rules[keep].values())]
+            draws[keep].append(Draw(trial.repeat.judged, trial.two_layer_right(subsets).T.astype(np.float32)))
+        everything = trial.two_layer_right([np.arange(len(trial.repeat.train))])
+        draws[1.0].append(Draw(trial.repeat.judged, everything.T.astype(np.float32)))
+    points = [CurvePoint(1.0, ALL_ROWS, ALL_ROWS, *intervals(draws[1.0], judge.seed)[0])]
+    for keep in keeps:
+        found = dict(zip(dict.fromkeys(rules[keep].values()), intervals(draws[keep], judge.seed), strict=True))
+        points += [CurvePoint(keep, order, str(rule), *found[rule]) for order, rule in rules[keep].items()]
+    return points

@@ -1,0 +1,71 @@
+"""Pictures of evidence: what the rules gain over random rows, and accuracy over kept fractions."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from hf_prune.figures import new_figure
+from hf_prune.policy.evidence import LINEAR, CurvePoint, KeepEvidence
+from hf_prune.policy.rules import Rule
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+
+def plot_gains(found: KeepEvidence, ax: "Axes | None" = None) -> "Axes":
+    """Draw the gain of every rule over random rows, with its interval.
+
+    Args:
+        found: What was found for one kept fraction.
+        ax: Where to draw; None makes a figure of its own, ``ax.figure``.
+
+    Returns:
+        The axes: a line per rule, the best with a linear head on top; filled dots are two-layer heads, open ones linear
+        heads, a star the rule that was confirmed or tried last.
+
+    Raises:
+        ImportError: If matplotlib is not installed.
+    """
+    best = {Rule(item.order, item.hardest_cutoff): item.gain for item in found.candidates if item.head == LINEAR}
+    rules = sorted(best, key=lambda rule: best[rule])
+    ax = ax if ax is not None else new_figure(6.4, 0.26 * len(rules) + 1.2).subplots()
+    for item in found.candidates:
+        place = rules.index(Rule(item.order, item.hardest_cutoff)) + (0.18 if item.head == LINEAR else -0.18)
+        fill = "white" if item.head == LINEAR else "black"
+        ax.plot([100 * item.low, 100 * item.high], [place, place], color="0.5", linewidth=1)
+        ax.plot(100 * item.gain, place, "o", color="black", markerfacecolor=fill, markersize=4)
+    if found.tried is not None:
+        place = rules.index(Rule(found.tried.order, found.tried.hardest_cutoff)) - 0.18
+        ax.plot([100 * found.tried.low, 100 * found.tried.high], [place - 0.18] * 2, color="black", linewidth=1.5)
+        ax.plot(100 * found.tried.gain, place - 0.18, "*", color="black", markersize=8)
+    ax.axvline(0, color="black", linewidth=0.8, linestyle=":")
+    ax.set_yticks(range(len(rules)), [str(rule) for rule in rules], fontsize=7)
+    ax.set_xlabel("points of accuracy over random rows with the same class floor")
+    ax.set_title(f"keep {found.keep:g}: open linear, filled two-layer heads, star confirmation", fontsize=9)
+    return ax
+
+
+def plot_keep_curve(points: Sequence[CurvePoint], ax: "Axes | None" = None) -> "Axes":
+    """Draw accuracy over the kept fraction, a line per order, with intervals.
+
+    Args:
+        points: Of a curve that `hf_prune.keep_curve` returned, all rows first.
+        ax: Where to draw; None makes a figure of its own, ``ax.figure``.
+
+    Returns:
+        The axes; all rows are a dotted line.
+
+    Raises:
+        ImportError: If matplotlib is not installed.
+    """
+    ax = ax if ax is not None else new_figure(5.6, 4.0).subplots()
+    marks = {"hard": "^--", "easy": "v:", "random": "o-", "auto": "s-"}
+    for order, mark in marks.items():
+        own = [point for point in points if point.order == order]
+        keeps, accuracies = [point.keep for point in own], [100 * point.accuracy for point in own]
+        error = [[100 * (p.accuracy - p.low) for p in own], [100 * (p.high - p.accuracy) for p in own]]
+        shade = "black" if order == "auto" else "0.45"
+        ax.errorbar(keeps, accuracies, error, fmt=mark, color=shade, capsize=2, markersize=5, linewidth=1, label=order)
+    ax.axhline(100 * points[0].accuracy, color="0.6", linestyle=":", linewidth=1, label=points[0].order)
+    ax.set(xlabel="fraction kept", ylabel="accuracy of a small student, %")
+    ax.legend(fontsize=8)
+    return ax

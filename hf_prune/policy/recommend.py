@@ -1,0 +1,156 @@
+"""`recommend`: what to keep of a scored data set, weighed on the data at hand."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from datasets import Dataset
+
+from hf_prune.inputs import Request, store_root
+from hf_prune.policy.gathering import gather
+from hf_prune.policy.recommendation import Recommendation, recommendation
+from hf_prune.policy.records import recorded_evidence, scoring_passes
+from hf_prune.policy.students import make_student
+from hf_prune.policy.weighing import KEEPS
+from hf_prune.provenance import provenance
+from hf_prune.scores import score_column
+from hf_prune.seeds import check_seed
+from hf_prune.selection import check_class_balance, count_rows
+from hf_prune.selection.classes import PAPER_CLASS_BALANCE
+
+
+def recommend(
+    ds: Dataset,
+    metric: str,
+    *,
+    keep: float | None = None,
+    student: Any = None,
+    tolerance: float = 0.01,
+    class_balance: float | None = None,
+    encoder: Any = None,
+    inputs: Mapping[str, Any] | None = None,
+    label_column: str | None = None,
+    image_column: str | None = None,
+    batch_size: int = 64,
+    dtype: str = "auto",
+    image_size: int | None = None,
+    revision: str | None = None,
+    device: str | None = None,
+    seed: int = 0,
+    num_workers: int = 0,
+    load_from_cache_file: bool | None = None,
+    cache_dir: str | Path | None = None,
+    allow_pickle: bool = False,
+) -> Recommendation:
+    """Say which rows of a scored data set to keep, and how sure that is.
+
+    In each of several folds every rule (an order, and a share of the hardest rows dropped first) is applied to the training
+    rows alone, small heads are trained on what it keeps of their embeddings, and judged on all rows of the untouched fold
+    with the labels they have. Heads that act as teachers are trained anew in each fold. A rule is chosen on some repeats
+    and confirmed on others; a gain over random rows with the same class floor counts if a linear and a two-layer head agree
+    in its sign and the interval of the latter is above zero. What holds for such heads need not hold for another student:
+    give yours to be asked instead.
+
+    Without ``encoder`` or ``inputs`` the evidence that `score_with` left in the history is read, which is of four fractions.
+
+    Args:
+        ds: One split, scored.
+        metric: The score column.
+        keep: A fraction in (0, 1) as float or a count of rows as int; None recommends the smallest fraction tried at which
+            the rows kept lose at most ``tolerance`` against all rows.
+        student: A function ``(train_ds, eval_ds) -> accuracy``, or a training command, asked in place of the two-layer
+            head whether the chosen rule gains; six trainings for each fraction where a rule was chosen. A command finds
+            ``rows`` and ``judged`` in its folder and writes ``result.json``, as for `measure_scaling`.
+        tolerance: Loss of accuracy that is accepted, in [0, 1]; 0.01 is one point.
+        class_balance: Floor of all rules, a share in [0, 1]; None is the paper's 0.5.
+        encoder: Where embeddings come from, as for `score_with`; its cache is used.
+        inputs: Arrays handed in by name instead: ``embeddings`` (n, d), ``labels`` (n,).
+        label_column: Column with the classes; None takes the only ``ClassLabel`` column.
+        image_column: Column with the images; None takes the only ``Image`` column.
+        batch_size: Images per batch and process.
+        dtype: ``"auto"`` is bfloat16 where the hardware has it, else float32; or a name of either.
+        image_size: Side in pixels instead of the one in the encoder's own preprocessing.
+        revision: Branch, tag or commit of the encoder on the Hub.
+        device: Such as ``"cuda:1"`` or ``"cpu"``; None leaves it to Accelerate.
+        seed: Decides folds, draws and first weights.
+        num_workers: Processes that decode images beside the main one.
+        load_from_cache_file: Whether to use and fill the cache; None follows ``datasets.disable_caching()``.
+        cache_dir: Folder of the cache; None is ``$HF_HOME/hf_prune``.
+        allow_pickle: Also load weights that are not safetensors.
+
+    Returns:
+        A `Recommendation`. Gains are differences of accuracy, in [-1, 1].
+
+    Raises:
+        ValueError: If there is no evidence and nothing to gather it from; the message says what would do.
+        TypeError: If ``ds`` is not one ``Dataset``.
+
+    Example:
+        >>> import numpy as np
+        >>> from datasets import ClassLabel, Features, Value
+        >>> points = np.random.default_rng(0).normal(size=(300, 8)).astype("float32")
+        >>> labels = (points[:, 0] > 0).astype(int)
+        >>> kinds = Features({"label": ClassLabel(names=["left", "right"]), "difficulty": Value("float64")})
+        >>> ds = Dataset.from_dict({"label": labels, "difficulty": -abs(points[:, 0])}, features=kinds)
+        >>> advice = recommend(ds, "difficulty", keep=0.5, inputs={"embeddings": points})
+        >>> advice.keep, advice.evidence.num_rows, advice.evidence.optimistic
+        (0.5, 300, True)
+
+    References:
+        Sorscher et al. (2022), arXiv:2206.14486: which end to keep depends on how much data there is. Weighing the ends on
+        the data at hand is ours.
+    """
+    if not isinstance(ds, Dataset):
+        raise TypeError(
+            f"recommend takes one Dataset, not {type(ds).__name__}: give one split, loaded without streaming"
+        )
+    column = score_column(ds, metric)
+    share = _share(keep, len(ds))
+    floor = PAPER_CLASS_BALANCE if class_balance is None else class_balance
+    _check(tolerance, floor)
+    check_seed(seed)
+    request = Request(
+        encoder=encoder,
+        given=dict(inputs or {}),
+        label_column=label_column,
+        image_column=image_column,
+        batch_size=batch_size,
+        dtype=dtype,
+        image_size=image_size,
+        revision=revision,
+        device=device,
+        num_workers=num_workers,
+        store_root=store_root(load_from_cache_file, cache_dir),
+        on_error="skip",
+        allow_pickle=allow_pickle,
+    )
+    if encoder is None and "embeddings" not in request.given:
+        evidence = None if student is not None else recorded_evidence(ds, column)
+        if evidence is None:
+            raise ValueError(
+                f"there is no evidence on {column!r} in the history{' of such a student' if student is not None else ''}: "
+                "pass encoder= or inputs={'embeddings': array} to gather it"
+            )
+    else:
+        keeps = KEEPS if share is None else (share,)
+        asked = make_student(ds, student)
+        evidence = gather(ds, column, request, keeps, class_balance=floor, seed=seed, student=asked)
+    return recommendation(evidence, share, scoring_passes(provenance(ds).score_step(column)), tolerance)
+
+
+def _share(keep: Any, num_rows: int) -> float | None:
+    """The kept fraction that a caller means, below 1."""
+    if keep is None:
+        return None
+    share = count_rows(keep, num_rows) / num_rows
+    if share >= 1:
+        raise ValueError(f"keep={keep} keeps all {num_rows} rows; give a fraction below 1, or None")
+    return keep if isinstance(keep, float) else share
+
+
+def _check(tolerance: Any, class_balance: Any) -> None:
+    check_class_balance(class_balance)
+    if isinstance(class_balance, Mapping):
+        raise ValueError("class_balance= is a share here, not counts per class: all rules get the same floor")
+    if isinstance(tolerance, bool) or not isinstance(tolerance, (int, float)) or not 0 <= tolerance <= 1:
+        raise ValueError(f"tolerance={tolerance!r}; give an accuracy in [0, 1], such as 0.01 for one point")

@@ -1,0 +1,132 @@
+"""What to keep, and why: evidence put into a sentence, a table and a picture."""
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from hf_prune.policy.evidence import LINEAR, Comparison, Evidence, KeepEvidence
+from hf_prune.policy.rules import RANDOM, Rule
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+TRAINING_EPOCHS = 30  # of the training that scoring is weighed against
+FORWARD_AND_BACKWARD = 3  # cost of a row in training, in passes through the model
+
+
+@dataclass(frozen=True)
+class Recommendation:
+    """Which rows to keep of a scored data set; printed, it is a table with a sentence.
+
+    Attributes:
+        keep: The kept fraction: what was asked for, or the smallest one that loses no more than ``tolerance``.
+        order: Which rows to keep.
+        hardest_cutoff: Share of all rows to drop first, from the hardest.
+        evidence: What it rests on.
+        scoring_passes: Passes through a model that scoring took, per row.
+        tolerance: Loss of accuracy against all rows that is accepted where no fraction was asked for.
+    """
+
+    keep: float
+    order: str
+    hardest_cutoff: float
+    evidence: Evidence
+    scoring_passes: float
+    tolerance: float
+
+    @property
+    def found(self) -> KeepEvidence:
+        """What was found for the kept fraction, or for the nearest one that was tried."""
+        found = self.evidence.nearest(self.keep)
+        assert found is not None  # checked where the recommendation was made
+        return found
+
+    @property
+    def break_even(self) -> float | None:
+        """Trainings after which scoring has paid, for a model as large as the one that scored and 30 epochs; None at keep 1."""
+        saved = TRAINING_EPOCHS * FORWARD_AND_BACKWARD * (1 - self.keep)
+        return self.scoring_passes / saved if saved > 0 else None
+
+    @property
+    def reason(self) -> str:
+        """Why, in one sentence."""
+        found, tried = self.found, self.found.tried
+        if found.rule != RANDOM:
+            return f"{str(found.rule).capitalize()} beat random rows by {points(found)} at keep {found.keep:g}."
+        if tried is None:
+            return f"No rule gained over random rows with both heads at keep {found.keep:g}, so random rows are kept."
+        rule = Rule(tried.order, tried.hardest_cutoff)
+        return (
+            f"The best rule at keep {found.keep:g}, {rule}, gained {points(tried)} over random rows, which is not beyond "
+            f"{'twice ' if self.evidence.optimistic else ''}its interval or not with both heads, so random rows are kept."
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON knows it, for a record or a card."""
+        data = {"keep": self.keep, "order": self.order, "hardest_cutoff": self.hardest_cutoff, "reason": self.reason}
+        return data | {"break_even": _digits(self.break_even), "evidence": self.evidence.to_dict()}
+
+    def plot(self, ax: "Axes | None" = None) -> "Axes":
+        """Draw the gain of every rule that was tried at the kept fraction, see `hf_prune.policy.plots.plot_gains`."""
+        from hf_prune.policy.plots import plot_gains
+
+        return plot_gains(self.found, ax)
+
+    def __str__(self) -> str:
+        evidence, pays = self.evidence, self.break_even
+        head = [
+            f"keep {self.keep:g}, {Rule(self.order, self.hardest_cutoff)}",
+            self.reason,
+            f"{evidence.metric}: {evidence.num_rows:,} rows judged, {evidence.rows_per_class:,.0f} per class"
+            + (f", about {100 * evidence.noise_rate:.0f} % of labels wrong" if evidence.noise_rate is not None else "")
+            + f"; student: {evidence.student}",
+        ]
+        if pays is not None:
+            head.append(f"scoring pays after {max(1, math.ceil(pays))} training(s) of {TRAINING_EPOCHS} epochs")
+        if evidence.optimistic:
+            head.append(
+                "the scores saw the labels they are judged by: gains are optimistic and had to be twice as sure"
+            )
+        return "\n".join([*head, *_table(self.found)])
+
+
+def _table(found: KeepEvidence) -> list[str]:
+    lines = [f"{'at keep ' + format(found.keep, 'g'):38} {'linear head':>24} {'two-layer head':>24}"]
+    by_rule: dict[Rule, dict[bool, Comparison]] = {}
+    for item in found.candidates:
+        by_rule.setdefault(Rule(item.order, item.hardest_cutoff), {})[item.head == LINEAR] = item
+    for rule, heads in sorted(by_rule.items(), key=lambda pair: -max(item.gain for item in pair[1].values())):
+        cells = [points(heads[linear]) if linear in heads else "" for linear in (True, False)]
+        lines.append(f"{rule!s:38} {cells[0]:>24} {cells[1]:>24}")
+    return lines
+
+
+def points(found: Comparison | KeepEvidence) -> str:
+    """A gain and its interval in points of accuracy."""
+    return f"{100 * found.gain:+.1f} [{100 * found.low:+.1f}, {100 * found.high:+.1f}]"
+
+
+def _digits(value: float | None) -> float | None:
+    return None if value is None else round(value, 6)
+
+
+def recommendation(evidence: Evidence, keep: float | None, scoring_passes: float, tolerance: float) -> Recommendation:
+    """Draw the conclusion.
+
+    Args:
+        evidence: What was found.
+        keep: The kept fraction, or None to choose the smallest that loses no more than ``tolerance`` against all rows.
+        scoring_passes: Passes through a model that scoring took, per row.
+        tolerance: In accuracy; 0.01 is one point.
+
+    Raises:
+        ValueError: If nothing was tried near the fraction.
+    """
+    if keep is None:
+        enough = [found.keep for found in evidence.keeps if found.against_all.low >= -tolerance]
+        keep = min(enough, default=max(found.keep for found in evidence.keeps))
+    rule = evidence.rule(keep)
+    if rule is None:
+        tried = ", ".join(f"{found.keep:g}" for found in evidence.keeps)
+        raise ValueError(f"keep={keep}: the evidence on record is of {tried}; pass encoder= or inputs= to gather it")
+    return Recommendation(keep, rule.order, rule.hardest_cutoff, evidence, scoring_passes, tolerance)

@@ -1,0 +1,83 @@
+"""The rules that are weighed against random rows: which end to keep, and how many of the hardest rows to drop first."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from hf_prune.selection import select
+
+CUTOFFS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5)
+JUDGED_ORDERS = ("hard", "easy", "stratified", "random")
+# What is known of data sets in general, where nothing is known of the one at hand; see `rule_without_evidence`.
+ABUNDANT_ROWS_PER_CLASS, SCARCE_ROWS_PER_CLASS, MILD_KEEP = 1000, 250, 0.7
+
+
+@dataclass(frozen=True)
+class Rule:
+    """An order and the share of all rows, from the hardest, that goes before it."""
+
+    order: str
+    hardest_cutoff: float = 0.0
+
+    def rows(
+        self, scores: ArrayLike, labels: ArrayLike | None, *, keep: float, class_balance: float, seed: int
+    ) -> NDArray[np.int64]:
+        """The rows that it keeps, ascending; the arguments are those of `hf_prune.select`."""
+        cutoff = self.hardest_cutoff
+        settings: dict[str, Any] = {"keep": keep, "class_balance": class_balance, "seed": seed}
+        return select(scores, order=self.order, labels=labels, hardest_cutoff=cutoff, **settings).kept
+
+    def __str__(self) -> str:
+        cut = f", hardest {100 * self.hardest_cutoff:.0f} % dropped first" if self.hardest_cutoff else ""
+        return f"{self.order}{cut}"
+
+
+RANDOM = Rule("random")
+
+
+def rules_for(keep: float) -> list[Rule]:
+    """The rules that leave enough rows for a kept fraction, random rows without a cut aside.
+
+    Args:
+        keep: Share of the rows that stays, in (0, 1].
+
+    Returns:
+        Up to 23 rules.
+
+    Example:
+        >>> len(rules_for(0.5)), len(rules_for(0.8)), [str(rule) for rule in rules_for(1.0)]
+        (23, 11, ['hard', 'easy', 'stratified'])
+    """
+    rules = [Rule(order, cutoff) for cutoff in CUTOFFS if cutoff + keep <= 1 + 1e-9 for order in JUDGED_ORDERS]
+    return [rule for rule in rules if rule != RANDOM]
+
+
+def rule_without_evidence(rows_per_class: float, keep: float) -> Rule:
+    """What to keep where nobody has tried it on the data at hand.
+
+    Hard rows where there are at least 1,000 of each class and at least 70 % stay, easy ones where there are at most 250
+    and at least 70 % stay, else random ones: at low fractions the hardest rows alone are a poor training set, and no end
+    is safe.
+
+    Args:
+        rows_per_class: Mean rows of a class before pruning.
+        keep: Share of the rows that stays, in (0, 1].
+
+    Returns:
+        The rule.
+
+    Example:
+        >>> [str(rule_without_evidence(rows, keep)) for rows, keep in ((5000, 0.8), (5000, 0.2), (100, 0.8))]
+        ['hard', 'random', 'easy']
+
+    References:
+        Sorscher et al. (2022), arXiv:2206.14486, for which end; they never keep the hardest rows of little data. The
+        three numbers are ours, on the safe side of what was measured on CIFAR-10.
+    """
+    if keep < MILD_KEEP:
+        return RANDOM
+    if rows_per_class >= ABUNDANT_ROWS_PER_CLASS:
+        return Rule("hard")
+    return Rule("easy") if rows_per_class <= SCARCE_ROWS_PER_CLASS else RANDOM

@@ -1,0 +1,133 @@
+"""One repeat of the trial: rules are applied to the training rows alone, heads are judged on the untouched fold."""
+
+from collections.abc import Callable, Sequence
+from threading import Event
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hf_prune.policy.features import Features
+from hf_prune.policy.folds import Repeat
+from hf_prune.policy.ridge import RidgeHeads
+from hf_prune.policy.rules import RANDOM, Rule
+from hf_prune.policy.students import Student
+from hf_prune.scores import Scores
+
+# From rows of the data set to their scores, shape (k,), made without any other row's label.
+Scorer = Callable[[NDArray[np.int64]], Scores]
+
+NUM_RANDOM = 2  # draws of random rows in each repeat, against which every rule is held
+# Epochs of the head with a hidden layer; after how many it is judged is chosen by its hits on the other half of the fold.
+NUM_HIDDEN = 64
+ROWS_SEEN, FEWEST_EPOCHS, MOST_EPOCHS = 200_000, 5, 10
+
+
+def num_epochs(num_rows: int) -> int:
+    """Epochs of a head with a hidden layer, by the rows before pruning.
+
+    Example:
+        >>> num_epochs(800), num_epochs(40_000)
+        (10, 5)
+    """
+    return int(np.clip(ROWS_SEEN // num_rows, FEWEST_EPOCHS, MOST_EPOCHS))
+
+
+class Trial:
+    """Judges rules in one repeat.
+
+    Args:
+        features: The rows, n of them.
+        repeat: Which are trained on and which are judged, m.
+        scorer: Scores the rows that are trained on.
+        class_balance: Floor of every rule.
+        seed: Decides random rows, ties, first weights.
+    """
+
+    def __init__(self, features: Features, repeat: Repeat, scorer: Scorer, class_balance: float, seed: int) -> None:
+        self.repeat = repeat
+        self._features, self._class_balance = features, class_balance
+        self._seed = int(np.random.SeedSequence((seed, repeat.number)).generate_state(1)[0])
+        self._scores = scorer(features.rows[repeat.train])
+        self._codes = features.codes[repeat.train]
+        self._ridge: RidgeHeads | None = None
+        self._all: NDArray[np.bool_] | None = None
+
+    def rows(self, rule: Rule, keep: float, draw: int = 0) -> NDArray[np.int64]:
+        """What a rule keeps, as places among the training rows; ``draw`` counts draws of random rows."""
+        seed = (self._seed + draw) % 2**32
+        return rule.rows(self._scores, self._codes, keep=keep, class_balance=self._class_balance, seed=seed)
+
+    def linear(self, rules: Sequence[Rule], keep: float) -> NDArray[np.float32]:
+        """Gain of each rule over random rows at each judged row, with a linear head, shape (m, rules)."""
+        from hf_prune.collectives import compute_device
+        from hf_prune.heads.training import on_threads
+
+        ridge = self._ridge_heads()
+        subsets = self._subsets(rules, keep)
+
+        def work(number: int, _: Event) -> tuple[int, NDArray[np.bool_]]:
+            return number, self.repeat.cross_fitted(ridge.right(subsets[number]))
+
+        right = dict(on_threads(work, range(len(subsets)), compute_device()))
+        return _gains(np.stack([right[number] for number in range(len(subsets))]))
+
+    def two_layer(self, rules: Sequence[Rule], keep: float) -> NDArray[np.float32]:
+        """The same with a head of one hidden layer."""
+        return _gains(self.two_layer_right(self._subsets(rules, keep)))
+
+    def two_layer_and_all(self, rules: Sequence[Rule], keep: float) -> NDArray[np.float32]:
+        """The same, and besides what random rows and then each rule gain over all rows, shape (m, rules + 1 + rules)."""
+        if self._all is None:
+            self._all = self.two_layer_right([np.arange(len(self.repeat.train))])
+        right = self.two_layer_right(self._subsets(rules, keep))
+        random = right[:NUM_RANDOM].mean(axis=0, dtype=np.float32)
+        over_all = np.stack([random, *right[NUM_RANDOM:]]) - self._all.astype(np.float32)
+        return np.concatenate([_gains(right), over_all.T], axis=1, dtype=np.float32)
+
+    def two_layer_right(self, subsets: Sequence[NDArray[np.int64]]) -> NDArray[np.bool_]:
+        """Whether each judged row is told right by a head trained on each of some subsets of one size, shape (subsets, m)."""
+        from hf_prune.students import steady_training, student_hits
+
+        train, judged, features = self.repeat.train, self.repeat.judged, self._features
+        hits = student_hits(
+            features.points[train],
+            self._codes,
+            np.stack(subsets),
+            [self._seed + number for number in range(len(subsets))],
+            features.points[judged],
+            features.codes[judged],
+            hidden=NUM_HIDDEN,
+            num_epochs=num_epochs(len(train)),
+            **steady_training(len(subsets[0])),
+            every_epoch=True,
+            desc=None,
+        )
+        return np.stack([self.repeat.cross_fitted(by_epoch) for by_epoch in hits])
+
+    def student_gain(self, student: Student, rule: Rule, keep: float) -> float:
+        """Accuracy of a user's student on the rows of a rule, less that on random rows."""
+        train, judged = (self._features.rows[rows] for rows in (self.repeat.train, self.repeat.judged))
+        random, own = (self.rows(RANDOM, keep, draw=1), self.rows(rule, keep))
+        return student.accuracy(train[own], judged) - student.accuracy(train[random], judged)
+
+    def _subsets(self, rules: Sequence[Rule], keep: float) -> list[NDArray[np.int64]]:
+        """Random rows, `NUM_RANDOM` draws of them, then those of the rules."""
+        draws = [self.rows(RANDOM, keep, draw) for draw in range(1, 1 + NUM_RANDOM)]
+        return [*draws, *(self.rows(rule, keep) for rule in rules)]
+
+    def _ridge_heads(self) -> RidgeHeads:
+        if self._ridge is None:
+            train, judged, features = self.repeat.train, self.repeat.judged, self._features
+            points, codes = features.points, features.codes
+            self._ridge = RidgeHeads(points[train], codes[train], points[judged], codes[judged], features.num_classes)
+        return self._ridge
+
+    def close(self) -> None:
+        """Let go of what is large and quickly made again."""
+        self._ridge = None
+
+
+def _gains(right: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """Each rule's hits less those of random rows, shape (m, rules)."""
+    baseline = right[:NUM_RANDOM].mean(axis=0, dtype=np.float32)
+    return np.asarray((right[NUM_RANDOM:] - baseline).T, dtype=np.float32)

@@ -1,0 +1,158 @@
+"""Gather the evidence on one score column: what the rules gain over random rows, and how noisy the labels seem."""
+
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from datasets.utils import are_progress_bars_disabled, tqdm
+from numpy.typing import NDArray
+
+from hf_prune.collectives import is_main_process
+from hf_prune.policy.evidence import Evidence
+from hf_prune.policy.features import Features, are_enough, make_features
+from hf_prune.policy.folds import FOLDS_TO_CHOOSE, MANY_ROWS, NUM_FOLDS, num_splits
+from hf_prune.policy.judging import Judge
+from hf_prune.policy.ridge import STRENGTHS
+from hf_prune.policy.rules import rules_for
+from hf_prune.policy.scorers import scoring_of
+from hf_prune.policy.students import Student, name_of
+from hf_prune.policy.trial import NUM_HIDDEN, NUM_RANDOM, num_epochs
+from hf_prune.scores import Scores
+
+KEEPS = (0.8, 0.5, 0.2, 0.1)  # tried where nobody named one; any fraction lies near one of them
+NOISE_ROWS = 5_000  # enough for a rate; suspects are for `hf_prune.label_noise`
+
+
+@dataclass(frozen=True)
+class Case:
+    """A score column and what is known of its rows.
+
+    Attributes:
+        metric: The metric, or the column where hf_prune did not make it.
+        scores: Shape (N,).
+        made_from: How the inputs of the metric were made.
+        options: Options of the metric, with the seed.
+        embeddings: Shape (N, d).
+        codes: Class of each row, negative ones have none, shape (N,).
+        unscored: Rows without an embedding.
+    """
+
+    metric: str
+    scores: Scores
+    made_from: Mapping[str, Any]
+    options: Mapping[str, Any]
+    embeddings: NDArray[np.float32]
+    codes: NDArray[np.int64]
+    unscored: frozenset[int] = frozenset()
+
+    def is_enough(self) -> bool:
+        """Whether there are enough rows to judge by."""
+        return are_enough(self.codes[self._rows()])
+
+    def features(self, seed: int) -> Features:
+        """What the rules are judged on; ValueError where that is too little."""
+        return make_features(self.embeddings, self.codes, self._rows(), seed)
+
+    def _rows(self) -> NDArray[np.int64]:
+        """Rows with a score and an embedding."""
+        return np.setdiff1d(np.flatnonzero(~np.ma.getmaskarray(self.scores)), list(self.unscored))
+
+
+def weigh(
+    case: Case, keeps: Sequence[float], *, class_balance: float, seed: int, student: Student | None = None
+) -> Evidence:
+    """Weigh the rules for some kept fractions; see `judge_of` for the arguments."""
+    judge = judge_of(case, keeps, class_balance=class_balance, seed=seed, student=student)
+    return Evidence(
+        metric=case.metric,
+        student=name_of(student),
+        num_rows=len(judge.features.rows),
+        rows_per_class=judge.features.rows_per_class,
+        noise_rate=_noise_rate(judge.features, seed),
+        optimistic=judge.optimistic,
+        class_balance=class_balance,
+        seed=seed,
+        keeps=tuple(judge.judge(sorted(keeps, reverse=True))),
+    )
+
+
+def judge_of(
+    case: Case, keeps: Sequence[float], *, class_balance: float, seed: int, student: Student | None = None
+) -> Judge:
+    """Get ready to weigh rules, and say on the error stream how long it will take, before anything is fitted.
+
+    Args:
+        case: The column.
+        keeps: Fractions in (0, 1).
+        class_balance: Floor of every rule.
+        seed: Decides folds and draws.
+        student: Trained in place of the two-layer head where the rules are confirmed.
+
+    Raises:
+        ValueError: If there are too few rows to judge by.
+    """
+    features = case.features(seed)
+    scorer, optimistic = scoring_of(case.metric, case.scores, case.made_from, case.options, features)
+    refitted = not optimistic and any("heads" in source for source in case.made_from.values())
+    _announce(case, features, keeps, refitted=refitted)
+    return Judge(features, scorer, optimistic, class_balance, seed, student)
+
+
+def _noise_rate(features: Features, seed: int) -> float | None:
+    """Share of labels that look wrong, from at most 5,000 rows; None where that cannot be told."""
+    from hf_prune.label_noise import label_noise
+
+    rows = np.sort(np.random.default_rng((seed, 5)).permutation(len(features.rows))[:NOISE_ROWS])
+    try:
+        found = label_noise(features.points[rows], inputs={"labels": features.codes[rows]}, seed=seed)
+    except ValueError:  # too few different rows in a class
+        return None
+    return float(found.rate)
+
+
+def _announce(case: Case, features: Features, keeps: Sequence[float], *, refitted: bool) -> None:
+    if is_main_process() and not are_progress_bars_disabled():
+        seconds = expected_seconds(features, keeps, refitted=refitted)
+        line = f"Weighing {case.metric!r} against random rows on {len(features.rows):,} rows: about {seconds:.0f} s"
+        tqdm.write(line, file=sys.stderr)
+
+
+def expected_seconds(features: Features, keeps: Sequence[float], *, refitted: bool) -> float:
+    """How long the evidence will take here: its multiplications, over those of a short trial.
+
+    Args:
+        features: The rows.
+        keeps: The kept fractions.
+        refitted: Whether heads are trained anew in each repeat.
+    """
+    rows, size = features.points.shape
+    trained, judged, classes = rows * (NUM_FOLDS - 1) / NUM_FOLDS, rows / NUM_FOLDS, features.num_classes
+    splits = num_splits(rows)
+    choosing = splits * (FOLDS_TO_CHOOSE if rows >= MANY_ROWS else NUM_FOLDS)
+    confirming = splits * NUM_FOLDS
+    head = (NUM_HIDDEN * (size + classes)) * num_epochs(int(trained))
+    linear = sum(
+        len(rules_for(keep)) * (min(keep, 1 - keep) * trained * size**2 + len(STRENGTHS) * judged * size * classes)
+        for keep in keeps
+    )
+    two_layer = sum((NUM_RANDOM + 2) * head * (3 * keep * trained + judged) for keep in keeps)
+    confirmed = sum((NUM_RANDOM + 1) * head * (3 * keep * trained + judged) for keep in keeps)
+    teachers = 3 * 9 * trained * 256 * (size + classes) * refitted  # three heads of 256 units, three epochs
+    work = choosing * (linear + two_layer + teachers) + confirming * (confirmed + teachers + 3 * head * trained)
+    return work / _multiplications_per_second()
+
+
+def _multiplications_per_second() -> float:
+    """Of products as small as those of the heads, in all threads."""
+    import torch
+
+    first, second = torch.randn(256, 256), torch.randn(256, 128)
+    start, rounds = time.perf_counter(), 0
+    while time.perf_counter() - start < 0.02:
+        torch.relu(first @ second)
+        rounds += 1
+    # Heads reach about a third of it: between products they gather rows and take steps.
+    return rounds * 256 * 256 * 128 / (time.perf_counter() - start) / 3

@@ -1,0 +1,110 @@
+"""What ``order="auto"`` keeps, and whether evidence speaks against an order that was named."""
+
+import warnings
+from dataclasses import replace
+
+import numpy as np
+from datasets import Dataset
+
+from hf_prune.columns import Labels
+from hf_prune.policy import Evidence
+from hf_prune.policy.recommendation import points, recommendation
+from hf_prune.policy.records import labels_to_judge_by, recorded_evidence
+from hf_prune.policy.rules import JUDGED_ORDERS, RANDOM, Rule, rule_without_evidence
+from hf_prune.pruning_classes import AUTO, Classes, Cutting
+from hf_prune.pruning_inputs import PruningInputs
+from hf_prune.selection import count_rows
+
+
+def decide(
+    ds: Dataset, column: str, cutting: Cutting, classes: Classes, inputs: PruningInputs
+) -> tuple[Cutting, str | None]:
+    """The cutting with the order that evidence, else a general rule, speaks for, and why in words.
+
+    Args:
+        ds: The data set.
+        column: The score column.
+        cutting: What was asked for.
+        classes: The classes that have a say.
+        inputs: Where embeddings come from, if evidence is to be gathered now.
+
+    Returns:
+        An order that was named stays, and has no reason.
+
+    Raises:
+        ValueError: If ``order="auto"`` has neither evidence nor labels to go by.
+
+    Warns:
+        UserWarning: Where random rows are kept because nothing beat them, where there is no evidence, and where an order
+            that was named loses to random rows.
+    """
+    share = count_rows(cutting.keep, len(inputs.scored)) / len(inputs.scored)
+    if cutting.order != AUTO:
+        _warn_of(ds, column, Rule(cutting.order, _cutoff(cutting)), share)
+        return cutting, None
+    if share == 1:
+        return replace(cutting, order=RANDOM.order), "all rows are kept"
+    evidence = _evidence(ds, column, cutting, share, inputs)
+    rule = None if evidence is None else evidence.rule(share)
+    if evidence is not None and rule is not None:
+        reason = recommendation(evidence, share, 0.0, 0.0).reason
+        if rule == RANDOM:
+            warnings.warn(f"order='auto': {reason}", stacklevel=2)
+    else:
+        rule, reason = _general(column, classes, share)
+        warnings.warn(f"order='auto': {reason}", stacklevel=2)
+    return replace(cutting, order=rule.order, hardest_cutoff=rule.hardest_cutoff), reason
+
+
+def _cutoff(cutting: Cutting) -> float:
+    return (
+        cutting.hardest_cutoff if isinstance(cutting.hardest_cutoff, (int, float)) else np.nan
+    )  # no share that was tried
+
+
+def _evidence(ds: Dataset, column: str, cutting: Cutting, share: float, inputs: PruningInputs) -> Evidence | None:
+    """What was handed in, else what is recorded, else what the embeddings at hand say; None where there is nothing."""
+    if cutting.evidence is not None:
+        return cutting.evidence.evidence
+    request = replace(
+        cutting.request, label_column=None if cutting.label_column == "clusters" else cutting.label_column
+    )
+    recorded = recorded_evidence(ds, column)
+    if recorded is not None or not inputs.has_embeddings or labels_to_judge_by(ds, request) is None:
+        return recorded
+    from hf_prune.policy.gathering import gather
+
+    floor = cutting.class_balance if isinstance(cutting.class_balance, float) else 0.5
+    given = {"embeddings": inputs.embeddings("order='auto'")}
+    return gather(
+        ds, column, replace(request, encoder=None, given=given), (share,), class_balance=floor, seed=cutting.seed
+    )
+
+
+def _general(column: str, classes: Classes, share: float) -> tuple[Rule, str]:
+    labels: Labels | None = classes.labels
+    if labels is None:
+        raise ValueError(
+            f"order='auto' has no evidence on {column!r} and no labels to go by: name one, such as order='hard' or 'easy'"
+        )
+    codes = labels.codes[labels.codes >= 0]
+    rows_per_class = len(codes) / max(len(np.unique(codes)), 1)
+    rule = rule_without_evidence(rows_per_class, share)
+    return rule, (
+        f"there is no evidence on {column!r}; by {rows_per_class:,.0f} rows per class and keep {share:g}, {rule} rows are kept"
+    )
+
+
+def _warn_of(ds: Dataset, column: str, rule: Rule, share: float) -> None:
+    """Warn where the evidence on record says that a rule loses to random rows."""
+    if rule.order not in JUDGED_ORDERS or rule == RANDOM or share == 1:
+        return
+    evidence = recorded_evidence(ds, column)
+    found = None if evidence is None else evidence.nearest(share)
+    compared = None if found is None else found.gain_of(rule)
+    if found is not None and compared is not None and compared.high < 0:
+        warnings.warn(
+            f"order={rule.order!r} loses to random rows by the evidence on record: {points(compared)} points at keep "
+            f"{found.keep:g}; order='auto' would keep {found.rule} rows",
+            stacklevel=2,
+        )
