@@ -198,7 +198,8 @@ def prune(
             0.5 where there is a ``ClassLabel`` column, else 0. Or class → count of rows, exactly so many of each class
             named, the rest from the others.
         quotas: ``"error"`` shares the budget out over the classes in proportion to ``class_errors``.
-        class_errors: Class → share of its held-out rows that a model gets wrong, in [0, 1], for ``quotas``.
+        class_errors: Class → share of its held-out rows that a model gets wrong, in [0, 1], for ``quotas``; None finds it
+            out of fold, on the embeddings.
         label_column: Column with the classes; None takes the only ``ClassLabel`` column. ``"clusters"`` takes clusters
             of the embeddings for classes, where no column is called so.
         hardest_cutoff: Share of all rows with a score that is dropped first, from the hardest, in [0, 0.5]; or

@@ -32,8 +32,8 @@ def prune_dataset(ds: Dataset, metric: str, cutting: Cutting) -> tuple[Dataset, 
     who = f"order={cutting.order!r}"
     arrays = {"embeddings": inputs.embeddings, "clusters": inputs.clusters}
     needed: dict[str, Any] = {name: arrays[name](who) for name in order.needs}
+    classes = with_quotas(classes, cutting, scores, inputs, removal)
     inputs.check_all_used()
-    classes = with_quotas(classes, cutting, scores, removal)
     selection = select(
         scores,
         keep=cutting.keep,

@@ -83,6 +83,8 @@ def check_cutting(cutting: Cutting) -> None:
         raise ValueError(
             f"hardest_cutoff={cutting.hardest_cutoff!r} with order='auto', which chooses the cut: name an order, or leave it out"
         )
+    if cutting.evidence is not None and not isinstance(cutting.evidence, Recommendation):
+        raise TypeError(f"evidence={cutting.evidence!r}; give what hf_prune.recommend returned")
     if cutting.order != AUTO and cutting.evidence is not None:
         raise ValueError(f"evidence= is for order='auto', not {cutting.order!r}: leave one of them out")
     check_seed(cutting.seed)
@@ -93,8 +95,8 @@ def check_cutting(cutting: Cutting) -> None:
         raise ValueError(f"drop_duplicates={share}; give the least cosine of duplicates, in (0, 1]")
     if cutting.quotas not in (None, BY_ERROR):
         raise ValueError(f"quotas={cutting.quotas!r}; give {BY_ERROR!r}, or counts per class as class_balance=")
-    if (cutting.quotas is None) is not (cutting.class_errors is None):
-        raise ValueError(f"quotas={BY_ERROR!r} and class_errors= go together: give both or neither")
+    if cutting.quotas is None and cutting.class_errors is not None:
+        raise ValueError(f"class_errors= is for quotas={BY_ERROR!r}: give both, or leave it out")
     if cutting.quotas is not None and cutting.class_balance is not None:
         raise ValueError(f"quotas={cutting.quotas!r} and class_balance= both set what classes get; give one of them")
 
@@ -153,12 +155,17 @@ def by_code(values: Mapping[Any, Any], labels: Labels, column: str, argument: st
     return found
 
 
-def with_quotas(classes: Classes, cutting: Cutting, scores: Scores, removal: Mapping[str, Any]) -> Classes:
-    """The classes with quotas from their errors, where these were asked for."""
-    if cutting.quotas is None or classes.labels is None or cutting.class_errors is None:
+def with_quotas(
+    classes: Classes, cutting: Cutting, scores: Scores, inputs: PruningInputs, removal: Mapping[str, Any]
+) -> Classes:
+    """The classes with quotas from their errors, where these were asked for; errors nobody gave are found out of fold."""
+    if cutting.quotas is None or classes.labels is None:
         return classes
     labels = classes.labels
-    errors = by_code(cutting.class_errors, labels, str(classes.column), "class_errors")
+    if cutting.class_errors is None:
+        errors = inputs.class_errors(labels.codes)
+    else:
+        errors = by_code(cutting.class_errors, labels, str(classes.column), "class_errors")
     # A selection of one row, so that there is room whatever is removed: what it leaves is what there is to share out.
     left = select(scores, keep=1, order="hard", seed=cutting.seed, **removal)
     usable = np.isin(left.reasons, (Reason.ABOVE_CUT, Reason.BELOW_CUT)) & (labels.codes >= 0)

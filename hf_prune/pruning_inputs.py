@@ -1,7 +1,7 @@
 """What a pruning needs beside the scores: embeddings, clusters, duplicates and noise suspects, made or handed in."""
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from datasets import Dataset
@@ -13,6 +13,9 @@ from hf_prune.inputs import Request
 from hf_prune.inputs.whole import check_first_axes, whole_embeddings
 from hf_prune.metrics.prototypes import default_num_prototypes
 from hf_prune.scores import Scores
+
+if TYPE_CHECKING:
+    from hf_prune.label_noise import LabelNoise
 
 Array = NDArray[Any]
 
@@ -146,16 +149,33 @@ class PruningInputs:
             return np.asarray(self.request.given["suspects"])
         if labels is None:
             raise ValueError("hardest_cutoff='noise' needs labels: name their column with label_column=")
-        from hf_prune.label_noise import label_noise
-
-        points, scored = self.embeddings("hardest_cutoff='noise'"), self.scored
-        rows = scored[labels[scored] >= 0]
-        found = label_noise(points[rows], inputs={"labels": labels[rows]}, seed=self.seed, device=self.request.device)
+        rows, found = self._label_noise(labels, "hardest_cutoff='noise'", planted=0.1)
         suspects = np.zeros(len(self.ds), dtype=bool)
         suspects[rows] = found.suspects
         known = {"noise_rate": found.rate, "noise_precision": found.precision, "noise_recall": found.recall}
         self.figures |= {name: float(value) for name, value in known.items() if value is not None and value == value}
         return suspects
+
+    def class_errors(self, labels: Array) -> dict[int, float]:
+        """Class code → share of its rows that classifiers on the embeddings of other rows get wrong."""
+        if not self.has_embeddings:
+            raise ValueError(
+                "quotas='error' needs class_errors=, or encoder= or inputs={'embeddings': array} to find them out"
+            )
+        rows, found = self._label_noise(labels, "quotas='error'", planted=0.0)
+        wrong = found.scores > 0  # another class is likelier than the label
+        return {int(code): float(wrong[labels[rows] == code].mean()) for code in np.unique(labels[rows])}
+
+    def _label_noise(self, labels: Array, who: str, planted: float) -> "tuple[NDArray[np.int64], LabelNoise]":
+        """Out-of-fold predictions of the rows with score and label, and the numbers of these rows."""
+        from hf_prune.label_noise import label_noise
+
+        points, scored = self.embeddings(who), self.scored
+        rows = scored[labels[scored] >= 0]
+        given = {"labels": labels[rows]}
+        return rows, label_noise(
+            points[rows], inputs=given, planted=planted, seed=self.seed, device=self.request.device
+        )
 
     def check_all_used(self) -> None:
         """Raise a one-line ValueError if something was given that the pruning did not look at."""

@@ -20,7 +20,7 @@ class TestVocabulary:
             (
                 "prune",
                 hf_prune.prune,
-                {"return_selection"},
+                {"return_selection", "evidence"},
                 {"data", "name", "split", "data_files", "out", "overwrite"},
             ),
             ("export", export, set(), {"data"}),
@@ -39,7 +39,7 @@ class TestVocabulary:
         assert known == {"path", "name", "split", "data_files", "revision"}
 
     def test_flags_are_the_names_with_dashes(self):
-        for subcommand in ("score", "prune", "export", "push"):
+        for subcommand in ("score", "prune", "export", "push", "recommend", "keep-curve"):
             for parameter in command().commands[subcommand].params:
                 if parameter.param_type_name == "option" and parameter.name != "folder":
                     assert f"--{parameter.name.replace('_', '-')}" in parameter.opts

@@ -1,11 +1,10 @@
 """Pruning a data set with everything that goes beside the score: embeddings, clusters, duplicates, noise, quotas."""
 
-import datetime
 import json
 
 import numpy as np
 import pytest
-from datasets import ClassLabel, Dataset, DatasetDict, Features, Value, concatenate_datasets
+from datasets import ClassLabel, Dataset, DatasetDict, Features, concatenate_datasets
 
 import hf_prune
 from hf_prune import Step, explain, provenance, select
@@ -183,44 +182,6 @@ class TestNoise:
         assert selection.rows(17).tolist() == np.flatnonzero(suspects).tolist()
 
 
-class TestQuotas:
-    @pytest.mark.parametrize(
-        "column", ["label", "text", "number", "flag", "day"], ids=["ClassLabel", "text", "number", "bool", "date"]
-    )
-    def test_counts_by_name_on_any_column_of_classes(self, column):
-        ds = make(text=["a", "b", "c"] * 20, number=[7, 8, 9] * 20, flag=[True, False, True] * 20)
-        days = [datetime.date(2020, 1, day) for day in (1, 2, 3)] * 20
-        ds = ds.add_column("day", days, feature=Value("date32"))
-        first = {"label": "dog", "text": "b", "number": 8, "flag": False, "day": "2020-01-02"}[column]
-        selection, step = run(ds, label_column=column, class_balance={first: 13})
-        assert (selection.kept % 3 == 1).sum() == 13
-        assert step.class_balance is None
-        assert list(step.options["class_balance"].values()) == [13]
-        assert again(ds, step) == selection.kept.tolist()
-
-    def test_a_class_by_its_code_and_rows_without_one(self):
-        features = Features({"label": ClassLabel(names=["cat", "dog"]), "s": Value("float32")})
-        ds = Dataset.from_dict({"label": [0, 1, None, 1], "s": [1.0, 2, 3, 4]}, features=features)
-        assert run(ds, keep=2, class_balance={0: 1})[0].kept.tolist() == [0, 3]
-        assert run(ds, keep=2, class_balance={None: 0, "dog": 1})[0].kept.tolist() == [0, 3]
-
-    def test_by_error(self):
-        errors = {"cat": 0.4, "dog": 0.2, "eel": 0.2}
-        selection, step = run(make(), quotas="error", class_errors=errors)
-        assert np.bincount(selection.kept % 3).tolist() == [10, 5, 5]
-        assert step.options == {"quotas": "error", "class_errors": errors}
-        assert again(make(), step) == selection.kept.tolist()
-
-    def test_by_error_shares_out_what_the_cuts_leave(self):
-        copies = np.full(60, -1)
-        copies[3:48:3] = 0  # of twenty cats four others stay
-        errors = {"cat": 0.5, "dog": 0.1, "eel": 0.1}
-        selection, _ = run(
-            make(), keep=24, order="easy", quotas="error", class_errors=errors, inputs={"duplicate_of": copies}
-        )
-        assert np.bincount(selection.kept % 3).tolist() == [5, 10, 9]
-
-
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -259,7 +220,8 @@ class TestQuotas:
         ({"class_balance": {"cat": 3, 0: 4}}, r"^class_balance names class 'cat' twice; give each once$"),
         ({"class_balance": {"cat": 21}}, r"^class_balance asks for 21 rows of class 0, which has 20$"),
         ({"quotas": "even"}, r"^quotas='even'; give 'error', or counts per class as class_balance=$"),
-        ({"quotas": "error"}, r"^quotas='error' and class_errors= go together"),
+        ({"quotas": "error"}, r"^quotas='error' needs class_errors=, or encoder= or inputs="),
+        ({"class_errors": {"cat": 0.1}}, r"^class_errors= is for quotas='error': give both, or leave it out"),
         ({"quotas": "error", "class_errors": {"cat": 0.1}}, r"^class 'dog' has no error among those of \['cat'\]"),
         (
             {"quotas": "error", "class_errors": {"cat": 0.1}, "class_balance": 0.5},

@@ -97,9 +97,17 @@ def test_clusters_stand_for_labels_where_there_are_none():
     [
         ({"hardest_cutoff": 0.1}, "hardest_cutoff=0.1 with order='auto', which chooses the cut"),
         ({"hardest_cutoff": "noise"}, "hardest_cutoff='noise' with order='auto'"),
-        ({"order": "hard", "evidence": object()}, "evidence= is for order='auto', not 'hard'"),
     ],
 )
 def test_what_contradicts_auto_is_said_in_one_line(options, message):
     with pytest.raises(ValueError, match=message):
         telling()[0].prune("noise", keep=0.5, **options)
+
+
+def test_evidence_is_for_auto_and_of_one_kind():
+    ds, points = telling()
+    advice = hf_prune.recommend(ds, "noise", keep=0.8, inputs={"embeddings": points})
+    with pytest.raises(ValueError, match="evidence= is for order='auto', not 'hard'"):
+        ds.prune("noise", keep=0.8, order="hard", evidence=advice)
+    with pytest.raises(TypeError, match=r"evidence=.yes.; give what hf_prune\.recommend returned"):
+        ds.prune("noise", keep=0.8, evidence="yes")

@@ -11,6 +11,7 @@ import typer
 from datasets.utils.logging import set_verbosity
 
 from hf_prune import __version__
+from hf_prune.cli.advice import add_advice
 from hf_prune.cli.errors import EXIT_INTERRUPTED, interrupted, report
 from hf_prune.cli.inspections import add_inspections
 from hf_prune.cli.scaling import add_scaling
@@ -63,6 +64,7 @@ def _start(
 add_trainings(app)
 add_steps(app)
 add_inspections(app)
+add_advice(app)
 add_tools(app)
 add_trust(app)
 add_scaling(app)

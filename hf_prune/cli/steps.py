@@ -213,7 +213,7 @@ def prune_parameters() -> Parameters:
     }
     return [
         *input_parameters(),
-        *function_parameters(prune, leave_out=("return_selection",), own=own),
+        *function_parameters(prune, leave_out=("return_selection", "evidence"), own=own),
         *_output_parameters("Replace a result of an earlier step in the folder of --out."),
     ]
 
