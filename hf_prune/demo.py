@@ -133,6 +133,7 @@ class _Demo:
             + (f", {len(data.test):,} to test on" if data.test else "")
         )
         options: dict[str, Any] = {"image_column": data.image_column, "cache_dir": self.cache_dir, "seed": self.seed}
+        options["evidence"] = False  # the students below compare the rules, every one of them
         scored = score_with(
             data.train, "prototypes", encoder=self.encoder, image_size=self.image_size, overwrite=True, **options
         )

@@ -46,7 +46,8 @@ class Step:
             array.
         figures: What is known of the score's quality: members of the ensemble, correlation between its halves, how
             well heads fit their training rows.
-        evidence: What rules of pruning by this score gain over random rows, see `hf_prune.policy.Evidence` (score only).
+        evidence: What rules of pruning by this score gain over random rows, see `hf_prune.policy.Evidence`; of a pruning what it
+            followed, where that was not recorded before.
         seed: The seed.
         rows_in: Rows before.
         rows_out: Rows after.

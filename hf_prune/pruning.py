@@ -26,7 +26,7 @@ def prune_dataset(ds: Dataset, metric: str, cutting: Cutting) -> tuple[Dataset, 
     scores = read_scores(ds, column)
     inputs = PruningInputs(ds, scores, cutting.request, cutting.num_clusters, cutting.seed)
     classes = find_classes(ds, cutting, inputs)
-    cutting, decided = decide(ds, column, cutting, classes, inputs)
+    cutting, decided, evidence = decide(ds, column, cutting, classes, inputs)
     order = ORDERS[cutting.order]
     removal: dict[str, Any] = _removal(cutting, inputs, classes)
     who = f"order={cutting.order!r}"
@@ -55,6 +55,7 @@ def prune_dataset(ds: Dataset, metric: str, cutting: Cutting) -> tuple[Dataset, 
         inputs=inputs.made_from,
         figures=inputs.figures or None,
         decided=decided,
+        evidence=evidence,
     )
     return record(ds, ds.select(selection.kept), step), selection
 

@@ -79,14 +79,7 @@ def check_cutting(cutting: Cutting) -> None:
     """Raise one line for what no data set could meet, before anything is computed."""
     check_settings(RANDOM.order if cutting.order == AUTO else cutting.order, cutting.num_strata, cutting.random_share)
     check_hardest_cutoff(cutting.hardest_cutoff)
-    if cutting.order == AUTO and cutting.hardest_cutoff:
-        raise ValueError(
-            f"hardest_cutoff={cutting.hardest_cutoff!r} with order='auto', which chooses the cut: name an order, or leave it out"
-        )
-    if cutting.evidence is not None and not isinstance(cutting.evidence, Recommendation):
-        raise TypeError(f"evidence={cutting.evidence!r}; give what hf_prune.recommend returned")
-    if cutting.order != AUTO and cutting.evidence is not None:
-        raise ValueError(f"evidence= is for order='auto', not {cutting.order!r}: leave one of them out")
+    _check_auto(cutting)
     check_seed(cutting.seed)
     if cutting.class_balance is not None:
         check_class_balance(cutting.class_balance)
@@ -99,6 +92,18 @@ def check_cutting(cutting: Cutting) -> None:
         raise ValueError(f"class_errors= is for quotas={BY_ERROR!r}: give both, or leave it out")
     if cutting.quotas is not None and cutting.class_balance is not None:
         raise ValueError(f"quotas={cutting.quotas!r} and class_balance= both set what classes get; give one of them")
+
+
+def _check_auto(cutting: Cutting) -> None:
+    """Raise one line where what is decided by evidence was given as well."""
+    if cutting.order == AUTO and cutting.hardest_cutoff:
+        raise ValueError(
+            f"hardest_cutoff={cutting.hardest_cutoff!r} with order='auto', which chooses the cut: name an order, or leave it out"
+        )
+    if cutting.evidence is not None and not isinstance(cutting.evidence, Recommendation):
+        raise TypeError(f"evidence={cutting.evidence!r}; give what hf_prune.recommend returned")
+    if cutting.order != AUTO and cutting.evidence is not None:
+        raise ValueError(f"evidence= is for order='auto', not {cutting.order!r}: leave one of them out")
 
 
 def find_classes(ds: Dataset, cutting: Cutting, inputs: PruningInputs) -> Classes:

@@ -2,6 +2,7 @@
 
 import warnings
 from dataclasses import replace
+from typing import Any, NamedTuple
 
 import numpy as np
 from datasets import Dataset
@@ -16,10 +17,16 @@ from hf_prune.pruning_inputs import PruningInputs
 from hf_prune.selection import count_rows
 
 
-def decide(
-    ds: Dataset, column: str, cutting: Cutting, classes: Classes, inputs: PruningInputs
-) -> tuple[Cutting, str | None]:
-    """The cutting with the order that evidence, else a general rule, speaks for, and why in words.
+class Decision(NamedTuple):
+    """The cutting with its order and cut, why these in words, and the evidence where that is not on record already."""
+
+    cutting: Cutting
+    reason: str | None = None
+    evidence: dict[str, Any] | None = None
+
+
+def decide(ds: Dataset, column: str, cutting: Cutting, classes: Classes, inputs: PruningInputs) -> Decision:
+    """Decide by evidence, else by a general rule, which order is meant.
 
     Args:
         ds: The data set.
@@ -41,10 +48,11 @@ def decide(
     share = count_rows(cutting.keep, len(inputs.scored)) / len(inputs.scored)
     if cutting.order != AUTO:
         _warn_of(ds, column, Rule(cutting.order, _cutoff(cutting)), share)
-        return cutting, None
+        return Decision(cutting)
     if share == 1:
-        return replace(cutting, order=RANDOM.order), "all rows are kept"
-    evidence = _evidence(ds, column, cutting, share, inputs)
+        return Decision(replace(cutting, order=RANDOM.order), "all rows are kept")
+    recorded = recorded_evidence(ds, column) if cutting.evidence is None else None
+    evidence = recorded or _evidence(ds, column, cutting, share, inputs)
     rule = None if evidence is None else evidence.rule(share)
     if evidence is not None and rule is not None:
         reason = recommendation(evidence, share, 0.0, 0.0).reason
@@ -53,7 +61,8 @@ def decide(
     else:
         rule, reason = _general(column, classes, share)
         warnings.warn(f"order='auto': {reason}", stacklevel=2)
-    return replace(cutting, order=rule.order, hardest_cutoff=rule.hardest_cutoff), reason
+    new = None if evidence is None or recorded else evidence.to_dict()
+    return Decision(replace(cutting, order=rule.order, hardest_cutoff=rule.hardest_cutoff), reason, new)
 
 
 def _cutoff(cutting: Cutting) -> float:
@@ -63,15 +72,14 @@ def _cutoff(cutting: Cutting) -> float:
 
 
 def _evidence(ds: Dataset, column: str, cutting: Cutting, share: float, inputs: PruningInputs) -> Evidence | None:
-    """What was handed in, else what is recorded, else what the embeddings at hand say; None where there is nothing."""
+    """What was handed in, else what the embeddings at hand say; None where there is nothing."""
     if cutting.evidence is not None:
         return cutting.evidence.evidence
     request = replace(
         cutting.request, label_column=None if cutting.label_column == "clusters" else cutting.label_column
     )
-    recorded = recorded_evidence(ds, column)
-    if recorded is not None or not inputs.has_embeddings or labels_to_judge_by(ds, request) is None:
-        return recorded
+    if not inputs.has_embeddings or labels_to_judge_by(ds, request) is None:
+        return None
     from hf_prune.policy.gathering import gather
 
     floor = cutting.class_balance if isinstance(cutting.class_balance, float) else 0.5

@@ -30,6 +30,7 @@ def test_auto_is_the_default_and_follows_the_record(scored):
     named = scored.prune("el2n", keep=0.2, order=rule.order, hardest_cutoff=rule.hardest_cutoff, seed=3)
     assert kept["el2n"][:] == named["el2n"][:]
     assert last(named).decided is None
+    assert last(kept).evidence is None  # it stands at the step that scored
 
 
 def test_an_order_that_loses_by_the_record_is_obeyed_with_one_warning(scored):
@@ -55,6 +56,7 @@ def test_evidence_can_be_gathered_while_pruning_or_handed_in():
     handed_in = ds.prune("wrongness", keep=0.2, evidence=advice)
     assert last(gathered).order == last(handed_in).order == advice.order
     assert gathered["wrongness"][:] == handed_in["wrongness"][:]
+    assert last(gathered).evidence == last(handed_in).evidence == advice.evidence.to_dict()
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,6 @@ def evidence_facts(found: Mapping[str, Any]) -> Iterator[tuple["Markup", "Markup
         "student": ("Trained", prose),
         "num_rows": ("Rows judged", _count),
         "rows_per_class": ("Rows per class", _digits),
-        "break_even": ("Rows per class from which hard rows are worth more", _digits),
         "noise_rate": ("Estimated share of wrong labels", _share),
         "class_balance": ("Class floor of every rule", code),
         "seed": ("Seed of folds and draws", code),
@@ -66,7 +65,7 @@ def _gain(found: Mapping[str, Any]) -> list["Markup"]:
     """Gain and interval; of random rows, which are what is compared with, none."""
     from markupsafe import Markup
 
-    if found.get("order") == _RANDOM:
+    if found.get("order") == _RANDOM and not found.get("hardest_cutoff"):
         return [Markup("none was sure"), Markup("")]
     return [
         _points(found.get("gain")),

@@ -39,7 +39,8 @@ def _inputs(found: Mapping[str, Mapping[str, Any]]) -> Iterator[tuple["Markup", 
 
     for name, made_from in found.items():
         if "given_sha256" in made_from:
-            yield Markup("Input ") + code(name), Markup("handed in, SHA-256 ") + code(made_from["given_sha256"])
+            given = "embeddings" if "heads" in made_from else name  # that heads were trained on
+            yield Markup("Input ") + code(given), Markup("handed in, SHA-256 ") + code(made_from["given_sha256"])
         if "published" in made_from:
             yield Markup("Taken over from"), _published(made_from["published"])
         if "label_column" in made_from:
