@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from hf_prune.hub.export import export
     from hf_prune.hub.load_scores import load_scores
     from hf_prune.hub.push import push_card, push_to_hub
+    from hf_prune.hub.push_teacher import export_teacher, push_teacher
     from hf_prune.hub.rebuild import rebuild
     from hf_prune.hub.verify import verify
     from hf_prune.policy.keep_curve import keep_curve
@@ -51,12 +52,14 @@ _LAZY = {
     "build_card": "hf_prune.hub.card",
     "compare_laws": "hf_prune.scaling",
     "export": "hf_prune.hub.export",
+    "export_teacher": "hf_prune.hub.push_teacher",
     "fit_law": "hf_prune.scaling",
     "load_scores": "hf_prune.hub.load_scores",
     "keep_curve": "hf_prune.policy.keep_curve",
     "measure_scaling": "hf_prune.scaling_runs",
     "recommend": "hf_prune.policy.recommend",
     "push_card": "hf_prune.hub.push",
+    "push_teacher": "hf_prune.hub.push_teacher",
     "push_to_hub": "hf_prune.hub.push",
     "rebuild": "hf_prune.hub.rebuild",
     "train_heads": "hf_prune.heads",
@@ -90,6 +93,7 @@ __all__ = [
     "error_quotas",
     "explain",
     "export",
+    "export_teacher",
     "fit_law",
     "get_metric",
     "install",
@@ -101,6 +105,7 @@ __all__ = [
     "provenance",
     "prune",
     "push_card",
+    "push_teacher",
     "push_to_hub",
     "rebuild",
     "recommend",

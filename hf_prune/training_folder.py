@@ -54,6 +54,19 @@ def finished(folder: Path) -> list[Path]:
     return sorted(places, key=lambda place: int(place.name.partition("-")[2]))
 
 
+def read_settings(folder: Path) -> dict[str, Any]:
+    """Read what the trainings in a folder were begun with.
+
+    Raises:
+        FileNotFoundError: If the folder was not made by `train_teachers` or `train_subset_runs`.
+        ValueError: If it cannot be read.
+    """
+    held = _read(folder)
+    if held is None:
+        raise FileNotFoundError(f"{folder} has no {SETTINGS}: give the folder= of train_teachers or train_subset_runs")
+    return held
+
+
 def describe_rows(ds: Dataset, image_column: str | None, label_column: str) -> dict[str, Any]:
     """Name, size and digests of a data set, by which it is known again."""
     images = find_image_column(ds, image_column)

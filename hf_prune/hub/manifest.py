@@ -101,19 +101,19 @@ def _class_counts(ds: Dataset, history: History) -> Entry | None:
 def _published_step(step: Step, changed: bool) -> Entry:
     """A step without what no reader needs to know of the machine, and without digests that no longer hold."""
     data = step.to_dict()
-    data["options"], data["inputs"] = _without_paths(data["options"]), _without_paths(data["inputs"])
+    data["options"], data["inputs"] = without_paths(data["options"]), without_paths(data["inputs"])
     if changed:
         for name in ("digest", "rows_sha256"):
             data.pop(name, None)
     return data
 
 
-def _without_paths(value: Any) -> Any:
+def without_paths(value: Any) -> Any:
     """The same value with every local path cut to its last part, and the home folder inside a text to ``~``."""
     if isinstance(value, Mapping):
-        return {key: _without_paths(item) for key, item in value.items()}
+        return {key: without_paths(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_without_paths(item) for item in value]
+        return [without_paths(item) for item in value]
     if not isinstance(value, str):
         return value
     cut, home = _LOCAL_PATH.match(value), Path.home()

@@ -1,18 +1,23 @@
 """Cards of published models, rendered from their records as those of data sets are."""
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from hf_prune.hub.card_code import reproduction
 from hf_prune.hub.card_environment import environment
 from hf_prune.hub.card_metadata import TAGS
 from hf_prune.hub.card_steps import model_text
-from hf_prune.hub.card_text import code, python, words
+from hf_prune.hub.card_text import code, names, number, percent, python, words
+from hf_prune.hub.manifest import CHANGED
 from hf_prune.metrics import get_metric
 
 if TYPE_CHECKING:
     from markupsafe import Markup
+
+_OWN_NETWORK = "small_resnet"  # model type of the networks that ship in hf_prune
 
 
 def prototypes_card(config: Mapping[str, Any], shape: Sequence[int], repo_id: str | None = None) -> str:
@@ -47,9 +52,107 @@ def prototypes_card(config: Mapping[str, Any], shape: Sequence[int], repo_id: st
     )
 
 
+def teacher_card(record: Mapping[str, Any], repo_id: str | None = None) -> str:
+    """Write the card of a trained model.
+
+    Args:
+        record: Its ``training.json``, see `hf_prune.hub.teacher_record`.
+        repo_id: Repository on the Hub; None for a folder.
+
+    Returns:
+        Content of a README.md.
+    """
+    model, data, training = record["model"], record["data"], record["training"]
+    entry, published = data["entry"], data["published"]
+    own = model["model_type"] == _OWN_NETWORK
+    header: dict[str, Any] = {"library_name": "hf_prune" if own else "transformers"}
+    header |= {"pipeline_tag": "image-classification", "tags": [*TAGS]}
+    begun = training["network"] if training else {}
+    if begun.get("commit"):
+        header["base_model"] = begun["id"]
+    used = [place["repo_id"] for place in (published or {}, entry["source"]) if place.get("repo_id")]
+    if used:
+        header["datasets"] = list(dict.fromkeys(used))
+    place = repo_id or "path/to/this/folder"
+    return _page(
+        header,
+        "teacher.md.jinja",
+        title=repo_id.rpartition("/")[2] if repo_id else "Teacher",
+        record=record,
+        model=model,
+        data=data,
+        entry=entry,
+        published=published,
+        training=training,
+        settings=list(_settings(record)) if training else [],
+        rows=_lines(*reproduction(_loaded(data) or entry)),
+        load=_lines(*_opening(place, own)),
+        use=_lines("import hf_prune", "", f'scored = ds.score_with("el2n", teachers={python(place)})'),
+    )
+
+
+def _loaded(data: Mapping[str, Any]) -> dict[str, Any] | None:
+    """A split that is loaded as it was published, without steps; None where its rows are not on the Hub."""
+    published = data["published"] or {}
+    if published.get("holds") != "rows" or "repo_id" not in published:
+        return None
+    source = {name: published[name] for name in ("repo_id", "commit", "split")}
+    return {"source": {**source, "known": "given", "config_name": published["config"]}, "steps": [], CHANGED: False}
+
+
+def _opening(place: str, own: bool) -> Iterator[str]:
+    if own:
+        yield "import hf_prune.models.small_resnet  # tells transformers of this network"
+    yield "from transformers import AutoImageProcessor, AutoModelForImageClassification"
+    yield ""
+    yield f"model = AutoModelForImageClassification.from_pretrained({python(place)})"
+    yield f"processor = AutoImageProcessor.from_pretrained({python(place)})"
+
+
+def _lines(*lines: str) -> "list[Markup]":
+    """Mark lines of Python, whose values `python` wrote, as safe for a fenced block."""
+    from markupsafe import Markup
+
+    return [Markup(line) for line in lines]
+
+
+def _settings(record: Mapping[str, Any]) -> "Iterator[tuple[Markup, Markup]]":
+    """How a model was trained, as rows of a table."""
+    from markupsafe import Markup
+
+    training = record["training"]
+    yield Markup("Network"), words(training["network"])
+    yield Markup("Preprocessing"), words(training["processor"])
+    yield Markup("Seed"), code(training["seed"])
+    yield Markup("Epochs"), number(training["num_epochs"])
+    processes = number(training["num_processes"] or 1)
+    yield (
+        Markup("Batch"),
+        Markup("{} images, in each of {}").format(number(training["batch_size"]), processes)
+        + (Markup(" processes" if training["num_processes"] != 1 else " process")),
+    )
+    yield Markup("Learning rate"), code(training["learning_rate"])
+    yield Markup("Augmentation"), Markup("shifted and mirrored" if training["augment"] else "none")
+    if training["subset"] is not None:
+        yield Markup("Rows drawn"), percent(training["subset"])
+    if training["arguments"]:
+        yield Markup("Arguments of the Trainer"), words(training["arguments"])
+    if training["arguments_not_shown"]:
+        yield Markup("Given to the Trainer, not shown"), names(training["arguments_not_shown"])
+    if test := training["test"]:
+        text = Markup("{} of {} rows ({})")
+        yield (
+            Markup("Right on a test set, at the end"),
+            text.format(number(test["right"]), number(test["rows"]), percent(test["right"], test["rows"])),
+        )
+    if record["model"]["transformers"]:
+        yield Markup("transformers"), code(record["model"]["transformers"])
+
+
 def _page(header: Mapping[str, Any], template: str, **values: Any) -> str:
     text = yaml.safe_dump(dict(header), sort_keys=False, allow_unicode=True)
     page = environment().get_template(template).render(**values).strip()
+    page = re.sub(r"\n{3,}", "\n\n", page)  # blocks that were left out leave blank lines behind
     return f"---\n{text}---\n\n{page}\n"
 
 
