@@ -44,7 +44,7 @@ def test_gains_are_drawn_a_line_per_rule():
     pytest.importorskip("matplotlib")
     ds, points = telling()
     ax = hf_prune.recommend(ds, "wrongness", keep=0.8, inputs={"embeddings": points}).plot()
-    assert len(ax.get_yticklabels()) == 11
+    assert len(ax.get_yticklabels()) == 9
 
 
 @pytest.mark.parametrize("keeps", [[1.0], [0.0], [True], ["half"]])

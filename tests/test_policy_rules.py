@@ -11,6 +11,7 @@ from hf_prune.selection import select
 
 def test_every_pair_of_order_and_cutoff_is_weighed_once_where_half_is_kept():
     expected = {(order, cutoff) for order in JUDGED_ORDERS for cutoff in CUTOFFS} - {("random", 0.0)}
+    expected -= {("easy", cutoff) for cutoff in CUTOFFS[1:]}  # the same rows as without a cut
     found = [(rule.order, rule.hardest_cutoff) for rule in rules_for(0.5)]
     assert set(found) == expected
     assert len(found) == len(expected)
@@ -23,6 +24,14 @@ def test_every_rule_can_be_carried_out_at_its_fraction(keep, num_rows, seed):
     for rule in rules_for(keep):
         rows = rule.rows(scores, labels, keep=keep, class_balance=0.5, seed=seed)
         assert len(np.unique(rows)) == len(rows) == max(1, round(keep * num_rows))
+
+
+@pytest.mark.parametrize("cutoff", CUTOFFS)
+def test_easy_rows_are_the_same_after_a_cut(cutoff):
+    scores, labels = np.random.default_rng(1).normal(size=60), np.zeros(60, dtype=int)
+    settings = {"keep": 0.5, "class_balance": 0.5, "seed": 0}
+    plain, cut = (Rule("easy", share).rows(scores, labels, **settings).tolist() for share in (0.0, cutoff))
+    assert plain == cut
 
 
 def test_a_rule_is_the_selection_of_the_same_settings():
