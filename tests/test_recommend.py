@@ -49,6 +49,10 @@ def test_it_passes_through_json(advice):
     assert again.rule(0.2) == advice.found.rule
     with pytest.raises(ValueError, match="no evidence of hf_prune"):
         Evidence.from_dict({"metric": "el2n"})
+    edited = json.loads(json.dumps(data["evidence"]))
+    edited["keeps"][0]["order"] = "hardest"
+    with pytest.raises(ValueError, match="'hardest' is no order that is weighed"):
+        Evidence.from_dict(edited)
 
 
 def test_the_same_seed_gives_the_same_evidence(advice):

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from hf_prune.policy.rules import RANDOM, Rule, rules_for
+from hf_prune.policy.rules import JUDGED_ORDERS, RANDOM, Rule, rules_for
 
 LINEAR, TWO_LAYER = "linear", "two-layer"
 
@@ -160,7 +160,12 @@ def _keep_evidence(data: Mapping[str, Any]) -> KeepEvidence:
     tried = None if data["tried"] is None else Comparison(**data["tried"])
     compared = tuple(Comparison(**item) for item in data["candidates"])
     own = {"against_all": Comparison(**data["against_all"]), "tried": tried, "candidates": compared}
-    return KeepEvidence(**{**data, **own})
+    found = KeepEvidence(**{**data, **own})
+    for item in (found, *compared):
+        numbers = (item.gain, item.low, item.high, item.hardest_cutoff)
+        if item.order not in JUDGED_ORDERS or not all(isinstance(value, int | float) for value in numbers):
+            raise TypeError(f"{item.order!r} is no order that is weighed, or a number is none")
+    return found
 
 
 def _rounded(value: Any) -> Any:

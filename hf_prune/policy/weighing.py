@@ -10,7 +10,7 @@ import numpy as np
 from datasets.utils import are_progress_bars_disabled, tqdm
 from numpy.typing import NDArray
 
-from hf_prune.collectives import is_main_process
+from hf_prune.collectives import gather_objects, is_main_process
 from hf_prune.policy.evidence import Evidence
 from hf_prune.policy.features import Features, are_enough, make_features
 from hf_prune.policy.folds import FOLDS_TO_CHOOSE, MANY_ROWS, NUM_FOLDS, num_splits
@@ -66,7 +66,7 @@ def weigh(
 ) -> Evidence:
     """Weigh the rules for some kept fractions; see `judge_of` for the arguments."""
     judge = judge_of(case, keeps, class_balance=class_balance, seed=seed, student=student)
-    return Evidence(
+    found = Evidence(
         metric=case.metric,
         student=name_of(student),
         num_rows=len(judge.features.rows),
@@ -77,6 +77,7 @@ def weigh(
         seed=seed,
         keeps=tuple(judge.judge(sorted(keeps, reverse=True))),
     )
+    return gather_objects([found])[0]  # one for all processes, were their processors to round in different ways
 
 
 def judge_of(
