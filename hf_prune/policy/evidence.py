@@ -161,7 +161,8 @@ def _keep_evidence(data: Mapping[str, Any]) -> KeepEvidence:
     compared = tuple(Comparison(**item) for item in data["candidates"])
     own = {"against_all": Comparison(**data["against_all"]), "tried": tried, "candidates": compared}
     found = KeepEvidence(**{**data, **own})
-    for item in (found, *compared):
+    items: list[KeepEvidence | Comparison] = [found, *compared]
+    for item in items:
         numbers = (item.gain, item.low, item.high, item.hardest_cutoff)
         if item.order not in JUDGED_ORDERS or not all(isinstance(value, int | float) for value in numbers):
             raise TypeError(f"{item.order!r} is no order that is weighed, or a number is none")
