@@ -1,4 +1,4 @@
-"""The commands that train: ``train-teachers`` and ``train-subset-runs``, each the function of the same name."""
+"""The commands that train, ``train-teachers`` and ``train-subset-runs``, and ``push-teacher``: each the function of the same name."""
 
 import inspect
 from collections.abc import Callable, Sequence
@@ -10,6 +10,7 @@ import yaml
 from hf_prune.cli.signatures import function_parameters, make_command, option, summary
 from hf_prune.cli.steps import input_parameters, open_data
 from hf_prune.collectives import barrier, is_main_process, join_processes
+from hf_prune.hub.push_teacher import push_teacher
 from hf_prune.loading import open_test_dataset, train_split
 from hf_prune.teachers import Teachers, train_subset_runs, train_teachers
 
@@ -56,7 +57,20 @@ def _parameters(train: Callable[..., Teachers]) -> list[inspect.Parameter]:
     return [*input_parameters(), *function_parameters(train, leave_out=_NOT_TYPED), extra]
 
 
+def run_push_teacher(**values: Any) -> None:
+    """Run ``push-teacher``; of the processes of a launcher one does it all."""
+    if not is_main_process():
+        return
+    rows = train_split(open_data(values))
+    typer.echo(push_teacher(values.pop("teacher"), values.pop("repo_id"), trained_on=rows, **values).commit_url)
+
+
 def add_trainings(app: typer.Typer) -> None:
     """Add the commands to the application."""
     for name, train in (("train-teachers", train_teachers), ("train-subset-runs", train_subset_runs)):
         app.command(name)(make_command(_runner(train), _parameters(train), summary(train)))
+    # A token would be seen in the list of processes; the client finds the one that is logged in, or HF_TOKEN.
+    published = function_parameters(push_teacher, leave_out=("trained_on", "token"))
+    app.command("push-teacher")(
+        make_command(run_push_teacher, [*input_parameters(), *published], summary(push_teacher))
+    )

@@ -182,7 +182,8 @@ def versions(packages: Mapping[str, str]) -> "Markup":
 def _word(text: str) -> "Markup":
     from markupsafe import Markup
 
-    return Markup(text) if re.fullmatch(r"[\w.+-]+ [\w.+-]+", text, re.ASCII) and "_" not in text else code(text)
+    plain = re.fullmatch(r"[\w.+-]+ [\w.+-]+", text, re.ASCII) and "_" not in text and not _LINK.search(text)
+    return Markup(text) if plain else code(text)
 
 
 def heading(text: str) -> "Markup":

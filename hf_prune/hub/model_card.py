@@ -121,7 +121,8 @@ def _settings(record: Mapping[str, Any]) -> "Iterator[tuple[Markup, Markup]]":
     from markupsafe import Markup
 
     training = record["training"]
-    yield Markup("Network"), words(training["network"])
+    network = training["network"]
+    yield Markup("Network"), code(network["name"]) if set(network) == {"name"} else words(network)
     yield Markup("Preprocessing"), words(training["processor"])
     yield Markup("Seed"), code(training["seed"])
     yield Markup("Epochs"), number(training["num_epochs"])

@@ -1,0 +1,152 @@
+"""Cards of models: golden files compared whole, and nothing that a record holds becomes Markdown, HTML or YAML."""
+
+import ast
+import copy
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from hf_prune.hub.manifest import seal
+from hf_prune.hub.model_card import prototypes_card, teacher_card
+from hf_prune.hub.trained_rows import _SAID
+from tests.card_records import ENCODER, NASTY, VERSIONS, nasty_record, prototypes
+from tests.test_card import check_page
+from tests.tiny_publications import SOURCE
+
+CARDS = Path(__file__).parents[1] / "model_cards"
+PROCESSOR = {"do_normalize": True, "do_resize": True, "size": {"height": 32, "width": 32}}
+PUBLISHED = {
+    "repo_id": "somebody/cifar10-pruned",
+    "commit": "a" * 40,
+    "config": "prototypes-keep0.7",
+    "split": "train",
+    "record_sha256": "8" * 64,
+    "holds": "rows",
+}
+
+
+def teacher(tmp_path: Path, make=prototypes, published=PUBLISHED, **training: object) -> dict:
+    """The record of a teacher that was trained on the rows of a golden card."""
+    split = make(tmp_path)["splits"]["train"]
+    entry = {name: split[name] for name in _SAID}
+    for step in entry["steps"]:
+        step.pop("evidence", None)  # of which this card says nothing
+    trained = {
+        "kind": "teacher",
+        "seed": 3,
+        "num_epochs": 4,
+        "batch_size": 128,
+        "num_processes": 2,
+        "learning_rate": 0.001,
+        "augment": True,
+        "subset": None,
+        "mode": "online",
+        "epoch_probs": False,
+        "trained_rows": 21,
+        "network": {"name": "resnet8"},
+        "processor": PROCESSOR,
+        "arguments": {"weight_decay": 0.01},
+        "arguments_not_shown": ["run_name"],
+        "test": {"rows": 1000, "right": 789},
+    }
+    network = {"architecture": "SmallResNetForImageClassification", "model_type": "small_resnet", "classes": 3}
+    return seal(
+        {
+            "schema": 1,
+            "model": network | {"transformers": "5.23.0"},
+            "data": {"split": "train", "entry": entry, "published": published, "compared": True},
+            "training": trained | training,
+            "files": {
+                "config.json": {"size": 400, "sha256": "4" * 64},
+                "model.safetensors": {"size": 9, "sha256": "5" * 64},
+            },
+        }
+    )
+
+
+def fitted() -> dict:
+    repo_id, commit = SOURCE.split("@")
+    return {
+        "encoder": ENCODER,
+        "options": {"num_prototypes": 10, "num_iterations": 100, "seed": 0},
+        "rows": 50_000,
+        "source": {"repo_id": repo_id, "commit": commit, "known": "detected", "check": "unchecked", "split": "train"},
+        "image_column": "img",
+        "versions": VERSIONS,
+        "centroids_sha256": "6" * 64,
+    }
+
+
+GOLDEN = {
+    "model-teacher": lambda folder: teacher_card(teacher(folder), "somebody/resnet8-teacher"),
+    "model-prototypes": lambda _: prototypes_card(fitted(), (10, 384), "somebody/cifar10-prototypes"),
+}
+
+
+@pytest.mark.parametrize("name", GOLDEN)
+def test_golden_cards(name, tmp_path, request):
+    card = GOLDEN[name](tmp_path)
+    path = CARDS / f"{name}.md"
+    if request.config.getoption("--update-cards"):
+        path.write_text(card, encoding="utf-8")
+    assert card == path.read_text(encoding="utf-8")
+    check_page(card)
+    for block in re.findall(r"(?s)```python\n(.*?)```", card):
+        ast.parse(block)
+
+
+def test_the_header(tmp_path):
+    header = yaml.safe_load(GOLDEN["model-teacher"](tmp_path).split("---\n")[1])
+    assert header["datasets"] == ["somebody/cifar10-pruned", "uoft-cs/cifar10"]
+    begun = {"class": "ViTConfig", "id": "google/vit-base-patch16-224", "commit": "b" * 40}
+    record = teacher(tmp_path, published=None, network=begun)
+    record["model"]["model_type"] = "vit"
+    card = teacher_card(record)
+    header = yaml.safe_load(card.split("---\n")[1])
+    assert (header["library_name"], header["base_model"]) == ("transformers", "google/vit-base-patch16-224")
+    assert header["datasets"] == ["uoft-cs/cifar10"]
+    assert "small_resnet" not in card
+    assert 'ds = ds.prune("prototypes", keep=0.7, order="hard"' in card
+
+
+def test_row_numbers_that_are_published_without_rows(tmp_path):
+    card = teacher_card(teacher(tmp_path, published=PUBLISHED | {"holds": "row numbers"}))
+    assert "The numbers of these rows are published as configuration `prototypes-keep0.7`" in card
+    assert 'ds = load_dataset("uoft-cs/cifar10"' in card
+
+
+def test_nothing_in_a_record_becomes_markup(tmp_path):
+    everything = "\n".join(NASTY)
+    published = PUBLISHED | {"config": everything, "split": everything, "record_sha256": everything}
+    nasty = {text: text for text in NASTY}
+    record = teacher(
+        tmp_path,
+        nasty_record,
+        published,
+        network=nasty,
+        processor=nasty,
+        arguments=nasty,
+        arguments_not_shown=NASTY,
+        seed=everything,
+        learning_rate=everything,
+    )
+    record["model"] |= {"architecture": everything, "model_type": everything, "transformers": everything}
+    record["files"] = {text: {"size": 1, "sha256": everything} for text in NASTY}
+    record["record_sha256"] = everything
+    for card in (teacher_card(record, "somebody/model"), prototypes_card(nasty_config(nasty, everything), (1, 2))):
+        tokens = check_page(card)
+        fences = [token for token in tokens if token.type == "fence"]
+        for fence in fences:
+            if fence.info == "python":
+                ast.parse(fence.content)
+        outside = re.sub(r"(?s)```.*?```|`[^`\n]*`|</?(details|summary)>", "", card.split("\n---\n", 1)[1])
+        assert not re.search(r"[<>{}]|://|www\.", re.sub(r"\(https://huggingface[^)]*\)", "", outside))
+
+
+def nasty_config(nasty: dict, everything: str) -> dict:
+    config = copy.deepcopy(fitted())
+    config["encoder"] |= {"id": everything, "output": everything, "dtype": everything, "preprocessing": nasty}
+    config["encoder"]["commit"] = None
+    return config | {"options": nasty, "image_column": everything, "versions": nasty, "centroids_sha256": everything}
