@@ -5,9 +5,15 @@
 
 import json
 import sys
+import warnings
 from pathlib import Path
 
-from hf_prune import Prototypes
+import numpy as np
+from datasets import load_dataset
+from huggingface_hub import HfApi, ModelCard
+
+from hf_prune import Prototypes, push_teacher, push_to_hub, train_teachers
+from tests import teacher_jobs
 from tests.test_fitted_prototypes import coloured
 
 
@@ -29,6 +35,33 @@ def prototypes():
     return found
 
 
+def teacher():
+    """Trained on a cut that was published and loaded again, pushed, pushed again, and used."""
+    ds = teacher_jobs.make_set()
+    scored = ds.add_column("hardness", np.arange(len(ds), dtype=np.float32))
+    cut = push_to_hub(scored.prune("hardness", keep=16, order="hard"), "somebody/cut", source="local")
+    rows = load_dataset("somebody/cut", split="train")
+    settings = {"num_teachers": 1, "num_epochs": 1, "image_size": 8, "batch_size": 8}
+    made = train_teachers(rows, "resnet8-half", folder=Path(sys.argv[1]).parent / "teachers", **settings)
+    commit = push_teacher(made, "somebody/teacher", trained_on=rows)
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        again = push_teacher(made, "somebody/teacher", trained_on=rows, cut="somebody/cut:hardness-keep16")
+    by_id, by_folder = (
+        ds.score_with("el2n", teachers=place, load_from_cache_file=False)["el2n"][:]
+        for place in ("somebody/teacher", made.folders[0])
+    )
+    card = ModelCard.load("somebody/teacher")
+    return {
+        "files": sorted(HfApi().list_repo_files("somebody/teacher", revision=commit.oid)),
+        "again": [again.oid == commit.oid, *(str(one.message) for one in told)],
+        "same": by_id == by_folder,
+        "card": card.content,
+        "datasets": card.data.datasets,
+        "cut": cut.oid,
+    }
+
+
 if __name__ == "__main__":
-    results = {job.__name__: job() for job in (prototypes,) if job.__name__ in sys.argv[2].split(",")}
+    results = {job.__name__: job() for job in (prototypes, teacher) if job.__name__ in sys.argv[2].split(",")}
     Path(sys.argv[1]).write_text(json.dumps(results))

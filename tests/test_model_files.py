@@ -14,7 +14,7 @@ def hub():
 
 @pytest.fixture(scope="module")
 def found(hub, tmp_path_factory):
-    return work(hub, tmp_path_factory.mktemp("hub"), "model_jobs", "prototypes")
+    return work(hub, tmp_path_factory.mktemp("hub"), "model_jobs", "prototypes,teacher")
 
 
 def test_prototypes_are_published_and_opened(hub, found):
@@ -24,3 +24,24 @@ def test_prototypes_are_published_and_opened(hub, found):
         "no prototypes.json of 'somebody/nothing', as a folder or on the Hub"
     )
     assert "\n" not in found["prototypes"]["nothing"]
+
+
+def test_a_teacher_is_published_with_the_cut_that_it_was_trained_on(found):
+    teacher = found["teacher"]
+    assert teacher["files"] == [
+        ".gitattributes",
+        "README.md",
+        "config.json",
+        "model.safetensors",
+        "preprocessor_config.json",
+        "training.json",
+    ]
+    assert teacher["same"]
+    assert teacher["datasets"] == ["somebody/cut"]
+    card, commit = teacher["card"], teacher["cut"]
+    assert f"[`{commit[:12]}`](https://huggingface.co/datasets/somebody/cut/tree/{commit})" in card
+    assert "configuration `hardness-keep16`, split `train`, of [somebody/cut]" in card
+    assert f'load_dataset("somebody/cut", "hardness-keep16", revision="{commit}", split="train")' in card
+    assert "pruned by `hardness`" in card
+    assert teacher["again"][0]
+    assert any("holds all this already: nothing was sent" in line for line in teacher["again"][1:])
