@@ -187,9 +187,9 @@ class EncodedImages:
         self._rows = row_mapping(ds)
         self._length = len(ds)
         # struct_field and not .field(): a row that is null as a whole may have anything in its fields.
-        self._bytes = [pc.struct_field(chunk, "bytes") for chunk in table_column.chunks]
-        self._paths = [pc.struct_field(chunk, "path") for chunk in table_column.chunks]
-        self._starts = np.cumsum([0, *(len(chunk) for chunk in table_column.chunks)])
+        self._bytes: list[Any] = pc.struct_field(table_column, "bytes").chunks
+        self._paths: list[Any] = pc.struct_field(table_column, "path").chunks
+        self._starts = np.cumsum([0, *(len(chunk) for chunk in self._bytes)])
 
     def __len__(self) -> int:
         return self._length
@@ -229,22 +229,28 @@ class EncodedImages:
             return bytes(file.read())
 
     def views(self) -> Iterator[memoryview | bytes | None]:
-        """Every row's encoded bytes in turn, lent and not copied where they lie in the table; None without an image.
+        """Every row's encoded bytes in turn, lent and not copied where they lie in the table; None without an image."""
+        for start, block in self.embedded():
+            for row, view in enumerate(block, start):
+                if view is None:
+                    yield None if self.is_null(row) else self[row]
+                else:
+                    yield view
+
+    def embedded(self) -> Iterator[tuple[int, list[memoryview | None]]]:
+        """Blocks of rows: the first one's number, and of each the bytes that lie in the table, lent; else None.
 
         For small images, finding their places row by row takes longer than hashing them.
         """
         spans = [_spans(chunk) for chunk in self._bytes]
         firsts, lasts = (np.concatenate([np.empty(0, np.int64), *(span[end] for span in spans)]) for end in (0, 1))
+        contents = [span[2] for span in spans]
         for start in range(0, self._length, _BLOCK_ROWS):
             stop = min(start + _BLOCK_ROWS, self._length)
             rows = np.arange(start, stop) if self._rows is None else self._rows[start:stop]
             chunks = np.searchsorted(self._starts, rows, side="right") - 1
             places = zip(chunks.tolist(), firsts[rows].tolist(), lasts[rows].tolist(), strict=True)
-            for row, (chunk, first, last) in enumerate(places, start):
-                if first >= 0:
-                    yield spans[chunk][2][first:last]
-                else:
-                    yield None if self.is_null(row) else self[row]
+            yield start, [None if first < 0 else contents[chunk][first:last] for chunk, first, last in places]
 
     def lengths(self) -> NDArray[np.int64]:
         """Bytes of each encoded image, shape (n,), read from offsets and file sizes; 0 where unknown."""
@@ -261,8 +267,10 @@ def _spans(array: Any) -> tuple[NDArray[np.int64], NDArray[np.int64], memoryview
     _, offsets, content = array.buffers()
     width = np.int64 if pa.types.is_large_binary(array.type) else np.int32
     ends = np.frombuffer(offsets, width)[array.offset : array.offset + len(array) + 1].astype(np.int64)
-    valid = pc.is_valid(array).to_numpy(zero_copy_only=False)
     lent = memoryview(b"" if content is None else content)
+    if not array.null_count:
+        return ends[:-1], ends[1:], lent
+    valid = pc.is_valid(array).to_numpy(zero_copy_only=False)
     return np.where(valid, ends[:-1], -1), np.where(valid, ends[1:], -1), lent
 
 

@@ -16,7 +16,8 @@ from datasets import Dataset, Image
 from datasets.utils.file_utils import xopen
 from numpy.typing import NDArray
 
-from hf_prune.columns import EncodedImages, check_column
+from hf_prune.columns import check_column
+from hf_prune.image_hashes import ImageHashes
 from hf_prune.provenance import provenance
 
 NO_IMAGE = "0" * 64
@@ -24,13 +25,16 @@ _BATCH_ROWS = 100  # rows whose files are in memory at once
 _UNITS = {"s": 10**9, "ms": 10**6, "us": 10**3, "ns": 1}  # nanoseconds
 
 
-def row_keys(ds: Dataset, columns: Sequence[str] | None = None) -> tuple[NDArray[np.str_], list[str]]:
+def row_keys(
+    ds: Dataset, columns: Sequence[str] | None = None, hashes: ImageHashes | None = None
+) -> tuple[NDArray[np.str_], list[str]]:
     """Give each row of a data set a key made of its content.
 
     Args:
         ds: The data set, n rows; format and transform do not matter.
         columns: Columns that the key is made of, in this order. None takes the image column where there is exactly
             one, else all columns but the scores that its history names, by name.
+        hashes: Hashes of images that have been made already.
 
     Returns:
         The keys, shape (n,), 64 hexadecimal digits each, and the columns they were made of. The key of one ``Image``
@@ -52,10 +56,8 @@ def row_keys(ds: Dataset, columns: Sequence[str] | None = None) -> tuple[NDArray
     if not columns:
         raise ValueError(f"no column to make keys of among {ds.column_names}: name some with columns=")
     if len(columns) == 1 and isinstance(ds.features[columns[0]], Image):
-        keys = list(_image_keys(ds, columns[0]))
-    else:
-        keys = list(_value_keys(ds, columns))
-    return np.array(keys, dtype="U64"), columns
+        return _image_keys((hashes or ImageHashes()).of(ds, columns[0])), columns
+    return np.array(list(_value_keys(ds, columns)), dtype="U64"), columns
 
 
 def key_columns(ds: Dataset) -> list[str]:
@@ -67,17 +69,8 @@ def key_columns(ds: Dataset) -> list[str]:
     return sorted(name for name in ds.column_names if name not in scores)
 
 
-def _image_keys(ds: Dataset, column: str) -> Iterator[str]:
-    images = EncodedImages(ds, column)
-    for row in range(len(ds)):
-        if images.is_null(row):
-            yield NO_IMAGE
-            continue
-        try:
-            data = images[row]
-        except OSError as error:
-            raise OSError(f"row {row}, column {column!r}: {' '.join(str(error).split())}") from error
-        yield hashlib.sha256(data).hexdigest()
+def _image_keys(hashes: NDArray[np.uint8]) -> NDArray[np.str_]:
+    return np.frombuffer(hashes.tobytes().hex().encode(), "S64").astype("U64")
 
 
 def _value_keys(ds: Dataset, columns: list[str]) -> Iterator[str]:

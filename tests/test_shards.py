@@ -3,6 +3,7 @@
 import pytest
 from datasets import Dataset, Features, Image, Sequence
 
+from hf_prune.hub.manifest import file_entry
 from hf_prune.hub.shards import ShardOptions, write_shards
 from tests.tiny_publications import image_bytes, images
 
@@ -66,7 +67,7 @@ def test_layout_and_sizes(tmp_path):
     shards = write_shards(images(10), tmp_path, "data", "train", ShardOptions(num_shards=3))
     assert list(shards.files) == [f"data/train-0000{i}-of-00003.parquet" for i in range(3)]
     assert shards.patterns == ("data/train-*",)
-    assert all((tmp_path / name).stat().st_size == size for name, size in shards.files.items())
+    assert all(file_entry(tmp_path / name) == file for name, file in shards.files.items())
     assert shards.num_bytes > 10 * len(image_bytes(0))
 
 

@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 from datasets import ClassLabel, Dataset, Image
 
-from hf_prune.columns import EncodedImages, read_labels
-from hf_prune.digests import content_sha256, rows_sha256
+from hf_prune.columns import read_labels
+from hf_prune.digests import hashes_sha256, rows_sha256
 from hf_prune.hub.methods import limits, references
 from hf_prune.hub.score_statistics import compare_scores
+from hf_prune.image_hashes import ImageHashes
 from hf_prune.provenance import History, Step, package_versions, provenance
 from hf_prune.source import Source
 
@@ -26,13 +27,16 @@ _WRITERS = ("hf-prune", "datasets", "pyarrow")
 Entry = dict[str, Any]
 
 
-def split_entry(ds: Dataset, source: Source, scores: Dataset | None = None) -> Entry:
+def split_entry(
+    ds: Dataset, source: Source, scores: Dataset | None = None, hashes: ImageHashes | None = None
+) -> Entry:
     """Describe one split: where it came from, what was done to it, and the digests of what is left.
 
     Args:
         ds: The split as it is published.
         source: Where it came from.
         scores: The scored data set before it was pruned, for the statistics of its scores.
+        hashes: Hashes of images that have been made already, and those that are made here.
 
     Returns:
         Plain JSON values.
@@ -50,7 +54,7 @@ def split_entry(ds: Dataset, source: Source, scores: Dataset | None = None) -> E
         "damaged_steps": history.damaged,
         "image_column": _only_image_column(ds),
         "class_columns": [name for name, feature in ds.features.items() if isinstance(feature, ClassLabel)],
-        **_digests(ds, history, changed),
+        **_digests(ds, history, changed, hashes or ImageHashes()),
         "class_counts": None if changed else _class_counts(ds, history),
         "scores": compare_scores(ds, scores, history, changed) if scores is not None else None,
         "references": references(history),
@@ -68,7 +72,7 @@ def _only_image_column(ds: Dataset) -> str | None:
     return columns[0] if len(columns) == 1 else None
 
 
-def _digests(ds: Dataset, history: History, changed: bool) -> Entry:
+def _digests(ds: Dataset, history: History, changed: bool, hashes: ImageHashes) -> Entry:
     """Digests over the numbers of the rows where these are known, else over their positions, and which of the two."""
     known = None if changed else history.source_rows()
     rows = np.arange(len(ds), dtype=np.int64) if known is None else known
@@ -76,7 +80,7 @@ def _digests(ds: Dataset, history: History, changed: bool) -> Entry:
     return {
         "row_numbers": "position in these rows" if known is None else "row before the first step",
         "rows_sha256": None if known is None else rows_sha256(rows),
-        "content_sha256": None if column is None else content_sha256(EncodedImages(ds, column), rows),
+        "content_sha256": None if column is None else hashes_sha256(hashes.of(ds, column), rows),
     }
 
 

@@ -16,6 +16,7 @@ from hf_prune.hub.published import Published
 from hf_prune.hub.scores_table import check_nothing_lost, check_scored, describe_table, make_table, score_columns
 from hf_prune.hub.shards import ShardOptions, Shards, write_shards
 from hf_prune.hub.source_card import read_source_card
+from hf_prune.image_hashes import ImageHashes
 from hf_prune.provenance import provenance
 from hf_prune.source import Source, check_source, locate_source
 
@@ -57,12 +58,12 @@ class Part:
             name: write_shards(rows, folder, self.publication.data_dir, name, options)
             for name, rows in self.publication.splits.items()
         }
-        files = {name: file_entry(folder / name) for part in shards.values() for name in part.files}
+        files = {name: file for part in shards.values() for name, file in part.files.items()}
         return Written(shards, files | drawn)
 
 
 class Describer:
-    """Describes splits, asking the Hub about each source once.
+    """Describes splits, asking the Hub about each source once and hashing each image once.
 
     Args:
         source: What the caller said of it.
@@ -71,6 +72,7 @@ class Describer:
 
     def __init__(self, source: str | None, token: str | bool | None) -> None:
         self._source, self._token = source, token
+        self.hashes = ImageHashes()
         self._checked: dict[tuple[str | None, str | None], tuple[Source, Entry | None]] = {}
 
     def describe(self, rows: Dataset, scores: Dataset | None = None) -> Entry:
@@ -81,7 +83,7 @@ class Describer:
             source = check_source(found, self._token)
             self._checked[key] = source, read_source_card(source, self._token)
         source, card = self._checked[key]
-        entry = split_entry(rows, replace(found, checked=source.checked), scores)
+        entry = split_entry(rows, replace(found, checked=source.checked), scores, self.hashes)
         if card is not None:
             entry["source"]["card"] = card
         return entry
@@ -157,7 +159,7 @@ def _scores_part(publication: Publication, scores: Dataset | DatasetDict | None,
     every = list(dict.fromkeys(column for named in columns.values() for column in named))
     tables, entries, key_columns = {}, {}, {}
     for split, found in scored.items():
-        tables[split], key_columns[split] = make_table(found, publication.splits[split], every)
+        tables[split], key_columns[split] = make_table(found, publication.splits[split], every, describer.hashes)
         entries[split] = describe_table(tables[split], describer.describe(found), columns[split])
     return Part(
         replace(

@@ -157,8 +157,7 @@ def push_card(
     published = hub.read()
     publication = dataclasses.replace(publication, repo_id=hub.repo_id, whole=False)
     shards = _pushed_shards(publication, published)
-    sizes = {name: size for part in shards.values() for name, size in part.files.items()}
-    files = {name: {"size": size, "sha256": published.sha256(name)} for name, size in sizes.items()}
+    files = {name: file for part in shards.values() for name, file in part.files.items()}
     entries = describe(publication, scores, Describer(source, token))
     described = {name: entry | {"published_by": "datasets"} for name, entry in entries.items()}
     composed = publication.compose(published, described, Written(shards, files))
@@ -184,7 +183,8 @@ def _pushed_shards(publication: Publication, published: Published) -> dict[str, 
                 f"split {name!r} of {where} is not this data set ({pushed[name]['num_examples']} rows there, "
                 f"{len(rows)} here, or other features): push it again first"
             )
-        files = {path: size for path, size in published.files.items() if matches(path, patterns[name])}
+        sizes = {path: size for path, size in published.files.items() if matches(path, patterns[name])}
+        files = {path: {"size": size, "sha256": published.sha256(path)} for path, size in sizes.items()}
         shards[name] = Shards(tuple(patterns[name]), files, pushed[name]["num_bytes"])
     return shards
 

@@ -1,6 +1,5 @@
 """Parquet shards of a split as ``Dataset.push_to_hub`` lays them out, with the bytes of files inside and no path of them."""
 
-import io
 import re
 from collections.abc import Mapping
 from concurrent.futures import ProcessPoolExecutor
@@ -8,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -20,6 +19,7 @@ from datasets.utils.py_utils import convert_file_size_to_int
 from numpy.typing import NDArray
 
 from hf_prune.columns import row_mapping
+from hf_prune.hub.hashed_file import HashedFile
 
 SHARD_NAME = re.compile(r"-\d{5}-of-\d{5}\.parquet")
 # Rows whose files are in memory at once while they are embedded; `datasets` uses the same number for images.
@@ -81,12 +81,12 @@ class Shards:
 
     Attributes:
         patterns: Globs that find the files, as the card's YAML has them.
-        files: Path inside the folder → bytes on disk.
+        files: Path inside the folder → its size in bytes and its SHA-256.
         num_bytes: Bytes of the rows as Arrow.
     """
 
     patterns: tuple[str, ...]
-    files: dict[str, int]
+    files: dict[str, dict[str, Any]]
     num_bytes: int
 
 
@@ -116,16 +116,16 @@ def write_shards(ds: Dataset, folder: Path, data_dir: str, split: str, options: 
     write = partial(_write_shard, embed=options.embed_external_files)
     processes = min(options.num_proc or 1, total)
     if processes == 1:
-        num_bytes = sum(map(write, parts, paths))
+        written = list(map(write, parts, paths))
     else:
         # "spawn": a forked copy of a process with threads, as torch and Arrow have, can hang.
         with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
-            num_bytes = sum(pool.map(write, parts, paths))
-    sizes = {name: path.stat().st_size for name, path in zip(names, paths, strict=True)}
-    return Shards((f"{data_dir}/{split}-*",), sizes, num_bytes)
+            written = list(pool.map(write, parts, paths))
+    files = {name: file for name, (_, file) in zip(names, written, strict=True)}
+    return Shards((f"{data_dir}/{split}-*",), files, sum(num_bytes for num_bytes, _ in written))
 
 
-def _write_shard(shard: Dataset, path: Path, *, embed: bool) -> int:
+def _write_shard(shard: Dataset, path: Path, *, embed: bool) -> tuple[int, dict[str, Any]]:
     columns = [name for name, feature in shard.features.items() if require_storage_embed(feature)]
     if not all(_is_publishable(shard, column) for column in columns):
         shard = shard.with_format("arrow").map(
@@ -138,42 +138,9 @@ def _write_shard(shard: Dataset, path: Path, *, embed: bool) -> int:
             new_fingerprint=f"{shard._fingerprint}-embedded",  # else the function and its globals are hashed
             desc="Embedding files",
         )
-    with path.open("wb") as file:
-        patient = _PatientFile(file)
-        num_bytes = int(shard.to_parquet(patient))
-        if patient.error is not None:
-            raise patient.error
-    return num_bytes
-
-
-class _PatientFile(io.RawIOBase):
-    """A file that keeps the first error for later: Arrow aborts the process if its Parquet writer meets a full disk.
-
-    It does so where it chunks by content, as `datasets` asks it to ("Check failed: _s.ok()", Arrow 26).
-    """
-
-    def __init__(self, file: BinaryIO) -> None:
-        self._file = file
-        self._position = 0
-        self.error: OSError | None = None
-
-    def writable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self._position
-
-    def write(self, data: Any) -> int:
-        """Write, or pretend to where an earlier write failed."""
-        size = memoryview(data).nbytes
-        self._position += size
-        if self.error is None:
-            try:
-                self._file.write(data)
-                self._file.flush()
-            except OSError as error:
-                self.error = error
-        return size
+    with path.open("wb") as file, HashedFile(file) as hashed:
+        num_bytes = int(shard.to_parquet(hashed))
+    return num_bytes, {"size": hashed.tell(), "sha256": hashed.sha256}
 
 
 def _publishable(table: pa.Table, *, embed: bool) -> pa.Table:
@@ -214,17 +181,15 @@ def _is_publishable(ds: Dataset, column: str) -> bool:
     if not isinstance(ds.features[column], Image | Audio | Video):
         return False  # nested files are rare enough to go the long way always
     inside, paths = _files(ds, column)
-    named = pc.fill_null(pc.match_substring_regex(paths, r"[/\\]"), False)
-    return bool(inside.all()) and not pc.any(named).as_py()
+    return bool(inside.all()) and not pc.any(pc.match_substring_regex(paths, r"[/\\]")).as_py()
 
 
 def _files(ds: Dataset, column: str) -> tuple[NDArray[np.bool_], pa.ChunkedArray]:
     """Of every row: whether its bytes are in the table (a null needs none), and its path."""
-    chunks = ds.data.column(column).chunks
+    files = ds.data.column(column)
     # struct_field and not .field(): a row that is null as a whole may have anything in its fields
-    inside = pa.chunked_array([pc.is_valid(pc.struct_field(chunk, "bytes")) for chunk in chunks], type=pa.bool_())
-    paths = pa.chunked_array([pc.struct_field(chunk, "path") for chunk in chunks], type=pa.string())
-    inside = pc.or_(inside, pc.is_null(paths))
+    paths = pc.struct_field(files, "path")
+    inside = pc.or_(pc.is_valid(pc.struct_field(files, "bytes")), pc.is_null(paths))
     mapping = row_mapping(ds)
     if mapping is not None:
         # one chunk first: taking from many is quadratic in some versions of Arrow

@@ -1,0 +1,73 @@
+"""The file that Arrow writes Parquet into: hashed on the way by a thread of its own, and patient with a full disk."""
+
+import hashlib
+import io
+import queue
+import threading
+from typing import Any, BinaryIO, Self
+
+# Pieces that may wait to be hashed, of about 1 MB each where `datasets` has Arrow chunk by content.
+_WAITING = 8
+
+
+class HashedFile(io.RawIOBase):
+    """A file that knows the SHA-256 of what was written, and keeps the first error for its end.
+
+    Hashing leaves Python's lock to others, so it takes no time by the clock where a second core is free. An error is kept
+    because Arrow aborts the process if its Parquet writer meets a full disk where it chunks by content, as `datasets` asks
+    it to ("Check failed: _s.ok()", Arrow 26).
+
+    Args:
+        file: Where the bytes go; the caller opens and closes it.
+
+    Raises:
+        OSError: At the end of the ``with`` block, if a write failed.
+    """
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._position = 0
+        self._error: OSError | None = None
+        self._digest = hashlib.sha256()
+        self._pieces: queue.Queue[bytes | None] = queue.Queue(_WAITING)
+        self._thread = threading.Thread(target=self._hash, daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, kind: object, *raised: object) -> None:
+        self._pieces.put(None)
+        self._thread.join()
+        if self._error is not None and kind is None:
+            raise self._error
+
+    def _hash(self) -> None:
+        while (piece := self._pieces.get()) is not None:
+            self._digest.update(piece)
+
+    @property
+    def sha256(self) -> str:
+        """Of everything written, after the end of the ``with`` block."""
+        return self._digest.hexdigest()
+
+    def writable(self) -> bool:
+        """Say yes, as Arrow asks."""
+        return True
+
+    def tell(self) -> int:
+        """Bytes written so far."""
+        return self._position
+
+    def write(self, data: Any) -> int:
+        """Write, or pretend to where an earlier write failed."""
+        piece = bytes(data)  # no copy of bytes, which Arrow gives; anything else may be written over
+        self._position += len(piece)
+        if self._error is None:
+            try:
+                self._file.write(piece)
+                self._file.flush()
+            except OSError as error:
+                self._error = error
+            self._pieces.put(piece)
+        return len(piece)
