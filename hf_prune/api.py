@@ -79,7 +79,9 @@ def score_with(
         on_error: ``"raise"`` stops at a row that cannot be scored, ``"skip"`` leaves its score null and lists it.
         allow_pickle: Also load weights that are not safetensors.
         evidence: Whether rules of pruning are weighed against random rows, where there are embeddings and labels of at
-            least 200 rows, for ``order="auto"`` of `prune`; it takes about a minute for 50,000 rows.
+            least 200 rows, for ``order="auto"`` of `prune`; it takes about a minute for 50,000 rows. Where a metric has
+            predictions of teachers but no embeddings, what the first teacher's last linear layer sees stands in: kept in
+            the same pass, in a cache of its own, and called optimistic, since the teacher may have seen all rows.
         splits: Splits of a ``DatasetDict`` to score; None is ``"train"``.
         **options: Options of the metric.
 

@@ -10,6 +10,7 @@ from hf_prune.calling import call_metric
 from hf_prune.collectives import join_processes, use_device
 from hf_prune.inputs import InputBuilder, Inputs, Request
 from hf_prune.metrics import Metric
+from hf_prune.policy.features import are_enough
 from hf_prune.policy.records import labels_to_judge_by
 from hf_prune.provenance import Step, check_options, record
 from hf_prune.reliability import ensemble_figures
@@ -42,6 +43,7 @@ def score_dataset(
     with use_device(request.device):
         join_processes(request.device)
         builder = InputBuilder(ds, request, list(zip(metrics, own, strict=True)))
+        builder.keep_features(wanted=evidence and _can_judge(ds, request))
         for metric in metrics:
             builder.prepare(metric)  # all inputs first: a row that one of them cannot have has no score of any
         for metric, chosen, column in zip(metrics, own, columns, strict=True):
@@ -50,6 +52,12 @@ def score_dataset(
                 step = replace(step, evidence=_evidence(metric, step, scores, builder))
             ds = record(ds, add_scores(ds, column, scores), step)
     return ds
+
+
+def _can_judge(ds: Dataset, request: Request) -> bool:
+    """Whether the rows suffice to judge rules by predictions of teachers."""
+    labels = None if request.teachers is None else labels_to_judge_by(ds, request)
+    return labels is not None and are_enough(labels.codes)
 
 
 def _evidence(metric: Metric, step: Step, scores: Scores, builder: InputBuilder) -> dict[str, Any] | None:

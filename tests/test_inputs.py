@@ -103,6 +103,16 @@ def test_a_teacher_with_other_class_names_is_matched_by_position_with_a_warning(
     np.testing.assert_array_equal(in_label_order(probs, labels, ("dog", "cat"), "teacher 1"), probs[:, ::-1])
 
 
+def test_features_of_the_first_teacher_stand_in_for_embeddings():
+    head, ds = torch.nn.Linear(3, 3), images([0, 1, 2, 0, 1], [*noise(4), b"broken"])
+    request = Request(teachers=[(head, mean_colour), TEACHER], device="cpu", dtype="float32", on_error="skip")
+    builder = InputBuilder(ds, request, [(get_metric("el2n"), {})])
+    builder.keep_features()
+    assert builder.make(get_metric("el2n")).arrays["probs"].shape == (2, 4, 3)
+    colours = np.stack([mean_colour(row["image"]).numpy() for row in images(None, noise(4))])
+    np.testing.assert_allclose(builder.embeddings(), [*unit(colours), [0, 0, 0]], atol=1e-6)
+
+
 @pytest.mark.parametrize("teachers", [TEACHER, [TEACHER]])
 def test_one_teacher_may_come_alone(teachers):
     assert make(images([0] * ROWS), "el2n", teachers=teachers).arrays["probs"].shape == (1, ROWS, 3)

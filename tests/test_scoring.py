@@ -1,19 +1,22 @@
 """Scoring one split: the column, its nulls, the step, and what is refused before work is done or after a metric."""
 
+import json
 from pathlib import Path
 
 import datasets
 import numpy as np
 import pytest
 import torch
-from datasets import Dataset
+from datasets import ClassLabel, Dataset
 
 from hf_prune import provenance
 from hf_prune.engine.store import default_root
 from hf_prune.inputs import store_root
 from hf_prune.metrics import register_metric, unregister_metric
+from hf_prune.policy import weighing
 from tests.rank_jobs import ROWS, arrays
 from tests.tiny_sets import make_set, noise
+from tests.weighed_sets import short_trials  # noqa: F401  # a fixture for every test here
 
 
 def numbers(rows=4) -> Dataset:
@@ -168,6 +171,58 @@ def test_the_second_run_computes_nothing(tmp_path, monkeypatch):
     assert Counting.seen == 6
     ds.score_with("prototypes", load_from_cache_file=False, **options)
     assert Counting.seen == 12
+
+
+class Teacher(Counting):
+    """A classifier of two classes with a linear layer, which counts what it has seen."""
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.layers = torch.nn.Sequential(torch.nn.Linear(48, 6), torch.nn.ReLU(), torch.nn.Linear(6, 2))
+
+    def forward(self, batch):
+        return self.layers(super().forward(batch) / 255)
+
+
+def labelled(rows) -> Dataset:
+    return make_set(noise(rows)).add_column("label", [0, 1] * (rows // 2), feature=ClassLabel(num_classes=2))
+
+
+def outputs(folder) -> set[str]:
+    """Of which output of a model there are results in a cache."""
+    return {json.loads(path.read_text())["identity"]["output"] for path in folder.rglob("meta.json")}
+
+
+def test_teachers_alone_leave_evidence_from_the_same_pass(tmp_path, monkeypatch):
+    monkeypatch.setattr(Counting, "seen", 0)
+    monkeypatch.setattr(weighing, "KEEPS", (0.5,))  # one fraction is enough here
+    ds, teachers = labelled(240), [(Teacher(), tensor_of), (Teacher().requires_grad_(False), tensor_of)]
+    options = {"teachers": teachers, "dtype": "float32", "on_error": "skip"}
+    scored = ds.score_with(["el2n", "random"], cache_dir=tmp_path / "both", **options)
+    steps = provenance(scored).steps
+    assert steps[0].evidence["optimistic"]
+    assert steps[0].evidence["num_rows"] == 240
+    assert steps[1].evidence is None
+    assert Counting.seen == 240 * 2
+    monkeypatch.setattr(Counting, "seen", 0)
+    again = ds.score_with("el2n", cache_dir=tmp_path / "both", **options)
+    assert Counting.seen == 0
+    assert provenance(again).steps[0].evidence == steps[0].evidence
+    plain = ds.score_with("el2n", cache_dir=tmp_path / "plain", evidence=False, **options)
+    assert (outputs(tmp_path / "plain"), outputs(tmp_path / "both")) == ({"logits"}, {"logits", "logits, features"})
+    assert plain["el2n"][:] == scored["el2n"][:]
+    step = provenance(plain).steps[0]
+    assert (step.evidence, step.inputs) == (None, steps[0].inputs)
+
+
+def test_few_rows_and_functions_run_as_without_evidence(tmp_path):
+    few = labelled(198).score_with("el2n", teachers=(Teacher(), tensor_of), cache_dir=tmp_path)
+    assert provenance(few).steps[0].evidence is None
+    assert outputs(tmp_path) == {"logits"}
+    scored = labelled(240).score_with("el2n", teachers=lambda batch: pixels(batch)[:, :2], cache_dir=tmp_path)
+    assert provenance(scored).steps[0].evidence is None
+    assert outputs(tmp_path) == {"logits"}
 
 
 @pytest.mark.parametrize("world", [1, 2, 3])

@@ -41,9 +41,19 @@ class InputBuilder:
         for name, values in request.given.items():
             _check_given(name, np.asarray(values), names, extra, len(ds))
 
+    def keep_features(self, *, wanted: bool = True) -> None:
+        """Have the first teacher's features kept with its predictions, in the same pass, unless there will be embeddings."""
+        embedded = any("embeddings" in names for names in self._names.values())
+        self._made.keeps_features = wanted and not embedded and self._heads is None
+
     def embeddings(self) -> Array | None:
-        """Unit rows (n, d), the same in every process, where some were made or handed in; None where there are none."""
-        return self._made.embeddings_everywhere() if "embeddings" in self._made else None
+        """Unit rows (n, d), the same in every process; zeros for rows without a score.
+
+        Returns:
+            Embeddings that were made or handed in, else the features that were kept; None where there are none.
+        """
+        name = next((name for name in ("embeddings", "features") if name in self._made), None)
+        return None if name is None else self._made.embeddings_everywhere(name)
 
     def make(self, metric: Metric) -> Inputs:
         """Make every input of a metric that is not there yet.

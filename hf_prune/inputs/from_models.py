@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from hf_prune.collectives import process_state
 from hf_prune.columns import find_image_column
 from hf_prune.inputs.classes import class_order, in_label_order
-from hf_prune.inputs.made import MadeInputs
+from hf_prune.inputs.made import MadeInputs, unit
 from hf_prune.inputs.request import Request
 
 if TYPE_CHECKING:
@@ -61,9 +61,8 @@ def _make_predictions(made: MadeInputs, name: str, models: Any, keyword: str, wh
     labels = made.find_labels()
     probs, identities = [], []
     for number, model in enumerate(_teachers(chosen, made.request), start=1):
-        found = run(made.ds, made.request, model, f"{who.capitalize()} {number} of {len(chosen)}")
-        made.hold(found.rows, found.unreadable)
-        values = _softmax(found.values)
+        keeps_features = made.keeps_features and name == "probs" and number == 1
+        values = _softmax(_logits(made, model, f"{who.capitalize()} {number} of {len(chosen)}", keeps_features))
         probs.append(values if labels is None else in_label_order(values, labels, model.names, f"{who} {number}"))
         identities.append(model.identity)
     if labels is None and len({part.shape[1] for part in probs}) > 1:
@@ -72,6 +71,22 @@ def _make_predictions(made: MadeInputs, name: str, models: Any, keyword: str, wh
         )
     made.made_from[name] = {keyword: identities}
     made.held[name] = np.stack(probs)
+
+
+def _logits(made: MadeInputs, model: "LoadedModel", desc: str, keeps_features: bool) -> NDArray[np.float32]:
+    """Logits of the rows held here; what the model's last layer sees is held beside them where that is wanted."""
+    if not keeps_features or model.identity["kind"] == "callable":
+        found = run(made.ds, made.request, model, desc)
+        made.hold(found.rows, found.unreadable)
+        return found.values
+    from hf_prune.models.last_layer import split_features, with_features
+
+    found = run(made.ds, made.request, with_features(model), desc)
+    made.hold(found.rows, found.unreadable)
+    logits, features = split_features(found.values)
+    if features is not None:
+        made.held["features"] = unit(features)[0]
+    return logits
 
 
 def make_grad_norms(made: MadeInputs) -> None:

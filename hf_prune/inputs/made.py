@@ -35,6 +35,7 @@ class MadeInputs:
         figures: What was found out on the way.
         records: The training records and how the history calls them, once they were opened and checked.
         heads: By what they are needed for, heads trained on the embeddings and the numbers of their rows.
+        keeps_features: Whether the first teacher's features are held beside its predictions, as ``features``.
     """
 
     def __init__(self, ds: Dataset, request: Request) -> None:
@@ -46,6 +47,7 @@ class MadeInputs:
         self.figures: dict[str, float] = {}
         self.records: tuple[list[TrainingRecord], dict[str, Any]] | None = None
         self.heads: dict[str, tuple[HeadRuns, NDArray[np.int64]]] = {}
+        self.keeps_features = False
         self._rows: NDArray[np.int64] | None = None  # settled by the first model that runs
 
     def __contains__(self, name: str) -> bool:
@@ -92,13 +94,13 @@ class MadeInputs:
         self.unscored |= dict.fromkeys(bad, "its embedding is zero or not finite")
         return units
 
-    def embeddings_everywhere(self) -> Array:
+    def embeddings_everywhere(self, name: str = "embeddings") -> Array:
         """Unit rows of all rows, shape (n, d), the same in every process; zeros for rows in ``unscored``."""
-        if "embeddings" in self.whole:
-            return self.whole["embeddings"]
+        if name in self.whole:
+            return self.whole[name]
         rows = self.rows()
         here = ~np.isin(rows, list(self.unscored))
-        return gather_rows(rows[here], self.held["embeddings"][here], len(self.ds), absent=self.unscored)
+        return gather_rows(rows[here], self.held[name][here], len(self.ds), absent=self.unscored)
 
     def find_labels(self) -> Labels | None:
         """The labels that were handed in or that the data set has, or None."""
