@@ -1,10 +1,13 @@
 """The linear head that rules are judged with: least squares on the classes, from sums that subsets share."""
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    import torch
 
 # Strengths of the penalty, in units of the mean square of a dimension over the rows trained on.
 STRENGTHS = (1e-3, 1e-2, 1e-1, 1.0, 10.0)
@@ -34,6 +37,8 @@ class RidgeHeads:
         judged_codes: NDArray[np.int64],
         num_classes: int,
     ) -> None:
+        import torch
+
         self._points, self._judged = _with_constant(points), _with_constant(judged)
         self._codes, self._judged_codes = torch.from_numpy(codes), torch.from_numpy(judged_codes)
         self._num_classes = num_classes
@@ -45,6 +50,8 @@ class RidgeHeads:
         Args:
             rows: The subset, numbers of training rows.
         """
+        import torch
+
         if 2 * len(rows) > len(self._points):
             lacking = np.setdiff1d(np.arange(len(self._points)), rows)
             squares, products = (whole - part for whole, part in zip(self._all, self._sums(lacking), strict=True))
@@ -62,12 +69,16 @@ class RidgeHeads:
             found.append((self._judged @ weights.float()).argmax(dim=1) == self._judged_codes)
         return torch.stack(found).numpy()
 
-    def _sums(self, rows: NDArray[np.int64]) -> Sequence[torch.Tensor]:
+    def _sums(self, rows: NDArray[np.int64]) -> "Sequence[torch.Tensor]":
         """Sums of products of dimensions (d + 1, d + 1) and of dimensions by class (d + 1, classes) over rows."""
+        import torch
+
         points, codes = self._points[rows], self._codes[rows]
         by_class = torch.zeros(self._num_classes, points.shape[1]).index_add_(0, codes, points)
         return points.T @ points, by_class.T
 
 
-def _with_constant(points: NDArray[np.float32]) -> torch.Tensor:
+def _with_constant(points: NDArray[np.float32]) -> "torch.Tensor":
+    import torch
+
     return torch.cat([torch.from_numpy(points), torch.ones(len(points), 1)], dim=1)
