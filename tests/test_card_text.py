@@ -26,7 +26,12 @@ def test_the_lines_that_make_it_again_do(tmp_path):
     ds = with_score(
         images(), "prototypes", [float(row) for row in range(12)], inputs={"embeddings": {"encoder": ENCODER}}
     )
-    folder = export(ds.prune("prototypes", keep=4, order="easy", class_balance=0), tmp_path / "o", source=SOURCE, config_name="default")
+    folder = export(
+        ds.prune("prototypes", keep=4, order="easy", class_balance=0),
+        tmp_path / "o",
+        source=SOURCE,
+        config_name="default",
+    )
     lines = reproduction(made(folder)["splits"]["train"])
     assert lines[3] == f'ds = load_dataset("uoft-cs/cifar10", revision="{COMMIT}", split="train")'
     assert lines[4] == (

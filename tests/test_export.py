@@ -133,7 +133,12 @@ def test_records_of_others_are_refused(tmp_path, text, message):
 def test_an_empty_folder_and_leftovers_of_a_killed_export_are_no_obstacle(tmp_path):
     (tmp_path / ".hf_prune-killed" / "new").mkdir(parents=True)
     export(images(), tmp_path, source="local")
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["README.md", "croissant.json", "data", "provenance.json"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "README.md",
+        "croissant.json",
+        "data",
+        "provenance.json",
+    ]
 
 
 @pytest.mark.parametrize(
