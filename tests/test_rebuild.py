@@ -157,7 +157,7 @@ def test_splits_of_a_dict_with_one_that_was_not_pruned(tmp_path):
 
 @pytest.fixture(scope="module")
 def scored_for_real():
-    return images(2200).score_with("prototypes", **PIXELS)
+    return images(2200).score_with("prototypes", evidence=False, **PIXELS)
 
 
 def with_scores(ds, change):

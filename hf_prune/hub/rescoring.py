@@ -64,7 +64,14 @@ def score_again(ds: Dataset, step: Step, models: Models, subject: str, report: R
         keywords["on_error"] = "skip"
     options = {name: value for name, value in step.options.items() if value is not None}
     scored = score_with(
-        ds, step.metric, column=step.column, seed=step.seed, **keywords, **options, load_from_cache_file=False
+        ds,
+        step.metric,
+        column=step.column,
+        seed=step.seed,
+        **keywords,
+        **options,
+        load_from_cache_file=False,
+        evidence=False,
     )
     _compare_models(step, provenance(scored).steps[-1], subject, report)
     return scored

@@ -95,6 +95,7 @@ class StudyRows:
             column="score",
             seed=self.seed_of(draw),
             load_from_cache_file=False,
+            evidence=False,  # the runs are what compares
             **self.options,
         )
         return read_scores(scored, "score")
