@@ -6,7 +6,7 @@ from typing import Any
 
 from datasets import Dataset, DatasetDict
 
-from hf_prune.inputs import Request, store_root
+from hf_prune.inputs import Request
 from hf_prune.metrics import Metric, get_metric
 from hf_prune.metrics.registry import check_option_names
 from hf_prune.policy import Recommendation
@@ -107,25 +107,7 @@ def score_with(
     chosen = [get_metric(name) for name in ([metric] if isinstance(metric, str) else metric)]
     columns = _columns(chosen, column)
     check_option_names(chosen, options)
-    request = Request(
-        encoder=encoder,
-        teachers=teachers,
-        student=student,
-        dynamics=dynamics,
-        given=dict(inputs or {}),
-        test_dataset=test_dataset,
-        label_column=label_column,
-        image_column=image_column,
-        batch_size=batch_size,
-        dtype=dtype,
-        image_size=image_size,
-        revision=revision,
-        device=device,
-        num_workers=num_workers,
-        store_root=store_root(load_from_cache_file, cache_dir),
-        on_error=on_error,
-        allow_pickle=allow_pickle,
-    )
+    request = Request.of(locals())
 
     def score_split(split: Dataset, _: str) -> Dataset:
         return score_dataset(split, chosen, request, {**options, "seed": seed}, columns, overwrite, evidence)
@@ -251,19 +233,10 @@ def prune(
         Sener & Savarese (2018), arXiv:1708.00489; cluster, Abbas et al. (2024), arXiv:2401.04578; quotas, Vysogorets et
         al. (2025), arXiv:2404.05579.
     """
-    request = Request(
-        encoder=encoder,
-        given=dict(inputs or {}),
-        image_column=image_column,
-        batch_size=batch_size,
-        dtype=dtype,
-        image_size=image_size,
-        revision=revision,
-        device=device,
-        num_workers=num_workers,
-        store_root=store_root(load_from_cache_file, cache_dir),
+    request = Request.of(
+        locals(),
+        label_column=None,  # it is said with the classes
         on_error="skip",  # rows that cannot be read have no score as a rule; the others are refused
-        allow_pickle=allow_pickle,
     )
     cutting = Cutting(
         keep=keep,

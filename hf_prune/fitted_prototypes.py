@@ -100,19 +100,7 @@ class Prototypes:
             >>> Prototypes.fit(ds, "pixels", num_prototypes=1, image_size=2).centroids.shape
             (1, 12)
         """
-        request = Request(
-            encoder=encoder,
-            image_column=image_column,
-            batch_size=batch_size,
-            dtype=dtype,
-            image_size=image_size,
-            revision=revision,
-            device=device,
-            num_workers=num_workers,
-            store_root=store_root(load_from_cache_file, cache_dir),
-            on_error=on_error,
-            allow_pickle=allow_pickle,
-        )
+        request = Request.of(locals())
         options = {"num_prototypes": num_prototypes, "num_iterations": num_iterations, "seed": seed}
         centroids, config, _ = fit_prototypes(ds, request, options)
         return cls(centroids, config, encoder=encoder, device=device)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from hf_prune.collectives import join_processes, use_device
 from hf_prune.columns import Labels
 from hf_prune.confident_learning import confident_joint, log_odds
-from hf_prune.inputs import Request, store_root
+from hf_prune.inputs import Request
 from hf_prune.inputs.made import labels_of
 from hf_prune.inputs.whole import as_dataset, whole_embeddings
 from hf_prune.planted_noise import SelfTest, judge, most_suspicious, plant
@@ -177,21 +177,7 @@ def label_noise(
     """
     ds, given = as_dataset(ds, inputs or {}, "label_noise")
     _check(encoder, given, planted, seed)
-    request = Request(
-        encoder=encoder,
-        given=given,
-        label_column=label_column,
-        image_column=image_column,
-        batch_size=batch_size,
-        dtype=dtype,
-        image_size=image_size,
-        revision=revision,
-        device=device,
-        num_workers=num_workers,
-        store_root=store_root(load_from_cache_file, cache_dir),
-        on_error=on_error,
-        allow_pickle=allow_pickle,
-    )
+    request = Request.of(locals(), given=given)
     with use_device(device):
         join_processes(device)
         labels = _labels(ds, request)

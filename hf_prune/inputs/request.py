@@ -60,6 +60,20 @@ class Request:
         if self.on_error not in ("raise", "skip"):
             raise ValueError(f"on_error={self.on_error!r}; give 'raise' or 'skip'")
 
+    @classmethod
+    def of(cls, arguments: Mapping[str, Any], **otherwise: Any) -> "Request":
+        """The request of a public function, from its own arguments: each function hands on the same ones by the same names.
+
+        Args:
+            arguments: ``locals()`` at the head of the function. ``inputs`` is what was handed in, ``load_from_cache_file``
+                and ``cache_dir`` say where results are kept; names that are no part of a request are passed over.
+            **otherwise: What does not stand in an argument of that name, or means something else there.
+        """
+        known = {name: arguments[name] for name in cls.__dataclass_fields__ if name in arguments}
+        known["given"] = dict(arguments.get("inputs") or {})
+        known["store_root"] = store_root(arguments["load_from_cache_file"], arguments["cache_dir"])
+        return cls(**(known | otherwise))
+
     @property
     def sources(self) -> frozenset[str]:
         """What there is to make inputs from: names of the arguments given and of the arrays handed in; row numbers."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from datasets import Dataset
 
-from hf_prune.inputs import Request, store_root
+from hf_prune.inputs import Request
 from hf_prune.policy.evidence import CurvePoint
 from hf_prune.policy.gathering import case_of
 from hf_prune.policy.intervals import Draw, intervals
@@ -134,21 +134,7 @@ def keep_curve(
     column = score_column(ds, metric)
     fractions = sorted({_checked(keep) for keep in keeps}, reverse=True)
     check_seed(seed)
-    request = Request(
-        encoder=encoder,
-        given=dict(inputs or {}),
-        label_column=label_column,
-        image_column=image_column,
-        batch_size=batch_size,
-        dtype=dtype,
-        image_size=image_size,
-        revision=revision,
-        device=device,
-        num_workers=num_workers,
-        store_root=store_root(load_from_cache_file, cache_dir),
-        on_error="skip",
-        allow_pickle=allow_pickle,
-    )
+    request = Request.of(locals(), on_error="skip")
     judge = judge_of(case_of(ds, column, request), fractions, class_balance=PAPER_CLASS_BALANCE, seed=seed)
     return KeepCurve(column, len(judge.features.rows), tuple(_points(judge, fractions)))
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from datasets import Dataset
 
-from hf_prune.inputs import Request, store_root
+from hf_prune.inputs import Request
 from hf_prune.policy.gathering import gather
 from hf_prune.policy.recommendation import Recommendation, recommendation
 from hf_prune.policy.records import recorded_evidence, scoring_passes
@@ -109,21 +109,7 @@ def recommend(
     floor = PAPER_CLASS_BALANCE if class_balance is None else class_balance
     _check(tolerance, floor)
     check_seed(seed)
-    request = Request(
-        encoder=encoder,
-        given=dict(inputs or {}),
-        label_column=label_column,
-        image_column=image_column,
-        batch_size=batch_size,
-        dtype=dtype,
-        image_size=image_size,
-        revision=revision,
-        device=device,
-        num_workers=num_workers,
-        store_root=store_root(load_from_cache_file, cache_dir),
-        on_error="skip",
-        allow_pickle=allow_pickle,
-    )
+    request = Request.of(locals(), student=None, on_error="skip")  # a student here is no model
     if encoder is None and "embeddings" not in request.given:
         evidence = None if student is not None else recorded_evidence(ds, column)
         if evidence is None:
