@@ -51,20 +51,38 @@ def _show(found: Duplicates | LabelNoise, out: Path | None, *more: Path | None) 
             typer.echo(path)
 
 
-def _parameters(function: Callable[..., Any], csv: str, **own: Any) -> list[inspect.Parameter]:
+def inspection_parameters(
+    function: Callable[..., Any], text: str, picture: str | None = None, **own: Any
+) -> list[inspect.Parameter]:
+    """Arguments and options of a command that looks at a data set, with --out and, where it draws, --figure.
+
+    Args:
+        function: What it calls.
+        text: Help of --out.
+        picture: Help of --figure.
+        **own: Options that are read in a way of their own.
+    """
     inputs = option(list[str], "An array handed in instead of being made: name=file.npy. Repeatable.", "--inputs")
-    out = inspect.Parameter("out", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=option(Path, csv, "--out"))
-    return [*input_parameters(), *function_parameters(function, own={"inputs": inputs, **own}), out]
+    more = {"out": option(Path, text, "--out")}
+    if picture is not None:
+        more["figure"] = option(Path, picture, "--figure")
+    kind = inspect.Parameter.KEYWORD_ONLY
+    return [
+        *input_parameters(),
+        *function_parameters(function, own={"inputs": inputs, **own}),
+        *(inspect.Parameter(name, kind, default=None, annotation=annotation) for name, annotation in more.items()),
+    ]
 
 
 def add_inspections(app: typer.Typer) -> None:
     """Add the commands to the application."""
     threshold = option(float, argument_docs(duplicates)["threshold"], "--threshold")
-    text = "Picture of the least similar groups, such as duplicates.png."
-    figure = inspect.Parameter(
-        "figure", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=option(Path, text, "--figure")
+    groups = inspection_parameters(
+        duplicates,
+        "CSV file with a line per row of every group.",
+        "Picture of the least similar groups, such as duplicates.png.",
+        threshold=threshold,
     )
-    groups = _parameters(duplicates, "CSV file with a line per row of every group.", threshold=threshold)
-    rows = _parameters(label_noise, "CSV file with a line per row, the most suspicious first.")
-    app.command("duplicates")(make_command(run_duplicates, [*groups, figure], summary(duplicates)))
+    rows = inspection_parameters(label_noise, "CSV file with a line per row, the most suspicious first.")
+    app.command("duplicates")(make_command(run_duplicates, groups, summary(duplicates)))
     app.command("label-noise")(make_command(run_label_noise, rows, summary(label_noise)))
