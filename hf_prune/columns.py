@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 
 # Values that can be classes: all that can be told apart by name. Floats are targets, and other types are no single value.
 _CLASS_DTYPES = ("int", "uint", "bool", "string", "large_string", "date", "time", "duration")
-# Rows whose places are looked up at once.
-_BLOCK_ROWS = 8192
+# Rows whose places are looked up at once: few enough for their views to stay in the cache of a core.
+_BLOCK_ROWS = 512
 
 
 @dataclass(frozen=True)

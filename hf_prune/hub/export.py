@@ -78,13 +78,14 @@ def export(
     options = ShardOptions(max_shard_size=max_shard_size)
     published = read_folder(folder)
     publication.check_fits(published)
-    parts = describe_parts(publication, what, scores, Describer(source, token=None), config_name is None)
+    describer = Describer(source, token=None)
+    parts = describe_parts(publication, what, scores, describer, config_name is None)
     for part in parts:
         part.check_fits(published)
     with _stage(folder) as stage:
         new = stage / "new"
         new.mkdir()
-        written = [part.write(new, options) for part in parts]
+        written = [part.write(new, options, describer) for part in parts]
         composed = compose(parts, written, published)
         write_texts(new, composed.readme, composed.provenance)
         names = [name for files in written for name in files.files]

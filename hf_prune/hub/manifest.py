@@ -27,19 +27,16 @@ _WRITERS = ("hf-prune", "datasets", "pyarrow")
 Entry = dict[str, Any]
 
 
-def split_entry(
-    ds: Dataset, source: Source, scores: Dataset | None = None, hashes: ImageHashes | None = None
-) -> Entry:
-    """Describe one split: where it came from, what was done to it, and the digests of what is left.
+def split_entry(ds: Dataset, source: Source, scores: Dataset | None = None) -> Entry:
+    """Describe one split: where it came from, what was done to it, and which rows are left.
 
     Args:
         ds: The split as it is published.
         source: Where it came from.
         scores: The scored data set before it was pruned, for the statistics of its scores.
-        hashes: Hashes of images that have been made already, and those that are made here.
 
     Returns:
-        Plain JSON values.
+        Plain JSON values. ``content_sha256`` is None: it takes as long as writing the rows, see `content_digest`.
 
     Raises:
         ValueError: If ``scores`` is not the data set that was pruned.
@@ -54,7 +51,7 @@ def split_entry(
         "damaged_steps": history.damaged,
         "image_column": _only_image_column(ds),
         "class_columns": [name for name, feature in ds.features.items() if isinstance(feature, ClassLabel)],
-        **_digests(ds, history, changed, hashes or ImageHashes()),
+        **_digests(history, changed),
         "class_counts": None if changed else _class_counts(ds, history),
         "scores": compare_scores(ds, scores, history, changed) if scores is not None else None,
         "references": references(history),
@@ -72,16 +69,32 @@ def _only_image_column(ds: Dataset) -> str | None:
     return columns[0] if len(columns) == 1 else None
 
 
-def _digests(ds: Dataset, history: History, changed: bool, hashes: ImageHashes) -> Entry:
+def _digests(history: History, changed: bool) -> Entry:
     """Digests over the numbers of the rows where these are known, else over their positions, and which of the two."""
     known = None if changed else history.source_rows()
-    rows = np.arange(len(ds), dtype=np.int64) if known is None else known
-    column = _only_image_column(ds)
     return {
         "row_numbers": "position in these rows" if known is None else "row before the first step",
-        "rows_sha256": None if known is None else rows_sha256(rows),
-        "content_sha256": None if column is None else hashes_sha256(hashes.of(ds, column), rows),
+        "rows_sha256": None if known is None else rows_sha256(known),
+        "content_sha256": None,
     }
+
+
+def content_digest(ds: Dataset, entry: Entry, hashes: ImageHashes) -> str | None:
+    """The ``content_sha256`` of a split; None unless it has exactly one image column.
+
+    Args:
+        ds: The split.
+        entry: Its description.
+        hashes: Hashes of images that have been made already, and those that are made here.
+
+    Raises:
+        OSError: If an image cannot be read; the message names the row.
+    """
+    column = _only_image_column(ds)
+    if column is None:
+        return None
+    known = None if entry["rows_sha256"] is None else provenance(ds).source_rows()
+    return hashes_sha256(hashes.of(ds, column), np.arange(len(ds), dtype=np.int64) if known is None else known)
 
 
 def _class_counts(ds: Dataset, history: History) -> Entry | None:

@@ -7,7 +7,8 @@ from pathlib import Path
 from datasets import Dataset, DatasetDict
 
 from hf_prune.hub import naming
-from hf_prune.hub.manifest import Entry, file_entry, split_entry
+from hf_prune.hub.beside import beside
+from hf_prune.hub.manifest import Entry, content_digest, file_entry, split_entry
 from hf_prune.hub.naming import cut_settings
 from hf_prune.hub.pictures import pictures
 from hf_prune.hub.preparation import SPLIT, WITH_SCORES
@@ -27,13 +28,15 @@ class Part:
 
     Attributes:
         publication: The configuration.
-        entries: Split → its description.
+        entries: Split → its description, without the digest of the images.
+        described: Split → the rows that its description is of.
         derived_name: Whether its name was made and not given.
         pictures: Path → PNG.
     """
 
     publication: Publication
     entries: Mapping[str, Entry]
+    described: Mapping[str, Dataset]
     derived_name: bool = False
     pictures: Mapping[str, bytes] = field(default_factory=dict)
 
@@ -46,20 +49,25 @@ class Part:
         elif self.derived_name:
             _check_same_cut(former, self.publication.config_name, self.entries)
 
-    def write(self, folder: Path, options: ShardOptions) -> Written:
-        """Write the files."""
+    def write(self, folder: Path, options: ShardOptions, describer: "Describer") -> Written:
+        """Write the files, and digest the images meanwhile."""
+        with beside(lambda: describer.contents(self.described, self.entries)) as contents:
+            shards, files = self._write_files(folder, options)
+        return Written(shards, files, contents.result())
+
+    def _write_files(self, folder: Path, options: ShardOptions) -> tuple[dict[str, Shards], dict[str, Entry]]:
         for path, png in self.pictures.items():
             (folder / path).parent.mkdir(parents=True, exist_ok=True)
             (folder / path).write_bytes(png)
         drawn = {path: file_entry(folder / path) for path in self.pictures}
         if self.publication.holds == ROW_NUMBERS:
-            return Written({name: Shards((), {}, 0) for name in self.publication.splits}, drawn)
+            return {name: Shards((), {}, 0) for name in self.publication.splits}, drawn
         shards = {
             name: write_shards(rows, folder, self.publication.data_dir, name, options)
             for name, rows in self.publication.splits.items()
         }
         files = {name: file for part in shards.values() for name, file in part.files.items()}
-        return Written(shards, files | drawn)
+        return shards, files | drawn
 
 
 class Describer:
@@ -76,17 +84,21 @@ class Describer:
         self._checked: dict[tuple[str | None, str | None], tuple[Source, Entry | None]] = {}
 
     def describe(self, rows: Dataset, scores: Dataset | None = None) -> Entry:
-        """Describe one split; see `split_entry`."""
+        """Describe one split, without the digest of its images; see `split_entry`."""
         found = locate_source(rows, self._source)
         key = (found.repo_id, found.commit)
         if key not in self._checked:
             source = check_source(found, self._token)
             self._checked[key] = source, read_source_card(source, self._token)
         source, card = self._checked[key]
-        entry = split_entry(rows, replace(found, checked=source.checked), scores, self.hashes)
+        entry = split_entry(rows, replace(found, checked=source.checked), scores)
         if card is not None:
             entry["source"]["card"] = card
         return entry
+
+    def contents(self, splits: Mapping[str, Dataset], entries: Mapping[str, Entry]) -> dict[str, str | None]:
+        """Digest the images of splits that were described; see `content_digest`."""
+        return {split: content_digest(rows, entries[split], self.hashes) for split, rows in splits.items()}
 
 
 def describe(publication: Publication, scores: Dataset | DatasetDict | None, describer: Describer) -> dict[str, Entry]:
@@ -123,7 +135,7 @@ def describe_parts(
         ValueError: If a source is not found, or ``scores`` does not fit.
     """
     entries = describe(publication, scores, describer)
-    own = Part(publication, entries, derived_name, _draw(publication, entries, scores))
+    own = Part(publication, entries, publication.splits, derived_name, _draw(publication, entries, scores))
     if what == SPLIT:
         return [own]
     table = _scores_part(publication, scores, describer)
@@ -174,6 +186,7 @@ def _scores_part(publication: Publication, scores: Dataset | DatasetDict | None,
             about={"key_columns": key_columns, "cut": publication.config_name if publication.is_cut else None},
         ),
         entries,
+        scored,
     )
 
 

@@ -98,11 +98,12 @@ def push_to_hub(
     there = hub.read()
     publication = dataclasses.replace(publication, repo_id=hub.repo_id)
     publication.check_fits(there)
-    parts = describe_parts(publication, what, scores, Describer(source, token), config_name is None)
+    describer = Describer(source, token)
+    parts = describe_parts(publication, what, scores, describer, config_name is None)
     for part in parts:
         part.check_fits(there)
     with workplace() as folder:
-        written = [part.write(folder, options) for part in parts]
+        written = [part.write(folder, options, describer) for part in parts]
 
         def arrange(published: Published) -> tuple[list[str], tuple[str, ...]]:
             composed = compose(parts, written, published)  # which compares again: writing may have taken hours
@@ -158,9 +159,12 @@ def push_card(
     publication = dataclasses.replace(publication, repo_id=hub.repo_id, whole=False)
     shards = _pushed_shards(publication, published)
     files = {name: file for part in shards.values() for name, file in part.files.items()}
-    entries = describe(publication, scores, Describer(source, token))
+    describer = Describer(source, token)
+    entries = describe(publication, scores, describer)
     described = {name: entry | {"published_by": "datasets"} for name, entry in entries.items()}
-    composed = publication.compose(published, described, Written(shards, files))
+    composed = publication.compose(
+        published, described, Written(shards, files, describer.contents(publication.splits, entries))
+    )
     with workplace() as folder:
         write_texts(folder, composed.readme, composed.provenance)
         message = commit_message or f"Say how {config_name} was made, with hf_prune"

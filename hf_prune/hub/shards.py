@@ -24,6 +24,8 @@ from hf_prune.hub.hashed_file import HashedFile
 SHARD_NAME = re.compile(r"-\d{5}-of-\d{5}\.parquet")
 # Rows whose files are in memory at once while they are embedded; `datasets` uses the same number for images.
 _EMBED_ROWS = 100
+# Arrow writes a thousand small pieces per 200 MB and for each waits for Python's lock, which hashing holds now and then.
+_PIECE_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -138,8 +140,12 @@ def _write_shard(shard: Dataset, path: Path, *, embed: bool) -> tuple[int, dict[
             new_fingerprint=f"{shard._fingerprint}-embedded",  # else the function and its globals are hashed
             desc="Embedding files",
         )
-    with path.open("wb") as file, HashedFile(file) as hashed:
-        num_bytes = int(shard.to_parquet(hashed))
+    with (
+        path.open("wb") as file,
+        HashedFile(file) as hashed,
+        pa.BufferedOutputStream(pa.PythonFile(hashed, "w"), _PIECE_BYTES) as stream,
+    ):
+        num_bytes = int(shard.to_parquet(stream))
     return num_bytes, {"size": hashed.tell(), "sha256": hashed.sha256}
 
 

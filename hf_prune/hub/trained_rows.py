@@ -42,7 +42,10 @@ def describe_trained_rows(ds: Dataset, cut: str | None, source: str | None, toke
     found = _detected_cut(ds, token) if cut is None and source is None else _named_cut(ds, cut, token)
     if found is None:
         split = str(ds.split or "train").partition("[")[0]
-        return _said(split, Describer(source, token).describe(ds), None)
+        describer = Describer(source, token)
+        entry = describer.describe(ds)
+        contents = describer.contents({split: ds}, {split: entry})
+        return _said(split, entry | {"content_sha256": contents[split]}, None)
     _check_same(found, ds)
     holds = found.place.record(found.config).get("holds", "rows")
     published = without_paths(origin(found.place, found.config, found.split)) | {"holds": holds}
