@@ -7,14 +7,15 @@ from datasets import ClassLabel, Dataset, Features, Value
 
 CLASSES = ("cat", "dog", "owl")
 
-# A "training" that gets the fewer rows wrong the more it is given, and says so in result.json.
+# A "training" that gets the fewer rows wrong the more it is given, and says so in result.json. It is started often, so
+# it reads the rows without loading datasets.
 COUNTING = """
 import json, pathlib, sys
+from pyarrow import ipc, memory_map
 folder = pathlib.Path(sys.argv[-1])
 job = json.loads((folder / "job.json").read_text())
-from datasets import load_from_disk
-rows = load_from_disk(str(folder / "rows"))
-assert len(rows) == job["num_rows"], job
+rows = [ipc.open_stream(memory_map(str(file))).read_all() for file in (folder / "rows").glob("*.arrow")]
+assert sum(map(len, rows)) == job["num_rows"], job
 with open(sys.argv[1], "a") as log:
     log.write(f"{job['size']} {job['keep']} {job['order']} {job['draw']}\\n")
 wrong = 1000 // job["num_rows"] + job["draw"]

@@ -18,6 +18,17 @@ def test_the_contract(tmp_path):
     assert (tmp_path / "log").read_text() == "8 0.5 hard 1\n"
 
 
+def test_the_rows_are_a_data_set():
+    script = """
+import json, pathlib, sys
+from datasets import load_from_disk
+folder = pathlib.Path(sys.argv[1])
+wrong = sum(load_from_disk(str(folder / "rows"))["x"])
+(folder / "result.json").write_text(json.dumps({"wrong": wrong, "total": 99}))
+"""
+    assert run_command([sys.executable, "-c", script], ROWS, JOB).wrong == 10
+
+
 def test_no_shell_reads_the_command(tmp_path):
     bait = tmp_path / "bait"
     script = "import json, pathlib, sys; pathlib.Path(sys.argv[-1], 'result.json').write_text(json.dumps({'wrong': len(sys.argv), 'total': 9}))"
