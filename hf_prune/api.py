@@ -7,6 +7,7 @@ from typing import Any
 from datasets import Dataset, DatasetDict
 
 from hf_prune.inputs import Request
+from hf_prune.inputs.from_prototypes import open_prototypes
 from hf_prune.metrics import Metric, get_metric
 from hf_prune.metrics.registry import check_option_names
 from hf_prune.policy import Recommendation
@@ -26,6 +27,7 @@ def score_with(
     teachers: Any = None,
     student: Any = None,
     dynamics: Any = None,
+    prototypes: Any = None,
     inputs: Mapping[str, Any] | None = None,
     test_dataset: Any = None,
     column: str | None = None,
@@ -61,6 +63,9 @@ def score_with(
             needs teachers, a record or subset runs.
         student: The model in training, for metrics that compare it with ``teachers``.
         dynamics: What trainings left behind: a `TrainingRecord`, its folder, the folder of `train_teachers`, or a list.
+        prototypes: Prototypes that were found before, for the metric of that name, which then finds none in these rows: a
+            `Prototypes`, its folder, or a repository (``id@revision`` is one with its revision). Their encoder and options
+            are taken; the history names the repository and its commit, so that others score by the same ones.
         inputs: Arrays handed in by name instead of being made, such as ``{"embeddings": array}``.
         test_dataset: A data set like ``ds``, for metrics that ask what a row does to test rows, with heads as teachers.
         column: Name of the new column; None calls it after the metric, as it must be with several.
@@ -107,7 +112,7 @@ def score_with(
     chosen = [get_metric(name) for name in ([metric] if isinstance(metric, str) else metric)]
     columns = _columns(chosen, column)
     check_option_names(chosen, options)
-    request = Request.of(locals())
+    request = open_prototypes(Request.of(locals()), chosen)
 
     def score_split(split: Dataset, _: str) -> Dataset:
         return score_dataset(split, chosen, request, {**options, "seed": seed}, columns, overwrite, evidence)

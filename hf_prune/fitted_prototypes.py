@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 
 from hf_prune.hub.model_files import send_model
 from hf_prune.inputs import Request, store_root
+from hf_prune.inputs.from_prototypes import FittedPrototypes, read_prototypes
 from hf_prune.inputs.made import unit
 from hf_prune.known_encoders import load_known_encoder
-from hf_prune.prototype_files import read_prototypes, write_prototypes
+from hf_prune.prototype_files import write_prototypes
 from hf_prune.prototype_fitting import METRIC, fit_as_scored, fit_prototypes
 
 if TYPE_CHECKING:
@@ -24,24 +25,22 @@ if TYPE_CHECKING:
 
 
 @dataclasses.dataclass
-class Prototypes:
+class Prototypes(FittedPrototypes):
     """Prototypes of a data set in the embedding space of an encoder, as a function that scores rows.
 
     ``stream.map(prototypes, batched=True)`` adds the score to every row, of a ``Dataset`` and of a stream. For the rows it
     was fitted on the scores are those of ``ds.score_with("prototypes", ...)``, as far as the encoder gives an image the same
     embedding in batches of other sizes: pass the ``batch_size`` of the scoring to ``map`` as well.
 
+    Scores that are published are pinned to published prototypes by ``ds.score_with("prototypes", prototypes=...)``: the
+    history, the card and `hf-prune rebuild --rescore` then name and use these, where k-means would be run again. Rows that
+    were scored without are pinned by ``Prototypes.from_scored(ds).push_to_hub(repo_id)`` and that call with ``overwrite=True``.
+
     Attributes:
-        centroids: Unit rows, float64, shape (k, d).
-        config: How they were made, in plain JSON values: ``encoder`` (id, commit, preprocessing, ...), ``options``, ``rows``,
-            ``source``, ``image_column``, ``versions``, ``centroids_sha256``.
         column: Name of the column that a call adds.
     """
 
-    centroids: NDArray[np.float64]
-    config: dict[str, Any]
     column: str = METRIC
-    encoder: Any = dataclasses.field(default=None, repr=False)
     device: str | None = dataclasses.field(default=None, repr=False)
     _open: Any = dataclasses.field(default=None, init=False, repr=False)
 
@@ -244,7 +243,7 @@ class Prototypes:
         """Open prototypes that were kept or published.
 
         Args:
-            name: A folder, or a repository on the Hub.
+            name: A folder, or a repository on the Hub; ``id@revision`` is one with its ``revision``.
             encoder: The encoder, where it is none of the Hub.
             revision: Branch, tag or commit of the repository.
             token: Token for a private repository.
@@ -257,8 +256,8 @@ class Prototypes:
             FileNotFoundError: If there are none.
             ValueError: If the files are damaged or of a later version.
         """
-        centroids, config = read_prototypes(name, revision, token)
-        return cls(centroids, config, encoder=encoder, device=device)
+        found = read_prototypes(name, revision, token)
+        return cls(found.centroids, found.config, encoder=encoder, device=device, origin=found.origin)
 
     def push_to_hub(
         self,
@@ -270,8 +269,11 @@ class Prototypes:
         create_pr: bool = False,
         commit_message: str = "Upload prototypes with hf_prune",
     ) -> CommitInfo:
-        """Publish the prototypes as a model repository, in one commit; arguments are those of `hf_prune.push_to_hub`."""
-        return send_model(
+        """Publish the prototypes as a model repository, in one commit; arguments are those of `hf_prune.push_to_hub`.
+
+        Scores that are made by them from now on name the repository and this commit.
+        """
+        sent = send_model(
             repo_id,
             lambda folder, name: self.save_pretrained(folder, repo_id=name),
             private=private,
@@ -280,3 +282,5 @@ class Prototypes:
             create_pr=create_pr,
             commit_message=commit_message,
         )
+        self.origin = {"id": sent.repo_url.repo_id, "commit": sent.oid}
+        return sent

@@ -39,11 +39,16 @@ def load_known_encoder(identity: Mapping[str, Any], encoder: Any, device: str | 
         image_size=identity.get("image_size") if named else None,
         device=device,
     )
+    check_known_encoder(model.identity, identity)
+    return model
+
+
+def check_known_encoder(found: Mapping[str, Any], identity: Mapping[str, Any]) -> None:
+    """Raise a one-line ValueError if an encoder is not the one that some embeddings were made by."""
     known = {name: value for name, value in identity.items() if name not in ("id", "commit")}
-    differing = sorted(name for name, value in known.items() if model.identity.get(name) != value)
+    differing = sorted(name for name, value in known.items() if found.get(name) != value)
     if differing:
         raise ValueError(
-            f"encoder {model.identity['id']!r} is not the one that these prototypes were made by ({', '.join(differing)} "
+            f"encoder {found['id']!r} is not the one that these prototypes were made by ({', '.join(differing)} "
             f"differ): pass the encoder {identity['id']!r} as it was"
         )
-    return model

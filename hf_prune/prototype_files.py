@@ -7,13 +7,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hf_prune.digests import array_sha256
-from hf_prune.engine.array_files import DamagedFile, read_arrays, write_arrays, write_file
+from hf_prune.engine.array_files import write_arrays, write_file
 from hf_prune.hub.model_card import prototypes_card
-from hf_prune.hub.model_files import find_files
-from hf_prune.prototype_fitting import FORMAT
+from hf_prune.inputs.from_prototypes import ARRAYS, CONFIG
 
-CONFIG, ARRAYS, README = "prototypes.json", "prototypes.safetensors", "README.md"
+README = "README.md"
 
 
 def write_prototypes(
@@ -26,27 +24,3 @@ def write_prototypes(
     write_file(folder / CONFIG, text.encode())
     write_file(folder / README, prototypes_card(config, centroids.shape, repo_id).encode())
     return folder
-
-
-def read_prototypes(
-    name: str | Path, revision: str | None, token: str | None
-) -> tuple[NDArray[np.float64], dict[str, Any]]:
-    """Read them from a folder or a repository on the Hub.
-
-    Raises:
-        FileNotFoundError: If there are none.
-        ValueError: If the files are damaged or of a later version.
-    """
-    config_file, arrays_file = find_files(name, (CONFIG, ARRAYS), revision, token)
-    try:
-        config: dict[str, Any] = json.loads(config_file.read_bytes())
-        centroids = read_arrays(arrays_file)[0]["centroids"]
-        if config["format"] != FORMAT:
-            raise ValueError(f"format {config['format']}, this version reads {FORMAT}")
-        if config["centroids_sha256"] != array_sha256(centroids):
-            raise ValueError("the centroids are not those of their digest")
-    except (DamagedFile, ValueError, KeyError, TypeError) as error:
-        raise ValueError(
-            f"the prototypes in {str(name)!r} cannot be read ({error}): fetch or fit them again"
-        ) from error
-    return centroids, config

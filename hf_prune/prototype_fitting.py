@@ -11,6 +11,7 @@ from hf_prune.collectives import broadcast, gather_rows, join_processes, use_dev
 from hf_prune.columns import find_image_column
 from hf_prune.digests import array_sha256
 from hf_prune.inputs import InputBuilder, Request
+from hf_prune.inputs.from_prototypes import CENTROIDS, FORMAT
 from hf_prune.known_encoders import named_encoder
 from hf_prune.metrics import get_metric
 from hf_prune.provenance import package_versions, provenance
@@ -18,7 +19,6 @@ from hf_prune.scores import Scores, read_scores
 from hf_prune.source import locate_source
 
 METRIC = "prototypes"
-FORMAT = 1
 _TOLERANCE = 1e-5  # of a score, where embeddings are made anew on the same hardware
 
 Fitted = tuple[NDArray[np.float64], dict[str, Any], Scores]
@@ -92,6 +92,12 @@ def fit_as_scored(
     if step is None or step.metric != METRIC or "encoder" not in made_from:
         raise ValueError(
             f"column {column!r} was not made by score_with({METRIC!r}, encoder=...): use Prototypes.fit(ds, encoder)"
+        )
+    if CENTROIDS in step.inputs:
+        made_by = (step.inputs[CENTROIDS].get("prototypes") or {}).get("id")
+        raise ValueError(
+            f"column {column!r} was made by prototypes that were there before ({made_by or 'not published'}): open "
+            "those with Prototypes.from_pretrained"
         )
     known = made_from["encoder"]
     given = named_encoder(known) if encoder is None else encoder

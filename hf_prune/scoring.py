@@ -9,6 +9,7 @@ from datasets import Dataset
 from hf_prune.calling import call_metric
 from hf_prune.collectives import join_processes, use_device
 from hf_prune.inputs import InputBuilder, Inputs, Request
+from hf_prune.inputs.from_prototypes import options_of
 from hf_prune.metrics import Metric
 from hf_prune.policy.features import are_enough
 from hf_prune.policy.records import labels_to_judge_by
@@ -36,7 +37,7 @@ def score_dataset(
             )
     if len(ds) == 0:
         raise ValueError("the data set is empty: there is nothing to score")
-    own = [{name: value for name, value in options.items() if name in metric.options} for metric in metrics]
+    own = [options_of(request, metric, options) for metric in metrics]
     for metric, chosen in zip(metrics, own, strict=True):
         check_options({**metric.options, **chosen})
         check_seed(chosen.get("seed", 0))

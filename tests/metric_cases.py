@@ -15,6 +15,7 @@ ROW_AXIS = {
     **dict.fromkeys(("probs", "student_probs", "epoch_probs"), -2),
     **dict.fromkeys((*PER_EPOCH, "grad_norms", "trained_on", "hits"), -1),
 }
+NOT_ALONG_ROWS = ("test_hits", "centroids")
 
 
 def unit(values) -> np.ndarray:
@@ -38,6 +39,7 @@ def cases(num_rows=41, seed=0) -> dict[str, np.ndarray]:
     embeddings = np.eye(DIMENSIONS)[labels] + generator.normal(scale=0.1, size=(num_rows, DIMENSIONS))
     embeddings[HARD], embeddings[EASY] = [0.2, 0, 0, 1, 1, 1], np.eye(DIMENSIONS)[labels[EASY]]
     models = {"embeddings": unit(embeddings), "labels": labels, "rows": np.arange(num_rows)}
+    models["centroids"] = np.eye(DIMENSIONS)[:CLASSES]
     models |= {
         "probs": ensemble(generator, labels, MEMBERS),
         "student_probs": ensemble(generator, labels, 2, wrong=-9),
@@ -88,7 +90,7 @@ def runs(generator, num_rows) -> dict[str, np.ndarray]:
 def reordered(arrays, order) -> dict[str, np.ndarray]:
     """The same arrays with other rows."""
     return {
-        name: array if name == "test_hits" else array.take(order, axis=ROW_AXIS.get(name, 0))
+        name: array if name in NOT_ALONG_ROWS else array.take(order, axis=ROW_AXIS.get(name, 0))
         for name, array in arrays.items()
     }
 

@@ -10,9 +10,11 @@ from pathlib import Path
 
 import numpy as np
 from datasets import load_dataset
-from huggingface_hub import HfApi, ModelCard
+from huggingface_hub import DatasetCard, HfApi, ModelCard
 
 from hf_prune import Prototypes, push_teacher, push_to_hub, train_teachers
+from hf_prune.hub.rebuild import rebuild
+from hf_prune.provenance import provenance
 from tests import teacher_jobs
 from tests.test_fitted_prototypes import coloured
 
@@ -32,7 +34,27 @@ def prototypes():
         Prototypes.from_pretrained("somebody/nothing")
     except FileNotFoundError as error:
         found["nothing"] = str(error)
-    return found
+    return found | {"pinned": pinned(ds, made, commit.oid)}
+
+
+def pinned(ds, made, commit):
+    """Rows scored by published prototypes, of which others are published later; made again by the first ones."""
+    scored = ds.score_with("prototypes", prototypes="somebody/fitted", load_from_cache_file=False)
+    at_once = ds.score_with("prototypes", prototypes=made, load_from_cache_file=False)
+    push_to_hub(scored.prune("prototypes", keep=8, order="hard"), "somebody/by-fitted", source="local", scores=scored)
+    later = Prototypes.fit(ds, "pixels", num_prototypes=3, image_size=4, seed=9, load_from_cache_file=False)
+    latest = later.push_to_hub("somebody/fitted")
+    report = rebuild("somebody/by-fitted", Path(sys.argv[1]).parent / "again", source=ds, rescore=True, exact=True)
+    made_from = provenance(scored).steps[-1].inputs["centroids"]["prototypes"]
+    return {
+        "named": (made_from["id"], made_from["commit"]) == ("somebody/fitted", commit),
+        "as_pushed": provenance(at_once).steps[-1].inputs["centroids"]["prototypes"] == made_from,
+        "other": latest.oid != commit and (later.centroids != made.centroids).any().item(),
+        "card": DatasetCard.load("somebody/by-fitted").content,
+        "commit": commit,
+        "report": str(report),
+        "exit_code": report.exit_code,
+    }
 
 
 def teacher():

@@ -38,6 +38,7 @@ LAYERS = (
     {
         "inputs",
         "inputs.*",
+        "known_encoders",
         "reliability",
         "training_images",
         "training",
@@ -81,7 +82,6 @@ LAYERS = (
         "fitted_prototypes",
         "prototype_fitting",
         "prototype_files",
-        "known_encoders",
         "comparison",
         "plots",
         "theory_plots",

@@ -26,6 +26,17 @@ def test_prototypes_are_published_and_opened(hub, found):
     assert "\n" not in found["prototypes"]["nothing"]
 
 
+def test_scores_by_published_prototypes_are_made_again_by_the_same_ones(found):
+    pinned = found["prototypes"]["pinned"]
+    assert pinned["named"]
+    assert pinned["as_pushed"]
+    assert pinned["other"]
+    assert pinned["exit_code"] == 0, pinned["report"]
+    assert "'prototypes' made again with the recorded models and options" in pinned["report"]
+    assert f'prototypes="somebody/fitted@{pinned["commit"]}"' in pinned["card"]
+    assert f"`somebody/fitted` at commit `{pinned['commit']}`" in pinned["card"]
+
+
 def test_a_teacher_is_published_with_the_cut_that_it_was_trained_on(found):
     teacher = found["teacher"]
     assert teacher["files"] == [

@@ -148,6 +148,8 @@ def _add_input(keywords: dict[str, Any], notes: list[str], name: str, made_from:
     if "dynamics" in made_from:
         keywords["dynamics"] = Ellipsis
         notes.append(f"the record of your own training for {python(name)}, SHA-256 {python(made_from['sha256'])}")
+    if "prototypes" in made_from:
+        keywords["prototypes"] = _prototypes(made_from["prototypes"], notes)
     for argument in ("encoder", "teachers", "student"):
         if argument in made_from:
             _add_models(keywords, notes, argument, made_from[argument])
@@ -173,6 +175,14 @@ def _model(model: Mapping[str, Any], argument: str, notes: list[str]) -> Any:
     weights = model.get("weights_sha256")
     known = f", weights SHA-256 {python(weights)}" if weights else ""
     notes.append(f"{argument}: your own {python(model['id'])}{known}")
+    return Ellipsis
+
+
+def _prototypes(found: Mapping[str, Any], notes: list[str]) -> Any:
+    """What names prototypes and their commit, else a placeholder and a note."""
+    if found.get("commit"):
+        return f"{found['id']}@{found['commit']}"
+    notes.append(f"prototypes: your own, SHA-256 {python(found['centroids_sha256'])}")
     return Ellipsis
 
 

@@ -46,6 +46,8 @@ def _inputs(found: Mapping[str, Mapping[str, Any]]) -> Iterator[tuple["Markup", 
         if "label_column" in made_from:
             yield Markup("Labels"), code(made_from["label_column"])
         yield from _models(made_from)
+        if "prototypes" in made_from:
+            yield Markup("Prototypes, found before"), _prototypes(made_from["prototypes"])
         if "heads" in made_from:
             yield Markup("Heads on the embeddings"), words(made_from["heads"])
         if "dynamics" in made_from:
@@ -61,6 +63,15 @@ def _models(made_from: Mapping[str, Any]) -> Iterator[tuple["Markup", "Markup"]]
         models = made_from.get(argument, [])
         for place, model in enumerate(models, start=1):
             yield Markup(f"{who} {place}" if len(models) > 1 else who), model_text(model)
+
+
+def _prototypes(found: Mapping[str, Any]) -> "Markup":
+    """Where the prototypes are that rows were measured by, and what they are known by."""
+    from markupsafe import Markup
+
+    place = code(found["id"]) if found.get("id") else Markup("not published")
+    commit = Markup(" at commit {}").format(code(found["commit"])) if found.get("commit") else Markup("")
+    return Markup("{}{}, SHA-256 {}").format(place, commit, code(found["centroids_sha256"]))
 
 
 def _published(found: Mapping[str, Any]) -> "Markup":

@@ -167,7 +167,8 @@ def _agent(version: str) -> Node:
 
 def _models(inputs: Mapping[str, Any]) -> list[str]:
     """Addresses of the models of the Hub that the inputs of a step were made by."""
-    groups = [made.get(who) or [] for made in inputs.values() for who in ("encoder", "teachers", "student")]
+    kinds = ("encoder", "teachers", "student", "prototypes")
+    groups = [made.get(who) or [] for made in inputs.values() for who in kinds]
     models = [model for group in groups for model in (group if isinstance(group, list) else [group])]
     found = [f"https://huggingface.co/{model['id']}/tree/{model['commit']}" for model in models if model.get("commit")]
     return list(dict.fromkeys(found))

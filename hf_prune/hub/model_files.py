@@ -1,51 +1,13 @@
-"""Files of a model repository: found in a folder or on the Hub, and sent in one commit."""
+"""Files of a model repository, sent in one commit."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from huggingface_hub import CommitInfo, hf_hub_download
-from huggingface_hub.errors import (
-    EntryNotFoundError,
-    HFValidationError,
-    RepositoryNotFoundError,
-    RevisionNotFoundError,
-)
+from huggingface_hub import CommitInfo
 
 from hf_prune.hub.repository import Repository
 from hf_prune.hub.workplace import workplace
-
-
-def find_files(name: str | Path, files: Sequence[str], revision: str | None, token: str | None) -> list[Path]:
-    """Find files of one commit.
-
-    Args:
-        name: A folder, or a repository on the Hub.
-        files: Their names.
-        revision: Branch, tag or commit of the repository.
-        token: Token for a private one.
-
-    Raises:
-        FileNotFoundError: If one is not there.
-    """
-    folder = Path(name).expanduser()
-    if folder.is_dir():
-        missing = [file for file in files if not (folder / file).is_file()]
-        if missing:
-            raise FileNotFoundError(f"{str(name)!r} has no {missing[0]}: give a folder that save_pretrained wrote")
-        return [folder / file for file in files]
-    found: list[Path] = []
-    try:
-        for file in files:
-            path = hf_hub_download(str(name), file, revision=revision, token=token)
-            found.append(Path(path))
-            revision = Path(path).parent.name  # the commit of the first: all files are of one
-    except (EntryNotFoundError, RepositoryNotFoundError, RevisionNotFoundError, HFValidationError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise FileNotFoundError(
-            f"no {files[len(found)]} of {str(name)!r}, as a folder or on the Hub: {reason}"
-        ) from error
-    return found
 
 
 def send_model(

@@ -41,6 +41,7 @@ def rebuild(
     teachers: Any = None,
     student: Any = None,
     dynamics: Any = None,
+    prototypes: Any = None,
     inputs: Mapping[str, Any] | None = None,
     batch_size: int = 64,
     device: str | None = None,
@@ -68,6 +69,7 @@ def rebuild(
         teachers: The same for teachers.
         student: The same for students.
         dynamics: The record of a training that scores were made from.
+        prototypes: Prototypes that scores were made by, where the record names none of the Hub.
         inputs: Arrays that scores were made from.
         batch_size: Images per batch.
         device: Such as ``"cuda:1"`` or ``"cpu"``; None leaves it to Accelerate.
@@ -98,7 +100,7 @@ def rebuild(
     config = choose_cut(place, config)
     report = Report(f"{place.shown} {config}")
     verify_records(place, report)
-    given = Models(encoder, teachers, student, dynamics, inputs, batch_size, device) if rescore else None
+    given = Models(encoder, teachers, student, dynamics, prototypes, inputs, batch_size, device) if rescore else None
     made = {}
     for split in place.record(config).get("splits") or {}:
         making = Making(read_cut(place, config, split), report, given, exact, tolerance)

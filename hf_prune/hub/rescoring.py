@@ -13,6 +13,8 @@ from hf_prune.columns import read_labels
 from hf_prune.combination import combine
 from hf_prune.hub.matching import named_rows
 from hf_prune.hub.report import Report
+from hf_prune.inputs.from_prototypes import CENTROIDS
+from hf_prune.metrics import get_metric
 from hf_prune.provenance import Step, provenance
 from hf_prune.scores import Scores
 
@@ -29,12 +31,13 @@ class CannotTellError(Exception):
 
 @dataclass(frozen=True)
 class Models:
-    """What a caller gives for what a record cannot name: local models, records of trainings, arrays."""
+    """What a caller gives for what a record cannot name: local models and prototypes, records of trainings, arrays."""
 
     encoder: Any = None
     teachers: Any = None
     student: Any = None
     dynamics: Any = None
+    prototypes: Any = None
     inputs: Mapping[str, Any] | None = None
     batch_size: int = 64
     device: str | None = None
@@ -74,6 +77,11 @@ def score_again(ds: Dataset, step: Step, models: Models, subject: str, report: R
         evidence=False,
     )
     _compare_models(step, provenance(scored).steps[-1], subject, report)
+    if CENTROIDS in get_metric(step.metric).inputs and CENTROIDS not in step.inputs:
+        report.note(
+            subject,
+            f"the prototypes of {step.column!r} were found anew, since the record names none that are published",
+        )
     return scored
 
 
@@ -94,6 +102,8 @@ def model_keywords(step: Step, models: Models) -> dict[str, Any]:
         if "label_column" in made_from:
             found["label_column"] = made_from["label_column"]
         found |= _trained(made_from, models, step)
+        if "prototypes" in made_from:
+            found["prototypes"] = _prototypes(made_from["prototypes"], models, step)
         for argument in filter(made_from.__contains__, _MODELS):
             found |= _model(argument, made_from[argument], models, step)
     return found
@@ -109,6 +119,12 @@ def _trained(made_from: Mapping[str, Any], models: Models, step: Step) -> dict[s
     if "heads" in made_from:
         found["teachers"] = Heads(**made_from["heads"])
     return found
+
+
+def _prototypes(identity: Mapping[str, Any], models: Models, step: Step) -> Any:
+    if models.prototypes is None and identity.get("commit"):
+        return f"{identity['id']}@{identity['commit']}"
+    return _needed(models.prototypes, f"prototypes ({identity['id'] or 'not published'})", step)
 
 
 def _given(inputs: Mapping[str, Any], name: str, step: Step) -> Any:
@@ -152,6 +168,8 @@ def _identity(model: Any) -> Any:
     """What must be the same of a model; where it was found may differ, and so may the id of a local one."""
     if isinstance(model, list):
         return [_identity(one) for one in model]
+    if isinstance(model, Mapping) and "centroids_sha256" in model:
+        return model["centroids_sha256"]
     if not isinstance(model, Mapping) or "weights_sha256" not in model:
         return model
     known = ("weights_sha256", "output", "image_size", "dtype")

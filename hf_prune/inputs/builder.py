@@ -11,6 +11,7 @@ from hf_prune.array_names import OF_THE_END
 from hf_prune.columns import find_label_column
 from hf_prune.inputs.from_heads import heads_of, make_from_heads
 from hf_prune.inputs.from_models import make_embeddings, make_grad_norms, make_probs, make_student_probs
+from hf_prune.inputs.from_prototypes import make_centroids
 from hf_prune.inputs.from_records import RECORDED, make_recorded
 from hf_prune.inputs.made import MadeInputs
 from hf_prune.inputs.request import Inputs, Request, row_axis, take_rows
@@ -105,6 +106,7 @@ _MAKERS: dict[str, Callable[[MadeInputs], None]] = {
     "student_probs": make_student_probs,
     "grad_norms": make_grad_norms,
     "labels": _make_labels,
+    "centroids": make_centroids,
 }
 
 

@@ -21,7 +21,7 @@ ROW_AXIS: Mapping[str, int | None] = {
     "epoch_probs": -2,
     "grad_norms": -1,
     **dict.fromkeys((*PER_ROW, *PER_RUN), -1),
-    "test_hits": None,
+    **dict.fromkeys(("test_hits", "centroids")),
 }
 # Number of axes with which the first one counts members of an ensemble: teachers, students or runs.
 MEMBER_AXES: Mapping[str, int] = {
@@ -41,6 +41,7 @@ class Request:
     teachers: Any = None
     student: Any = None
     dynamics: Any = None
+    prototypes: Any = None
     given: Mapping[str, Any] = field(default_factory=dict)
     test_dataset: Any = None
     label_column: str | None = None
@@ -78,7 +79,8 @@ class Request:
     def sources(self) -> frozenset[str]:
         """What there is to make inputs from: names of the arguments given and of the arrays handed in; row numbers."""
         named = ("encoder", "teachers", "student", "dynamics")
-        return frozenset(name for name in named if getattr(self, name) is not None) | self.given.keys() | {"rows"}
+        found = {name for name in named if getattr(self, name) is not None} | self.given.keys()
+        return frozenset(found | {"rows"} | ({"centroids"} if self.prototypes is not None else set()))
 
 
 @dataclass

@@ -45,6 +45,7 @@ def default_num_prototypes(num_rows: int) -> int:
 def prototypes(
     embeddings: Array,
     rows: Array | None = None,
+    centroids: Array | None = None,
     *,
     num_prototypes: int | None = None,
     num_iterations: int = 100,
@@ -55,6 +56,8 @@ def prototypes(
     Args:
         embeddings: Unit rows, shape (n, d).
         rows: Global row numbers of the rows held by this process, shape (n,); None means all of them.
+        centroids: Prototypes that were found before, unit rows, shape (k, d), which leave nothing to the options; None
+            finds them in these embeddings.
         num_prototypes: Number of prototypes k; None takes `default_num_prototypes`.
         num_iterations: At most so many iterations of k-means.
         seed: Seed of the first centroids.
@@ -63,24 +66,38 @@ def prototypes(
         One score per row in [0, 2]; higher is farther from what is typical, that is harder.
 
     Raises:
-        ValueError: If there are more prototypes than rows.
+        ValueError: If there are more prototypes than rows, or the centroids have other dimensions.
 
     Example:
         >>> prototypes(np.eye(2), num_prototypes=2).tolist()
         [0.0, 0.0]
+        >>> prototypes(np.eye(2), centroids=np.array([[0.0, 1.0]])).tolist()
+        [1.0, 0.0]
 
     References:
         Sorscher et al. (2022), arXiv:2206.14486, section 5. There k = 1000 with SwAV on ImageNet; how k-means was
         seeded is not stated. Here: k-means++.
     """
-    from hf_prune.clustering import spherical_kmeans
+    from hf_prune.clustering import distances_to, spherical_kmeans
 
+    if centroids is not None:
+        return distances_to(_checked_centroids(centroids, embeddings), np.asarray(embeddings, dtype=np.float32))
     held = np.arange(len(embeddings), dtype=np.int64) if rows is None else np.asarray(rows)
     if num_prototypes is None:
         num_prototypes = default_num_prototypes(int(all_sum(np.array([len(held)]))[0]))
     return spherical_kmeans(
         np.asarray(embeddings, dtype=np.float32), held, num_prototypes, num_iterations=num_iterations, seed=seed
     ).distances
+
+
+def _checked_centroids(centroids: Array, embeddings: Array) -> NDArray[np.float64]:
+    """The centroids, unless they are of another space."""
+    if np.ndim(centroids) != 2 or np.shape(centroids)[1] != embeddings.shape[1]:
+        raise ValueError(
+            f"centroids of shape {np.shape(centroids)} for embeddings of {embeddings.shape[1]} dimensions: give (k, "
+            f"{embeddings.shape[1]})"
+        )
+    return np.array(centroids, dtype=np.float64)  # torch takes no array that is read-only
 
 
 @register_metric(

@@ -52,7 +52,7 @@ def scoring_of(
         known = get_metric(metric)
     except UnknownNameError:
         return Scoring(as_it_is, optimistic=True)
-    if made_from.keys() <= {"embeddings", "rows"}:
+    if made_from.keys() <= {"embeddings", "rows", "centroids"}:
         return Scoring(as_it_is, optimistic=False)
     heads = {name: source["heads"] for name, source in made_from.items() if "heads" in source}
     needs = {need_of(name) for name in heads}
