@@ -7,10 +7,11 @@ import json
 import sys
 from pathlib import Path
 
-from datasets import load_dataset
+from datasets import load_dataset, load_from_disk
 from huggingface_hub import HfApi
 
 import hf_prune
+from hf_prune.cli import main as hf_prune_command
 from hf_prune.hub.push import push_to_hub
 from tests.tiny_publications import images, scored
 
@@ -22,6 +23,15 @@ def streamed():
     scores = load_dataset(KEPT, "scores", split="train", streaming=True)
     hardest = scores.filter(lambda row: row["kept"] and row["prototypes"] > 0.7)
     return sorted(row["row"] for row in hardest)
+
+
+def commands(folder):
+    """The same on the command line: exit codes, the scores that were loaded, and the rows of the cut."""
+    codes = [
+        hf_prune_command(["load-scores", KEPT, SOURCE, "--split", "train", "--out", str(folder / "mine")]),
+        hf_prune_command(["apply", KEPT, SOURCE, "--split", "train", "--out", str(folder / "cut")]),
+    ]
+    return [codes, load_from_disk(folder / "mine")["prototypes"][:], load_from_disk(folder / "cut")["label"][:]]
 
 
 def main(out):
@@ -44,6 +54,7 @@ def main(out):
     found["step"] = hf_prune.provenance(loaded).steps[0].inputs["scores"]["published"]
     found["pinned"] = hf_prune.load_scores(f"{KEPT}@{commit}", images(20))["prototypes"][:] == found["loaded"]
     found["applied"] = hf_prune.apply(KEPT, images(20))["label"][:]
+    found["commands"] = commands(out.parent)
     report = hf_prune.verify(KEPT)
     found["verified"] = [report.exit_code, str(report)]
     report = hf_prune.rebuild(KEPT, out.parent / "rebuilt")

@@ -34,6 +34,7 @@ def test_scores_and_cut_come_from_the_repository(found):
     assert found["loaded"] == found["scores"]
     assert found["applied"] == found["kept"]
     assert found["pinned"]
+    assert found["commands"] == [[0, 0], found["scores"], found["kept"]]
     assert (found["step"]["repo_id"], found["step"]["commit"]) == ("somebody/kept", found["commit"])
 
 

@@ -14,6 +14,7 @@ from hf_prune import __version__
 from hf_prune.cli.advice import add_advice
 from hf_prune.cli.errors import EXIT_INTERRUPTED, interrupted, report
 from hf_prune.cli.inspections import add_inspections
+from hf_prune.cli.published import add_published
 from hf_prune.cli.scaling import add_scaling
 from hf_prune.cli.steps import add_steps
 from hf_prune.cli.tools import add_tools
@@ -66,6 +67,7 @@ add_steps(app)
 add_inspections(app)
 add_advice(app)
 add_tools(app)
+add_published(app)
 add_trust(app)
 add_scaling(app)
 

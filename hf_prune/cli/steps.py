@@ -35,20 +35,22 @@ _OPEN = function_parameters(open_dataset, leave_out=("path", "revision"))
 _OPEN_NAMES = tuple(parameter.name for parameter in _OPEN)
 
 
-def _parameter(name: str, annotation: Any, default: Any = inspect.Parameter.empty) -> inspect.Parameter:
+def added(name: str, annotation: Any, default: Any = inspect.Parameter.empty) -> inspect.Parameter:
+    """A parameter of a command that is none of the function behind it."""
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
 
 
 def input_parameters() -> Parameters:
     """The argument DATA and the options that say what of it is opened."""
     data = Annotated[str, typer.Argument(metavar="DATA", help=argument_docs(open_dataset)["path"])]
-    return [_parameter("data", data), *_OPEN]
+    return [added("data", data), *_OPEN]
 
 
-def _output_parameters(overwrites: str) -> Parameters:
+def output_parameters(overwrites: str) -> Parameters:
+    """The options that say where the result goes; ``overwrites`` explains what may be replaced."""
     out = option(Path, "Folder of save_to_disk for the result; the next step reads it.", "--out")
     overwrite = option(bool, overwrites, "--overwrite")
-    return [_parameter("out", out), _parameter("overwrite", overwrite, False)]
+    return [added("out", out), added("overwrite", overwrite, False)]
 
 
 def parse_keep(text: str) -> int | float:
@@ -188,7 +190,7 @@ def score_parameters() -> Parameters:
         *input_parameters(),
         *function_parameters(score_with, leave_out=("overwrite",), own=own),
         *metric_parameters(),
-        *_output_parameters(overwrites),
+        *output_parameters(overwrites),
     ]
 
 
@@ -198,7 +200,7 @@ def combine_parameters() -> Parameters:
     return [
         *input_parameters(),
         *function_parameters(combine, leave_out=("overwrite",)),
-        *_output_parameters(overwrites),
+        *output_parameters(overwrites),
     ]
 
 
@@ -214,7 +216,7 @@ def prune_parameters() -> Parameters:
     return [
         *input_parameters(),
         *function_parameters(prune, leave_out=("return_selection", "evidence"), own=own),
-        *_output_parameters("Replace a result of an earlier step in the folder of --out."),
+        *output_parameters("Replace a result of an earlier step in the folder of --out."),
     ]
 
 
@@ -227,7 +229,7 @@ def _publish_parameters(function: Any, **own: Any) -> Parameters:
     data = Annotated[str, typer.Argument(metavar="DATA", help=argument_docs(open_dataset)["path"])]
     # A token would be seen in the list of processes; the client finds the one that is logged in, or HF_TOKEN.
     published = function_parameters(function, leave_out=("token",), own={"scores": scores, **own})
-    return [_parameter("data", data), *published]
+    return [added("data", data), *published]
 
 
 def add_steps(app: typer.Typer) -> None:
