@@ -15,6 +15,7 @@ from hf_prune.combination import combine
 from hf_prune.hub.export import export
 from hf_prune.hub.preparation import SPLIT, check_what
 from hf_prune.hub.push import push_to_hub
+from hf_prune.hub.push_teacher import push_teacher
 from hf_prune.loading import open_dataset, open_test_dataset, read_inputs, train_split
 from hf_prune.metrics import get_metric
 from hf_prune.metrics.registry import unknown_name
@@ -31,6 +32,7 @@ _FUNCTIONS: dict[str, Callable[..., Any]] = {
     "prune": prune,
     "export": export,
     "push": push_to_hub,
+    "push_teacher": push_teacher,
 }
 # Blocks that leave a folder with models and records, and the data set as it is.
 _TRAININGS = ("train_teachers", "train_subset_runs")
@@ -38,6 +40,8 @@ _TRAININGS = ("train_teachers", "train_subset_runs")
 _REPEATED = ("score", "combine")
 # Blocks that publish, which are handed the data set as it was before it was pruned.
 _PUBLISHING = ("export", "push")
+# Arguments that the log leaves out: data sets and arrays.
+_NOT_SHOWN = ("scores", "inputs", "test_dataset", "trained_on")
 # A block for the script that lies beside the recipe and measures what it gives; the runner leaves it alone.
 EVALUATE = "evaluate"
 
@@ -69,7 +73,7 @@ def load_recipe(path: str | Path, settings: Sequence[str] = ()) -> Recipe:
 
     Args:
         path: A YAML file with the blocks ``dataset``, ``train_teachers``, ``train_subset_runs``, ``score``, ``combine``,
-            ``prune``, ``export``, ``push`` and ``evaluate``.
+            ``prune``, ``export``, ``push``, ``push_teacher`` and ``evaluate``.
         settings: Such as ``"prune.keep=0.5"`` or ``"score.0.encoder=pixels"``: a dotted key and a value in YAML, which
             replaces or adds one value.
 
@@ -101,7 +105,8 @@ def run_recipe(
 
     Args:
         recipe: What `load_recipe` returned.
-        push: Whether to publish as the block ``push`` says; without it nothing ever leaves this machine.
+        push: Whether to publish as the blocks ``push`` and ``push_teacher`` say; the teacher was trained on the rows that
+            the block ``dataset`` opens. Without it nothing ever leaves this machine.
         log: Called with one line per step.
 
     Returns:
@@ -109,23 +114,33 @@ def run_recipe(
     """
     blocks = recipe.blocks
     log = log or _silent
-    ds = _step("dataset", blocks["dataset"], log)
+    opened = ds = _step("dataset", blocks["dataset"], log)
     for name in filter(blocks.__contains__, _TRAININGS):
-        _step(name, blocks[name] | _opened(blocks[name], "test_dataset"), log, train_split(ds))
+        _step(name, blocks[name] | _opened(blocks[name], "test_dataset"), log, train_split(opened))
     for name in _REPEATED:
         for block in blocks.get(name, []):
             ds = _step(name, block | _opened(block, "inputs", "test_dataset"), log, ds)
     scored = ds
     if "prune" in blocks:
         ds = _step("prune", blocks["prune"] | _opened(blocks["prune"], "inputs"), log, ds)
-    for name in _PUBLISHING:
-        if name in blocks and is_main_process() and (push or name != "push"):
-            wanted = "prune" in blocks or blocks[name].get("what", SPLIT) != SPLIT
-            _step(name, blocks[name] | ({"scores": scored} if wanted else {}), log, ds)
-    if "push" in blocks and not push:
-        log("push: left out, nothing was published; pass --push to publish")
+    if is_main_process():
+        _publish(blocks, opened, scored, ds, push, log)
     barrier()
     return ds
+
+
+def _publish(
+    blocks: Mapping[str, Any], opened: Any, scored: Any, ds: Any, push: bool, log: Callable[[str], None]
+) -> None:
+    """Run the blocks that publish: what was opened, what that was with its scores, and what is left of it."""
+    for name in filter(blocks.__contains__, (*_PUBLISHING, "push_teacher")):
+        if name != "export" and not push:
+            log(f"{name}: left out, nothing was published; pass --push to publish")
+        elif name == "push_teacher":
+            _step(name, blocks[name] | {"trained_on": train_split(opened)}, log)
+        else:
+            wanted = "prune" in blocks or blocks[name].get("what", SPLIT) != SPLIT
+            _step(name, blocks[name] | ({"scores": scored} if wanted else {}), log, ds)
 
 
 def _opened(block: Mapping[str, Any], *names: str) -> dict[str, Any]:
@@ -139,9 +154,7 @@ def _silent(line: str) -> None:
 
 
 def _step(name: str, arguments: Mapping[str, Any], log: Callable[[str], None], *ds: Any) -> Any:
-    shown = ", ".join(
-        f"{key}={value!r}" for key, value in arguments.items() if key not in ("scores", "inputs", "test_dataset")
-    )
+    shown = ", ".join(f"{key}={value!r}" for key, value in arguments.items() if key not in _NOT_SHOWN)
     log(f"{name}: {shown}")
     start = time.monotonic()
     result = _FUNCTIONS[name](*ds, **arguments)
@@ -204,6 +217,7 @@ def _check_block(name: str, where: str, block: dict[str, Any]) -> None:
     named = block.get("metric", []) if name == "score" else []
     metrics = [named] if isinstance(named, str) else named if isinstance(named, list) else []
     functions = [get_metric(metric).function for metric in metrics if isinstance(metric, str)]
-    check_keywords(_FUNCTIONS[name], where, block, options_of=functions)
+    filled_in = "trained_on" if name == "push_teacher" else "ds"
+    check_keywords(_FUNCTIONS[name], where, block, filled_in=filled_in, options_of=functions)
     if name in _PUBLISHING:
         check_what(block.get("what", SPLIT), f"{where}.what")

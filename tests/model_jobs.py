@@ -15,6 +15,7 @@ from huggingface_hub import DatasetCard, HfApi, ModelCard
 from hf_prune import Prototypes, push_teacher, push_to_hub, train_teachers
 from hf_prune.hub.rebuild import rebuild
 from hf_prune.provenance import provenance
+from hf_prune.recipe import load_recipe, run_recipe
 from tests import teacher_jobs
 from tests.test_fitted_prototypes import coloured
 
@@ -81,6 +82,24 @@ def teacher():
         "card": card.content,
         "datasets": card.data.datasets,
         "cut": cut.oid,
+        "by_recipe": by_recipe(made.folders[0]),
+    }
+
+
+def by_recipe(folder):
+    """The same teacher pushed by a recipe: the files there, and what the log says."""
+    path, log = Path(sys.argv[1]).parent / "recipe.yaml", []
+    path.write_text(
+        "dataset: {path: somebody/cut, split: train}\n"
+        f"push_teacher: {{teacher: {folder}, repo_id: somebody/teacher-by-recipe}}\n"
+    )
+    run_recipe(load_recipe(path), log=log.append)
+    before = HfApi().repo_exists("somebody/teacher-by-recipe")
+    run_recipe(load_recipe(path), push=True, log=log.append)
+    return {
+        "before": before,
+        "cut": ModelCard.load("somebody/teacher-by-recipe").data.datasets,
+        "log": [line.replace(folder, "FOLDER") for line in log if line.startswith("push_teacher")],
     }
 
 

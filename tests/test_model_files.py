@@ -56,3 +56,13 @@ def test_a_teacher_is_published_with_the_cut_that_it_was_trained_on(found):
     assert "pruned by `hardness`" in card
     assert teacher["again"][0]
     assert any("holds all this already: nothing was sent" in line for line in teacher["again"][1:])
+
+
+def test_a_recipe_publishes_a_teacher_where_it_is_asked_to(found):
+    by_recipe = found["teacher"]["by_recipe"]
+    assert not by_recipe["before"]
+    assert by_recipe["cut"] == ["somebody/cut"]
+    left_out, begun, done = by_recipe["log"]
+    assert left_out == "push_teacher: left out, nothing was published; pass --push to publish"
+    assert begun == "push_teacher: teacher='FOLDER', repo_id='somebody/teacher-by-recipe'"
+    assert done.startswith("push_teacher: done in ")

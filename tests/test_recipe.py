@@ -168,6 +168,8 @@ class TestCheck:
             ("export.scores=scored", "export.scores: the runner hands in the scored data set"),
             ("push.what=all", "push.what='all': give one of split, scores, rows"),
             ("push.token=hf_secret", "a secret has no place in a file"),
+            ("push_teacher={repo_id: me/x}", "push_teacher needs 'teacher'"),
+            ("push_teacher={teacher: t, repo_id: me/x, trained_on: data}", "unknown key of push_teacher 'trained_on'"),
             ("export=folder", "export='folder' is no block"),
             ("score=[prototypes]", "score.0='prototypes' is no block"),
             ("score=prototypes", "score.0='prototypes' is no block"),

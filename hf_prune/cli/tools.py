@@ -141,14 +141,14 @@ def cache_clear(
 
 def run(
     config: Annotated[
-        Path, typer.Argument(help="A recipe: YAML with the blocks dataset, score, prune, export, push.")
+        Path, typer.Argument(help="A recipe: YAML with the blocks dataset, score, prune, export, push and others.")
     ],
     settings: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="Replace a value, such as prune.keep=0.5. Repeatable."),
     ] = None,
     push: Annotated[
-        bool, typer.Option("--push", help="Publish as the block push says; never done without it.")
+        bool, typer.Option("--push", help="Publish as the blocks push and push_teacher say; never done without it.")
     ] = False,
     out: Annotated[Path | None, typer.Option(help="Folder of save_to_disk for the result.")] = None,
     overwrite: Annotated[
