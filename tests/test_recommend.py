@@ -8,6 +8,7 @@ import pytest
 
 import hf_prune
 from hf_prune.policy import Evidence
+from hf_prune.policy.rules import rules_for
 from hf_prune.provenance import provenance
 from tests.weighed_sets import dataset, points_and_labels, short_trials, telling  # noqa: F401  # a fixture for every test here
 
@@ -26,6 +27,16 @@ def test_wrong_labels_are_left_out_where_the_score_tells_them(advice):
     assert hard.high < -0.05
     assert advice.evidence.optimistic  # nobody knows where such a column came from
     assert 0.2 < advice.evidence.noise_rate < 0.6  # four in ten are wrong
+
+
+def test_every_rule_that_gains_with_a_linear_head_is_tried_with_the_other_and_the_best_of_these_is_confirmed(advice):
+    gains = {head: {} for head in ("linear", "two-layer")}
+    for found in advice.found.candidates:
+        gains[found.head][found.order, found.hardest_cutoff] = found.gain
+    assert gains["two-layer"].keys() == {rule for rule, gain in gains["linear"].items() if gain > 0}
+    assert len(gains["linear"]) == len(rules_for(0.2)) > len(gains["two-layer"])
+    best = max(gains["two-layer"], key=gains["two-layer"].get)
+    assert (advice.found.tried.order, advice.found.tried.hardest_cutoff) == best
 
 
 def test_a_column_that_tells_nothing_keeps_random_rows():

@@ -16,7 +16,6 @@ from hf_prune.policy.rules import RANDOM, Rule, rules_for
 from hf_prune.policy.students import NUM_REPEATS, Student, paired_interval
 from hf_prune.policy.trial import Scorer, Trial
 
-NUM_FINALISTS = 4  # rules that a two-layer head, which costs most of the time, is trained for
 # keep → gain of each rule at each judged row, one draw per repeat
 Gains = dict[float, list[Draw]]
 
@@ -70,20 +69,17 @@ class Judge:
         for trial in self.trials(confirming=False, desc="Linear heads"):
             for keep in keeps:
                 linear[keep].append(Draw(trial.repeat.judged, trial.linear(rules[keep], keep)))
-            trial.close()
             trials.append(trial)
-        finalists = {keep: _finalists(rules[keep], _means(linear[keep])) for keep in keeps}
+        gaining = {keep: _gaining(rules[keep], _means(linear[keep])) for keep in keeps}
         two_layer: Gains = {keep: [] for keep in keeps}
         for trial in tqdm(trials, desc="Two-layer heads", unit="repeat", leave=False):
             for keep in keeps:
-                if finalists[keep]:
-                    two_layer[keep].append(Draw(trial.repeat.judged, trial.two_layer(finalists[keep], keep)))
+                if gaining[keep]:
+                    two_layer[keep].append(Draw(trial.repeat.judged, trial.two_layer(gaining[keep], keep)))
         chosen, compared = {}, {}
         for keep in keeps:
             found = _compare(LINEAR, rules[keep], intervals(linear[keep], self.seed))
-            tried = (
-                _compare(TWO_LAYER, finalists[keep], intervals(two_layer[keep], self.seed)) if finalists[keep] else []
-            )
+            tried = _compare(TWO_LAYER, gaining[keep], intervals(two_layer[keep], self.seed)) if gaining[keep] else []
             chosen[keep], compared[keep] = _best(found, tried), [*found, *tried]
         return chosen, compared
 
@@ -128,13 +124,12 @@ def _means(draws: Sequence[Draw]) -> NDArray[np.float64]:
     return np.concatenate([draw.found for draw in draws]).mean(axis=0, dtype=np.float64)
 
 
-def _finalists(rules: Sequence[Rule], gains: NDArray[np.float64]) -> list[Rule]:
-    """The rule of each order that gains most with a linear head, as far as they gain at all."""
-    best: dict[str, Rule] = {}
-    for number in np.argsort(-gains, kind="stable"):
-        if gains[number] > 0 and len(best) < NUM_FINALISTS:
-            best.setdefault(rules[number].order, rules[number])
-    return list(best.values())
+def _gaining(rules: Sequence[Rule], gains: NDArray[np.float64]) -> list[Rule]:
+    """The rules that gain with a linear head: no other can be chosen.
+
+    Which of them is best is for the two-layer head to say: a linear head heeds wrong labels less and would cut too few.
+    """
+    return [rule for rule, gain in zip(rules, gains, strict=True) if gain > 0]
 
 
 def _compare(head: str, rules: Sequence[Rule], found: Sequence[Interval]) -> list[Comparison]:

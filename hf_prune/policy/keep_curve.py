@@ -154,8 +154,8 @@ def _points(judge: Judge, keeps: Sequence[float]) -> list[CurvePoint]:
     for trial in judge.trials(confirming=True, desc="Curves"):
         for keep in keeps:
             subsets = [trial.rows(rule, keep, draw=1) for rule in dict.fromkeys(rules[keep].values())]
-            draws[keep].append(Draw(trial.repeat.judged, trial.two_layer_right(subsets).T.astype(np.float32)))
-        everything = trial.two_layer_right([np.arange(len(trial.repeat.train))])
+            draws[keep].append(Draw(trial.repeat.judged, trial.right(subsets).T.astype(np.float32)))
+        everything = trial.right([np.arange(len(trial.repeat.train))])
         draws[1.0].append(Draw(trial.repeat.judged, everything.T.astype(np.float32)))
     points = [CurvePoint(1.0, ALL_ROWS, ALL_ROWS, *intervals(draws[1.0], judge.seed)[0])]
     for keep in keeps:

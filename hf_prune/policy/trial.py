@@ -1,14 +1,13 @@
 """One repeat of the trial: rules are applied to the training rows alone, heads are judged on the untouched fold."""
 
 from collections.abc import Callable, Sequence
-from threading import Event
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hf_prune.policy.features import Features
 from hf_prune.policy.folds import Repeat
-from hf_prune.policy.ridge import RidgeHeads
 from hf_prune.policy.rules import RANDOM, Rule
 from hf_prune.policy.students import Student
 from hf_prune.scores import Scores
@@ -17,17 +16,19 @@ from hf_prune.scores import Scores
 Scorer = Callable[[NDArray[np.int64]], Scores]
 
 NUM_RANDOM = 2  # draws of random rows in each repeat, against which every rule is held
-# Epochs of the head with a hidden layer; after how many it is judged is chosen by its hits on the other half of the fold.
+# Epochs of the heads; after how many one is judged is chosen by its hits on the other half of the fold. A linear head takes
+# larger steps: its rule must gain with weights that have had time to fit wrong labels, as a student's have.
 NUM_HIDDEN = 64
-ROWS_SEEN, FEWEST_EPOCHS, MOST_EPOCHS = 200_000, 5, 10
+LINEAR_RATE = 1e-2
+ROWS_SEEN, FEWEST_EPOCHS, MOST_EPOCHS = 50_000, 5, 20
 
 
 def num_epochs(num_rows: int) -> int:
-    """Epochs of a head with a hidden layer, by the rows before pruning.
+    """Epochs of a head, by the rows before pruning.
 
     Example:
         >>> num_epochs(800), num_epochs(40_000)
-        (10, 5)
+        (20, 5)
     """
     return int(np.clip(ROWS_SEEN // num_rows, FEWEST_EPOCHS, MOST_EPOCHS))
 
@@ -49,7 +50,6 @@ class Trial:
         self._seed = int(np.random.SeedSequence((seed, repeat.number)).generate_state(1)[0])
         self._scores = scorer(features.rows[repeat.train])
         self._codes = features.codes[repeat.train]
-        self._ridge: RidgeHeads | None = None
         self._all: NDArray[np.bool_] | None = None
 
     def rows(self, rule: Rule, keep: float, draw: int = 0) -> NDArray[np.int64]:
@@ -59,33 +59,26 @@ class Trial:
 
     def linear(self, rules: Sequence[Rule], keep: float) -> NDArray[np.float32]:
         """Gain of each rule over random rows at each judged row, with a linear head, shape (m, rules)."""
-        from hf_prune.collectives import compute_device
-        from hf_prune.heads.training import on_threads
-
-        ridge = self._ridge_heads()
-        subsets = self._subsets(rules, keep)
-
-        def work(number: int, _: Event) -> tuple[int, NDArray[np.bool_]]:
-            return number, self.repeat.cross_fitted(ridge.right(subsets[number]))
-
-        right = dict(on_threads(work, range(len(subsets)), compute_device()))
-        return _gains(np.stack([right[number] for number in range(len(subsets))]))
+        return _gains(self.right(self._subsets(rules, keep), hidden=0, learning_rate=LINEAR_RATE))
 
     def two_layer(self, rules: Sequence[Rule], keep: float) -> NDArray[np.float32]:
         """The same with a head of one hidden layer."""
-        return _gains(self.two_layer_right(self._subsets(rules, keep)))
+        return _gains(self.right(self._subsets(rules, keep)))
 
     def two_layer_and_all(self, rules: Sequence[Rule], keep: float) -> NDArray[np.float32]:
         """The same, and besides what random rows and then each rule gain over all rows, shape (m, rules + 1 + rules)."""
         if self._all is None:
-            self._all = self.two_layer_right([np.arange(len(self.repeat.train))])
-        right = self.two_layer_right(self._subsets(rules, keep))
+            self._all = self.right([np.arange(len(self.repeat.train))])
+        right = self.right(self._subsets(rules, keep))
         random = right[:NUM_RANDOM].mean(axis=0, dtype=np.float32)
         over_all = np.stack([random, *right[NUM_RANDOM:]]) - self._all.astype(np.float32)
         return np.concatenate([_gains(right), over_all.T], axis=1, dtype=np.float32)
 
-    def two_layer_right(self, subsets: Sequence[NDArray[np.int64]]) -> NDArray[np.bool_]:
-        """Whether each judged row is told right by a head trained on each of some subsets of one size, shape (subsets, m)."""
+    def right(self, subsets: Sequence[NDArray[np.int64]], **settings: Any) -> NDArray[np.bool_]:
+        """Whether each judged row is told right by a head trained on each of some subsets of one size, shape (subsets, m).
+
+        The head has one hidden layer; ``settings`` of `student_hits` make another.
+        """
         from hf_prune.students import steady_training, student_hits
 
         train, judged, features = self.repeat.train, self.repeat.judged, self._features
@@ -96,9 +89,8 @@ class Trial:
             [self._seed + number for number in range(len(subsets))],
             features.points[judged],
             features.codes[judged],
-            hidden=NUM_HIDDEN,
+            **{"hidden": NUM_HIDDEN, **steady_training(len(subsets[0])), **settings},
             num_epochs=num_epochs(len(train)),
-            **steady_training(len(subsets[0])),
             every_epoch=True,
             desc=None,
         )
@@ -114,17 +106,6 @@ class Trial:
         """Random rows, `NUM_RANDOM` draws of them, then those of the rules."""
         draws = [self.rows(RANDOM, keep, draw) for draw in range(1, 1 + NUM_RANDOM)]
         return [*draws, *(self.rows(rule, keep) for rule in rules)]
-
-    def _ridge_heads(self) -> RidgeHeads:
-        if self._ridge is None:
-            train, judged, features = self.repeat.train, self.repeat.judged, self._features
-            points, codes = features.points, features.codes
-            self._ridge = RidgeHeads(points[train], codes[train], points[judged], codes[judged], features.num_classes)
-        return self._ridge
-
-    def close(self) -> None:
-        """Let go of what is large and quickly made again."""
-        self._ridge = None
 
 
 def _gains(right: NDArray[np.bool_]) -> NDArray[np.float32]:

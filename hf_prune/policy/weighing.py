@@ -15,7 +15,6 @@ from hf_prune.policy.evidence import Evidence
 from hf_prune.policy.features import Features, are_enough, make_features
 from hf_prune.policy.folds import FOLDS_TO_CHOOSE, MANY_ROWS, NUM_FOLDS, num_splits
 from hf_prune.policy.judging import Judge
-from hf_prune.policy.ridge import STRENGTHS
 from hf_prune.policy.rules import rules_for
 from hf_prune.policy.scorers import scoring_of
 from hf_prune.policy.students import Student, name_of
@@ -134,12 +133,13 @@ def expected_seconds(features: Features, keeps: Sequence[float], *, refitted: bo
     splits = num_splits(rows)
     choosing = splits * (FOLDS_TO_CHOOSE if rows >= MANY_ROWS else NUM_FOLDS)
     confirming = splits * NUM_FOLDS
-    head = (NUM_HIDDEN * (size + classes)) * num_epochs(int(trained))
+    epochs = num_epochs(int(trained))
+    head = NUM_HIDDEN * (size + classes) * epochs
+    # Linear heads are trained for every rule, others for those that gain with them, about half.
     linear = sum(
-        len(rules_for(keep)) * (min(keep, 1 - keep) * trained * size**2 + len(STRENGTHS) * judged * size * classes)
-        for keep in keeps
+        (NUM_RANDOM + len(rules_for(keep))) * size * classes * epochs * (3 * keep * trained + judged) for keep in keeps
     )
-    two_layer = sum((NUM_RANDOM + 2) * head * (3 * keep * trained + judged) for keep in keeps)
+    two_layer = sum((NUM_RANDOM + len(rules_for(keep)) / 2) * head * (3 * keep * trained + judged) for keep in keeps)
     confirmed = sum((NUM_RANDOM + 1) * head * (3 * keep * trained + judged) for keep in keeps)
     teachers = 3 * 9 * trained * 256 * (size + classes) * refitted  # three heads of 256 units, three epochs
     work = choosing * (linear + two_layer + teachers) + confirming * (confirmed + teachers + 3 * head * trained)
