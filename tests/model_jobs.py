@@ -35,7 +35,28 @@ def prototypes():
         Prototypes.from_pretrained("somebody/nothing")
     except FileNotFoundError as error:
         found["nothing"] = str(error)
-    return found | {"pinned": pinned(ds, made, commit.oid)}
+    return found | {"pinned": pinned(ds, made, commit.oid), "edited": edited(made)}
+
+
+def edited(made):
+    """The card after somebody wrote on it and the prototypes were pushed once more, and whether that made a commit."""
+    card = ModelCard.load("somebody/fitted")
+    card.text += "\nWords of my own.\n"
+    card.data.license = "mit"
+    HfApi().upload_file(
+        path_or_fileobj=str(card).encode(), path_in_repo="README.md", repo_id="somebody/fitted"
+    )  # over the prototypes of another seed, which are there by now
+    pushed = made.push_to_hub("somebody/fitted")
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        again = made.push_to_hub("somebody/fitted")
+    latest = ModelCard.load("somebody/fitted")
+    return {
+        "card": latest.content,
+        "license": latest.data.license,
+        "again": again.oid == pushed.oid and "nothing was sent" in str(told[0].message),
+        "same": (Prototypes.from_pretrained("somebody/fitted").centroids == made.centroids).all().item(),
+    }
 
 
 def pinned(ds, made, commit):

@@ -141,8 +141,51 @@ def test_nothing_in_a_record_becomes_markup(tmp_path):
         for fence in fences:
             if fence.info == "python":
                 ast.parse(fence.content)
-        outside = re.sub(r"(?s)```.*?```|`[^`\n]*`|</?(details|summary)>", "", card.split("\n---\n", 1)[1])
+        own = r"</?(details|summary)>|<!-- hf_prune (begin|end): \w+ -->"
+        outside = re.sub(rf"(?s)```.*?```|`[^`\n]*`|{own}", "", card.split("\n---\n", 1)[1])
         assert not re.search(r"[<>{}]|://|www\.", re.sub(r"\(https://huggingface[^)]*\)", "", outside))
+
+
+EDITED = """---
+license: mit
+tags:
+- mine
+- hf_prune
+---
+
+# A title of my own
+
+What I think of it.
+
+{section}
+
+## More
+
+Behind it.
+"""
+
+
+@pytest.mark.parametrize("kind", ["prototypes", "teacher"])
+def test_what_people_wrote_on_a_card_stays(tmp_path, kind):
+    cards = {
+        "prototypes": lambda **given: prototypes_card(fitted() | {"rows": 7}, (10, 384), "somebody/x", **given),
+        "teacher": lambda **given: teacher_card(teacher(tmp_path, seed=8), "somebody/x", **given),
+    }
+    first = GOLDEN[f"model-{kind}"](tmp_path)
+    begin, end = f"<!-- hf_prune begin: {kind} -->", f"<!-- hf_prune end: {kind} -->"
+    section = first[first.index(begin) : first.index(end) + len(end)]
+    again = cards[kind](existing=EDITED.format(section=section))
+    fresh = cards[kind]()
+    ours = fresh[fresh.index(begin) : fresh.index(end) + len(end)]
+    assert ours != section
+    assert again.split("---\n", 2)[2] == EDITED.format(section=ours).split("---\n", 2)[2]
+    header = yaml.safe_load(again.split("---\n")[1])
+    assert header["license"] == "mit"
+    assert header["tags"][:3] == ["mine", "hf_prune", "data-pruning"]
+    assert header["datasets"] == yaml.safe_load(fresh.split("---\n")[1])["datasets"]
+    assert cards[kind](existing=again) == again  # so that a repeated push sends nothing
+    with pytest.raises(ValueError, match=r"must hold the lines .* once each, in this order: repair them"):
+        cards[kind](existing=again.replace(end, ""))
 
 
 def nasty_config(nasty: dict, everything: str) -> dict:

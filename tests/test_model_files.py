@@ -37,6 +37,15 @@ def test_scores_by_published_prototypes_are_made_again_by_the_same_ones(found):
     assert f"`somebody/fitted` at commit `{pinned['commit']}`" in pinned["card"]
 
 
+def test_words_on_a_card_stay_when_a_model_is_pushed_again(found):
+    edited = found["prototypes"]["edited"]
+    assert edited["same"]
+    assert edited["card"].count("<!-- hf_prune begin: prototypes -->") == 1
+    assert edited["card"].endswith("<!-- hf_prune end: prototypes -->\n\nWords of my own.\n")
+    assert edited["license"] == "mit"
+    assert edited["again"]
+
+
 def test_a_teacher_is_published_with_the_cut_that_it_was_trained_on(found):
     teacher = found["teacher"]
     assert teacher["files"] == [

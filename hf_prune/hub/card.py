@@ -8,9 +8,8 @@ from hf_prune.hub.card_code import loading, rebuilding, reproduction, using
 from hf_prune.hub.card_environment import environment
 from hf_prune.hub.card_metadata import load_card, merge_metadata, opened_config
 from hf_prune.hub.card_overview import render_overview
+from hf_prune.hub.card_sections import FIRST, has_section, marked, put_section, with_section
 
-# Comments that no renderer shows and that stand alone on their lines; a name is made of harmless characters only.
-_MARKER = "<!-- hf_prune {}: {} -->"
 _OVERVIEW = "(all configurations)"  # what no configuration can be called
 _NAME = re.compile(r"[\w .+=@-]+")
 
@@ -38,14 +37,12 @@ def build_card(
         raise ValueError(f"config_name={name!r}: use letters, digits and any of '_ .+=@-'")
     card = load_card(existing)
     merge_metadata(card.data, record)
-    begin, end = _MARKER.format("begin", name), _MARKER.format("end", name)
-    section = f"{begin}\n{render_section(record)}\n{end}"
-    page = existing is not None and card.text.strip()
-    newline = "\r\n" if "\r\n" in card.text else "\n"
-    text = _with_section(card.text.replace("\r\n", "\n"), begin, end, section) if page else _new_page(record, section)
-    if records is not None:
-        text = _with_overview(text, render_overview(records, opened_config(card.data)))
-    card.text = text.replace("\n", newline)
+    title = str(record["repo_id"]).rpartition("/")[2] if record["repo_id"] else "Pruned data set"
+
+    def with_overview(text: str) -> str:
+        return text if records is None else _with_overview(text, render_overview(records, opened_config(card.data)))
+
+    put_section(card, name, render_section(record), title, with_overview)
     return str(card)
 
 
@@ -80,31 +77,11 @@ def _line(source: str) -> Any:
     return Markup(source)
 
 
-def _new_page(record: Mapping[str, Any], section: str) -> str:
-    from markupsafe import Markup
-
-    title = str(record["repo_id"]).rpartition("/")[2] if record["repo_id"] else "Pruned data set"
-    return environment().get_template("card.md.jinja").render(title=title, section=Markup(section))
-
-
 def _with_overview(text: str, table: str) -> str:
     """Put the table of all configurations before the first of our sections, or where it is."""
-    begin, end = (_MARKER.format(word, _OVERVIEW) for word in ("begin", "end"))
-    overview = f"{begin}\n{table}\n{end}"
-    if begin in text or end in text:
-        return _with_section(text, begin, end, overview)
-    first = re.search(r"(?m)^<!-- hf_prune begin: ", text)
+    if has_section(text, _OVERVIEW):
+        return with_section(text, _OVERVIEW, table)
+    first = FIRST.search(text)
     if not table or first is None:
         return text
-    return f"{text[: first.start()]}{overview}\n\n{text[first.start() :]}"
-
-
-def _with_section(text: str, begin: str, end: str, section: str) -> str:
-    """Replace our section where both comments are there, append it where neither is."""
-    found = [[match.span() for match in re.finditer(rf"(?m)^{re.escape(mark)}[ \t]*$", text)] for mark in (begin, end)]
-    if found == [[], []]:
-        return f"{text.rstrip()}\n\n{section}\n"
-    begins, ends = found
-    if len(begins) != 1 or len(ends) != 1 or begins[0] > ends[0]:
-        raise ValueError(f"README.md must hold the lines '{begin}' and '{end}' once each, in this order: repair them")
-    return text[: begins[0][0]] + section + text[ends[0][1] :]
+    return f"{text[: first.start()]}{marked(_OVERVIEW, table)}\n\n{text[first.start() :]}"

@@ -93,10 +93,10 @@ def merge_metadata(data: CardData, record: Mapping[str, Any]) -> None:
     data["size_categories"] = [size_category(rows)]
     splits = record["splits"].values()
     _take_over_license(data, [split["source"].get("card") or {} for split in splits])
-    _extend(data, "source_datasets", [split["source"].get("repo_id") for split in splits])
-    _extend(data, "tags", TAGS)
+    extend(data, "source_datasets", [split["source"].get("repo_id") for split in splits])
+    extend(data, "tags", TAGS)
     if any(split["image_column"] and split["class_columns"] for split in splits):
-        _extend(data, "task_categories", ["image-classification"])
+        extend(data, "task_categories", ["image-classification"])
 
 
 def _merged_infos(data: CardData, record: Mapping[str, Any]) -> Any:
@@ -144,7 +144,7 @@ def _merged_configs(data: CardData, record: Mapping[str, Any]) -> list[dict[str,
     return configs
 
 
-def _extend(data: CardData, key: str, values: Any) -> None:
+def extend(data: CardData, key: str, values: Any) -> None:
     """Add values to a list of the header; one that is there already keeps its place."""
     found = data.get(key) or []
     items = [*([found] if isinstance(found, str) else found), *(value for value in values if value)]

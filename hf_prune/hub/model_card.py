@@ -4,11 +4,10 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-import yaml
-
 from hf_prune.hub.card_code import reproduction
 from hf_prune.hub.card_environment import environment
-from hf_prune.hub.card_metadata import TAGS
+from hf_prune.hub.card_metadata import TAGS, extend, load_card
+from hf_prune.hub.card_sections import put_section
 from hf_prune.hub.card_steps import model_text
 from hf_prune.hub.card_text import code, names, number, percent, python, words
 from hf_prune.hub.manifest import CHANGED
@@ -20,16 +19,23 @@ if TYPE_CHECKING:
 _OWN_NETWORK = "small_resnet"  # model type of the networks that ship in hf_prune
 
 
-def prototypes_card(config: Mapping[str, Any], shape: Sequence[int], repo_id: str | None = None) -> str:
+def prototypes_card(
+    config: Mapping[str, Any], shape: Sequence[int], repo_id: str | None = None, existing: str | None = None
+) -> str:
     """Write the card of fitted prototypes.
 
     Args:
         config: Their record, see `hf_prune.fitted_prototypes.Prototypes`.
         shape: Number of prototypes and of their dimensions.
         repo_id: Repository on the Hub; None for a folder.
+        existing: The README.md that is there; None where there is none.
 
     Returns:
-        Content of a README.md.
+        Content of a README.md. Of an existing one everything is kept that is not about them: other YAML keys, and the text
+        outside our section.
+
+    Raises:
+        ValueError: If the existing header is no YAML, or one of the comments around our section is missing.
     """
     encoder, source, metric = config["encoder"], config["source"], get_metric("prototypes")
     header: dict[str, Any] = {"library_name": "hf_prune", "tags": [*TAGS, "prototypes"]}
@@ -38,9 +44,9 @@ def prototypes_card(config: Mapping[str, Any], shape: Sequence[int], repo_id: st
     if source.get("repo_id"):
         header["datasets"] = [source["repo_id"]]
     return _page(
+        existing,
         header,
-        "prototypes.md.jinja",
-        title=repo_id.rpartition("/")[2] if repo_id else "Prototypes",
+        ("prototypes", repo_id.rpartition("/")[2] if repo_id else "Prototypes"),
         config=config,
         shape=shape,
         source=source if source.get("repo_id") else None,
@@ -52,15 +58,19 @@ def prototypes_card(config: Mapping[str, Any], shape: Sequence[int], repo_id: st
     )
 
 
-def teacher_card(record: Mapping[str, Any], repo_id: str | None = None) -> str:
+def teacher_card(record: Mapping[str, Any], repo_id: str | None = None, existing: str | None = None) -> str:
     """Write the card of a trained model.
 
     Args:
         record: Its ``training.json``, see `hf_prune.hub.teacher_record`.
         repo_id: Repository on the Hub; None for a folder.
+        existing: As for `prototypes_card`.
 
     Returns:
-        Content of a README.md.
+        As `prototypes_card`.
+
+    Raises:
+        ValueError: As `prototypes_card`.
     """
     model, data, training = record["model"], record["data"], record["training"]
     entry, published = data["entry"], data["published"]
@@ -75,9 +85,9 @@ def teacher_card(record: Mapping[str, Any], repo_id: str | None = None) -> str:
         header["datasets"] = list(dict.fromkeys(used))
     place = repo_id or "path/to/this/folder"
     return _page(
+        existing,
         header,
-        "teacher.md.jinja",
-        title=repo_id.rpartition("/")[2] if repo_id else "Teacher",
+        ("teacher", repo_id.rpartition("/")[2] if repo_id else "Teacher"),
         record=record,
         model=model,
         data=data,
@@ -150,11 +160,19 @@ def _settings(record: Mapping[str, Any]) -> "Iterator[tuple[Markup, Markup]]":
         yield Markup("transformers"), code(record["model"]["transformers"])
 
 
-def _page(header: Mapping[str, Any], template: str, **values: Any) -> str:
-    text = yaml.safe_dump(dict(header), sort_keys=False, allow_unicode=True)
-    page = environment().get_template(template).render(**values).strip()
-    page = re.sub(r"\n{3,}", "\n\n", page)  # blocks that were left out leave blank lines behind
-    return f"---\n{text}---\n\n{page}\n"
+def _page(existing: str | None, header: Mapping[str, Any], about: tuple[str, str], **values: Any) -> str:
+    """Put our section onto a page that may be there already; ``about`` is what the section is called, and a new page."""
+    name, title = about
+    card = load_card(existing)
+    for key, value in header.items():
+        if isinstance(value, list):
+            extend(card.data, key, value)
+        else:
+            card.data[key] = value
+    section = environment().get_template(f"{name}.md.jinja").render(**values).strip()
+    section = re.sub(r"\n{3,}", "\n\n", section)  # blocks that were left out leave blank lines behind
+    put_section(card, name, section, title)
+    return str(card)
 
 
 def _loading(encoder: Mapping[str, Any], repo_id: str | None) -> "Markup":

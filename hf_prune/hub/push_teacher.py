@@ -10,13 +10,14 @@ from datasets import Dataset
 from huggingface_hub import CommitInfo
 
 from hf_prune.engine.array_files import write_file
+from hf_prune.hub.export import README
 from hf_prune.hub.model_card import teacher_card
-from hf_prune.hub.model_files import send_model
+from hf_prune.hub.model_files import read_readme, send_model
 from hf_prune.hub.teacher_record import Trained, check_trained_on, describe_trained, open_trained
 from hf_prune.hub.trained_rows import describe_trained_rows
 from hf_prune.teachers import Teachers
 
-RECORD, README = "training.json", "README.md"
+RECORD = "training.json"
 
 
 def push_teacher(
@@ -124,7 +125,7 @@ def _writer(
     def write(folder: Path, repo_id: str | None) -> None:
         files = _copy(trained, names, folder)
         record = describe_trained(trained, data, compared, files)
-        card = teacher_card(record, repo_id)
+        card = teacher_card(record, repo_id, read_readme(folder))
         text = json.dumps(record, indent=1, sort_keys=True, ensure_ascii=True, allow_nan=False) + "\n"
         write_file(folder / RECORD, text.encode())
         write_file(folder / README, card.encode())
