@@ -1,4 +1,4 @@
-"""Jobs that need processes of their own: run as a script, this imports everything once and forks a process for each."""
+"""Jobs that need processes of their own: this forks a process for each."""
 
 import json
 import logging
@@ -6,7 +6,6 @@ import os
 import pickle
 import signal
 import socket
-import sys
 import traceback
 from pathlib import Path
 
@@ -26,7 +25,7 @@ def free_port() -> int:
         return listener.getsockname()[1]
 
 
-def start_jobs(folder: Path) -> None:
+def main(folder: Path) -> None:
     jobs = {"killed": (killed, folder, {}), "without_space": (without_space, folder, {})}
     for world in (1, 2, 3):
         place = folder / f"ranks-{world}"
@@ -120,7 +119,3 @@ def fail_in_last(batch):
     if state.process_index == state.num_processes - 1:
         raise RuntimeError("the last process failed")
     return batch @ WEIGHTS
-
-
-if __name__ == "__main__":
-    start_jobs(Path(sys.argv[1]))

@@ -1,14 +1,10 @@
-"""Heads in processes of their own: one that is killed, and two that work together.
-
-One interpreter loads the libraries and forks the rest, as ``rank_jobs.py`` does.
-"""
+"""Heads in processes of their own: one that is killed, and two that work together."""
 
 import json
 import logging
 import os
 import pickle
 import signal
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -71,7 +67,3 @@ def main(folder: Path) -> None:
         jobs[f"rank-{rank}"] = fork_job(ranks, folder, common | {"RANK": str(rank), "LOCAL_RANK": str(rank)})
     codes = {name: os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]) for name, process in jobs.items()}
     (folder / "codes.json").write_text(json.dumps(codes))
-
-
-if __name__ == "__main__":
-    main(Path(sys.argv[1]))

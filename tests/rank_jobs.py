@@ -1,4 +1,4 @@
-"""What one of several real processes does: run as a script, this forks 1, 2 and 3 of them and keeps what each found."""
+"""What one of several real processes does: this forks 1, 2 and 3 of them and keeps what each found."""
 
 import os
 import pickle
@@ -215,7 +215,3 @@ def main(folder: Path) -> None:
         processes += [fork(world, rank, port, folder) for rank in range(world)]
     codes = [os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]) for process in processes]
     sys.exit(max(map(abs, codes)))
-
-
-if __name__ == "__main__":
-    main(Path(sys.argv[1]))

@@ -1,7 +1,4 @@
-"""Trainings of teachers in processes of their own: one that is killed, and two that train together and are interrupted.
-
-One interpreter loads the libraries and forks the rest, as ``rank_jobs.py`` does.
-"""
+"""Trainings of teachers in processes of their own: one that is killed, and two that train together and are interrupted."""
 
 import contextlib
 import os
@@ -113,7 +110,3 @@ def main(folder: Path) -> None:
     processes = [fork(lambda rank=rank: train_as_rank(rank, port, folder)) for rank in range(2)]
     codes = [os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]) for process in processes]
     sys.exit(max(map(abs, codes)))
-
-
-if __name__ == "__main__":
-    main(Path(sys.argv[1]))

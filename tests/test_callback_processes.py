@@ -1,14 +1,13 @@
-"""Watched trainings in real processes: two under torchrun, and one that is killed."""
+"""Watched trainings in real processes: two that torchrun launches, and one that is killed."""
 
 import json
 import signal
-import sys
 
 import numpy as np
 import pytest
 
 from hf_prune import TrainingRecord
-from tests.process_parent import ON_CPU, run_jobs
+from tests.process_parent import ON_CPU, fork_jobs
 from tests.watch_jobs import EVEN, UNEVEN, start, trainings
 
 
@@ -16,8 +15,7 @@ from tests.watch_jobs import EVEN, UNEVEN, start, trainings
 def two(tmp_path_factory):
     """The folder in which two processes have trained."""
     folder = tmp_path_factory.mktemp("two")
-    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
-    run_jobs("tests.watch_jobs", folder, ON_CPU, torchrun)
+    fork_jobs("tests.watch_jobs", folder, ON_CPU)
     return folder
 
 

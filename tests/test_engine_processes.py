@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from hf_prune.engine.array_files import PART_PREFIX
-from tests.process_parent import QUIET, run_jobs
+from tests.process_parent import fork_jobs
 from tests.tiny_sets import make_model, many, run, untouchable
 
 
@@ -17,7 +17,7 @@ from tests.tiny_sets import make_model, many, run, untouchable
 def outcomes(tmp_path_factory) -> tuple[Path, dict[str, int]]:
     """The folder in which the jobs worked, and by job how its process ended."""
     folder = tmp_path_factory.mktemp("jobs")
-    run_jobs("tests.engine_jobs", folder, QUIET)
+    fork_jobs("tests.engine_jobs", folder, {})
     return folder, json.loads((folder / "codes.json").read_text())
 
 

@@ -15,7 +15,7 @@ from hf_prune.heads.training import one_thread
 from hf_prune.logit_figures import ADDED
 from hf_prune.metrics import get_metric
 from tests.heads_jobs import RUNS, blobs, hits_of, runs
-from tests.process_parent import ON_CPU, run_jobs
+from tests.process_parent import ON_CPU, fork_jobs
 
 FAST = {"num_epochs": 3, "hidden": 8, "batch_size": 16, "learning_rate": 0.02}
 
@@ -24,7 +24,7 @@ FAST = {"num_epochs": 3, "hidden": 8, "batch_size": 16, "learning_rate": 0.02}
 def jobs(tmp_path_factory) -> tuple[Path, dict[str, int]]:
     """The folder in which the jobs worked, and by job how its process ended."""
     folder = tmp_path_factory.mktemp("jobs")
-    run_jobs("tests.heads_jobs", folder, ON_CPU)
+    fork_jobs("tests.heads_jobs", folder, ON_CPU)
     return folder, json.loads((folder / "codes.json").read_text())
 
 

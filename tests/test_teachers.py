@@ -12,7 +12,7 @@ from hf_prune import Teachers, train_subset_runs, train_teachers
 from hf_prune.models.load import load_teacher
 from hf_prune.seeds import row_uniform
 from tests import teacher_jobs as jobs
-from tests.process_parent import ON_CPU, QUIET, run_jobs
+from tests.process_parent import ON_CPU, fork_jobs
 from tests.tiny_models import run
 
 NETWORK = {"widths": [8, 8, 8], "norm": "group"}
@@ -28,7 +28,7 @@ def ds():
 def others(tmp_path_factory):
     """What processes of their own left: a training that was killed, and one of two processes together."""
     folder = tmp_path_factory.mktemp("jobs")
-    run_jobs("tests.teacher_jobs", folder, ON_CPU | QUIET)
+    fork_jobs("tests.teacher_jobs", folder, ON_CPU)
     return folder
 
 

@@ -1,13 +1,13 @@
-"""Watched trainings in processes of their own: run under torchrun, and one that is killed in its third epoch."""
+"""Watched trainings in processes of their own: launched by torchrun, and one that is killed in its third epoch."""
 
 import json
 import os
 import signal
-import sys
 import traceback
 from pathlib import Path
 
 import transformers
+from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
 from hf_prune import TrainingRecord, watch
 from tests.watched_trainings import Network, make_rows, make_trainer
@@ -71,6 +71,13 @@ def fork_killed(folder: Path) -> int:
 
 
 def main(folder: Path) -> None:
+    """What ``torchrun --standalone --nproc-per-node=2`` does, but for the loading of libraries in each process."""
+    settings = LaunchConfig(1, 1, 2, run_id="watched", rdzv_backend="c10d", rdzv_endpoint="localhost:0")
+    settings.start_method = "fork"
+    elastic_launch(settings, train_as_rank)(folder)
+
+
+def train_as_rank(folder: Path) -> None:
     rank, processes = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
     told = {"killed": fork_killed(folder / "killed")} if rank == 0 else {}
     trainings(folder, processes)
@@ -87,7 +94,3 @@ def main(folder: Path) -> None:
     trainer, record = start(resumed, processes)
     trainer.train(resume_from_checkpoint=str(resumed / "checkpoint-4"))
     assert record.num_epochs == 3
-
-
-if __name__ == "__main__":
-    main(Path(sys.argv[1]))
