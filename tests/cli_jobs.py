@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 import sys
+import threading
 from pathlib import Path
 
 from hf_prune.cli import main
@@ -69,11 +70,21 @@ def interrupt(folder: Path) -> int:
     """Ctrl-C while the command waits for its recipe, which comes through a pipe that stays open."""
     os.mkfifo(folder / "recipe.yaml")
     process = fork(folder, "interrupted", ["run", str(folder / "recipe.yaml")])
+    ended: list[int] = []
+
+    def open_if_it_ends() -> None:
+        """A command that fails before it opens its end would leave this one waiting for ever."""
+        ended.append(wait(process))
+        os.close(os.open(folder / "recipe.yaml", os.O_RDONLY | os.O_NONBLOCK))
+
+    watcher = threading.Thread(target=open_if_it_ends)
+    watcher.start()
     writer = os.open(folder / "recipe.yaml", os.O_WRONLY)  # waits until the command has opened the other end
-    os.kill(process, signal.SIGINT)
-    code = wait(process)
+    if not ended:
+        os.kill(process, signal.SIGINT)
+    watcher.join()
     os.close(writer)
-    return code
+    return ended[0]
 
 
 def closed_pipe() -> int:

@@ -3,6 +3,7 @@
 import ast
 import subprocess
 import sys
+from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
@@ -113,7 +114,8 @@ def layer(module: str) -> int:
     raise AssertionError(f"hf_prune.{module} has no layer: enter it in LAYERS")
 
 
-def imported(source: str) -> set[str]:
+@cache
+def imported(source: str) -> frozenset[str]:
     """Modules of hf_prune that the source imports anywhere, functions and type-checking blocks included.
 
     A name that is no module ("" here) comes from the package's face, which lies above every layer.
@@ -129,7 +131,7 @@ def imported(source: str) -> set[str]:
             for name in {alias.name for alias in node.names} - {"__version__"}:
                 full = f"{folder}.{name}".lstrip(".")
                 found.add(full if full in SOURCES else folder)
-    return found
+    return frozenset(found)
 
 
 def owned(module: str) -> bool:
