@@ -27,7 +27,7 @@ def start_jobs(folder: Path) -> None:
     loaded = sorted(
         {"torch", "transformers", "accelerate", "scipy", "sklearn", "matplotlib", "rich"} & set(sys.modules)
     )
-    for module in ("hf_prune.clustering", "hf_prune.engine.loop", "hf_prune.models.load"):
+    for module in ("sklearn.cluster", "hf_prune.clustering", "hf_prune.engine.loop", "hf_prune.models.load"):
         importlib.import_module(module)  # once here, and not in every process
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
