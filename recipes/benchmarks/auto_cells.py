@@ -14,12 +14,12 @@ it. ``--no-auto`` trains the fixed rules alone and says nothing of what came out
 """
 
 import argparse
-import csv
 from collections.abc import Sequence
 from pathlib import Path
 
 import datasets
 import numpy as np
+import pandas as pd
 from cell_auto import auto_choices
 from cell_draws import Draw, Source, cifar10, digits, embed_cifar10
 from cell_table import Accuracies, Cell, lines_of, markdown, mean_and_spread, summary
@@ -108,13 +108,7 @@ def write_results(cells: Sequence[Cell], table: Path | None, all_rules: Path | N
     ]
     for path, rows in ((table, lines), (all_rules, rules)):
         if path is not None:
-            with path.open("w", newline="") as file:
-                writer = csv.DictWriter(file, fieldnames=rows[0], lineterminator="\n")
-                writer.writeheader()
-                writer.writerows(
-                    {name: round(value, 5) if isinstance(value, float) else value for name, value in row.items()}
-                    for row in rows
-                )
+            pd.DataFrame(rows).round(5).to_csv(path, index=False)
 
 
 def arguments() -> argparse.Namespace:

@@ -8,12 +8,12 @@ which is what the scores are made of (higher is better). faiss is left out where
 """
 
 import argparse
-import csv
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from hf_prune.clustering import spherical_kmeans
@@ -109,10 +109,7 @@ def main() -> None:
                 table.append(row)
                 print(" ".join(f"{key}={value}" for key, value in row.items()), flush=True)
     if arguments.csv:
-        with arguments.csv.open("w", newline="") as file:
-            writer = csv.DictWriter(file, fieldnames=table[0])
-            writer.writeheader()
-            writer.writerows(table)
+        pd.DataFrame(table).to_csv(arguments.csv, index=False)
 
 
 if __name__ == "__main__":

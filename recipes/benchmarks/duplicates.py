@@ -10,7 +10,6 @@ its own, so that the memory is its own: the highest resident size, with the libr
 """
 
 import argparse
-import csv
 import json
 import resource
 import subprocess
@@ -19,6 +18,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from hf_prune import duplicates, label_noise
@@ -129,10 +129,7 @@ def main() -> None:
         table.append(json.loads(answer))
         print(" ".join(f"{key}={value}" for key, value in table[-1].items()), flush=True)
     if arguments.csv:
-        with arguments.csv.open("w", newline="") as file:
-            writer = csv.DictWriter(file, fieldnames=table[0], lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(table)
+        pd.DataFrame(table).to_csv(arguments.csv, index=False)
 
 
 if __name__ == "__main__":

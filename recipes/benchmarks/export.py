@@ -10,7 +10,6 @@ own, which has written ten rows before, ours and theirs in turn; memory is the h
 """
 
 import argparse
-import csv
 import io
 import json
 import os
@@ -24,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import PIL.Image
 from datasets import ClassLabel, Dataset, Features, Image, Value, load_from_disk
 from datasets.arrow_writer import get_writer_batch_size_from_data_size, get_writer_batch_size_from_features
@@ -155,10 +155,7 @@ def main() -> None:
         kinds = ("contiguous", "pruned")
         table = [row for kind in kinds for row in compare(kind, given.rows, source, given.repeats)]
     if given.csv:
-        with given.csv.open("w", newline="") as file:
-            writer = csv.DictWriter(file, list(table[0]))
-            writer.writeheader()
-            writer.writerows(table)
+        pd.DataFrame(table).to_csv(given.csv, index=False)
     for row in table:
         print(row)
 

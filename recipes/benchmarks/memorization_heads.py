@@ -10,7 +10,6 @@ synthetic: clouds of 100 directions, ten to a class, that overlap.
 """
 
 import argparse
-import csv
 import os
 import platform
 import resource
@@ -18,6 +17,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import torch
 from numpy.typing import NDArray
 
@@ -124,10 +124,7 @@ def main() -> None:
         table.append(measure(points, noisy, changed, hidden, arguments.runs))
         print(" ".join(f"{key}={value}" for key, value in table[-1].items()), flush=True)
     if arguments.csv:
-        with arguments.csv.open("w", newline="") as file:
-            writer = csv.DictWriter(file, fieldnames=table[0], lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(table)
+        pd.DataFrame(table).to_csv(arguments.csv, index=False)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,6 @@ nothing of what came out.
 """
 
 import argparse
-import csv
 import json
 import subprocess
 from collections.abc import Sequence
@@ -18,6 +17,7 @@ from typing import Any
 
 import datasets
 import numpy as np
+import pandas as pd
 from auto_cells import draws_of, measured
 from cell_auto import auto_choices
 from cell_draws import Draw, Source, cifar10, digits
@@ -143,10 +143,7 @@ def main() -> None:
         lines = [compared(ours, theirs, draws, keep) for draws in groups for keep in KEEPS]
         print_table(lines)
         if given.csv:
-            with given.csv.open("w", newline="") as file:
-                writer = csv.DictWriter(file, fieldnames=lines[0], lineterminator="\n")
-                writer.writeheader()
-                writer.writerows(lines)
+            pd.DataFrame(lines).round(5).to_csv(given.csv, index=False)
 
 
 if __name__ == "__main__":

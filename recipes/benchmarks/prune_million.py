@@ -8,7 +8,6 @@ left out unless --images is given: a row then holds 100 encoded bytes, which the
 """
 
 import argparse
-import csv
 import platform
 import statistics
 import time
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from datasets import ClassLabel, Dataset, Features, Image, Value
 
 import hf_prune
@@ -106,10 +106,7 @@ def main() -> None:
         )
         print(" ".join(f"{key}={value}" for key, value in table[-1].items()), flush=True)
     if arguments.csv:
-        with arguments.csv.open("w", newline="") as file:
-            writer = csv.DictWriter(file, fieldnames=table[0])
-            writer.writeheader()
-            writer.writerows(table)
+        pd.DataFrame(table).to_csv(arguments.csv, index=False)
 
 
 if __name__ == "__main__":

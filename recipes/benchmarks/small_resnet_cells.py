@@ -8,12 +8,12 @@ first 5,000 test images. ``--no-auto`` trains on the fixed rules and says nothin
 """
 
 import argparse
-import csv
 from collections.abc import Sequence
 from pathlib import Path
 
 import datasets
 import numpy as np
+import pandas as pd
 import torch
 from auto_cells import draws_of, fixed_rules, measured
 from cell_auto import auto_choices
@@ -109,13 +109,7 @@ def write_table(cells: Sequence[Cell], path: Path | None) -> None:
         )
     print(*[said for said in summary(cells) if "same cut" not in said], sep="\n")
     if path is not None:
-        with path.open("w", newline="") as file:
-            writer = csv.DictWriter(file, fieldnames=lines[0], lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(
-                {key: round(value, 5) if isinstance(value, float) else value for key, value in line.items()}
-                for line in lines
-            )
+        pd.DataFrame(lines).round(5).to_csv(path, index=False)
 
 
 def main() -> None:
