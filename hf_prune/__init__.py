@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from hf_prune.callback import TrainingDynamicsCallback, watch
     from hf_prune.dynamics import TrainingRecord
     from hf_prune.fitted_prototypes import Prototypes
-    from hf_prune.heads import HeadRuns, Heads, train_heads
+    from hf_prune.heads.runs import HeadRuns, train_heads
+    from hf_prune.heads.settings import Heads
     from hf_prune.hub.apply import apply
     from hf_prune.hub.card import build_card
     from hf_prune.hub.export import export
@@ -42,8 +43,8 @@ __version__ = "0.1.0"
 
 # Loaded on first use: these modules need the Hub client, Jinja or torch.
 _LAZY = {
-    "HeadRuns": "hf_prune.heads",
-    "Heads": "hf_prune.heads",
+    "HeadRuns": "hf_prune.heads.runs",
+    "Heads": "hf_prune.heads.settings",
     "Prototypes": "hf_prune.fitted_prototypes",
     "Teachers": "hf_prune.teachers",
     "TrainingDynamicsCallback": "hf_prune.callback",
@@ -62,7 +63,7 @@ _LAZY = {
     "push_teacher": "hf_prune.hub.push_teacher",
     "push_to_hub": "hf_prune.hub.push",
     "rebuild": "hf_prune.hub.rebuild",
-    "train_heads": "hf_prune.heads",
+    "train_heads": "hf_prune.heads.runs",
     "train_subset_runs": "hf_prune.teachers",
     "train_teachers": "hf_prune.teachers",
     "verify": "hf_prune.hub.verify",

@@ -11,8 +11,9 @@ import numpy as np
 
 from hf_prune.collectives import process_index, process_state
 from hf_prune.dynamics import TrainingRecord
-from hf_prune.heads import HeadRuns, Heads, train_heads
 from hf_prune.heads.results import HeadFiles
+from hf_prune.heads.runs import HeadRuns, train_heads
+from hf_prune.heads.settings import Heads
 from tests.engine_jobs import fork_job, free_port
 
 RUNS, KILLED_AFTER = 7, 3

@@ -10,7 +10,8 @@ import pytest
 import torch
 
 import hf_prune
-from hf_prune.heads import Heads, train_heads
+from hf_prune.heads.runs import train_heads
+from hf_prune.heads.settings import Heads
 from hf_prune.heads.training import one_thread
 from hf_prune.logit_figures import ADDED
 from hf_prune.metrics import get_metric

@@ -6,7 +6,8 @@ from datasets import ClassLabel, Dataset
 from sklearn.datasets import make_blobs
 
 import hf_prune
-from hf_prune.heads import Heads, train_heads
+from hf_prune.heads.runs import train_heads
+from hf_prune.heads.settings import Heads
 from hf_prune.inputs import Request
 from hf_prune.inputs.from_heads import heads_of
 from hf_prune.inputs.from_models import embed

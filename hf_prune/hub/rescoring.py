@@ -111,7 +111,7 @@ def model_keywords(step: Step, models: Models) -> dict[str, Any]:
 
 def _trained(made_from: Mapping[str, Any], models: Models, step: Step) -> dict[str, Any]:
     """The arguments for records of trainings, and for heads that are trained on the way."""
-    from hf_prune.heads import Heads
+    from hf_prune.heads.settings import Heads
 
     found: dict[str, Any] = {}
     if "dynamics" in made_from:

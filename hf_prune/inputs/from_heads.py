@@ -1,7 +1,6 @@
 """Inputs from small heads on the embeddings: what ``teachers="heads"`` gives to a user who only has an encoder."""
 
 import dataclasses
-import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -12,18 +11,19 @@ from hf_prune.array_names import OF_THE_END, PER_RUN
 from hf_prune.collectives import gather_rows
 from hf_prune.columns import Labels, find_label_column
 from hf_prune.digests import array_sha256
+from hf_prune.heads.settings import Heads
 from hf_prune.inputs.from_models import embed, make_embeddings
 from hf_prune.inputs.from_records import read_input
 from hf_prune.inputs.made import MadeInputs, labels_of, unit
 from hf_prune.inputs.request import row_axis
 
 if TYPE_CHECKING:
-    from hf_prune.heads import HeadRuns, Heads
+    from hf_prune.heads.runs import HeadRuns
 
 Array = NDArray[Any]
 
 
-def heads_of(teachers: Any) -> "Heads | None":
+def heads_of(teachers: Any) -> Heads | None:
     """The settings of heads where ``teachers=`` asks for some, else None.
 
     Args:
@@ -32,14 +32,11 @@ def heads_of(teachers: Any) -> "Heads | None":
     """
     if isinstance(teachers, list) and len(teachers) == 1:
         teachers = teachers[0]
-    loaded = sys.modules.get("hf_prune.heads")  # whoever made a `Heads` has imported it
-    if loaded is not None and isinstance(teachers, loaded.Heads):
+    if isinstance(teachers, Heads):
         return teachers
     in_a_recipe = isinstance(teachers, Mapping) and set(teachers) == {"heads"}
     if not in_a_recipe and not (isinstance(teachers, str) and teachers == "heads"):
         return None
-    from hf_prune.heads import Heads
-
     return Heads(**(teachers["heads"] or {})) if in_a_recipe else Heads()
 
 
@@ -87,7 +84,7 @@ def _over_all_rows(name: str, array: Array, rows: NDArray[np.int64], num_rows: i
 def _train(made: MadeInputs, heads: "Heads", need: str) -> "tuple[HeadRuns, NDArray[np.int64]]":
     """Heads on all rows that have an embedding and a label, and the numbers of these rows."""
     from hf_prune.dynamics import dataset_name
-    from hf_prune.heads import train_heads
+    from hf_prune.heads.runs import train_heads
 
     labels = made.known(made.read_labels(), "the labels")
     if "embeddings" not in made:

@@ -15,7 +15,7 @@ from hf_prune.inputs.request import Request
 
 if TYPE_CHECKING:
     from hf_prune.dynamics import TrainingRecord
-    from hf_prune.heads import HeadRuns
+    from hf_prune.heads.runs import HeadRuns
 
 Array = NDArray[Any]
 

@@ -63,7 +63,7 @@ def scoring_of(
 
 def _refitted(metric: Metric, options: Mapping[str, Any], heads: Mapping[str, Any], features: Features) -> Scorer:
     """Scores by heads that are trained on the rows given, and on no others."""
-    from hf_prune.heads import Heads
+    from hf_prune.heads.settings import Heads
 
     needs = [need_of(name) for name in metric.inputs_for(options, frozenset({"teachers"})) if name != "labels"]
     most = min(HEADS_IN_A_REPEAT.get(need, 1) for need in needs)

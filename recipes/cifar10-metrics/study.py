@@ -21,7 +21,8 @@ from sklearn.decomposition import PCA
 import hf_prune
 from hf_prune.columns import find_label_column, read_labels
 from hf_prune.comparison import compare, summarise
-from hf_prune.heads import HeadRuns, Heads
+from hf_prune.heads.runs import HeadRuns
+from hf_prune.heads.settings import Heads
 from hf_prune.inputs import Request, store_root
 from hf_prune.inputs.from_models import embed
 from hf_prune.inputs.made import unit
