@@ -8,6 +8,7 @@ import pytest
 
 import hf_prune
 from hf_prune.policy import Evidence
+from hf_prune.policy.recommendation import recommendation
 from hf_prune.policy.rules import rules_for
 from hf_prune.provenance import provenance
 from tests.weighed_sets import dataset, points_and_labels, short_trials, telling  # noqa: F401  # a fixture for every test here
@@ -73,10 +74,9 @@ def test_the_same_seed_gives_the_same_evidence(advice):
 
 def test_without_a_fraction_the_smallest_that_loses_little_is_recommended():
     ds, points = telling()
-    given = {"inputs": {"embeddings": points}}
-    lenient = hf_prune.recommend(ds, "wrongness", tolerance=1.0, **given)
+    lenient = hf_prune.recommend(ds, "wrongness", tolerance=1.0, inputs={"embeddings": points})
     assert lenient.keep == 0.1
-    strict = hf_prune.recommend(ds, "wrongness", tolerance=0.0, **given)
+    strict = recommendation(lenient.evidence, None, 0.0, tolerance=0.0)
     assert strict.keep >= lenient.keep
     assert [found.keep for found in strict.evidence.keeps] == [0.8, 0.5, 0.2, 0.1]
 
@@ -122,10 +122,13 @@ def test_a_students_answers_decide_and_its_name_is_kept():
 def test_a_command_finds_rows_to_train_on_and_to_judge_by():
     ds, points = telling()
     script = (
-        "import json, sys, pathlib; from datasets import load_from_disk; folder = pathlib.Path(sys.argv[1]);"
-        "rows, judged = (load_from_disk(str(folder / name)) for name in ('rows', 'judged'));"
-        "wrong = round(sum(rows['wrongness']) / len(rows) * len(judged) / 2);"
-        "(folder / 'result.json').write_text(json.dumps({'wrong': wrong, 'total': len(judged)}))"
+        "import json, sys, pathlib; from pyarrow import ipc, memory_map; folder = pathlib.Path(sys.argv[1]);"
+        "tables = {name: [ipc.open_stream(memory_map(str(file))).read_all() for file in (folder / name).glob('*.arrow')]"
+        " for name in ('rows', 'judged')};"
+        "rows, judged = (sum(map(len, tables[name])) for name in ('rows', 'judged'));"
+        "wrongness = sum(sum(table['wrongness'].to_pylist()) for table in tables['rows']);"
+        "wrong = round(wrongness / rows * judged / 2);"
+        "(folder / 'result.json').write_text(json.dumps({'wrong': wrong, 'total': judged}))"
     )
     command = [sys.executable, "-c", script]
     found = hf_prune.recommend(ds, "wrongness", keep=0.2, student=command, inputs={"embeddings": points})
