@@ -178,11 +178,11 @@ def prune(
             removed before the order included; ``keep=1`` is one row, ``keep=1.0`` all of them.
         order: ``"auto"`` follows the evidence that `score_with` left, or that ``encoder`` or ``inputs`` allow to gather: the
             order and the cutoff that beat random rows, or random rows where none did, with a warning. Without evidence it
-            goes by rows per class and kept fraction, with a warning. ``"hard"`` keeps the highest scores (data is abundant), ``"easy"`` the lowest (data is scarce),
-            ``"random"`` is the baseline, ``"middle"`` keeps those around the median of each class, ``"stratified"`` the
-            same number from every part of the score range, ``"mixed"`` the highest and a share of random rows,
-            ``"diverse"`` rows far from each other in embedding space, ``"cluster"`` the highest of each cluster, more of
-            clusters that are wide and far from others.
+            goes by rows per class and kept fraction, of clusters it keeps random rows, with a warning. ``"hard"`` keeps the
+            highest scores (data is abundant), ``"easy"`` the lowest (data is scarce), ``"random"`` is the baseline,
+            ``"middle"`` keeps those around the median of each class, ``"stratified"`` the same number from every part of
+            the score range, ``"mixed"`` the highest and a share of random rows, ``"diverse"`` rows far from each other in
+            embedding space, ``"cluster"`` the highest of each cluster, more of clusters that are wide and far from others.
         class_balance: Each class keeps at least this share of what equal pruning would leave it; None is the paper's
             0.5 where there is a ``ClassLabel`` column, else 0. Or class → count of rows, exactly so many of each class
             named, the rest from the others.

@@ -12,7 +12,7 @@ from hf_prune.policy import Evidence
 from hf_prune.policy.recommendation import points, recommendation
 from hf_prune.policy.records import labels_to_judge_by, recorded_evidence
 from hf_prune.policy.rules import JUDGED_ORDERS, RANDOM, Rule, rule_without_evidence
-from hf_prune.pruning_classes import AUTO, Classes, Cutting
+from hf_prune.pruning_classes import AUTO, CLUSTERS, Classes, Cutting
 from hf_prune.pruning_inputs import PruningInputs
 from hf_prune.selection import count_rows
 
@@ -59,7 +59,7 @@ def decide(ds: Dataset, column: str, cutting: Cutting, classes: Classes, inputs:
         if rule == RANDOM:
             warnings.warn(f"order='auto': {reason}", stacklevel=2)
     else:
-        rule, reason = _general(column, classes, share)
+        rule, reason = _general(ds, column, classes, share)
         warnings.warn(f"order='auto': {reason}", stacklevel=2)
     new = None if evidence is None or recorded else evidence.to_dict()
     return Decision(replace(cutting, order=rule.order, hardest_cutoff=rule.hardest_cutoff), reason, new)
@@ -89,12 +89,15 @@ def _evidence(ds: Dataset, column: str, cutting: Cutting, share: float, inputs: 
     )
 
 
-def _general(column: str, classes: Classes, share: float) -> tuple[Rule, str]:
+def _general(ds: Dataset, column: str, classes: Classes, share: float) -> tuple[Rule, str]:
     labels: Labels | None = classes.labels
     if labels is None:
         raise ValueError(
             f"order='auto' has no evidence on {column!r} and no labels to go by: name one, such as order='hard' or 'easy'"
         )
+    if classes.column == CLUSTERS and CLUSTERS not in ds.column_names:
+        reason = f"there is no evidence on {column!r}, and the size of clusters does not tell whether rows are scarce"
+        return RANDOM, f"{reason}: random rows are kept"
     codes = labels.codes[labels.codes >= 0]
     rows_per_class = len(codes) / max(len(np.unique(codes)), 1)
     rule = rule_without_evidence(rows_per_class, share)

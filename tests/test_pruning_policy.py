@@ -89,9 +89,11 @@ def test_without_labels_and_evidence_an_order_is_asked_for():
 def test_clusters_stand_for_labels_where_there_are_none():
     ds, points = telling()
     given = {"label_column": "clusters", "num_clusters": 4, "inputs": {"embeddings": points}}
-    with pytest.warns(UserWarning, match="by 100 rows per class and keep 0.8, easy rows are kept"):
+    with pytest.warns(
+        UserWarning, match="size of clusters does not tell whether rows are scarce: random rows are kept"
+    ):
         kept = ds.remove_columns("label").prune("noise", keep=0.8, **given)
-    assert len(kept) == 320
+    assert (len(kept), last(kept).order, last(kept).class_balance) == (320, "random", 0.5)
 
 
 @pytest.mark.parametrize(
