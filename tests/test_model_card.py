@@ -188,6 +188,22 @@ def test_what_people_wrote_on_a_card_stays(tmp_path, kind):
         cards[kind](existing=again.replace(end, ""))
 
 
+def test_the_header_names_the_data_of_this_model_and_not_of_the_one_before(tmp_path):
+    former = fitted()
+    card = prototypes_card(former, (10, 384), "somebody/x")
+    now = former | {"source": former["source"] | {"repo_id": "somebody/other"}}
+
+    def named(existing):
+        page = prototypes_card(now, (10, 384), "somebody/x", existing=existing)
+        return yaml.safe_load(page.split("---\n")[1])["datasets"]
+
+    listed = f"datasets:\n- {former['source']['repo_id']}\n"
+    assert listed in card
+    assert named(card) == ["somebody/other"]
+    assert named(card.replace(listed, f"{listed}- somebody/of-my-own\n")) == ["somebody/of-my-own", "somebody/other"]
+    assert named(card.replace(listed, "datasets: somebody/of-my-own\n")) == ["somebody/of-my-own", "somebody/other"]
+
+
 def nasty_config(nasty: dict, everything: str) -> dict:
     config = copy.deepcopy(fitted())
     config["encoder"] |= {"id": everything, "output": everything, "dtype": everything, "preprocessing": nasty}

@@ -22,6 +22,18 @@ def has_section(text: str, name: str) -> bool:
     return any(_MARKER.format(word, name) in text for word in ("begin", "end"))
 
 
+def section_of(text: str, name: str) -> str:
+    """The section of a name without its comments; empty where there is none.
+
+    Example:
+        >>> section_of(with_section("My text.", "x", "Ours."), "x")
+        'Ours.'
+    """
+    begin, end = (_MARKER.format(word, name) for word in ("begin", "end"))
+    _, found, rest = text.partition(f"{begin}\n")
+    return rest.partition(f"\n{end}")[0] if found else ""
+
+
 def with_section(text: str, name: str, section: str) -> str:
     """Replace a section where both of its comments are there, append it where neither is.
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from hf_prune.hub.card_code import reproduction
 from hf_prune.hub.card_environment import environment
 from hf_prune.hub.card_metadata import TAGS, extend, load_card
-from hf_prune.hub.card_sections import put_section
+from hf_prune.hub.card_sections import put_section, section_of
 from hf_prune.hub.card_steps import model_text
 from hf_prune.hub.card_text import code, names, number, percent, python, words
 from hf_prune.hub.manifest import CHANGED
@@ -164,6 +164,11 @@ def _page(existing: str | None, header: Mapping[str, Any], about: tuple[str, str
     """Put our section onto a page that may be there already; ``about`` is what the section is called, and a new page."""
     name, title = about
     card = load_card(existing)
+    # The model is another now: of the data sets in the header those go that our section said of the former one.
+    former = section_of(card.text.replace("\r\n", "\n"), name)
+    if known := card.data.get("datasets"):
+        known = [known] if isinstance(known, str) else known
+        card.data["datasets"] = [data for data in known if f"/datasets/{data})" not in former]
     for key, value in header.items():
         if isinstance(value, list):
             extend(card.data, key, value)
