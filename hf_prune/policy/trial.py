@@ -17,10 +17,11 @@ Scorer = Callable[[NDArray[np.int64]], Scores]
 
 NUM_RANDOM = 2  # draws of random rows in each repeat, against which every rule is held
 # Epochs of the heads; after how many one is judged is chosen by its hits on the other half of the fold. A linear head takes
-# larger steps: its rule must gain with weights that have had time to fit wrong labels, as a student's have.
+# larger steps: its rule must gain with weights that have had time to fit wrong labels, as a student's have. Heads of fewer
+# than eight epochs have not learnt yet what hard rows teach, and would have too many of those dropped.
 NUM_HIDDEN = 64
 LINEAR_RATE = 1e-2
-ROWS_SEEN, FEWEST_EPOCHS, MOST_EPOCHS = 50_000, 5, 20
+ROWS_SEEN, FEWEST_EPOCHS, MOST_EPOCHS = 50_000, 8, 20
 
 
 def num_epochs(num_rows: int) -> int:
@@ -28,7 +29,7 @@ def num_epochs(num_rows: int) -> int:
 
     Example:
         >>> num_epochs(800), num_epochs(40_000)
-        (20, 5)
+        (20, 8)
     """
     return int(np.clip(ROWS_SEEN // num_rows, FEWEST_EPOCHS, MOST_EPOCHS))
 
