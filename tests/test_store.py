@@ -123,6 +123,18 @@ def test_a_changed_note_is_noticed(tmp_path):
         read_arrays(path)
 
 
+def test_the_same_arrays_give_the_same_bytes_each_time(tmp_path):
+    arrays = {"points": np.arange(7.0), "a name like ü": np.ones((2, 3), dtype=np.float32)}
+    found = set()
+    for number in range(16):  # of two entries in any order, both orders would be seen
+        write_arrays(tmp_path / str(number), arrays, 'what "it" is')
+        found.add((tmp_path / str(number)).read_bytes())
+    assert len(found) == 1
+    read, note = read_arrays(tmp_path / "0")
+    assert note == 'what "it" is'
+    assert {name: array.tolist() for name, array in read.items()} == {name: a.tolist() for name, a in arrays.items()}
+
+
 def test_keys_without_values_and_files_that_went_away_are_errors(tmp_path):
     store = Store(tmp_path, IDENTITY)
     store.append(make_keys(1), make_values(1))

@@ -39,9 +39,9 @@ def write_file(path: Path, data: bytes) -> None:
 
 
 def write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]], note: str = "") -> None:
-    """Write named arrays with a checksum and a free text, complete or not at all."""
+    """Write named arrays with a checksum and a free text, complete or not at all; the same give the same bytes."""
     checksum = _checksum(arrays, note)
-    write_file(path, safetensors.numpy.save(dict(arrays), {"crc32": checksum, "note": note}))
+    write_file(path, _in_order(safetensors.numpy.save(dict(arrays), {"crc32": checksum, "note": note})))
 
 
 def read_arrays(path: Path) -> tuple[dict[str, NDArray[Any]], str]:
@@ -112,6 +112,16 @@ def unpack_floats(packed: NDArray[Any]) -> NDArray[np.float32]:
     if packed.dtype == np.uint16:
         return (packed.astype(np.uint32) << np.uint32(16)).view(np.float32)
     return packed.astype(np.float32, copy=False)
+
+
+def _in_order(data: bytes) -> bytes:
+    """A file with the metadata of its header sorted: safetensors writes them in another order each time."""
+    size = int.from_bytes(data[:8], "little")
+    header = json.loads(data[8 : 8 + size])
+    header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+    text = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)  # what follows begins at a multiple of eight bytes
+    return len(text).to_bytes(8, "little") + text + data[8 + size :]
 
 
 def _checksum(arrays: Mapping[str, NDArray[Any]], note: str) -> str:
