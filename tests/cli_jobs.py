@@ -67,7 +67,7 @@ def wait(process: int) -> int:
 
 
 def interrupt(folder: Path) -> int:
-    """Ctrl-C while the command waits for its recipe, which comes through a pipe that stays open."""
+    """Ctrl-C while the command waits for its recipe, which comes through a pipe."""
     os.mkfifo(folder / "recipe.yaml")
     process = fork(folder, "interrupted", ["run", str(folder / "recipe.yaml")])
     ended: list[int] = []
@@ -82,8 +82,10 @@ def interrupt(folder: Path) -> int:
     writer = os.open(folder / "recipe.yaml", os.O_WRONLY)  # waits until the command has opened the other end
     if not ended:
         os.kill(process, signal.SIGINT)
-    watcher.join()
+    # A signal that comes just before the command begins to read does not wake it; the end of the pipe does, and then Python
+    # looks at its signals before anything else.
     os.close(writer)
+    watcher.join()
     return ended[0]
 
 
