@@ -81,7 +81,7 @@ def _over_all_rows(name: str, array: Array, rows: NDArray[np.int64], num_rows: i
     return whole
 
 
-def _train(made: MadeInputs, heads: "Heads", need: str) -> "tuple[HeadRuns, NDArray[np.int64]]":
+def _train(made: MadeInputs, heads: Heads, need: str) -> "tuple[HeadRuns, NDArray[np.int64]]":
     """Heads on all rows that have an embedding and a label, and the numbers of these rows."""
     from hf_prune.dynamics import dataset_name
     from hf_prune.heads.runs import train_heads

@@ -4,9 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-import numpy as np
 from datasets.utils import tqdm
-from numpy.typing import NDArray
 
 from hf_prune.policy.evidence import LINEAR, TWO_LAYER, Comparison, KeepEvidence
 from hf_prune.policy.features import Features
@@ -70,17 +68,20 @@ class Judge:
             for keep in keeps:
                 linear[keep].append(Draw(trial.repeat.judged, trial.linear(rules[keep], keep)))
             trials.append(trial)
-        gaining = {keep: _gaining(rules[keep], _means(linear[keep])) for keep in keeps}
+        compared = {keep: _compare(LINEAR, rules[keep], intervals(linear[keep], self.seed)) for keep in keeps}
+        # No other rule can be chosen. Which of them is best is for the two-layer head to say: a linear head heeds wrong labels
+        # less and would cut too few.
+        gaining = {keep: [_rule_of(found) for found in compared[keep] if found.gain > 0] for keep in keeps}
         two_layer: Gains = {keep: [] for keep in keeps}
         for trial in tqdm(trials, desc="Two-layer heads", unit="repeat", leave=False):
             for keep in keeps:
                 if gaining[keep]:
                     two_layer[keep].append(Draw(trial.repeat.judged, trial.two_layer(gaining[keep], keep)))
-        chosen, compared = {}, {}
+        chosen = {}
         for keep in keeps:
-            found = _compare(LINEAR, rules[keep], intervals(linear[keep], self.seed))
             tried = _compare(TWO_LAYER, gaining[keep], intervals(two_layer[keep], self.seed)) if gaining[keep] else []
-            chosen[keep], compared[keep] = _best(found, tried), [*found, *tried]
+            chosen[keep] = _best(tried)
+            compared[keep] += tried
         return chosen, compared
 
     def _confirm(self, chosen: Mapping[float, Rule]) -> dict[float, _Confirmation]:
@@ -120,18 +121,6 @@ class Judge:
         return KeepEvidence(keep, kept.order, kept.hardest_cutoff, *numbers, over_all, tried, tuple(compared))
 
 
-def _means(draws: Sequence[Draw]) -> NDArray[np.float64]:
-    return np.concatenate([draw.found for draw in draws]).mean(axis=0, dtype=np.float64)
-
-
-def _gaining(rules: Sequence[Rule], gains: NDArray[np.float64]) -> list[Rule]:
-    """The rules that gain with a linear head: no other can be chosen.
-
-    Which of them is best is for the two-layer head to say: a linear head heeds wrong labels less and would cut too few.
-    """
-    return [rule for rule, gain in zip(rules, gains, strict=True) if gain > 0]
-
-
 def _compare(head: str, rules: Sequence[Rule], found: Sequence[Interval]) -> list[Comparison]:
     return [
         Comparison(rule.order, rule.hardest_cutoff, head, *interval)
@@ -139,11 +128,10 @@ def _compare(head: str, rules: Sequence[Rule], found: Sequence[Interval]) -> lis
     ]
 
 
-def _best(linear: Sequence[Comparison], two_layer: Sequence[Comparison]) -> Rule:
-    """The rule with the largest gain of a two-layer head among those that gain with both heads; random rows if none does."""
-    by_linear = {_rule_of(found): found.gain for found in linear}
-    both = [found for found in two_layer if found.gain > 0 and by_linear[_rule_of(found)] > 0]
-    return _rule_of(max(both, key=lambda found: found.gain)) if both else RANDOM
+def _best(tried: Sequence[Comparison]) -> Rule:
+    """The rule with the largest gain of those that gain; random rows if none does."""
+    best = max(tried, key=lambda found: found.gain, default=None)
+    return RANDOM if best is None or best.gain <= 0 else _rule_of(best)
 
 
 def _rule_of(found: Comparison) -> Rule:

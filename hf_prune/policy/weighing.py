@@ -134,15 +134,15 @@ def expected_seconds(features: Features, keeps: Sequence[float], *, refitted: bo
     choosing = splits * (FOLDS_TO_CHOOSE if rows >= MANY_ROWS else NUM_FOLDS)
     confirming = splits * NUM_FOLDS
     epochs = num_epochs(int(trained))
-    head = NUM_HIDDEN * (size + classes) * epochs
-    # Linear heads are trained for every rule, others for those that gain with them, about half.
-    linear = sum(
-        (NUM_RANDOM + len(rules_for(keep))) * size * classes * epochs * (3 * keep * trained + judged) for keep in keeps
-    )
-    two_layer = sum((NUM_RANDOM + len(rules_for(keep)) / 2) * head * (3 * keep * trained + judged) for keep in keeps)
-    confirmed = sum((NUM_RANDOM + 1) * head * (3 * keep * trained + judged) for keep in keeps)
+    linear_head, head = size * classes * epochs, NUM_HIDDEN * (size + classes) * epochs
+    chosen = confirmed = 0.0
+    for keep in keeps:
+        passed, rules = 3 * keep * trained + judged, len(rules_for(keep))
+        # Linear heads are trained for every rule, others for those that gain with them, about half.
+        chosen += ((NUM_RANDOM + rules) * linear_head + (NUM_RANDOM + rules / 2) * head) * passed
+        confirmed += (NUM_RANDOM + 1) * head * passed
     teachers = 3 * 9 * trained * 256 * (size + classes) * refitted  # three heads of 256 units, three epochs
-    work = choosing * (linear + two_layer + teachers) + confirming * (confirmed + teachers + 3 * head * trained)
+    work = choosing * (chosen + teachers) + confirming * (confirmed + teachers + 3 * head * trained)
     return work / _multiplications_per_second()
 
 
