@@ -129,8 +129,13 @@ def find_classes(ds: Dataset, cutting: Cutting, inputs: PruningInputs) -> Classe
     return Classes(labels, column, float(PAPER_CLASS_BALANCE if wanted is None else wanted))
 
 
+def are_clusters(ds: Dataset, label_column: str | None) -> bool:
+    """Whether a label column stands for clusters of the embeddings: it is called so, and no column of the rows is."""
+    return label_column == CLUSTERS and CLUSTERS not in ds.column_names
+
+
 def _find_labels(ds: Dataset, label_column: str | None, inputs: PruningInputs) -> tuple[str | None, Labels | None]:
-    if label_column == CLUSTERS and CLUSTERS not in ds.column_names:
+    if are_clusters(ds, label_column):
         return CLUSTERS, Labels(inputs.clusters(f"label_column={CLUSTERS!r}"), None, complete=False)
     column = find_label_column(ds, label_column)
     return column, None if column is None else read_labels(ds, column)

@@ -12,7 +12,7 @@ from hf_prune.policy import Evidence
 from hf_prune.policy.recommendation import points, recommendation
 from hf_prune.policy.records import labels_to_judge_by, recorded_evidence
 from hf_prune.policy.rules import JUDGED_ORDERS, RANDOM, Rule, rule_without_evidence
-from hf_prune.pruning_classes import AUTO, CLUSTERS, Classes, Cutting
+from hf_prune.pruning_classes import AUTO, CLUSTERS, Classes, Cutting, are_clusters
 from hf_prune.pruning_inputs import PruningInputs
 from hf_prune.selection import count_rows
 
@@ -75,9 +75,7 @@ def _evidence(ds: Dataset, column: str, cutting: Cutting, share: float, inputs: 
     """What was handed in, else what the embeddings at hand say; None where there is nothing."""
     if cutting.evidence is not None:
         return cutting.evidence.evidence
-    request = replace(
-        cutting.request, label_column=None if cutting.label_column == "clusters" else cutting.label_column
-    )
+    request = replace(cutting.request, label_column=None if cutting.label_column == CLUSTERS else cutting.label_column)
     if not inputs.has_embeddings or labels_to_judge_by(ds, request) is None:
         return None
     from hf_prune.policy.gathering import gather
@@ -95,7 +93,7 @@ def _general(ds: Dataset, column: str, classes: Classes, share: float) -> tuple[
         raise ValueError(
             f"order='auto' has no evidence on {column!r} and no labels to go by: name one, such as order='hard' or 'easy'"
         )
-    if classes.column == CLUSTERS and CLUSTERS not in ds.column_names:
+    if are_clusters(ds, classes.column):
         reason = f"there is no evidence on {column!r}, and the size of clusters does not tell whether rows are scarce"
         return RANDOM, f"{reason}: random rows are kept"
     codes = labels.codes[labels.codes >= 0]

@@ -144,10 +144,15 @@ def _merged_configs(data: CardData, record: Mapping[str, Any]) -> list[dict[str,
     return configs
 
 
+def listed(data: CardData, key: str) -> list[Any]:
+    """The values of a list of the header, in which a lone one may stand without a list; empty where there is none."""
+    found = data.get(key) or []
+    return [found] if isinstance(found, str) else list(found)
+
+
 def extend(data: CardData, key: str, values: Any) -> None:
     """Add values to a list of the header; one that is there already keeps its place."""
-    found = data.get(key) or []
-    items = [*([found] if isinstance(found, str) else found), *(value for value in values if value)]
+    items = [*listed(data, key), *(value for value in values if value)]
     if items:
         data[key] = list(dict.fromkeys(items))
 

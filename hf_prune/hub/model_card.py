@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from hf_prune.hub.card_code import reproduction
 from hf_prune.hub.card_environment import environment
-from hf_prune.hub.card_metadata import TAGS, extend, load_card
+from hf_prune.hub.card_metadata import TAGS, extend, listed, load_card
 from hf_prune.hub.card_sections import put_section, section_of
 from hf_prune.hub.card_steps import model_text
 from hf_prune.hub.card_text import code, names, number, percent, python, words
@@ -166,8 +166,7 @@ def _page(existing: str | None, header: Mapping[str, Any], about: tuple[str, str
     card = load_card(existing)
     # The model is another now: of the data sets in the header those go that our section said of the former one.
     former = section_of(card.text.replace("\r\n", "\n"), name)
-    if known := card.data.get("datasets"):
-        known = [known] if isinstance(known, str) else known
+    if known := listed(card.data, "datasets"):
         card.data["datasets"] = [data for data in known if f"/datasets/{data})" not in former]
     for key, value in header.items():
         if isinstance(value, list):
