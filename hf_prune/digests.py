@@ -3,7 +3,6 @@
 import base64
 import hashlib
 import zlib
-from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -12,12 +11,11 @@ import pyarrow.compute as pc
 from datasets import Dataset, Image
 from numpy.typing import NDArray
 
-from hf_prune.columns import EncodedImages, read_column
-from hf_prune.image_hashes import image_hashes
+from hf_prune.columns import read_column
+from hf_prune.encoded_images import EncodedImages
 
 # Rows whose content goes into the cheap digest whole, spread evenly over the data set.
 SAMPLED_ROWS = 256
-_BLOCK_ROWS = 65_536
 
 
 def rows_sha256(rows: NDArray[np.int64]) -> str:
@@ -132,10 +130,60 @@ def _cheap_bytes(values: pa.ChunkedArray) -> bytes:
     return valid
 
 
-def content_sha256(images: EncodedImages, rows: NDArray[np.int64]) -> str:
-    """Digest of what was published: SHA-256 over row number and SHA-256 of the row's encoded bytes, row by row.
+class ImagesDigest:
+    """SHA-256 of the images of some rows in their order, taken as they come.
 
-    The row number is written as little-endian int64; a row without an image has 32 zero bytes for its SHA-256.
+    It is over the encoded bytes of all images, one after another; then the numbers of the rows, then the lengths of the
+    images, -1 for a row without one, then how many rows there are, each number as a little-endian int64. Bytes that lie
+    together are hashed together: for small images that takes half as long as hashing each by itself.
+
+    Example:
+        >>> from datasets import Features
+        >>> files = [{"bytes": b"pixels", "path": None}, None]
+        >>> ds = Dataset.from_dict({"image": files}, features=Features({"image": Image()}))
+        >>> digest = ImagesDigest()
+        >>> digest.update(EncodedImages(ds, "image"))
+        >>> trailer = np.array([7, 8, 6, -1, 2], "<i8").tobytes()
+        >>> digest.hexdigest(np.array([7, 8])) == hashlib.sha256(b"pixels" + trailer).hexdigest()
+        True
+    """
+
+    def __init__(self) -> None:
+        self._digest = hashlib.sha256()
+        self._lengths = [np.empty(0, np.int64)]
+
+    def update(self, images: EncodedImages) -> None:
+        """Take further images.
+
+        Raises:
+            OSError: If a file cannot be read; the message names the row.
+        """
+        lengths = np.full(len(images), -1, np.int64)
+        for start, of_run, content in images.runs():
+            stop = start + len(of_run)
+            lengths[start:stop] = of_run
+            if content is not None:
+                self._digest.update(content)
+                continue
+            for row in range(start, stop):
+                outside = images.outside(row)
+                if outside is not None:
+                    self._digest.update(outside)
+                    lengths[row] = len(outside)
+        self._lengths.append(lengths)
+
+    def hexdigest(self, rows: NDArray[np.int64]) -> str:
+        """The digest of the images taken so far, whose row numbers are ``rows``: 64 hexadecimal digits."""
+        lengths = np.concatenate(self._lengths)
+        if len(lengths) != len(rows):
+            raise ValueError(f"{len(lengths)} images with {len(rows)} row numbers")
+        digest = self._digest.copy()
+        digest.update(np.concatenate([rows, lengths, [len(rows)]]).astype("<i8").tobytes())
+        return digest.hexdigest()
+
+
+def images_sha256(images: EncodedImages, rows: NDArray[np.int64]) -> str:
+    """Digest of what was published; see `ImagesDigest`.
 
     Args:
         images: The published images, n of them.
@@ -143,24 +191,10 @@ def content_sha256(images: EncodedImages, rows: NDArray[np.int64]) -> str:
 
     Returns:
         64 hexadecimal digits.
+
+    Raises:
+        OSError: If a file cannot be read; the message names the row.
     """
-    return hashes_sha256(image_hashes(images), rows)
-
-
-def hashes_sha256(hashes: NDArray[np.uint8], rows: NDArray[np.int64]) -> str:
-    """The same digest of images whose SHA-256 are known, shape (n, 32); zeros where a row has no image."""
-    digest = hashlib.sha256()
-    numbers = rows.astype("<i8").view(np.uint8).reshape(-1, 8)
-    for start in range(0, len(rows), _BLOCK_ROWS):
-        block = slice(start, start + _BLOCK_ROWS)
-        digest.update(np.hstack([numbers[block], hashes[block]]).tobytes())
-    return digest.hexdigest()
-
-
-def contents_sha256(contents: Iterable[bytes | memoryview | None], rows: NDArray[np.int64]) -> str:
-    """The same digest of images that come one by one, None where a row has no image."""
-    digest = hashlib.sha256()
-    for row, content in zip(rows.tolist(), contents, strict=True):
-        of_image = bytes(32) if content is None else hashlib.sha256(content).digest()
-        digest.update(row.to_bytes(8, "little", signed=True) + of_image)
-    return digest.hexdigest()
+    digest = ImagesDigest()
+    digest.update(images)
+    return digest.hexdigest(rows)

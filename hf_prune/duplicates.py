@@ -12,7 +12,8 @@ from datasets import Dataset
 from numpy.typing import NDArray
 
 from hf_prune.collectives import join_processes, process_state, use_device
-from hf_prune.columns import EncodedImages, Labels, find_image_column
+from hf_prune.columns import Labels, find_image_column
+from hf_prune.encoded_images import EncodedImages
 from hf_prune.inputs import Request
 from hf_prune.inputs.made import labels_of
 from hf_prune.inputs.whole import as_dataset, whole_embeddings

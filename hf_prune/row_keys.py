@@ -17,7 +17,8 @@ from datasets.utils.file_utils import xopen
 from numpy.typing import NDArray
 
 from hf_prune.columns import check_column
-from hf_prune.image_hashes import ImageHashes
+from hf_prune.encoded_images import EncodedImages
+from hf_prune.image_hashes import image_hashes
 from hf_prune.provenance import provenance
 
 NO_IMAGE = "0" * 64
@@ -25,16 +26,13 @@ _BATCH_ROWS = 100  # rows whose files are in memory at once
 _UNITS = {"s": 10**9, "ms": 10**6, "us": 10**3, "ns": 1}  # nanoseconds
 
 
-def row_keys(
-    ds: Dataset, columns: Sequence[str] | None = None, hashes: ImageHashes | None = None
-) -> tuple[NDArray[np.str_], list[str]]:
+def row_keys(ds: Dataset, columns: Sequence[str] | None = None) -> tuple[NDArray[np.str_], list[str]]:
     """Give each row of a data set a key made of its content.
 
     Args:
         ds: The data set, n rows; format and transform do not matter.
         columns: Columns that the key is made of, in this order. None takes the image column where there is exactly
             one, else all columns but the scores that its history names, by name.
-        hashes: Hashes of images that have been made already.
 
     Returns:
         The keys, shape (n,), 64 hexadecimal digits each, and the columns they were made of. The key of one ``Image``
@@ -56,7 +54,7 @@ def row_keys(
     if not columns:
         raise ValueError(f"no column to make keys of among {ds.column_names}: name some with columns=")
     if len(columns) == 1 and isinstance(ds.features[columns[0]], Image):
-        return _image_keys((hashes or ImageHashes()).of(ds, columns[0])), columns
+        return _image_keys(image_hashes(EncodedImages(ds, columns[0]))), columns
     return np.array(list(_value_keys(ds, columns)), dtype="U64"), columns
 
 

@@ -8,7 +8,8 @@ from datasets import Dataset, Image
 from datasets.utils import tqdm
 from numpy.typing import ArrayLike, NDArray
 
-from hf_prune.columns import EncodedImages, Labels, find_image_column, find_label_column, read_labels
+from hf_prune.columns import Labels, find_image_column, find_label_column, read_labels
+from hf_prune.encoded_images import EncodedImages
 
 if TYPE_CHECKING:
     import torch

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from hf_prune.collectives import process_state
-from hf_prune.columns import EncodedImages
+from hf_prune.encoded_images import EncodedImages
 from hf_prune.engine import content
 from hf_prune.engine.store import Store
 from hf_prune.models.loaded import LoadedModel

@@ -16,6 +16,7 @@ PACKAGE = ROOT / "hf_prune"
 # folder that has no entry of its own. A new module is entered here by whoever adds it.
 LAYERS = (
     {"metrics.registry", "array_names", "figures", "collectives", "seeds", "columns", "source", "engine.array_files"},
+    {"encoded_images"},
     {"image_hashes"},
     {
         "digests",

@@ -9,7 +9,7 @@ import PIL.Image
 import pytest
 from datasets import Dataset, Features, Image, Value, concatenate_datasets, load_from_disk
 
-from hf_prune.columns import EncodedImages
+from hf_prune.encoded_images import EncodedImages
 from hf_prune.engine import content
 from hf_prune.engine.content import NO_IMAGE, content_key, image_keys, keys_stamp, load_keys, save_keys
 

@@ -10,16 +10,18 @@ from datasets import Dataset, Features, Value, concatenate_datasets, load_from_d
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hf_prune.columns import EncodedImages
 from hf_prune.digests import (
     SAMPLED_ROWS,
+    ImagesDigest,
     array_sha256,
     column_digest,
-    content_sha256,
+    images_sha256,
     pack_rows,
     rows_sha256,
     unpack_rows,
 )
+from hf_prune.encoded_images import EncodedImages
+from tests.table_layouts import shapes_of
 from tests.tiny_sets import make_set, noise, set_of_files
 
 
@@ -151,14 +153,40 @@ def test_a_missing_image_file_has_a_digest_of_its_own(tmp_path):
     assert column_digest(ds, "image") != digest
 
 
-def test_the_digest_of_content_is_the_one_described():
-    encoded = noise(3)
-    images = EncodedImages(make_set([encoded[2], None, encoded[0]]), "image")
-    expected = hashlib.sha256()
-    for row, digest in (
-        (7, hashlib.sha256(encoded[2]).digest()),
-        (8, bytes(32)),
-        (1, hashlib.sha256(encoded[0]).digest()),
-    ):
-        expected.update(row.to_bytes(8, "little") + digest)
-    assert content_sha256(images, np.array([7, 8, 1])) == expected.hexdigest()
+@pytest.mark.parametrize("layout", list(shapes_of(make_set(noise(8)))))
+def test_the_digest_of_images_is_the_one_described(layout):
+    encoded = [*noise(5), None, b"", b"one"]
+    ds, rows = shapes_of(make_set(encoded))[layout]
+    numbers = [row + 2**40 for row in rows]
+    content = b"".join(encoded[row] or b"" for row in rows)
+    lengths = [-1 if encoded[row] is None else len(encoded[row]) for row in rows]
+    trailer = b"".join(number.to_bytes(8, "little", signed=True) for number in (*numbers, *lengths, len(rows)))
+    found = images_sha256(EncodedImages(ds, "image"), np.array(numbers, dtype=np.int64))
+    assert found == hashlib.sha256(content + trailer).hexdigest()
+
+
+def test_the_digest_of_images_does_not_depend_on_where_they_lie_nor_on_the_pieces(tmp_path):
+    encoded = noise(5)
+    rows = np.arange(5)
+    expected = images_sha256(EncodedImages(make_set(encoded), "image"), rows)
+    by_path = set_of_files(tmp_path, encoded)
+    assert images_sha256(EncodedImages(by_path, "image"), rows) == expected
+    digest = ImagesDigest()
+    for part in (by_path.select([0, 1]), make_set(encoded[2:])):
+        digest.update(EncodedImages(part, "image"))
+    assert digest.hexdigest(rows) == digest.hexdigest(rows) == expected
+    with pytest.raises(ValueError, match="5 images with 4 row numbers"):
+        digest.hexdigest(rows[:4])
+    (tmp_path / "3.png").unlink()
+    with pytest.raises(FileNotFoundError, match=r"^row 3, column 'image': "):
+        images_sha256(EncodedImages(by_path, "image"), rows)
+
+
+@given(
+    st.lists(st.one_of(st.none(), st.binary(max_size=3)), max_size=5),
+    st.lists(st.one_of(st.none(), st.binary(max_size=3)), max_size=5),
+)
+@settings(max_examples=60)
+def test_other_images_have_another_digest(some, others):
+    digests = [images_sha256(EncodedImages(make_set(rows), "image"), np.arange(len(rows))) for rows in (some, others)]
+    assert (digests[0] == digests[1]) == (some == others)

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from datasets import ClassLabel, Dataset, Features, Image, load_dataset
 
-from hf_prune.columns import EncodedImages
-from hf_prune.digests import content_sha256, rows_sha256, unpack_rows
+from hf_prune.digests import images_sha256, rows_sha256, unpack_rows
+from hf_prune.encoded_images import EncodedImages
 from hf_prune.hub.export import export
 from hf_prune.provenance import Step, record
 from tests.tiny_publications import COMMIT, NAMES, SOURCE, contents, entry, image_bytes, images, pruned, scored
@@ -28,7 +28,7 @@ def test_what_the_record_says(tmp_path):
     assert found["rows_sha256"] == rows_sha256(selection.kept)
     assert found["row_numbers"] == "row before the first step"
     images_kept = EncodedImages(kept, "image")
-    assert found["content_sha256"] == content_sha256(images_kept, selection.kept)
+    assert found["images_sha256"] == images_sha256(images_kept, selection.kept)
     score, prune = found["steps"]
     assert unpack_rows(prune["rows"], 12).tolist() == selection.kept.tolist()
     assert prune["keep"] == 0.5
@@ -45,7 +45,7 @@ def test_never_pruned(tmp_path, load):
     assert "not pruned by hf_prune" in (folder / "README.md").read_text()
     found = entry(folder)
     assert (found["steps"], found["rows_sha256"], found["source"]) == ([], None, {"known": "local"})
-    assert found["content_sha256"] == content_sha256(EncodedImages(images(), "image"), np.arange(12))
+    assert found["images_sha256"] == images_sha256(EncodedImages(images(), "image"), np.arange(12))
     assert found["row_numbers"] == "position in these rows"
 
 
@@ -68,7 +68,7 @@ def test_changes_made_elsewhere_void_the_digests(tmp_path, change):
     assert found["row_numbers"] == "position in these rows"
     text = (folder / "README.md").read_text() + (folder / "provenance.json").read_text()
     assert "changed outside hf_prune" in (folder / "README.md").read_text()
-    for digest in (last["rows_sha256"], last["content_sha256"], last["steps"][-1]["digest"]):
+    for digest in (last["rows_sha256"], last["images_sha256"], last["steps"][-1]["digest"]):
         assert digest not in text
 
 
@@ -146,7 +146,7 @@ def test_scores_of_another_data_set(tmp_path, scores, message):
 def test_without_images_or_with_two(tmp_path, load):
     plain = Dataset.from_dict({"x": [1.0, 2.0, 3.0, 4.0]}).prune("x", keep=0.5, order="hard")
     folder = export(plain, tmp_path / "a", source="local")
-    assert entry(folder)["content_sha256"] is None
+    assert entry(folder)["images_sha256"] is None
     assert load(folder, split="train")["x"][:] == [3.0, 4.0]
     two = images().add_column("other", images()["label"][:])
     features = Features({"a": Image(), "b": Image(), "label": ClassLabel(names=NAMES)})
@@ -159,4 +159,4 @@ def test_a_row_without_an_image(tmp_path, load):
     ds = Dataset.from_dict({"image": [image_bytes(1), None]}, features=Features({"image": Image()}))
     folder = export(ds, tmp_path / "out", source="local")
     assert load(folder, split="train")[1]["image"] is None
-    assert len(entry(folder)["content_sha256"]) == 64
+    assert len(entry(folder)["images_sha256"]) == 64

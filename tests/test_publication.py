@@ -7,7 +7,7 @@ import yaml
 from datasets import DatasetDict, load_dataset
 
 from hf_prune.hub.export import export
-from hf_prune.hub.manifest import record_sha256
+from hf_prune.hub.manifest import SCHEMA, record_sha256
 from tests.tiny_publications import SOURCE, contents, entry, images, pruned, records, scored
 
 
@@ -177,7 +177,7 @@ def test_records_of_the_first_schema_still_read(tmp_path):
     path.write_text(json.dumps(old | {"schema": 1}))
     export(cut(3), folder, source=SOURCE, set_default=False)
     new = json.loads(path.read_text())
-    assert new["schema"] == 2
+    assert new["schema"] == SCHEMA
     assert "files" not in new["configs"]["default"]
     export(pruned(images()), folder, source=SOURCE, config_name="default", split="test")
     assert list(records(folder)["default"]["splits"]) == ["train", "test"]

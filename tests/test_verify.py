@@ -8,6 +8,7 @@ from datasets import Dataset, DatasetDict
 
 import hf_prune
 from hf_prune.cli import main
+from hf_prune.hub.manifest import seal
 from hf_prune.hub.verify import verify
 from tests.tampered import CUT, SHARD, TABLE, differing, rewritten, signed_again
 from tests.tiny_publications import SOURCE, images, pruned, scored
@@ -128,8 +129,8 @@ def test_rows_exchanged_after_pruning_cannot_be_told(tmp_path):
     [
         ("{", "provenance.json is no JSON"),
         ("[]", "was not written by hf_prune"),
-        ('{"schema": 2, "configs": {}}', "describes nothing that can be read"),
-        ('{"schema": 2, "configs": {"default": 3}}', "describes nothing that can be read"),
+        ('{"schema": 3, "configs": {}}', "describes nothing that can be read"),
+        ('{"schema": 3, "configs": {"default": 3}}', "describes nothing that can be read"),
     ],
 )
 def test_a_destroyed_record_is_found(folder, text, said):
@@ -137,6 +138,21 @@ def test_a_destroyed_record_is_found(folder, text, said):
     report = verify(folder)
     assert report.exit_code == 1
     assert said in str(report)
+
+
+def test_a_record_of_an_earlier_version(folder):
+    path = folder / "provenance.json"
+    former = json.loads(path.read_text()) | {"schema": 2}
+    for name, record in former["configs"].items():
+        for entry in record["splits"].values():
+            entry["content_sha256"] = entry.pop("images_sha256")
+        former["configs"][name] = seal(record)
+    path.write_text(json.dumps(former))
+    report = str(verify(folder))
+    assert (
+        "cannot tell  provenance.json: schema 2 has no digests of images that can be checked: publish again" in report
+    )
+    assert "digest of the images" not in report
 
 
 def test_what_cannot_be_told(folder, tmp_path, capsys):

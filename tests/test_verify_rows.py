@@ -26,7 +26,7 @@ def edit(records, name, value):
         ("steps.0.options", {"num_prototypes": 7}),
         ("source", {"known": "local", "x": 1}),
         ("rows_sha256", "0" * 64),
-        ("content_sha256", None),
+        ("images_sha256", None),
     ],
 )
 def test_an_edited_record_is_found(folder, name, value):
@@ -41,6 +41,14 @@ def test_an_edited_record_is_found(folder, name, value):
     assert "README.md: it does not show the SHA-256 of the record" in differing(verify(folder))[0]
 
 
+def test_a_record_that_lacks_what_the_card_shows_is_found(folder):
+    path = folder / "provenance.json"
+    records = json.loads(path.read_text())["configs"]
+    del records[CUT]["splits"]["train"]["images_sha256"]
+    path.write_text(manifest.dump({key: manifest.seal(without(record)) for key, record in records.items()}))
+    assert "README.md: it cannot be rendered again" in "\n".join(differing(verify(folder)))
+
+
 def without(record):
     return {key: value for key, value in record.items() if key != "record_sha256"}
 
@@ -49,7 +57,7 @@ def without(record):
     ("name", "value", "said"),
     [
         ("rows_sha256", "0" * 64, "digest of the row numbers"),
-        ("content_sha256", "0" * 64, "digest of the images in their order"),
+        ("images_sha256", "0" * 64, "digest of the images in their order"),
         ("steps.1.rows", "AAAA", "the record is damaged"),
         ("steps.1.rows_sha256", "0" * 64, "the row numbers of the pruning by 'prototypes' do not have its digest"),
         ("class_counts.classes.0.2", 5, "rows per class"),

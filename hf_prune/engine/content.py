@@ -20,7 +20,8 @@ from datasets.fingerprint import Hasher
 from datasets.table import ConcatenationTable, MemoryMappedTable
 from numpy.typing import NDArray
 
-from hf_prune.columns import EncodedImages, row_mapping
+from hf_prune.columns import row_mapping
+from hf_prune.encoded_images import EncodedImages
 from hf_prune.engine.array_files import DamagedFile, discard, read_arrays, write_arrays
 
 Keys = NDArray[np.void]  # shape (n,), dtype V16

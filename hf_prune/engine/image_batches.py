@@ -11,7 +11,7 @@ import numpy as np
 from datasets import Image
 from numpy.typing import NDArray
 
-from hf_prune.columns import EncodedImages
+from hf_prune.encoded_images import EncodedImages
 from hf_prune.engine.content import content_key, one_line
 
 if TYPE_CHECKING:

@@ -19,7 +19,7 @@ from datasets.utils import tqdm
 from numpy.typing import NDArray
 
 from hf_prune.collectives import compute_device
-from hf_prune.columns import EncodedImages
+from hf_prune.encoded_images import EncodedImages
 from hf_prune.engine import content
 from hf_prune.engine.image_batches import Batch, Collate, ImageRows
 from hf_prune.engine.sharing import make_plan, together

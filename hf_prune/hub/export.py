@@ -85,7 +85,7 @@ def export(
     with _stage(folder) as stage:
         new = stage / "new"
         new.mkdir()
-        written = [part.write(new, options, describer) for part in parts]
+        written = [part.write(new, options) for part in parts]
         composed = compose(parts, written, published)
         write_texts(new, composed.readme, composed.provenance)
         names = [name for files in written for name in files.files]

@@ -11,14 +11,14 @@ import numpy as np
 from datasets import ClassLabel, Dataset, Image
 
 from hf_prune.columns import read_labels
-from hf_prune.digests import hashes_sha256, rows_sha256
+from hf_prune.digests import images_sha256, rows_sha256
+from hf_prune.encoded_images import EncodedImages
 from hf_prune.hub.methods import limits, references
 from hf_prune.hub.score_statistics import compare_scores
-from hf_prune.image_hashes import ImageHashes
 from hf_prune.provenance import History, Step, package_versions, provenance
 from hf_prune.source import Source
 
-SCHEMA = 2
+SCHEMA = 3
 FILE_NAME = "provenance.json"
 CHANGED = "changed outside hf_prune"
 _LOCAL_PATH = re.compile(r"(?:file://|~\w*[\\/]|\.{1,2}[\\/]|/|\\\\|[A-Za-z]:[\\/])(?s:.*[\\/])?")
@@ -36,7 +36,7 @@ def split_entry(ds: Dataset, source: Source, scores: Dataset | None = None) -> E
         scores: The scored data set before it was pruned, for the statistics of its scores.
 
     Returns:
-        Plain JSON values. ``content_sha256`` is None: it takes as long as writing the rows, see `content_digest`.
+        Plain JSON values. ``images_sha256`` is None: it takes as long as writing the rows, see `images_digest`.
 
     Raises:
         ValueError: If ``scores`` is not the data set that was pruned.
@@ -75,17 +75,21 @@ def _digests(history: History, changed: bool) -> Entry:
     return {
         "row_numbers": "position in these rows" if known is None else "row before the first step",
         "rows_sha256": None if known is None else rows_sha256(known),
-        "content_sha256": None,
+        "images_sha256": None,
     }
 
 
-def content_digest(ds: Dataset, entry: Entry, hashes: ImageHashes) -> str | None:
-    """The ``content_sha256`` of a split; None unless it has exactly one image column.
+def images_digests(splits: Mapping[str, Dataset], entries: Mapping[str, Entry]) -> dict[str, str | None]:
+    """The ``images_sha256`` of splits that were described; see `images_digest`."""
+    return {split: images_digest(rows, entries[split]) for split, rows in splits.items()}
+
+
+def images_digest(ds: Dataset, entry: Entry) -> str | None:
+    """The ``images_sha256`` of a split; None unless it has exactly one image column.
 
     Args:
         ds: The split.
         entry: Its description.
-        hashes: Hashes of images that have been made already, and those that are made here.
 
     Raises:
         OSError: If an image cannot be read; the message names the row.
@@ -94,7 +98,7 @@ def content_digest(ds: Dataset, entry: Entry, hashes: ImageHashes) -> str | None
     if column is None:
         return None
     known = None if entry["rows_sha256"] is None else provenance(ds).source_rows()
-    return hashes_sha256(hashes.of(ds, column), np.arange(len(ds), dtype=np.int64) if known is None else known)
+    return images_sha256(EncodedImages(ds, column), np.arange(len(ds), dtype=np.int64) if known is None else known)
 
 
 def _class_counts(ds: Dataset, history: History) -> Entry | None:

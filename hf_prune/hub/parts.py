@@ -8,7 +8,7 @@ from datasets import Dataset, DatasetDict
 
 from hf_prune.hub import naming
 from hf_prune.hub.beside import beside
-from hf_prune.hub.manifest import Entry, content_digest, file_entry, split_entry
+from hf_prune.hub.manifest import Entry, file_entry, images_digests, split_entry
 from hf_prune.hub.naming import cut_settings
 from hf_prune.hub.pictures import pictures
 from hf_prune.hub.preparation import SPLIT, WITH_SCORES
@@ -17,7 +17,6 @@ from hf_prune.hub.published import Published
 from hf_prune.hub.scores_table import check_nothing_lost, check_scored, describe_table, make_table, score_columns
 from hf_prune.hub.shards import ShardOptions, Shards, write_shards
 from hf_prune.hub.source_card import read_source_card
-from hf_prune.image_hashes import ImageHashes
 from hf_prune.provenance import provenance
 from hf_prune.source import Source, check_source, locate_source
 
@@ -29,14 +28,14 @@ class Part:
     Attributes:
         publication: The configuration.
         entries: Split → its description, without the digest of the images.
-        described: Split → the rows that its description is of.
+        digested: Split → rows of whose images the record gets a digest; scores have one of their content keys.
         derived_name: Whether its name was made and not given.
         pictures: Path → PNG.
     """
 
     publication: Publication
     entries: Mapping[str, Entry]
-    described: Mapping[str, Dataset]
+    digested: Mapping[str, Dataset] = field(default_factory=dict)
     derived_name: bool = False
     pictures: Mapping[str, bytes] = field(default_factory=dict)
 
@@ -49,11 +48,11 @@ class Part:
         elif self.derived_name:
             _check_same_cut(former, self.publication.config_name, self.entries)
 
-    def write(self, folder: Path, options: ShardOptions, describer: "Describer") -> Written:
+    def write(self, folder: Path, options: ShardOptions) -> Written:
         """Write the files, and digest the images meanwhile."""
-        with beside(lambda: describer.contents(self.described, self.entries)) as contents:
+        with beside(lambda: images_digests(self.digested, self.entries)) as digests:
             shards, files = self._write_files(folder, options)
-        return Written(shards, files, contents.result())
+        return Written(shards, files, digests.result())
 
     def _write_files(self, folder: Path, options: ShardOptions) -> tuple[dict[str, Shards], dict[str, Entry]]:
         for path, png in self.pictures.items():
@@ -71,7 +70,7 @@ class Part:
 
 
 class Describer:
-    """Describes splits, asking the Hub about each source once and hashing each image once.
+    """Describes splits, asking the Hub about each source once.
 
     Args:
         source: What the caller said of it.
@@ -80,7 +79,6 @@ class Describer:
 
     def __init__(self, source: str | None, token: str | bool | None) -> None:
         self._source, self._token = source, token
-        self.hashes = ImageHashes()
         self._checked: dict[tuple[str | None, str | None], tuple[Source, Entry | None]] = {}
 
     def describe(self, rows: Dataset, scores: Dataset | None = None) -> Entry:
@@ -95,10 +93,6 @@ class Describer:
         if card is not None:
             entry["source"]["card"] = card
         return entry
-
-    def contents(self, splits: Mapping[str, Dataset], entries: Mapping[str, Entry]) -> dict[str, str | None]:
-        """Digest the images of splits that were described; see `content_digest`."""
-        return {split: content_digest(rows, entries[split], self.hashes) for split, rows in splits.items()}
 
 
 def describe(publication: Publication, scores: Dataset | DatasetDict | None, describer: Describer) -> dict[str, Entry]:
@@ -171,7 +165,7 @@ def _scores_part(publication: Publication, scores: Dataset | DatasetDict | None,
     every = list(dict.fromkeys(column for named in columns.values() for column in named))
     tables, entries, key_columns = {}, {}, {}
     for split, found in scored.items():
-        tables[split], key_columns[split] = make_table(found, publication.splits[split], every, describer.hashes)
+        tables[split], key_columns[split] = make_table(found, publication.splits[split], every)
         entries[split] = describe_table(tables[split], describer.describe(found), columns[split])
     return Part(
         replace(
@@ -186,7 +180,6 @@ def _scores_part(publication: Publication, scores: Dataset | DatasetDict | None,
             about={"key_columns": key_columns, "cut": publication.config_name if publication.is_cut else None},
         ),
         entries,
-        scored,
     )
 
 

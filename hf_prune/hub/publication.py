@@ -26,12 +26,12 @@ class Written:
     Attributes:
         shards: Split → its shards.
         files: Path → size and SHA-256 of every file, shards included.
-        contents: Split → digest of the images in its rows; None where there is none.
+        digests: Split → digest of the images in its rows; None where there is none.
     """
 
     shards: Mapping[str, Shards]
     files: Mapping[str, Entry]
-    contents: Mapping[str, str | None]
+    digests: Mapping[str, str | None]
 
 
 @dataclass(frozen=True)
@@ -145,7 +145,7 @@ class Publication:
         splits = {split: described[split] for split in others if split in described}
         stale, files = self._files(published, patterns, former, splits, written)
         for split, part in written.shards.items():
-            entry = {**entries[split], "content_sha256": written.contents[split]}
+            entry = {**entries[split], "images_sha256": written.digests.get(split)}
             splits[split] = {"data_files": list(part.patterns), "num_bytes": part.num_bytes, **entry}
         record = {
             "config_name": self.config_name,

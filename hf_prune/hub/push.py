@@ -10,6 +10,7 @@ from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]
 
 from hf_prune.hub.card_metadata import config_info, config_patterns, load_card, same_features
 from hf_prune.hub.export import TEXTS, write_texts
+from hf_prune.hub.manifest import images_digests
 from hf_prune.hub.parts import Describer, compose, describe, describe_parts
 from hf_prune.hub.preparation import prepare
 from hf_prune.hub.publication import Publication, Written
@@ -103,7 +104,7 @@ def push_to_hub(
     for part in parts:
         part.check_fits(there)
     with workplace() as folder:
-        written = [part.write(folder, options, describer) for part in parts]
+        written = [part.write(folder, options) for part in parts]
 
         def arrange(published: Published) -> tuple[list[str], tuple[str, ...]]:
             composed = compose(parts, written, published)  # which compares again: writing may have taken hours
@@ -162,9 +163,8 @@ def push_card(
     describer = Describer(source, token)
     entries = describe(publication, scores, describer)
     described = {name: entry | {"published_by": "datasets"} for name, entry in entries.items()}
-    composed = publication.compose(
-        published, described, Written(shards, files, describer.contents(publication.splits, entries))
-    )
+    written = Written(shards, files, images_digests(publication.splits, entries))
+    composed = publication.compose(published, described, written)
     with workplace() as folder:
         write_texts(folder, composed.readme, composed.provenance)
         message = commit_message or f"Say how {config_name} was made, with hf_prune"

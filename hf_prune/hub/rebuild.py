@@ -9,8 +9,8 @@ from datasets import Dataset, DatasetDict, Features, load_dataset
 from datasets.exceptions import DatasetsError
 from numpy.typing import NDArray
 
-from hf_prune.columns import EncodedImages
-from hf_prune.digests import content_sha256
+from hf_prune.digests import images_sha256
+from hf_prune.encoded_images import EncodedImages
 from hf_prune.hub.apply import is_source
 from hf_prune.hub.cut_record import choose_cut, read_cut
 from hf_prune.hub.export import export, read_folder
@@ -219,9 +219,9 @@ def _with_columns(making: Making, ds: Dataset, features: Features) -> Dataset:
 def _compare_rows(making: Making, ds: Dataset, rows: NDArray[np.int64], features: Features) -> None:
     """Compare digests, features and every value with what was published."""
     cut, report, subject = making.cut, making.report, making.subject
-    column, expected = cut.entry.get("image_column"), cut.entry.get("content_sha256")
+    column, expected = cut.entry.get("image_column"), cut.entry.get("images_sha256")
     if column is not None and expected is not None and column in ds.column_names:
-        found = content_sha256(EncodedImages(ds, column), rows)
+        found = images_sha256(EncodedImages(ds, column), rows)
         report.compare(subject, "digest of the images in their order", expected, found)
     place: Place = cut.place
     if place.record(cut.config).get("holds", ROWS) != ROWS:

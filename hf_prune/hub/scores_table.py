@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from hf_prune.columns import read_column
 from hf_prune.explanation import explain
 from hf_prune.hub.manifest import Entry
-from hf_prune.image_hashes import ImageHashes
 from hf_prune.provenance import provenance
 from hf_prune.row_keys import row_keys
 from hf_prune.scores import read_scores
@@ -61,16 +60,13 @@ def check_scored(scored: Dataset, kept: Dataset) -> None:
         )
 
 
-def make_table(
-    scored: Dataset, kept: Dataset, columns: Iterable[str], hashes: ImageHashes | None = None
-) -> tuple[Dataset, list[str]]:
+def make_table(scored: Dataset, kept: Dataset, columns: Iterable[str]) -> tuple[Dataset, list[str]]:
     """Write down every row of a scored data set.
 
     Args:
         scored: The scored data set before it was pruned, n rows.
         kept: What was made of it; of one that was not pruned, nobody knows what is kept.
         columns: Score columns of the table; those that ``scored`` has not are null.
-        hashes: Hashes of images that have been made already.
 
     Returns:
         A data set of n rows, and the columns that the content keys are made of.
@@ -78,7 +74,7 @@ def make_table(
     Raises:
         ValueError: If ``kept`` was not made from ``scored``.
     """
-    keys, key_columns = row_keys(scored, hashes=hashes)
+    keys, key_columns = row_keys(scored)
     found: dict[str, Any] = {ROW: pa.array(np.arange(len(scored), dtype=np.int64)), KEY: pa.array(keys, pa.string())}
     features = {ROW: Value("int64"), KEY: Value("string")}
     for column in columns:

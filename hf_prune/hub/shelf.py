@@ -20,7 +20,8 @@ from datasets import Dataset, Image
 from huggingface_hub import constants
 from numpy.typing import NDArray
 
-from hf_prune.columns import EncodedImages, find_image_column, read_column
+from hf_prune.columns import find_image_column, read_column
+from hf_prune.encoded_images import EncodedImages
 from hf_prune.engine.store import default_root
 from hf_prune.hub.matching import match_keys
 from hf_prune.hub.reading import file_sha256

@@ -5,10 +5,10 @@ from typing import Any
 import numpy as np
 from datasets import Dataset
 
-from hf_prune.columns import EncodedImages
-from hf_prune.digests import content_sha256
+from hf_prune.digests import images_sha256
+from hf_prune.encoded_images import EncodedImages
 from hf_prune.hub.cut_record import Cut, choose_cut, choose_cut_split
-from hf_prune.hub.manifest import CHANGED, Entry, without_paths
+from hf_prune.hub.manifest import CHANGED, Entry, images_digest, without_paths
 from hf_prune.hub.parts import Describer
 from hf_prune.hub.published_scores import origin
 from hf_prune.hub.reading import DamagedError, open_published
@@ -17,7 +17,7 @@ from hf_prune.source import locate_source
 
 # What is said of the rows; the rest of a split's description is about files that do not lie beside a model.
 _SAID = (
-    *("source", "rows", "rows_before", CHANGED, "damaged_steps", "row_numbers", "rows_sha256", "content_sha256"),
+    *("source", "rows", "rows_before", CHANGED, "damaged_steps", "row_numbers", "rows_sha256", "images_sha256"),
     *("class_counts", "references", "steps", "published_by", "versions"),
 )
 
@@ -42,10 +42,8 @@ def describe_trained_rows(ds: Dataset, cut: str | None, source: str | None, toke
     found = _detected_cut(ds, token) if cut is None and source is None else _named_cut(ds, cut, token)
     if found is None:
         split = str(ds.split or "train").partition("[")[0]
-        describer = Describer(source, token)
-        entry = describer.describe(ds)
-        contents = describer.contents({split: ds}, {split: entry})
-        return _said(split, entry | {"content_sha256": contents[split]}, None)
+        entry = Describer(source, token).describe(ds)
+        return _said(split, entry | {"images_sha256": images_digest(ds, entry)}, None)
     _check_same(found, ds)
     holds = found.place.record(found.config).get("holds", "rows")
     published = without_paths(origin(found.place, found.config, found.split)) | {"holds": holds}
@@ -82,7 +80,7 @@ def _detected_cut(ds: Dataset, token: str | None) -> Cut | None:
 def _check_same(cut: Cut, ds: Dataset) -> None:
     """Refuse to say that rows are those of a cut which holds others."""
     where = f"configuration {cut.config!r} of {cut.place.shown}"
-    column, digest = cut.entry.get("image_column"), cut.entry.get("content_sha256")
+    column, digest = cut.entry.get("image_column"), cut.entry.get("images_sha256")
     if not column or not digest:
         raise ValueError(f"{where} has no digest of its images to compare with: leave out cut= and name source=")
     published = int(cut.entry.get("rows") or 0)
@@ -93,7 +91,7 @@ def _check_same(cut: Cut, ds: Dataset) -> None:
         )
     by_position = str(cut.entry.get("row_numbers", "")).startswith("position")
     rows = np.arange(published, dtype=np.int64) if by_position else cut.source_rows()
-    if content_sha256(EncodedImages(ds, column), rows) != digest:
+    if images_sha256(EncodedImages(ds, column), rows) != digest:
         raise ValueError(
             f"trained_on holds other images, or in another order, than {where}: give the rows that it holds"
         )

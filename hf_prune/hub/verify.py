@@ -74,9 +74,10 @@ def verify(name: str | Path, *, revision: str | None = None, token: str | None =
 
 def verify_records(place: Place, report: Report) -> None:
     """Check that nobody edited the records."""
-    if _schema(place) < _WITH_DIGESTS:
+    if _schema(place) < manifest.SCHEMA:
+        missing = "files" if _schema(place) < _WITH_DIGESTS else "images that can be checked"
         report.unknown(
-            manifest.FILE_NAME, f"schema {_schema(place)} has no digests of files: publish again to have them"
+            manifest.FILE_NAME, f"schema {_schema(place)} has no digests of {missing}: publish again to have them"
         )
     elif manifest.dump(place.records) != place.provenance:
         report.differs(manifest.FILE_NAME, "it is not as hf_prune writes it, so somebody edited it")
@@ -96,6 +97,8 @@ def _schema(place: Place) -> int:
 
 def _verify_card(place: Place, report: Report) -> None:
     """Check that the card says what the records say."""
+    from jinja2 import UndefinedError
+
     if place.readme is None:
         report.differs(README, "it is gone")
         return
@@ -107,12 +110,12 @@ def _verify_card(place: Place, report: Report) -> None:
     if missing:
         report.differs(README, f"it does not show the SHA-256 of the record of {missing[0]!r}: one of them was edited")
     if _other_versions(place):
-        said = f"written by hf-prune {', '.join(sorted(_other_versions(place)))}: its text was not rendered again"
-        report.note(README, said)
+        said = ", ".join(sorted(_other_versions(place)))
+        report.note(README, f"written by another hf-prune ({said}): its text was not rendered again")
         return
     try:
         rendered = _rendered(place)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, UndefinedError) as error:
         report.differs(README, f"it cannot be rendered again ({_one_line(error)})")
         return
     if rendered != place.readme:
@@ -123,10 +126,11 @@ def _verify_card(place: Place, report: Report) -> None:
 
 
 def _other_versions(place: Place) -> set[str]:
-    """Versions of hf-prune that wrote the records, other than this one."""
+    """Versions of hf-prune that wrote the records, other than this one; and their schema, if it is an earlier one."""
     entries = [entry for record in place.records.values() for entry in _entries(record).values()]
     named = {str((entry.get("versions") or {}).get("hf-prune")) for entry in entries}
-    return named - {package_versions(["hf-prune"])["hf-prune"]}
+    earlier = {f"schema {_schema(place)}"} if _schema(place) < manifest.SCHEMA else set()
+    return named - {package_versions(["hf-prune"])["hf-prune"]} | earlier
 
 
 def _entries(record: Mapping[str, Any]) -> dict[str, Any]:
@@ -157,7 +161,7 @@ def _verify_croissant(place: Place, report: Report) -> None:
             report.differs(croissant.FILE_NAME, "it is gone")
         return
     if _other_versions(place):
-        report.note(croissant.FILE_NAME, "written by another version of hf-prune: it was not made again")
+        report.note(croissant.FILE_NAME, "written by another hf-prune: it was not made again")
     elif place.fetch(croissant.FILE_NAME).read_bytes() != croissant.croissant(place.records).encode():
         report.differs(croissant.FILE_NAME, "it is not what the records say")
     else:

@@ -11,8 +11,9 @@ from datasets import Dataset, Features
 from datasets.table import table_cast
 from numpy.typing import NDArray
 
-from hf_prune.columns import EncodedImages, read_labels
-from hf_prune.digests import contents_sha256, rows_sha256, unpack_rows
+from hf_prune.columns import read_labels
+from hf_prune.digests import ImagesDigest, rows_sha256, unpack_rows
+from hf_prune.encoded_images import EncodedImages
 from hf_prune.hub.cut_record import Cut, read_cut
 from hf_prune.hub.manifest import CHANGED
 from hf_prune.hub.published_scores import KEPT, REASON, PublishedScores, read_scores_of
@@ -114,19 +115,14 @@ def _verify_steps(cut: Cut, subject: str, report: Report) -> NDArray[np.int64] |
 
 def _verify_images(cut: Cut, batches: Batches, rows: NDArray[np.int64] | None, subject: str, report: Report) -> None:
     """Compute the digest of the images again, which tells of their order as well."""
-    column, expected = cut.entry.get("image_column"), cut.entry.get("content_sha256")
+    column, expected = cut.entry.get("image_column"), cut.entry.get("images_sha256")
     if column is None or expected is None:
         return
-    numbers = np.arange(cut.entry["rows"], dtype=np.int64) if rows is None else rows
-    found = contents_sha256(_images(batches, column), numbers)
-    report.compare(subject, "digest of the images in their order", expected, found)
-
-
-def _images(batches: Batches, column: str) -> Iterator[bytes | None]:
+    digest = ImagesDigest()
     for batch in batches.read([column]):
-        images = EncodedImages(batch, column)
-        for row in range(len(batch)):
-            yield None if images.is_null(row) else images[row]
+        digest.update(EncodedImages(batch, column))
+    numbers = np.arange(cut.entry["rows"], dtype=np.int64) if rows is None else rows
+    report.compare(subject, "digest of the images in their order", expected, digest.hexdigest(numbers))
 
 
 def _verify_classes(cut: Cut, batches: Batches, subject: str, report: Report) -> None:

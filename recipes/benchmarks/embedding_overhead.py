@@ -25,7 +25,8 @@ import torch
 from datasets import Dataset, Features, Image, disable_progress_bars, load_dataset
 
 from hf_prune.collectives import process_state
-from hf_prune.columns import EncodedImages, find_image_column
+from hf_prune.columns import find_image_column
+from hf_prune.encoded_images import EncodedImages
 from hf_prune.engine.content import image_keys
 from hf_prune.engine.loop import run_model
 from hf_prune.models.load import load_encoder
