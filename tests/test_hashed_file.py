@@ -42,6 +42,13 @@ def test_a_full_disk_is_told_at_the_end(full_disk):
     assert seen == [b"abc", b"de"]  # the first failure did not stop the writer
 
 
+def test_a_file_that_is_closed_does_not_hold_the_writer_up(tmp_path):
+    with (tmp_path / "file").open("wb") as file:
+        pass
+    with pytest.raises(ValueError, match="closed file"):
+        write_all(file, [b"piece"] * 40)
+
+
 def test_an_error_of_the_writer_goes_first(full_disk):
     with pytest.raises(KeyError, match="no piece"):
         write_all(full_disk, [b"abc", None])

@@ -1,4 +1,4 @@
-"""The file that Arrow writes Parquet into: hashed on the way by a thread of its own, and patient with a full disk."""
+"""The file that Arrow writes Parquet into: written and hashed by a thread of its own, and patient with a full disk."""
 
 import hashlib
 import io
@@ -6,31 +6,35 @@ import queue
 import threading
 from typing import Any, BinaryIO, Self
 
-# Pieces that may wait to be hashed, of about 1 MB each where `datasets` has Arrow chunk by content.
+# Pieces that may wait to be written, of about 1 MB each where `datasets` has Arrow chunk by content.
 _WAITING = 8
 
 
 class HashedFile(io.RawIOBase):
     """A file that knows the SHA-256 of what was written, and keeps the first error for its end.
 
-    Hashing leaves Python's lock to others, so it takes no time by the clock where a second core is free. An error is kept
-    because Arrow aborts the process if its Parquet writer meets a full disk where it chunks by content, as `datasets` asks
-    it to ("Check failed: _s.ok()", Arrow 26).
+    Writing and hashing leave Python's lock to others, so they take no time by the clock where a second core is free. An
+    error is kept because Arrow aborts the process if its Parquet writer meets a full disk where it chunks by content, as
+    `datasets` asks it to ("Check failed: _s.ok()", Arrow 26).
 
     Args:
         file: Where the bytes go; the caller opens and closes it.
 
     Raises:
-        OSError: At the end of the ``with`` block, if a write failed.
+        OSError: At the end of the ``with`` block, if a write failed; any other error of the file likewise.
     """
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
         self._position = 0
-        self._error: OSError | None = None
+        self._error: Exception | None = None
         self._digest = hashlib.sha256()
-        self._pieces: queue.Queue[bytes | None] = queue.Queue(_WAITING)
-        self._thread = threading.Thread(target=self._hash, daemon=True)
+        # Two simple queues and not one of limited size, which would wait for Python's lock several times a piece.
+        self._pieces: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
+        self._room: queue.SimpleQueue[None] = queue.SimpleQueue()
+        for _ in range(_WAITING):
+            self._room.put(None)
+        self._thread = threading.Thread(target=self._work, daemon=True)
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -42,9 +46,16 @@ class HashedFile(io.RawIOBase):
         if self._error is not None and kind is None:
             raise self._error
 
-    def _hash(self) -> None:
+    def _work(self) -> None:
         while (piece := self._pieces.get()) is not None:
-            self._digest.update(piece)
+            if self._error is None:  # else only pretend, and go on to make room
+                try:
+                    self._file.write(piece)
+                    self._file.flush()
+                except Exception as error:  # of any kind: who writes must not wait for room for ever
+                    self._error = error
+                self._digest.update(piece)
+            self._room.put(None)
 
     @property
     def sha256(self) -> str:
@@ -56,18 +67,13 @@ class HashedFile(io.RawIOBase):
         return True
 
     def tell(self) -> int:
-        """Bytes written so far."""
+        """Bytes taken so far."""
         return self._position
 
     def write(self, data: Any) -> int:
-        """Write, or pretend to where an earlier write failed."""
+        """Take a piece, once there is room for it."""
         piece = bytes(data)  # no copy of bytes, which Arrow gives; anything else may be written over
         self._position += len(piece)
-        if self._error is None:
-            try:
-                self._file.write(piece)
-                self._file.flush()
-            except OSError as error:
-                self._error = error
-            self._pieces.put(piece)
+        self._room.get()
+        self._pieces.put(piece)
         return len(piece)
