@@ -9,7 +9,7 @@ from datasets import Dataset
 from hf_prune.columns import Labels
 from hf_prune.digests import pack_rows
 from hf_prune.provenance import Step, record
-from hf_prune.pruning_classes import CLUSTERS, Classes, Cutting, check_cutting, find_classes, with_quotas
+from hf_prune.pruning_classes import Classes, Cutting, are_clusters, check_cutting, find_classes, with_quotas
 from hf_prune.pruning_inputs import PruningInputs
 from hf_prune.pruning_policy import decide
 from hf_prune.reason_records import pack_reasons
@@ -28,7 +28,7 @@ def prune_dataset(ds: Dataset, metric: str, cutting: Cutting) -> tuple[Dataset, 
     classes = find_classes(ds, cutting, inputs)
     cutting, decided, evidence = decide(ds, column, cutting, classes, inputs)
     order = ORDERS[cutting.order]
-    removal: dict[str, Any] = _removal(cutting, inputs, classes)
+    removal: dict[str, Any] = _removal(ds, cutting, inputs, classes)
     who = f"order={cutting.order!r}"
     arrays = {"embeddings": inputs.embeddings, "clusters": inputs.clusters}
     needed: dict[str, Any] = {name: arrays[name](who) for name in order.needs}
@@ -80,11 +80,11 @@ def _step(cutting: Cutting, classes: Classes, selection: Selection) -> Step:
     )
 
 
-def _removal(cutting: Cutting, inputs: PruningInputs, classes: Classes) -> dict[str, Any]:
+def _removal(ds: Dataset, cutting: Cutting, inputs: PruningInputs, classes: Classes) -> dict[str, Any]:
     """What `select` is told of the rows that go before the order."""
     suspects = None
     if cutting.hardest_cutoff == NOISE:
-        suspects = inputs.suspects(None if classes.column == CLUSTERS else classes.codes)
+        suspects = inputs.suspects(None if are_clusters(ds, classes.column) else classes.codes)
     return {
         "hardest_cutoff": cutting.hardest_cutoff,
         "suspects": suspects,

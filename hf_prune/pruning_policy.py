@@ -12,7 +12,7 @@ from hf_prune.policy import Evidence
 from hf_prune.policy.recommendation import points, recommendation
 from hf_prune.policy.records import labels_to_judge_by, recorded_evidence
 from hf_prune.policy.rules import JUDGED_ORDERS, RANDOM, Rule, rule_without_evidence
-from hf_prune.pruning_classes import AUTO, CLUSTERS, Classes, Cutting, are_clusters
+from hf_prune.pruning_classes import AUTO, Classes, Cutting, are_clusters
 from hf_prune.pruning_inputs import PruningInputs
 from hf_prune.selection import count_rows
 
@@ -75,7 +75,8 @@ def _evidence(ds: Dataset, column: str, cutting: Cutting, share: float, inputs: 
     """What was handed in, else what the embeddings at hand say; None where there is nothing."""
     if cutting.evidence is not None:
         return cutting.evidence.evidence
-    request = replace(cutting.request, label_column=None if cutting.label_column == CLUSTERS else cutting.label_column)
+    judged_by = None if are_clusters(ds, cutting.label_column) else cutting.label_column
+    request = replace(cutting.request, label_column=judged_by)
     if not inputs.has_embeddings or labels_to_judge_by(ds, request) is None:
         return None
     from hf_prune.policy.gathering import gather

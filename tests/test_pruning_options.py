@@ -161,13 +161,14 @@ class TestDuplicates:
 
 
 class TestNoise:
-    def test_labels_that_look_wrong_go(self):
+    @pytest.mark.parametrize("column", ["label", "clusters"])  # a column that is called so holds classes
+    def test_labels_that_look_wrong_go(self, column):
         labels = np.repeat([0, 1, 2], 200)
         embeddings = np.eye(3)[labels] + 0.05 * np.random.default_rng(0).standard_normal((600, 3))
         wrong = np.arange(5, 600, 30)
         labels[wrong] = (labels[wrong] + 1) % 3
-        ds = Dataset.from_dict({"label": labels, "s": np.arange(600.0)})
-        options = {"keep": 500, "label_column": "label", "hardest_cutoff": "noise"}
+        ds = Dataset.from_dict({column: labels, "s": np.arange(600.0)})
+        options = {"keep": 500, "label_column": column, "hardest_cutoff": "noise"}
         selection, step = run(ds, inputs={"embeddings": embeddings}, **options)
         found = [row for row in range(600) if selection.reason(row) == "cut: noise suspect"]
         assert len(found) >= 10

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from datasets import Value
 
 import hf_prune
 from hf_prune.policy.recommendation import recommendation
@@ -94,6 +95,14 @@ def test_clusters_stand_for_labels_where_there_are_none():
     ):
         kept = ds.remove_columns("label").prune("noise", keep=0.8, **given)
     assert (len(kept), last(kept).order, last(kept).class_balance) == (320, "random", 0.5)
+
+
+def test_a_column_called_clusters_holds_classes_to_judge_by():
+    ds, points = telling()
+    given = {"inputs": {"embeddings": points}}
+    renamed = ds.rename_column("label", "clusters").cast_column("clusters", Value("int64"))  # so it has to be named
+    kept = renamed.prune("wrongness", keep=0.2, label_column="clusters", **given)
+    assert last(kept).decided == last(ds.prune("wrongness", keep=0.2, **given)).decided
 
 
 @pytest.mark.parametrize(
