@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from hf_prune.columns import find_image_column, find_label_column, read_labels
 from hf_prune.loading import open_dataset
+from hf_prune.source import split_revision
 
 DIGITS_TEST = 1 / 3  # 599 of 1,797: on fewer the accuracies would differ by chance alone
 HOLDOUT = 0.2
@@ -67,7 +68,7 @@ def open_data(dataset: str | None, image_column: str | None, label_column: str |
     train = splits[split]
     is_local = Path(dataset).expanduser().exists()
     data = DemoData(
-        name=Path(dataset).stem if is_local else dataset.partition("@")[0].rpartition("/")[2],
+        name=Path(dataset).stem if is_local else split_revision(dataset)[0].rpartition("/")[2],
         train=train,
         test=None,
         origin=f"{dataset}, split {split!r}",

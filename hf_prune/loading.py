@@ -9,6 +9,8 @@ import numpy as np
 from datasets import Dataset, DatasetDict, ReadInstruction, concatenate_datasets, load_dataset, load_from_disk
 from datasets.exceptions import DatasetGenerationError, DatasetsError
 
+from hf_prune.source import split_revision
+
 # File suffix → the builder of `datasets` that reads it.
 _BUILDERS = {
     ".parquet": "parquet",
@@ -59,7 +61,7 @@ def open_dataset(
     """
     local = Path(path).expanduser()
     if not local.exists():
-        repo_id, revision = _split_revision(str(path), revision)
+        repo_id, revision = _find_id(str(path), revision)
         shown = f"{str(path)!r} (no file or folder here, so an id of the Hub)"
         return _load(shown, repo_id, name=name, split=split, revision=revision, data_files=data_files)
     if _is_saved(local):
@@ -169,14 +171,12 @@ def _open_file(path: Path, split: str | None) -> Dataset:
     return opened
 
 
-def _split_revision(path: str, revision: str | None) -> tuple[str, str | None]:
+def _find_id(path: str, revision: str | None) -> tuple[str, str | None]:
     """Take ``id@revision`` apart, and refuse what cannot be an id of the Hub."""
-    repo_id, at, given = path.partition("@")
+    repo_id = split_revision(path)[0]
     if repo_id.count("/") > 1 or repo_id.startswith((".", "~", "/")) or Path(repo_id).suffix in _BUILDERS:
         raise FileNotFoundError(f"no such file or folder: {path!r}")
-    if at and revision not in (None, given):
-        raise ValueError(f"{path!r} names the revision {given!r}, but revision={revision!r}; give one of them")
-    return repo_id, given if at else revision
+    return split_revision(path, revision)
 
 
 def _load(shown: str, path: str, **keywords: Any) -> Any:

@@ -123,13 +123,36 @@ def check_source(source: Source, token: str | bool | None = None) -> Source:
     return replace(source, checked=True)
 
 
+def split_revision(name: str, revision: str | None = None) -> tuple[str, str | None]:
+    """Take ``id@revision`` apart.
+
+    Args:
+        name: An id of the Hub, with or without a revision.
+        revision: The same revision once more, or that of a name without one.
+
+    Returns:
+        Id and revision, None where there is none.
+
+    Raises:
+        ValueError: If both name a revision, and not the same.
+
+    Example:
+        >>> split_revision("org/name@main"), split_revision("org/name"), split_revision("org/name", "v1")
+        (('org/name', 'main'), ('org/name', None), ('org/name', 'v1'))
+    """
+    repo_id, _, given = name.partition("@")
+    if given and revision not in (None, given):
+        raise ValueError(f"{name!r} names the revision {given!r}, but revision={revision!r}; give one of them")
+    return repo_id, given or revision
+
+
 def _parse(source: str) -> Source:
-    repo_id, _, commit = str(source).partition("@")
+    repo_id, commit = split_revision(str(source))
     try:
         validate_repo_id(repo_id)
     except HFValidationError:
-        commit = ""
-    if not _COMMIT.fullmatch(commit):
+        commit = None
+    if commit is None or not _COMMIT.fullmatch(commit):
         raise ValueError(f"source={source!r} does not name a commit: {WAYS_OUT}")
     return Source(repo_id, commit, "given")
 

@@ -4,7 +4,7 @@ import pytest
 from datasets import Dataset, Image, concatenate_datasets, load_from_disk
 
 from hf_prune import source as source_module
-from hf_prune.source import check_source, locate_source, remember_source
+from hf_prune.source import check_source, locate_source, remember_source, split_revision
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 OTHER = "f" * 40
@@ -31,6 +31,13 @@ def test_given():
         "check": "unchecked",
         "split": "test",
     }
+
+
+def test_an_id_with_its_revision():
+    assert split_revision("a/b") == ("a/b", None)
+    assert split_revision("a/b@v1") == split_revision("a/b", "v1") == split_revision("a/b@v1", "v1") == ("a/b", "v1")
+    with pytest.raises(ValueError, match="'a/b@v1' names the revision 'v1', but revision='v2'; give one of them"):
+        split_revision("a/b@v1", "v2")
 
 
 def test_local_says_nothing_else():

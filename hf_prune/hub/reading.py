@@ -22,7 +22,7 @@ from huggingface_hub.hf_api import RepoFile
 from hf_prune.hub import manifest
 from hf_prune.hub.export import README
 from hf_prune.hub.published import matches
-from hf_prune.source import HTTP_ERROR
+from hf_prune.source import HTTP_ERROR, split_revision
 
 SCORES = "scores"  # the configuration with a row for every row of the source
 ROWS = "rows"
@@ -153,8 +153,7 @@ def open_published(name: str | Path, revision: str | None = None, token: str | b
             raise ValueError(f"revision={revision!r} is for repositories, {str(name)!r} is a folder: leave it out")
         place = _read_folder(str(name), folder)
     else:
-        repo_id, _, given = str(name).partition("@")
-        place = _read_repository(str(name), repo_id, given or revision, token)
+        place = _read_repository(str(name), *split_revision(str(name), revision), token)
     if not all(isinstance(record, dict) for record in place.records.values()) or not place.records:
         raise DamagedError(f"{manifest.FILE_NAME} of {place.shown} describes nothing that can be read")
     return place

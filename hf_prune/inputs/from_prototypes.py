@@ -17,6 +17,7 @@ from hf_prune.inputs.request import Request
 from hf_prune.known_encoders import check_known_encoder, named_encoder
 from hf_prune.metrics.registry import Metric
 from hf_prune.models.hub_files import find_files
+from hf_prune.source import split_revision
 
 CONFIG, ARRAYS = "prototypes.json", "prototypes.safetensors"
 FORMAT = 1
@@ -71,7 +72,7 @@ def read_prototypes(name: str | Path, revision: str | None = None, token: str | 
         raise ValueError(
             f"the prototypes in {str(name)!r} cannot be read ({error}): fetch or fit them again"
         ) from error
-    place = str(name).partition("@")[0] if commit else Path(name).expanduser().resolve().name
+    place = split_revision(str(name))[0] if commit else Path(name).expanduser().resolve().name
     return FittedPrototypes(centroids, config, origin={"id": place, "commit": commit})
 
 

@@ -11,6 +11,8 @@ from huggingface_hub.errors import (
     RevisionNotFoundError,
 )
 
+from hf_prune.source import split_revision
+
 
 def find_files(
     name: str | Path, files: Sequence[str], revision: str | None = None, token: str | None = None
@@ -28,6 +30,7 @@ def find_files(
 
     Raises:
         FileNotFoundError: If one is not there.
+        ValueError: If the name and ``revision`` disagree.
     """
     folder = Path(name).expanduser()
     if folder.is_dir():
@@ -35,8 +38,7 @@ def find_files(
         if missing:
             raise FileNotFoundError(f"{str(name)!r} has no {missing[0]}: give a folder that save_pretrained wrote")
         return [folder / file for file in files], None
-    repo_id, _, named = str(name).partition("@")
-    commit = revision or named or None
+    repo_id, commit = split_revision(str(name), revision)
     found: list[Path] = []
     try:
         for file in files:
