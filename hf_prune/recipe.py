@@ -12,7 +12,9 @@ from datasets import Dataset, DatasetDict
 from hf_prune.api import prune, score_with
 from hf_prune.collectives import barrier, is_main_process
 from hf_prune.combination import combine
+from hf_prune.hub.apply import apply
 from hf_prune.hub.export import export
+from hf_prune.hub.load_scores import load_scores
 from hf_prune.hub.preparation import SPLIT, check_what
 from hf_prune.hub.push import push_to_hub
 from hf_prune.hub.push_teacher import push_teacher
@@ -27,8 +29,10 @@ _FUNCTIONS: dict[str, Callable[..., Any]] = {
     "dataset": open_dataset,
     "train_teachers": train_teachers,
     "train_subset_runs": train_subset_runs,
+    "load_scores": load_scores,
     "score": score_with,
     "combine": combine,
+    "apply": apply,
     "prune": prune,
     "export": export,
     "push": push_to_hub,
@@ -37,7 +41,7 @@ _FUNCTIONS: dict[str, Callable[..., Any]] = {
 # Blocks that leave a folder with models and records, and the data set as it is.
 _TRAININGS = ("train_teachers", "train_subset_runs")
 # Blocks that may be given several times, as a list.
-_REPEATED = ("score", "combine")
+_REPEATED = ("load_scores", "score", "combine")
 # Blocks that publish, which are handed the data set as it was before it was pruned.
 _PUBLISHING = ("export", "push")
 # Arguments that the log leaves out: data sets and arrays.
@@ -51,7 +55,7 @@ class Recipe:
     """A recipe that was read and checked.
 
     Attributes:
-        blocks: Name of a block → its keyword arguments; of ``score`` and ``combine`` a list of them.
+        blocks: Name of a block → its keyword arguments; of ``load_scores``, ``score`` and ``combine`` a list of them.
     """
 
     blocks: Mapping[str, Any]
@@ -72,8 +76,8 @@ def load_recipe(path: str | Path, settings: Sequence[str] = ()) -> Recipe:
     """Read a recipe, apply settings and check every block before anything runs.
 
     Args:
-        path: A YAML file with the blocks ``dataset``, ``train_teachers``, ``train_subset_runs``, ``score``, ``combine``,
-            ``prune``, ``export``, ``push``, ``push_teacher`` and ``evaluate``.
+        path: A YAML file with the blocks ``dataset``, ``train_teachers``, ``train_subset_runs``, ``load_scores``,
+            ``score``, ``combine``, ``apply``, ``prune``, ``export``, ``push``, ``push_teacher`` and ``evaluate``.
         settings: Such as ``"prune.keep=0.5"`` or ``"score.0.encoder=pixels"``: a dotted key and a value in YAML, which
             replaces or adds one value.
 
@@ -121,6 +125,8 @@ def run_recipe(
         for block in blocks.get(name, []):
             ds = _step(name, block | _opened(block, "inputs", "test_dataset"), log, ds)
     scored = ds
+    if "apply" in blocks:
+        ds = _step("apply", blocks["apply"], log, ds)
     if "prune" in blocks:
         ds = _step("prune", blocks["prune"] | _opened(blocks["prune"], "inputs"), log, ds)
     if is_main_process():
@@ -153,11 +159,11 @@ def _silent(line: str) -> None:
     """Where nobody asked for messages."""
 
 
-def _step(name: str, arguments: Mapping[str, Any], log: Callable[[str], None], *ds: Any) -> Any:
+def _step(name: str, arguments: Mapping[str, Any], log: Callable[[str], None], ds: Any = None) -> Any:
     shown = ", ".join(f"{key}={value!r}" for key, value in arguments.items() if key not in _NOT_SHOWN)
     log(f"{name}: {shown}")
     start = time.monotonic()
-    result = _FUNCTIONS[name](*ds, **arguments)
+    result = _FUNCTIONS[name](**arguments, **({} if ds is None else {"ds": ds}))
     log(f"{name}: done in {time.monotonic() - start:.1f} s{_rows(result)}")
     return result
 

@@ -89,6 +89,16 @@ class TestRun:
         run_recipe(recipe(text=text))
         assert len(load_dataset("f", split="train")) == 12
 
+    def test_what_others_published_is_used(self, recipe):
+        first = run_recipe(recipe("export.what=scores"))
+        text = "dataset: {path: data}\nload_scores: {name: folder, columns: prototypes}\n"
+        fewer = run_recipe(recipe(text=text + "prune: {metric: prototypes, keep: 3, order: hard}"))
+        assert fewer["label"][:] == images().select(hf_prune.provenance(fewer).source_rows())["label"][:]
+        assert set(fewer["prototypes"][:]) <= set(first["prototypes"][:])
+        text = "dataset: {path: data}\napply: {name: folder, config: prototypes-keep0.5}\nexport: {folder: f, source: local}"
+        assert run_recipe(recipe(text=text))["label"][:] == first["label"][:]
+        assert load_dataset("f", "prototypes-keep0.5", split="train")["label"][:] == first["label"][:]
+
     def test_arrays_come_from_files(self, recipe):
         import numpy as np
 
@@ -166,6 +176,9 @@ class TestCheck:
             ("prune.order=null", "prune.order=None is nothing; give text"),
             ("prune.return_selection=true", "prune.return_selection: a recipe ends with a data set"),
             ("export.scores=scored", "export.scores: the runner hands in the scored data set"),
+            ("load_scores={name: x, ds: data}", "unknown key of load_scores.0 'ds'"),
+            ("load_scores=[{columns: s}]", "load_scores.0 needs 'name'"),
+            ("apply={name: x, token: hf_secret}", "a secret has no place in a file"),
             ("push.what=all", "push.what='all': give one of split, scores, rows"),
             ("push.token=hf_secret", "a secret has no place in a file"),
             ("push_teacher={repo_id: me/x}", "push_teacher needs 'teacher'"),
