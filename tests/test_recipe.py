@@ -7,7 +7,6 @@ from datasets import load_dataset
 
 import hf_prune
 from hf_prune.recipe import load_recipe, run_recipe
-from hf_prune.recipe_checks import check_type
 from tests.tiny_publications import images
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -212,27 +211,6 @@ class TestCheck:
         with pytest.raises(ValueError, match=said) as caught:
             recipe(text=text)
         assert "\n" not in str(caught.value)
-
-    @pytest.mark.parametrize(
-        ("value", "hint"),
-        [
-            (1, float),
-            (None, int | None),
-            (["a"], str | list[str]),
-            ("x", Path),
-            ({"a": 1}, dict[str, int]),
-            (object(), object | None),
-        ],
-    )
-    def test_types_that_fit(self, value, hint):
-        check_type("key", value, hint)
-
-    @pytest.mark.parametrize(
-        ("value", "hint"), [(True, int), (1.5, int), (1, bool), ("a", list[str]), ([1], list[str]), (None, str)]
-    )
-    def test_types_that_do_not_fit(self, value, hint):
-        with pytest.raises(ValueError, match=r"key=.* is .*; give "):
-            check_type("key", value, hint)
 
 
 @pytest.mark.parametrize("config", CONFIGS, ids=lambda path: path.parent.name)
