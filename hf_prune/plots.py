@@ -14,6 +14,7 @@ from hf_prune.columns import find_image_column, find_label_column, read_labels
 from hf_prune.comparison import FULL, RANDOM, Result, summarise
 from hf_prune.correlation import Correlations
 from hf_prune.figures import new_figure
+from hf_prune.image_modes import to_rgb
 from hf_prune.scores import read_scores
 
 if TYPE_CHECKING:
@@ -218,8 +219,6 @@ def _ends(scores: Any, rows: NDArray[np.int64], num_images: int) -> tuple[NDArra
 
 def draw_image(ax: "Axes", image: Any, place: float, line: float) -> None:
     """Put an image into its unit square, its shape kept, its pixels sharp where they are few (matplotlib's rule)."""
-    from hf_prune.models.preprocessing import to_rgb
-
     shown = to_rgb(image)
     shown.thumbnail((_THUMBNAIL, _THUMBNAIL))
     half_width, half_height = 0.46 * np.array(shown.size) / max(shown.size)

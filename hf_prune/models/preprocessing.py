@@ -15,60 +15,13 @@ import numpy as np
 import torch
 from PIL import Image
 
+from hf_prune.image_modes import RGB_RULE, to_rgb
+
 # What a processor's record may hold beyond its settings: where it came from, and how it is called.
 _VOLATILE = frozenset(
     {"_name_or_path", "name_or_path", "_commit_hash", "auto_map", "processor_class", "_processor_class"}
     | {"feature_extractor_type", "device", "return_tensors", "data_format", "input_data_format", "disable_grouping"}
 )
-_RGB_RULE = "rgb, transparency on white, 16 bit to 8 bit"
-
-
-def to_rgb(image: Image.Image) -> Image.Image:
-    """Make an image RGB with 8 bits per channel, whatever its mode.
-
-    Transparency is composited onto white, as `transformers` does. 16-bit grey (`I;16`) is scaled to 8 bits. Mode `I` is taken
-    as 8-bit values if none exceeds 255, else as 16-bit ones; mode `F` as [0, 1] if no value exceeds 1, else as [0, 255].
-
-    Args:
-        image: An image of any mode that Pillow converts.
-
-    Returns:
-        The image in mode RGB; the same object if it was already.
-
-    Raises:
-        ValueError: The values of an `I` or `F` image are out of range.
-
-    Examples:
-        >>> to_rgb(Image.new("L", (2, 1), 7)).getpixel((0, 0))
-        (7, 7, 7)
-    """
-    if image.mode == "RGB" and "transparency" not in image.info:
-        return image
-    if image.mode.startswith("I;16") or image.mode in ("I", "F"):
-        return Image.fromarray(_grey_to_8_bit(image)).convert("RGB")
-    if image.mode == "La":  # premultiplied grey converts to RGBA only by way of LA
-        image = image.convert("LA")
-    if image.mode in ("LA", "PA", "RGBA", "RGBa") or "transparency" in image.info:
-        rgba = image.convert("RGBA")
-        return Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba).convert("RGB")
-    return image.convert("RGB")
-
-
-def _grey_to_8_bit(image: Image.Image) -> np.ndarray[Any, np.dtype[np.uint8]]:
-    """Scale grey values of 16 or 32 bits or floats to uint8, (h, w)."""
-    values = np.asarray(image).astype(np.float64)
-    low, high = float(values.min(initial=0)), float(values.max(initial=0))
-    limit = 255.0 if image.mode == "F" else 65535.0
-    if not (low >= 0 and high <= limit):  # written so that NaN is refused too
-        raise ValueError(
-            f"an image of mode {image.mode!r} has values from {low:g} to {high:g}, allowed are 0 to {limit:g}: "
-            "convert it to 8 bits first"
-        )
-    if image.mode == "F":
-        scale = 255.0 if high <= 1 else 1.0
-    else:
-        scale = 1.0 if image.mode == "I" and high <= 255 else 255 / 65535
-    return np.rint(values * scale).astype(np.uint8)
 
 
 def _to_batch(arrays: list[Any]) -> Any:
@@ -219,9 +172,9 @@ def describe(processor: Any) -> dict[str, Any]:
     plain: dict[str, Any] = json.loads(
         json.dumps(settings, sort_keys=True, default=lambda value: getattr(value, "value", str(value)))
     )
-    return {**plain, "convert": _RGB_RULE}
+    return {**plain, "convert": RGB_RULE}
 
 
 def describe_pixels(size: int) -> dict[str, Any]:
     """Return what is recorded for `PixelsCollate`."""
-    return {"convert": _RGB_RULE, "resample": int(Image.Resampling.BILINEAR), "size": {"height": size, "width": size}}
+    return {"convert": RGB_RULE, "resample": int(Image.Resampling.BILINEAR), "size": {"height": size, "width": size}}
