@@ -1,7 +1,7 @@
 """Parquet shards: bytes inside, bare names, the layout of `Dataset.push_to_hub`."""
 
 import pytest
-from datasets import Dataset, Features, Image, Sequence
+from datasets import Array2D, ClassLabel, Dataset, Features, Image, Sequence, Value
 
 from hf_prune.hub.manifest import file_entry
 from hf_prune.hub.shards import ShardOptions, write_shards
@@ -52,6 +52,33 @@ def test_indices_format_and_transform_do_not_matter(tmp_path, by_path):
     shards = write_shards(chosen, tmp_path, "data", "train", ShardOptions())
     rows = stored(tmp_path, shards)[1]
     assert [row["bytes"] for row in rows] == [image_bytes(6), image_bytes(3), image_bytes(0)]
+
+
+def test_picked_rows_are_written_as_copies_of_them_would_be(tmp_path):
+    names = ClassLabel(names=["a", "b"])
+    features = Features(
+        {
+            "image": Image(),
+            "square": Array2D((2, 2), "float32"),
+            "classes": Sequence(names),
+            "text": Value("string"),
+            "more": {"place": Value("int64")},
+        }
+    )
+    rows = {
+        "image": [{"bytes": image_bytes(row % 5), "path": None} if row % 7 else None for row in range(300)],
+        "square": [[[row, 1], [2, 3]] for row in range(300)],
+        "classes": [[row % 2] * (row % 3) for row in range(300)],
+        "text": [None if row % 4 == 0 else f"row {row}" for row in range(300)],
+        "more": [{"place": row} for row in range(300)],
+    }
+    picked = Dataset.from_dict(rows, features=features).select([*range(290, 0, -1), 5, 5])
+    shards = write_shards(picked, tmp_path / "a", "data", "train", ShardOptions(num_shards=2))
+    of_copies = write_shards(picked.flatten_indices(), tmp_path / "b", "data", "train", ShardOptions(num_shards=2))
+    assert shards.files == of_copies.files  # the digests among them
+    loaded = Dataset.from_parquet([str(tmp_path / "a" / name) for name in shards.files], cache_dir=str(tmp_path / "c"))
+    assert loaded.features == features
+    assert loaded.with_format("arrow")[:].to_pylist() == picked.with_format("arrow")[:].to_pylist()
 
 
 def test_nested_images_are_embedded(tmp_path):

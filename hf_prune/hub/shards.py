@@ -22,7 +22,7 @@ from hf_prune.columns import row_mapping
 from hf_prune.hub.hashed_file import HashedFile
 
 SHARD_NAME = re.compile(r"-\d{5}-of-\d{5}\.parquet")
-# Rows whose files are in memory at once while they are embedded; `datasets` uses the same number for images.
+# Rows that are embedded, or put together, at once; `datasets` uses the same number for images.
 _EMBED_ROWS = 100
 # Arrow writes a thousand small pieces per 200 MB and for each waits for Python's lock, which hashing holds now and then.
 _PIECE_BYTES = 1 << 20
@@ -33,7 +33,8 @@ class ShardOptions:
     """How a split is cut into files; the names are those of ``Dataset.push_to_hub``.
 
     Attributes:
-        max_shard_size: Upper limit of a shard before compression, such as ``"500MB"``.
+        max_shard_size: Upper limit of a shard before compression, such as ``"500MB"``. One of rows that were picked, or whose
+            files are embedded, is held in memory while it is written.
         num_shards: Number of shards instead; a mapping gives it by split.
         embed_external_files: Whether bytes of files given by path or URL are put into the shards.
         num_proc: Processes that write shards.
@@ -128,6 +129,8 @@ def write_shards(ds: Dataset, folder: Path, data_dir: str, split: str, options: 
 
 
 def _write_shard(shard: Dataset, path: Path, *, embed: bool) -> tuple[int, dict[str, Any]]:
+    if shard._indices is not None:
+        shard = _put_together(shard)
     columns = [name for name, feature in shard.features.items() if require_storage_embed(feature)]
     if not all(_is_publishable(shard, column) for column in columns):
         shard = shard.with_format("arrow").map(
@@ -147,6 +150,14 @@ def _write_shard(shard: Dataset, path: Path, *, embed: bool) -> tuple[int, dict[
     ):
         num_bytes = int(shard.to_parquet(stream))
     return num_bytes, {"size": hashed.tell(), "sha256": hashed.sha256}
+
+
+def _put_together(shard: Dataset) -> Dataset:
+    """The rows of a shard, in memory, without an indices mapping: through that each is a chunk, and the writer's work is per chunk."""
+    rows = shard.with_format("arrow")
+    pieces = [rows[start : start + _EMBED_ROWS].combine_chunks() for start in range(0, len(rows), _EMBED_ROWS)]
+    table = pa.concat_tables(pieces)
+    return Dataset(table, info=shard.info, split=shard.split, fingerprint=f"{shard._fingerprint}-put-together")
 
 
 def _publishable(table: pa.Table, *, embed: bool) -> pa.Table:
