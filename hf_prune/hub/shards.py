@@ -129,8 +129,6 @@ def write_shards(ds: Dataset, folder: Path, data_dir: str, split: str, options: 
 
 
 def _write_shard(shard: Dataset, path: Path, *, embed: bool) -> tuple[int, dict[str, Any]]:
-    if shard._indices is not None:
-        shard = _put_together(shard)
     columns = [name for name, feature in shard.features.items() if require_storage_embed(feature)]
     if not all(_is_publishable(shard, column) for column in columns):
         shard = shard.with_format("arrow").map(
@@ -143,6 +141,8 @@ def _write_shard(shard: Dataset, path: Path, *, embed: bool) -> tuple[int, dict[
             new_fingerprint=f"{shard._fingerprint}-embedded",  # else the function and its globals are hashed
             desc="Embedding files",
         )
+    elif shard._indices is not None:
+        shard = _put_together(shard)
     with (
         path.open("wb") as file,
         HashedFile(file) as hashed,
@@ -161,8 +161,7 @@ def _put_together(shard: Dataset) -> Dataset:
 
 
 def _publishable(table: pa.Table, *, embed: bool) -> pa.Table:
-    # Rows taken through an indices mapping are a chunk each, and every step below costs per chunk.
-    table = table.combine_chunks()
+    table = table.combine_chunks()  # rows of an indices mapping are a chunk each, and every step below costs per chunk
     if embed and not all(_is_inside(column) for column in table.columns):
         table = embed_table_storage(table)
     for place, column in enumerate(table.column_names):
@@ -198,9 +197,9 @@ def _is_publishable(ds: Dataset, column: str) -> bool:
     if not isinstance(ds.features[column], Image | Audio | Video):
         return False  # nested files are rare enough to go the long way always
     inside, paths = _files(ds, column)
-    if not inside.all() or paths.null_count == len(paths):
-        return bool(inside.all())
-    return not pc.any(pc.match_substring_regex(paths, r"[/\\]")).as_py()
+    if not inside.all():
+        return False
+    return paths.null_count == len(paths) or not pc.any(pc.match_substring_regex(paths, r"[/\\]")).as_py()
 
 
 def _files(ds: Dataset, column: str) -> tuple[NDArray[np.bool_], pa.ChunkedArray]:
