@@ -52,9 +52,9 @@ class HashedFile(io.RawIOBase):
                 try:
                     self._file.write(piece)
                     self._file.flush()
+                    self._digest.update(piece)
                 except Exception as error:  # of any kind: who writes must not wait for room for ever
                     self._error = error
-                self._digest.update(piece)
             self._room.put(None)
 
     @property

@@ -28,14 +28,12 @@ class Part:
     Attributes:
         publication: The configuration.
         entries: Split → its description, without the digest of the images.
-        digested: Split → rows of whose images the record gets a digest; scores have one of their content keys.
         derived_name: Whether its name was made and not given.
         pictures: Path → PNG.
     """
 
     publication: Publication
     entries: Mapping[str, Entry]
-    digested: Mapping[str, Dataset] = field(default_factory=dict)
     derived_name: bool = False
     pictures: Mapping[str, bytes] = field(default_factory=dict)
 
@@ -50,7 +48,9 @@ class Part:
 
     def write(self, folder: Path, options: ShardOptions) -> Written:
         """Write the files, and digest the images meanwhile."""
-        with beside(lambda: images_digests(self.digested, self.entries)) as digests:
+        # Scores have a digest of their content keys, which are made of the images.
+        digested = {} if self.publication.holds == SCORES else self.publication.splits
+        with beside(lambda: images_digests(digested, self.entries)) as digests:
             shards, files = self._write_files(folder, options)
         return Written(shards, files, digests.result())
 
@@ -129,7 +129,7 @@ def describe_parts(
         ValueError: If a source is not found, or ``scores`` does not fit.
     """
     entries = describe(publication, scores, describer)
-    own = Part(publication, entries, publication.splits, derived_name, _draw(publication, entries, scores))
+    own = Part(publication, entries, derived_name, _draw(publication, entries, scores))
     if what == SPLIT:
         return [own]
     table = _scores_part(publication, scores, describer)

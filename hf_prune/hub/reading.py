@@ -1,9 +1,11 @@
 """A published data set as a reader finds it: a folder, or a repository of the Hub at one commit."""
 
 import hashlib
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +65,11 @@ class Place:
     def shown(self) -> str:
         """The name with the commit, for messages."""
         return f"{self.repo_id}@{self.commit}" if self.repo_id else self.name
+
+    @cached_property
+    def schema(self) -> int:
+        """The schema of the records."""
+        return int(json.loads(self.provenance)["schema"])
 
     def fetch(self, path: str) -> Path:
         """The file on this machine, downloaded where it is not.

@@ -114,7 +114,7 @@ def write_shards(ds: Dataset, folder: Path, data_dir: str, split: str, options: 
     total = options.count(ds, split)
     names = [f"{data_dir}/{split}-{index:05d}-of-{total:05d}.parquet" for index in range(total)]
     (folder / data_dir).mkdir(parents=True, exist_ok=True)
-    parts = (ds if total == 1 else ds.shard(num_shards=total, index=index, contiguous=True) for index in range(total))
+    parts = (ds.shard(num_shards=total, index=index, contiguous=True) for index in range(total))
     paths = [folder / name for name in names]
     write = partial(_write_shard, embed=options.embed_external_files)
     processes = min(options.num_proc or 1, total)
@@ -197,9 +197,7 @@ def _is_publishable(ds: Dataset, column: str) -> bool:
     if not isinstance(ds.features[column], Image | Audio | Video):
         return False  # nested files are rare enough to go the long way always
     inside, paths = _files(ds, column)
-    if not inside.all():
-        return False
-    return paths.null_count == len(paths) or not pc.any(pc.match_substring_regex(paths, r"[/\\]")).as_py()
+    return bool(inside.all()) and not pc.any(pc.match_substring_regex(paths, r"[/\\]")).as_py()
 
 
 def _files(ds: Dataset, column: str) -> tuple[NDArray[np.bool_], pa.ChunkedArray]:

@@ -74,25 +74,19 @@ def verify(name: str | Path, *, revision: str | None = None, token: str | None =
 
 def verify_records(place: Place, report: Report) -> None:
     """Check that nobody edited the records."""
-    if _schema(place) < manifest.SCHEMA:
-        missing = "files" if _schema(place) < _WITH_DIGESTS else "images that can be checked"
+    if place.schema < manifest.SCHEMA:
+        missing = "files" if place.schema < _WITH_DIGESTS else "images that can be checked"
         report.unknown(
-            manifest.FILE_NAME, f"schema {_schema(place)} has no digests of {missing}: publish again to have them"
+            manifest.FILE_NAME, f"schema {place.schema} has no digests of {missing}: publish again to have them"
         )
     elif manifest.dump(place.records) != place.provenance:
         report.differs(manifest.FILE_NAME, "it is not as hf_prune writes it, so somebody edited it")
     else:
         report.same(manifest.FILE_NAME, "written by hf_prune, byte by byte")
     for config, record in place.records.items():
-        if "record_sha256" in record or _schema(place) >= _WITH_DIGESTS:
+        if "record_sha256" in record or place.schema >= _WITH_DIGESTS:
             found = manifest.record_sha256(record)
             report.compare(config, "SHA-256 of the record", record.get("record_sha256"), found)
-
-
-def _schema(place: Place) -> int:
-    import json
-
-    return int(json.loads(place.provenance)["schema"])
 
 
 def _verify_card(place: Place, report: Report) -> None:
@@ -109,8 +103,8 @@ def _verify_card(place: Place, report: Report) -> None:
     ]
     if missing:
         report.differs(README, f"it does not show the SHA-256 of the record of {missing[0]!r}: one of them was edited")
-    if _other_versions(place):
-        said = ", ".join(sorted(_other_versions(place)))
+    if others := _other_versions(place):
+        said = ", ".join(sorted(others))
         report.note(README, f"written by another hf-prune ({said}): its text was not rendered again")
         return
     try:
@@ -129,7 +123,7 @@ def _other_versions(place: Place) -> set[str]:
     """Versions of hf-prune that wrote the records, other than this one; and their schema, if it is an earlier one."""
     entries = [entry for record in place.records.values() for entry in _entries(record).values()]
     named = {str((entry.get("versions") or {}).get("hf-prune")) for entry in entries}
-    earlier = {f"schema {_schema(place)}"} if _schema(place) < manifest.SCHEMA else set()
+    earlier = {f"schema {place.schema}"} if place.schema < manifest.SCHEMA else set()
     return named - {package_versions(["hf-prune"])["hf-prune"]} | earlier
 
 
@@ -157,7 +151,7 @@ def _rendered(place: Place) -> str:
 def _verify_croissant(place: Place, report: Report) -> None:
     """Check that the description for other tools says what the records say; earlier versions wrote none."""
     if croissant.FILE_NAME not in place.files:
-        if _schema(place) >= _WITH_DIGESTS:
+        if place.schema >= _WITH_DIGESTS:
             report.differs(croissant.FILE_NAME, "it is gone")
         return
     if _other_versions(place):
@@ -190,7 +184,7 @@ def _verify_files(place: Place, report: Report) -> None:
     ]
     own = {README, manifest.FILE_NAME, croissant.FILE_NAME, ".gitattributes", *listed}
     for path in sorted(set(place.files) - own):
-        if matches(path, patterns) and _schema(place) >= _WITH_DIGESTS:
+        if matches(path, patterns) and place.schema >= _WITH_DIGESTS:
             report.differs(path, "it would be loaded with the others, and no record has it")
         else:
             report.note(path, "no record has it")
