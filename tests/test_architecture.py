@@ -106,7 +106,7 @@ LAYERS = (
     {"cli", "cli.*"},
 )
 HEAVY = ("torch", "transformers", "accelerate", "scipy", "sklearn", "matplotlib")
-MAX_FILE_LINES = 299
+MAX_FILE_LINES = 499
 MAX_FUNCTION_LINES = 39
 
 SOURCES = {
