@@ -99,6 +99,9 @@ def claim(folder: Path, given: Mapping[str, Any], *, num_processes: int | None) 
         wanted["num_processes"] = held["num_processes"]
     for name, kind in _DATASETS.items():
         _compare_rows(folder, kind, held.get(name), wanted.get(name))
+    if isinstance(held.get("model"), dict) and isinstance(wanted["model"], dict):
+        for name in wanted["model"].keys() & {"config_sha256"} - held["model"].keys():
+            del wanted["model"][name]  # folders that earlier versions began do not have it
     names = sorted({*held, *wanted} - set(_DATASETS))
     differing = [name for name in names if held.get(name) != wanted.get(name)]
     if differing:

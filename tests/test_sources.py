@@ -1,7 +1,9 @@
 import json
 import logging as python_logging
 
+import numpy as np
 import pytest
+import safetensors.numpy
 import transformers
 from transformers.utils import is_timm_available, is_torchvision_available, logging
 
@@ -16,7 +18,7 @@ def one_line(caught):
 
 def folder_with(tmp_path, config, preprocessor=None):
     (tmp_path / "config.json").write_text(json.dumps(config))
-    (tmp_path / "model.safetensors").write_bytes(b"never read")
+    (tmp_path / "model.safetensors").write_bytes(safetensors.numpy.save({"never": np.zeros(1)}))
     if preprocessor is not None:
         (tmp_path / "preprocessor_config.json").write_text(json.dumps(preprocessor))
     return tmp_path

@@ -34,7 +34,7 @@ _KNOWN = (
     "mode",
     "epoch_probs",
 )
-_DESCRIPTION = ("class", "id", "commit", "weights_sha256", "first_weights_sha256")
+_DESCRIPTION = ("class", "id", "commit", "weights_sha256", "first_weights_sha256", "config_sha256")
 
 
 @dataclass(frozen=True)

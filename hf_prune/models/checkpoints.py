@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import hashlib
-import pickle
+import json
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -17,9 +17,14 @@ from typing import Any
 
 import torch
 
+from hf_prune.models.failures import first_line
+
 CHECKPOINT_SUFFIXES = (".safetensors", ".pth", ".pt", ".tar", ".ckpt", ".bin")
 _SAFE = ("model.safetensors", "model.safetensors.index.json")
 _PICKLED = ("pytorch_model.bin", "pytorch_model.bin.index.json")
+# What from_pretrained reads of a folder beside the weights.
+_SETTINGS = ("config.json", "preprocessor_config.json", "processor_config.json")
+_LFS_POINTER = b"version https://git-lfs.github.com/"
 # Where full training checkpoints keep the network; DINO's teacher is the one that its authors evaluate.
 _CONTAINERS = ("teacher", "student", "state_dict", "model")
 _PREFIXES = ("module.", "backbone.")
@@ -54,13 +59,28 @@ def file_digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def files_digest(paths: Iterable[Path]) -> str:
-    """Return one SHA-256 for the weight files of a model: the file's own for one, over names and digests for shards."""
+def files_digest(paths: Iterable[Path], folder: Path) -> str:
+    """Return one SHA-256 for some files of a model: the file's own for one, over names and digests for several.
+
+    Args:
+        paths: The files, at least one.
+        folder: The model's folder, from which their names are counted.
+
+    Raises:
+        ValueError: There are no files, whose digest would be the same for all models.
+    """
     found = sorted(paths)
+    if not found:
+        raise ValueError(f"no files to digest in {str(folder)!r}")
     if len(found) == 1:
         return file_digest(found[0])
-    lines = "".join(f"{file_digest(path)}  {path.name}\n" for path in found)
+    lines = "".join(f"{file_digest(path)}  {path.relative_to(folder).as_posix()}\n" for path in found)
     return hashlib.sha256(lines.encode()).hexdigest()
+
+
+def settings_digest(folder: Path) -> str:
+    """Return one SHA-256 over ``config.json`` and the files of the image processor, as `files_digest` makes it."""
+    return files_digest([path for name in _SETTINGS if (path := folder / name).is_file()], folder)
 
 
 def state_digest(module: torch.nn.Module) -> str:
@@ -78,7 +98,7 @@ def state_digest(module: torch.nn.Module) -> str:
         True
     """
     digest = hashlib.sha256()
-    for name, value in module.state_dict().items():
+    for name, value in module.state_dict(keep_vars=True).items():
         if not isinstance(value, torch.Tensor):  # extra state of a module's own making
             digest.update(f"{name}:{value!r}\n".encode())
             continue
@@ -96,30 +116,86 @@ def refuse_pickle(name: str) -> ValueError:
     )
 
 
-def weight_files(folder: Path, *, allow_pickle: bool) -> list[Path]:
-    """Find the weight files that `transformers` would read in a local folder.
+def weight_files(folder: Path, *, allow_pickle: bool, named: str | None = None) -> list[Path]:
+    """Find the weight files that `transformers` would read in a local folder, and look at their heads.
 
     Args:
         folder: Folder of a saved model.
         allow_pickle: Accept `pytorch_model.bin` where there is no safetensors file.
+        named: The file that the config names (``transformers_weights``), in place of the usual ones.
 
     Returns:
-        One file, or the shards that the index lists.
+        One file, or the shards that the index lists, wherever below the folder they lie.
 
     Raises:
-        OSError: No weight file is there.
-        ValueError: The weights are pickled and `allow_pickle` is False.
+        OSError: No weight file is there, or a shard is missing.
+        ValueError: The weights are pickled and `allow_pickle` is False, or a file is damaged.
     """
-    for names, allowed in ((_SAFE, True), (_PICKLED, allow_pickle)):
-        found = [folder / name for name in names if (folder / name).is_file()]
+    safe = _SAFE if named is None else (named,)
+    for names, allowed in ((safe, True), (_PICKLED, allow_pickle)):
+        found = [_below(folder, name) for name in names if (folder / name).is_file()]
         if found and not allowed:
             raise refuse_pickle(repr(str(folder)))
         if found:
-            single, stem = found[0].suffix != ".json", names[0].split(".")[0]
-            return found[:1] if single else sorted(folder.glob(f"{stem}-*-of-*{Path(names[0]).suffix}"))
+            files = _shards(found[0], folder) if found[0].suffix == ".json" else found[:1]
+            for file in files:
+                check_weights(file)
+            return files
     raise OSError(
-        f"no weights in {str(folder)!r}: looked for {', '.join(_SAFE + _PICKLED)}; save the model there first"
+        f"no weights in {str(folder)!r}: looked for {', '.join(safe + _PICKLED)}; save the model there first"
     )
+
+
+def _shards(index: Path, folder: Path) -> list[Path]:
+    """The files that an index lists, which may lie in folders below."""
+    try:
+        names = sorted({str(name) for name in json.loads(index.read_bytes())["weight_map"].values()})
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"{str(index)!r} is no index of weight files: download it again") from error
+    if not names:
+        raise ValueError(f"{str(index)!r} lists no weight files: download it again")
+    files = [_below(index.parent, name) for name in names]
+    missing = [file for file in files if not file.is_file()]
+    if missing:
+        raise FileNotFoundError(f"{str(folder)!r} lacks {missing[0].name}, which its index lists: download it again")
+    return files
+
+
+def _below(folder: Path, name: str) -> Path:
+    """A file that an index or a config names, if it lies in the model's folder."""
+    if Path(name).is_absolute() or ".." in Path(name).parts:
+        raise ValueError(
+            f"{str(folder)!r} names {name!r} as its weights, which lies outside: give a folder of one model"
+        )
+    return folder / name
+
+
+def check_weights(path: Path) -> None:
+    """Refuse a weight file that is none, or of which a part is missing, before anything is computed.
+
+    Args:
+        path: A safetensors or torch file; of the latter only Git's placeholder is noticed.
+
+    Raises:
+        ValueError: It is a placeholder of Git LFS, or its head and its length disagree.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    with path.open("rb") as file:
+        if file.read(len(_LFS_POINTER)) == _LFS_POINTER:
+            raise ValueError(
+                f"{str(path)!r} is a placeholder of Git LFS, not the weights: run 'git lfs pull' in its folder, "
+                "or download the file itself"
+            )
+    if path.suffix != ".safetensors":
+        return
+    try:
+        with safe_open(path, framework="np"):
+            pass
+    except SafetensorError as error:
+        raise ValueError(
+            f"the weights {str(path)!r} are damaged or cut off ({' '.join(str(error).split())}): download them again"
+        ) from error
 
 
 def read_state_dict(path: Path, *, allow_pickle: bool) -> dict[str, torch.Tensor]:
@@ -135,6 +211,7 @@ def read_state_dict(path: Path, *, allow_pickle: bool) -> dict[str, torch.Tensor
     Raises:
         ValueError: A pickle without `allow_pickle`, or no state dict in the file.
     """
+    check_weights(path)
     if path.suffix == ".safetensors":
         from safetensors.torch import load_file
 
@@ -145,9 +222,8 @@ def read_state_dict(path: Path, *, allow_pickle: bool) -> dict[str, torch.Tensor
         # Training checkpoints of DINO and others hold the parsed command line: attributes only, no code.
         with torch.serialization.safe_globals([argparse.Namespace]):
             content = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, EOFError, RuntimeError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise ValueError(f"{str(path)!r} cannot be read with weights_only=True: {reason}") from error
+    except Exception as error:  # a damaged pickle can raise anything
+        raise ValueError(f"{str(path)!r} cannot be read with weights_only=True: {first_line(error)}") from error
     inner = next((content[name] for name in _CONTAINERS if isinstance(content, Mapping) and name in content), content)
     if not isinstance(inner, Mapping) or not all(isinstance(value, torch.Tensor) for value in inner.values()):
         raise ValueError(

@@ -42,7 +42,9 @@ def with_gradient_norms(model: LoadedModel) -> LoadedModel:
             )
         return GradientNorms(forward), release
 
-    return dataclasses.replace(model, identity=model.identity | {"output": "grad_norm"}, names=None, load=load)
+    trained = {} if model.differentiated is None else {"trained_sha256": model.differentiated}
+    identity = model.identity | {"output": "grad_norm"} | trained
+    return dataclasses.replace(model, identity=identity, names=None, num_classes=None, load=load)
 
 
 class GradientNorms:

@@ -3,15 +3,47 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from huggingface_hub import hf_hub_download
+from huggingface_hub import constants, get_hf_file_metadata, hf_hub_download, hf_hub_url
 from huggingface_hub.errors import (
     EntryNotFoundError,
+    HfHubHTTPError,
     HFValidationError,
+    LocalEntryNotFoundError,
+    OfflineModeIsEnabled,
     RepositoryNotFoundError,
     RevisionNotFoundError,
 )
 
-from hf_prune.source import split_revision
+from hf_prune.models.failures import first_line
+from hf_prune.source import HTTP_ERROR, split_revision
+
+UNREACHABLE = "the Hub cannot be reached, and the files are not in the cache of this machine"
+
+
+def hub_answers(repo_id: str, file: str, revision: str | None = None, token: str | None = None) -> bool:
+    """Ask the Hub once for a file, without waiting for a network that is not there.
+
+    The client itself asks six times, within half a minute, before it says that a file is neither in its cache nor to be had.
+
+    Args:
+        repo_id: Repository of a model.
+        file: Name of a file in it, which need not exist.
+        revision: Branch, tag or commit.
+        token: Token for a private one.
+
+    Returns:
+        False where no server can be reached, or ``HF_HUB_OFFLINE`` is set; True for any answer.
+    """
+    try:
+        url = hf_hub_url(repo_id, file, revision=revision)
+        get_hf_file_metadata(url, token=token, timeout=constants.HF_HUB_ETAG_TIMEOUT)
+    except HfHubHTTPError:
+        return True
+    except (HTTP_ERROR, OfflineModeIsEnabled):
+        return False
+    except ValueError:  # no valid id: who asks for the file says so
+        return True
+    return True
 
 
 def find_files(
@@ -41,11 +73,12 @@ def find_files(
     repo_id, commit = split_revision(str(name), revision)
     found: list[Path] = []
     try:
+        offline = not hub_answers(repo_id, files[0], commit, token)
         for file in files:
-            found.append(Path(hf_hub_download(repo_id, file, revision=commit, token=token)))
+            found.append(Path(hf_hub_download(repo_id, file, revision=commit, token=token, local_files_only=offline)))
             commit = found[0].parent.name  # of the first: all files are of one
     except (EntryNotFoundError, RepositoryNotFoundError, RevisionNotFoundError, HFValidationError) as error:
-        reason = str(error).strip().splitlines()[0]
+        reason = UNREACHABLE if isinstance(error, LocalEntryNotFoundError) else first_line(error)
         raise FileNotFoundError(
             f"no {files[len(found)]} of {str(name)!r}, as a folder or on the Hub: {reason}"
         ) from error

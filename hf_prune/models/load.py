@@ -14,12 +14,13 @@ import transformers
 
 from hf_prune.models.checkpoints import (
     CHECKPOINT_SUFFIXES,
+    check_weights,
     convert_resnet,
     file_digest,
     read_state_dict,
     refuse_pickle,
 )
-from hf_prune.models.loaded import LoadedModel, default_device, resolve_dtype
+from hf_prune.models.loaded import LoadedModel, check_device, default_device, resolve_dtype
 from hf_prune.models.outputs import LOGITS, Output, embedding_output
 from hf_prune.models.preprocessing import ProcessorCollate, describe, resize_to
 from hf_prune.models.pretrained import load_pretrained, open_model
@@ -27,6 +28,7 @@ from hf_prune.models.usermodels import load_function, load_module, load_pixels
 
 __all__ = ["LoadedModel", "default_device", "load_encoder", "load_teacher", "resolve_dtype"]
 
+MAX_SIDE = 4096  # pixels: a batch of larger images fits no machine, and no model takes them
 _FORMS = "a Hub id, a local folder, a checkpoint file, (module, transform), or a function on a list of images"
 
 
@@ -120,10 +122,11 @@ def _load(
     logits: bool,
 ) -> LoadedModel:
     """Tell the kinds apart."""
+    check_device(device)
     number_format = resolve_dtype(dtype, device)
     _check_side(image_size)
     if not isinstance(model, str | Path):
-        return _load_own(model, revision, number_format, image_size, logits)
+        return _load_own(model, revision, dtype, image_size, device, logits)
     if str(model) == "pixels":
         _refuse(revision=revision, what="'pixels'")
         if logits:
@@ -147,12 +150,17 @@ def _check_side(image_size: Any) -> None:
     """Refuse an image size that is no positive whole number."""
     if image_size is None:
         return
-    if isinstance(image_size, bool) or not isinstance(image_size, int) or image_size < 1:
-        raise ValueError(f"image_size={image_size!r} is no side in pixels: give a whole number of at least 1")
+    if isinstance(image_size, bool) or not isinstance(image_size, int) or not 1 <= image_size <= MAX_SIDE:
+        raise ValueError(f"image_size={image_size!r} is no side in pixels: give a whole number from 1 to {MAX_SIDE}")
 
 
 def _load_own(
-    model: Any, revision: str | None, dtype: torch.dtype, image_size: int | None, logits: bool
+    model: Any,
+    revision: str | None,
+    dtype: str,
+    image_size: int | None,
+    device: torch.device | str | None,
+    logits: bool,
 ) -> LoadedModel:
     """Build what the user made: a module with its transform, or a function."""
     _refuse(revision=revision, image_size=image_size, what="a model of your own")
@@ -162,7 +170,7 @@ def _load_own(
             "where transform maps one PIL image to a tensor"
         )
     if isinstance(model, tuple) and len(model) == 2 and isinstance(model[0], torch.nn.Module) and callable(model[1]):
-        return load_module(*model, dtype=dtype, logits=logits)
+        return load_module(*model, dtype=dtype, device=device, logits=logits)
     if callable(model) and not isinstance(model, type):
         return load_function(model, logits=logits)
     raise TypeError(f"cannot make a model of {type(model).__name__}: give {_FORMS}")
@@ -181,6 +189,7 @@ def _load_file(
     """Prepare a torchvision-layout ResNet from a file, with the preprocessing of torchvision, SwAV and DINO (256, crop 224)."""
     if path.suffix != ".safetensors" and not allow_pickle:
         raise refuse_pickle(repr(str(path)))
+    check_weights(path)
     mean, std = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # ImageNet's, per channel of [0, 1]
     processor = transformers.BitImageProcessorPil(
         size={"shortest_edge": 256},

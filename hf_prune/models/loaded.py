@@ -29,11 +29,14 @@ class LoadedModel:
 
     Args:
         identity: What makes two runs the same, in plain JSON values without a local path: kind, id, commit,
-            weights_sha256, output, preprocessing, image_size, backend, dtype.
+            weights_sha256, output, preprocessing, image_size, backend, dtype; config_sha256 of a local folder,
+            code_sha256 of what the user made; not_cached, a reason, where something of it cannot be told.
         names: Class names in the order of the logits, for teachers whose config has real names.
         cacheable: False where no identity can be computed; then nothing may be cached.
         collate: Picklable; a list of B PIL images of any mode becomes one batch on the CPU.
         load: Builds the forward pass on a device and says how to release it.
+        num_classes: How many logits a teacher gives, where that is known before it runs.
+        differentiated: A digest of which weights a gradient is taken of, where the user decides that.
     """
 
     identity: dict[str, Any]
@@ -41,6 +44,8 @@ class LoadedModel:
     cacheable: bool
     collate: Callable[[list[Image.Image]], Any]
     load: Callable[[torch.device], tuple[Forward, Callable[[], None]]] = dataclasses.field(repr=False)
+    num_classes: int | None = None
+    differentiated: str | None = None
     _release: Callable[[], None] = dataclasses.field(default_factory=lambda: _nothing, init=False, repr=False)
 
     def open(self, device: torch.device) -> Forward:
@@ -77,6 +82,38 @@ def default_device() -> torch.device:
     if torch.backends.mps.is_available():
         return torch.device("mps")
     return torch.device("cpu")
+
+
+def check_device(device: torch.device | str | None) -> None:
+    """Refuse a device that this machine does not have, before anything is read.
+
+    Args:
+        device: As the user gave it; None stands for the accelerator of this machine, or its CPU.
+
+    Raises:
+        TypeError: It is no name of a device.
+        ValueError: There is no such device.
+
+    Examples:
+        >>> check_device("cpu")
+    """
+    import torch
+
+    if device is None:
+        return
+    if not isinstance(device, str | torch.device):
+        raise TypeError(f"device={device!r} is no device: give a name such as 'cpu' or 'cuda', or leave it out")
+    try:
+        place = torch.device(device)
+    except RuntimeError:
+        raise ValueError(f"device={device!r} is no device of torch: give a name such as 'cpu' or 'cuda'") from None
+    there = {"cpu": 1, "cuda": torch.cuda.device_count(), "mps": int(torch.backends.mps.is_available())}
+    count = there.get(place.type)
+    if count is not None and (place.index or 0) >= count:
+        found = [f"{count} of its kind" if count else "none of its kind", default_device().type]
+        raise ValueError(
+            f"device={str(device)!r}, but this machine has {found[0]}: leave device= out to use {found[1]!r}"
+        )
 
 
 def resolve_dtype(dtype: str, device: torch.device | str | None) -> torch.dtype:

@@ -8,12 +8,13 @@ table and how an output is taken from a model's return value; opening models doe
 | `cls` | class token after the last layer norm | vit (DINO), deit, dinov2 (+registers), dinov3_vit, vit_msn |
 | `pooled` | the model's own pooled features, (B, C, 1, 1) flattened | resnet, regnet, bit, convnext(v2), efficientnet, mobilenet, mobilevit, swin(v2), focalnet, dinat, hiera, levit, dinov3_convnext, timm; siglip and siglip2 (attention pooling); beit |
 | `projected` | image embedding in the space shared with text | clip, metaclip_2 |
-| `mean` | mean of the patch tokens (or of all positions of a feature map) | vit_mae, ijepa, data2vec-vision; any family that is not listed |
+| `mean` | mean of the patch tokens (or of all positions of a feature map) | vit_mae, timm's vit_*.mae, ijepa, data2vec-vision; any family that is not listed |
 
 Reasons for what is not obvious:
 
 - ViT's own pooler is never used: most checkpoints (DINO, every classifier) lack its weights, and it would be random.
-- ViT-MAE's class token carries no training signal of its own, so the patches are averaged; masking is switched off.
+- ViT-MAE's class token carries no training signal of its own, so the patches are averaged, through timm as well; masking is
+  switched off.
 - BEiT's pooler is the normalised mean of the patches; checkpoints that were only pre-trained lack its norm, so they use `mean`.
 - Classifiers made from CLIP, SigLIP or Data2Vec towers read other features than the tower's own head: theirs is used.
 - A family that is not listed uses `mean` over all tokens, because a pooler might have been initialised at random.
@@ -59,6 +60,7 @@ _NO_POOLER = {"add_pooling_layer": False}
 _POOLED = Output("pooled")
 _CONV = Output("pooled", channels_last=True)
 _VIT = Output("cls", model_kwargs=_NO_POOLER)
+_MAE = Output("mean", skip=1)  # timm's, which masks nothing
 
 # model_type -> (architecture that made the checkpoint, output), the first match counts; "" matches every architecture.
 FAMILIES: dict[str, tuple[tuple[str, Output], ...]] = {
@@ -122,23 +124,45 @@ FAMILIES: dict[str, tuple[tuple[str, Output], ...]] = {
 # Their depthwise convolutions with batch norm do not bear the rounding of weights to bfloat16: the ranking changes
 # (EfficientNet-Lite0 on CIFAR-10 at 64 px, native bfloat16: rank correlation 0.997 with float32).
 _SENSITIVE = frozenset({"efficientnet", "mobilenet_v1", "mobilenet_v2", "mobilevit", "mobilevitv2"})
+# The same networks by timm's names (tf_efficientnet_lite0, mobilenetv2_100, ...), and those that timm builds of the same blocks.
+_SENSITIVE_TIMM = (
+    *("efficientnet", "mobilenet", "mobilevit", "mnasnet", "mixnet", "fbnet", "spnasnet", "ghostnet", "lcnet"),
+    *("hardcorenas", "tinynet", "rexnet", "semnasnet", "mobileone", "fastvit"),
+)
 
 
 def needs_float32(config: Any) -> bool:
     """Say whether a family's ranking suffers from bfloat16, so that `dtype="auto"` leaves it in float32.
 
     Args:
-        config: A config of `transformers`, read for `model_type`.
+        config: A config of `transformers`, read for `model_type`, for timm's `architecture`, and for a `vision_config`.
 
     Examples:
         >>> from types import SimpleNamespace
         >>> (
         ...     needs_float32(SimpleNamespace(model_type="dinov2")),
         ...     needs_float32(SimpleNamespace(model_type="efficientnet")),
+        ...     needs_float32(SimpleNamespace(model_type="timm_wrapper", architecture="tf_efficientnet_lite0.in1k")),
         ... )
-        (False, True)
+        (False, True, True)
     """
-    return config.model_type in _SENSITIVE
+    tower = getattr(config, "vision_config", None)
+    if tower is not None:
+        return needs_float32(tower)
+    return config.model_type in _SENSITIVE or timm_needs_float32(getattr(config, "architecture", None))
+
+
+def timm_needs_float32(architecture: Any) -> bool:
+    """Say the same of a network by its name in timm.
+
+    Args:
+        architecture: Such as ``"tf_efficientnet_b0.ns_jft_in1k"``; anything but a name is none of them.
+
+    Examples:
+        >>> timm_needs_float32("tf_mobilenetv3_large_100"), timm_needs_float32("resnet50")
+        (True, False)
+    """
+    return isinstance(architecture, str) and any(name in architecture.lower() for name in _SENSITIVE_TIMM)
 
 
 def embedding_output(config: Any) -> Output:
@@ -169,6 +193,8 @@ def embedding_output(config: Any) -> Output:
         )
     if rows is None:
         return UNKNOWN
+    if config.model_type == "timm_wrapper" and _is_timm_mae(config):
+        return _MAE
     architectures = config.architectures or []
     row = next(output for name, output in rows if not name or name in architectures)
     # SigLIP towers may be built without their pooling head.
@@ -177,15 +203,35 @@ def embedding_output(config: Any) -> Output:
     return row
 
 
+def _is_timm_mae(config: Any) -> bool:
+    """Whether timm holds a ViT-MAE that was only pre-trained, whose pooled features would be its untrained class token."""
+    settings = getattr(config, "pretrained_cfg", None) or {}
+    return str(getattr(config, "architecture", "")).startswith("vit_") and settings.get("tag") == "mae"
+
+
+def _field(result: Any, name: str, output: Output) -> Any:
+    found = getattr(result, name, None)
+    if found is None:
+        part = "" if output is LOGITS else ", or its part without a head (base_model)"
+        raise ValueError(
+            f"the model returned {type(result).__name__} without {name}, from which its {output.name!r} output is "
+            f"taken: give a model that returns it{part}"
+        )
+    return found
+
+
 def take(result: Any, output: Output) -> torch.Tensor:
     """Take the chosen features from what a model of `transformers` returned.
 
     Args:
-        result: The model's output object for a batch of B images.
+        result: The model's output object for a batch of B images; a tensor is taken as it is.
         output: The row that `embedding_output` chose, or `LOGITS`.
 
     Returns:
         Tensor (B, d), or (B, classes) for logits, in the model's own dtype and scale.
+
+    Raises:
+        ValueError: The model did not return that output.
 
     Examples:
         >>> import torch
@@ -194,13 +240,15 @@ def take(result: Any, output: Output) -> torch.Tensor:
         >>> take(result, Output("mean", skip=1)).tolist()
         [[2.0, 3.0]]
     """
+    if hasattr(result, "ndim"):
+        return result
     if output.name == "logits":
-        return result.logits
+        return _field(result, "logits", output)
     if output.name == "projected":
-        return result.image_embeds
+        return _field(result, "image_embeds", output)
     if output.name == "pooled":
-        return result.pooler_output.flatten(1)  # ResNet and its kin pool to (B, C, 1, 1)
-    hidden = result.last_hidden_state
+        return _field(result, "pooler_output", output).flatten(1)  # ResNet and its kin pool to (B, C, 1, 1)
+    hidden = _field(result, "last_hidden_state", output)
     if output.name == "cls":
         return hidden[:, 0]
     if hidden.ndim == 4:  # a feature map (B, C, h, w)

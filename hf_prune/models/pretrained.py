@@ -13,7 +13,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hf_prune.models.checkpoints import files_digest, refuse_pickle, weight_files
+from hf_prune.models.checkpoints import files_digest, refuse_pickle, settings_digest, weight_files
+from hf_prune.models.failures import cannot_open, cannot_run, first_line
 from hf_prune.models.loaded import LoadedModel, resolve_dtype
 from hf_prune.models.outputs import LOGITS, Output, embedding_output, needs_float32, take
 from hf_prune.models.preprocessing import ProcessorCollate, describe, resize_to
@@ -32,6 +33,8 @@ def _model_class(config: Any, output: Output, source: Source) -> Any:
     """Return the class that opens the model: the vision tower alone, or what the Auto classes choose."""
     import transformers
 
+    if type(config) in transformers.AutoModelForVideoClassification._model_mapping:
+        raise ValueError(f"{source.label} ({config.model_type}) takes videos, not images: give an image model")
     if output.model:
         return getattr(transformers, output.model)
     auto = transformers.AutoModelForImageClassification if output is LOGITS else transformers.AutoModel
@@ -101,16 +104,16 @@ def load_pretrained(
     output = LOGITS if logits else embedding_output(config)
     number_format = resolve_dtype("float32" if dtype == "auto" and needs_float32(config) else dtype, device)
     model_class = _model_class(config, output, source)
-    files = [] if source.folder is None else weight_files(source.folder, allow_pickle=allow_pickle)
     processor = read_processor(source, config)
     if image_size is not None:
         resize_to(processor, image_size)
-    collate = ProcessorCollate(processor)
+    collate = _collate(processor, source)
+    files = _digests(source, _tower(config, output), allow_pickle)
     identity = {
         "kind": "transformers",
         "id": source.place if source.folder is None else model_class.__name__,
         "commit": source.commit,
-        "weights_sha256": files_digest(files) if files else None,
+        **files,
         "output": output.name,
         "preprocessing": describe(processor),
         "image_size": image_size,
@@ -119,14 +122,43 @@ def load_pretrained(
     }
     build = functools.partial(_read_weights, source, model_class, config, output, allow_pickle)
     load = functools.partial(open_model, build, output, number_format, collate, source.label)
-    return LoadedModel(identity, class_names(config) if logits else None, cacheable=True, collate=collate, load=load)
+    if not source.commit and source.folder is None:
+        identity["not_cached"] = "the Hub named no commit of it"
+    names, count = (class_names(config), config.num_labels) if logits else (None, None)
+    return LoadedModel(identity, names, "not_cached" not in identity, collate, load, num_classes=count)
+
+
+def _digests(source: Source, config: Any, allow_pickle: bool) -> dict[str, Any]:
+    """What tells a local folder's files from those of any other; a commit tells those of the Hub."""
+    if source.folder is None:
+        return {"weights_sha256": None}
+    named = getattr(config, "transformers_weights", None)
+    files = weight_files(source.folder, allow_pickle=allow_pickle, named=named)
+    return {
+        "weights_sha256": files_digest(files, source.folder),
+        "config_sha256": settings_digest(source.folder),
+    }
+
+
+def _tower(config: Any, output: Output) -> Any:
+    """The config that the model is built from."""
+    return config.vision_config if output.tower else config
+
+
+def _collate(processor: Any, source: Source) -> ProcessorCollate:
+    try:
+        return ProcessorCollate(processor)
+    except Exception as error:  # processors of other inputs than single images fail in their own ways
+        raise ValueError(
+            f"the image processor of {source.label} cannot be used ({first_line(error)}): {BY_HAND}"
+        ) from error
 
 
 def _read_weights(
     source: Source, model_class: Any, config: Any, output: Output, allow_pickle: bool
 ) -> tuple[Any, set[str]]:
     """Read the weights and return the model with the names of those that were missing."""
-    tower = config.vision_config if output.tower else config
+    tower = _tower(config, output)
     if output.name == "projected" and output.tower:
         tower.projection_dim = config.projection_dim  # the tower's own entry may be a default that nobody set
     if output.all_patches:
@@ -140,15 +172,10 @@ def _read_weights(
             **source.keywords,
             **output.model_kwargs,
         )
-    except OSError as error:
-        reason = str(error).strip().splitlines()[0]
-        if not allow_pickle and source.folder is None:
-            reason = f"{reason}; if the repository has only pickled ones: {refuse_pickle(source.label)}"
-        raise OSError(f"cannot read the weights of {source.label}: {reason}") from error
-    except RuntimeError as error:
-        raise ValueError(
-            f"the weights of {source.label} do not fit its config: {str(error).splitlines()[0]}"
-        ) from error
+    except Exception as error:  # damaged files and odd configs fail in many ways
+        pickled = isinstance(error, OSError) and not allow_pickle and source.folder is None
+        advice = f"if the repository has only pickled ones: {refuse_pickle(source.label)}" if pickled else ""
+        raise cannot_open(source.label, error, advice) from error
     return model, set(info["missing_keys"])
 
 
@@ -182,7 +209,7 @@ def open_model(
     with torch.inference_mode(False), quiet_loading():
         model, missing = build()
         model.eval()
-        forward = PretrainedForward(model, output)
+        forward = PretrainedForward(model, output, label)
         random = _random_weights(model, missing, forward, collate) if missing else []
     if random and output is LOGITS:
         raise ValueError(
@@ -239,11 +266,12 @@ class PretrainedForward:
     Args:
         model: The model in eval mode.
         output: Which output is taken.
+        label: How errors name it.
     """
 
-    def __init__(self, model: Any, output: Output) -> None:
+    def __init__(self, model: Any, output: Output, label: str) -> None:
         self.model = model
-        self.output = output
+        self.output, self.label = output, label
         tower = getattr(model, "vision_model", model)
         # Position embeddings are resized only on request; models without this keyword take any size, or do it by themselves.
         asks = "interpolate_pos_encoding" in inspect.signature(type(tower).forward).parameters
@@ -263,8 +291,16 @@ class PretrainedForward:
             inputs["interpolate_pos_encoding"] = True
         if self.output.all_patches:
             inputs["noise"] = self._ascending_noise(inputs["pixel_values"])
-        features = take(self.model(**inputs), self.output)
+        try:
+            result = self.run(inputs)
+        except Exception as error:  # each model fails in its own way on what it was not made for
+            raise cannot_run(self.label, inputs["pixel_values"], error) from error
+        features = take(result, self.output)
         return features.float() if self.output is LOGITS else features
+
+    def run(self, inputs: dict[str, Any]) -> Any:
+        """Call the model."""
+        return self.model(**inputs)
 
     def _ascending_noise(self, pixels: torch.Tensor) -> torch.Tensor:
         """Return (B, patches): ViT-MAE sorts its patches by this noise, so ascending numbers leave them in place."""

@@ -7,11 +7,17 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from hf_prune.models.failures import first_line
+from hf_prune.models.hub_files import UNREACHABLE, hub_answers
+
 BY_HAND = "load it yourself and pass (module, transform)"
+_ADAPTER = "adapter_config.json"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,17 +29,24 @@ class Source:
         label: How errors name it.
         commit: Commit hash on the Hub; None for a folder.
         folder: The folder; None for the Hub.
+        offline: The Hub cannot be reached, so that only its cache is asked.
     """
 
     place: str
     label: str
     commit: str | None = None
     folder: Path | None = None
+    offline: bool = False
 
     @property
     def keywords(self) -> dict[str, Any]:
         """Keyword arguments of every `from_pretrained` call: one commit for all files, and no remote code."""
-        return {"trust_remote_code": False, **({} if self.commit is None else {"revision": self.commit})}
+        found: dict[str, Any] = {"trust_remote_code": False}
+        if self.commit is not None:
+            found["revision"] = self.commit
+        if self.offline:
+            found["local_files_only"] = True
+        return found
 
 
 @contextlib.contextmanager
@@ -65,7 +78,7 @@ def find_source(name: str | Path, revision: str | None) -> Source:
 
     Raises:
         OSError: Nothing is there, or it cannot be reached.
-        ValueError: `revision` was given for a folder.
+        ValueError: `revision` was given for a folder, or it is an adapter without its model.
     """
     folder = Path(name).expanduser()
     if not folder.is_dir():
@@ -74,25 +87,64 @@ def find_source(name: str | Path, revision: str | None) -> Source:
         raise ValueError(
             f"revision={revision!r} is for models of the Hub, {str(name)!r} is a local folder: leave it out"
         )
+    if (folder / _ADAPTER).is_file():
+        raise _refuse_adapter(repr(str(name)), folder / _ADAPTER)
     if not (folder / "config.json").is_file():
         raise OSError(f"no config.json in {str(name)!r}: give a folder written by save_pretrained")
     return Source(str(folder), repr(str(name)), folder=folder)
 
 
+def _refuse_adapter(label: str, config_file: Path) -> ValueError:
+    """Return the error for the weights of a fine-tuning by PEFT, which change those of another model."""
+    try:
+        base = json.loads(config_file.read_bytes())["base_model_name_or_path"]
+    except (ValueError, KeyError, TypeError):
+        base = None
+    of = f" to {str(base)!r}" if base else ""
+    return ValueError(
+        f"{label} is a PEFT adapter (such as LoRA){of}, not a whole model: merge the two, "
+        "model.merge_and_unload().save_pretrained(folder), and give that folder"
+    )
+
+
 def _find_on_hub(name: str, revision: str | None) -> Source:
     """Resolve a Hub id and revision to a commit; downloads config.json where it is not in the cache."""
-    from transformers.utils.hub import cached_file, extract_commit_hash
+    from transformers.utils import is_peft_available
+    from transformers.utils.hub import extract_commit_hash
 
-    at = f" at revision {revision!r}" if revision else ""
-    advice = (
-        "check the name and the network (HF_HUB_OFFLINE, `hf auth login` for gated models), or give a local folder"
-    )
+    label = f"{name!r}{f' at revision {revision!r}' if revision else ''}"
+    pinned = re.fullmatch("[0-9a-f]{40}", revision or "") and _in_cache(name, "config.json", revision)
+    offline = not pinned and not hub_answers(name, "config.json", revision)
+    config_file, reason = _file_on_hub(name, "config.json", revision, offline)
+    # Where PEFT is installed, transformers would put an adapter beside the config into the model.
+    if config_file is None or is_peft_available():
+        adapter, _ = _file_on_hub(name, _ADAPTER, revision, offline)
+        if adapter is not None:
+            raise _refuse_adapter(label, adapter)
+    if config_file is None:
+        raise OSError(
+            f"no model {label}: no such folder, and the Hub says: {reason}; check the name and the network "
+            "(HF_HUB_OFFLINE, `hf auth login` for gated models), or give a local folder"
+        )
+    commit = extract_commit_hash(str(config_file), None)
+    return Source(name, label, commit=commit, offline=offline)
+
+
+def _in_cache(name: str, file: str, revision: str | None) -> bool:
+    from huggingface_hub import try_to_load_from_cache
+
+    return isinstance(try_to_load_from_cache(name, file, revision=revision), str)
+
+
+def _file_on_hub(name: str, file: str, revision: str | None, offline: bool) -> tuple[Path | None, str]:
+    """A file of a repository, from the cache or else from the Hub; or why there is none."""
+    from transformers.utils.hub import cached_file
+
     try:
-        config_file = cached_file(name, "config.json", revision=revision)
+        found = cached_file(name, file, revision=revision, local_files_only=offline)
     except (OSError, ValueError) as error:  # ValueError: the name is no valid Hub id
-        reason = str(error).strip().splitlines()[0].rstrip(".:")
-        raise OSError(f"no model {name!r}{at}: no such folder, and the Hub says: {reason}; {advice}") from error
-    return Source(name, f"{name!r}{at}", commit=extract_commit_hash(config_file, None))
+        return None, UNREACHABLE if offline else first_line(error).rstrip(".:")
+    return (None, f"it has no {file}") if found is None else (Path(found), "")
 
 
 def read_config(source: Source) -> Any:
@@ -113,7 +165,10 @@ def read_config(source: Source) -> Any:
 
     import hf_prune.models.small_resnet  # noqa: F401  # enters the package's own network into CONFIG_MAPPING
 
-    settings, _ = PretrainedConfig.get_config_dict(source.place, **source.keywords)
+    try:
+        settings, _ = PretrainedConfig.get_config_dict(source.place, **source.keywords)
+    except OSError as error:
+        raise ValueError(f"the config of {source.label} is damaged: {first_line(error)}") from error
     model_type = settings.get("model_type")
     if model_type == "timm_wrapper" or "pretrained_cfg" in settings:
         if not is_timm_available():
@@ -124,8 +179,11 @@ def read_config(source: Source) -> Any:
         raise ValueError(
             f"{source.label} has model type {model_type!r}, unknown to this version of transformers: {BY_HAND}"
         )
-    with quiet_loading():
-        return AutoConfig.from_pretrained(source.place, **source.keywords)
+    try:
+        with quiet_loading():
+            return AutoConfig.from_pretrained(source.place, **source.keywords)
+    except Exception as error:  # each config checks its entries in its own way
+        raise ValueError(f"the config of {source.label} cannot be used ({first_line(error)}): {BY_HAND}") from error
 
 
 def read_processor(source: Source, config: Any) -> Any:
@@ -153,11 +211,14 @@ def read_processor(source: Source, config: Any) -> Any:
         with quiet_loading():
             return AutoImageProcessor.from_pretrained(source.place, backend="pil", config=config, **source.keywords)
     except OSError as error:
+        if "valid JSON" in str(error):
+            raise ValueError(f"the image processor of {source.label} is damaged: {first_line(error)}") from error
         raise OSError(f"{source.label} has no preprocessor_config.json, so it is no image model: {BY_HAND}") from error
     except (ImportError, ValueError) as error:
         if "torchvision" in str(error).lower() and not is_torchvision_available():
             raise ImportError(
                 f'the image processor of {source.label} needs torchvision: pip install "hf-prune[torchvision]"'
             ) from error
-        reason = str(error).strip().splitlines()[0]
-        raise ValueError(f"the image processor of {source.label} cannot be opened ({reason}): {BY_HAND}") from error
+        raise ValueError(
+            f"the image processor of {source.label} cannot be opened ({first_line(error)}): {BY_HAND}"
+        ) from error

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import hashlib
+import json
 from pathlib import Path
 from typing import Any
 
 from hf_prune.metrics.registry import unknown_name
-from hf_prune.models.checkpoints import files_digest, state_digest, weight_files
+from hf_prune.models.checkpoints import files_digest, settings_digest, state_digest, weight_files
 from hf_prune.models.preprocessing import resize_to
 from hf_prune.models.pretrained import class_names
 from hf_prune.models.sources import find_source, quiet_loading, read_config, read_processor
@@ -49,11 +51,16 @@ class Trainable:
             )
 
     def begun(self, id2label: dict[int, str]) -> Any:
-        """The description; of a function the digest of the weights it makes now, so that another one is noticed."""
+        """The description; of a function digests of the weights and config it makes now, so that another one is noticed."""
         if self.description is not None:
             return self.description
         model = self.build(id2label)
-        return {"class": type(model).__name__, "first_weights_sha256": state_digest(model)}
+        config = json.dumps(_settings(model.config), sort_keys=True, default=str)
+        return {
+            "class": type(model).__name__,
+            "first_weights_sha256": state_digest(model),
+            "config_sha256": hashlib.sha256(config.encode()).hexdigest(),
+        }
 
 
 def open_trainable(model: Any, *, processor: Any = None, image_size: int | None = None) -> Trainable:
@@ -89,11 +96,14 @@ def open_trainable(model: Any, *, processor: Any = None, image_size: int | None 
         return _open_checkpoint(model, processor, image_size)
     if isinstance(model, transformers.PretrainedConfig):
         made = _processor(processor, image_size, getattr(model, "image_size", None))
-        settings = {name: value for name, value in model.to_dict().items() if name != "transformers_version"}
-        return Trainable(model, made, {"class": type(model).__name__, **settings})
+        return Trainable(model, made, {"class": type(model).__name__, **_settings(model)})
     if callable(model) and not isinstance(model, type) and not hasattr(model, "parameters"):
         return Trainable(model, _processor(processor, image_size, None), None)
     raise TypeError(f"model is {type(model).__name__}, which cannot be begun anew for each training: give {FORMS}")
+
+
+def _settings(config: Any) -> dict[str, Any]:
+    return {name: value for name, value in config.to_dict().items() if name != "transformers_version"}
 
 
 def _open_checkpoint(model: str | Path, processor: Any, image_size: int | None) -> Trainable:
@@ -104,8 +114,13 @@ def _open_checkpoint(model: str | Path, processor: Any, image_size: int | None) 
     source = find_source(model, None)
     config = read_config(source)
     made = _processor(processor or read_processor(source, config), image_size, None)
-    files = [] if source.folder is None else weight_files(source.folder, allow_pickle=False)
-    known = {"weights_sha256": files_digest(files)} if files else {"id": source.place, "commit": source.commit}
+    known: dict[str, Any] = {"id": source.place, "commit": source.commit}
+    if source.folder is not None:
+        files = weight_files(source.folder, allow_pickle=False, named=getattr(config, "transformers_weights", None))
+        known = {
+            "weights_sha256": files_digest(files, source.folder),
+            "config_sha256": settings_digest(source.folder),
+        }
     place = {"pretrained_model_name_or_path": source.place, **source.keywords}
     return Trainable(config, made, {"class": type(config).__name__, **known}, place)
 

@@ -9,14 +9,24 @@ from __future__ import annotations
 import copy
 import functools
 import hashlib
-import inspect
-import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from hf_prune.models.checkpoints import state_digest
-from hf_prune.models.loaded import LoadedModel
-from hf_prune.models.preprocessing import PixelsCollate, TransformCollate, describe_pixels, rgb_images
+from hf_prune.models.loaded import LoadedModel, resolve_dtype
+from hf_prune.models.object_digest import NoDigestError, object_digest
+from hf_prune.models.outputs import LOGITS, Output, embedding_output, needs_float32, timm_needs_float32
+from hf_prune.models.pinned import pinned_name
+from hf_prune.models.preprocessing import (
+    PixelsCollate,
+    ProcessorCollate,
+    TransformCollate,
+    describe,
+    describe_pixels,
+    rgb_images,
+)
+from hf_prune.models.pretrained import PretrainedForward, class_names
 
 if TYPE_CHECKING:
     import torch
@@ -51,35 +61,77 @@ def _open_pixels(device: torch.device) -> tuple[Forward, Callable[[], None]]:
     return lambda batch: batch.to(device, non_blocking=True), lambda: None
 
 
-def load_module(module: torch.nn.Module, transform: Any, *, dtype: torch.dtype, logits: bool) -> LoadedModel:
+def load_module(
+    module: torch.nn.Module, transform: Any, *, dtype: str, device: torch.device | str | None, logits: bool
+) -> LoadedModel:
     """Prepare a torch module with the transform that makes its inputs.
 
     Args:
-        module: Maps a batch (B, ...) to features (B, d), or to logits (B, classes).
-        transform: Maps one RGB PIL image to a tensor.
-        dtype: Format of the weights.
+        module: Maps a batch (B, ...) to features (B, d), or to logits (B, classes); of a model of `transformers` the output is
+            taken that `hf_prune.models.outputs` lists.
+        transform: Maps one RGB PIL image to a tensor; or an image processor of `transformers`.
+        dtype: Format of the weights by name, or `auto`.
+        device: Where the model will run, which decides what `auto` means.
         logits: The module is a teacher.
 
     Returns:
-        The model; its identity is the digest of its weights, of its description and of the transform.
+        The model; its identity covers its weights, all it can read when it is called, and the transform.
     """
-    transform_digest = _digest(transform)
-    identity = _identity("torch", type(module).__name__, "logits" if logits else "forward", dtype) | {
-        "weights_sha256": state_digest(module),
-        "code": hashlib.sha256(f"{_describe_module(module)}\n{_source(module)}".encode()).hexdigest(),
-        "preprocessing": transform_digest,
-    }
+    import transformers
+
+    output = _usual_output(module, logits=logits)
+    config: Any = module.config if output is LOGITS else None
+    number_format = resolve_dtype("float32" if dtype == "auto" and _needs_float32(module) else dtype, device)
+    taken = output.name if output is not None else "logits" if logits else "forward"
+    identity = _identity("torch", type(module).__name__, taken, number_format)
+    _add_digests(identity, module)
+    is_processor = isinstance(transform, transformers.BaseImageProcessor)
+    if is_processor and pinned_name(type(transform)):
+        identity |= {"preprocessing": describe(transform), "backend": getattr(transform, "backend", "pil")}
+    else:
+        _add_digest(identity, "preprocessing", transform)
     return LoadedModel(
         identity,
-        None,
-        cacheable=transform_digest is not None,
-        collate=TransformCollate(transform),
-        load=functools.partial(_open_module, module, dtype, logits),
+        None if config is None else class_names(config),
+        cacheable="not_cached" not in identity,
+        collate=ProcessorCollate(transform) if is_processor else TransformCollate(transform),
+        load=functools.partial(_open_module, module, number_format, output, logits),
+        num_classes=config.num_labels if config is not None and pinned_name(type(module)) else None,
+        differentiated=_trained_weights(module),
     )
 
 
+def _usual_output(module: torch.nn.Module, *, logits: bool) -> Output | None:
+    """The output that is taken of a model of transformers; None for other modules, which return it themselves."""
+    import transformers
+
+    if not isinstance(module, transformers.PreTrainedModel):
+        return None
+    try:
+        return LOGITS if logits else embedding_output(module.config)
+    except ValueError:  # no usual one: a class of the user's own returns what it likes
+        if pinned_name(type(module)):
+            raise
+        return None
+
+
+def _needs_float32(module: torch.nn.Module) -> bool:
+    """Whether bfloat16 would change the ranking of a network of transformers or timm."""
+    config = getattr(module, "config", None)
+    if hasattr(config, "model_type"):
+        return needs_float32(config)
+    known = getattr(module, "pretrained_cfg", None)  # timm's description of a network
+    return isinstance(known, Mapping) and timm_needs_float32(known.get("architecture"))
+
+
+def _trained_weights(module: torch.nn.Module) -> str:
+    """A digest of which weights are trained, for what depends on their gradients."""
+    names = [name for name, value in module.named_parameters() if value.requires_grad]
+    return hashlib.sha256("\n".join(names).encode()).hexdigest()
+
+
 def _open_module(
-    module: torch.nn.Module, dtype: torch.dtype, logits: bool, device: torch.device
+    module: torch.nn.Module, dtype: torch.dtype, output: Output | None, logits: bool, device: torch.device
 ) -> tuple[Forward, Callable[[], None]]:
     """Put a module, or a converted copy, into eval mode; the second value puts the train flags back."""
     import torch
@@ -90,12 +142,18 @@ def _open_module(
     used = module if fits else copy.deepcopy(module).to(device=device, dtype=dtype)
     flags = [(part, part.training) for part in used.modules()]
     used.eval()
+    config: Any = used.config if output is not None and output.all_patches else SimpleNamespace(mask_ratio=None)
+    masked, config.mask_ratio = config.mask_ratio, 0.0
 
     def release() -> None:
         for part, training in flags:
             part.training = training
+        config.mask_ratio = masked
 
-    return ModuleForward(used, type(module).__name__, dtype, device, logits), release
+    name = type(module).__name__
+    if output is not None:
+        return TransformersForward(used, output, name), release
+    return ModuleForward(used, name, dtype, device, logits), release
 
 
 class ModuleForward:
@@ -115,11 +173,30 @@ class ModuleForward:
         self.model = model
         self.name, self.dtype, self.device, self.logits = name, dtype, device, logits
 
-    def __call__(self, batch: torch.Tensor) -> torch.Tensor:
+    def __call__(self, batch: Any) -> torch.Tensor:
         """Return (B, d), or float32 logits (B, classes), for a collated batch."""
-        result = self.model(batch.to(self.device, self.dtype, non_blocking=True))
+        pixels = batch["pixel_values"] if isinstance(batch, Mapping) else batch  # of an image processor's
+        result = self.model(pixels.to(self.device, self.dtype, non_blocking=True))
         wanted = getattr(result, "logits", result) if self.logits else result
-        return _checked(wanted, self.name, len(batch), self.logits)
+        return _checked(wanted, self.name, len(pixels), self.logits)
+
+
+class TransformersForward(PretrainedForward):
+    """Forward pass of a model of `transformers` that the user opened; it may return a tensor of its own choice."""
+
+    def __call__(self, batch: Any) -> torch.Tensor:
+        """Return (B, d), or float32 logits (B, classes), for a collated batch."""
+        inputs = dict(batch) if isinstance(batch, Mapping) else {"pixel_values": batch}
+        return _checked(super().__call__(inputs), self.label, len(inputs["pixel_values"]), self.output is LOGITS)
+
+    def run(self, inputs: dict[str, Any]) -> Any:
+        """Call the model, or of one that reads text, too, the part that sees the image."""
+        import torch
+
+        if not self.output.tower or not hasattr(self.model, "get_image_features"):
+            return super().run(inputs)
+        result = self.model.get_image_features(**inputs)
+        return result if isinstance(result, torch.Tensor) else result.pooler_output
 
 
 def load_function(function: Callable[..., Any], *, logits: bool) -> LoadedModel:
@@ -130,13 +207,32 @@ def load_function(function: Callable[..., Any], *, logits: bool) -> LoadedModel:
         logits: It returns logits (B, classes).
 
     Returns:
-        The model; not cacheable where the function cannot be hashed.
+        The model; not cacheable where it cannot be told what the function reads.
     """
     name = getattr(function, "__qualname__", type(function).__name__)
-    digest = _digest(function)
-    identity = _identity("callable", name, "logits" if logits else "forward", "float32") | {"code": digest}
+    identity = _identity("callable", name, "logits" if logits else "forward", "float32")
+    _add_digest(identity, "code_sha256", function)
     load = functools.partial(_open_function, function, name, logits)
-    return LoadedModel(identity, None, cacheable=digest is not None, collate=rgb_images, load=load)
+    return LoadedModel(identity, None, cacheable="not_cached" not in identity, collate=rgb_images, load=load)
+
+
+def _add_digests(identity: dict[str, Any], module: torch.nn.Module) -> None:
+    """Enter the digests of a module's weights, and of whatever else it can read."""
+    try:
+        identity["weights_sha256"] = state_digest(module)
+    except (RuntimeError, NotImplementedError, TypeError):  # weights in several places, packed, or not there yet
+        identity["not_cached"] = "no digest: its weights cannot be read"
+        return
+    state = module.state_dict(keep_vars=True)
+    _add_digest(identity, "code_sha256", module, {id(value): name for name, value in state.items()})
+
+
+def _add_digest(identity: dict[str, Any], name: str, value: Any, known: Mapping[int, str] | None = None) -> None:
+    """Enter the digest of what the user gave; or None, and why nothing that it makes may be cached."""
+    try:
+        identity[name] = object_digest(value, known)
+    except NoDigestError as error:
+        identity |= {name: None, "not_cached": f"no digest: {error}"}
 
 
 def _open_function(
@@ -162,7 +258,8 @@ def _checked(result: Any, name: str, rows: int, logits: bool) -> torch.Tensor:
             return flat.float() if logits else flat
     found = tuple(result.shape) if isinstance(result, torch.Tensor) else type(result).__name__
     wanted = "classes" if logits else "d"
-    raise ValueError(f"{name} returned {found} for {rows} images; it must return one tensor ({rows}, {wanted})")
+    wrap = ": wrap it in a module that returns one of its tensors" if hasattr(result, "last_hidden_state") else ""
+    raise ValueError(f"{name} returned {found} for {rows} images; it must return one tensor ({rows}, {wanted}){wrap}")
 
 
 def _identity(kind: str, name: str, output: str, dtype: Any) -> dict[str, Any]:
@@ -177,32 +274,3 @@ def _identity(kind: str, name: str, output: str, dtype: Any) -> dict[str, Any]:
         "backend": "pil",
         "dtype": str(dtype).removeprefix("torch."),
     }
-
-
-def _describe_module(module: torch.nn.Module) -> str:
-    """Return the module's printed form, which names strides and activations that no weight tells, without addresses."""
-    return re.sub(r"0x[0-9a-fA-F]+", "", repr(module))
-
-
-def _source(value: Any) -> str:
-    """Return the source of a function, or of an object's class; empty where Python has none (built-ins, the prompt)."""
-    try:
-        return inspect.getsource(value if inspect.isroutine(value) else type(value))
-    except (OSError, TypeError):
-        return ""
-
-
-def _digest(function: Any) -> str | None:
-    """Return a digest of a function and all it holds, or None where it cannot be hashed.
-
-    `datasets` hashes functions of importable modules by name alone, so the source text goes in as well: an edited one counts
-    as another function.
-    """
-    import pickle
-
-    from datasets.fingerprint import Hasher
-
-    try:
-        return str(Hasher.hash((function, _source(function))))
-    except (pickle.PicklingError, TypeError, AttributeError, ValueError, RecursionError, NotImplementedError):
-        return None
