@@ -1,5 +1,6 @@
 """Open the encoder that some embeddings were made by, as their record names it, and no other."""
 
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -44,11 +45,24 @@ def load_known_encoder(identity: Mapping[str, Any], encoder: Any, device: str | 
 
 
 def check_known_encoder(found: Mapping[str, Any], identity: Mapping[str, Any]) -> None:
-    """Raise a one-line ValueError if an encoder is not the one that some embeddings were made by."""
-    known = {name: value for name, value in identity.items() if name not in ("id", "commit")}
+    """Raise a one-line ValueError if an encoder is not the one that some embeddings were made by.
+
+    Warns:
+        UserWarning: If the record does not tell encoders of its kind apart.
+    """
+    untold = identity.get("not_cached")
+    if "code" in identity:  # of a module or function, by an earlier version
+        untold = "its record is of an earlier version, which did not look at all of it"
+    left_out = {"id", "commit", "not_cached"} | ({"code", "preprocessing"} if "code" in identity else set())
+    known = {name: value for name, value in identity.items() if name not in left_out}
     differing = sorted(name for name, value in known.items() if found.get(name) != value)
     if differing:
         raise ValueError(
             f"encoder {found['id']!r} is not the one that these prototypes were made by ({', '.join(differing)} "
             f"differ): pass the encoder {identity['id']!r} as it was"
+        )
+    if untold:
+        warnings.warn(
+            f"whether encoder {found['id']!r} is the one that these prototypes were made by cannot be told: {untold}",
+            stacklevel=2,
         )

@@ -108,6 +108,9 @@ def model_text(identity: Mapping[str, Any]) -> "Markup":
     said = {
         "commit": " at commit {}",
         "weights_sha256": ", weights SHA-256 {}",
+        "config_sha256": ", config SHA-256 {}",
+        "code_sha256": ", code SHA-256 {}",
+        "not_cached": ", known by no digest of all it reads ({})",
         "output": ", output {}",
         "image_size": ", image size {}",
         "dtype": ", {}",

@@ -23,6 +23,8 @@ AGREEMENT = 0.999
 # How far from the cut a row may lie whose fate is another one, in standard deviations of the published scores.
 TOLERANCE = 0.01
 _MODELS = ("encoder", "teachers", "student")
+# By what a model that is not on the Hub is told, beside its weights.
+_TOLD = frozenset({"config_sha256", "code_sha256"})
 
 
 class CannotTellError(Exception):
@@ -155,24 +157,37 @@ def _model(argument: str, identities: Any, models: Models, step: Step) -> dict[s
 
 def _compare_models(step: Step, made: Step, subject: str, report: Report) -> None:
     """Say whether the same models, records and arrays were used."""
+    models: list[Any] = []
     for name, recorded in step.inputs.items():
         found = made.inputs.get(name, {})
-        odd = [key for key, value in recorded.items() if _identity(found.get(key)) != _identity(value)]
+        odd = [key for key, value in recorded.items() if _identity(found.get(key), value) != _identity(value, value)]
         if odd:
             report.differs(subject, f"{step.column!r} was made again with another {odd[0]} than recorded")
             return
-    report.same(subject, f"{step.column!r} made again with the recorded models and options")
+        models += [one for value in recorded.values() for one in (value if isinstance(value, list) else [value])]
+    own = [model for model in models if isinstance(model, Mapping) and "weights_sha256" in model]
+    untold = [model for model in own if "not_cached" in model]
+    if untold:
+        report.unknown(
+            subject, f"{step.column!r} made again, but of {untold[0].get('id')!r} no digest tells whether it is the same"
+        )
+        return
+    # Earlier versions recorded the weights alone of models that are not on the Hub.
+    whole = all(model.get("commit") or model.get("kind") == "pixels" or _TOLD & model.keys() for model in own)
+    report.same(subject, f"{step.column!r} made again with the recorded {'models' if whole else 'weights'} and options")
 
 
-def _identity(model: Any) -> Any:
+def _identity(model: Any, recorded: Any) -> Any:
     """What must be the same of a model; where it was found may differ, and so may the id of a local one."""
-    if isinstance(model, list):
-        return [_identity(one) for one in model]
+    if isinstance(model, list) and isinstance(recorded, list) and len(model) == len(recorded):
+        return [_identity(one, other) for one, other in zip(model, recorded, strict=True)]
     if isinstance(model, Mapping) and "centroids_sha256" in model:
         return model["centroids_sha256"]
-    if not isinstance(model, Mapping) or "weights_sha256" not in model:
+    if not isinstance(model, Mapping) or "weights_sha256" not in model or not isinstance(recorded, Mapping):
         return model
-    known = ("weights_sha256", "output", "image_size", "dtype")
+    known = ["weights_sha256", "output", "image_size", "dtype", *sorted(_TOLD & recorded.keys())]
+    if "code_sha256" in recorded:  # of a model of the user's own, whose transform has a digest
+        known.append("preprocessing")
     return {name: model.get(name) for name in known} | {
         "commit": None if model["weights_sha256"] else model.get("commit")
     }

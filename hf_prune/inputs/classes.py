@@ -65,7 +65,39 @@ def class_order(
 
 def in_label_order(probs: Array, labels: Labels, teacher_names: tuple[str, ...] | None, who: str) -> Array:
     """Probabilities (n, classes) with their columns in the order of the label codes; classes without a label last."""
-    order = class_order(labels, teacher_names, probs.shape[1], who)
-    if order is None:
-        return probs
-    return probs[:, order + sorted(set(range(probs.shape[1])) - set(order))]
+    return ClassOrder(labels, teacher_names, who).arrange(probs)
+
+
+class ClassOrder:
+    """Where a teacher has the classes of the labels: settled, or refused, as soon as its number of classes is known.
+
+    Args:
+        labels: The labels.
+        teacher_names: Names of the teacher's classes in the order of its logits, if it has any.
+        who: Such as ``"teacher 2"``, for messages.
+    """
+
+    def __init__(self, labels: Labels, teacher_names: tuple[str, ...] | None, who: str) -> None:
+        self.labels, self.teacher_names, self.who = labels, teacher_names, who
+        self._settled: tuple[int, list[int] | None] | None = None
+
+    def settle(self, classes: int) -> list[int] | None:
+        """The order as `class_order` finds it, once for each number of classes.
+
+        Raises:
+            ValueError: If the teacher cannot know the classes.
+        """
+        if self._settled is None or self._settled[0] != classes:
+            self._settled = classes, class_order(self.labels, self.teacher_names, classes, self.who)
+        return self._settled[1]
+
+    def see(self, logits: Any) -> None:
+        """Settle it by logits (n, classes)."""
+        self.settle(logits.shape[-1])
+
+    def arrange(self, probs: Array) -> Array:
+        """Probabilities (n, classes) with their columns in the order of the label codes; classes without a label last."""
+        order = self.settle(probs.shape[1])
+        if order is None:
+            return probs
+        return probs[:, order + sorted(set(range(probs.shape[1])) - set(order))]

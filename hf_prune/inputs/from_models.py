@@ -8,8 +8,8 @@ from datasets import Dataset
 from numpy.typing import NDArray
 
 from hf_prune.collectives import process_state
-from hf_prune.columns import find_image_column
-from hf_prune.inputs.classes import class_order, in_label_order
+from hf_prune.columns import Labels, find_image_column
+from hf_prune.inputs.classes import ClassOrder, class_order
 from hf_prune.inputs.made import MadeInputs, unit
 from hf_prune.inputs.request import Request
 
@@ -60,10 +60,10 @@ def _make_predictions(made: MadeInputs, name: str, models: Any, keyword: str, wh
     chosen = as_list(models, f"this metric needs {name}: pass {keyword}= {wanted}, or inputs={{{name!r}: array}}")
     labels = made.find_labels()
     probs, identities = [], []
-    for number, model in enumerate(_teachers(chosen, made.request), start=1):
+    for number, (model, order) in enumerate(_with_order(_teachers(chosen, made.request), labels, who), start=1):
         keeps_features = made.keeps_features and name == "probs" and number == 1
         values = _softmax(_logits(made, model, f"{who.capitalize()} {number} of {len(chosen)}", keeps_features))
-        probs.append(values if labels is None else in_label_order(values, labels, model.names, f"{who} {number}"))
+        probs.append(values if order is None else order.arrange(values))
         identities.append(model.identity)
     if labels is None and len({part.shape[1] for part in probs}) > 1:
         raise ValueError(
@@ -71,6 +71,26 @@ def _make_predictions(made: MadeInputs, name: str, models: Any, keyword: str, wh
         )
     made.made_from[name] = {keyword: identities}
     made.held[name] = np.stack(probs)
+
+
+def _with_order(
+    models: "list[LoadedModel]", labels: Labels | None, who: str
+) -> "list[tuple[LoadedModel, ClassOrder | None]]":
+    """Models with the order of their classes, which is settled by their configs, or else by the first batch of each.
+
+    A teacher of other classes is so refused before any teacher has run over the data set, or when it begins.
+    """
+    if labels is None:
+        return [(model, None) for model in models]
+    from hf_prune.models.loaded import watched
+
+    found: list[tuple[LoadedModel, ClassOrder | None]] = []
+    for number, model in enumerate(models, start=1):
+        order = ClassOrder(labels, model.names, f"{who} {number}")
+        if model.num_classes is not None:
+            order.settle(model.num_classes)
+        found.append((watched(model, order.see), order))
+    return found
 
 
 def _logits(made: MadeInputs, model: "LoadedModel", desc: str, keeps_features: bool) -> NDArray[np.float32]:
@@ -98,7 +118,7 @@ def make_grad_norms(made: MadeInputs) -> None:
     labels = made.read_labels()
     norms, identities = [], []
     for number, teacher in enumerate(_teachers(chosen, made.request, dtype="float32"), start=1):
-        order = class_order(labels, teacher.names, None, f"teacher {number}")
+        order = class_order(labels, teacher.names, teacher.num_classes, f"teacher {number}")
         targets = labels.codes if order is None else np.asarray([*order, -1])[labels.codes]
         model = with_gradient_norms(teacher)
         found = run(made.ds, made.request, model, f"Gradients {number} of {len(chosen)}", targets=targets)

@@ -60,6 +60,14 @@ class Request:
         """Check what every caller would have to check."""
         if self.on_error not in ("raise", "skip"):
             raise ValueError(f"on_error={self.on_error!r}; give 'raise' or 'skip'")
+        for name, least in (("batch_size", 1), ("num_workers", 0)):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
+                raise ValueError(f"{name}={value!r}; give a whole number of at least {least}")
+        if self.device is not None:
+            from hf_prune.models.loaded import check_device
+
+            check_device(self.device)
 
     @classmethod
     def of(cls, arguments: Mapping[str, Any], **otherwise: Any) -> "Request":

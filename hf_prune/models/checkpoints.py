@@ -154,7 +154,7 @@ def _shards(index: Path, folder: Path) -> list[Path]:
         raise ValueError(f"{str(index)!r} is no index of weight files: download it again") from error
     if not names:
         raise ValueError(f"{str(index)!r} lists no weight files: download it again")
-    files = [_below(index.parent, name) for name in names]
+    files = [_below(folder, name) for name in names]
     missing = [file for file in files if not file.is_file()]
     if missing:
         raise FileNotFoundError(f"{str(folder)!r} lacks {missing[0].name}, which its index lists: download it again")

@@ -73,6 +73,36 @@ class LoadedModel:
         self.close()
 
 
+def watched(model: LoadedModel, look: Callable[[torch.Tensor], object]) -> LoadedModel:
+    """Return a model that shows its first output, which may be refused before the rest is computed.
+
+    Args:
+        model: Any model.
+        look: Gets the output (B, d) of the first batch.
+    """
+
+    def load(device: torch.device) -> tuple[Forward, Callable[[], None]]:
+        forward, release = model.load(device)
+        return _Watched(forward, look), release
+
+    return dataclasses.replace(model, load=load)
+
+
+class _Watched:
+    """Forward pass that shows its first output; it holds its module, if it has one, as ``model``."""
+
+    def __init__(self, forward: Forward, look: Callable[[torch.Tensor], object]) -> None:
+        self.forward, self.model = forward, getattr(forward, "model", None)
+        self._look: Callable[[torch.Tensor], object] | None = look
+
+    def __call__(self, batch: Any) -> torch.Tensor:
+        output = self.forward(batch)
+        look, self._look = self._look, None
+        if look is not None:
+            look(output)
+        return output
+
+
 def default_device() -> torch.device:
     """Return the accelerator of this machine, or the CPU where there is none."""
     import torch
