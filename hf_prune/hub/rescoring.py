@@ -169,12 +169,15 @@ def _compare_models(step: Step, made: Step, subject: str, report: Report) -> Non
     untold = [model for model in own if "not_cached" in model]
     if untold:
         report.unknown(
-            subject, f"{step.column!r} made again, but of {untold[0].get('id')!r} no digest tells whether it is the same"
+            subject,
+            f"{step.column!r} made again, but of {untold[0].get('id')!r} no digest tells whether it is the same",
         )
         return
     # Earlier versions recorded the weights alone of models that are not on the Hub.
     whole = all(model.get("commit") or model.get("kind") == "pixels" or _TOLD & model.keys() for model in own)
-    report.same(subject, f"{step.column!r} made again with the recorded {'models' if whole else 'weights'} and options")
+    report.same(
+        subject, f"{step.column!r} made again with the recorded {'models' if whole else 'weights'} and options"
+    )
 
 
 def _identity(model: Any, recorded: Any) -> Any:

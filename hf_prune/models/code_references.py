@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import dis
 import functools
+import itertools
 import sys
 from collections.abc import Iterator
 from types import CodeType
@@ -90,25 +91,42 @@ def references(code: CodeType) -> References:
         >>> sorted(references((lambda x: json.dumps(x)).__code__).found)
         ['json']
     """
-    names, strings, found, passed = set[str](), set[str](), set[str](), set[str]()
-    imports: set[tuple[str, int, str]] = set()
-    for part in _parts(code):
-        names |= {*part.co_names, *part.co_freevars}
-        strings |= set(_strings(part.co_consts))
-        steps = [step for step in dis.get_instructions(part) if step.opname != "EXTENDED_ARG"]
-        for place, step in enumerate(steps):
-            after = steps[place + 1] if place + 1 < len(steps) else step
-            if step.opname in _BY_NAME:
-                found.add(step.argval)
-            if step.opname.startswith((*_BY_NAME, *_LOCAL)) and after.opname not in _ATTRIBUTE:
-                passed |= set(step.argval) if isinstance(step.argval, tuple) else {step.argval}
-            if step.opname == "IMPORT_NAME":
-                imports.add((step.argval, _dots(steps[place - 2].argval), str(after.argval)))
-    return References(frozenset(names), frozenset(strings), frozenset(found), frozenset(passed), frozenset(imports))
+    parts = list(_parts(code))
+    pairs = [pair for part in parts for pair in _steps(part)]
+    passed = {name for step, after in pairs if _is_passed(step, after) for name in _variables(step)}
+    renamed = {str(after.argval): str(step.argval) for step, after in pairs if step.opname == "IMPORT_FROM"}
+    return References(
+        names=frozenset(name for part in parts for name in (*part.co_names, *part.co_freevars)),
+        strings=frozenset(text for part in parts for text in _strings(part.co_consts)),
+        found=frozenset(step.argval for step, _ in pairs if step.opname in _BY_NAME),
+        passed=frozenset(passed | {renamed[name] for name in passed & renamed.keys()}),
+        imports=frozenset(found for part in parts for found in _imports(part)),
+    )
 
 
-def _dots(level: Any) -> int:
-    return level if isinstance(level, int) else 0
+def _steps(code: CodeType) -> list[tuple[dis.Instruction, dis.Instruction]]:
+    """Instructions, each with the one after it."""
+    steps = [step for step in dis.get_instructions(code) if step.opname != "EXTENDED_ARG"]
+    return list(itertools.pairwise([*steps, steps[-1]]))
+
+
+def _is_passed(step: dis.Instruction, after: dis.Instruction) -> bool:
+    return step.opname.startswith((*_BY_NAME, *_LOCAL)) and after.opname not in _ATTRIBUTE
+
+
+def _variables(step: dis.Instruction) -> tuple[Any, ...]:
+    """The variables that an instruction loads: some versions of Python load two at once."""
+    return step.argval if isinstance(step.argval, tuple) else (step.argval,)
+
+
+def _imports(code: CodeType) -> Iterator[tuple[str, int, str]]:
+    """Import statements: the name, the number of leading dots, and the variable for the module itself."""
+    level: list[Any] = [0, 0]  # what the two instructions before load: number of dots, names that are taken
+    for step, after in _steps(code):
+        if step.opname == "IMPORT_NAME":
+            dots = level[0] if isinstance(level[0], int) else 0
+            yield step.argval, dots, str(after.argval) if after.opname.startswith("STORE_") else ""
+        level = [level[1], step.argval]
 
 
 def _strings(values: Any) -> Iterator[str]:

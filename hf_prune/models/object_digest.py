@@ -51,6 +51,7 @@ _OUTSIDE = frozenset(
         "urlopen",
     }
     | {"load_state_dict_from_url", "urlretrieve", "environ", "getenv", "import_module", "eval", "exec", "__import__"}
+    | {"globals", "__globals__", "f_globals", "_getframe"}
 )
 _DYNAMIC = frozenset({"getattr", "__getattribute__", "methodcaller", "__dict__", "vars"})
 # Called while an object is made, copied or shown, but not while it works.
@@ -135,11 +136,15 @@ class _Walk:
 
     def _wake(self) -> bool:
         """Take up the methods whose names were mentioned meanwhile."""
-        everything = bool(self.names & _DYNAMIC)
-        ready = [entry for entry in self.waiting if everything or entry[1] in self.names]
         if self.strict:
-            self._take_up(ready)
+            self._take_up([entry for entry in self.waiting if self._is_mentioned(entry[0], entry[1])])
         return bool(self.queue)
+
+    def _is_mentioned(self, owner: type, name: str) -> bool:
+        """Whether a method may be called: by its name, by one that is made up, or, of a maker, by that of its class."""
+        if name in _MAKERS:
+            return owner.__name__ in self.names
+        return name in self.names or bool(self.names & _DYNAMIC)
 
     def _relax(self) -> bool:
         """Take up all methods that are left; what they read is no reason not to trust the digest."""
@@ -221,14 +226,13 @@ class _Walk:
         self.refer(value.__defaults__)
         self.refer(value.__kwdefaults__)
         for name, cell in zip(value.__code__.co_freevars, value.__closure__ or (), strict=True):
-            try:
-                self.refer(cell.cell_contents, f"{name} of {value.__qualname__}")
-            except ValueError:  # a name that has no value yet
-                self.token("empty")
+            self._cell(cell, f"{name} of {value.__qualname__}")
         self._items(vars(value), f"{value.__qualname__}.")
         if self.strict:
             self.names |= mentioned.names | mentioned.strings
         outside = sorted(mentioned.names & _OUTSIDE)
+        if {"sys", "modules"} <= mentioned.names:
+            outside.append("sys.modules")
         if outside:
             self.doubt(f"{value.__qualname__} reads what lies outside ({outside[0]})")
         for name in sorted(mentioned.found):
@@ -236,6 +240,13 @@ class _Walk:
         for name, dots, variable in sorted(mentioned.imports):
             for module in self._imported(name, dots, value.__globals__.get("__package__")):
                 self._module_of(module, mentioned, variable, value.__qualname__, set())
+
+    def _cell(self, cell: types.CellType, where: str) -> None:
+        """A variable of the function around."""
+        try:
+            self.refer(cell.cell_contents, where)
+        except ValueError:  # it has no value yet
+            self.token("empty")
 
     def _imported(self, name: str, dots: int, package: str | None) -> Iterator[types.ModuleType]:
         """The modules that an import statement in a function brings in, the packages around them, too."""
@@ -271,13 +282,13 @@ class _Walk:
         if package is not None or id(module) in seen:
             return
         seen.add(id(module))
-        if variable in mentioned.passed:
+        if variable in mentioned.passed or "__dict__" in mentioned.names:
             self.doubt(f"{who} passes the module {name} on")
-        for attribute in sorted(mentioned.names & vars(module).keys()):
+        for attribute in sorted((mentioned.names | {"__getattr__"}) & vars(module).keys()):
             found = vars(module)[attribute]
             self.token(attribute)
             if isinstance(found, types.ModuleType):
-                self._module_of(found, mentioned, "", who, seen)
+                self._module_of(found, mentioned, attribute, who, seen)
             else:
                 self.refer(found, f"{name}.{attribute}")
 

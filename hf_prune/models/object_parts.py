@@ -115,4 +115,4 @@ def tensor_parts(value: Any) -> tuple[str | memoryview, ...] | None:
     if not ordinary or value.is_quantized or value.is_meta or hasattr(value, "__tensor_flatten__"):
         return None
     flat = value.detach().cpu().contiguous().reshape(-1).resolve_conj().resolve_neg()
-    return str(value.dtype), str(tuple(value.shape)), flat.view(torch.uint8).numpy().data
+    return type(value).__name__, str(value.dtype), str(tuple(value.shape)), flat.view(torch.uint8).numpy().data
