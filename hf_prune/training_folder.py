@@ -99,7 +99,7 @@ def claim(folder: Path, given: Mapping[str, Any], *, num_processes: int | None) 
         wanted["num_processes"] = held["num_processes"]
     for name, kind in _DATASETS.items():
         _compare_rows(folder, kind, held.get(name), wanted.get(name))
-    if isinstance(held.get("model"), dict) and isinstance(wanted["model"], dict):
+    if isinstance(held.get("model"), dict) and isinstance(wanted.get("model"), dict):
         for name in wanted["model"].keys() & {"config_sha256"} - held["model"].keys():
             del wanted["model"][name]  # folders that earlier versions began do not have it
     names = sorted({*held, *wanted} - set(_DATASETS))

@@ -1,12 +1,20 @@
 import argparse
 import hashlib
+import json
 import pickle
 
 import pytest
 import torch
 from safetensors.torch import save_file
 
-from hf_prune.models.checkpoints import convert_resnet, files_digest, read_state_dict, state_digest, weight_files
+from hf_prune.models.checkpoints import (
+    convert_resnet,
+    file_digest,
+    files_digest,
+    read_state_dict,
+    state_digest,
+    weight_files,
+)
 from hf_prune.models.load import load_encoder, load_teacher
 from tests.tiny_models import images, run
 from tests.torchvision_resnet import make
@@ -201,12 +209,93 @@ def test_weight_files_prefer_safetensors_and_find_shards(tmp_path):
     with pytest.raises(ValueError, match="pickled"):
         weight_files(tmp_path, allow_pickle=False)
     assert weight_files(tmp_path, allow_pickle=True) == [tmp_path / "pytorch_model.bin"]
-    (tmp_path / "model.safetensors.index.json").write_text("{}")
-    shards = [tmp_path / f"model-0000{i}-of-00002.safetensors" for i in (1, 2)]
-    for shard in shards:
-        shard.write_bytes(shard.name.encode())
+    shards = [sharded(tmp_path, f"model-0000{i}-of-00002.safetensors") for i in (1, 2)]
     assert weight_files(tmp_path, allow_pickle=True) == shards
-    digest = files_digest(shards)
-    assert digest == files_digest(reversed(shards))
-    shards[1].write_bytes(b"other")
-    assert files_digest(shards) != digest
+    digest = files_digest(shards, tmp_path)
+    lines = "".join(f"{file_digest(shard)}  {shard.name}\n" for shard in shards)
+    assert digest == files_digest(reversed(shards), tmp_path) == hashlib.sha256(lines.encode()).hexdigest()
+    save_file({"w": torch.ones(3)}, shards[1])
+    assert files_digest(shards, tmp_path) != digest
+
+
+def sharded(folder, name, value=0.0):
+    """Add a shard and its entry in the index."""
+    folder.mkdir(exist_ok=True)
+    index = folder / "model.safetensors.index.json"
+    known = json.loads(index.read_bytes()) if index.exists() else {"metadata": {}, "weight_map": {}}
+    known["weight_map"][f"w{len(known['weight_map'])}"] = name
+    index.write_text(json.dumps(known))
+    (folder / name).parent.mkdir(parents=True, exist_ok=True)
+    save_file({"w": torch.full((2,), value)}, folder / name)
+    return folder / name
+
+
+def test_shards_are_those_of_the_index_wherever_they_lie(tmp_path):
+    digests = set()
+    for value in (0.0, 1.0):
+        folder = tmp_path / str(value)
+        shards = [sharded(folder, f"parts/model-{i}.safetensors", value) for i in (1, 2)]
+        (folder / "model-00001-of-00002.safetensors").write_bytes(b"left over from another model")
+        assert weight_files(folder, allow_pickle=False) == shards
+        digests.add(files_digest(shards, folder))
+    assert len(digests) == 2
+    shards[1].unlink()
+    with pytest.raises(FileNotFoundError, match=r"lacks model-2\.safetensors, which its index lists"):
+        weight_files(folder, allow_pickle=False)
+    with pytest.raises(ValueError, match="no files to digest"):
+        files_digest([], folder)
+
+
+@pytest.mark.parametrize("name", ["../other/model.safetensors", "/etc/passwd"])
+def test_no_index_reaches_out_of_the_folder(name, tmp_path):
+    (tmp_path / "model.safetensors.index.json").write_text(json.dumps({"weight_map": {"w": name}}))
+    with pytest.raises(ValueError, match="lies outside: give a folder of one model"):
+        weight_files(tmp_path, allow_pickle=False)
+    with pytest.raises((OSError, ValueError), match=r"no weights in|lies outside"):
+        weight_files(tmp_path / "none", allow_pickle=False, named=name)
+
+
+@pytest.mark.parametrize("text", ["{}", "[]", "no json", '{"weight_map": {}}', '{"weight_map": 3}'])
+def test_a_damaged_index_is_one_line(text, tmp_path):
+    (tmp_path / "model.safetensors.index.json").write_text(text)
+    with pytest.raises(ValueError, match=r"index\.json' .*: download it again") as caught:
+        weight_files(tmp_path, allow_pickle=False)
+    assert "\n" not in str(caught.value)
+
+
+def test_the_file_that_a_config_names_is_the_one_that_is_read(tmp_path):
+    for name in ("model.safetensors", "ema.safetensors"):
+        save_file({"w": torch.ones(1)}, tmp_path / name)
+    found = weight_files(tmp_path, allow_pickle=False, named="ema.safetensors")
+    assert found == [tmp_path / "ema.safetensors"]
+
+
+POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 9\n"
+
+
+@pytest.mark.parametrize("suffix", [".safetensors", ".pth"])
+def test_a_placeholder_of_git_lfs_is_no_weight_file(suffix, tmp_path):
+    path = tmp_path / f"w{suffix}"
+    path.write_bytes(POINTER)
+    with pytest.raises(ValueError, match="is a placeholder of Git LFS, not the weights: run 'git lfs pull'") as caught:
+        load_encoder(path, allow_pickle=True)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("kept", [0, 4, 9, 40, -1])
+def test_a_cut_off_file_is_noticed_before_anything_is_computed(kept, tmp_path):
+    path = write({"w": torch.ones(50)}, tmp_path / "w.safetensors")
+    path.write_bytes(path.read_bytes()[:kept])
+    with pytest.raises(ValueError, match=r"w\.safetensors' are damaged or cut off .*: download them again") as caught:
+        load_encoder(path)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04 and no more", bytes(64), b"\x80\x02."])
+def test_a_damaged_pickle_is_one_line(content, tmp_path):
+    (tmp_path / "w.pth").write_bytes(content)
+    with pytest.raises(
+        ValueError, match=r"w\.pth' cannot be read with weights_only=True|holds no state dict"
+    ) as caught:
+        read_state_dict(tmp_path / "w.pth", allow_pickle=True)
+    assert "\n" not in str(caught.value)

@@ -11,6 +11,7 @@ from hf_prune.columns import Labels
 from hf_prune.inputs import InputBuilder, Request
 from hf_prune.inputs.classes import in_label_order
 from hf_prune.metrics import get_metric, register_metric, unregister_metric
+from tests.tiny_models import build, config_of, save
 from tests.tiny_sets import encode, make_set, noise
 
 ROWS = 7
@@ -293,3 +294,31 @@ def test_a_regression_target_and_several_labels_are_no_classes():
 def test_integer_labels_fit_a_teacher_with_more_classes():
     ds = images().add_column("label", [0, 1] * 3 + [0])
     assert make(ds, "el2n", teachers=TEACHER, label_column="label").arrays["probs"].shape == (1, ROWS, 3)
+
+
+class Counting(torch.nn.Module):
+    """Counts the batches that it classified."""
+
+    def __init__(self, classes):
+        super().__init__()
+        self.classes, self.batches = classes, 0
+
+    def forward(self, batch):
+        self.batches += 1
+        return torch.zeros(len(batch), self.classes)
+
+
+def test_a_teacher_of_other_classes_is_refused_by_its_first_batch():
+    teachers = [Counting(3), Counting(4)]
+    pairs = [(teacher, mean_colour) for teacher in teachers]
+    with pytest.raises(ValueError, match="teacher 2 knows 4 classes, the labels have 3"):
+        make(images(FULL), "el2n", teachers=pairs, batch_size=2)
+    assert [teacher.batches for teacher in teachers] == [4, 1]
+
+
+@pytest.mark.parametrize("metric", ["el2n", "grand"])
+def test_a_teacher_of_other_classes_is_refused_by_its_config_before_any_runs(metric, tmp_path):
+    four, first = build(config_of("vit", num_labels=4), "ViTForImageClassification"), Counting(3)
+    with pytest.raises(ValueError, match="teacher 2 knows 4 classes, the labels have 3"):
+        make(images(FULL), metric, teachers=[(first, mean_colour), save(four, tmp_path)])
+    assert first.batches == 0

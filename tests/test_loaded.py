@@ -1,7 +1,8 @@
 import pytest
 import torch
 
-from hf_prune.models.loaded import LoadedModel, default_device, resolve_dtype
+from hf_prune.models.load import load_encoder
+from hf_prune.models.loaded import LoadedModel, check_device, default_device, resolve_dtype, watched
 
 
 @pytest.mark.parametrize("name", ["float32", "bfloat16", "float16"])
@@ -48,3 +49,35 @@ def test_open_and_close_pair_up():
     with model:
         model.open(torch.device("cpu"))
     assert events[-2:] == ["open", "close"]
+
+
+@pytest.mark.parametrize(
+    ("device", "kind", "message"),
+    [
+        ("cuda:99", ValueError, "device='cuda:99', but this machine has (none|.*) of its kind: leave device= out"),
+        (torch.device("cpu", 3), ValueError, "device='cpu:3', but this machine has 1 of its kind"),
+        ("gpu", ValueError, "device='gpu' is no device of torch: give a name such as 'cpu' or 'cuda'"),
+        (0.5, TypeError, "device=0.5 is no device: give a name"),
+    ],
+)
+def test_a_device_that_is_not_there_is_refused_before_anything_is_read(device, kind, message):
+    with pytest.raises(kind, match=message) as caught:
+        check_device(device)
+    assert "\n" not in str(caught.value)
+    with pytest.raises(kind, match=message):
+        load_encoder("no/such-model", device=device)
+
+
+def test_a_device_that_is_there_is_taken():
+    for device in (None, "cpu", "cpu:0", torch.device("meta"), default_device()):
+        check_device(device)
+
+
+def test_the_first_output_is_shown_once():
+    seen = []
+    model = LoadedModel({}, None, True, torch.stack, lambda _: ((lambda batch: batch), lambda: seen.append("closed")))
+    with watched(model, seen.append) as shown:
+        forward = shown.open(torch.device("cpu"))
+        assert [forward(number) for number in range(3)] == [0, 1, 2]
+        assert forward.model is None
+    assert seen == [0, "closed"]

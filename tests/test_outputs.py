@@ -4,7 +4,16 @@ import pytest
 import torch
 import transformers
 
-from hf_prune.models.outputs import FAMILIES, LOGITS, Output, embedding_output, take
+from hf_prune.models.outputs import (
+    _SENSITIVE,
+    FAMILIES,
+    LOGITS,
+    Output,
+    embedding_output,
+    needs_float32,
+    take,
+    timm_needs_float32,
+)
 
 
 def config(model_type, *architectures, **more):
@@ -69,3 +78,40 @@ def test_each_output_is_taken_from_its_place():
 def test_the_mean_of_a_feature_map_is_over_space():
     result = SimpleNamespace(last_hidden_state=torch.arange(16.0).reshape(1, 4, 2, 2))
     assert take(result, Output("mean")).tolist() == [[1.5, 5.5, 9.5, 13.5]]
+
+
+@pytest.mark.parametrize(
+    ("name", "answer"),
+    [
+        ("tf_efficientnet_lite0.in1k", True),
+        ("efficientnetv2_rw_s", True),
+        ("mobilenetv2_100", True),
+        ("tf_mobilenetv3_large_100", True),
+        ("mobilenetv4_conv_small", True),
+        ("mobilevitv2_100", True),
+        ("resnet50.a1_in1k", False),
+        ("vit_base_patch16_224.dino", False),
+    ],
+)
+def test_float32_is_kept_for_a_network_by_timms_name_as_well(name, answer):
+    assert needs_float32(config("timm_wrapper", architecture=name)) is answer
+    assert needs_float32(config("of two towers", vision_config=config("timm_wrapper", architecture=name))) is answer
+
+
+def test_every_sensitive_family_is_one_of_the_table_and_has_its_name_in_timm():
+    assert set(FAMILIES) >= _SENSITIVE
+    for family in _SENSITIVE:
+        assert timm_needs_float32(family.replace("_", "")), "timm writes mobilenetv2 for mobilenet_v2"
+
+
+@pytest.mark.parametrize(("tag", "output"), [("mae", "mean"), ("augreg_in21k", "pooled")])
+def test_a_masked_autoencoder_of_timm_averages_its_patches_too(tag, output):
+    timm = config("timm_wrapper", architecture="vit_base_patch16_224", pretrained_cfg={"tag": tag})
+    assert embedding_output(timm).name == output
+
+
+def test_an_output_that_is_not_there_is_named():
+    with pytest.raises(ValueError, match="returned SimpleNamespace without image_embeds, from which its 'projected'"):
+        take(SimpleNamespace(pooler_output=torch.zeros(1, 2)), Output("projected"))
+    tensor = torch.zeros(2, 3)
+    assert take(tensor, Output("cls")) is tensor

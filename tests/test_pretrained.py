@@ -9,7 +9,19 @@ from scipy.stats import spearmanr
 
 from hf_prune.models.load import load_encoder, load_teacher
 from hf_prune.models.pretrained import class_names
-from tests.tiny_models import CONFIGS, DIMENSIONS, SIZE, build, config_of, images, processor, run, save
+from hf_prune.models.sources import Source
+from tests.tiny_models import (
+    CONFIGS,
+    DIMENSIONS,
+    SIZE,
+    build,
+    config_of,
+    edit_config,
+    images,
+    processor,
+    run,
+    save,
+)
 
 PICTURES = images()
 BASE = {"clip_vision_model": "CLIPVisionModel", "siglip": "SiglipModel", "clip": "CLIPModel"}
@@ -84,6 +96,90 @@ def test_the_identity_is_plain_without_a_path_and_follows_the_weights(tmp_path):
     other = save(build(config_of("vit"), seed=1), tmp_path / "three")
     assert encoder(other).identity["weights_sha256"] != identity["weights_sha256"]
     assert load_encoder(folder, dtype="bfloat16").identity["dtype"] == "bfloat16"
+
+
+@pytest.mark.parametrize(
+    ("file", "changes"),
+    [
+        ("config.json", {"num_attention_heads": 4}),
+        ("config.json", {"hidden_act": "quick_gelu"}),
+        ("config.json", {"layer_norm_eps": 0.5}),
+        ("preprocessor_config.json", {"image_mean": [0.1, 0.2, 0.3]}),
+        ("preprocessor_config.json", {"resample": 0}),
+    ],
+)
+def test_config_and_processor_of_a_folder_decide_its_values_and_its_identity(file, changes, tmp_path):
+    folder = save(build(config_of("vit")), tmp_path)
+    before = encoder(folder)
+    features = run(before, PICTURES)
+    edit_config(folder, file, **changes)
+    after = encoder(folder)
+    assert not torch.equal(run(after, PICTURES), features)
+    assert after.identity["weights_sha256"] == before.identity["weights_sha256"]
+    assert after.identity["config_sha256"] != before.identity["config_sha256"]
+
+
+def test_two_models_in_shards_below_their_folders_have_two_identities(tmp_path):
+    found = []
+    for seed in (0, 1):
+        folder = tmp_path / str(seed)
+        model = build(config_of("vit"), seed=seed)
+        model.save_pretrained(folder, max_shard_size="10kB")
+        processor().save_pretrained(folder)
+        index = json.loads((folder / "model.safetensors.index.json").read_bytes())
+        index["weight_map"] = {key: f"parts/{name}" for key, name in index["weight_map"].items()}
+        (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+        (folder / "parts").mkdir()
+        for shard in folder.glob("model-*.safetensors"):
+            shard.rename(folder / "parts" / shard.name)
+        loaded = encoder(folder)
+        found.append((loaded.identity["weights_sha256"], run(loaded, PICTURES)))
+        assert torch.equal(found[-1][1], run(encoder((model, processor())), PICTURES))
+    assert None not in (found[0][0], found[1][0])
+    assert found[0][0] != found[1][0]
+    assert not torch.equal(found[0][1], found[1][1])
+
+
+def test_a_file_without_a_commit_is_not_cached(tmp_path, monkeypatch):
+    save(build(config_of("vit")), tmp_path)
+    monkeypatch.setattr("hf_prune.models.pretrained.find_source", lambda *_: Source(str(tmp_path), "'a/b'"))
+    loaded = encoder("a/b")
+    assert not loaded.cacheable
+    assert loaded.identity["not_cached"] == "the Hub named no commit of it"
+
+
+def test_a_video_model_is_refused_by_its_config(tmp_path):
+    small = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
+    config = transformers.VideoMAEConfig(**small, image_size=32, patch_size=8, num_frames=2, tubelet_size=1)
+    folder = save(transformers.VideoMAEModel(config), tmp_path)
+    with pytest.raises(ValueError, match=r"\(videomae\) takes videos, not images: give an image model"):
+        encoder(folder)
+
+
+def test_a_size_that_a_model_cannot_take_is_one_line(tmp_path):
+    small = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
+    config = transformers.Aimv2VisionConfig(**small, image_size=32, patch_size=8)
+    folder = save(transformers.Aimv2VisionModel(config), tmp_path)
+    with pytest.raises(
+        ValueError, match=r"cannot be run on images of 48 x 48 pixels \(.*\): give image_size="
+    ) as caught:
+        run(encoder(folder, image_size=48), PICTURES)
+    assert repr(folder) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_weights_that_do_not_fit_the_config_are_one_line(tmp_path):
+    folder = save(build(config_of("vit")), tmp_path)
+    edit_config(folder, hidden_size=24)
+    with pytest.raises(ValueError, match=r"the weights of .* do not fit its config, or are damaged: ") as caught:
+        run(encoder(folder), PICTURES)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_teacher_says_how_many_classes_it_knows_before_it_is_opened(tmp_path):
+    folder = save(build(config_of("vit", num_labels=5), "ViTForImageClassification"), tmp_path)
+    assert load_teacher(folder).num_classes == 5
+    assert encoder(folder).num_classes is None
 
 
 def test_the_weights_are_read_only_when_the_model_is_opened(tmp_path):

@@ -1,5 +1,6 @@
 import json
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from hf_prune.cli import main
 from hf_prune.hub import manifest
 from hf_prune.hub.rebuild import rebuild
 from hf_prune.hub.report import Report
-from hf_prune.hub.rescoring import compare_kept, distance_from_cut
+from hf_prune.hub.rescoring import _compare_models, compare_kept, distance_from_cut
 from hf_prune.hub.verify import verify
 from hf_prune.provenance import provenance, record
 from hf_prune.scores import add_scores
@@ -254,6 +255,53 @@ def test_an_encoder_in_a_folder_is_given_and_compared(tmp_path):
     assert report.exit_code == 0, str(report)
     report = rebuild(folder, tmp_path / "again", source=images(20), rescore=True, encoder=str(tmp_path / "two"))
     assert "'prototypes' was made again with another encoder than recorded" in str(report)
+
+
+def test_an_encoder_of_another_config_is_another_one(tmp_path):
+    from tests.tiny_models import build, config_of, edit_config, save
+
+    encoder = save(build(config_of("vit")), tmp_path / "encoder")
+    ds = images(20).score_with("prototypes", encoder=encoder, num_prototypes=3)
+    folder = publish(ds, tmp_path / "out")
+    edit_config(encoder, hidden_act="quick_gelu")
+    report = rebuild(folder, tmp_path / "again", source=images(20), rescore=True, encoder=encoder)
+    assert "'prototypes' was made again with another encoder than recorded" in str(report)
+    assert "with the recorded models" not in str(report)
+
+
+RECORDED = {
+    "kind": "torch",
+    "id": "Net",
+    "commit": None,
+    "weights_sha256": "a",
+    "output": "forward",
+    "dtype": "float32",
+}
+
+
+@pytest.mark.parametrize(
+    ("recorded", "made", "said"),
+    [
+        ({"code_sha256": "c", "preprocessing": "p"}, {}, "made again with the recorded models and options"),
+        ({"code_sha256": "c", "preprocessing": "p"}, {"code_sha256": "d"}, "another encoder than recorded"),
+        ({"code_sha256": "c", "preprocessing": "p"}, {"preprocessing": "q"}, "another encoder than recorded"),
+        ({"config_sha256": "c"}, {"config_sha256": "d"}, "another encoder than recorded"),
+        (
+            {"code_sha256": None, "not_cached": "no digest: f"},
+            {},
+            "but of 'Net' no digest tells whether it is the same",
+        ),
+        ({"code": "of an earlier version"}, {"code_sha256": "c"}, "with the recorded weights and options"),
+    ],
+)
+def test_models_are_compared_by_all_that_was_recorded_of_them(recorded, made, said):
+    report = Report("models")
+    steps = [
+        SimpleNamespace(column="prototypes", inputs={"embeddings": {"encoder": RECORDED | found}})
+        for found in (recorded, recorded | made)
+    ]
+    _compare_models(*steps, "prototypes", report)
+    assert said in str(report)
 
 
 def test_exit_codes_of_the_command(published, tmp_path, capsys):

@@ -1,5 +1,6 @@
 import json
 import logging as python_logging
+import socket
 
 import numpy as np
 import pytest
@@ -7,9 +8,10 @@ import safetensors.numpy
 import transformers
 from transformers.utils import is_timm_available, is_torchvision_available, logging
 
+from hf_prune.models.hub_files import find_files, hub_answers
 from hf_prune.models.load import load_encoder
 from hf_prune.models.sources import quiet_loading
-from tests.tiny_models import build, config_of, processor, save
+from tests.tiny_models import build, config_of, images, processor, run, save
 
 
 def one_line(caught):
@@ -142,3 +144,79 @@ def test_loading_prints_nothing(tmp_path, capfd):
     capfd.readouterr()
     load_encoder(folder, dtype="float32").open(torch.device("cpu"))
     assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("with_config", [False, True])
+def test_an_adapter_is_told_what_it_is(with_config, tmp_path):
+    folder = folder_with(tmp_path, {"model_type": "vit"})
+    if not with_config:
+        (tmp_path / "config.json").unlink()
+    (tmp_path / "adapter_config.json").write_text('{"base_model_name_or_path": "google/vit", "peft_type": "LORA"}')
+    with pytest.raises(ValueError, match=r"is a PEFT adapter \(such as LoRA\) to 'google/vit'.*merge") as caught:
+        load_encoder(folder)
+    one_line(caught)
+    (tmp_path / "adapter_config.json").write_text("[]")
+    with pytest.raises(ValueError, match=r"is a PEFT adapter \(such as LoRA\), not a whole model"):
+        load_encoder(folder)
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "reason"),
+    [
+        ("config.json", "{", "the config of .* is damaged"),
+        ("config.json", '{"model_type": "vit", "hidden_size": "wide"}', "the config of .* cannot be used"),
+        ("preprocessor_config.json", "{", "the image processor of .* is damaged"),
+        ("preprocessor_config.json", '{"image_processor_type": "ViTImageProcessor", "size": 3.5}', "processor of"),
+    ],
+)
+def test_damaged_settings_are_one_line(file, text, reason, tmp_path):
+    folder = folder_with(tmp_path, {"model_type": "vit"}, {"image_processor_type": "ViTImageProcessor"})
+    (tmp_path / file).write_text(text)
+    with pytest.raises(ValueError, match=reason) as caught:
+        load_encoder(folder)
+    one_line(caught)
+
+
+@pytest.fixture
+def without_network(monkeypatch, tmp_path):
+    """The Hub at an address where nobody answers, and no waiting."""
+
+    def wait(seconds):
+        raise AssertionError(f"waited {seconds} s for a network that is not there")
+
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # nobody listens there
+        monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
+        monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", f"http://127.0.0.1:{taken.getsockname()[1]}")
+        monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+        monkeypatch.setattr("huggingface_hub.utils._http.time.sleep", wait)
+        yield tmp_path
+
+
+@pytest.mark.usefixtures("without_network")
+def test_a_hub_that_cannot_be_reached_is_one_line_at_once():
+    assert not hub_answers("someone/tiny", "config.json")
+    with pytest.raises(
+        OSError, match=r"no model 'someone/tiny': .* the Hub cannot be reached, and the files"
+    ) as caught:
+        load_encoder("someone/tiny")
+    one_line(caught)
+    with pytest.raises(FileNotFoundError, match=r"no prototypes\.json of 'someone/tiny'.* the Hub cannot be reached"):
+        find_files("someone/tiny", ["prototypes.json"])
+
+
+def test_without_a_network_the_cache_is_used_and_what_it_lacks_is_one_line(without_network):
+    commit = "0123456789abcdef0123456789abcdef01234567"
+    repository = without_network / "models--someone--tiny"
+    folder = repository / "snapshots" / commit
+    save(build(config_of("vit")), folder)
+    (repository / "refs").mkdir()
+    (repository / "refs" / "main").write_text(commit)
+    for revision in (None, commit):
+        loaded = load_encoder("someone/tiny", revision=revision)
+        assert loaded.identity["commit"] == commit
+        assert run(loaded, images(2)).shape == (2, 16)
+    (folder / "model.safetensors").unlink()
+    with pytest.raises(OSError, match="cannot read the weights of 'someone/tiny'") as caught:
+        run(load_encoder("someone/tiny"), images(2))
+    one_line(caught)

@@ -4,7 +4,7 @@ import transformers
 
 from hf_prune.models.small_resnet import SmallResNetConfig, SmallResNetForImageClassification
 from hf_prune.models.trainable import open_trainable
-from tests.tiny_models import build, config_of, processor, save
+from tests.tiny_models import build, config_of, edit_config, processor, save
 
 CLASSES = {0: "cat", 1: "dog"}
 SMALL = {"widths": [8, 8, 8], "image_size": 16}
@@ -72,7 +72,9 @@ def test_a_checkpoint_gives_its_weights_and_its_processor(tmp_path):
     assert not torch.equal(model.classifier[1].weight, trainable.build(CLASSES).classifier[1].weight), "a new head"
     five = {number: str(number) for number in range(5)}
     assert torch.equal(weights(trainable.build(five)), weights(classifier)), "a head for as many classes is kept"
-    assert set(trainable.description) == {"class", "weights_sha256"}
+    assert set(trainable.description) == {"class", "weights_sha256", "config_sha256"}
+    edit_config(folder, layer_norm_eps=0.5)
+    assert open_trainable(folder).description != trainable.description
     assert side(open_trainable(folder, image_size=64)) == 64
 
 
@@ -119,3 +121,14 @@ def test_what_a_function_builds_is_checked():
     )
     with pytest.raises(ValueError, match="for 5 classes, the data set has 2: build it with num_labels=2"):
         model.build(CLASSES)
+
+
+def test_a_function_is_known_by_the_config_that_it_builds_as_well():
+    def built(**settings):
+        config = config_of("vit", num_labels=2, **settings)
+        torch.manual_seed(0)
+        return open_trainable(lambda: build(config, "ViTForImageClassification"), image_size=32).begun(CLASSES)
+
+    assert built() == built()
+    assert built(hidden_act="quick_gelu")["first_weights_sha256"] == built()["first_weights_sha256"]
+    assert built(hidden_act="quick_gelu") != built()

@@ -80,3 +80,20 @@ def test_finished_ones_come_in_the_order_of_their_numbers(tmp_path):
     begin(tmp_path, "run-02")
     assert [place.name for place in finished(tmp_path)] == ["run-09", "run-11", "run-100"]
     assert not is_finished(tmp_path / "run-02")
+
+
+def test_a_folder_begun_before_configs_were_recorded_can_be_gone_on_with(tmp_path):
+    old = {**GIVEN, "model": {"class": "ViTConfig", "weights_sha256": "a"}}
+    claim(tmp_path, old, num_processes=1)
+    begin(tmp_path)
+    claim(tmp_path, {**old, "model": {**old["model"], "config_sha256": "c"}}, num_processes=1)
+    with pytest.raises(ValueError, match="was begun with other settings"):
+        claim(tmp_path, {**old, "model": {**old["model"], "weights_sha256": "b"}}, num_processes=1)
+
+
+def test_another_config_is_another_model(tmp_path):
+    begun = {**GIVEN, "model": {"class": "ViTConfig", "weights_sha256": "a", "config_sha256": "c"}}
+    claim(tmp_path, begun, num_processes=1)
+    begin(tmp_path)
+    with pytest.raises(ValueError, match="was begun with other settings"):
+        claim(tmp_path, {**begun, "model": {**begun["model"], "config_sha256": "d"}}, num_processes=1)

@@ -1,5 +1,8 @@
 """Tiny vision models from configs, saved as save_pretrained saves them; random weights with enough spread to tell images apart."""
 
+import json
+from pathlib import Path
+
 import numpy as np
 import torch
 import transformers
@@ -92,6 +95,12 @@ def save(model, folder):
     model.save_pretrained(folder)
     processor().save_pretrained(folder)
     return str(folder)
+
+
+def edit_config(folder, file="config.json", **changes):
+    """Change entries of a saved model's config, or of another of its files."""
+    path = Path(folder) / file
+    path.write_text(json.dumps(json.loads(path.read_bytes()) | changes))
 
 
 def images(count=6, seed=0):

@@ -117,8 +117,12 @@ def make_grad_norms(made: MadeInputs) -> None:
 
     labels = made.read_labels()
     norms, identities = [], []
-    for number, teacher in enumerate(_teachers(chosen, made.request, dtype="float32"), start=1):
-        order = class_order(labels, teacher.names, teacher.num_classes, f"teacher {number}")
+    teachers = _teachers(chosen, made.request, dtype="float32")
+    orders = [
+        class_order(labels, teacher.names, teacher.num_classes, f"teacher {number}")
+        for number, teacher in enumerate(teachers, start=1)
+    ]
+    for number, (teacher, order) in enumerate(zip(teachers, orders, strict=True), start=1):
         targets = labels.codes if order is None else np.asarray([*order, -1])[labels.codes]
         model = with_gradient_norms(teacher)
         found = run(made.ds, made.request, model, f"Gradients {number} of {len(chosen)}", targets=targets)

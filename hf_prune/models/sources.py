@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
-import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -113,8 +112,7 @@ def _find_on_hub(name: str, revision: str | None) -> Source:
     from transformers.utils.hub import extract_commit_hash
 
     label = f"{name!r}{f' at revision {revision!r}' if revision else ''}"
-    pinned = re.fullmatch("[0-9a-f]{40}", revision or "") and _in_cache(name, "config.json", revision)
-    offline = not pinned and not hub_answers(name, "config.json", revision)
+    offline = not hub_answers(name, "config.json", revision)
     config_file, reason = _file_on_hub(name, "config.json", revision, offline)
     # Where PEFT is installed, transformers would put an adapter beside the config into the model.
     if config_file is None or is_peft_available():
@@ -128,12 +126,6 @@ def _find_on_hub(name: str, revision: str | None) -> Source:
         )
     commit = extract_commit_hash(str(config_file), None)
     return Source(name, label, commit=commit, offline=offline)
-
-
-def _in_cache(name: str, file: str, revision: str | None) -> bool:
-    from huggingface_hub import try_to_load_from_cache
-
-    return isinstance(try_to_load_from_cache(name, file, revision=revision), str)
 
 
 def _file_on_hub(name: str, file: str, revision: str | None, offline: bool) -> tuple[Path | None, str]:
