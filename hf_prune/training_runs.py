@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,7 @@ from hf_prune.collectives import is_main_process, num_processes, process_state
 from hf_prune.columns import Labels
 from hf_prune.dynamics import dataset_name
 from hf_prune.engine.sharing import together
+from hf_prune.inputs.request import check_whole
 from hf_prune.metrics.registry import unknown_name
 from hf_prune.record_files import MODES
 from hf_prune.seeds import check_seed, row_uniform
@@ -102,9 +104,12 @@ class TrainingRuns:
         return places
 
     def _check(self, ds: Any, test_dataset: Any, count: Any) -> None:
-        for name, value in ((f"num_{self.kind}s", count), ("num_epochs", self.options["num_epochs"])):
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                raise ValueError(f"{name}={value!r}; give a whole number of at least 1")
+        check_whole(f"num_{self.kind}s", count)
+        for name in ("num_epochs", "batch_size"):
+            check_whole(name, self.options[name])
+        rate = self.options["learning_rate"]
+        if isinstance(rate, bool) or not isinstance(rate, int | float) or not 0 < rate < math.inf:
+            raise ValueError(f"learning_rate={rate!r}; give a number above 0")
         if self.recording["mode"] not in MODES:
             raise ValueError(f"mode={self.recording['mode']!r}; give one of {', '.join(MODES)}")
         check_seed(self.options["seed"])

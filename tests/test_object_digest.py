@@ -214,66 +214,64 @@ def test_an_edited_class_is_another_one():
     assert len({object_digest(model) for model in found}) == len(found)
 
 
+class Colour(enum.Enum):
+    RED = 1
+
+
+class Other(enum.Enum):
+    RED = 2
+
+
+@dataclasses.dataclass
+class Options:
+    width: int = 1
+    parts: list = dataclasses.field(default_factory=list)
+
+
+class Slots:
+    __slots__ = ("a",)
+
+    def __init__(self, a):
+        self.a = a
+
+
+class Listed(list):
+    pass
+
+
+RECURSIVE = [1]
+RECURSIVE.append(RECURSIVE)
+VALUES = [
+    *(
+        None,
+        True,
+        1,
+        1.0,
+        1j,
+        "1",
+        b"1",
+        (1,),
+        [1],
+        {1},
+        frozenset({1}),
+        {"a": 1},
+        {"a": 2},
+        {1: "a"},
+        ((1,),),
+        RECURSIVE,
+    ),
+    *(Colour.RED, Other.RED, Options(), Options(2), Options(1, [1]), Slots(1), Slots(2), Listed([1]), Colour, Other),
+    *(np.float32(1), np.float64(1), np.zeros(2), np.zeros(2, int), np.zeros((1, 2)), torch.zeros(2), torch.ones(2)),
+    *(np.dtype("f4"), torch.float32, torch.device("cpu"), Path("a"), range(3), slice(3), {"a": 1, "b": 2}, Options),
+    *({"b": 2, "a": 1}, collections.OrderedDict(a=1), collections.deque([1]), nn.Parameter(torch.zeros(2)), Listed),
+    *(float("nan"), -0.0, 0.0, torch.zeros(2, dtype=torch.int64), {(1, "a")}, {(1, "b")}),
+]
+
+
 def test_values_of_all_kinds_are_told_apart():
-    class Colour(enum.Enum):
-        RED = 1
-
-    class Other(enum.Enum):
-        RED = 2
-
-    @dataclasses.dataclass
-    class Options:
-        width: int = 1
-        parts: list = dataclasses.field(default_factory=list)
-
-    class Slots:
-        __slots__ = ("a",)
-
-        def __init__(self, a):
-            self.a = a
-
-    class Listed(list):
-        pass
-
-    recursive = [1]
-    recursive.append(recursive)
-    found = [None, True, 1, 1.0, 1j, "1", b"1", (1,), [1], {1}, frozenset({1}), {"a": 1}, {"a": 2}, {1: "a"}, ((1,),)]
-    found += [
-        Colour.RED,
-        Other.RED,
-        Options(),
-        Options(2),
-        Options(1, [1]),
-        Slots(1),
-        Slots(2),
-        Listed([1]),
-        recursive,
-    ]
-    found += [
-        np.float32(1),
-        np.float64(1),
-        np.zeros(2),
-        np.zeros(2, int),
-        np.zeros((1, 2)),
-        torch.zeros(2),
-        torch.ones(2),
-    ]
-    found += [np.dtype("f4"), torch.float32, torch.device("cpu"), Path("a"), range(3), slice(3), {"a": 1, "b": 2}]
-    found += [{"b": 2, "a": 1}, collections.OrderedDict(a=1), collections.deque([1]), nn.Parameter(torch.zeros(2))]
-    found += [
-        float("nan"),
-        -0.0,
-        0.0,
-        torch.zeros(2, dtype=torch.int64),
-        {(1, "a")},
-        {(1, "b")},
-        Colour,
-        Other,
-        Options,
-    ]
-    digests = [object_digest(value) for value in found]
-    assert len(set(digests)) == len(found)
-    assert digests == [object_digest(value) for value in found]
+    digests = [object_digest(value) for value in VALUES]
+    assert len(set(digests)) == len(VALUES)
+    assert digests == [object_digest(value) for value in VALUES]
 
 
 class Running:

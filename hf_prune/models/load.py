@@ -22,13 +22,12 @@ from hf_prune.models.checkpoints import (
 )
 from hf_prune.models.loaded import LoadedModel, check_device, default_device, resolve_dtype
 from hf_prune.models.outputs import LOGITS, Output, embedding_output
-from hf_prune.models.preprocessing import ProcessorCollate, describe, resize_to
+from hf_prune.models.preprocessing import ProcessorCollate, check_side, describe, resize_to
 from hf_prune.models.pretrained import load_pretrained, open_model
 from hf_prune.models.usermodels import load_function, load_module, load_pixels
 
 __all__ = ["LoadedModel", "default_device", "load_encoder", "load_teacher", "resolve_dtype"]
 
-MAX_SIDE = 4096  # pixels: a batch of larger images fits no machine, and no model takes them
 _FORMS = "a Hub id, a local folder, a checkpoint file, (module, transform), or a function on a list of images"
 
 
@@ -124,7 +123,7 @@ def _load(
     """Tell the kinds apart."""
     check_device(device)
     number_format = resolve_dtype(dtype, device)
-    _check_side(image_size)
+    check_side(image_size)
     if not isinstance(model, str | Path):
         return _load_own(model, revision, dtype, image_size, device, logits)
     if str(model) == "pixels":
@@ -144,14 +143,6 @@ def _load(
         allow_pickle=allow_pickle,
         logits=logits,
     )
-
-
-def _check_side(image_size: Any) -> None:
-    """Refuse an image size that is no positive whole number."""
-    if image_size is None:
-        return
-    if isinstance(image_size, bool) or not isinstance(image_size, int) or not 1 <= image_size <= MAX_SIDE:
-        raise ValueError(f"image_size={image_size!r} is no side in pixels: give a whole number from 1 to {MAX_SIDE}")
 
 
 def _load_own(

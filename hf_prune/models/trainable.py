@@ -11,7 +11,7 @@ from typing import Any
 
 from hf_prune.metrics.registry import unknown_name
 from hf_prune.models.checkpoints import files_digest, settings_digest, state_digest, weight_files
-from hf_prune.models.preprocessing import resize_to
+from hf_prune.models.preprocessing import check_side, resize_to
 from hf_prune.models.pretrained import class_names
 from hf_prune.models.sources import find_source, quiet_loading, read_config, read_processor
 
@@ -89,6 +89,7 @@ def open_trainable(model: Any, *, processor: Any = None, image_size: int | None 
 
     from hf_prune.models.small_resnet import NETWORKS, network_config
 
+    check_side(image_size)
     if isinstance(model, str) and model in NETWORKS:
         config = network_config(model)
         return Trainable(config, _processor(processor, image_size, config.image_size), model)
