@@ -299,3 +299,11 @@ def test_a_damaged_pickle_is_one_line(content, tmp_path):
     ) as caught:
         read_state_dict(tmp_path / "w.pth", allow_pickle=True)
     assert "\n" not in str(caught.value)
+
+
+def test_a_file_written_between_its_digest_and_its_opening_gives_no_values(tmp_path):
+    path = write(make(**SMALL).state_dict(), tmp_path / "w.safetensors")
+    loaded = load_encoder(path, image_size=32)
+    write({name: value + 1 for name, value in make(**SMALL).state_dict().items()}, path)
+    with pytest.raises(ValueError, match=r"w\.safetensors' was changed while the model was opened"):
+        run(loaded, PICTURES)

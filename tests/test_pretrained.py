@@ -191,6 +191,18 @@ def test_the_weights_are_read_only_when_the_model_is_opened(tmp_path):
     assert "\n" not in str(caught.value)
 
 
+def test_a_folder_written_between_its_digest_and_its_opening_gives_no_values(tmp_path):
+    folder = save(build(config_of("vit")), tmp_path)
+    loaded = encoder(folder)
+    save(build(config_of("vit"), seed=1), tmp_path)
+    with pytest.raises(ValueError, match=r"was changed while the model was opened from it: run again"):
+        run(loaded, PICTURES)
+    loaded = encoder(folder)
+    edit_config(folder, hidden_act="quick_gelu")
+    with pytest.raises(ValueError, match=r"config\.json' was changed while"):
+        run(loaded, PICTURES)
+
+
 def test_a_model_from_the_hub_cache_is_known_by_id_and_commit(tmp_path, monkeypatch):
     commit = "0123456789abcdef0123456789abcdef01234567"
     repository = tmp_path / "models--someone--tiny"

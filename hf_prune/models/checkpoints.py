@@ -80,7 +80,11 @@ def files_digest(paths: Iterable[Path], folder: Path) -> str:
 
 def settings_digest(folder: Path) -> str:
     """Return one SHA-256 over ``config.json`` and the files of the image processor, as `files_digest` makes it."""
-    return files_digest([path for name in _SETTINGS if (path := folder / name).is_file()], folder)
+    return files_digest(_settings_files(folder), folder)
+
+
+def _settings_files(folder: Path) -> list[Path]:
+    return [path for name in _SETTINGS if (path := folder / name).is_file()]
 
 
 def state_digest(module: torch.nn.Module) -> str:
@@ -106,6 +110,31 @@ def state_digest(module: torch.nn.Module) -> str:
         flat = value.detach().cpu().contiguous().reshape(-1)
         digest.update(flat.view(torch.uint8).numpy().data)
     return digest.hexdigest()
+
+
+class Unchanged:
+    """Files whose digests make an identity, while a model is opened from them later.
+
+    Args:
+        paths: The files; folders stand for the settings in them.
+
+    Raises:
+        OSError: One is not there.
+    """
+
+    def __init__(self, *paths: Path) -> None:
+        self._files = [file for path in paths for file in (_settings_files(path) if path.is_dir() else [path])]
+        self._seen = self._look()
+
+    def _look(self) -> list[tuple[int, int, int]]:
+        found = [file.stat() for file in self._files]
+        return [(state.st_mtime_ns, state.st_size, state.st_ino) for state in found]
+
+    def check(self) -> None:
+        """Raise a one-line ValueError if one was written since: what was read may belong to another digest."""
+        for file, before, now in zip(self._files, self._seen, self._look(), strict=True):
+            if before != now:
+                raise ValueError(f"{str(file)!r} was changed while the model was opened from it: run again")
 
 
 def refuse_pickle(name: str) -> ValueError:

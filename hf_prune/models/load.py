@@ -14,6 +14,7 @@ import transformers
 
 from hf_prune.models.checkpoints import (
     CHECKPOINT_SUFFIXES,
+    Unchanged,
     check_weights,
     convert_resnet,
     file_digest,
@@ -181,6 +182,7 @@ def _load_file(
     if path.suffix != ".safetensors" and not allow_pickle:
         raise refuse_pickle(repr(str(path)))
     check_weights(path)
+    unchanged = Unchanged(path)
     mean, std = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # ImageNet's, per channel of [0, 1]
     processor = transformers.BitImageProcessorPil(
         size={"shortest_edge": 256},
@@ -204,14 +206,17 @@ def _load_file(
         "backend": "pil",
         "dtype": str(dtype).removeprefix("torch."),
     }
-    build = functools.partial(_build_resnet, path, allow_pickle, output)
+    build = functools.partial(_build_resnet, path, allow_pickle, output, unchanged)
     load = functools.partial(open_model, build, output, dtype, collate, repr(str(path)))
     return LoadedModel(identity, None, cacheable=True, collate=collate, load=load)
 
 
-def _build_resnet(path: Path, allow_pickle: bool, output: Output) -> tuple[torch.nn.Module, set[str]]:
+def _build_resnet(
+    path: Path, allow_pickle: bool, output: Output, unchanged: Unchanged
+) -> tuple[torch.nn.Module, set[str]]:
     """Build the ResNet that a checkpoint describes; its head may be missing, nothing else."""
     checkpoint = convert_resnet(read_state_dict(path, allow_pickle=allow_pickle))
+    unchanged.check()
     settings = dict(checkpoint.settings)
     if output is not LOGITS:
         encoder = transformers.ResNetModel(transformers.ResNetConfig(**settings))

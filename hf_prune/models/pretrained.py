@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hf_prune.models.checkpoints import files_digest, refuse_pickle, settings_digest, weight_files
+from hf_prune.models.checkpoints import Unchanged, files_digest, refuse_pickle, settings_digest, weight_files
 from hf_prune.models.failures import cannot_open, cannot_run, first_line
 from hf_prune.models.loaded import LoadedModel, resolve_dtype
 from hf_prune.models.outputs import LOGITS, Output, embedding_output, needs_float32, take
@@ -100,6 +100,7 @@ def load_pretrained(
         ValueError: The model cannot serve: see the message.
     """
     source = find_source(name, revision)
+    settings = [] if source.folder is None else [Unchanged(source.folder)]
     config = read_config(source)
     output = LOGITS if logits else embedding_output(config)
     number_format = resolve_dtype("float32" if dtype == "auto" and needs_float32(config) else dtype, device)
@@ -108,19 +109,21 @@ def load_pretrained(
     if image_size is not None:
         resize_to(processor, image_size)
     collate = _collate(processor, source)
-    files = _digests(source, _tower(config, output), allow_pickle)
+    weights = _weights(source, _tower(config, output), allow_pickle)
+    unchanged = [*settings, Unchanged(*weights)]
     identity = {
         "kind": "transformers",
         "id": source.place if source.folder is None else model_class.__name__,
         "commit": source.commit,
-        **files,
+        "weights_sha256": None if source.folder is None else files_digest(weights, source.folder),
+        **({} if source.folder is None else {"config_sha256": settings_digest(source.folder)}),
         "output": output.name,
         "preprocessing": describe(processor),
         "image_size": image_size,
         "backend": getattr(processor, "backend", "pil"),
         "dtype": str(number_format).removeprefix("torch."),
     }
-    build = functools.partial(_read_weights, source, model_class, config, output, allow_pickle)
+    build = functools.partial(_read_weights, source, model_class, config, output, allow_pickle, unchanged)
     load = functools.partial(open_model, build, output, number_format, collate, source.label)
     if not source.commit and source.folder is None:
         identity["not_cached"] = "the Hub named no commit of it"
@@ -128,16 +131,12 @@ def load_pretrained(
     return LoadedModel(identity, names, "not_cached" not in identity, collate, load, num_classes=count)
 
 
-def _digests(source: Source, config: Any, allow_pickle: bool) -> dict[str, Any]:
-    """What tells a local folder's files from those of any other; a commit tells those of the Hub."""
+def _weights(source: Source, config: Any, allow_pickle: bool) -> list[Path]:
+    """The weight files of a local folder; those of the Hub are known by the commit."""
     if source.folder is None:
-        return {"weights_sha256": None}
+        return []
     named = getattr(config, "transformers_weights", None)
-    files = weight_files(source.folder, allow_pickle=allow_pickle, named=named)
-    return {
-        "weights_sha256": files_digest(files, source.folder),
-        "config_sha256": settings_digest(source.folder),
-    }
+    return weight_files(source.folder, allow_pickle=allow_pickle, named=named)
 
 
 def _tower(config: Any, output: Output) -> Any:
@@ -155,7 +154,7 @@ def _collate(processor: Any, source: Source) -> ProcessorCollate:
 
 
 def _read_weights(
-    source: Source, model_class: Any, config: Any, output: Output, allow_pickle: bool
+    source: Source, model_class: Any, config: Any, output: Output, allow_pickle: bool, unchanged: list[Unchanged]
 ) -> tuple[Any, set[str]]:
     """Read the weights and return the model with the names of those that were missing."""
     tower = _tower(config, output)
@@ -176,6 +175,8 @@ def _read_weights(
         pickled = isinstance(error, OSError) and not allow_pickle and source.folder is None
         advice = f"if the repository has only pickled ones: {refuse_pickle(source.label)}" if pickled else ""
         raise cannot_open(source.label, error, advice) from error
+    for files in unchanged:
+        files.check()
     return model, set(info["missing_keys"])
 
 
