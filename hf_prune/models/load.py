@@ -47,8 +47,8 @@ def load_encoder(
 
     Args:
         encoder: A Hub id or local folder of a vision model of `transformers`; `"pixels"`; a file with the weights of a torchvision
-            ResNet (SwAV, DINO); a tuple (module, transform), where the transform maps one PIL image to a tensor; or a function
-            from a list of B PIL images to an array (B, d).
+            ResNet (SwAV, DINO); a tuple (module, transform), where the transform maps one PIL image to a tensor or is an image
+            processor of `transformers`; or a function from a list of B PIL images to an array (B, d).
         revision: Branch, tag or commit of a Hub id.
         dtype: Number format of the weights: `auto`, `float32`, `bfloat16` or `float16`.
         image_size: Side in pixels of the square that reaches the model, in place of the image processor's.
