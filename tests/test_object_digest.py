@@ -86,7 +86,19 @@ def test_equal_objects_have_equal_digests():
     assert object_digest(np.sin) == object_digest(np.sin) != object_digest(np.cos)
 
 
+class Scaled(np.ndarray):
+    pass
+
+
+def scaled(value):
+    found = np.zeros(2).view(Scaled)
+    found.scale = value
+    return found
+
+
 CHANGES = {
+    "a list called hooks": lambda model: setattr(model, "my_hooks", [1]),
+    "a name": lambda model: setattr(model, "name_or_path", "b"),
     "an attribute of a child": lambda model: setattr(model.part, "scale", 2.0),
     "its type": lambda model: setattr(model.part, "scale", 1),
     "a weight": lambda model: model.part.linear.weight.data.add_(1),
@@ -264,6 +276,8 @@ VALUES = [
     *(np.float32(1), np.float64(1), np.zeros(2), np.zeros(2, int), np.zeros((1, 2)), torch.zeros(2), torch.ones(2)),
     *(np.dtype("f4"), torch.float32, torch.device("cpu"), Path("a"), range(3), slice(3), {"a": 1, "b": 2}, Options),
     *({"b": 2, "a": 1}, collections.OrderedDict(a=1), collections.deque([1]), nn.Parameter(torch.zeros(2)), Listed),
+    *(scaled(1), scaled(2), np.ma.MaskedArray([1, 2], [True, False]), np.ma.MaskedArray([1, 2], [False, True])),
+    *(property(len), property(len, max), property(len, None, max)),
     *(float("nan"), -0.0, 0.0, torch.zeros(2, dtype=torch.int64), {(1, "a")}, {(1, "b")}),
 ]
 
@@ -325,6 +339,23 @@ def test_a_method_put_into_an_installed_class_is_seen(monkeypatch):
     before = object_digest(nn.Linear(1, 1, bias=False).requires_grad_(False).__class__)
     monkeypatch.setattr(nn.Linear, "forward", lambda _, x: x)
     assert object_digest(nn.Linear) != before
+
+
+def test_an_attention_that_somebody_registered_is_read():
+    from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
+
+    from tests.tiny_models import build, config_of
+
+    def digest(attention):
+        ALL_ATTENTION_FUNCTIONS.register("of_a_test", attention)
+        return object_digest(model)
+
+    model = build(config_of("vit"))
+    model.config._attn_implementation_internal = "of_a_test"
+    try:
+        assert digest(lambda *_: 1) != digest(lambda *_: 2)
+    finally:
+        del ALL_ATTENTION_FUNCTIONS._global_mapping["of_a_test"]
 
 
 SCRIPT = """

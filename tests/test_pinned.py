@@ -28,6 +28,32 @@ def test_code_that_may_be_edited_is_not_pinned(module):
     assert pinned_package(module) is None
 
 
+@pytest.mark.parametrize("kind", ["dir_info", "archive_info", "vcs_info", None])
+def test_where_a_package_was_installed_from_counts_with_its_version(kind, tmp_path, monkeypatch):
+    import hf_prune.models.pinned as pinned
+
+    facts = tmp_path / "yaml-1.0.dist-info"
+    facts.mkdir()
+    (tmp_path / "yaml.py").write_text("")
+    (facts / "METADATA").write_text("Metadata-Version: 2.1\nName: yaml\nVersion: 1.0+cpu\n")
+    if kind is not None:
+        (facts / "direct_url.json").write_text(json.dumps({"url": "file:///mine", kind: {"commit_id": "abc"}}))
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "yaml", raising=False)
+    monkeypatch.setattr(pinned, "_packages", lambda: {"yaml": ["yaml"]})
+    found = []
+    for record in ("yaml.py,sha256=a,0", "yaml.py,sha256=b,0"):  # built again with other code
+        (facts / "RECORD").write_text(record)
+        pinned._package.cache_clear()
+        found.append(pinned_package("yaml"))
+    pinned._package.cache_clear()
+    if kind in ("dir_info", "archive_info"):
+        assert found[0] != found[1]
+        assert all(package.startswith("yaml==1.0@") for package in found)
+    else:
+        assert found == ["yaml==1.0@abc" if kind else "yaml==1.0"] * 2
+
+
 def test_a_file_that_shares_the_name_of_an_installed_package_is_not_pinned(tmp_path, monkeypatch):
     import hf_prune.models.pinned as pinned
 

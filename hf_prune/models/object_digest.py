@@ -31,6 +31,7 @@ from hf_prune.models.object_parts import (
     UNREAD_OF_CLASSES,
     array_bytes,
     atom,
+    attention_function,
     attributes,
     forward_hooks,
     tensor_parts,
@@ -131,6 +132,7 @@ class _Walk:
         while self.queue or self._wake() or self._relax():
             while self.queue:
                 found, self.where = self.queue.popleft()
+                self.token()
                 self._write(found)
         return self.hash.hexdigest()
 
@@ -160,12 +162,12 @@ class _Walk:
             self.refer(value, f"{owner.__name__}.{name}")
 
     def token(self, *parts: str | bytes | memoryview) -> None:
-        """Write a few words, so that no two sequences of words make the same bytes."""
+        """Write a few words, so that no two sequences of words make the same bytes; none at all begin an object."""
+        self.hash.update(len(parts).to_bytes(8, "little"))
         for part in parts:
             data = part.encode("utf-8", "surrogatepass") if isinstance(part, str) else part
             self.hash.update(len(data).to_bytes(8, "little"))
             self.hash.update(data)
-        self.hash.update(b"\0")
 
     def refer(self, value: Any, where: str | None = None) -> None:
         """Write a plain value, or the number of an object, which is written later where it is a new one."""
@@ -350,10 +352,13 @@ class _Walk:
         self.token("network")
         self.refer(type(value))
         self.refer(forward_hooks(value))
+        self.refer(attention_function(value))
         self._items(attributes(value), f"{type(value).__name__}.")
 
     def _array(self, value: np.ndarray[Any, Any]) -> None:
         self.token("array", str(value.dtype.descr), str(value.shape))
+        self.refer(type(value))
+        self._items(attributes(value), f"{type(value).__name__}.")
         if value.dtype.hasobject:
             self.refer(value.tolist())
         else:
@@ -383,7 +388,7 @@ class _Walk:
     def _enum(self, value: enum.Enum) -> None:
         self.token("member", value.name)
         self.refer(type(value))
-        self.refer(value._value_)
+        self._items(attributes(value), f"{type(value).__name__}.")
 
     def _object(self, value: Any) -> None:
         """Any other object: its class, its attributes, and what it tells a pickler beyond them."""
@@ -442,7 +447,7 @@ _KINDS: tuple[tuple[Any, Callable[[_Walk, Any], None]], ...] = (
     (types.FunctionType, _Walk._function),
     (types.MethodType, lambda walk, value: walk._parts("bound", value.__func__, value.__self__)),
     (staticmethod | classmethod, lambda walk, value: walk._parts(type(value).__name__, value.__func__)),
-    (property, lambda walk, value: walk._parts("property", value.fget)),
+    (property, lambda walk, value: walk._parts("property", value.fget, value.fset, value.fdel)),
     (types.ModuleType, _Walk._module),
     (type, _Walk._class),
     (_C_FUNCTIONS, _Walk._c_function),

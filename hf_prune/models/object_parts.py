@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import sys
 import types
 from pathlib import PurePath
@@ -17,8 +18,9 @@ UNREAD_OF_CLASSES = frozenset(
     | {"__orig_bases__", "__parameters__", "__slots__", "__match_args__", "__type_params__", "__qualname__"}
 )
 # Where a model of transformers came from, which changes nothing of what it does.
-_PLACES = frozenset({"_name_or_path", "name_or_path", "_commit_hash", "transformers_version", "_is_hf_initialized"})
-# Attributes of torch modules: flags that scoring sets, hooks (see forward_hooks), and hooks on reading and writing weights.
+_PLACES = frozenset({"_name_or_path", "name_or_path", "_commit_hash", "transformers_version"})
+_INITIALISED = "_is_hf_initialized"  # transformers' note on modules and weights of any kind
+# Attributes of torch modules: flags that scoring sets; hooks are read apart, see forward_hooks.
 _TRAINING = ("training", "_compiled_call_impl")
 _HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
 _FLAGS = ("_with_kwargs", "_always_called")
@@ -70,11 +72,18 @@ def attributes(value: Any) -> dict[str, Any]:
             if isinstance(part, types.MemberDescriptorType) and not name.startswith("__"):
                 found[f"{owner.__name__}.{name}"] = _of_slot(part, value)
     packages = {owner.__module__.partition(".")[0] for owner in kind.__mro__}
-    left_out = set(_PLACES) if packages & {"transformers", "torch"} else set()
-    torch = sys.modules.get("torch")
-    if torch is not None and isinstance(value, torch.nn.Module):
-        left_out |= {name for name in found if name in _TRAINING or name.endswith("_hooks") or "_hooks_" in name}
+    left_out = set(_PLACES) if "transformers" in packages else set()
+    if "torch" in packages:
+        left_out |= {_INITIALISED, *_torch_hooks()}
     return {name: found[name] for name in sorted(found.keys() - left_out, key=str)}
+
+
+@functools.cache
+def _torch_hooks() -> frozenset[str]:
+    """Attributes in which a torch module keeps its hooks, and its train flag."""
+    import torch
+
+    return frozenset(name for name in vars(torch.nn.Module()) if name in _TRAINING or "_hooks" in name)
 
 
 def _of_slot(slot: types.MemberDescriptorType, value: Any) -> Any:
@@ -96,6 +105,15 @@ def forward_hooks(module: Any) -> list[list[Any]]:
         for number, hook in getattr(module, kind, {}).items():
             found.append([kind, hook, *(number in numbers for numbers in flagged)])
     return found
+
+
+def attention_function(module: Any) -> Any:
+    """Return the attention that a module of transformers looks up by its name, where anybody may have registered one."""
+    transformers = sys.modules.get("transformers.modeling_utils")
+    name = getattr(vars(module).get("config"), "_attn_implementation", None)
+    if transformers is None or not isinstance(name, str):
+        return None
+    return transformers.ALL_ATTENTION_FUNCTIONS.get(name)
 
 
 def array_bytes(value: np.ndarray[Any, Any]) -> bytes:

@@ -6,6 +6,7 @@ A package that is installed in editable mode, or a file that only shares an inst
 from __future__ import annotations
 
 import functools
+import hashlib
 import json
 import sys
 import sysconfig
@@ -83,10 +84,16 @@ def _is_below(place: str, folders: list[str]) -> bool:
 
 
 def _named(name: str, installed: metadata.Distribution) -> str:
-    """Name and version; of a build for some hardware the version without it, of a repository's with its commit."""
+    """Name and version, without the hardware that it was built for.
+
+    One that is installed from a repository has its commit as well; from a folder or file, where a version may stay while the
+    code changes, a digest of the list of its files, which has theirs.
+    """
     origin = json.loads(installed.read_text("direct_url.json") or "{}")
-    commit = origin.get("vcs_info", {}).get("commit_id", "")
-    return f"{name}=={installed.version.partition('+')[0]}{commit and '@'}{commit}"
+    exact = origin.get("vcs_info", {}).get("commit_id")
+    if origin and exact is None:
+        exact = hashlib.sha256((installed.read_text("RECORD") or "").encode()).hexdigest()
+    return f"{name}=={installed.version.partition('+')[0]}" + (f"@{exact}" if exact else "")
 
 
 @functools.cache
