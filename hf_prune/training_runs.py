@@ -2,7 +2,6 @@
 
 import dataclasses
 import functools
-import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +14,6 @@ from hf_prune.collectives import is_main_process, num_processes, process_state
 from hf_prune.columns import Labels
 from hf_prune.dynamics import dataset_name
 from hf_prune.engine.sharing import together
-from hf_prune.inputs.request import check_whole
 from hf_prune.metrics.registry import unknown_name
 from hf_prune.record_files import MODES
 from hf_prune.seeds import check_seed, row_uniform
@@ -104,12 +102,9 @@ class TrainingRuns:
         return places
 
     def _check(self, ds: Any, test_dataset: Any, count: Any) -> None:
-        check_whole(f"num_{self.kind}s", count)
-        for name in ("num_epochs", "batch_size"):
-            check_whole(name, self.options[name])
-        rate = self.options["learning_rate"]
-        if isinstance(rate, bool) or not isinstance(rate, int | float) or not 0 < rate < math.inf:
-            raise ValueError(f"learning_rate={rate!r}; give a number above 0")
+        for name, value in ((f"num_{self.kind}s", count), ("num_epochs", self.options["num_epochs"])):
+            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+                raise ValueError(f"{name}={value!r}; give a whole number of at least 1")
         if self.recording["mode"] not in MODES:
             raise ValueError(f"mode={self.recording['mode']!r}; give one of {', '.join(MODES)}")
         check_seed(self.options["seed"])
@@ -122,6 +117,10 @@ class TrainingRuns:
     def _check_arguments(self) -> None:
         import transformers
 
+        for name, kinds, word in (("batch_size", int, "a whole number"), ("learning_rate", int | float, "a number")):
+            value = self.options[name]
+            if isinstance(value, bool) or not isinstance(value, kinds) or not 0 < value < float("inf"):
+                raise ValueError(f"{name}={value!r}; give {word} above 0")
         known = {field.name for field in dataclasses.fields(transformers.TrainingArguments)}
         for name in self.arguments:
             if name in _SETTLED:

@@ -322,3 +322,10 @@ def test_a_teacher_of_other_classes_is_refused_by_its_config_before_any_runs(met
     with pytest.raises(ValueError, match="teacher 2 knows 4 classes, the labels have 3"):
         make(images(FULL), metric, teachers=[(first, mean_colour), save(four, tmp_path)])
     assert first.batches == 0
+
+
+def test_a_device_that_is_not_there_is_refused_whatever_the_inputs_are_made_of():
+    chosen = get_metric("prototypes")
+    for given in ({"encoder": pixels}, {"given": {"embeddings": np.ones((7, 2))}}):
+        with pytest.raises(ValueError, match="device='gpu' is no device of torch"):
+            InputBuilder(images(), Request(device="gpu", **given), [(chosen, {})])

@@ -53,10 +53,10 @@ def refused(folder, match, *, rows=None, call=train_teachers, model="resnet8", *
     [
         ({"num_teachers": 0}, "num_teachers=0; give a whole number of at least 1"),
         ({"num_epochs": 1.5}, r"num_epochs=1\.5; give a whole number"),
-        ({"batch_size": "64"}, "batch_size='64'; give a whole number of at least 1"),
+        ({"batch_size": "64"}, "batch_size='64'; give a whole number above 0"),
         ({"learning_rate": "fast"}, "learning_rate='fast'; give a number above 0"),
         ({"learning_rate": float("nan")}, "learning_rate=nan; give a number above 0"),
-        ({"image_size": 60_000}, "image_size=60000 is no side in pixels: give a whole number from 1 to 4096"),
+        ({"image_size": 60_000}, "image_size=60000 is no side in pixels: give a whole number from 1 to 8192"),
         ({"seed": -1}, "seed=-1; give an integer"),
         ({"seed": 2**32 - 1, "num_teachers": 2}, "seed=4294967296; give an integer"),
         ({"output_dir": "x"}, "'output_dir' of TrainingArguments cannot be set here: give folder="),

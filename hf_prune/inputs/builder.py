@@ -16,6 +16,7 @@ from hf_prune.inputs.from_records import RECORDED, make_recorded
 from hf_prune.inputs.made import MadeInputs
 from hf_prune.inputs.request import Inputs, Request, row_axis, take_rows
 from hf_prune.metrics.registry import Metric
+from hf_prune.models.loaded import check_device
 
 Array = NDArray[Any]
 
@@ -29,10 +30,12 @@ class InputBuilder:
         metrics: The metrics with their options, as given by the caller.
 
     Raises:
-        ValueError: If an array that was handed in belongs to none of the metrics or does not fit the data set.
+        ValueError: If an array that was handed in belongs to none of the metrics or does not fit the data set, or this
+            machine does not have the device.
     """
 
     def __init__(self, ds: Dataset, request: Request, metrics: Sequence[tuple[Metric, Mapping[str, Any]]]) -> None:
+        check_device(request.device)
         self.ds, self.request = ds, request
         self._made = MadeInputs(ds, request)
         names = {metric.name: metric.inputs_for(options, request.sources) for metric, options in metrics}

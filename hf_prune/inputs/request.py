@@ -1,6 +1,5 @@
 """What a caller said about where inputs come from, what a metric gets, and along which axis the rows of each input lie."""
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -61,16 +60,6 @@ class Request:
         """Check what every caller would have to check."""
         if self.on_error not in ("raise", "skip"):
             raise ValueError(f"on_error={self.on_error!r}; give 'raise' or 'skip'")
-        check_whole("batch_size", self.batch_size)
-        check_whole("num_workers", self.num_workers, least=0)
-        if not isinstance(self.allow_pickle, bool):
-            raise TypeError(f"allow_pickle={self.allow_pickle!r}; give True or False")
-        if not isinstance(self.revision, str | None):
-            raise TypeError(f"revision={self.revision!r}; give the name of a branch or tag, or a commit")
-        if self.device is not None:
-            from hf_prune.models.loaded import check_device
-
-            check_device(self.device)
 
     @classmethod
     def of(cls, arguments: Mapping[str, Any], **otherwise: Any) -> "Request":
@@ -119,29 +108,10 @@ def store_root(load_from_cache_file: bool | None, cache_dir: str | Path | None) 
     if not use_cache:
         return None
     if cache_dir is not None:
-        if not isinstance(cache_dir, str | os.PathLike):
-            raise TypeError(f"cache_dir={cache_dir!r}; give the path of a folder")
         return Path(cache_dir)
     from hf_prune.engine.store import default_root
 
     return default_root()
-
-
-def check_whole(name: str, value: Any, least: int = 1) -> None:
-    """Raise a one-line ValueError if an argument is no whole number, or is too small.
-
-    Args:
-        name: How errors name it.
-        value: What the user gave.
-        least: The smallest that is allowed.
-
-    Example:
-        >>> check_whole("batch_size", "64")
-        Traceback (most recent call last):
-        ValueError: batch_size='64'; give a whole number of at least 1
-    """
-    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
-        raise ValueError(f"{name}={value!r}; give a whole number of at least {least}")
 
 
 def row_axis(name: str, array: Array) -> int | None:

@@ -17,7 +17,7 @@ from PIL import Image
 
 from hf_prune.image_modes import RGB_RULE, to_rgb
 
-MAX_SIDE = 4096  # pixels
+MAX_SIDE = 8192  # pixels
 # What a processor's record may hold beyond its settings: where it came from, and how it is called.
 _VOLATILE = frozenset(
     {"_name_or_path", "name_or_path", "_commit_hash", "auto_map", "processor_class", "_processor_class"}
