@@ -160,6 +160,16 @@ def test_an_adapter_is_told_what_it_is(with_config, tmp_path):
         load_encoder(folder)
 
 
+def test_an_adapter_on_the_hub_is_told_what_it_is(tmp_path, monkeypatch):
+    commit = "0123456789abcdef0123456789abcdef01234567"
+    folder = tmp_path / "models--someone--lora" / "snapshots" / commit
+    folder.mkdir(parents=True)
+    (folder / "adapter_config.json").write_text('{"base_model_name_or_path": "google/vit"}')
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    with pytest.raises(ValueError, match=r"'someone/lora' at revision '0.*' is a PEFT adapter .* to 'google/vit'"):
+        load_encoder("someone/lora", revision=commit)
+
+
 @pytest.mark.parametrize(
     ("file", "text", "reason"),
     [

@@ -1,3 +1,4 @@
+import functools
 import io
 import json
 
@@ -182,6 +183,12 @@ def test_a_processor_as_transform_is_recorded_by_its_settings():
     assert (found.identity["output"], found.identity["kind"]) == ("cls", "torch")
     assert load(module, processor(48)).identity != found.identity
     assert run(load(module, processor(48)), PICTURES).shape == (4, 16)
+
+
+def test_what_a_processor_returns_is_taken_from_a_transform_as_well():
+    module, expected = build(config_of("vit")), run(load(build(config_of("vit")), processor()), PICTURES)
+    for transform in (functools.partial(processor(), return_tensors="pt"), lambda image: processor()(image)):
+        torch.testing.assert_close(run(load(module, transform), PICTURES), expected)
 
 
 def test_a_classifier_of_transformers_names_its_classes_and_is_no_encoder():

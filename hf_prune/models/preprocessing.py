@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -119,7 +119,7 @@ class TransformCollate:
     """Batches by a transform of the user's own, which gets one RGB image at a time.
 
     Args:
-        transform: Function from one PIL image to a tensor of fixed shape.
+        transform: Function from one PIL image to a tensor of fixed shape, or to what an image processor gives for it.
     """
 
     def __init__(self, transform: Callable[[Image.Image], Any]) -> None:
@@ -127,7 +127,14 @@ class TransformCollate:
 
     def __call__(self, images: list[Image.Image]) -> torch.Tensor:
         """Return the stacked results, a float32 tensor (B, ...)."""
-        return torch.stack([torch.as_tensor(self.transform(to_rgb(image))) for image in images]).to(torch.float32)
+        return torch.stack([_one(self.transform(to_rgb(image))) for image in images]).to(torch.float32)
+
+
+def _one(values: Any) -> torch.Tensor:
+    """The tensor of one image; an image processor gives a batch of one by the name ``pixel_values``."""
+    if isinstance(values, Mapping) and "pixel_values" in values:
+        return torch.as_tensor(np.asarray(values["pixel_values"]))[0]
+    return torch.as_tensor(values)
 
 
 def rgb_images(images: list[Image.Image]) -> list[Image.Image]:

@@ -85,6 +85,8 @@ def load_module(
     taken = output.name if output is not None else "logits" if logits else "forward"
     identity = _identity("torch", type(module).__name__, taken, number_format)
     _add_digests(identity, module)
+    if isinstance(transform, transformers.ProcessorMixin):  # of a model that reads text, too
+        transform = getattr(transform, "image_processor", transform)
     is_processor = isinstance(transform, transformers.BaseImageProcessor)
     if is_processor and pinned_name(type(transform)):
         identity |= {"preprocessing": describe(transform), "backend": getattr(transform, "backend", "pil")}
