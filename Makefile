@@ -1,13 +1,15 @@
 # Every command sets up .venv first, once. ARGS="…" is handed on: make demo ARGS="--out here", make test ARGS=tests/test_card.py
 # JOBS=1 runs the tests one after the other, as a debugger wants it.
 # PYTHON=/path/to/python3 names the interpreter; else the first python3 from 3.11 up that has venv.
+# SEED=1 runs the tests in the order of that seed again; it is printed with each run.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint fix wheel-check clean
+.PHONY: help setup demo test test-newest test-oldest test-numeric lint fix lock wheel-check versions clean
 
 PYTHON ?=
 JOBS ?= 2
 BIN := .venv/bin
 WHEEL := build/wheel
+PYTEST = OMP_NUM_THREADS=1 $(BIN)/pytest -q --numprocesses $(JOBS) --dist loadfile $(ARGS)
 SITE = import sysconfig; print(*{sysconfig.get_path("purelib"), sysconfig.get_path("platlib")}, sep="\n")
 
 help:         ## list the commands
@@ -20,7 +22,15 @@ demo: setup   ## score, prune and export real images, and compare with random pr
 	@$(BIN)/hf-prune demo $(ARGS)
 
 test: setup   ## run the tests
-	OMP_NUM_THREADS=1 $(BIN)/pytest -q --numprocesses $(JOBS) --dist loadfile $(ARGS)
+	$(PYTEST)
+
+# Not in .ci/run: what these find is the libraries' news, not the change's.
+test-newest test-oldest: test-%: setup ## run the tests with the newest, or the oldest, libraries that pyproject.toml allows
+	@PYTHON="$(PYTHON)" sh .ci/setup.sh $*
+	$(subst $(BIN),.venv-$*/bin,$(PYTEST))
+
+test-numeric: setup ## run the tests that compute as an old processor does, without AVX
+	ATEN_CPU_CAPABILITY=default ONEDNN_MAX_CPU_ISA=SSE41 $(PYTEST) -m numeric
 
 lint: setup   ## check style and types
 	$(BIN)/ruff check .
@@ -30,6 +40,12 @@ lint: setup   ## check style and types
 fix: setup    ## correct what ruff can correct
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+lock: setup   ## write .ci/constraints.txt anew: the exact versions that all of this installs
+	@sh .ci/lock.sh
+
+versions: setup ## print the versions of the libraries
+	@$(BIN)/python .ci/versions.py
 
 # The environment is new and holds the wheel alone; the libraries are seen through a .pth file, which lends the folder of
 # .venv but not the editable install in it (.pth files there are not read), so no second torch is fetched.
@@ -43,5 +59,5 @@ wheel-check: setup ## build the wheel, install it in a fresh environment and exp
 	cd $(WHEEL) && venv/bin/python -I ../../tests/wheel_render.py
 
 clean:        ## remove .venv, builds and caches
-	rm -rf .venv build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage
+	rm -rf .venv .venv-newest .venv-oldest build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage
 	find hf_prune tests recipes -name __pycache__ -prune -exec rm -rf {} +
