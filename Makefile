@@ -1,15 +1,16 @@
 # Every command sets up .venv first, once. ARGS="…" is handed on: make demo ARGS="--out here", make test ARGS=tests/test_card.py
 # JOBS=1 runs the tests one after the other, as a debugger wants it.
 # PYTHON=/path/to/python3 names the interpreter; else the first python3 from 3.11 up that has venv.
-# SEED=1 runs the tests in the order of that seed again; it is printed with each run.
+# Tests run in another order each time; SEED=1 repeats the order of a run, whose seed stands in its first line.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-newest test-oldest test-numeric lint fix lock wheel-check versions clean
+.PHONY: help setup demo test test-newest test-oldest test-other test-numeric lint fix lock wheel-check versions clean
 
 PYTHON ?=
 JOBS ?= 2
+SEED ?= $(shell date +%s)
 BIN := .venv/bin
 WHEEL := build/wheel
-PYTEST = OMP_NUM_THREADS=1 $(BIN)/pytest -q --numprocesses $(JOBS) --dist loadfile $(ARGS)
+PYTEST = OMP_NUM_THREADS=1 $(BIN)/pytest -q -p randomly --randomly-seed=$(SEED) --numprocesses $(JOBS) --dist loadfile $(ARGS)
 SITE = import sysconfig; print(*{sysconfig.get_path("purelib"), sysconfig.get_path("platlib")}, sep="\n")
 
 help:         ## list the commands
@@ -24,13 +25,19 @@ demo: setup   ## score, prune and export real images, and compare with random pr
 test: setup   ## run the tests
 	$(PYTEST)
 
-# Not in .ci/run: what these find is the libraries' news, not the change's.
-test-newest test-oldest: test-%: setup ## run the tests with the newest, or the oldest, libraries that pyproject.toml allows
-	@PYTHON="$(PYTHON)" sh .ci/setup.sh $*
-	$(subst $(BIN),.venv-$*/bin,$(PYTEST))
+# These two are not in .ci/run: what they find is the libraries' news, not the change's.
+test-newest: OTHER := newest
+test-newest: test-other ## run the tests with the newest libraries that pyproject.toml allows
+
+test-oldest: OTHER := oldest
+test-oldest: test-other ## run the tests with the oldest libraries that pyproject.toml allows
+
+test-other: setup
+	@PYTHON="$(PYTHON)" sh .ci/setup.sh $(OTHER)
+	$(subst $(BIN),.venv-$(OTHER)/bin,$(PYTEST))
 
 test-numeric: setup ## run the tests that compute as an old processor does, without AVX
-	ATEN_CPU_CAPABILITY=default ONEDNN_MAX_CPU_ISA=SSE41 $(PYTEST) -m numeric
+	ATEN_CPU_CAPABILITY=default ONEDNN_MAX_CPU_ISA=SSE41 $(PYTEST) -m "numeric and not gpu"
 
 lint: setup   ## check style and types
 	$(BIN)/ruff check .

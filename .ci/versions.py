@@ -6,4 +6,4 @@ from importlib.metadata import requires, version
 
 names = [re.match(r"[\w.-]+", line)[0] for line in requires("hf-prune") or [] if "extra ==" not in line]
 found = [f"Python {sys.version.split()[0]}", *(f"{name} {version(name)}" for name in names)]
-print("hf-prune:", *sys.argv[1:], ", ".join(found))
+sys.stdout.write(f"{' '.join(['hf-prune:', *sys.argv[1:]])} {', '.join(found)}\n")

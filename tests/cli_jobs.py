@@ -53,6 +53,9 @@ def fork(
     code = 99
     try:
         os.environ.update(variables or {})
+        signal.signal(
+            signal.SIGINT, signal.default_int_handler
+        )  # work in the background is started with Ctrl-C ignored
         out = os.open(folder / f"{name}.out", os.O_WRONLY | os.O_CREAT) if stdout is None else stdout
         os.dup2(out, 1)
         os.dup2(os.open(folder / f"{name}.err", os.O_WRONLY | os.O_CREAT), 2)
