@@ -24,9 +24,10 @@ SCORE = [
 
 
 def start_jobs(folder: Path) -> None:
-    loaded = sorted(
-        {"torch", "transformers", "accelerate", "scipy", "sklearn", "matplotlib", "rich"} & set(sys.modules)
-    )
+    heavy = {"torch", "transformers", "accelerate", "scipy", "sklearn", "matplotlib"}
+    if "httpx._main" not in sys.modules:  # the HTTP client of huggingface_hub 1, whose own command line loads it
+        heavy.add("rich")
+    loaded = sorted(heavy & set(sys.modules))
     for module in ("sklearn.cluster", "hf_prune.clustering", "hf_prune.engine.loop", "hf_prune.models.load"):
         importlib.import_module(module)  # once here, and not in every process
     with socket.socket() as listener:

@@ -1,4 +1,5 @@
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -58,15 +59,17 @@ def test_groups_share_out_the_test_rows(made):
         assert run.student == "linear student"
 
 
-def test_a_second_call_trains_only_what_is_missing(made, sets, monkeypatch):
+def test_a_second_call_trains_only_what_is_missing(made, sets, tmp_path):
     runs, folder = made
     before = (folder / "results.csv").read_bytes()
     again = study(sets, folder, group_column="time")
     assert again == runs
     assert (folder / "results.csv").read_bytes() == before
-    more = study(sets, folder, group_column="time", num_draws=3)
+    longer = tmp_path / "longer"
+    shutil.copytree(folder, longer)
+    more = study(sets, longer, group_column="time", num_draws=3)
     assert [run for run in more if run.draw < 2] == runs
-    assert (folder / "results.csv").read_bytes().startswith(before)
+    assert (longer / "results.csv").read_bytes().startswith(before)
 
 
 def test_another_study_is_kept_apart(made, sets):
