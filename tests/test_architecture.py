@@ -38,6 +38,7 @@ LAYERS = (
         "dynamics",
         "record_files",
         "record_checks",
+        "plain_yaml",
         "logit_figures",
         "confident_learning",
         "planted_noise",
@@ -46,7 +47,7 @@ LAYERS = (
         "scaling",
         "scaling.*",
     },
-    {"provenance", "row_keys", "scores", "models", "models.*", "engine", "engine.*"},
+    {"loaded_rows", "provenance", "row_keys", "scores", "models", "models.*", "engine", "engine.*"},
     {
         "inputs",
         "inputs.*",

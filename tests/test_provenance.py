@@ -54,7 +54,6 @@ SAME = {
     "select_columns": lambda ds: ds.select_columns(["image"]),
     "rename one, remove one": lambda ds: ds.remove_columns("note").rename_column("label", "y"),
     "rename one, add one": lambda ds: ds.rename_column("label", "y").add_column("more", list(range(len(ds)))),
-    "change the scores": lambda ds: ds.map(lambda _: {"prototypes": 0.0}),
     "flatten_indices": lambda ds: ds.flatten_indices(),
     "with_format": lambda ds: ds.with_format("numpy", columns=["label"]),
     "with_transform": lambda ds: ds.with_transform(lambda batch: {"x": [0] * len(batch["label"])}),
@@ -73,6 +72,10 @@ OTHER = {
     "map on images": blackened,
     "map on images and rename": lambda ds: blackened(ds).rename_column("image", "img"),
     "map on labels": lambda ds: ds.map(lambda _: {"label": 0}),
+    "change the scores": lambda ds: ds.map(lambda _: {"prototypes": 0.0}),
+    "other scores under the name": lambda ds: ds.remove_columns("prototypes").add_column(
+        "prototypes", [0.5] * len(ds)
+    ),
     "remove all that was covered": lambda ds: ds.select_columns(["prototypes"]),
 }
 
