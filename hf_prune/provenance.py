@@ -118,6 +118,10 @@ class Step:
         """Whether the step made a score column."""
         return self.kind in ("score", "combine")
 
+    def digests(self) -> dict[str, str]:
+        """Column → digest of it after the step."""
+        return _by_column(self.columns, self.digest)
+
     def to_dict(self) -> dict[str, Any]:
         """The step as JSON-able data, without the fields that do not apply to its kind."""
         found = {item.name: getattr(self, item.name) for item in fields(self)}
@@ -217,7 +221,7 @@ class History:
         last = self.heads[0]
         if len(ds) != last.rows_out:
             return True
-        return not same_rows(ds, _by_column(last.columns, last.digest), self.score_columns)
+        return not same_rows(ds, last.digests(), self.score_columns)
 
     def changed_scores(self, ds: Dataset) -> tuple[str, ...]:
         """Score columns of the rows at hand that do not hold what the last step left in them.

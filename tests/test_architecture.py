@@ -38,7 +38,6 @@ LAYERS = (
         "dynamics",
         "record_files",
         "record_checks",
-        "plain_yaml",
         "logit_figures",
         "confident_learning",
         "planted_noise",

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 _HOLDS = {
     "rows": "rows",
     "row numbers": "numbers of the kept rows, without the rows",
-    "scores": "scores of every row of the source",
+    "scores": "scores of every row",
 }
 
 
@@ -63,6 +63,7 @@ def _made(entry: Mapping[str, Any]) -> "Markup":
 
     prunings = [step for step in entry["steps"] if step["kind"] == "prune"]
     if prunings:
-        return Markup("keep {}: {}").format(code(prunings[-1]["keep"]), chosen_rows(prunings[-1]))
+        changed = entry.get("scores changed outside hf_prune") or ()
+        return Markup("keep {}: {}").format(code(prunings[-1]["keep"]), chosen_rows(prunings[-1], changed))
     columns = list(dict.fromkeys(step["column"] for step in entry["steps"]))
     return Markup("scores {}").format(names(columns)) if columns else Markup("not scored")

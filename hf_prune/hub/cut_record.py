@@ -6,9 +6,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hf_prune.digests import scores_digest
 from hf_prune.hub.card_metadata import load_card
 from hf_prune.hub.manifest import CHANGED
-from hf_prune.hub.published_scores import choose_split
+from hf_prune.hub.published_scores import PublishedScores, choose_split
 from hf_prune.hub.reading import SCORES, Place
 from hf_prune.provenance import History, Step
 
@@ -42,6 +43,23 @@ class Cut:
     def num_source_rows(self) -> int:
         """Rows of the source."""
         return self.history.steps[0].rows_in if self.history.steps else int(self.entry.get("rows") or 0)
+
+    def holds_scores(self, published: PublishedScores, column: str) -> bool | None:
+        """Whether published scores are those that the rows of the cut have; None where their digests are not known."""
+        expected = self.history.whole_scores_digest(column)
+        if expected is None or column not in published.columns:
+            return None
+        scores = published.scores(column)
+        return scores_digest(np.ma.getdata(scores), np.ma.getmaskarray(scores)) == expected
+
+    def is_numbered_as(self, published: PublishedScores) -> bool:
+        """Whether published scores are of the rows that the cut was made from, as far as that is recorded."""
+        if len(published.keys) != self.num_source_rows:
+            return False
+        entry = self.place.entry(SCORES, published.split)
+        own, there = self.history.first_digests(), entry.get("rows_digests")
+        shared = set(own) & set(there) if isinstance(there, dict) else set()
+        return all(len(own[name]) != len(there[name]) or own[name] == there[name] for name in shared)
 
     def source_rows(self) -> NDArray[np.int64]:
         """Row numbers in the source of the published rows, ascending.

@@ -69,6 +69,10 @@ class PublishedScores:
             )
         return found
 
+    def was_changed(self, column: str) -> bool:
+        """Whether the record says that the scores are other ones than the step made that is named after them."""
+        return column in (self.place.entry(SCORES, self.split).get("scores changed outside hf_prune") or ())
+
     def made_by(self, column: str) -> dict[str, Any]:
         """The published step that made a score column, as plain values; empty where the record has none."""
         steps = self.place.entry(SCORES, self.split).get("steps")
