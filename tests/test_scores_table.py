@@ -183,5 +183,5 @@ def test_without_images_the_key_is_of_all_columns(tmp_path, load):
     ds = Dataset.from_dict({"text": ["a", "b", "a"], "x": np.arange(3.0)})
     kept = ds.prune("x", keep=2, order="hard")
     folder = export(kept, tmp_path / "out", source="local", scores=ds, what="rows")
-    assert records(folder)["scores"]["key_columns"] == {"train": ["text", "x"]}
-    assert len(set(load(folder, split="train")["content_key"])) == 3
+    assert records(folder)["scores"]["key_columns"] == {"train": ["text"]}
+    assert len(set(load(folder, split="train")["content_key"])) == 2  # the score is no part of it

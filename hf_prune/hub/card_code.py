@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from hf_prune.hub.card_text import python
+from hf_prune.hub.manifest import CHANGED, CHANGED_SCORES
 
 
 class _Code(str):
@@ -48,7 +49,7 @@ def changed_at_start(entry: Mapping[str, Any]) -> bool:
 
 
 def _is_changed(entry: Mapping[str, Any]) -> bool:
-    return bool(entry["changed outside hf_prune"] or entry.get("scores changed outside hf_prune"))
+    return bool(entry[CHANGED] or entry.get(CHANGED_SCORES))
 
 
 def loading(record: Mapping[str, Any]) -> str:
@@ -89,10 +90,7 @@ def rebuilding(record: Mapping[str, Any]) -> list[str]:
         record: The record of a configuration.
     """
     entries = record["splits"].values()
-    if any(
-        entry["source"]["known"] == "local" or entry["changed outside hf_prune"] or changed_at_start(entry)
-        for entry in entries
-    ):
+    if any(entry["source"]["known"] == "local" or entry[CHANGED] or changed_at_start(entry) for entry in entries):
         return []
     place = record["repo_id"] or "path/to/this/folder"
     config = [] if record["config_name"] == "default" else ["--config", record["config_name"]]

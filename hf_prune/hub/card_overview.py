@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from hf_prune.hub.card_environment import environment
 from hf_prune.hub.card_steps import chosen_rows
 from hf_prune.hub.card_text import code, names, number
+from hf_prune.hub.manifest import changed_scores
 
 if TYPE_CHECKING:
     from markupsafe import Markup
@@ -63,7 +64,7 @@ def _made(entry: Mapping[str, Any]) -> "Markup":
 
     prunings = [step for step in entry["steps"] if step["kind"] == "prune"]
     if prunings:
-        changed = entry.get("scores changed outside hf_prune") or ()
+        changed = changed_scores(entry)
         return Markup("keep {}: {}").format(code(prunings[-1]["keep"]), chosen_rows(prunings[-1], changed))
     columns = list(dict.fromkeys(step["column"] for step in entry["steps"]))
     return Markup("scores {}").format(names(columns)) if columns else Markup("not scored")

@@ -23,6 +23,8 @@ SCHEMA = 4
 FILE_NAME = "provenance.json"
 CHANGED = "changed outside hf_prune"
 CHANGED_SCORES = "scores changed outside hf_prune"
+# What the description of a split has had since that schema; those of earlier ones are whole without.
+SINCE_SCHEMA_4 = frozenset(("loaded", CHANGED_SCORES, "score_digests", "rows_digests"))
 _LOCAL_PATH = re.compile(r"(?:file://|~\w*[\\/]|\.{1,2}[\\/]|/|\\\\|[A-Za-z]:[\\/])(?s:.*[\\/])?")
 _WRITERS = ("hf-prune", "datasets", "pyarrow")
 
@@ -66,6 +68,12 @@ def split_entry(ds: Dataset, source: Source, scores: Dataset | None = None) -> E
         "versions": package_versions(_WRITERS),
     }
     return entry
+
+
+def changed_scores(entry: Mapping[str, Any]) -> list[str]:
+    """Score columns that were changed outside hf_prune, as the description of a split says, which anybody may have edited."""
+    found = entry.get(CHANGED_SCORES)
+    return [name for name in found if isinstance(name, str)] if isinstance(found, list) else []
 
 
 def _only_image_column(ds: Dataset) -> str | None:

@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 from datasets import Dataset, Image
 from numpy.typing import NDArray
 
+from hf_prune.hub.manifest import changed_scores
 from hf_prune.hub.matching import match_keys
 from hf_prune.hub.reading import SCORES, Place
 from hf_prune.provenance import Step
@@ -71,7 +72,7 @@ class PublishedScores:
 
     def was_changed(self, column: str) -> bool:
         """Whether the record says that the scores are other ones than the step made that is named after them."""
-        return column in (self.place.entry(SCORES, self.split).get("scores changed outside hf_prune") or ())
+        return column in changed_scores(self.place.entry(SCORES, self.split))
 
     def made_by(self, column: str) -> dict[str, Any]:
         """The published step that made a score column, as plain values; empty where the record has none."""

@@ -162,4 +162,4 @@ def _rescored(there: Any, entry: Mapping[str, Any]) -> list[str]:
     """Columns that are published with other scores; of an earlier version, which wrote no digests of them, none."""
     digests = there.get("score_digests") if isinstance(there, Mapping) else None
     before = digests if isinstance(digests, Mapping) else {}
-    return [name for name, digest in entry["score_digests"].items() if before.get(name, digest) != digest]
+    return [name for name, digest in entry.get("score_digests", {}).items() if before.get(name, digest) != digest]

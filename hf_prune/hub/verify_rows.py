@@ -15,7 +15,7 @@ from hf_prune.columns import read_labels
 from hf_prune.digests import ImagesDigest, rows_sha256, scores_digest, unpack_rows
 from hf_prune.encoded_images import EncodedImages
 from hf_prune.hub.cut_record import Cut, read_cut
-from hf_prune.hub.manifest import CHANGED, CHANGED_SCORES
+from hf_prune.hub.manifest import CHANGED, changed_scores
 from hf_prune.hub.published_scores import KEPT, REASON, PublishedScores, read_scores_of
 from hf_prune.hub.reading import ROWS, SCORES, Place
 from hf_prune.hub.report import Report
@@ -91,7 +91,7 @@ def _verify_features(place: Place, paths: list[str], features: Features, subject
 def _verify_steps(cut: Cut, subject: str, report: Report) -> NDArray[np.int64] | None:
     """Check that the steps fit each other and what is published; return the row numbers in the source if known."""
     entry, steps = cut.entry, cut.history.steps
-    for column in entry.get(CHANGED_SCORES) or ():
+    for column in changed_scores(entry):
         report.unknown(
             subject, f"the scores {column!r} were changed outside hf_prune, so they are not what a step made"
         )
@@ -208,7 +208,7 @@ def verify_scores(place: Place, split: str, report: Report) -> None:
         scores = published.scores(column)
         found = scores_digest(np.ma.getdata(scores), np.ma.getmaskarray(scores))
         report.compare(subject, f"digest of the scores {column!r}", expected, found)
-    for column in entry.get(CHANGED_SCORES) or ():
+    for column in changed_scores(entry):
         report.unknown(
             subject, f"the scores {column!r} were changed outside hf_prune, so they are not what a step made"
         )
