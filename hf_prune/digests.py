@@ -103,7 +103,7 @@ def column_digest(ds: Dataset, column: str) -> str:
         32 hexadecimal digits.
     """
     digest = hashlib.sha256(f"{len(ds)}".encode())
-    if isinstance(ds.features[column], Image):
+    if isinstance(ds.info.features[column], Image):
         images = EncodedImages(ds, column)
         lengths = images.lengths()
         digest.update(lengths.tobytes())
@@ -133,7 +133,7 @@ def content_digest(ds: Dataset, column: str) -> str:
         (False, 40)
     """
     digest = hashlib.sha256(f"{len(ds)} {column_digest(ds, column)}".encode())
-    if isinstance(ds.features[column], Image):
+    if isinstance(ds.info.features[column], Image):
         images = EncodedImages(ds, column)
         lengths = images.lengths()
         if lengths.sum() <= WHOLE_BYTES:

@@ -58,7 +58,8 @@ class Step:
         unscored: Rows without a score: made null by a score step, dropped by a prune step (row numbers of its input).
         columns: Columns that ``digest`` covers: all but the scores.
         digest: `content_digest` of each of them after the step, joined by hyphens; earlier versions wrote `column_digest`.
-        scores: Score column → `score_column_digest` of it after the step; None of steps of earlier versions.
+        scores: Score column → `score_column_digest` of it after the step: of all where there are other rows now, else of
+            those that are new or were changed. None of steps of earlier versions.
         changed_before: Whether the rows were changed by other means since the last step; of the first one, since they were
             loaded.
         changed_scores: Score columns that were changed by other means since the last step.
@@ -376,15 +377,17 @@ def record(before: Dataset, after: Dataset, step: Step) -> Dataset:
     is_first, is_pruning = not history.heads, step.kind == "prune"
     loaded = loaded_rows(before) if is_first else None
     changed = history.rows_changed(before)
+    altered = () if changed else _changed_scores(history, before, step)
+    digested = score_columns if changed or is_pruning else (*altered, step.column)
     step = replace(
         step,
         rows_in=len(before),
         rows_out=len(after),
         columns=columns,
         digest=_joined(after, columns),
-        scores={name: score_column_digest(after, name) for name in score_columns if name in after.column_names},
+        scores={name: score_column_digest(after, name) for name in digested if name in after.column_names},
         changed_before=changed or (loaded is not None and loaded["same"] is False),
-        changed_scores=None if changed else _changed_scores(history, before, step) or None,
+        changed_scores=altered or None,
         loaded=loaded,
         parents=tuple(head.id for head in history.heads),
         versions=package_versions(),

@@ -154,7 +154,7 @@ def pruned_by(step: Mapping[str, Any]) -> "Markup":
 
 
 def beginning(split: Mapping[str, Any]) -> "Markup":
-    """Say in what the rows before the first step are, or may be, other ones than those of the source."""
+    """Say in what the rows before the first step are, or may be, other ones than those of the source; ends a paragraph."""
     from markupsafe import Markup
 
     loaded, steps = split.get("loaded"), split["steps"]
@@ -162,7 +162,7 @@ def beginning(split: Mapping[str, Any]) -> "Markup":
     if isinstance(loaded, Mapping) and loaded.get("same") is True:
         return Markup("")
     if isinstance(loaded, Mapping) and loaded.get("same") is False:
-        text = "**The rows were changed outside hf_prune {}**: the split that was loaded has {} rows, of which these were {}."
+        text = " **The rows were changed outside hf_prune {}**: the split that was loaded has {} rows, of which these were {}."
         same = loaded["rows"] == (steps[0]["rows_in"] if steps else split["rows"])
         taken = Markup("as many in another order, or with other values") if same else begun
         return Markup(text).format(
@@ -171,7 +171,7 @@ def beginning(split: Mapping[str, Any]) -> "Markup":
     if split["source"]["known"] == "local":
         return Markup("")
     return Markup(
-        "Whether these {} rows were all rows of a split of the source, in its order, was not recorded."
+        " Whether these {} rows were all rows of a split of the source, in its order, was not recorded."
     ).format(begun)
 
 
