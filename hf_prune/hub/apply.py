@@ -11,7 +11,7 @@ from datasets import Dataset, DatasetDict
 from numpy.typing import NDArray
 
 from hf_prune.columns import read_labels
-from hf_prune.digests import pack_rows, rows_sha256
+from hf_prune.digests import pack_rows, rows_sha256, score_column_digest
 from hf_prune.hub.cut_record import Cut, choose_cut, choose_cut_split
 from hf_prune.hub.matching import named_rows
 from hf_prune.hub.published_scores import origin, read_scores_of
@@ -135,7 +135,8 @@ def _has_scores(place: Place, cut: Cut) -> bool:
 def _step(cut: Cut, ds: Dataset, kept: NDArray[np.int64], exact: bool) -> Step:
     """The step of the cut as it was made here; what holds of the whole source is said only where this is it."""
     last = cut.prunings[-1]
-    whole = exact and len(cut.prunings) == 1
+    other_scores = _holds_other_scores(cut, ds, last.column)
+    whole = exact and len(cut.prunings) == 1 and not other_scores
     label_column = last.label_column if last.label_column in ds.column_names else None
     step = Step(
         kind="prune",
@@ -152,6 +153,7 @@ def _step(cut: Cut, ds: Dataset, kept: NDArray[np.int64], exact: bool) -> Step:
         floor_rows=0,
         rows=pack_rows(kept, len(ds)),
         rows_sha256=rows_sha256(kept),
+        changed_scores=(last.column,) if other_scores else None,
     )
     if not whole:
         return step
@@ -162,6 +164,12 @@ def _step(cut: Cut, ds: Dataset, kept: NDArray[np.int64], exact: bool) -> Step:
         floor_rows=last.floor_rows,
         reasons=last.reasons,
     )
+
+
+def _holds_other_scores(cut: Cut, ds: Dataset, column: str) -> bool:
+    """Whether the reader's own column of that name is known not to hold the scores that the rows were cut by."""
+    expected = cut.history.whole_scores_digest(column)
+    return column in ds.column_names and expected is not None and score_column_digest(ds, column) != expected
 
 
 def _class_counts(ds: Dataset, kept: NDArray[np.int64], column: str) -> dict[str, list[Any]]:
