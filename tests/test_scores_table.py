@@ -2,7 +2,7 @@ import hashlib
 
 import numpy as np
 import pytest
-from datasets import Dataset, DatasetDict, load_dataset
+from datasets import Dataset, DatasetDict, Image, load_dataset
 
 import hf_prune
 from hf_prune.digests import score_column_digest
@@ -248,3 +248,21 @@ def test_scores_of_other_rows_do_not_describe_a_cut(tmp_path):
     with pytest.raises(ValueError, match=r"scores= is not what was pruned \(its rows are others") as error:
         export(kept, tmp_path / "out", source="local", scores=ds.shuffle(seed=1))
     assert "\n" not in str(error.value)
+
+
+def test_rows_are_compared_with_the_scores_to_the_last_byte(tmp_path, monkeypatch):
+    monkeypatch.setattr("hf_prune.digests.WHOLE_BYTES", 0)  # as of data that are too large to be digested whole
+    ds = scored(images(600))
+    kept = ds.prune("prototypes", keep=590, order="hard", class_balance=0)
+    files = kept.cast_column("image", Image(decode=False))["image"][:]
+    files[100] = {"bytes": files[100]["bytes"][:-1] + b"!", "path": None}
+    other = kept.remove_columns("image").add_column("image", files, feature=Image()).select_columns(kept.column_names)
+    assert not hf_prune.provenance(other).changed_since(other)
+    with pytest.raises(
+        ValueError, match=r"the rows to publish have other content in \['image'\] than those of scores="
+    ):
+        export(other, tmp_path / "out", source=SOURCE, scores=ds, what="scores")
+    assert not (tmp_path / "out").exists()
+    other_scores = scored(images(601).select(range(1, 601)))
+    with pytest.raises(ValueError, match="other content"):
+        export(other_scores, tmp_path / "out", source=SOURCE, scores=ds, what="scores")

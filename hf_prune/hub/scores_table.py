@@ -86,6 +86,7 @@ def make_table(scored: Dataset, kept: Dataset, columns: Iterable[str]) -> tuple[
         found[column] = read_column(scored, column) if there else pa.nulls(len(scored), pa.float32())
         features[column] = scored.features[column] if there else Value("float32")
     found |= _fates(scored, kept)
+    _check_keys(keys, key_columns, kept)
     features |= {KEPT: Value("bool"), REASON: Value("string")}
     table = pa.table(found).cast(Features(features).arrow_schema)
     return Dataset(table, split=kept.split), key_columns
@@ -103,6 +104,20 @@ def _fates(scored: Dataset, kept: Dataset) -> dict[str, Any]:
             "the rows to publish were pruned more than once: give the scored data set of the last pruning"
         )
     return {KEPT: said.data.column("kept"), REASON: said.data.column("reason")}
+
+
+def _check_keys(keys: NDArray[np.str_], key_columns: list[str], kept: Dataset) -> None:
+    """Refuse to say of rows that they are those of the scores when their content, every byte of it, is another."""
+    if not set(key_columns) <= set(kept.column_names):
+        return
+    pruned = any(step.kind == "prune" for step in provenance(kept).steps)
+    rows = provenance(kept).source_rows() if pruned else np.arange(len(keys))
+    own = row_keys(kept, key_columns)[0]
+    if rows is None or len(own) != len(rows) or not np.array_equal(own, keys[rows]):
+        raise ValueError(
+            f"the rows to publish have other content in {key_columns} than those of scores= that they are said to be: "
+            "publish what prune returned, with the scored data set that it was given"
+        )
 
 
 def describe_table(table: Dataset, described: Entry, columns: Iterable[str]) -> Entry:
