@@ -266,3 +266,21 @@ def test_rows_are_compared_with_the_scores_to_the_last_byte(tmp_path, monkeypatc
     other_scores = scored(images(601).select(range(1, 601)))
     with pytest.raises(ValueError, match="other content"):
         export(other_scores, tmp_path / "out", source=SOURCE, scores=ds, what="scores")
+
+
+@pytest.mark.parametrize("change", ["made anew", "changed"])
+def test_a_column_that_is_another_after_the_cut_is_not_compared_with_the_published_one(tmp_path, change):
+    ds = scored(images(20))
+    folder = export(
+        ds.prune("prototypes", keep=3, order="hard"), tmp_path / "out", source=SOURCE, scores=ds, what="scores"
+    )
+    kept = ds.prune("prototypes", keep=0.5, order="hard")
+    if change == "made anew":
+        kept = kept.score_with("random", column="prototypes", overwrite=True)
+    else:
+        kept = kept.map(lambda row: {"prototypes": -row["prototypes"]})
+    export(kept, folder, source=SOURCE)
+    report = hf_prune.verify(folder)
+    assert not report.differences, str(report)
+    assert "prototypes-keep0.5/train: the scores 'prototypes' that are published are other ones" in str(report)
+    assert report.exit_code == (0 if change == "made anew" else 2)

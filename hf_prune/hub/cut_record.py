@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from hf_prune.digests import scores_digest
 from hf_prune.hub.card_metadata import load_card
-from hf_prune.hub.manifest import CHANGED
+from hf_prune.hub.manifest import CHANGED, changed_scores
 from hf_prune.hub.published_scores import PublishedScores, choose_split
 from hf_prune.hub.reading import SCORES, Place
 from hf_prune.provenance import History, Step
@@ -51,6 +51,17 @@ class Cut:
             return None
         scores = published.scores(column)
         return scores_digest(np.ma.getdata(scores), np.ma.getmaskarray(scores)) == expected
+
+    def has_column_as_cut(self, column: str) -> bool:
+        """Whether a score column of the rows still holds what it held when they were cut, as far as that is recorded."""
+        steps = self.history.steps
+        first = next((place for place, step in enumerate(steps) if step.kind == "prune"), len(steps))
+        later = steps[first + 1 :]
+        if any(
+            column in (step.changed_scores or ()) or (step.makes_scores and step.column == column) for step in later
+        ):
+            return False
+        return column in self.history.altered or column not in changed_scores(self.entry)
 
     def is_numbered_as(self, published: PublishedScores) -> bool:
         """Whether published scores are of the rows that the cut was made from, as far as that is recorded."""
