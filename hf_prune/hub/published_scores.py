@@ -58,6 +58,12 @@ class PublishedScores:
         Raises:
             ValueError: If a column is not there, or no row is found.
         """
+        scores = sorted({*self.key_columns} & {*self.columns} - {*ds.column_names})
+        if scores and key_columns is None:  # as earlier versions published data without a single image column
+            raise ValueError(
+                f"rows of {self.place.shown} are found by the columns {self.key_columns}, of which {scores[0]!r} is a "
+                "score that only its publisher has: it has to be published again by this version of hf_prune"
+            )
         names = own_names(ds, self.key_columns) if key_columns is None else list(key_columns)
         if len(names) != len(self.key_columns):
             raise ValueError(f"key_columns={names} for keys made of {self.key_columns}: name as many, in that order")
