@@ -6,7 +6,7 @@ order of the rows and the other columns, and the same after a round trip through
 
 import hashlib
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -32,7 +32,7 @@ def row_keys(ds: Dataset, columns: Sequence[str] | None = None) -> tuple[NDArray
     Args:
         ds: The data set, n rows; format and transform do not matter.
         columns: Columns that the key is made of, in this order. None takes the image column where there is exactly
-            one, else all columns but the scores that its history names, by name.
+            one, else all columns but those of scores that its history names, by name.
 
     Returns:
         The keys, shape (n,), 64 hexadecimal digits each, and the columns they were made of. The key of one ``Image``
@@ -58,13 +58,18 @@ def row_keys(ds: Dataset, columns: Sequence[str] | None = None) -> tuple[NDArray
     return np.array(list(_value_keys(ds, columns)), dtype="U64"), columns
 
 
-def key_columns(ds: Dataset) -> list[str]:
-    """The columns that `row_keys` takes where none are named."""
+def key_columns(ds: Dataset, scores: Iterable[str] = ()) -> list[str]:
+    """The columns that `row_keys` takes where none are named.
+
+    Args:
+        ds: The data set.
+        scores: Further columns of scores: whoever has the rows need not have these.
+    """
     images = [name for name, feature in ds.features.items() if isinstance(feature, Image)]
     if len(images) == 1:
         return images
-    scores = {step.column for step in provenance(ds).steps if step.makes_scores}
-    return sorted(name for name in ds.column_names if name not in scores)
+    left_out = {*provenance(ds).score_columns, *scores}
+    return sorted(name for name in ds.column_names if name not in left_out)
 
 
 def _image_keys(hashes: NDArray[np.uint8]) -> NDArray[np.str_]:

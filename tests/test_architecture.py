@@ -46,7 +46,7 @@ LAYERS = (
         "scaling",
         "scaling.*",
     },
-    {"provenance", "row_keys", "scores", "models", "models.*", "engine", "engine.*"},
+    {"loaded_rows", "provenance", "row_keys", "scores", "models", "models.*", "engine", "engine.*"},
     {
         "inputs",
         "inputs.*",

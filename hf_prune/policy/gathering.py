@@ -31,7 +31,7 @@ def case_of(ds: Dataset, column: str, request: Request) -> Case:
     with use_device(request.device):
         join_processes(request.device)
         found = whole_embeddings(ds, request)
-    step = provenance(ds).score_step(column)
+    step = provenance(ds).made_by(ds, column)
     made_from, options = _how(step)
     return Case(
         metric=column if step is None else step.metric,
