@@ -86,7 +86,7 @@ def test_a_saved_folder_opens_as_teacher(ds, prepared, tmp_path):
     trained = train(prepared, folder=tmp_path / "teacher")
     assert trained.folder == tmp_path / "teacher"
     files = {path.name for path in trained.folder.iterdir()}
-    assert files == {"config.json", "model.safetensors", "preprocessor_config.json"}
+    assert files == {"config.json", "digests.json", "model.safetensors", "preprocessor_config.json"}
     teacher = load_teacher(str(trained.folder), dtype="float32")
     assert teacher.names == tuple(NAMES)
     with teacher, torch.inference_mode():
@@ -163,7 +163,7 @@ def test_an_interrupted_training_goes_on_as_if_it_had_not_been(prepared, tmp_pat
     assert torch.equal(weights(again), weights(whole))
     assert (again.num_steps, seen[0].state.global_step) == (12, 12)
     files = {path.name for path in (tmp_path / "cut").iterdir()}
-    assert files == {"config.json", "model.safetensors", "preprocessor_config.json"}
+    assert files == {"config.json", "digests.json", "model.safetensors", "preprocessor_config.json"}
 
 
 def test_a_network_whose_files_have_other_names_goes_on_from_its_weights(prepared, tmp_path):

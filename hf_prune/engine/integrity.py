@@ -21,7 +21,7 @@ LISTS = (DIGESTS, "training.json")
 _MOST_THREADS = 8
 
 
-def json_sha256(fields: Mapping[str, Any]) -> str:
+def json_sha256(fields: Mapping[str, Any], *, allow_nan: bool = False) -> str:
     """Digest of plain JSON values: SHA-256 of them with sorted keys and no spaces, ASCII only, without the digest itself.
 
     Example:
@@ -29,7 +29,7 @@ def json_sha256(fields: Mapping[str, Any]) -> str:
         True
     """
     content = {name: value for name, value in fields.items() if name != SEAL}
-    text = json.dumps(content, sort_keys=True, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
+    text = json.dumps(content, sort_keys=True, ensure_ascii=True, allow_nan=allow_nan, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -40,8 +40,8 @@ def sealed(fields: Mapping[str, Any]) -> bytes:
         >>> unsealed(sealed({"a": 1}))
         {'a': 1}
     """
-    plain = json.loads(json.dumps(fields, allow_nan=False))
-    return (json.dumps(plain | {SEAL: json_sha256(plain)}, indent=2) + "\n").encode()
+    plain = json.loads(json.dumps(fields))
+    return (json.dumps(plain | {SEAL: json_sha256(plain, allow_nan=True)}, indent=2) + "\n").encode()
 
 
 def unsealed(data: bytes) -> dict[str, Any]:
@@ -53,7 +53,7 @@ def unsealed(data: bytes) -> dict[str, Any]:
     fields = json.loads(data)
     if not isinstance(fields, dict):
         raise ValueError("no JSON object")
-    if fields.pop(SEAL, None) not in (None, json_sha256(fields)):
+    if fields.pop(SEAL, None) not in (None, json_sha256(fields, allow_nan=True)):
         raise ValueError("it is not what was written: its digest differs")
     return fields
 
@@ -96,34 +96,42 @@ def check_digests(folder: Path, lists: Iterable[str] = LISTS, only: Callable[[st
         DamagedFile: If a file differs, or is gone.
     """
     for name in lists:
-        listed = _read_list(folder / name)
-        chosen = [path for path in listed if only(path)]
-        same = _on_threads(functools.partial(_is_same, folder, listed), chosen)
-        odd = next((path for path, agrees in zip(chosen, same, strict=True) if not agrees), None)
-        if odd is not None:
+        damaged = find_damage(folder, name, only)
+        if damaged is not None:
             raise DamagedFile(
-                f"{odd!r} in {str(folder)!r} is not the file that was finished there (its SHA-256 differs from {name}): "
-                f"make the folder again or fetch another copy; if you changed the file on purpose, remove {name}"
+                f"{damaged} in {str(folder)!r}: make the folder again or fetch another copy; if that was changed on "
+                f"purpose, remove {name}"
             )
+
+
+def find_damage(folder: Path, name: str, only: Callable[[str], bool] = lambda _: True) -> str | None:
+    """Say which file of a folder differs from a list of digests; None where none does.
+
+    Args:
+        folder: The folder.
+        name: The file with the digests.
+        only: Says of the path of a file whether it is compared.
+    """
+    try:
+        listed = _read_list(folder / name)
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        return f"{name}, which lists the digests, is damaged ({type(error).__name__})"
+    chosen = [path for path in listed if only(path)]
+    same = _on_threads(functools.partial(_is_same, folder, listed), chosen)
+    odd = next((path for path, agrees in zip(chosen, same, strict=True) if not agrees), None)
+    return None if odd is None else f"{odd!r} is not the file that was finished there"
 
 
 def _read_list(path: Path) -> dict[str, dict[str, Any]]:
     """Path of a file → its size and digest; nothing where there is no such list."""
     try:
         data = path.read_bytes()
-        if path.name != DIGESTS and SEAL.encode() not in data:  # a file of that name by another program
-            return {}
-        files = unsealed(data)["files"]
-        listed = {
-            str(name): {"size": int(entry["size"]), "sha256": str(entry["sha256"])} for name, entry in files.items()
-        }
     except (FileNotFoundError, NotADirectoryError):
         return {}
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise DamagedFile(
-            f"{str(path)!r}, which holds the digests of the files beside it, is damaged ({type(error).__name__}): make the "
-            "folder again or fetch another copy; remove that file if you trust the others"
-        ) from error
+    if path.name != DIGESTS and SEAL.encode() not in data:  # by another program, or a version that wrote no digests
+        return {}
+    files = unsealed(data)["files"]
+    listed = {name: {"size": int(entry["size"]), "sha256": str(entry["sha256"])} for name, entry in files.items()}
     return {name: entry for name, entry in listed.items() if _lies_below(name)}
 
 
