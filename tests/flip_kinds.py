@@ -47,16 +47,17 @@ class Kind:
     Attributes:
         make: Writes such files to a folder.
         use: Reads them; what it gives back is equal where they are the same.
-        pattern: Of those that are flipped.
+        patterns: Of those that are flipped.
     """
 
     make: Callable[[Path], object]
     use: Callable[[Path], Any]
-    pattern: str = "**/*"
+    patterns: tuple[str, ...] = ("**/*",)
 
     def files(self, folder: Path) -> list[str]:
         """Paths below the folder of what can be flipped."""
-        found = (path for path in folder.glob(self.pattern) if path.is_file() and path.stat().st_size)
+        matching = (path for pattern in self.patterns for path in folder.glob(pattern))
+        found = (path for path in matching if path.is_file() and path.stat().st_size)
         return sorted(path.relative_to(folder).as_posix() for path in found)
 
 
@@ -204,20 +205,20 @@ def open_released(folder: Path) -> Any:
 
 
 KINDS = {
-    "cached embeddings": Kind(score, score, "rows/*/*.safetensors"),
-    "description of a cache": Kind(score, describe_cache, "rows/*/meta.json"),
+    "cached embeddings": Kind(score, score, ("rows/*/*.safetensors",)),
+    "description of a cache": Kind(score, describe_cache, ("rows/*/meta.json",)),
     "cached content keys": Kind(save_keys, load_keys),
     "trained heads": Kind(heads, heads),
     "trained model": Kind(train, ask_teacher),
-    "published teacher": Kind(export_teacher, lambda folder: ask_teacher(folder / "out"), "out/*[!d]"),
+    "published teacher": Kind(export_teacher, lambda folder: ask_teacher(folder / "out"), ("out/*[!d]",)),
     "checkpoint": Kind(be_interrupted, go_on),
     "training record": Kind(lambda folder: make_record().save(folder), read_record),
     "state of a record": Kind(write_checkpoint_state, lambda folder: plain(read_state(folder))),
     "settings of trainings": Kind(write_settings, read_settings),
     "results of a study": Kind(write_results, lambda folder: read_runs(folder / "results.csv")),
-    "prototypes": Kind(fit, open_fitted, "out/prototypes*"),
+    "prototypes": Kind(fit, open_fitted, ("out/prototypes*",)),
     "published data set, verified": Kind(export, verify),
-    "published data set, used": Kind(export, load_published),
+    "published data set, used": Kind(export, load_published, ("out/provenance.json", "out/scores/*")),
     "saved data set": Kind(save_scored, open_saved),
     "released scores": Kind(keep_released, open_released),
 }

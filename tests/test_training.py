@@ -103,6 +103,40 @@ def test_the_engine_goes_on_with_the_same_processes(ds, prepared, tmp_path):
     assert len(set(scored["el2n"])) > 1
 
 
+@pytest.mark.parametrize("name", ["config.json", "model.safetensors", "preprocessor_config.json"])
+def test_a_byte_that_changed_in_a_trained_model_is_noticed(ds, prepared, tmp_path, name):
+    folder = train(prepared, folder=tmp_path / "teacher").folder
+    data = (folder / name).read_bytes()
+    (folder / name).write_bytes(data[:-9] + bytes([data[-9] ^ 1]) + data[-8:])
+    for use in (
+        lambda: load_teacher(str(folder)),
+        lambda: hf_prune.train_teachers(ds, folder, num_teachers=1, num_epochs=1, folder=tmp_path / "more"),
+        lambda: hf_prune.export_teacher(folder, tmp_path / "out", trained_on=ds, source="local"),
+    ):
+        with pytest.raises(
+            ValueError, match=f"'{name}' is not the file that was finished there in .*teacher'"
+        ) as told:
+            use()
+        assert "\n" not in str(told.value)
+    (folder / name).write_bytes(data)
+    (folder / "digests.json").unlink()  # as earlier versions left it
+    assert load_teacher(str(folder)).names == tuple(NAMES)
+
+
+def test_a_damaged_checkpoint_is_left_out_and_the_result_is_the_same(prepared, tmp_path):
+    options = {"num_epochs": 3, "resumable": True}
+    whole = train(prepared, **{**options, "resumable": False})
+    with pytest.raises(KeyboardInterrupt):
+        train(prepared, folder=tmp_path, callbacks=[Interrupt(7)], **options)
+    path = tmp_path / "checkpoint-6" / "optimizer.pt"
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+    with pytest.warns(UserWarning, match="checkpoint-6 is left out, .*'optimizer.pt' is not the file"):
+        again = train(prepared, folder=tmp_path, **options)
+    assert torch.equal(weights(again), weights(whole))
+
+
 def test_a_config_gets_the_classes_and_stays_as_it_is(prepared):
     trained = train(prepared)
     assert trained.model.config.id2label == dict(enumerate(NAMES))
