@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import random
 import signal
 import time
 from pathlib import Path
@@ -168,6 +169,32 @@ def test_what_a_running_process_uses_is_not_removed(tmp_path):
     worker.join()
     assert clear(tmp_path).in_use == []
     assert names(tmp_path) == []
+
+
+def use_at_random(root: Path, seed: int) -> None:
+    """Look up, compute and read rows of several models, of which few fit into the cache, and clear it now and then."""
+    chance = random.Random(seed)
+    for _ in range(60):
+        model, numbers = chance.randrange(5), chance.sample(range(60), 8)
+        store = Store(root, IDENTITY | {"id": model})
+        missing = [number for number, has in zip(numbers, store.lookup(make_keys(*numbers)), strict=True) if not has]
+        store.append(make_keys(*missing), make_values(*(number + 100 * model for number in missing), width=50))
+        expected = make_values(*(number + 100 * model for number in numbers), width=50)
+        assert np.array_equal(store.gather(make_keys(*numbers)), expected)
+        if chance.random() < 0.1:
+            clear(root)
+
+
+def test_processes_that_use_and_remove_at_once_lose_and_mix_up_nothing(tmp_path, monkeypatch):
+    monkeypatch.setenv(cache.MAX_SIZE, "30KB")
+    context = multiprocessing.get_context("fork")
+    workers = [context.Process(target=use_at_random, args=(tmp_path, seed)) for seed in range(3)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    assert [worker.exitcode for worker in workers] == [0, 0, 0]
+    assert not list(tmp_path.rglob(f"{PART_PREFIX}*"))
 
 
 def test_a_folder_that_is_removed_while_another_process_opens_it_is_made_again(tmp_path):

@@ -100,6 +100,11 @@ def discard(path: Path) -> None:
 
 def remove_stale_parts(folder: Path) -> None:
     """Remove what killed processes left half-written; parts of running processes are locked and stay."""
+    with contextlib.suppress(FileNotFoundError):  # the folder, while it is read: others clear as well
+        _remove_parts(folder)
+
+
+def _remove_parts(folder: Path) -> None:
     for part in folder.glob(f"{PART_PREFIX}*"):
         if not is_abandoned(part):
             continue

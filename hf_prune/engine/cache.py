@@ -222,7 +222,7 @@ def parse_duration(text: str, name: str) -> float:
 def _entries(root: Path) -> Iterator[tuple[str, Path]]:
     """Kind and folder of everything that this package writes below a root."""
     for kind in _NESTED:
-        for folder in sorted((root / kind).glob("*")):
+        for folder in _inside(root / kind):
             if _NAME.fullmatch(folder.name) and any(_own_files(folder, _NESTED[kind][0])):
                 yield kind, folder
     for kind, (pattern, _) in _FLAT.items():
@@ -232,13 +232,21 @@ def _entries(root: Path) -> Iterator[tuple[str, Path]]:
 
 def _own_files(folder: Path, pattern: str) -> list[Path]:
     """Files that this package wrote to a folder, those that are still being written included."""
-    found = (path for one in (pattern, f"{PART_PREFIX}*", META, USED) for path in folder.glob(one))
-    return [path for path in found if path.is_file()]
+    patterns = (pattern, f"{PART_PREFIX}*", META, USED)
+    return [path for path in _inside(folder) if any(map(path.match, patterns)) and path.is_file()]
+
+
+def _inside(folder: Path) -> list[Path]:
+    """What lies in a folder; nothing in one that is not there, such as one that another process just removed."""
+    try:
+        return sorted(folder.iterdir())
+    except (FileNotFoundError, NotADirectoryError):
+        return []
 
 
 def _describe(kind: str, folder: Path) -> CacheEntry:
     pattern = (_NESTED | _FLAT)[kind][0]
-    files = list(folder.glob(pattern))
+    files = [path for path in _inside(folder) if path.match(pattern)]
     count = sum(map(_stored_rows, files)) if kind == "rows" else len(files)
     pieces = _pieces(kind, folder)
     size, used = sum(piece.size for piece in pieces), max((piece.used for piece in pieces), default=0.0)
