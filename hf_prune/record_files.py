@@ -9,7 +9,6 @@ An epoch counts when its own file is there; it is written last, so that a killed
 """
 
 import dataclasses
-import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -20,6 +19,7 @@ from numpy.typing import NDArray
 
 from hf_prune.array_names import PER_CLASS, PER_ROW
 from hf_prune.engine.array_files import DamagedFile, read_arrays, remove_stale_parts, write_arrays, write_file
+from hf_prune.engine.integrity import sealed, unsealed
 
 HEAD, ROWS, FORMAT = "record.json", "rows.safetensors", 1
 MODES = ("online", "epoch", "end")
@@ -48,7 +48,7 @@ class Head:
 def write_head(folder: Path, head: Head) -> None:
     """Write the head; the folder is made if need be."""
     folder.mkdir(parents=True, exist_ok=True)
-    write_file(folder / HEAD, json.dumps({"format": FORMAT, **dataclasses.asdict(head)}, indent=2).encode())
+    write_file(folder / HEAD, sealed({"format": FORMAT, **dataclasses.asdict(head)}))
 
 
 def read_head(folder: Path) -> Head:
@@ -59,20 +59,20 @@ def read_head(folder: Path) -> Head:
         ValueError: If the file is damaged or of a format that this version does not read.
     """
     try:
-        fields: dict[str, Any] = json.loads((folder / HEAD).read_bytes())
+        fields = unsealed((folder / HEAD).read_bytes())
         written = fields.pop("format")
-        if written != FORMAT:
-            raise ValueError(
-                f"{folder} holds a training record of format {written}, this version reads format {FORMAT}: "
-                "use the version that wrote it, or record again"
-            )
-        return Head(**{**fields, "arrays": tuple(fields["arrays"])})
+        if written == FORMAT:
+            return Head(**{**fields, "arrays": tuple(fields["arrays"])})
     except (FileNotFoundError, NotADirectoryError):
         raise FileNotFoundError(
             f"{folder} holds no training record (no {HEAD}): give the folder that watch(trainer) or record.save wrote"
         ) from None
-    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"{folder / HEAD} is damaged ({type(error).__name__}): record again") from error
+    raise ValueError(
+        f"{folder} holds a training record of format {written}, this version reads format {FORMAT}: "
+        "use the version that wrote it, or record again"
+    )
 
 
 def has_record(folder: Path) -> bool:

@@ -25,6 +25,8 @@ LAYERS = (
         "columns",
         "source",
         "engine.array_files",
+        "engine.file_locks",
+        "engine.integrity",
     },
     {"encoded_images"},
     {"image_hashes"},

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hf_prune.dynamics import TrainingRecord, dataset_name, open_records
+from hf_prune.engine.integrity import sealed, unsealed
 from hf_prune.record_checks import relabelled_rows
 from hf_prune.record_files import cut_back, epoch_file, remove_record, write_epoch
 
@@ -121,11 +122,16 @@ def test_damage_is_noticed(tmp_path):
     (folder / "probs-0002.safetensors").unlink()
     with pytest.raises(ValueError, match=r"probs-0002.* is missing"):
         TrainingRecord.load(folder).read("epoch_probs")
-    head = json.loads((folder / "record.json").read_text())
-    (folder / "record.json").write_text(json.dumps({**head, "format": 9}))
+    text = (folder / "record.json").read_text()
+    head = unsealed(text.encode())
+    (folder / "record.json").write_text(json.dumps(head))  # as earlier versions wrote it, without a digest
+    assert TrainingRecord.load(folder).num_rows == head["num_rows"]
+    (folder / "record.json").write_bytes(sealed({**head, "format": 9}))
     with pytest.raises(ValueError, match="format 9, this version reads format 1"):
         TrainingRecord.load(folder)
-    for broken in ("{", "[]", "{}", json.dumps({**head, "more": 1})):
+    changed = text.replace('"num_classes": 3', '"num_classes": 4')
+    assert changed != text
+    for broken in ("{", "[]", "{}", json.dumps({**head, "more": 1}), changed):
         (folder / "record.json").write_text(broken)
         with pytest.raises(ValueError, match=r"record.json is damaged \(\w+\): record again"):
             TrainingRecord.load(folder)

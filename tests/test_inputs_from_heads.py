@@ -130,11 +130,11 @@ def test_rows_without_label_are_left_out_of_the_trainings():
 
 def test_heads_are_kept_and_used_again(tmp_path):
     first = score("memorization", RUNS, load_from_cache_file=True, cache_dir=tmp_path)
-    kept = {path: path.stat().st_mtime_ns for path in (tmp_path / "heads").rglob("*") if path.is_file()}
+    kept = {path: path.stat().st_mtime_ns for path in (tmp_path / "heads").rglob("*.safetensors")}
     assert kept
     again = score("memorization", RUNS, load_from_cache_file=True, cache_dir=tmp_path)
     assert again["memorization"][:] == first["memorization"][:]
-    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "heads").rglob("*") if path.is_file()} == kept
+    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "heads").rglob("*.safetensors")} == kept
 
 
 def test_metrics_of_one_need_share_the_heads():

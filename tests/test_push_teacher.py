@@ -101,6 +101,11 @@ def test_a_path_in_the_config_is_cut(teachers, kept, tmp_path):
     shutil.copytree(teachers.folder, place.parent)
     config = json.loads((place / "config.json").read_text())
     (place / "config.json").write_text(json.dumps(config | {"_name_or_path": "/home/bob/models/start"}))
+    with pytest.raises(
+        ValueError, match=r"'config.json' is not the file that was finished there.*remove digests.json"
+    ):
+        export_teacher(place, tmp_path / "out", trained_on=kept, source=SOURCE)
+    (place / "digests.json").unlink()
     folder = export_teacher(place, tmp_path / "out", trained_on=kept, source=SOURCE)
     assert json.loads((folder / "config.json").read_text()) == config | {"_name_or_path": "start"}
 

@@ -97,7 +97,7 @@ def test_the_seeds_differ_and_finished_teachers_are_kept(undisturbed):
 
 
 def test_the_folder_holds_teachers_and_nothing_else(undisturbed, ds):
-    expected = {"config.json", "model.safetensors", "preprocessor_config.json", "dynamics"}
+    expected = {"config.json", "digests.json", "model.safetensors", "preprocessor_config.json", "dynamics"}
     for place in map(Path, undisturbed.folders):
         assert {path.name for path in place.iterdir()} == expected
         teacher = load_teacher(str(place), dtype="float32")

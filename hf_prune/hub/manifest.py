@@ -1,6 +1,5 @@
 """``provenance.json``: what an export says about itself, one entry per split, and nothing about the machine or the hour."""
 
-import hashlib
 import json
 import re
 from collections.abc import Mapping
@@ -13,6 +12,7 @@ from datasets import ClassLabel, Dataset, Image
 from hf_prune.columns import read_labels
 from hf_prune.digests import images_sha256, rows_sha256
 from hf_prune.encoded_images import EncodedImages
+from hf_prune.engine.integrity import file_sha256, json_sha256
 from hf_prune.hub.methods import limits, references
 from hf_prune.hub.score_statistics import compare_scores
 from hf_prune.loaded_rows import loaded_rows
@@ -156,8 +156,7 @@ def without_paths(value: Any) -> Any:
 
 def file_entry(path: Path) -> Entry:
     """Size and SHA-256 of a file, as the record lists it."""
-    with path.open("rb") as file:
-        return {"size": path.stat().st_size, "sha256": hashlib.file_digest(file, "sha256").hexdigest()}
+    return {"size": path.stat().st_size, "sha256": file_sha256(path)}
 
 
 def record_sha256(record: Mapping[str, Any]) -> str:
@@ -169,9 +168,7 @@ def record_sha256(record: Mapping[str, Any]) -> str:
         >>> record_sha256({"b": 1, "a": [0.5]}) == record_sha256({"a": [0.5], "b": 1, "record_sha256": "..."})
         True
     """
-    content = {name: value for name, value in record.items() if name != "record_sha256"}
-    text = json.dumps(content, sort_keys=True, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()
+    return json_sha256(record)
 
 
 def seal(record: Mapping[str, Any]) -> dict[str, Any]:

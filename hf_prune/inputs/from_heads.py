@@ -84,6 +84,7 @@ def _over_all_rows(name: str, array: Array, rows: NDArray[np.int64], num_rows: i
 def _train(made: MadeInputs, heads: Heads, need: str) -> "tuple[HeadRuns, NDArray[np.int64]]":
     """Heads on all rows that have an embedding and a label, and the numbers of these rows."""
     from hf_prune.dynamics import dataset_name
+    from hf_prune.engine.cache import keep_to_limit
     from hf_prune.heads.runs import train_heads
 
     labels = made.known(made.read_labels(), "the labels")
@@ -95,6 +96,8 @@ def _train(made: MadeInputs, heads: Heads, need: str) -> "tuple[HeadRuns, NDArra
     points = made.embeddings_everywhere()
     rows = np.setdiff1d(np.arange(len(made.ds)), list(made.unscored))
     store = made.request.store_root
+    if store is not None:
+        keep_to_limit(store)
     runs = train_heads(
         points[rows],
         labels.codes[rows],
@@ -105,6 +108,8 @@ def _train(made: MadeInputs, heads: Heads, need: str) -> "tuple[HeadRuns, NDArra
         folder=None if store is None else store / "heads",
         **(_test_set(made, labels) if need == "runs" else {}),
     )
+    if store is not None:
+        keep_to_limit(store)
     return runs, rows
 
 

@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from hf_prune.engine.integrity import check_digests
+
 BY_HAND = "load it yourself and pass (module, transform)"
 
 
@@ -65,7 +67,7 @@ def find_source(name: str | Path, revision: str | None) -> Source:
 
     Raises:
         OSError: Nothing is there, or it cannot be reached.
-        ValueError: `revision` was given for a folder.
+        ValueError: `revision` was given for a folder, or a file in it is not the one that was finished there.
     """
     folder = Path(name).expanduser()
     if not folder.is_dir():
@@ -76,6 +78,7 @@ def find_source(name: str | Path, revision: str | None) -> Source:
         )
     if not (folder / "config.json").is_file():
         raise OSError(f"no config.json in {str(name)!r}: give a folder written by save_pretrained")
+    check_digests(folder, only=lambda path: "/" not in path)  # the model; the record of a training has its own
     return Source(str(folder), repr(str(name)), folder=folder)
 
 
