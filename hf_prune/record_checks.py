@@ -7,7 +7,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from hf_prune.array_names import PER_CLASS, PER_ROW
-from hf_prune.record_files import MODES, Head
+from hf_prune.record_content import RowContent, find_rows
+from hf_prune.record_files import MODES, Head, Rows
 
 
 def checked_arrays(arrays: Mapping[str, ArrayLike], num_rows: int, mode: str) -> dict[str, NDArray[Any]]:
@@ -43,11 +44,7 @@ def check_dataset(
         labels: Their classes, or None.
         dataset: Their name.
     """
-    if num_rows != head.num_rows:
-        raise ValueError(
-            f"the record covers {head.num_rows} rows of {head.dataset!r}, the dataset {dataset!r} has {num_rows}: "
-            "score before you filter, or record again"
-        )
+    _check_size(head, num_rows, dataset)
     if labels is not None:
         rows = relabelled_rows(recorded, np.asarray(labels, dtype=np.int64))
         if len(rows):
@@ -57,6 +54,53 @@ def check_dataset(
             )
     elif dataset != head.dataset and not (_is_type_name(dataset) or _is_type_name(head.dataset)):
         raise ValueError(f"the record is of {head.dataset!r}, not of {dataset!r}: record a training on this one")
+
+
+def match_rows(
+    head: Head, known: Rows, num_rows: int, labels: ArrayLike | None, dataset: str, content: RowContent | None
+) -> NDArray[np.int64]:
+    """Find the rows of a data set among those recorded; see ``TrainingRecord.match``.
+
+    Args:
+        head: Of the record.
+        known: What it knows of its rows.
+        num_rows: Rows at hand.
+        labels: Their classes, or None.
+        dataset: Their name.
+        content: What they are, or None.
+    """
+    if known.content is None or content is None:
+        check_dataset(head, known.labels, num_rows, labels, dataset)
+        return np.arange(num_rows)
+    _check_size(head, num_rows, dataset)
+    order = find_rows(known.content, content)
+    missing = np.flatnonzero(order < 0)
+    if len(missing):
+        raise ValueError(
+            f"{len(missing)} of {num_rows} rows of {dataset!r} (first: row {missing[0]}) are not among those recorded of "
+            f"{head.dataset!r}, by their {', '.join(content.columns)}: give the rows that were recorded, in any order, or "
+            "record again"
+        )
+    if labels is not None:
+        codes = np.asarray(labels, dtype=np.int64)
+        if len(relabelled_rows(known.labels[order], codes)):
+            by_class = find_rows(_with_labels(known.content, known.labels), _with_labels(content, codes))
+            order = by_class if (by_class >= 0).all() else order  # one image may be there twice, as two classes
+    check_dataset(head, known.labels[order], num_rows, labels, head.dataset)
+    return order
+
+
+def _with_labels(content: RowContent, labels: NDArray[np.int64]) -> RowContent:
+    codes = np.ascontiguousarray(labels, dtype="<i8").view(np.uint8).reshape(len(labels), 8)
+    return RowContent(content.columns, np.hstack([content.keys, codes]))
+
+
+def _check_size(head: Head, num_rows: int, dataset: str) -> None:
+    if num_rows != head.num_rows:
+        raise ValueError(
+            f"the record covers {head.num_rows} rows of {head.dataset!r}, the dataset {dataset!r} has {num_rows}: "
+            "score before you filter, or record again"
+        )
 
 
 def relabelled_rows(recorded: NDArray[np.int64], given: NDArray[np.int64]) -> NDArray[np.int64]:

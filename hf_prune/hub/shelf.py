@@ -23,8 +23,8 @@ from numpy.typing import NDArray
 from hf_prune.columns import find_image_column, read_column
 from hf_prune.encoded_images import EncodedImages
 from hf_prune.engine.store import default_root
-from hf_prune.hub.matching import match_keys
 from hf_prune.hub.reading import file_sha256
+from hf_prune.row_keys import match_keys
 
 PREFIX = "sorscher2022/"
 ADDRESS = (
