@@ -135,8 +135,8 @@ class TrainingRecord:
         held = self._memory if self._memory is not None else files.read_file(self._epoch_file(-1))
         if "test_hits" not in held:
             raise ValueError(
-                f"the record of {self.dataset!r} has no hits on a test set: give watch a test_dataset=, and train with "
-                "finite logits"
+                f"the record of {self.dataset!r} has no test set, or one with logits that were not finite: give watch a "
+                "test_dataset="
             )
         return held["test_hits"]
 

@@ -55,6 +55,7 @@ def record(seed=0, *, mode="epoch", labels=LABELS, epochs=EPOCHS, test_rows=5) -
         mode=mode,
         trained_on=generator.integers(0, 2, rows) > 0,
         test_hits=generator.integers(0, 2, test_rows) > 0,
+        rows=dataset(labels),
     )
 
 

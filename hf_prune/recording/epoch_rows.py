@@ -63,6 +63,7 @@ class Presentations:
     def __init__(self, before: EpochRows | None = None) -> None:
         self.num_batches = 0
         self.problem: tuple[str, int] | None = None  # loss or logits, whatever was not finite first, and the step
+        self._num_classes = 0 if before is None else before.log_probs.shape[1]  # 0: not known yet
         self._waiting: list[_Batch] = []
         self._steps: list[NDArray[np.int64]] = []
         self._parts: list[EpochRows] = []
@@ -92,11 +93,11 @@ class Presentations:
         self.num_batches += 1
         if logits is not None and labels is not None:
             rows, labels = rows.to(logits.device), labels.to(logits.device)
-            first = self._waiting[0].logits if self._waiting else None
-            if first is not None and first.shape[1] != logits.shape[1]:
+            self._num_classes = self._num_classes or logits.shape[1]
+            if logits.shape[1] != self._num_classes:
                 raise ValueError(
-                    f"the model gave logits of {first.shape[1]} and of {logits.shape[1]} classes: a record needs the same "
-                    "classes in all batches"
+                    f"the model gave logits of {self._num_classes} and of {logits.shape[1]} classes: a record needs the "
+                    "same classes in all batches"
                 )
         self._waiting.append(_Batch(rows, torch.full_like(rows, -1) if labels is None else labels, logits, loss, step))
         held = sum(batch.logits.numel() for batch in self._waiting if batch.logits is not None)
