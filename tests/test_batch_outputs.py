@@ -78,7 +78,10 @@ WRONG = {
         "no labels, only pixel_values",
     ),
     "no logits": ({"model": NoLogits()}, "no logits.*loss"),
-    "two for one": ({"rows": Items(), "given": {"data_collator": doubled}}, r"(8 examples of 4|10 examples of 5) rows"),
+    "two for one": (
+        {"rows": Items(), "given": {"data_collator": doubled}},
+        r"(8 examples of 4|10 examples of 5) rows",
+    ),
     "no outputs": ({"kind": NoOutputs}, r"NoOutputs.*return_outputs=True"),
     "own loader": ({"kind": OwnLoader}, "no row numbers: get_train_dataloader"),
     "tuples": ({"rows": Items(), "given": {"data_collator": lambda _: (1, 2)}}, "gives tuple instead of a dict"),
@@ -101,7 +104,9 @@ def test_a_training_that_cannot_be_recorded_stops_at_once(tmp_path, setting, mod
 def test_a_test_set_that_cannot_be_scored_stops_the_training_before_its_first_step(tmp_path, mode):
     unlabelled = [{"pixel_values": item["pixel_values"]} for item in Items()]
     above = [{**item, "labels": item["labels"] + CLASSES} for item in Items()]
-    for number, (rows, message) in enumerate(((unlabelled, "no labels, only pixel_values"), (above, "holds the label"))):
+    for number, (rows, message) in enumerate(
+        ((unlabelled, "no labels, only pixel_values"), (above, "holds the label"))
+    ):
         trainer = make_trainer(tmp_path / str(number), Items(), kind=AnyLoss, model=Network())
         flags = [module.training for module in trainer.model.modules()]
         watch(trainer, mode=mode, test_dataset=rows)

@@ -7,7 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hf_prune.dynamics import TrainingRecord, dataset_name, open_records
+from hf_prune.engine.array_files import write_arrays
 from hf_prune.record_checks import relabelled_rows
+from hf_prune.record_content import row_content
 from hf_prune.record_files import cut_back, epoch_file, remove_record, write_epoch
 
 LABELS = [0, 1, 2, 1]
@@ -65,6 +67,33 @@ def test_saved_and_loaded_it_is_the_same(tmp_path):
     assert suffixes == {".json", ".safetensors"}
     with pytest.raises(ValueError, match="holds a training record already"):
         record.save(tmp_path / "copy")
+
+
+def test_content_and_what_went_wrong_are_saved_too(tmp_path):
+    ds = Dataset.from_dict({"text": list("abca")})
+    correct, margins = [[1, 0, 1, np.nan], [0, 0, 1, 1]], [[2, -1, 1, np.nan], [np.nan, -1, 1, 1]]
+    record = make(arrays={"correct": correct, "margins": margins}, rows=ds)
+    assert record.not_finite.tolist() == [2, 0, 0, 0]
+    loaded = TrainingRecord.load(record.save(tmp_path / "record"))
+    assert loaded.not_finite.tolist() == [2, 0, 0, 0]
+    assert loaded.content.columns == ("text",)
+    np.testing.assert_array_equal(loaded.content.keys, row_content(ds).keys)
+    again = TrainingRecord.load(loaded.save(tmp_path / "again"))
+    np.testing.assert_array_equal(again.content.keys, record.content.keys)
+    with pytest.raises(ValueError, match="rows has 4 rows, labels have 2"):
+        make(labels=[0, 1], arrays={"correct": [[1, 1]]}, rows=ds)
+
+
+def test_records_of_before_are_read_without_content(tmp_path):
+    """Labels and trained_on alone, which is what rows.safetensors held, with an empty note."""
+    record = make(arrays={"correct": [[1, 0, 1, 0]], "label_probs": [[0.9, 0.2, 0.5, np.nan]]})
+    folder = record.save(tmp_path)
+    write_arrays(folder / "rows.safetensors", {"labels": np.array(LABELS), "trained_on": np.ones(4, bool)})
+    loaded = TrainingRecord.load(folder)
+    assert loaded.content is None
+    assert loaded.labels.tolist() == LABELS
+    assert loaded.not_finite.tolist() == [0, 0, 0, 1]
+    np.testing.assert_array_equal(loaded.match(4, LABELS, "toy train", None), range(4))
 
 
 def test_a_record_shows_the_epochs_finished_so_far(tmp_path):

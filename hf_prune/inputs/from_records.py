@@ -69,8 +69,10 @@ def leave_out_not_finite(
         bad = np.flatnonzero(epochs)
         if len(bad):
             when = "after the training" if record.mode == "end" else f"from epoch {epochs[bad].min()} on"
-            which = f" in training {number} of {len(records)}" if len(records) > 1 else ""
-            problem = f"had logits that were not finite {when}{which}: lower the learning rate and train again"
+            which, help = "", "lower the learning rate and train again"
+            if len(records) > 1:
+                which, help = f" in training {number} of {len(records)}", "leave that one out, or train it again"
+            problem = f"had logits that were not finite {when}{which}: {help}"
             made.leave_out(rows[bad], f"its logits were not finite {when}{which}", problem)
 
 

@@ -98,8 +98,7 @@ class Recorder:
     def add(self, rows: torch.Tensor, **given: Any) -> None:
         """Note one batch; see `Presentations.add`."""
         self._seen.add(rows, **given)
-        if self._seen.problem is not None:
-            self._warn("the {} of step {} (epoch {}) were not finite".format(*self._seen.problem, self.epoch + 1))
+        self._warn_of_step()
 
     @property
     def num_batches(self) -> int:
@@ -115,6 +114,7 @@ class Recorder:
     def finish_epoch(self) -> None:
         """Write what was seen in this epoch, all of it or as far as it went."""
         seen = self._seen.collect()
+        self._warn_of_step()
         self.rows.trained_on[seen.rows] = True
         values = seen if self.head.mode == "online" else None
         if self.head.mode == "epoch":
@@ -143,6 +143,11 @@ class Recorder:
         for dataset in (self._dataset if self.head.mode != "online" else None, self._test_dataset):
             if dataset is not None:
                 self._passes.attempt(dataset)
+
+    def _warn_of_step(self) -> None:
+        if self._seen.problem is not None:
+            what, step = self._seen.problem
+            self._warn(f"{what} not finite at step {step} (epoch {self.epoch + 1})")
 
     def _warn(self, problem: str) -> None:
         """Say once in a training that it goes wrong: it is the user's, and goes on."""
