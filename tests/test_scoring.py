@@ -254,6 +254,13 @@ def test_unscored_rows_are_null_in_every_process(rank_results, world):
 
 
 @pytest.mark.parametrize("world", [1, 2, 3])
+def test_every_process_finds_recorded_rows_by_their_content(rank_results, world):
+    expected = [None if row == 2 else -row for row in range(ROWS)][::-1]
+    for found in rank_results[world]:
+        assert found["scoring"]["recorded"] == expected
+
+
+@pytest.mark.parametrize("world", [1, 2, 3])
 def test_what_one_process_refuses_all_refuse(rank_results, world):
     for result in rank_results[world]:
         assert result["scoring"]["refused"].startswith("ValueError: ")

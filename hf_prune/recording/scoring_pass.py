@@ -31,7 +31,7 @@ def score_rows(trainer: Any, dataset: Any, forward: Forward) -> EpochRows:
         All rows that have a class; every process must call it.
     """
     seen = Presentations()
-    with _unnoticed(trainer.model), torch.no_grad():
+    with unnoticed(trainer.model), torch.no_grad():
         for batch in _batches(trainer, dataset, forward, trainer.args.dataloader_num_workers):
             seen.add(*batch)
     return seen.collect()
@@ -48,7 +48,7 @@ def try_pass(trainer: Any, dataset: Any, forward: Forward) -> None:
     Raises:
         ValueError: If there are no logits, or no class for each row.
     """
-    with _unnoticed(trainer.model), torch.no_grad():
+    with unnoticed(trainer.model), torch.no_grad():
         for _, labels, logits in _batches(trainer, dataset, forward, num_workers=0):
             check_classes(labels, logits)
             break
@@ -79,7 +79,7 @@ def _batches(
 
 
 @contextlib.contextmanager
-def _unnoticed(model: torch.nn.Module) -> Iterator[None]:
+def unnoticed(model: torch.nn.Module) -> Iterator[None]:
     """Eval mode, with the train flag of every module and all generators put back afterwards."""
     flags = [(module, module.training) for module in model.modules()]
     python, numpy = random.getstate(), np.random.get_state()  # noqa: NPY002  # the global one is what must not change
