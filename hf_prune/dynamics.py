@@ -1,5 +1,6 @@
 """What a training did to each row of its data set: correctness, probabilities and margins, epoch by epoch."""
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias, Union
@@ -304,7 +305,7 @@ def open_records(dynamics: Records) -> list[TrainingRecord]:
 
     Args:
         dynamics: A record; the folder of one; the ``output_dir`` of a watched Trainer; a folder of such folders, as
-            `train_teachers` writes it, in the order of their names; or a list of those.
+            `train_teachers` writes it, in the order of their names and numbers; or a list of those.
 
     Returns:
         The records, at least one.
@@ -345,8 +346,13 @@ def dataset_name(ds: Any) -> str:
     return name if split is None else f"{name} {split}"
 
 
+def _in_order(place: Path) -> list[Any]:
+    """The number in a name by its size: teacher-99 comes before teacher-100, as where the teachers are used."""
+    return [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", place.parent.name)]
+
+
 def _open_folder(folder: Path) -> list[TrainingRecord]:
-    for found in ([folder], [folder / "dynamics"], sorted(folder.glob("*/dynamics"))):
+    for found in ([folder], [folder / "dynamics"], sorted(folder.glob("*/dynamics"), key=_in_order)):
         if held := [TrainingRecord.load(place) for place in found if files.has_record(place)]:
             return held
     return [TrainingRecord.load(folder)]  # raises: there is none

@@ -194,6 +194,9 @@ def test_what_may_be_given_as_dynamics(tmp_path):
     for number in (1, 0):
         make(dataset=f"run {number}").save(tmp_path / f"teacher-0{number}" / "dynamics")
     assert [found.dataset for found in open_records(tmp_path)] == ["run 0", "run 1"]
+    for number in (99, 100):
+        make(dataset=f"run {number}").save(tmp_path / "many" / f"teacher-{number}" / "dynamics")
+    assert [found.dataset for found in open_records(tmp_path / "many")] == ["run 99", "run 100"]
     assert [found.dataset for found in open_records(str(tmp_path / "teacher-01"))] == ["run 1"]
     assert open_records([record, tmp_path])[0] is record
     assert len(open_records((record, tmp_path))) == 3

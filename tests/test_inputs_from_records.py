@@ -7,6 +7,8 @@ from datasets import ClassLabel, Dataset
 import hf_prune
 from hf_prune.dynamics import TrainingRecord
 from hf_prune.inputs import InputBuilder, Request
+from hf_prune.inputs.from_records import make_recorded
+from hf_prune.inputs.made import MadeInputs
 from hf_prune.metrics import get_metric, register_metric, unregister_metric
 
 ROWS, EPOCHS, RUNS = 6, 3, 4
@@ -300,3 +302,16 @@ def test_logits_that_were_not_finite_are_no_prediction(metric):
         dataset().score_with(metric, dynamics=[good, whole])
     with pytest.raises(ValueError, match=r"none of the 6 rows can be scored \(row 0: its logits were not finite"):
         dataset().score_with(metric, dynamics=whole, on_error="skip")
+
+
+def test_teachers_and_their_records_are_in_one_order(tmp_path):
+    folders = [tmp_path / f"teacher-{number}" for number in range(2)]
+    records = [record(seed).save(folder / "dynamics") for seed, folder in enumerate(folders)]
+    for teachers, refused in ((folders, False), (folders[::-1], True), ([folders[1], tmp_path / "other"], True)):
+        made = MadeInputs(dataset(), Request(teachers=teachers, dynamics=records))
+        if refused:
+            with pytest.raises(ValueError, match="name the same trainings in another order"):
+                make_recorded(made, "trained_on")
+        else:
+            make_recorded(made, "trained_on")
+            assert made.whole["trained_on"].shape == (2, ROWS)

@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from hf_prune.array_names import PER_CLASS, PER_ROW, PER_RUN
 from hf_prune.columns import Labels
 from hf_prune.digests import array_sha256
+from hf_prune.inputs.from_models import as_list
 from hf_prune.inputs.made import MadeInputs, MatchedRecords
 from hf_prune.inputs.request import take_rows
 from hf_prune.record_content import RowContent, row_content
@@ -42,6 +44,8 @@ def make_recorded(made: MadeInputs, name: str) -> None:
         ]
         rows = np.flatnonzero(np.any(unknown, axis=0))
         made.leave_out(rows, "it had no class in the training", "had no class in the training, such as the label -100")
+    if name == "trained_on":
+        _check_pairs(made.request.teachers, records)
     array = parts[0] if len(parts) == 1 and name in _PER_EPOCH else np.stack(parts)
     made.made_from[name] = made.records.source | {"runs": len(records), "sha256": array_sha256(array)}
     made.whole[name] = array
@@ -74,6 +78,21 @@ def leave_out_not_finite(
                 which, help = f" in training {number} of {len(records)}", "leave that one out, or train it again"
             problem = f"had logits that were not finite {when}{which}: {help}"
             made.leave_out(rows[bad], f"its logits were not finite {when}{which}", problem)
+
+
+def _check_pairs(teachers: Any, records: "Sequence[TrainingRecord]") -> None:
+    """Refuse folders of teachers and records of the same trainings, but in another order."""
+    if teachers is None or teachers == []:
+        return
+    named = [Path(model).resolve() if isinstance(model, str | Path) else None for model in as_list(teachers, "")]
+    trained = [None if record.folder is None else record.folder.resolve().parent for record in records]
+    if any(
+        place is not None and place in trained and other != place for place, other in zip(named, trained, strict=False)
+    ):
+        raise ValueError(
+            "teachers= and dynamics= name the same trainings in another order, and each record says which rows the "
+            "teacher in its place was trained on: give both in one order"
+        )
 
 
 def _matched(made: MadeInputs, name: str) -> MatchedRecords:

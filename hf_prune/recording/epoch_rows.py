@@ -178,7 +178,8 @@ def _problem(batches: list[_Batch]) -> tuple[str, int] | None:
     given = [(name, step, values) for name, step, values in given if values is not None]
     if not given:
         return None
-    finite = torch.stack([values.isfinite().all() for _, _, values in given]).tolist()
+    device = given[-1][2].device  # parts of a model may lie on several
+    finite = torch.stack([values.isfinite().all().to(device) for _, _, values in given]).tolist()
     return next(((name, step) for (name, step, _), good in zip(given, finite, strict=True) if not good), None)
 
 
