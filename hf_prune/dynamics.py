@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from hf_prune import record_files as files
 from hf_prune.array_names import FIGURES, PER_CLASS
-from hf_prune.record_checks import check_dataset, checked_arrays, match_rows
+from hf_prune.record_checks import checked_arrays, match_rows
 from hf_prune.record_content import RowContent, row_content
 
 Records: TypeAlias = Union["TrainingRecord", str, Path, Sequence[Union["TrainingRecord", str, Path]]]
@@ -245,35 +245,22 @@ class TrainingRecord:
         content = None if rows is None else row_content(rows)
         return cls(head, None, held | hits, files.Rows(codes, presented, content=content))
 
-    def check(self, num_rows: int, labels: ArrayLike | None, dataset: str) -> None:
-        """Refuse to serve another data set than the one recorded, as far as position and class tell.
-
-        Args:
-            num_rows: Rows of the data set at hand.
-            labels: Their classes, or None; classes may be numbered differently, -1 is left out.
-            dataset: Its name; it decides where there are no labels to compare.
-
-        Raises:
-            ValueError: If sizes, classes or, without classes, names differ.
-        """
-        check_dataset(self._head, self.labels, num_rows, labels, dataset)
-
     def match(
         self, num_rows: int, labels: ArrayLike | None, dataset: str, content: RowContent | None
     ) -> NDArray[np.int64]:
         """Find the rows of a data set among those recorded, in whatever order, and refuse another data set.
 
         Args:
-            num_rows: As of `check`.
-            labels: As of `check`.
-            dataset: As of `check`.
+            num_rows: Rows of the data set at hand.
+            labels: Their classes, or None; classes may be numbered differently, -1 is left out.
+            dataset: Its name; it decides where there are neither contents nor labels to compare.
             content: Of the rows at hand, from the columns of this record's ``content``; None leaves each row where it is.
 
         Returns:
             For each row at hand the number of the recorded one, shape (n,).
 
         Raises:
-            ValueError: If a row is not among those recorded, or as `check`.
+            ValueError: If a row is not among those recorded, or if sizes, classes or, without both, names differ.
         """
         known = self._rows() or files.Rows(self.labels, self.trained_on)
         return match_rows(self._head, known, num_rows, labels, dataset, content)

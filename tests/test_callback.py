@@ -186,6 +186,14 @@ def test_a_trainer_that_cannot_be_watched(tmp_path):
         with pytest.raises((ValueError, TypeError), match=message) as error:
             call()
         assert "\n" not in str(error.value)
+    sharded = make_trainer(tmp_path)
+    sharded.is_fsdp_enabled = True
+    for options, message in (
+        ({"mode": "epoch"}, "mode='epoch' needs the whole model"),
+        ({"test_dataset": make_rows()}, "test_dataset= needs the whole model in each process"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            watch(sharded, **options)
     trainer.train_dataset = None
     trainer.callback_handler.pop_callback(TrainingDynamicsCallback)
     with pytest.raises(ValueError, match="no train_dataset"):

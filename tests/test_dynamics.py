@@ -162,19 +162,19 @@ def test_damage_is_noticed(tmp_path):
 
 def test_another_data_set_is_refused_by_size_labels_and_name():
     record = make()
-    record.check(4, LABELS, "toy train")
-    record.check(4, [7, 3, 5, 3], "renamed classes of another name")
-    record.check(4, [0, -1, 2, 1], "one label missing")
-    record.check(4, None, "toy train")
-    record.check(4, None, "TrainingImages")  # a type tells nothing
+    record.match(4, LABELS, "toy train", None)
+    record.match(4, [7, 3, 5, 3], "renamed classes of another name", None)
+    record.match(4, [0, -1, 2, 1], "one label missing", None)
+    record.match(4, None, "toy train", None)
+    record.match(4, None, "TrainingImages", None)  # a type tells nothing
     with pytest.raises(
         ValueError, match="covers 4 rows of 'toy train', the dataset 'more' has 5: score before you filter"
     ):
-        record.check(5, None, "more")
+        record.match(5, None, "more", None)
     with pytest.raises(ValueError, match=r"'toy train'.*'shuffled'.* in 1 of 4 rows \(first: row 3\)"):
-        record.check(4, [1, 0, 2, 1], "shuffled")
+        record.match(4, [1, 0, 2, 1], "shuffled", None)
     with pytest.raises(ValueError, match="is of 'toy train', not of 'toy test'"):
-        record.check(4, None, "toy test")
+        record.match(4, None, "toy test", None)
 
 
 @given(st.lists(st.integers(-1, 4), min_size=1, max_size=30), st.permutations(range(5)))
