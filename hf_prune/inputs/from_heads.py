@@ -105,7 +105,8 @@ def _train(made: MadeInputs, heads: Heads, need: str) -> "tuple[HeadRuns, NDArra
         folder=None if store is None else store / "heads",
         **(_test_set(made, labels) if need == "runs" else {}),
     )
-    leave_out_not_finite(made, runs.records, [np.arange(len(rows))] * len(runs.records), rows)
+    orders = [np.arange(len(rows))] * len(runs.records)
+    leave_out_not_finite(made, runs.records, orders, rows, "give the heads a lower learning_rate")
     return runs, rows
 
 

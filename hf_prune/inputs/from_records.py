@@ -58,7 +58,11 @@ def read_input(record: "TrainingRecord", name: str) -> Array:
 
 
 def leave_out_not_finite(
-    made: MadeInputs, records: "Sequence[TrainingRecord]", orders: Sequence[NDArray[np.int64]], rows: NDArray[np.int64]
+    made: MadeInputs,
+    records: "Sequence[TrainingRecord]",
+    orders: Sequence[NDArray[np.int64]],
+    rows: NDArray[np.int64],
+    advice: str = "lower the learning rate and train again",
 ) -> None:
     """Refuse or leave out rows whose logits were not finite in some training: what came after says nothing of them.
 
@@ -67,16 +71,15 @@ def leave_out_not_finite(
         records: The records.
         orders: Of each, the recorded row of each row in question, shape (k,).
         rows: Their numbers in the data set, shape (k,).
+        advice: What helps.
     """
     for number, (record, order) in enumerate(zip(records, orders, strict=True), start=1):
         epochs = record.not_finite[order]
         bad = np.flatnonzero(epochs)
         if len(bad):
             when = "after the training" if record.mode == "end" else f"from epoch {epochs[bad].min()} on"
-            which, help = "", "lower the learning rate and train again"
-            if len(records) > 1:
-                which, help = f" in training {number} of {len(records)}", "leave that one out, or train it again"
-            problem = f"had logits that were not finite {when}{which}: {help}"
+            which = f" in training {number} of {len(records)}" if len(records) > 1 else ""
+            problem = f"had logits that were not finite {when}{which}: {advice}"
             made.leave_out(rows[bad], f"its logits were not finite {when}{which}", problem)
 
 
