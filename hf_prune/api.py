@@ -66,7 +66,8 @@ def score_with(
         prototypes: Prototypes that were found before, for the metric of that name, which then finds none in these rows: a
             `Prototypes`, its folder, or a repository (``id@revision`` is one with its revision). Their encoder and options
             are taken; the history names the repository and its commit, so that others score by the same ones.
-        inputs: Arrays handed in by name instead of being made, such as ``{"embeddings": array}``.
+        inputs: Arrays handed in by name instead of being made, such as ``{"embeddings": array}``, in the order of the
+            rows, by which alone they are matched.
         test_dataset: A data set like ``ds``, for metrics that ask what a row does to test rows, with heads as teachers.
         column: Name of the new column; None calls it after the metric, as it must be with several.
         label_column: Column with the classes; None takes the only ``ClassLabel`` column.

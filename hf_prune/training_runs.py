@@ -11,10 +11,11 @@ from datasets import Dataset
 from numpy.typing import NDArray
 
 from hf_prune.collectives import is_main_process, num_processes, process_state
-from hf_prune.columns import Labels
+from hf_prune.columns import Labels, find_image_column
 from hf_prune.dynamics import dataset_name
 from hf_prune.engine.sharing import together
 from hf_prune.metrics.registry import unknown_name
+from hf_prune.record_content import row_content
 from hf_prune.record_files import MODES
 from hf_prune.seeds import check_seed, row_uniform
 from hf_prune.training_folder import claim, describe_rows, is_finished, place_of
@@ -174,7 +175,8 @@ class TrainingRuns:
         from hf_prune.training import train_classifier
 
         images = TrainingImages(ds, trainable.processor, **self.columns)
-        recording = {**self.recording, "dataset": dataset_name(ds)}
+        content = row_content(ds, [find_image_column(ds, self.columns["image_column"])])
+        recording = {**self.recording, "dataset": dataset_name(ds), "rows": content}
         if test_dataset is not None:
             recording["test_dataset"] = TrainingImages(test_dataset, trainable.processor, **self.columns)
         for number, place in missing.items():

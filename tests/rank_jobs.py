@@ -27,6 +27,7 @@ from hf_prune.collectives import (
     process_index,
 )
 from hf_prune.duplicates import duplicates
+from hf_prune.dynamics import TrainingRecord
 from hf_prune.label_noise import label_noise
 from hf_prune.metrics.memorization import memorization
 from tests.tiny_sets import make_set, noise
@@ -90,7 +91,16 @@ def scoring() -> dict[str, Any]:
     options = {"encoder": pixels_of_noise, "batch_size": 4}
     found["zero"] = message_of(lambda: score(images.select(range(6, 20)), "prototypes", **options))
     found["skipped"] = score(images, "supervised_prototypes", on_error="skip", **options)
+    found["recorded"] = score(images.select(range(ROWS)[::-1]), "aum", dynamics=record_of(images), on_error="skip")
     return found
+
+
+def record_of(ds: Dataset) -> TrainingRecord:
+    """Row by row a margin of its own, and none of row 2."""
+    margins = np.arange(len(ds), dtype=float)
+    margins[2] = np.nan
+    labels = ds["label"][:]
+    return TrainingRecord.from_arrays(dataset="toy", labels=labels, arrays={"margins": [margins]}, rows=ds)
 
 
 def message_of(call: Callable[[], Any]) -> str:

@@ -164,3 +164,14 @@ def test_how_heads_are_asked_for():
 def test_what_does_not_fit_is_said_in_one_line(metric, options, message):
     with pytest.raises(ValueError, match=message):
         score(metric, SMALL, **options)
+
+
+@pytest.mark.parametrize(
+    ("metric", "when"), [("forgetting", "from epoch 1 on"), ("memorization", "after the training")]
+)
+def test_heads_that_diverged_are_refused(metric, when):
+    heads = Heads(num_heads=4, num_epochs=2, hidden=4, batch_size=8, learning_rate=1e38)
+    with pytest.raises(
+        ValueError, match=rf"^30 of 30 rows .* not finite {when} in training 1 of 4: give the heads a lower"
+    ):
+        score(metric, heads, **({"estimator": "sampled"} if metric == "memorization" else {}))

@@ -136,3 +136,7 @@ def test_evidence_is_for_auto_and_of_one_kind():
         ds.prune("noise", keep=0.8, order="hard", evidence=advice)
     with pytest.raises(TypeError, match=r"evidence=.yes.; give what hf_prune\.recommend returned"):
         ds.prune("noise", keep=0.8, evidence="yes")
+    with pytest.raises(
+        ValueError, match="evidence= is on the scores of 'noise', not on column 'wrongness': give what"
+    ):
+        ds.prune("wrongness", keep=0.8, evidence=advice)

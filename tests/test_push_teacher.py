@@ -197,3 +197,13 @@ def test_what_the_user_can_mend(teachers, kept, tmp_path):
     shutil.rmtree(half / "dynamics")
     refused(FileNotFoundError, "has no preprocessor_config.json", teacher=half, dynamics=True)
     assert not (tmp_path / "out").exists()
+
+
+def test_rows_are_compared_whole_with_the_record_of_the_training(teachers, kept, tmp_path, monkeypatch):
+    """Digests of large data sets look at some of the rows only: two images of one size and class may change places."""
+    noted = json.loads((Path(teachers.folder) / "teachers.json").read_text())["dataset"]
+    monkeypatch.setattr("hf_prune.hub.teacher_record.describe_rows", lambda *_: noted)
+    export_teacher(teachers, tmp_path / "out", trained_on=kept, source=SOURCE)
+    with pytest.raises(ValueError, match="16 with other images or labels, or in another order: give the rows"):
+        export_teacher(teachers, tmp_path / "no", trained_on=kept.select([1, 0, *range(2, 16)]), source=SOURCE)
+    assert not (tmp_path / "no").exists()

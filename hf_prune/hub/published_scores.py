@@ -11,10 +11,9 @@ from datasets import Dataset, Image
 from numpy.typing import NDArray
 
 from hf_prune.hub.manifest import changed_scores
-from hf_prune.hub.matching import match_keys
 from hf_prune.hub.reading import SCORES, Place
 from hf_prune.provenance import Step
-from hf_prune.row_keys import row_keys
+from hf_prune.row_keys import match_keys, row_keys
 from hf_prune.scores import Scores
 
 ROW, KEY, KEPT, REASON = "row", "content_key", "kept", "reason"

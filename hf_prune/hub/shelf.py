@@ -27,7 +27,7 @@ from hf_prune.engine.cache import touch
 from hf_prune.engine.file_locks import lock
 from hf_prune.engine.integrity import file_sha256
 from hf_prune.engine.store import default_root
-from hf_prune.hub.matching import match_keys
+from hf_prune.row_keys import match_keys
 
 PREFIX = "sorscher2022/"
 ADDRESS = (

@@ -13,7 +13,7 @@ from hf_prune.columns import Labels, find_label_column
 from hf_prune.digests import array_sha256
 from hf_prune.heads.settings import Heads
 from hf_prune.inputs.from_models import embed, make_embeddings
-from hf_prune.inputs.from_records import read_input
+from hf_prune.inputs.from_records import leave_out_not_finite, read_input
 from hf_prune.inputs.made import MadeInputs, labels_of, unit
 from hf_prune.inputs.request import row_axis
 
@@ -110,6 +110,8 @@ def _train(made: MadeInputs, heads: Heads, need: str) -> "tuple[HeadRuns, NDArra
     )
     if store is not None:
         keep_to_limit(store)
+    orders = [np.arange(len(rows))] * len(runs.records)
+    leave_out_not_finite(made, runs.records, orders, rows, "give the heads a lower learning_rate")
     return runs, rows
 
 
