@@ -17,6 +17,7 @@ from hf_prune.engine.cache import list_caches
 from hf_prune.hub import shelf
 from hf_prune.loading import open_dataset
 from hf_prune.models.load import load_teacher
+from hf_prune.record_files import Rows
 from hf_prune.recording.checkpoint_state import CheckpointState, read_state, write_state
 from hf_prune.recording.epoch_rows import EpochRows
 from hf_prune.scaling_runs.results import append_run, read_runs
@@ -132,7 +133,7 @@ def export_teacher(folder: Path) -> None:
 def read_record(folder: Path) -> Any:
     record = TrainingRecord.load(folder)
     head = dataclasses.asdict(record.head)
-    held = [record.read(name) for name in record.arrays] + [record.labels, record.trained_on]
+    held = [record.read(name) for name in record.arrays] + [record.labels, record.trained_on, record.not_finite]
     return plain([head, record.num_epochs, *held])
 
 
@@ -141,7 +142,7 @@ def write_checkpoint_state(folder: Path) -> None:
     rows = np.arange(head.num_rows)
     fields = {field.name: np.ones(head.num_rows, np.float16) for field in dataclasses.fields(EpochRows)}
     seen = EpochRows(**fields | {"rows": rows})
-    write_state(folder, CheckpointState(head, 3, 1, seen, None, rows, rows > 1))
+    write_state(folder, CheckpointState(head, 3, 1, seen, None, Rows(rows, rows > 1, rows.astype(np.int32))))
 
 
 def write_settings(folder: Path) -> None:
