@@ -6,6 +6,7 @@ Every exchange begins with an envelope in which each process says where it has c
 in one ends all, however differently they went on, and none waits for another.
 """
 
+import hashlib
 import logging
 import os
 import sys
@@ -92,7 +93,7 @@ def in_step(call: str, device: str | None = None) -> Iterator[None]:
     if num_announced() == 1 or _call.get() is not None:
         yield
         return
-    process_state(device)
+    process_state(_chosen_device.get() if device is None else device)
     token = _call.set(call)
     try:
         check_alike({"call": call})
@@ -194,8 +195,8 @@ def check_alike(held: Mapping[str, Any]) -> None:
     """Raise one line, the same in every process, unless all processes hold the same.
 
     Args:
-        held: Name → a plain value, which the message shows, or a digest as bytes, which it does not. What differs first is
-            named.
+        held: Name → a plain value, which the message shows where it is short, or bytes, which it does not. What differs
+            first is named. Only digests travel.
 
     Raises:
         ValueError: If something differs.
@@ -205,25 +206,23 @@ def check_alike(held: Mapping[str, Any]) -> None:
     """
     if num_processes() == 1:
         return
-    shown = {name: value if isinstance(value, bytes) else _short(value) for name, value in held.items()}
-    exact = {name: value if isinstance(value, bytes) else repr(value) for name, value in held.items()}
-    told = _exchange((exact, shown), "a comparison")
-    for rank, (theirs, theirs_shown) in enumerate(told):
-        for name in (*told[0][0], *theirs):
-            if theirs.get(name) != told[0][0].get(name):
-                raise _told(ValueError(_difference(rank, name, theirs_shown.get(name), told[0][1].get(name))))
+    told = _exchange({name: _digest(value) for name, value in held.items()}, "a comparison")
+    for rank, theirs in enumerate(told):
+        for name in (*told[0], *theirs):
+            if theirs.get(name) != told[0].get(name):
+                raise _told(ValueError(_difference(rank, name, theirs.get(name), told[0].get(name))))
 
 
-def _short(value: Any) -> str | None:
-    """A value in a message; None where it is too long for one."""
-    text = repr(value)
-    return text if len(text) <= _SHOWN else None
+def _digest(value: Any) -> str | bytes:
+    """A plain value as it is shown where it is short, else bytes that only tell whether two are the same."""
+    text = value if isinstance(value, bytes) else repr(value).encode()
+    return hashlib.sha256(text).digest() if isinstance(value, bytes) or len(text) > _SHOWN else text.decode()
 
 
-def _difference(rank: int, name: str, theirs: Any, ours: Any) -> str:
+def _difference(rank: int, name: str, theirs: str | bytes | None, ours: str | bytes | None) -> str:
     if name == "call":
-        return f"process {rank} calls {theirs} and process 0 {ours}: have every process make the same calls"
-    if isinstance(theirs, str) and isinstance(ours, str):
+        return f"process {rank} calls {theirs!s} and process 0 {ours!s}: have every process make the same calls"
+    if not isinstance(theirs, bytes) and not isinstance(ours, bytes):
         return f"process {rank} has {name}={theirs}, process 0 {name}={ours}: {_SAME}"
     example = ", e.g. train_test_split(seed=0)" if name == "rows" else ""
     return f"process {rank} holds other {name} than process 0: {_SAME} {name}{example}"

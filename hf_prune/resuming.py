@@ -8,7 +8,7 @@ from typing import Any
 
 import transformers
 
-from hf_prune.collectives import barrier, is_main_process
+from hf_prune.collectives import barrier, check_alike, is_main_process
 from hf_prune.training_folder import COMPLETE
 
 # While one checkpoint is being written, the one before must still be there.
@@ -61,6 +61,7 @@ def last_checkpoint(folder: Path) -> Path | None:
         _remove(place for place in _checkpoints(folder) if place not in whole[-1:])
     barrier()
     places = _checkpoints(folder)
+    check_alike({"the last checkpoint": places[-1].name if places else None})
     return places[-1] if places else None
 
 

@@ -291,18 +291,36 @@ def content_keys(
     place = group.index(state.process_index)
     start, stop = (len(images) * part // len(group) for part in (place, place + 1))
 
-    def share() -> tuple[NDArray[np.void], dict[int, str]]:
-        if kept is None:
-            return content.image_keys(images, range(start, stop))
-        return kept[0][start:stop], {row: reason for row, reason in kept[1].items() if start <= row < stop}
+    held: list[tuple[NDArray[np.void], dict[int, str]]] = []
 
-    parts = together(share)
-    keys = np.concatenate([parts[rank][0] for rank in group])
-    unreadable = {row: reason for rank in group for row, reason in parts[rank][1].items()}
+    def share() -> tuple[NDArray[np.void], dict[int, str]] | None:
+        if kept is None:
+            held.append(content.image_keys(images, range(start, stop)))
+        else:
+            held.append((kept[0][start:stop], {row: why for row, why in kept[1].items() if start <= row < stop}))
+        return held[0] if len(group) > 1 else None  # nobody else has a use for them
+
+    parts = [part or held[0] for part in map(together(share).__getitem__, group)]
+    keys = np.concatenate([part for part, _ in parts])
+    unreadable = {row: reason for _, reasons in parts for row, reason in reasons.items()}
     if root is not None and stamp is not None and kept is None and (place == 0 or state.is_local_main_process):
         content.save_keys(root, stamp, keys, unreadable)
     check_alike({"rows": hashlib.sha256(keys.tobytes()).digest()})
     return keys, gather_objects([unreadable])[0]  # reasons may name the files of a machine
+
+
+def check_rows(ds: Dataset, column: str, state: PartialState) -> None:
+    """Raise one line in every process unless all hold the same images in the same order.
+
+    Nothing is read where the same files pin the rows of all; else each process, or each group that shares files, hashes
+    what it holds.
+    """
+    if state.num_processes == 1:
+        return
+    images = EncodedImages(ds, column)
+    stamps = {*gather_objects([content.keys_stamp(ds, column, images)])}
+    if len(stamps) > 1 or None in stamps:
+        content_keys(ds, column, images, None, state)
 
 
 def _loader(

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hf_prune.array_names import PER_CLASS, PER_ROW, PER_RUN
+from hf_prune.collectives import check_alike
 from hf_prune.columns import Labels
 from hf_prune.digests import array_sha256
 from hf_prune.inputs.made import MadeInputs
@@ -32,7 +33,9 @@ def make_recorded(made: MadeInputs, name: str) -> None:
             "give records of equally long trainings with one test set"
         )
     array = parts[0] if len(parts) == 1 and name in _PER_EPOCH else np.stack(parts)
-    made.made_from[name] = source | {"runs": len(records), "sha256": array_sha256(array)}
+    digest = array_sha256(array)
+    check_alike({name: f"{array.shape} {digest}".encode()})
+    made.made_from[name] = source | {"runs": len(records), "sha256": digest}
     made.whole[name] = array
 
 

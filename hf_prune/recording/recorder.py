@@ -37,6 +37,7 @@ class Recorder:
     ) -> None:
         self.folder, self.head, self.overwrite = folder, head, overwrite
         self._dataset, self._test_dataset, self._score = dataset, test_dataset, score
+        self.datasets = (dataset, test_dataset)
         self.running = False  # between the first and the last epoch of a training
         self.epoch, self._finished, self._steps_per_epoch = 0, False, 0
         self._resumed: CheckpointState | None = None

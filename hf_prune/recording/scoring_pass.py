@@ -42,7 +42,7 @@ def score_rows(trainer: Any, dataset: Any, forward: Forward) -> EpochRows:
         generator=torch.Generator().manual_seed(0),
     )
     seen = Presentations()
-    with _unnoticed(trainer.model), torch.no_grad():
+    with unnoticed(trainer.model), torch.no_grad():
         for batch in loader:
             inputs = trainer._prepare_inputs(batch)
             rows = inputs.pop(ROW_KEY)
@@ -53,7 +53,7 @@ def score_rows(trainer: Any, dataset: Any, forward: Forward) -> EpochRows:
 
 
 @contextlib.contextmanager
-def _unnoticed(model: torch.nn.Module) -> Iterator[None]:
+def unnoticed(model: torch.nn.Module) -> Iterator[None]:
     """Eval mode, with the train flag of every module and all generators put back afterwards."""
     flags = [(module, module.training) for module in model.modules()]
     python, numpy = random.getstate(), np.random.get_state()  # noqa: NPY002  # the global one is what must not change
