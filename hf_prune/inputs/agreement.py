@@ -41,7 +41,7 @@ def check_request(
         return
     columns = {"scores": scores, "labels": _label_column(ds, request)}
     rows = [name for name in ds.column_names if name not in columns.values()]
-    held: dict[str, Any] = {"call": call, "rows": _rows_digest(ds, rows)}
+    held: dict[str, Any] = {"call": call} | dict(settings) | {"rows": _rows_digest(ds, rows)}
     held |= {name: b"" if column is None else _labels_digest(ds, column) for name, column in columns.items()}
     held["features"] = repr(ds.features).encode()
     held |= {f"inputs[{name!r}]": _array_digest(values) for name, values in sorted(request.given.items())}
@@ -49,7 +49,7 @@ def check_request(
         held["rows of the test set"] = _rows_digest(request.test_dataset, request.test_dataset.column_names)
     held |= {name: _model_name(getattr(request, name)) for name in _MODELS}
     fields = [name for name in Request.__dataclass_fields__ if name not in (*_OWN, *_MODELS, "given", "test_dataset")]
-    check_alike(held | {name: getattr(request, name) for name in fields} | dict(settings))
+    check_alike(held | {name: getattr(request, name) for name in fields})
 
 
 def _label_column(ds: Dataset, request: Request) -> str | None:
@@ -97,4 +97,4 @@ def _model_name(model: Any) -> Any:
     if isinstance(model, str | Path):
         return Path(model).name if Path(model).expanduser().exists() else str(model)
     plain = model is None or isinstance(model, Mapping) or type(model).__module__.startswith("hf_prune.heads")
-    return repr(model) if plain else type(model).__qualname__
+    return model if plain else type(model).__qualname__
