@@ -73,6 +73,23 @@ def num_announced() -> int:
     return int(os.environ.get("WORLD_SIZE", "1"))
 
 
+@contextmanager
+def alone() -> Iterator[None]:
+    """Work as if no launcher had announced other processes, for what one of them does for all; to be entered unjoined.
+
+    Example:
+        >>> with alone():
+        ...     num_announced()
+        1
+    """
+    names = ("WORLD_SIZE", "RANK", "LOCAL_RANK")
+    announced = {name: os.environ.pop(name) for name in names if name in os.environ}
+    try:
+        yield
+    finally:
+        os.environ.update(announced)
+
+
 def join_processes(device: str | None = None) -> None:
     """Join the processes that a launcher announced, before the rows are shared out; alone, load nothing."""
     if num_announced() > 1:

@@ -26,7 +26,7 @@ from hf_prune.heads.runs import HeadRuns
 from tests import teacher_jobs
 from tests.rank_jobs import free_port, unit
 from tests.tiny_sets import WEIGHTS, make_model, make_set, run
-from tests.watched_trainings import make_rows
+from tests.watched_trainings import Items, make_rows
 
 LIMIT = 60  # seconds, after which processes wait for each other
 ROWS, CLASSES = 320, 4  # more than the rows that the cheap digest reads whole
@@ -154,6 +154,13 @@ def split_up(odd: bool) -> DatasetDict:
 
 def teacher_names(odd: bool) -> list[Any]:
     return [module(1.0)] * (1 + odd)
+
+
+class Turned(Items):
+    """The same rows from the last to the first."""
+
+    def __getitem__(self, row: int) -> dict[str, Any]:
+        return super().__getitem__(len(self) - 1 - row)
 
 
 class Case(NamedTuple):
@@ -301,6 +308,10 @@ CASES = {
         lambda odd, place: watched(place, make_rows().shuffle(seed=0) if odd else make_rows()), OTHER + "rows than"
     ),
     "train_teachers: alike": Case(lambda _, place: teachers(place), None),
+    "watch: other rows of a torch data set": Case(
+        lambda odd, place: watched(place, Turned() if odd else Items()),
+        OTHER + "rows than",
+    ),
     "prune: no encoder": Case(
         lambda odd, _: cut(image_rows(), encoder=None if odd else "pixels", image_size=None if odd else 4),
         "(needs embeddings|another process ended)",
@@ -366,10 +377,7 @@ def main(folder: Path) -> None:
         place_of(name, folder).mkdir()
         make_files(place_of(name, folder))
     port = free_port()
-    processes = [
-        fork(lambda rank=rank: as_rank(names, rank, world, port, folder))  # type: ignore[misc]
-        for rank in range(world)
-    ]
+    processes = [fork(lambda rank=rank: as_rank(names, rank, world, port, folder)) for rank in range(world)]
 
     def end_all(*_: Any) -> None:
         for process in processes:
