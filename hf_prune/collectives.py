@@ -183,7 +183,7 @@ def _exchange(held: T, place: str, failure: tuple[str, str] | None = None) -> li
     except RuntimeError as error:
         raise _told(
             RuntimeError(
-                f"{_call.get() or 'the exchange between processes'} broke off, since another process ended while this one "
+                f"{_call.get() or 'the exchange between processes'} broke off, since another process ended, or took too long, while this one "
                 f"waited for it: see what that one wrote ({' '.join(str(error).split())[:_SHOWN]} …)"
             )
         ) from None

@@ -87,10 +87,21 @@ def function(shift: int) -> Callable[..., np.ndarray]:
     return lambda images: np.stack([np.roll(np.asarray(image, np.float32).ravel(), shift) ** 2 for image in images])
 
 
+def is_last() -> bool:
+    return int(os.environ.get("RANK", "0")) == int(os.environ.get("WORLD_SIZE", "1")) - 1 > 0
+
+
 def failing(images: list[Any]) -> np.ndarray:
     """An encoder that the last process has no device for."""
-    if int(os.environ["RANK"]) == int(os.environ["WORLD_SIZE"]) - 1:
+    if is_last():
         raise OSError("no such device")
+    return function(0)(images)
+
+
+def killing(images: list[Any]) -> np.ndarray:
+    """An encoder that is the end of the last process."""
+    if is_last():
+        os.kill(os.getpid(), signal.SIGKILL)
     return function(0)(images)
 
 
@@ -169,12 +180,12 @@ class Case(NamedTuple):
     Attributes:
         call: Gets whether this process is the one that is different, and a folder that all share.
         ends: What the error of every process holds; None where there must be none.
-        apart: Whether it ends a process, so that no other case can follow it.
+        kills: Whether it ends the last process, so that no other case can follow it.
     """
 
     call: Callable[[bool, Path], Any]
     ends: str | None
-    apart: bool = False
+    kills: bool = False
 
 
 OTHER = "process {rank} holds other "
@@ -312,10 +323,10 @@ CASES = {
         lambda odd, place: watched(place, Turned() if odd else Items()),
         OTHER + "rows than",
     ),
-    "prune: no encoder": Case(
-        lambda odd, _: cut(image_rows(), encoder=None if odd else "pixels", image_size=None if odd else 4),
-        "(needs embeddings|another process ended)",
-        apart=True,
+    "score: a process that is killed": Case(
+        lambda _, place: score(image_rows(), encoder=killing, cache=place / "cache"),
+        "broke off, since another process ended",
+        kills=True,
     ),
 }
 

@@ -35,7 +35,7 @@ def made(sets, tmp_path_factory):
 
 def test_a_launcher_is_refused_before_its_processes_write_into_one_folder(sets, tmp_path, monkeypatch):
     monkeypatch.setenv("WORLD_SIZE", "2")
-    with pytest.raises(ValueError, match="^scaling studies run in one process: start this without a launcher"):
+    with pytest.raises(ValueError, match=r"^scaling studies run in one process: start this without a launcher$"):
         study(sets, tmp_path)
     assert not list(tmp_path.iterdir())
 
