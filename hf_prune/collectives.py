@@ -30,7 +30,7 @@ logger = logging.getLogger(__name__)
 _ERRORS = (ValueError, TypeError, KeyError, FileNotFoundError, FileExistsError, PermissionError, OSError)
 # What a failure elsewhere is raised as, else RuntimeError: an error of the user's stays one in every process.
 _RAISED_AS: Mapping[str, type[Exception]] = {kind.__name__: kind for kind in _ERRORS}
-_TOLD = "__hf_prune_told__"  # mark of an error that every process knows of
+_KNOWN = "__hf_prune_known__"  # mark of an error that every process knows of
 _SHOWN = 60  # characters of a value in an error
 _SAME = "give every process the same"
 
@@ -117,7 +117,7 @@ def in_step(call: str, device: str | None = None) -> Iterator[None]:
         yield
         _exchange(None, "its end")
     except Exception as error:
-        tell(error)
+        announce(error)
         raise
     finally:
         _call.reset(token)
@@ -127,7 +127,7 @@ def in_step(call: str, device: str | None = None) -> Iterator[None]:
 def apart(doing: str) -> Iterator[None]:
     """Do something in which the processes exchange in another way than here, such as a training by a Trainer.
 
-    A failure in it cannot be told to the others: they wait in an exchange of another kind, which breaks off when the
+    A failure in it does not reach the others: they wait in an exchange of another kind, which breaks off when the
     process ends.
 
     Args:
@@ -136,29 +136,29 @@ def apart(doing: str) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        if num_processes() > 1 and not _is_told(error):
+        if num_processes() > 1 and not _is_known(error):
             logger.error("%s failed: %s: %s", doing, type(error).__name__, error)
-            setattr(error, _TOLD, True)
+            setattr(error, _KNOWN, True)
         raise
 
 
-def tell(error: Exception) -> None:
+def announce(error: Exception) -> None:
     """Have a failure of this process raised in all others where they exchange next; to be called before it is raised.
 
-    What every process knows of already is not told twice.
+    What every process knows of already is not announced twice.
     """
-    if num_processes() == 1 or _is_told(error):
+    if num_processes() == 1 or _is_known(error):
         return
     logger.error("%s: %s (this process failed; the others end with it)", type(error).__name__, error)
-    setattr(error, _TOLD, True)
+    setattr(error, _KNOWN, True)
     with suppress(RuntimeError):  # a broken exchange is no news beside the failure
         _exchange(None, "a failure", (type(error).__name__, " ".join(str(error).split())))
 
 
-def _is_told(error: BaseException | None) -> bool:
+def _is_known(error: BaseException | None) -> bool:
     """Whether every process knows of an error, or of the one that it comes from."""
     while error is not None:
-        if hasattr(error, _TOLD):
+        if hasattr(error, _KNOWN):
             return True
         error = error.__cause__ or error.__context__
     return False
@@ -179,9 +179,9 @@ def _exchange(held: T, place: str, failure: tuple[str, str] | None = None) -> li
     from accelerate.utils import gather_object
 
     try:
-        told = gather_object([(place, failure, held)])
+        gathered = gather_object([(place, failure, held)])
     except RuntimeError as error:
-        raise _told(
+        raise _known(
             RuntimeError(
                 f"{_call.get() or 'the exchange between processes'} broke off, since another process ended, or took too long, while this one "
                 f"waited for it: see what that one wrote ({' '.join(str(error).split())[:_SHOWN]} …)"
@@ -189,22 +189,22 @@ def _exchange(held: T, place: str, failure: tuple[str, str] | None = None) -> li
         ) from None
     if failure is not None:
         return []
-    for rank, (_, problem, _) in enumerate(told):
+    for rank, (_, problem, _) in enumerate(gathered):
         if problem is not None:
-            raise _told(_RAISED_AS.get(problem[0], RuntimeError)(f"process {rank}: {problem[1]}"))
-    for rank, (other, _, _) in enumerate(told):
-        if other != told[0][0]:
-            raise _told(
+            raise _known(_RAISED_AS.get(problem[0], RuntimeError)(f"process {rank}: {problem[1]}"))
+    for rank, (other, _, _) in enumerate(gathered):
+        if other != gathered[0][0]:
+            raise _known(
                 RuntimeError(
-                    f"in {_call.get() or 'one call'} process {rank} has come to {other} and process 0 to {told[0][0]}: have "
+                    f"in {_call.get() or 'one call'} process {rank} has come to {other} and process 0 to {gathered[0][0]}: have "
                     "every process make the same calls with the same arguments"
                 )
             )
-    return [part for _, _, part in told]
+    return [part for _, _, part in gathered]
 
 
-def _told(error: Exception) -> Exception:
-    setattr(error, _TOLD, True)
+def _known(error: Exception) -> Exception:
+    setattr(error, _KNOWN, True)
     return error
 
 
@@ -223,15 +223,15 @@ def check_alike(held: Mapping[str, Any]) -> None:
     """
     if num_processes() == 1:
         return
-    told = _exchange({name: _digest(value) for name, value in held.items()}, "a comparison")
-    for rank, theirs in enumerate(told):
-        for name in (*told[0], *theirs):
-            if theirs.get(name) != told[0].get(name):
-                raise _told(ValueError(_difference(rank, name, theirs.get(name), told[0].get(name))))
+    everyone = _exchange({name: _digest(value) for name, value in held.items()}, "a comparison")
+    for rank, theirs in enumerate(everyone):
+        for name in (*everyone[0], *theirs):
+            if theirs.get(name) != everyone[0].get(name):
+                raise _known(ValueError(_difference(rank, name, theirs.get(name), everyone[0].get(name))))
 
 
 def _digest(value: Any) -> str | bytes:
-    """A plain value as it is shown where it is short, else bytes that only tell whether two are the same."""
+    """A plain value as it is shown where it is short, else bytes that only show whether two are the same."""
     text = value if isinstance(value, bytes) else repr(value).encode()
     return hashlib.sha256(text).digest() if isinstance(value, bytes) or len(text) > _SHOWN else text.decode()
 

@@ -88,7 +88,7 @@ class TrainingRuns:
         """
         from hf_prune.models.trainable import open_trainable
 
-        with in_step(f"train_{self.kind}s"):
+        with in_step(self._call):
             self._check(ds, test_dataset, count)
             process_state()
             trainable = open_trainable(model, processor=processor, image_size=image_size)
@@ -105,6 +105,10 @@ class TrainingRuns:
                     self._train(ds, trainable, test_dataset, {number: places[number] for number in missing}, count)
             return places
 
+    @property
+    def _call(self) -> str:
+        return "train_teachers" if self.kind == "teacher" else "train_subset_runs"
+
     def _compare(
         self, ds: Dataset, test_dataset: Dataset | None, begun: Mapping[str, Any], missing: Sequence[int]
     ) -> None:
@@ -113,7 +117,7 @@ class TrainingRuns:
             return
         from hf_prune.engine.loop import check_rows
 
-        check_alike({"call": f"train_{self.kind}s"} | _told_apart(begun))
+        check_alike({"call": self._call} | _by_name(begun))
         for rows in (ds, test_dataset):
             if rows is not None:
                 check_rows(rows, find_image_column(rows, self.columns["image_column"]), process_state())
@@ -214,7 +218,7 @@ class TrainingRuns:
         return images if self.subset is None else images.subset(draw_subset(len(images), self.subset, seed))
 
 
-def _told_apart(begun: Mapping[str, Any]) -> dict[str, Any]:
+def _by_name(begun: Mapping[str, Any]) -> dict[str, Any]:
     """What trainings are begun with, in the order in which differences are named; digests of rows as such."""
     described = {name: begun[name] for name in ("dataset", "test_dataset")}
     rows = {name: rows and {"rows": rows["rows"], "images": rows["images"]} for name, rows in described.items()}

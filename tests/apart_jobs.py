@@ -34,7 +34,7 @@ UNSEEN = 100  # a row that it does not
 
 
 def pictures(seed: int = 0) -> list[bytes]:
-    """Images whose encoded bytes are all of one length, so that lengths tell no two of them apart."""
+    """Images whose encoded bytes are all of one length, so that no two of them differ in it."""
     generator = np.random.default_rng(seed)
     shades = generator.integers(0, 256, (ROWS, 4, 4, 3), dtype=np.uint8)
     return [_bitmap(pixels) for pixels in shades]
@@ -83,7 +83,7 @@ def to_tensor(image: Any) -> torch.Tensor:
 
 
 def function(shift: int) -> Callable[..., np.ndarray]:
-    """An encoder whose code does not tell what it does."""
+    """An encoder that moves what it sees."""
     return lambda images: np.stack([np.roll(np.asarray(image, np.float32).ravel(), shift) ** 2 for image in images])
 
 
@@ -106,7 +106,7 @@ def killing(images: list[Any]) -> np.ndarray:
 
 
 def unnamed(odd: bool) -> NDArray[np.float32]:
-    """Outputs of a model whose identity does not tell what it does."""
+    """Outputs of a model whose identity does not show what it does."""
     model = make_model(lambda batch: (batch + odd) @ WEIGHTS, cacheable=False)
     return run(image_rows().select(range(30)), model).values
 

@@ -109,7 +109,7 @@ def test_what_one_process_does_for_all_waits_for_no_other(monkeypatch):
     assert {variable: os.environ[variable] for variable in launched} == launched
 
 
-def test_a_failure_apart_is_not_told_to_processes_that_wait_elsewhere():
+def test_a_failure_apart_does_not_reach_processes_that_wait_elsewhere():
     with pytest.raises(ValueError, match="lost"), in_step("a call"), apart("a training"):
         raise ValueError("lost")
 

@@ -132,7 +132,7 @@ def _described(model: LoadedModel, targets: NDArray[np.int64] | None) -> dict[st
 
 
 def _check_outputs(loop: "_Loop", images: ImageRows, rows: NDArray[np.int64]) -> None:
-    """Compare what the processes' models make of one image, where no identity tells whether they are one model."""
+    """Compare what the processes' models make of one image, where no identity shows whether they are one model."""
     if len(rows) == 0:
         return
     outputs = together(lambda: loop.output_of(images, int(rows[0])))

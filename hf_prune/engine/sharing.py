@@ -7,7 +7,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from hf_prune.collectives import gather_objects, tell
+from hf_prune.collectives import announce, gather_objects
 from hf_prune.engine.store import Store
 
 T = TypeVar("T")
@@ -31,7 +31,7 @@ def together(work: Callable[[], T]) -> list[T]:
     try:
         outcome = work()
     except Exception as error:  # whatever it is, the other processes have to hear of it
-        tell(error)
+        announce(error)
         raise
     return gather_objects([outcome])
 

@@ -90,7 +90,7 @@ def _array_digest(values: Any) -> bytes:
 
 
 def _model_name(model: Any) -> Any:
-    """A model or record as far as one can be told from another by its name; folders may lie elsewhere on each machine."""
+    """A model or record as far as its name distinguishes it; folders may lie elsewhere on each machine."""
     model = getattr(model, "folders", model)  # those of `Teachers`
     if isinstance(model, list):
         return [_model_name(one) for one in model]
