@@ -19,6 +19,7 @@ from hf_prune.record_files import MODES, Head
 from hf_prune.recording.batch_outputs import check_classes, check_rows, labels_of, logits_of
 from hf_prune.recording.numbered_rows import ROW_KEY, numbered_loader, whole_dataset
 from hf_prune.recording.recorder import Passes, Recorder
+from hf_prune.recording.same_rows import check_same_rows
 from hf_prune.recording.scoring_pass import score_rows, try_pass
 
 
@@ -205,6 +206,7 @@ class _Watched:
             raise RuntimeError("watch records one training, not the trials of hyperparameter_search: train once")
         steps = max(1, -(-len(loader) // args.gradient_accumulation_steps))
         checkpoint = self._checkpoint if state.global_step else None
+        check_same_rows(self.trainer, self.trainer.train_dataset, *self.recorder.datasets)
         self.recorder.begin(checkpoint, int(state.epoch or 0), steps, again=self._begun)
         self._begun = True
 

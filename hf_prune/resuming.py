@@ -9,7 +9,7 @@ from typing import Any
 
 import transformers
 
-from hf_prune.collectives import barrier, is_main_process
+from hf_prune.collectives import barrier, check_alike, is_main_process
 from hf_prune.engine.array_files import remove_stale_parts
 from hf_prune.engine.integrity import find_damage, write_digests
 from hf_prune.training_folder import COMPLETE
@@ -68,6 +68,7 @@ def last_checkpoint(folder: Path) -> Path | None:
         _remove(place for place in _checkpoints(folder) if place != last)
     barrier()
     places = _checkpoints(folder)
+    check_alike({"the last checkpoint": places[-1].name if places else None})
     return places[-1] if places else None
 
 

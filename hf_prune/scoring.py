@@ -8,8 +8,9 @@ import numpy as np
 from datasets import Dataset
 
 from hf_prune.calling import call_metric
-from hf_prune.collectives import join_processes, use_device
+from hf_prune.collectives import in_step, use_device
 from hf_prune.inputs import InputBuilder, Inputs, Request
+from hf_prune.inputs.agreement import check_request
 from hf_prune.inputs.from_prototypes import options_of
 from hf_prune.metrics import Metric
 from hf_prune.policy.features import are_enough
@@ -42,8 +43,9 @@ def score_dataset(
     for metric, chosen in zip(metrics, own, strict=True):
         check_options({**metric.options, **chosen})
         check_seed(chosen.get("seed", 0))
-    with use_device(request.device):
-        join_processes(request.device)
+    with in_step("score_with", request.device), use_device(request.device):
+        settings = {"metrics": [metric.name for metric in metrics], "options": own, "columns": list(columns)}
+        check_request("score_with", ds, request, settings | {"overwrite": overwrite, "evidence": evidence})
         builder = InputBuilder(ds, request, list(zip(metrics, own, strict=True)))
         builder.keep_features(wanted=evidence and _can_judge(ds, request))
         for metric in metrics:

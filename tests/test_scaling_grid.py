@@ -34,6 +34,13 @@ def made(sets, tmp_path_factory):
     return study(sets, folder, group_column="time"), folder
 
 
+def test_a_launcher_is_refused_before_its_processes_write_into_one_folder(sets, tmp_path, monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(ValueError, match=r"^scaling studies run in one process: start this without a launcher$"):
+        study(sets, tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
 def test_every_cell_is_there_once(made):
     runs, folder = made
     cuts = [(0.5, "hard"), (0.5, "easy"), (0.5, "random"), (1.0, "full")]

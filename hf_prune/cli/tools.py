@@ -11,7 +11,7 @@ import typer
 
 from hf_prune.cli.folders import check_target, save
 from hf_prune.cli.signatures import argument_docs, flag, function_parameters, make_command, option, summary
-from hf_prune.collectives import is_main_process, join_processes
+from hf_prune.collectives import in_step, is_main_process
 from hf_prune.correlation import correlate
 from hf_prune.engine.cache import CacheEntry, clear, list_caches, parse_duration, parse_size
 from hf_prune.engine.store import default_root
@@ -182,10 +182,10 @@ def run(
 ) -> None:
     """Run a recipe."""
     recipe = load_recipe(config, settings or ())
-    join_processes()
-    if out is not None:
-        check_target(out, overwrite)
-    ds = run_recipe(recipe, push=push, log=say)
+    with in_step("run"):
+        if out is not None:
+            check_target(out, overwrite)
+        ds = run_recipe(recipe, push=push, log=say)
     if not is_main_process():
         return
     if "export" in recipe.blocks:

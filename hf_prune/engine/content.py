@@ -28,7 +28,7 @@ from hf_prune.engine.cache import touch
 Keys = NDArray[np.void]  # shape (n,), dtype V16
 
 NO_IMAGE = "there is no image (null or no bytes)"
-STAMP_FORMAT = 1
+STAMP_FORMAT = 2  # keys of format 1 may be those of other rows, where processes had been given different ones
 SETTLED_SECONDS = 2.0  # a file changed a moment ago may change again within the resolution of its time
 # Steps of a memory-mapped table that touch neither the images nor their order.
 HARMLESS_STEPS = {"replace_schema_metadata", "combine_chunks", "drop", "remove_column", "select"}

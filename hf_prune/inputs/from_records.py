@@ -10,6 +10,7 @@ from datasets import Dataset
 from numpy.typing import NDArray
 
 from hf_prune.array_names import PER_CLASS, PER_ROW, PER_RUN
+from hf_prune.collectives import check_alike
 from hf_prune.columns import Labels
 from hf_prune.digests import array_sha256
 from hf_prune.inputs.from_models import as_list
@@ -47,7 +48,9 @@ def make_recorded(made: MadeInputs, name: str) -> None:
     if name == "trained_on":
         _check_pairs(made.request.teachers, records)
     array = parts[0] if len(parts) == 1 and name in _PER_EPOCH else np.stack(parts)
-    made.made_from[name] = made.records.source | {"runs": len(records), "sha256": array_sha256(array)}
+    digest = array_sha256(array)
+    check_alike({name: f"{array.shape} {digest}".encode()})
+    made.made_from[name] = made.records.source | {"runs": len(records), "sha256": digest}
     made.whole[name] = array
 
 

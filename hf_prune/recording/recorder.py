@@ -60,6 +60,7 @@ class Recorder:
     ) -> None:
         self.folder, self.head, self.overwrite = folder, head, overwrite
         self._dataset, self._test_dataset, self._passes, self._content = dataset, test_dataset, passes, content
+        self.datasets = (dataset, test_dataset)
         self.running, self._warned = False, False  # between the first and the last epoch of a training
         self.epoch, self._finished, self._steps_per_epoch = 0, False, 0
         self._resumed: CheckpointState | None = None
