@@ -1,11 +1,13 @@
 """``score_with`` and ``prune``: plain functions that are also bound as methods of the classes of `datasets`."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 from datasets import Dataset, DatasetDict
 
+from hf_prune.collectives import check_alike, in_step
 from hf_prune.inputs import Request
 from hf_prune.inputs.from_prototypes import open_prototypes
 from hf_prune.metrics import Metric, get_metric
@@ -66,7 +68,8 @@ def score_with(
         prototypes: Prototypes that were found before, for the metric of that name, which then finds none in these rows: a
             `Prototypes`, its folder, or a repository (``id@revision`` is one with its revision). Their encoder and options
             are taken; the history names the repository and its commit, so that others score by the same ones.
-        inputs: Arrays handed in by name instead of being made, such as ``{"embeddings": array}``.
+        inputs: Arrays handed in by name instead of being made, such as ``{"embeddings": array}``, in the order of the
+            rows, by which alone they are matched.
         test_dataset: A data set like ``ds``, for metrics that ask what a row does to test rows, with heads as teachers.
         column: Name of the new column; None calls it after the metric, as it must be with several.
         label_column: Column with the classes; None takes the only ``ClassLabel`` column.
@@ -109,15 +112,17 @@ def score_with(
     References:
         Sorscher et al. (2022), arXiv:2206.14486.
     """
-    chosen = [get_metric(name) for name in ([metric] if isinstance(metric, str) else metric)]
-    columns = _columns(chosen, column)
-    check_option_names(chosen, options)
-    request = open_prototypes(Request.of(locals()), chosen)
+    with in_step("score_with", device):
+        chosen = [get_metric(name) for name in ([metric] if isinstance(metric, str) else metric)]
+        columns = _columns(chosen, column)
+        check_option_names(chosen, options)
+        request = open_prototypes(Request.of(locals()), chosen)
 
-    def score_split(split: Dataset, _: str) -> Dataset:
-        return score_dataset(split, chosen, request, {**options, "seed": seed}, columns, overwrite, evidence)
+        def score_split(split: Dataset, name: str) -> Dataset:
+            check_alike({"split": name})
+            return score_dataset(split, chosen, request, {**options, "seed": seed}, columns, overwrite, evidence)
 
-    return on_splits(ds, splits, score_split, "score_with")
+        return on_splits(ds, splits, score_split, "score_with")
 
 
 def _columns(metrics: Sequence[Metric], column: str | None) -> list[str]:
@@ -266,5 +271,7 @@ def prune(
         pruned, selections[name] = prune_dataset(split, metric, cutting)
         return without_scores(pruned) if drop_scores else pruned
 
-    pruned = on_splits(ds, splits, prune_split, "prune")
+    # Only what embeds or hashes images is shared among processes: a column is pruned by each that calls this.
+    with in_step("prune", device) if cutting.is_shared else nullcontext():
+        pruned = on_splits(ds, splits, prune_split, "prune")
     return (pruned, selections.get("", selections)) if return_selection else pruned  # "" is a ``Dataset``

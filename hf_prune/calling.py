@@ -12,7 +12,9 @@ from hf_prune.metrics import Metric
 from hf_prune.scores import Scores
 
 
-def call_metric(metric: Metric, made: Inputs, options: Mapping[str, Any], num_rows: int) -> Scores:
+def call_metric(
+    metric: Metric, made: Inputs, options: Mapping[str, Any], num_rows: int, *, on_error: str = "raise"
+) -> Scores:
     """The scores of all rows, shape (num_rows,), masked where there can be none; what one process refuses, all refuse.
 
     Args:
@@ -20,9 +22,10 @@ def call_metric(metric: Metric, made: Inputs, options: Mapping[str, Any], num_ro
         made: Its inputs for the rows of this process.
         options: All of its options.
         num_rows: Rows of the data set.
+        on_error: ``"raise"`` refuses rows for which the metric gives NaN, ``"skip"`` masks them.
 
     Raises:
-        ValueError: If the metric refuses its inputs, or gives anything but finite scores and +inf.
+        ValueError: If the metric refuses its inputs, gives anything but finite scores, +inf and NaN, or no score at all.
     """
     from hf_prune.engine.sharing import together
 
@@ -36,7 +39,18 @@ def call_metric(metric: Metric, made: Inputs, options: Mapping[str, Any], num_ro
     together(call)
     mask = np.zeros(num_rows, dtype=bool)
     mask[list(made.unscored)] = True
-    return np.ma.MaskedArray(gather_rows(made.rows, found, num_rows, absent=made.unscored), mask=mask)
+    scores = np.ma.MaskedArray(gather_rows(made.rows, found, num_rows, absent=made.unscored), mask=mask)
+    undefined = np.flatnonzero(np.isnan(scores.data) & ~mask)
+    scored = num_rows - int(mask.sum())
+    if len(undefined) and (on_error == "raise" or len(undefined) == scored):
+        hint = ", or pass on_error='skip' to leave their scores null" if len(undefined) < scored else ""
+        raise ValueError(
+            f"metric {metric.name!r} has no score for {len(undefined)} of {scored} rows (first: row {undefined[0]}): "
+            + (metric.undefined or "check its inputs of these rows")
+            + hint
+        )
+    scores[undefined] = np.ma.masked
+    return scores
 
 
 def _check_found(found: NDArray[np.float64], metric: Metric, rows: NDArray[np.int64]) -> None:
@@ -44,9 +58,9 @@ def _check_found(found: NDArray[np.float64], metric: Metric, rows: NDArray[np.in
         raise ValueError(
             f"metric {metric.name!r} returned shape {found.shape} for {len(rows)} rows; one score per row"
         )
-    bad = np.flatnonzero(np.isnan(found) | np.isneginf(found))
+    bad = np.flatnonzero(np.isneginf(found))
     if len(bad):
         raise ValueError(
-            f"metric {metric.name!r} gave row {int(rows[bad[0]])} the score {found[bad[0]]} ({len(bad)} such rows): "
-            + (metric.undefined or "check its inputs of that row; a score is finite or +inf")
+            f"metric {metric.name!r} gave row {int(rows[bad[0]])} the score -inf ({len(bad)} such rows): "
+            "check its inputs of that row; a score is finite or +inf"
         )

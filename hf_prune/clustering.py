@@ -8,7 +8,7 @@ import torch
 from datasets.utils import tqdm
 from numpy.typing import NDArray
 
-from hf_prune.collectives import all_sum, broadcast, compute_device, gather_objects, is_main_process
+from hf_prune.collectives import all_sum, broadcast, check_alike, compute_device, gather_objects, is_main_process
 from hf_prune.seeds import row_uniform
 
 # Rows per matrix product: 16,384 x 1,000 centroids are 64 MB of similarities.
@@ -76,6 +76,8 @@ def spherical_kmeans(
     References:
         Dhillon & Modha (2001), Concept decompositions for large sparse text data using clustering.
     """
+    settings = {"num_prototypes": num_clusters, "num_iterations": num_iterations, "tolerance": tolerance, "seed": seed}
+    check_alike(settings | {"dimensions": embeddings.shape[1:]})
     total = int(all_sum(np.array([len(rows)]))[0])
     count: Any = num_clusters  # an option of the caller's, of whatever type
     if not isinstance(count, (int, np.integer)) or not 1 <= count <= total:

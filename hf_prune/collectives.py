@@ -1,12 +1,17 @@
 """The only module that knows there are other processes; every function is the identity when there are none.
 
 Embeddings stay in the process that made them. What travels is small: sums, counts, one number per row.
+
+Every exchange begins with an envelope in which each process says where it has come to and whether it failed. So a failure
+in one ends all, however differently they went on, and none waits for another.
 """
 
+import hashlib
+import logging
 import os
 import sys
-from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -20,6 +25,17 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 Array = NDArray[Any]
 
+logger = logging.getLogger(__name__)
+
+_ERRORS = (ValueError, TypeError, KeyError, FileNotFoundError, FileExistsError, PermissionError, OSError)
+# What a failure elsewhere is raised as, else RuntimeError: an error of the user's stays one in every process.
+_RAISED_AS: Mapping[str, type[Exception]] = {kind.__name__: kind for kind in _ERRORS}
+_KNOWN = "__hf_prune_known__"  # mark of an error that every process knows of
+_SHOWN = 60  # characters of a value in an error
+_SAME = "give every process the same"
+
+# The call that all processes make together, None outside of one.
+_call: ContextVar[str | None] = ContextVar("call", default=None)
 # The device that the caller asked for; metrics are pure functions of arrays and have no argument for it.
 _chosen_device: ContextVar[str | None] = ContextVar("chosen_device", default=None)
 
@@ -40,7 +56,7 @@ def process_state(device: str | None = None) -> "PartialState":
     import torch
     from accelerate import PartialState
 
-    announced = int(os.environ.get("WORLD_SIZE", "1"))
+    announced = num_announced()
     # On a machine with no accelerator a plain PartialState() ignores torchrun's environment. A single process that asks
     # for its CPU leaves the state as it is: the state outlives this call, and a training may want the accelerator.
     state = PartialState(cpu=not torch.accelerator.is_available() or (device == "cpu" and announced > 1))
@@ -52,10 +68,181 @@ def process_state(device: str | None = None) -> "PartialState":
     return state
 
 
+def num_announced() -> int:
+    """Return how many processes a launcher announced, joined or not; 1 without a launcher."""
+    return int(os.environ.get("WORLD_SIZE", "1"))
+
+
+@contextmanager
+def alone() -> Iterator[None]:
+    """Work as if no launcher had announced other processes, for what one of them does for all; to be entered unjoined.
+
+    Example:
+        >>> with alone():
+        ...     num_announced()
+        1
+    """
+    names = ("WORLD_SIZE", "RANK", "LOCAL_RANK")
+    announced = {name: os.environ.pop(name) for name in names if name in os.environ}
+    try:
+        yield
+    finally:
+        os.environ.update(announced)
+
+
 def join_processes(device: str | None = None) -> None:
     """Join the processes that a launcher announced, before the rows are shared out; alone, load nothing."""
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+    if num_announced() > 1:
         process_state(device)
+
+
+@contextmanager
+def in_step(call: str, device: str | None = None) -> Iterator[None]:
+    """Make one call in all processes: what ends it in one ends it in all, and no process waits for one that failed.
+
+    The processes are joined at its start and have all come to its end when the block is left. Within another such block
+    it does nothing.
+
+    Args:
+        call: What is called, for the messages.
+        device: As of `process_state`.
+    """
+    if num_announced() == 1 or _call.get() is not None:
+        yield
+        return
+    process_state(_chosen_device.get() if device is None else device)
+    token = _call.set(call)
+    try:
+        check_alike({"call": call})
+        yield
+        _exchange(None, "its end")
+    except Exception as error:
+        announce(error)
+        raise
+    finally:
+        _call.reset(token)
+
+
+@contextmanager
+def apart(doing: str) -> Iterator[None]:
+    """Do something in which the processes exchange in another way than here, such as a training by a Trainer.
+
+    A failure in it does not reach the others: they wait in an exchange of another kind, which breaks off when the
+    process ends.
+
+    Args:
+        doing: What is done, for the log.
+    """
+    try:
+        yield
+    except Exception as error:
+        if num_processes() > 1 and not _is_known(error):
+            logger.error("%s failed: %s: %s", doing, type(error).__name__, error)
+            setattr(error, _KNOWN, True)
+        raise
+
+
+def announce(error: Exception) -> None:
+    """Have a failure of this process raised in all others where they exchange next; to be called before it is raised.
+
+    What every process knows of already is not announced twice.
+    """
+    if num_processes() == 1 or _is_known(error):
+        return
+    logger.error("%s: %s (this process failed; the others end with it)", type(error).__name__, error)
+    setattr(error, _KNOWN, True)
+    with suppress(RuntimeError):  # a broken exchange is no news beside the failure
+        _exchange(None, "a failure", (type(error).__name__, " ".join(str(error).split())))
+
+
+def _is_known(error: BaseException | None) -> bool:
+    """Whether every process knows of an error, or of the one that it comes from."""
+    while error is not None:
+        if hasattr(error, _KNOWN):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
+def _exchange(held: T, place: str, failure: tuple[str, str] | None = None) -> list[T]:
+    """What each process holds, in rank order, in every process; called where there are several.
+
+    Args:
+        held: Something that pickles.
+        place: Where this process has come to.
+        failure: Type and text of the error that ended this process's work.
+
+    Raises:
+        Exception: In all processes that did not fail themselves, what ended another.
+        RuntimeError: If the processes have come to different places, or one has gone.
+    """
+    from accelerate.utils import gather_object
+
+    try:
+        gathered = gather_object([(place, failure, held)])
+    except RuntimeError as error:
+        raise _known(
+            RuntimeError(
+                f"{_call.get() or 'the exchange between processes'} broke off, since another process ended, or took too long, while this one "
+                f"waited for it: see what that one wrote ({' '.join(str(error).split())[:_SHOWN]} …)"
+            )
+        ) from None
+    if failure is not None:
+        return []
+    for rank, (_, problem, _) in enumerate(gathered):
+        if problem is not None:
+            raise _known(_RAISED_AS.get(problem[0], RuntimeError)(f"process {rank}: {problem[1]}"))
+    for rank, (other, _, _) in enumerate(gathered):
+        if other != gathered[0][0]:
+            raise _known(
+                RuntimeError(
+                    f"in {_call.get() or 'one call'} process {rank} has come to {other} and process 0 to {gathered[0][0]}: have "
+                    "every process make the same calls with the same arguments"
+                )
+            )
+    return [part for _, _, part in gathered]
+
+
+def _known(error: Exception) -> Exception:
+    setattr(error, _KNOWN, True)
+    return error
+
+
+def check_alike(held: Mapping[str, Any]) -> None:
+    """Raise one line, the same in every process, unless all processes hold the same.
+
+    Args:
+        held: Name → a plain value, which the message shows where it is short, or bytes, which it does not. What differs
+            first is named. Only digests travel.
+
+    Raises:
+        ValueError: If something differs.
+
+    Example:
+        >>> check_alike({"rows": b"digest", "batch_size": 64})
+    """
+    if num_processes() == 1:
+        return
+    everyone = _exchange({name: _digest(value) for name, value in held.items()}, "a comparison")
+    for rank, theirs in enumerate(everyone):
+        for name in (*everyone[0], *theirs):
+            if theirs.get(name) != everyone[0].get(name):
+                raise _known(ValueError(_difference(rank, name, theirs.get(name), everyone[0].get(name))))
+
+
+def _digest(value: Any) -> str | bytes:
+    """A plain value as it is shown where it is short, else bytes that only show whether two are the same."""
+    text = value if isinstance(value, bytes) else repr(value).encode()
+    return hashlib.sha256(text).digest() if isinstance(value, bytes) or len(text) > _SHOWN else text.decode()
+
+
+def _difference(rank: int, name: str, theirs: str | bytes | None, ours: str | bytes | None) -> str:
+    if name == "call":
+        return f"process {rank} calls {theirs!s} and process 0 {ours!s}: have every process make the same calls"
+    if not isinstance(theirs, bytes) and not isinstance(ours, bytes):
+        return f"process {rank} has {name}={theirs}, process 0 {name}={ours}: {_SAME}"
+    example = ", e.g. train_test_split(seed=0)" if name == "rows" else ""
+    return f"process {rank} holds other {name} than process 0: {_SAME} {name}{example}"
 
 
 @contextmanager
@@ -116,6 +303,7 @@ def all_sum(values: Array) -> Array:
     from accelerate import PartialState
     from accelerate.utils import reduce
 
+    _exchange(None, f"a sum of {values.dtype} {values.shape}")
     tensor = torch.from_numpy(np.ascontiguousarray(values)).to(PartialState().device)
     return np.asarray(reduce(tensor, reduction="sum").cpu().numpy())
 
@@ -134,9 +322,7 @@ def gather_objects(items: list[T]) -> list[T]:
     """
     if num_processes() == 1:
         return items
-    from accelerate.utils import gather_object
-
-    return list(gather_object(items))
+    return [item for part in _exchange(items, "an exchange of objects") for item in part]
 
 
 def all_max(value: int) -> int:
@@ -181,4 +367,4 @@ def gather_rows(rows: NDArray[np.int64], values: Array, num_rows: int, absent: C
 def barrier() -> None:
     """Wait until every process has come this far."""
     if num_processes() > 1:
-        sys.modules["torch"].distributed.barrier()
+        _exchange(None, "a barrier")

@@ -116,5 +116,5 @@ def _ranks(scores: Scores, rows: NDArray[np.bool_]) -> Array:
 
 def _origin(ds: Dataset, column: str) -> dict[str, str]:
     """Where a score column comes from: the step that made it, or what it holds."""
-    made = provenance(ds).score_step(column)
+    made = provenance(ds).made_by(ds, column)
     return {"column_digest": column_digest(ds, column)} if made is None else {"step": made.id}

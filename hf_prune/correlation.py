@@ -64,7 +64,7 @@ def correlate(ds: Dataset, metrics: Sequence[str] | None = None) -> Correlations
     """
     if isinstance(metrics, str):
         raise ValueError(f"metrics={metrics!r} is one text; give a list of two or more score columns")
-    columns = _made_columns(ds) if metrics is None else [score_column(ds, metric) for metric in metrics]
+    columns = [score_column(ds, metric) for metric in (_made_columns(ds) if metrics is None else metrics)]
     if len(set(columns)) < max(2, len(columns)):
         raise ValueError(f"columns {columns} to correlate; give two or more, each once")
     scores = [_filled(ds, column) for column in columns]

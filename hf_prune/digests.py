@@ -12,10 +12,13 @@ from datasets import Dataset, Image
 from numpy.typing import NDArray
 
 from hf_prune.columns import read_column
-from hf_prune.encoded_images import EncodedImages
+from hf_prune.encoded_images import EncodedImages, spans_of
 
 # Rows whose content goes into the cheap digest whole, spread evenly over the data set.
 SAMPLED_ROWS = 256
+# Bytes of texts or images, and rows of nested values, up to which the digest of a step covers every row whole.
+WHOLE_BYTES = 256 << 20
+WHOLE_ROWS = 4096
 
 
 def rows_sha256(rows: NDArray[np.int64]) -> str:
@@ -100,20 +103,112 @@ def column_digest(ds: Dataset, column: str) -> str:
         32 hexadecimal digits.
     """
     digest = hashlib.sha256(f"{len(ds)}".encode())
-    spread = np.linspace(0, len(ds) - 1, SAMPLED_ROWS if len(ds) else 0)
-    sample: list[int] = np.unique(spread.astype(np.int64)).tolist()
-    if isinstance(ds.features[column], Image):
+    if isinstance(ds.info.features[column], Image):
         images = EncodedImages(ds, column)
         lengths = images.lengths()
         digest.update(lengths.tobytes())
-        contents: list[Any] = [images[row] if lengths[row] else b"" for row in sample]
+        contents: list[Any] = [images[row] if lengths[row] else b"" for row in _sample(len(ds))]
     else:
         values = read_column(ds, column)
         digest.update(_cheap_bytes(values))
-        contents = [repr(values[row].as_py()).encode() for row in sample]
+        contents = [repr(values[row].as_py()).encode() for row in _sample(len(ds))]
     for content in contents:
         digest.update(hashlib.sha256(content).digest())
     return digest.hexdigest()[:32]
+
+
+def content_digest(ds: Dataset, column: str) -> str:
+    """Digest of one column of the rows at hand, whole up to 256 MiB, beyond that as cheap as `column_digest`.
+
+    Args:
+        ds: The data set.
+        column: Name of the column.
+
+    Returns:
+        40 hexadecimal digits, so that it can be told from a `column_digest`.
+
+    Example:
+        >>> first, other = (Dataset.from_dict({"x": texts}) for texts in (["a", "b"], ["b", "a"]))
+        >>> content_digest(first, "x") == content_digest(other, "x"), len(content_digest(first, "x"))
+        (False, 40)
+    """
+    digest = hashlib.sha256(f"{len(ds)} {column_digest(ds, column)}".encode())
+    if isinstance(ds.info.features[column], Image):
+        images = EncodedImages(ds, column)
+        lengths = images.lengths()
+        if lengths.sum() <= WHOLE_BYTES:
+            _add_images(digest, images, lengths)
+    else:
+        _add_values(digest, read_column(ds, column))
+    return digest.hexdigest()[:40]
+
+
+def _sample(num_rows: int) -> list[int]:
+    spread = np.linspace(0, num_rows - 1, SAMPLED_ROWS if num_rows else 0)
+    rows: list[int] = np.unique(spread.astype(np.int64)).tolist()
+    return rows
+
+
+def _add_images(digest: Any, images: EncodedImages, lengths: NDArray[np.int64]) -> None:
+    """Every image whose length is known; one that lies elsewhere on the Web is not fetched."""
+    for start, of_run, content in images.runs():
+        if content is not None:
+            digest.update(content)
+            continue
+        for row in range(start, start + len(of_run)):
+            if lengths[row]:
+                digest.update(images[row])
+
+
+def _add_values(digest: Any, values: pa.ChunkedArray) -> None:
+    """Texts and bytes, and nested values; numbers are in the cheap digest whole."""
+    kind = values.type
+    if pa.types.is_string(kind) or pa.types.is_binary(kind) or pa.types.is_large_string(kind):
+        filled = pc.fill_null(values, pa.scalar("").cast(kind))
+        spans = [spans_of(chunk) for chunk in filled.chunks if len(chunk)]
+        if sum(int(lasts[-1] - firsts[0]) for firsts, lasts, _ in spans) <= WHOLE_BYTES:
+            for firsts, lasts, content in spans:
+                digest.update(content[int(firsts[0]) : int(lasts[-1])])
+    elif len(values) <= WHOLE_ROWS and not _is_plain(kind):
+        digest.update(repr(values.to_pylist()).encode())
+
+
+def _is_plain(kind: pa.DataType) -> bool:
+    kinds = (pa.types.is_integer, pa.types.is_floating, pa.types.is_boolean, pa.types.is_temporal)
+    return any(is_kind(kind) for is_kind in kinds)
+
+
+def scores_digest(values: NDArray[Any], missing: NDArray[np.bool_]) -> str:
+    """Digest of every score of a column, whatever type of number it has.
+
+    Args:
+        values: Scores, shape (n,).
+        missing: Rows without one, shape (n,).
+
+    Returns:
+        40 hexadecimal digits.
+
+    Example:
+        >>> scores_digest(np.array([1, 2]), np.zeros(2, bool)) == scores_digest(
+        ...     np.array([1.0, 2.0]), np.zeros(2, bool)
+        ... )
+        True
+    """
+    numbers = np.where(missing, 0.0, values.astype("<f8"))
+    numbers[np.isnan(numbers)] = np.nan  # a NaN has many forms
+    digest = hashlib.sha256(f"{len(numbers)}".encode() + np.packbits(missing).tobytes())
+    digest.update(numbers.astype("<f8").tobytes())
+    return digest.hexdigest()[:40]
+
+
+def score_column_digest(ds: Dataset, column: str) -> str:
+    """The `scores_digest` of a column; of one that does not hold numbers, its `content_digest`."""
+    values = read_column(ds, column)
+    if not (pa.types.is_integer(values.type) or pa.types.is_floating(values.type)):
+        return content_digest(ds, column)
+    missing = pc.is_null(values).to_numpy()
+    plain = pc.fill_null(values, pa.scalar(0).cast(values.type)) if values.null_count else values
+    return scores_digest(plain.to_numpy(), missing)
 
 
 def _cheap_bytes(values: pa.ChunkedArray) -> bytes:

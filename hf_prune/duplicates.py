@@ -11,10 +11,11 @@ import numpy as np
 from datasets import Dataset
 from numpy.typing import NDArray
 
-from hf_prune.collectives import join_processes, process_state, use_device
+from hf_prune.collectives import in_step, process_state, use_device
 from hf_prune.columns import Labels, find_image_column
 from hf_prune.encoded_images import EncodedImages
 from hf_prune.inputs import Request
+from hf_prune.inputs.agreement import check_request
 from hf_prune.inputs.made import labels_of
 from hf_prune.inputs.whole import as_dataset, whole_embeddings
 
@@ -173,13 +174,14 @@ def duplicates(
         Near duplicates by a threshold on the cosine are those of SemDeDup (Abbas et al. 2023, arXiv:2303.09540), which
         looks within the cells of a clustering only and keeps the row farthest from the centroid.
     """
-    ds, given = as_dataset(ds, inputs or {}, "duplicates")
-    _check(threshold, encoder, given)
-    request = Request.of(locals(), given=given)
-    with use_device(device):
-        join_processes(device)
-        by_content = encoder is None and "embeddings" not in given
-        return _same_bytes(ds, request) if by_content else _close_rows(ds, request, float(threshold))
+    with in_step("duplicates", device):
+        ds, given = as_dataset(ds, inputs or {}, "duplicates")
+        _check(threshold, encoder, given)
+        request = Request.of(locals(), given=given)
+        with use_device(device):
+            check_request("duplicates", ds, request, {"threshold": threshold})
+            by_content = encoder is None and "embeddings" not in given
+            return _same_bytes(ds, request) if by_content else _close_rows(ds, request, float(threshold))
 
 
 def _check(threshold: Any, encoder: Any, given: Mapping[str, Any]) -> None:

@@ -1,15 +1,18 @@
 """What a training did to each row of its data set: correctness, probabilities and margins, epoch by epoch."""
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias, Union
 
 import numpy as np
+from datasets import Dataset
 from numpy.typing import ArrayLike, NDArray
 
 from hf_prune import record_files as files
-from hf_prune.array_names import PER_CLASS
-from hf_prune.record_checks import check_dataset, checked_arrays
+from hf_prune.array_names import FIGURES, PER_CLASS
+from hf_prune.record_checks import checked_arrays, match_rows
+from hf_prune.record_content import RowContent, row_content
 
 Records: TypeAlias = Union["TrainingRecord", str, Path, Sequence[Union["TrainingRecord", str, Path]]]
 
@@ -30,8 +33,14 @@ class TrainingRecord:
         (2, 2, [[0.0, 1.0], [1.0, 1.0]])
     """
 
-    def __init__(self, head: files.Head, folder: Path | None, memory: "dict[str, NDArray[Any]] | None" = None) -> None:
-        self._head, self.folder, self._memory = head, folder, memory
+    def __init__(
+        self,
+        head: files.Head,
+        folder: Path | None,
+        memory: "dict[str, NDArray[Any]] | None" = None,
+        rows: files.Rows | None = None,
+    ) -> None:
+        self._head, self.folder, self._memory, self._known = head, folder, memory, rows
 
     @property
     def head(self) -> files.Head:
@@ -76,17 +85,36 @@ class TrainingRecord:
     def labels(self) -> NDArray[np.int64]:
         """Class of each row as the training saw it, (n,); -1 where the row was never seen."""
         known = self._rows()
-        return known["labels"] if known else np.full(self.num_rows, -1)
+        return known.labels if known else np.full(self.num_rows, -1)
 
     @property
     def trained_on(self) -> NDArray[np.bool_]:
         """Whether a row was presented at least once, (n,)."""
         known = self._rows()
-        return known["trained_on"] if known else np.zeros(self.num_rows, dtype=bool)
+        return known.trained_on if known else np.zeros(self.num_rows, dtype=bool)
+
+    @property
+    def not_finite(self) -> NDArray[np.int32]:
+        """Number, from 1, of the first epoch in which the logits of a row were not finite; 0 where they were, (n,)."""
+        known = self._rows()
+        if known and known.not_finite is not None:
+            return known.not_finite
+        found = np.zeros(self.num_rows, dtype=np.int32)
+        others = [name for name in FIGURES[1:] if name in self.arrays]
+        for epoch in reversed(range(self.num_epochs)) if others and FIGURES[0] in self.arrays else ():
+            # Of such a row nothing is known but that it is not right.
+            found[(self.read_epoch(FIGURES[0], epoch) == 0) & np.isnan(self.read_epoch(others[0], epoch))] = epoch + 1
+        return found
+
+    @property
+    def content(self) -> RowContent | None:
+        """What each row was; None where the record does not know."""
+        known = self._rows()
+        return known.content if known else None
 
     @property
     def hits(self) -> NDArray[np.bool_]:
-        """Whether the last full pass got each row right, (n,).
+        """Whether the last full pass got each row right, (n,); False for a row without a class or with other than finite logits.
 
         Raises:
             ValueError: If the record holds presentations instead of full passes.
@@ -107,7 +135,10 @@ class TrainingRecord:
         """
         held = self._memory if self._memory is not None else files.read_file(self._epoch_file(-1))
         if "test_hits" not in held:
-            raise ValueError(f"the record of {self.dataset!r} has no test set: give watch a test_dataset=")
+            raise ValueError(
+                f"the record of {self.dataset!r} has no test set, or one with logits that were not finite: give watch a "
+                "test_dataset="
+            )
         return held["test_hits"]
 
     def read(self, name: str) -> NDArray[np.float16]:
@@ -152,7 +183,7 @@ class TrainingRecord:
         if files.has_record(folder):
             raise ValueError(f"{folder} holds a training record already: give another folder, or remove that one")
         files.write_head(folder, self.head)
-        files.write_rows(folder, self.labels, self.trained_on)
+        files.write_rows(folder, files.Rows(self.labels, self.trained_on, self.not_finite, self.content))
         for epoch in range(self.num_epochs):
             values = {name: self.read_epoch(name, epoch) for name in self.arrays}
             files.write_epoch(folder, epoch, values | self._test_hits_of(epoch))
@@ -180,6 +211,7 @@ class TrainingRecord:
         trained_on: ArrayLike | None = None,
         num_classes: int | None = None,
         test_hits: ArrayLike | None = None,
+        rows: Dataset | None = None,
     ) -> "TrainingRecord":
         """Make a record in memory from the arrays of any training.
 
@@ -192,40 +224,49 @@ class TrainingRecord:
             trained_on: Shape (n,) bool; None takes the rows that have a value.
             num_classes: Classes of the model.
             test_hits: Shape (m,) bool, on a test set after the last epoch.
+            rows: The data set, n rows, whose content is noted so that scoring finds each row again whatever its place;
+                without it a record fits whatever has as many rows with these classes.
 
         Raises:
             ValueError: If a name or the mode is unknown, or shapes differ.
+            OSError: If a file of ``rows`` cannot be read.
         """
         codes = np.asarray(labels, dtype=np.int64)
         held = checked_arrays(arrays, len(codes), mode)
         first = next(iter(held.values()))
         seen = ~np.isnan(first).all(axis=0).reshape(len(codes), -1).all(axis=1)
-        known: dict[str, NDArray[Any]] = {"labels": codes}
-        known["trained_on"] = seen if trained_on is None else np.asarray(trained_on, dtype=bool)
-        if known["trained_on"].shape != codes.shape:
-            raise ValueError(f"trained_on has shape {known['trained_on'].shape}, labels have {codes.shape}")
-        if test_hits is not None:
-            known["test_hits"] = np.asarray(test_hits, dtype=bool)
-        return cls(files.Head(dataset, mode, len(codes), num_classes, tuple(held)), None, held | known)
+        presented = seen if trained_on is None else np.asarray(trained_on, dtype=bool)
+        if presented.shape != codes.shape:
+            raise ValueError(f"trained_on has shape {presented.shape}, labels have {codes.shape}")
+        if rows is not None and len(rows) != len(codes):
+            raise ValueError(f"rows has {len(rows)} rows, labels have {len(codes)}: give the rows of the labels")
+        hits = {} if test_hits is None else {"test_hits": np.asarray(test_hits, dtype=bool)}
+        head = files.Head(dataset, mode, len(codes), num_classes, tuple(held))
+        content = None if rows is None else row_content(rows)
+        return cls(head, None, held | hits, files.Rows(codes, presented, content=content))
 
-    def check(self, num_rows: int, labels: ArrayLike | None, dataset: str) -> None:
-        """Refuse to serve another data set than the one recorded.
+    def match(
+        self, num_rows: int, labels: ArrayLike | None, dataset: str, content: RowContent | None
+    ) -> NDArray[np.int64]:
+        """Find the rows of a data set among those recorded, in whatever order, and refuse another data set.
 
         Args:
             num_rows: Rows of the data set at hand.
             labels: Their classes, or None; classes may be numbered differently, -1 is left out.
-            dataset: Its name; it decides where there are no labels to compare.
+            dataset: Its name; it decides where there are neither contents nor labels to compare.
+            content: Of the rows at hand, from the columns of this record's ``content``; None leaves each row where it is.
+
+        Returns:
+            For each row at hand the number of the recorded one, shape (n,).
 
         Raises:
-            ValueError: If sizes, classes or, without classes, names differ.
+            ValueError: If a row is not among those recorded, or if sizes, classes or, without both, names differ.
         """
-        check_dataset(self._head, self.labels, num_rows, labels, dataset)
+        known = self._rows() or files.Rows(self.labels, self.trained_on)
+        return match_rows(self._head, known, num_rows, labels, dataset, content)
 
-    def _rows(self) -> dict[str, NDArray[Any]] | None:
-        if self._memory is not None:
-            return self._memory
-        path = None if self.folder is None else self.folder / files.ROWS
-        return files.read_file(path) if path is not None and path.exists() else None
+    def _rows(self) -> files.Rows | None:
+        return self._known if self.folder is None else files.read_rows(self.folder)
 
     def _check(self, name: str) -> None:
         if name not in self.arrays:
@@ -251,7 +292,7 @@ def open_records(dynamics: Records) -> list[TrainingRecord]:
 
     Args:
         dynamics: A record; the folder of one; the ``output_dir`` of a watched Trainer; a folder of such folders, as
-            `train_teachers` writes it, in the order of their names; or a list of those.
+            `train_teachers` writes it, in the order of their names and numbers; or a list of those.
 
     Returns:
         The records, at least one.
@@ -292,8 +333,13 @@ def dataset_name(ds: Any) -> str:
     return name if split is None else f"{name} {split}"
 
 
+def _in_order(place: Path) -> list[Any]:
+    """The number in a name by its size: teacher-99 comes before teacher-100, as where the teachers are used."""
+    return [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", place.parent.name)]
+
+
 def _open_folder(folder: Path) -> list[TrainingRecord]:
-    for found in ([folder], [folder / "dynamics"], sorted(folder.glob("*/dynamics"))):
+    for found in ([folder], [folder / "dynamics"], sorted(folder.glob("*/dynamics"), key=_in_order)):
         if held := [TrainingRecord.load(place) for place in found if files.has_record(place)]:
             return held
     return [TrainingRecord.load(folder)]  # raises: there is none

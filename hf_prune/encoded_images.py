@@ -111,7 +111,7 @@ class EncodedImages:
     @cached_property
     def _spans(self) -> tuple[NDArray[np.int64], NDArray[np.int64], list[memoryview]]:
         """Of every row of the table: where its bytes begin and end in those of its chunk, -1 for null; those of the chunks."""
-        spans = [_spans_of(chunk) for chunk in self._bytes]
+        spans = [spans_of(chunk) for chunk in self._bytes]
         firsts, lasts = (np.concatenate([np.empty(0, np.int64), *(span[end] for span in spans)]) for end in (0, 1))
         return firsts, lasts, [span[2] for span in spans]
 
@@ -137,7 +137,7 @@ class EncodedImages:
         return lengths
 
 
-def _spans_of(array: Any) -> tuple[NDArray[np.int64], NDArray[np.int64], memoryview]:
+def spans_of(array: Any) -> tuple[NDArray[np.int64], NDArray[np.int64], memoryview]:
     """Of an Arrow array of bytes: where each value begins and ends in the buffer of all, -1 for null, and that buffer."""
     _, offsets, content = array.buffers()
     width = np.int64 if pa.types.is_large_binary(array.type) else np.int32

@@ -8,7 +8,7 @@ from datasets import Dataset
 from numpy.typing import NDArray
 
 from hf_prune.digests import unpack_rows
-from hf_prune.provenance import Step, provenance
+from hf_prune.provenance import Step, not_the_input, provenance
 from hf_prune.reason_records import unpack_reasons
 from hf_prune.scores import read_scores
 from hf_prune.selection.result import explain_rows
@@ -28,7 +28,7 @@ def explain(ds: Dataset, kept: Dataset) -> Dataset:
         the hardest, equal scores share a rank, null without a score) and ``reason``. Its ``to_csv`` writes it.
 
     Raises:
-        ValueError: If ``kept`` has no pruning of ``ds`` in its history.
+        ValueError: If ``kept`` has no pruning of ``ds`` in its history: rows and scores are compared with their digests.
         TypeError: If one of them is not a single ``Dataset``.
 
     Example:
@@ -48,18 +48,31 @@ def explain(ds: Dataset, kept: Dataset) -> Dataset:
 
 def _find_step(ds: Dataset, kept: Dataset) -> Step:
     """The pruning of ``ds`` in the history of ``kept``."""
-    heads = tuple(head.id for head in provenance(ds).heads)
     prunings = [step for step in provenance(kept).steps if step.kind == "prune"]
     if not prunings:
         raise ValueError("kept has no pruning in its history: give what prune made of ds")
-    found = [step for step in prunings if step.parents == heads and step.rows_in == len(ds) and step.rows is not None]
-    if not found or found[0].column not in ds.column_names:
-        first = prunings[-1]
-        raise ValueError(
-            f"kept was pruned from {first.rows_in} rows by column {first.column!r}, ds has {len(ds)} rows and the "
-            f"columns {ds.column_names}: give the scored data set as it was before that pruning"
-        )
-    return found[0]
+    alike = [step for step in prunings if step.rows_in == len(ds) and step.column in ds.column_names]
+    reasons = [_why_not(step, ds) for step in alike]
+    if None in reasons:
+        return alike[reasons.index(None)]
+    last = (alike or prunings)[-1]
+    but = f", but {reasons[-1]}" if reasons else ""
+    raise ValueError(
+        f"kept was pruned from {last.rows_in} rows by column {last.column!r}, ds has {len(ds)} rows and the columns "
+        f"{ds.column_names}{but}: give the scored data set as it was before that pruning"
+    )
+
+
+def _why_not(step: Step, ds: Dataset) -> str | None:
+    """Why a data set is not the one that a pruning began with; None if it is."""
+    history = provenance(ds)
+    if step.rows is None:
+        return "the row numbers were not recorded"
+    if step.digest_before is None and step.parents != tuple(head.id for head in history.heads):
+        return "its last step is another than the one before the pruning"
+    if step.digest_before is None and history.changed_since(ds):
+        return "it was changed since its last step"
+    return not_the_input(step, ds)
 
 
 def _reasons(step: Step, kept: NDArray[np.bool_]) -> list[str]:

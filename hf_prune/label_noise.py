@@ -10,10 +10,11 @@ import numpy as np
 from datasets import Dataset
 from numpy.typing import NDArray
 
-from hf_prune.collectives import join_processes, use_device
+from hf_prune.collectives import in_step, use_device
 from hf_prune.columns import Labels
 from hf_prune.confident_learning import confident_joint, log_odds
 from hf_prune.inputs import Request
+from hf_prune.inputs.agreement import check_request
 from hf_prune.inputs.made import labels_of
 from hf_prune.inputs.whole import as_dataset, whole_embeddings
 from hf_prune.planted_noise import SelfTest, judge, most_suspicious, plant
@@ -175,11 +176,11 @@ def label_noise(
         Northcutt, Jiang & Chuang (2021), arXiv:1911.00068, for predictions out of fold and the confident joint. Suspects
         are ranked by log-odds and counted by the self-test instead.
     """
-    ds, given = as_dataset(ds, inputs or {}, "label_noise")
-    _check(encoder, given, planted, seed)
-    request = Request.of(locals(), given=given)
-    with use_device(device):
-        join_processes(device)
+    with in_step("label_noise", device), use_device(device):
+        ds, given = as_dataset(ds, inputs or {}, "label_noise")
+        _check(encoder, given, planted, seed)
+        request = Request.of(locals(), given=given)
+        check_request("label_noise", ds, request, {"num_folds": num_folds, "planted": planted, "seed": seed})
         labels = _labels(ds, request)
         if "probs" in given:
             return _from_probs(np.asarray(given["probs"]), labels)

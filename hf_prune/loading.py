@@ -9,6 +9,7 @@ import numpy as np
 from datasets import Dataset, DatasetDict, ReadInstruction, concatenate_datasets, load_dataset, load_from_disk
 from datasets.exceptions import DatasetGenerationError, DatasetsError
 
+from hf_prune.engine.integrity import DIGESTS, check_digests
 from hf_prune.source import split_revision
 
 # File suffix → the builder of `datasets` that reads it.
@@ -47,7 +48,8 @@ def open_dataset(
         A ``Dataset`` for a single file, a single saved data set or a ``split``; else a ``DatasetDict``.
 
     Raises:
-        ValueError: If the split is not there, or an argument does not apply to what ``path`` is.
+        ValueError: If the split is not there, an argument does not apply to what ``path`` is, or a file that a step saved
+            is no longer what it was.
         OSError: If there is no such file, folder or data set, or it cannot be read.
 
     Example:
@@ -138,6 +140,7 @@ def _is_saved(path: Path) -> bool:
 
 
 def _open_saved(path: Path, split: str | None) -> Dataset | DatasetDict:
+    check_digests(path, [DIGESTS])
     opened = load_from_disk(str(path))
     if split is None:
         return opened

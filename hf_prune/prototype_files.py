@@ -1,6 +1,5 @@
 """Fitted prototypes as files: the centroids, what made them, and a card."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hf_prune.engine.array_files import write_arrays, write_file
+from hf_prune.engine.integrity import sealed
 from hf_prune.hub.export import README
 from hf_prune.hub.model_card import prototypes_card
 from hf_prune.hub.model_files import read_readme
@@ -19,8 +19,7 @@ def write_prototypes(
 ) -> Path:
     """Write them to a folder, which is made if it is not there; text of a card in it stays, outside our section."""
     folder.mkdir(parents=True, exist_ok=True)
-    text = json.dumps(config, indent=1, sort_keys=True, allow_nan=False) + "\n"
     write_arrays(folder / ARRAYS, {"centroids": centroids})
-    write_file(folder / CONFIG, text.encode())
+    write_file(folder / CONFIG, sealed(dict(sorted(config.items()))))
     write_file(folder / README, prototypes_card(config, centroids.shape, repo_id, read_readme(folder)).encode())
     return folder

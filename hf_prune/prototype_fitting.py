@@ -7,10 +7,11 @@ import numpy as np
 from datasets import Dataset
 from numpy.typing import NDArray
 
-from hf_prune.collectives import broadcast, gather_rows, join_processes, use_device
+from hf_prune.collectives import broadcast, gather_rows, in_step, use_device
 from hf_prune.columns import find_image_column
 from hf_prune.digests import array_sha256
 from hf_prune.inputs import InputBuilder, Request
+from hf_prune.inputs.agreement import check_request
 from hf_prune.inputs.from_prototypes import CENTROIDS, FORMAT
 from hf_prune.known_encoders import named_encoder
 from hf_prune.metrics import get_metric
@@ -35,8 +36,8 @@ def fit_prototypes(ds: Dataset, request: Request, options: dict[str, Any]) -> Fi
     Returns:
         Centroids (k, d), what made them in plain JSON values, and the scores of all rows (n,).
     """
-    with use_device(request.device):
-        join_processes(request.device)
+    with in_step("Prototypes.fit", request.device), use_device(request.device):
+        check_request("Prototypes.fit", ds, request, {"options": options})
         return _fit(ds, request, options)
 
 

@@ -8,6 +8,7 @@ from datasets import Dataset
 
 from hf_prune.columns import Labels
 from hf_prune.digests import pack_rows
+from hf_prune.inputs.agreement import check_request
 from hf_prune.provenance import Step, record
 from hf_prune.pruning_classes import Classes, Cutting, are_clusters, check_cutting, find_classes, with_quotas
 from hf_prune.pruning_inputs import PruningInputs
@@ -25,8 +26,10 @@ def prune_dataset(ds: Dataset, metric: str, cutting: Cutting) -> tuple[Dataset, 
     check_cutting(cutting)
     scores = read_scores(ds, column)
     inputs = PruningInputs(ds, scores, cutting.request, cutting.num_clusters, cutting.seed)
+    _compare(ds, column, cutting)
     classes = find_classes(ds, cutting, inputs)
     cutting, decided, evidence = decide(ds, column, cutting, classes, inputs)
+    _compare(ds, column, cutting)  # the histories that decided may differ
     order = ORDERS[cutting.order]
     removal: dict[str, Any] = _removal(ds, cutting, inputs, classes)
     who = f"order={cutting.order!r}"
@@ -58,6 +61,12 @@ def prune_dataset(ds: Dataset, metric: str, cutting: Cutting) -> tuple[Dataset, 
         evidence=evidence,
     )
     return record(ds, ds.select(selection.kept), step), selection
+
+
+def _compare(ds: Dataset, column: str, cutting: Cutting) -> None:
+    """Refuse processes that prune other rows or in other ways, where they make something for it together."""
+    if cutting.is_shared:
+        check_request("prune", ds, cutting.request, {"column": column} | cutting.settings(), scores=column)
 
 
 def _step(cutting: Cutting, classes: Classes, selection: Selection) -> Step:

@@ -47,6 +47,19 @@ class Cutting:
     seed: int = 0
     request: Request = field(default_factory=Request)
 
+    @property
+    def is_shared(self) -> bool:
+        """Whether the processes of a launcher make something for it together: embeddings, or the keys of images."""
+        given = self.request.given
+        has_embeddings = self.request.encoder is not None or "embeddings" in given
+        return has_embeddings or bool(self.drop_duplicates and "duplicate_of" not in given)
+
+    def settings(self) -> dict[str, Any]:
+        """Everything but the request, by name."""
+        names = [name for name in self.__dataclass_fields__ if name not in ("request", "evidence")]
+        evidence = None if self.evidence is None else repr(self.evidence.evidence).encode()
+        return {name: getattr(self, name) for name in names} | {"evidence": evidence}
+
 
 @dataclass(frozen=True)
 class Classes:

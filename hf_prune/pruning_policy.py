@@ -12,6 +12,7 @@ from hf_prune.policy import Evidence
 from hf_prune.policy.recommendation import points, recommendation
 from hf_prune.policy.records import labels_to_judge_by, recorded_evidence
 from hf_prune.policy.rules import JUDGED_ORDERS, RANDOM, Rule, rule_without_evidence
+from hf_prune.provenance import provenance
 from hf_prune.pruning_classes import AUTO, Classes, Cutting, are_clusters
 from hf_prune.pruning_inputs import PruningInputs
 from hf_prune.selection import count_rows
@@ -74,6 +75,7 @@ def _cutoff(cutting: Cutting) -> float:
 def _evidence(ds: Dataset, column: str, cutting: Cutting, share: float, inputs: PruningInputs) -> Evidence | None:
     """What was handed in, else what the embeddings at hand say; None where there is nothing."""
     if cutting.evidence is not None:
+        _check_metric(ds, column, cutting.evidence.evidence)
         return cutting.evidence.evidence
     judged_by = None if are_clusters(ds, cutting.label_column) else cutting.label_column
     request = replace(cutting.request, label_column=judged_by)
@@ -86,6 +88,16 @@ def _evidence(ds: Dataset, column: str, cutting: Cutting, share: float, inputs: 
     return gather(
         ds, column, replace(request, encoder=None, given=given), (share,), class_balance=floor, seed=cutting.seed
     )
+
+
+def _check_metric(ds: Dataset, column: str, evidence: Evidence) -> None:
+    """Refuse evidence on other scores: rows that one metric finds hard are easy by another."""
+    step = provenance(ds).score_step(column)
+    if evidence.metric not in (column, None if step is None else step.metric):
+        raise ValueError(
+            f"evidence= is on the scores of {evidence.metric!r}, not on column {column!r}: give what recommend returned "
+            "for that column"
+        )
 
 
 def _general(ds: Dataset, column: str, classes: Classes, share: float) -> tuple[Rule, str]:

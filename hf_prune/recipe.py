@@ -10,7 +10,7 @@ import yaml
 from datasets import Dataset, DatasetDict
 
 from hf_prune.api import prune, score_with
-from hf_prune.collectives import barrier, is_main_process
+from hf_prune.collectives import barrier, in_step, is_main_process
 from hf_prune.combination import combine
 from hf_prune.hub.apply import apply
 from hf_prune.hub.export import export
@@ -118,21 +118,22 @@ def run_recipe(
     """
     blocks = recipe.blocks
     log = log or _silent
-    opened = ds = _step("dataset", blocks["dataset"], log)
-    for name in filter(blocks.__contains__, _TRAININGS):
-        _step(name, blocks[name] | _opened(blocks[name], "test_dataset"), log, train_split(opened))
-    for name in _REPEATED:
-        for block in blocks.get(name, []):
-            ds = _step(name, block | _opened(block, "inputs", "test_dataset"), log, ds)
-    scored = ds
-    if "apply" in blocks:
-        ds = _step("apply", blocks["apply"], log, ds)
-    if "prune" in blocks:
-        ds = _step("prune", blocks["prune"] | _opened(blocks["prune"], "inputs"), log, ds)
-    if is_main_process():
-        _publish(blocks, opened, scored, ds, push, log)
-    barrier()
-    return ds
+    with in_step("run_recipe"):
+        opened = ds = _step("dataset", blocks["dataset"], log)
+        for name in filter(blocks.__contains__, _TRAININGS):
+            _step(name, blocks[name] | _opened(blocks[name], "test_dataset"), log, train_split(opened))
+        for name in _REPEATED:
+            for block in blocks.get(name, []):
+                ds = _step(name, block | _opened(block, "inputs", "test_dataset"), log, ds)
+        scored = ds
+        if "apply" in blocks:
+            ds = _step("apply", blocks["apply"], log, ds)
+        if "prune" in blocks:
+            ds = _step("prune", blocks["prune"] | _opened(blocks["prune"], "inputs"), log, ds)
+        if is_main_process():
+            _publish(blocks, opened, scored, ds, push, log)
+        barrier()
+        return ds
 
 
 def _publish(

@@ -87,7 +87,10 @@ def check_type(where: str, value: Any, hint: Any) -> None:
     choices = typing.get_args(hint) if is_union else (hint,)
     if not any(_fits(value, choice) for choice in choices):
         wanted = " or ".join(dict.fromkeys(_KINDS.get(_plain_type(choice), "a list") for choice in choices))
-        raise ValueError(f"{where}={value!r} is {_KINDS.get(type(value), 'a value of its own')}; give {wanted}")
+        quote = (
+            ", in quotes where YAML reads it as true or false" if isinstance(value, bool) and "text" in wanted else ""
+        )
+        raise ValueError(f"{where}={value!r} is {_KINDS.get(type(value), 'a value of its own')}; give {wanted}{quote}")
 
 
 _KINDS: dict[Any, str] = {

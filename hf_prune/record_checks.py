@@ -7,7 +7,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from hf_prune.array_names import PER_CLASS, PER_ROW
-from hf_prune.record_files import MODES, Head
+from hf_prune.record_content import RowContent, find_rows
+from hf_prune.record_files import MODES, Head, Rows
 
 
 def checked_arrays(arrays: Mapping[str, ArrayLike], num_rows: int, mode: str) -> dict[str, NDArray[Any]]:
@@ -31,31 +32,70 @@ def checked_arrays(arrays: Mapping[str, ArrayLike], num_rows: int, mode: str) ->
     return held
 
 
-def check_dataset(
-    head: Head, recorded: NDArray[np.int64], num_rows: int, labels: ArrayLike | None, dataset: str
-) -> None:
-    """Refuse to serve another data set than the one recorded; see ``TrainingRecord.check``.
+def match_rows(
+    head: Head, known: Rows, num_rows: int, labels: ArrayLike | None, dataset: str, content: RowContent | None
+) -> NDArray[np.int64]:
+    """Find the rows of a data set among those recorded; see ``TrainingRecord.match``.
 
     Args:
         head: Of the record.
-        recorded: Its labels, shape (n,); -1 where a row was never seen.
+        known: What it knows of its rows.
         num_rows: Rows at hand.
         labels: Their classes, or None.
         dataset: Their name.
+        content: What they are, or None.
     """
     if num_rows != head.num_rows:
         raise ValueError(
             f"the record covers {head.num_rows} rows of {head.dataset!r}, the dataset {dataset!r} has {num_rows}: "
             "score before you filter, or record again"
         )
-    if labels is not None:
-        rows = relabelled_rows(recorded, np.asarray(labels, dtype=np.int64))
-        if len(rows):
-            raise ValueError(
-                f"the record of {head.dataset!r} has other labels than {dataset!r} in {len(rows)} of {num_rows} rows "
-                f"(first: row {rows[0]}): give the rows in the recorded order, or record again"
-            )
-    elif dataset != head.dataset and not (_is_type_name(dataset) or _is_type_name(head.dataset)):
+    codes = None if labels is None else np.asarray(labels, dtype=np.int64)
+    if known.content is not None and content is not None:
+        order = _order_by_content(head, known, known.content, codes, dataset, content)
+    else:
+        order = np.arange(num_rows)
+        _check_name(head, codes, dataset)
+    rows = np.empty(0) if codes is None else relabelled_rows(known.labels[order], codes)
+    if len(rows):
+        raise ValueError(
+            f"the record of {head.dataset!r} has other labels than {dataset!r} in {len(rows)} of {num_rows} rows "
+            f"(first: row {rows[0]}): give the rows in the recorded order, or record again"
+        )
+    return order
+
+
+def _order_by_content(
+    head: Head,
+    known: Rows,
+    recorded: RowContent,
+    codes: NDArray[np.int64] | None,
+    dataset: str,
+    content: RowContent,
+) -> NDArray[np.int64]:
+    order = find_rows(recorded, content)
+    missing = np.flatnonzero(order < 0)
+    if len(missing):
+        raise ValueError(
+            f"{len(missing)} of {len(order)} rows of {dataset!r} (first: row {missing[0]}) are not among those recorded of "
+            f"{head.dataset!r}, by their {', '.join(content.columns)}: give the rows that were recorded, in any order, or "
+            "record again"
+        )
+    if codes is None or not len(relabelled_rows(known.labels[order], codes)):
+        return order
+    # One image may be there twice, as two classes.
+    by_class = find_rows(_with_labels(recorded, known.labels), _with_labels(content, codes))
+    return by_class if (by_class >= 0).all() else order
+
+
+def _with_labels(content: RowContent, labels: NDArray[np.int64]) -> RowContent:
+    codes = np.ascontiguousarray(labels, dtype="<i8").view(np.uint8).reshape(len(labels), 8)
+    return RowContent(content.columns, np.hstack([content.keys, codes]))
+
+
+def _check_name(head: Head, codes: NDArray[np.int64] | None, dataset: str) -> None:
+    """Without contents and classes the name decides."""
+    if codes is None and dataset != head.dataset and not (_is_type_name(dataset) or _is_type_name(head.dataset)):
         raise ValueError(f"the record is of {head.dataset!r}, not of {dataset!r}: record a training on this one")
 
 

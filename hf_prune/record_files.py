@@ -1,7 +1,7 @@
 """How a training record lies in its folder: a head, what is known of the rows, and one file per finished epoch.
 
     record.json                 name and size of the data set, mode, names of the arrays
-    rows.safetensors            labels and trained_on, (n,) each
+    rows.safetensors            labels, trained_on and not_finite, (n,) each, and keys (n, 32), where the content is known
     epoch-0000.safetensors      the arrays of the epoch, (n,) float16 each, and test_hits (m,) where there are any
     probs-0000.safetensors      epoch_probs, (n, classes) float16, where they are recorded
 
@@ -20,6 +20,8 @@ from numpy.typing import NDArray
 
 from hf_prune.array_names import PER_CLASS, PER_ROW
 from hf_prune.engine.array_files import DamagedFile, read_arrays, remove_stale_parts, write_arrays, write_file
+from hf_prune.engine.integrity import sealed, unsealed
+from hf_prune.record_content import RowContent
 
 HEAD, ROWS, FORMAT = "record.json", "rows.safetensors", 1
 MODES = ("online", "epoch", "end")
@@ -45,10 +47,43 @@ class Head:
     arrays: tuple[str, ...]
 
 
+@dataclasses.dataclass(frozen=True)
+class Rows:
+    """What is known of the rows, n of them.
+
+    Attributes:
+        labels: Class of each, shape (n,); -1 where it was never seen.
+        trained_on: Whether it was presented at least once, shape (n,).
+        not_finite: Number, from 1, of the first epoch in which its logits were not finite, 0 where they always were,
+            shape (n,); None where that was not noted.
+        content: What each row was; None where that is not known.
+    """
+
+    labels: NDArray[np.int64]
+    trained_on: NDArray[np.bool_]
+    not_finite: NDArray[np.int32] | None = None
+    content: RowContent | None = None
+
+    def packed(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
+        """As arrays by name, and what else there is as JSON values."""
+        arrays: dict[str, NDArray[Any]] = {"labels": self.labels.astype(np.int64), "trained_on": self.trained_on}
+        if self.not_finite is not None:
+            arrays["not_finite"] = self.not_finite.astype(np.int32)
+        if self.content is None:
+            return arrays, {}
+        return arrays | {"keys": self.content.keys}, {"key_columns": list(self.content.columns)}
+
+    @classmethod
+    def unpacked(cls, arrays: Mapping[str, NDArray[Any]], note: Mapping[str, Any]) -> "Rows":
+        """Undo `packed`."""
+        content = RowContent(tuple(note["key_columns"]), arrays["keys"]) if "keys" in arrays else None
+        return cls(arrays["labels"], arrays["trained_on"], arrays.get("not_finite"), content)
+
+
 def write_head(folder: Path, head: Head) -> None:
     """Write the head; the folder is made if need be."""
     folder.mkdir(parents=True, exist_ok=True)
-    write_file(folder / HEAD, json.dumps({"format": FORMAT, **dataclasses.asdict(head)}, indent=2).encode())
+    write_file(folder / HEAD, sealed({"format": FORMAT, **dataclasses.asdict(head)}))
 
 
 def read_head(folder: Path) -> Head:
@@ -59,20 +94,20 @@ def read_head(folder: Path) -> Head:
         ValueError: If the file is damaged or of a format that this version does not read.
     """
     try:
-        fields: dict[str, Any] = json.loads((folder / HEAD).read_bytes())
+        fields = unsealed((folder / HEAD).read_bytes())
         written = fields.pop("format")
-        if written != FORMAT:
-            raise ValueError(
-                f"{folder} holds a training record of format {written}, this version reads format {FORMAT}: "
-                "use the version that wrote it, or record again"
-            )
-        return Head(**{**fields, "arrays": tuple(fields["arrays"])})
+        if written == FORMAT:
+            return Head(**{**fields, "arrays": tuple(fields["arrays"])})
     except (FileNotFoundError, NotADirectoryError):
         raise FileNotFoundError(
             f"{folder} holds no training record (no {HEAD}): give the folder that watch(trainer) or record.save wrote"
         ) from None
-    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"{folder / HEAD} is damaged ({type(error).__name__}): record again") from error
+    raise ValueError(
+        f"{folder} holds a training record of format {written}, this version reads format {FORMAT}: "
+        "use the version that wrote it, or record again"
+    )
 
 
 def has_record(folder: Path) -> bool:
@@ -118,9 +153,22 @@ def write_epoch(folder: Path, epoch: int, arrays: Mapping[str, NDArray[Any]]) ->
     write_arrays(epoch_file(folder, epoch), narrow | hits)
 
 
-def write_rows(folder: Path, labels: NDArray[np.int64], trained_on: NDArray[np.bool_]) -> None:
+def write_rows(folder: Path, rows: Rows) -> None:
     """Write what is known of the rows, over what was known before."""
-    write_arrays(folder / ROWS, {"labels": labels.astype(np.int64), "trained_on": trained_on.astype(bool)})
+    arrays, note = rows.packed()
+    write_arrays(folder / ROWS, arrays, json.dumps(note))
+
+
+def read_rows(folder: Path) -> Rows | None:
+    """Read what is known of the rows; None before the first epoch is finished.
+
+    Raises:
+        ValueError: If the file is cut short or altered.
+    """
+    if not (folder / ROWS).exists():
+        return None
+    arrays, note = _read(folder / ROWS)
+    return Rows.unpacked(arrays, json.loads(note or "{}"))
 
 
 def read_file(path: Path) -> dict[str, NDArray[Any]]:
@@ -129,8 +177,12 @@ def read_file(path: Path) -> dict[str, NDArray[Any]]:
     Raises:
         ValueError: If it is cut short, altered or gone.
     """
+    return _read(path)[0]
+
+
+def _read(path: Path) -> tuple[dict[str, NDArray[Any]], str]:
     try:
-        return read_arrays(path)[0]
+        return read_arrays(path)
     except DamagedFile as error:
         raise ValueError(f"the training record is damaged: {error}; record again") from error
     except FileNotFoundError as error:

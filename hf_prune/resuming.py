@@ -2,13 +2,16 @@
 
 import re
 import shutil
+import warnings
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import transformers
 
-from hf_prune.collectives import barrier, is_main_process
+from hf_prune.collectives import barrier, check_alike, is_main_process
+from hf_prune.engine.array_files import remove_stale_parts
+from hf_prune.engine.integrity import find_damage, write_digests
 from hf_prune.training_folder import COMPLETE
 
 # While one checkpoint is being written, the one before must still be there.
@@ -17,14 +20,17 @@ _CHECKPOINT = re.compile(r"checkpoint-(\d+)")
 
 
 class MarkComplete(transformers.TrainerCallback):  # type: ignore[misc]  # transformers has no types
-    """Marks each checkpoint when it is whole; to be the last callback, since others may add to a checkpoint."""
+    """Marks each checkpoint when it is whole, with the digests of its files.
+
+    To be the last callback, since others may add to a checkpoint.
+    """
 
     def on_save(self, *given: Any, **_: Any) -> None:
         """Put the mark, once every process has come this far."""
         arguments, state = given[:2]
         barrier()
         if is_main_process():
-            Path(arguments.output_dir, f"checkpoint-{state.global_step}", COMPLETE).touch()
+            write_digests(Path(arguments.output_dir, f"checkpoint-{state.global_step}"), name=COMPLETE)
 
 
 class RestoreWeights(transformers.TrainerCallback):  # type: ignore[misc]  # transformers has no types
@@ -48,7 +54,7 @@ class RestoreWeights(transformers.TrainerCallback):  # type: ignore[misc]  # tra
 
 
 def last_checkpoint(folder: Path) -> Path | None:
-    """Find the checkpoint to go on from and remove all others, such as one that was being written.
+    """Find the checkpoint to go on from and remove all others, such as one that was being written or is damaged.
 
     Args:
         folder: The Trainer's folder.
@@ -57,11 +63,26 @@ def last_checkpoint(folder: Path) -> Path | None:
         The complete checkpoint with the most steps, the same in every process; None where there is none.
     """
     if is_main_process():
-        whole = [place for place in _checkpoints(folder) if (place / COMPLETE).is_file()]
-        _remove(place for place in _checkpoints(folder) if place not in whole[-1:])
+        remove_stale_parts(folder)
+        last = next(filter(_is_whole, reversed(_checkpoints(folder))), None)
+        _remove(place for place in _checkpoints(folder) if place != last)
     barrier()
     places = _checkpoints(folder)
+    check_alike({"the last checkpoint": places[-1].name if places else None})
     return places[-1] if places else None
+
+
+def _is_whole(checkpoint: Path) -> bool:
+    """Whether a checkpoint was finished and is what it was then; a mark of an earlier version has no digests."""
+    if not (checkpoint / COMPLETE).is_file():
+        return False
+    damage = find_damage(checkpoint, COMPLETE)
+    if damage is not None:
+        warnings.warn(
+            f"the checkpoint {checkpoint} is left out, and the training goes on from an earlier state: {damage}",
+            stacklevel=3,
+        )
+    return damage is None
 
 
 def remove_checkpoints(folder: Path) -> None:

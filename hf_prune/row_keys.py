@@ -6,8 +6,8 @@ order of the rows and the other columns, and the same after a round trip through
 
 import hashlib
 import struct
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -21,8 +21,11 @@ from hf_prune.encoded_images import EncodedImages
 from hf_prune.image_hashes import image_hashes
 from hf_prune.provenance import provenance
 
+Key = TypeVar("Key", str, bytes)
+
 NO_IMAGE = "0" * 64
 _BATCH_ROWS = 100  # rows whose files are in memory at once
+_FLOAT = np.dtype([("letter", "S1"), ("value", "<f8")])
 _UNITS = {"s": 10**9, "ms": 10**6, "us": 10**3, "ns": 1}  # nanoseconds
 
 
@@ -32,7 +35,7 @@ def row_keys(ds: Dataset, columns: Sequence[str] | None = None) -> tuple[NDArray
     Args:
         ds: The data set, n rows; format and transform do not matter.
         columns: Columns that the key is made of, in this order. None takes the image column where there is exactly
-            one, else all columns but the scores that its history names, by name.
+            one, else all columns but those of scores that its history names, by name.
 
     Returns:
         The keys, shape (n,), 64 hexadecimal digits each, and the columns they were made of. The key of one ``Image``
@@ -58,13 +61,46 @@ def row_keys(ds: Dataset, columns: Sequence[str] | None = None) -> tuple[NDArray
     return np.array(list(_value_keys(ds, columns)), dtype="U64"), columns
 
 
-def key_columns(ds: Dataset) -> list[str]:
-    """The columns that `row_keys` takes where none are named."""
+def key_columns(ds: Dataset, scores: Iterable[str] = ()) -> list[str]:
+    """The columns that `row_keys` takes where none are named.
+
+    Args:
+        ds: The data set.
+        scores: Further columns of scores: whoever has the rows need not have these.
+    """
     images = [name for name, feature in ds.features.items() if isinstance(feature, Image)]
     if len(images) == 1:
         return images
-    scores = {step.column for step in provenance(ds).steps if step.makes_scores}
-    return sorted(name for name in ds.column_names if name not in scores)
+    left_out = {*provenance(ds).score_columns, *scores}
+    return sorted(name for name in ds.column_names if name not in left_out)
+
+
+def match_keys(published: Sequence[Key], own: Sequence[Key]) -> NDArray[np.int64]:
+    """Find each row among the published ones; equal keys are matched in the order of the rows, each once.
+
+    Args:
+        published: Keys of the published rows, m of them.
+        own: Keys of the rows at hand, n of them.
+
+    Returns:
+        For each row at hand the number of the published row, or -1, shape (n,).
+
+    Example:
+        >>> match_keys(["a", "b", "a"], ["a", "c", "a", "a", "b"]).tolist()
+        [0, -1, 2, -1, 1]
+    """
+    following = np.full(len(published), -1, dtype=np.int64).tolist()
+    first: dict[Key, int] = {}
+    for row in range(len(published) - 1, -1, -1):
+        following[row] = first.get(published[row], -1)
+        first[published[row]] = row
+    found = np.full(len(own), -1, dtype=np.int64)
+    for row, key in enumerate(own):
+        place = first.get(key, -1)
+        if place >= 0:
+            found[row] = place
+            first[key] = following[place]
+    return found
 
 
 def _image_keys(hashes: NDArray[np.uint8]) -> NDArray[np.str_]:
@@ -118,11 +154,39 @@ def _structs(array: pa.StructArray, feature: Any) -> list[bytes]:
 
 def _lists(array: Any, feature: Any) -> list[bytes]:
     inner = feature[0] if isinstance(feature, list) else getattr(feature, "feature", None)
-    items = iter(_canonical(array.flatten(), inner))  # without those of null lists
+    values = array.flatten()  # without those of null lists
     lengths = pc.list_value_length(array).to_pylist()
+    items = _packed_numbers(values) or iter(_canonical(values, inner))
+    if callable(items):
+        return [b"n" if length is None else _framed(b"l", items(length)) for length in lengths]
     return [
         b"n" if length is None else _framed(b"l", b"".join(next(items) for _ in range(length))) for length in lengths
     ]
+
+
+def _packed_numbers(values: Any) -> Callable[[int], bytes] | None:
+    """Hands out, so many at a time, what `_plain_value` makes of numbers; None for what is no plain number.
+
+    Pixel values have 150,000 numbers a row, which are too many to be looked at one by one.
+    """
+    if values.null_count or not (pa.types.is_floating(values.type) or pa.types.is_integer(values.type)):
+        return None
+    numbers, start = values.to_numpy(zero_copy_only=False), 0
+    packed: Any
+    if pa.types.is_floating(values.type):
+        packed = np.empty(len(numbers), _FLOAT)
+        packed["letter"], packed["value"] = b"f", numbers
+        packed["value"][np.isnan(packed["value"])] = np.nan  # one of its many forms
+    else:
+        distinct, places = np.unique(numbers, return_inverse=True)
+        packed = np.array([_plain_value(value) for value in distinct.tolist()], dtype=object)[places]
+
+    def take(count: int) -> bytes:
+        nonlocal start
+        part, start = packed[start : start + count], start + count
+        return b"".join(part.tolist()) if part.dtype == object else bytes(part.tobytes())
+
+    return take
 
 
 def _plain_values(array: Any) -> list[bytes]:

@@ -1,5 +1,6 @@
 """Score columns: written to a data set without copying its images, and read back as numbers."""
 
+import warnings
 from typing import Any
 
 import numpy as np
@@ -89,7 +90,25 @@ def without_scores(ds: Dataset) -> Dataset:
 
 
 def score_column(ds: Dataset, metric: str) -> str:
-    """The column to prune by: one of that name, or the one that scoring with the metric of that name makes."""
+    """The column to read scores from: one of that name, or the one that scoring with the metric of that name makes.
+
+    Raises:
+        ValueError: If there is none.
+
+    Warns:
+        UserWarning: If a step made the column and it holds other scores by now.
+    """
+    column = _find_column(ds, metric)
+    if column in provenance(ds).changed_scores(ds):
+        warnings.warn(
+            f"column {column!r} does not hold the scores that hf_prune left in it: they were changed by other means, "
+            "which the history will say",
+            stacklevel=3,
+        )
+    return column
+
+
+def _find_column(ds: Dataset, metric: str) -> str:
     if metric in ds.column_names:
         return metric
     try:

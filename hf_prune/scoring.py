@@ -4,11 +4,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 from datasets import Dataset
 
 from hf_prune.calling import call_metric
-from hf_prune.collectives import join_processes, use_device
+from hf_prune.collectives import in_step, use_device
 from hf_prune.inputs import InputBuilder, Inputs, Request
+from hf_prune.inputs.agreement import check_request
 from hf_prune.inputs.from_prototypes import options_of
 from hf_prune.metrics import Metric
 from hf_prune.policy.features import are_enough
@@ -41,14 +43,15 @@ def score_dataset(
     for metric, chosen in zip(metrics, own, strict=True):
         check_options({**metric.options, **chosen})
         check_seed(chosen.get("seed", 0))
-    with use_device(request.device):
-        join_processes(request.device)
+    with in_step("score_with", request.device), use_device(request.device):
+        settings = {"metrics": [metric.name for metric in metrics], "options": own, "columns": list(columns)}
+        check_request("score_with", ds, request, settings | {"overwrite": overwrite, "evidence": evidence})
         builder = InputBuilder(ds, request, list(zip(metrics, own, strict=True)))
         builder.keep_features(wanted=evidence and _can_judge(ds, request))
         for metric in metrics:
             builder.prepare(metric)  # all inputs first: a row that one of them cannot have has no score of any
         for metric, chosen, column in zip(metrics, own, columns, strict=True):
-            step, scores = _score(ds, metric, builder.make(metric), chosen, column)
+            step, scores = _score(ds, metric, builder.make(metric), chosen, column, request.on_error)
             if evidence:
                 step = replace(step, evidence=_evidence(metric, step, scores, builder))
             ds = record(ds, add_scores(ds, column, scores), step)
@@ -75,14 +78,16 @@ def _evidence(metric: Metric, step: Step, scores: Scores, builder: InputBuilder)
     return weigh(case, KEEPS, class_balance=PAPER_CLASS_BALANCE, seed=step.seed).to_dict()
 
 
-def _score(ds: Dataset, metric: Metric, made: Inputs, options: dict[str, Any], column: str) -> tuple[Step, Scores]:
+def _score(
+    ds: Dataset, metric: Metric, made: Inputs, options: dict[str, Any], column: str, on_error: str
+) -> tuple[Step, Scores]:
     """The scores of one metric and what is recorded of them."""
     num_scored = len(ds) - len(made.unscored)
     if num_scored == 0:
         row, reason = next(iter(sorted(made.unscored.items())))
         raise ValueError(f"none of the {len(ds)} rows can be scored (row {row}: {reason})")
     used = metric.resolve_options(options, num_scored)
-    scores = call_metric(metric, made, used, len(ds))
+    scores = call_metric(metric, made, used, len(ds), on_error=on_error)
     step = Step(
         kind="score",
         metric=metric.name,
@@ -91,6 +96,6 @@ def _score(ds: Dataset, metric: Metric, made: Inputs, options: dict[str, Any], c
         inputs=made.made_from,
         figures=(made.figures | ensemble_figures(metric, made, used, len(ds))) or None,
         seed=int(used.get("seed", 0)),
-        unscored=tuple(sorted(made.unscored)),
+        unscored=tuple(np.flatnonzero(np.ma.getmaskarray(scores)).tolist()),
     )
     return step, scores

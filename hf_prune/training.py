@@ -22,6 +22,8 @@ from transformers.trainer_callback import PrinterCallback
 from hf_prune.augmentation import augmented
 from hf_prune.collectives import barrier, is_main_process, process_state
 from hf_prune.engine.array_files import PART_PREFIX
+from hf_prune.engine.file_locks import Lock
+from hf_prune.engine.integrity import write_digests
 from hf_prune.models.sources import quiet_loading
 from hf_prune.resuming import KEEPING, MarkComplete, RestoreWeights, last_checkpoint, remove_checkpoints
 from hf_prune.training_folder import WEIGHTS
@@ -200,15 +202,17 @@ def _build(model: ModelSource, images: TrainingImages) -> transformers.PreTraine
 
 
 def _finish(model: transformers.PreTrainedModel, processor: Any, folder: Path, remove: bool) -> None:
-    """Save the model; its weights get their name last, so that a folder with weights is complete."""
+    """Save the model with the digests of its files; its weights get their name last: a folder with weights is complete."""
     if is_main_process():
         part = folder / f"{PART_PREFIX}{uuid.uuid4().hex}"
-        with quiet_loading():
+        part.mkdir(parents=True)
+        with Lock(part), quiet_loading():
             model.save_pretrained(part)
-        processor.save_pretrained(part)
-        for file in sorted(part.iterdir(), key=lambda file: file.name in WEIGHTS):
-            file.replace(folder / file.name)
-        part.rmdir()
+            processor.save_pretrained(part)
+            write_digests(part)
+            for file in sorted(part.iterdir(), key=lambda file: file.name in WEIGHTS):
+                file.replace(folder / file.name)
+            part.rmdir()
         if remove:
             remove_checkpoints(folder)
     barrier()

@@ -16,11 +16,14 @@ from hf_prune.columns import find_image_column
 from hf_prune.digests import column_digest
 from hf_prune.dynamics import dataset_name
 from hf_prune.engine.array_files import write_file
+from hf_prune.engine.integrity import sealed, unsealed
 
 SETTINGS, FORMAT = "teachers.json", 1
 KINDS = ("teacher", "run")
 WEIGHTS = ("model.safetensors", "model.safetensors.index.json")  # saved last: a folder that has them is complete
-COMPLETE = "complete"  # empty file in a checkpoint that all processes and callbacks have written their part of
+COMPLETE = (
+    "complete"  # in a checkpoint that all processes and callbacks have written their part of: digests of its files
+)
 _DATASETS = {"dataset": "data set", "test_dataset": "test set"}
 _SHOWN = 40  # characters of a setting in an error
 
@@ -93,7 +96,7 @@ def claim(folder: Path, given: Mapping[str, Any], *, num_processes: int | None) 
     held = _read(folder)
     if held is None or not _work(folder):  # a call that failed at once does not bind the next one
         folder.mkdir(parents=True, exist_ok=True)
-        write_file(folder / SETTINGS, (json.dumps(wanted, indent=2) + "\n").encode())
+        write_file(folder / SETTINGS, sealed(wanted))
         return
     if num_processes is None:
         wanted["num_processes"] = held["num_processes"]
@@ -111,8 +114,8 @@ def claim(folder: Path, given: Mapping[str, Any], *, num_processes: int | None) 
 
 def _read(folder: Path) -> dict[str, Any] | None:
     try:
-        held = json.loads((folder / SETTINGS).read_bytes())
-        if not isinstance(held, dict) or held["format"] != FORMAT:
+        held = unsealed((folder / SETTINGS).read_bytes())
+        if held["format"] != FORMAT:
             raise ValueError(f"format {held['format']}")
     except FileNotFoundError:
         if work := _work(folder):

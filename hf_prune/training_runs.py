@@ -2,7 +2,7 @@
 
 import dataclasses
 import functools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,11 +10,13 @@ import numpy as np
 from datasets import Dataset
 from numpy.typing import NDArray
 
-from hf_prune.collectives import is_main_process, num_processes, process_state
-from hf_prune.columns import Labels
+from hf_prune.collectives import apart, check_alike, in_step, is_main_process, num_processes, process_state
+from hf_prune.columns import Labels, find_image_column
 from hf_prune.dynamics import dataset_name
 from hf_prune.engine.sharing import together
+from hf_prune.inputs.agreement import labels_digest
 from hf_prune.metrics.registry import unknown_name
+from hf_prune.record_content import row_content
 from hf_prune.record_files import MODES
 from hf_prune.seeds import check_seed, row_uniform
 from hf_prune.training_folder import claim, describe_rows, is_finished, place_of
@@ -87,19 +89,41 @@ class TrainingRuns:
         """
         from hf_prune.models.trainable import open_trainable
 
-        self._check(ds, test_dataset, count)
-        process_state()
-        trainable = open_trainable(model, processor=processor, image_size=image_size)
-        column, labels = training_labels(ds, self.columns["label_column"])
-        if self.subset is not None:
-            draw_subset(len(ds), self.subset, 0)  # raises before anything is written
-        begun = self._describe(ds, column, labels, test_dataset, trainable)
-        places = [place_of(self.folder, self.kind, number) for number in range(count)]
-        missing = [number for number, place in enumerate(places) if not is_finished(place)]
-        together(lambda: self._claim(begun, places, bool(missing)) if is_main_process() else None)
-        if missing:
-            self._train(ds, trainable, test_dataset, {number: places[number] for number in missing}, count)
-        return places
+        with in_step(self._call):
+            self._check(ds, test_dataset, count)
+            process_state()
+            trainable = open_trainable(model, processor=processor, image_size=image_size)
+            column, labels = training_labels(ds, self.columns["label_column"])
+            if self.subset is not None:
+                draw_subset(len(ds), self.subset, 0)  # raises before anything is written
+            begun = self._describe(ds, column, labels, test_dataset, trainable)
+            places = [place_of(self.folder, self.kind, number) for number in range(count)]
+            missing = [number for number, place in enumerate(places) if not is_finished(place)]
+            self._compare(ds, test_dataset, begun, missing)
+            together(lambda: self._claim(begun, places, bool(missing)) if is_main_process() else None)
+            if missing:
+                with apart("a training"):
+                    self._train(ds, trainable, test_dataset, {number: places[number] for number in missing}, count)
+            return places
+
+    @property
+    def _call(self) -> str:
+        return "train_teachers" if self.kind == "teacher" else "train_subset_runs"
+
+    def _compare(
+        self, ds: Dataset, test_dataset: Dataset | None, begun: Mapping[str, Any], missing: Sequence[int]
+    ) -> None:
+        """Refuse processes that would train on other rows or begin otherwise; the rows are compared by their content."""
+        if num_processes() == 1:
+            return
+        from hf_prune.engine.loop import check_rows
+
+        check_alike({"call": self._call} | _by_name(begun))
+        for rows in (ds, test_dataset):
+            if rows is not None:
+                check_rows(rows, find_image_column(rows, self.columns["image_column"]), process_state())
+                check_alike({"labels": labels_digest(training_labels(rows, self.columns["label_column"])[1])})
+        check_alike({"finished trainings": f"all but {list(missing)} of {self.folder.name}"})
 
     def _check(self, ds: Any, test_dataset: Any, count: Any) -> None:
         for name, value in ((f"num_{self.kind}s", count), ("num_epochs", self.options["num_epochs"])):
@@ -178,7 +202,8 @@ class TrainingRuns:
         from hf_prune.training import train_classifier
 
         images = TrainingImages(ds, trainable.processor, **self.columns)
-        recording = {**self.recording, "dataset": dataset_name(ds)}
+        content = row_content(ds, [find_image_column(ds, self.columns["image_column"])])
+        recording = {**self.recording, "dataset": dataset_name(ds), "rows": content}
         if test_dataset is not None:
             recording["test_dataset"] = TrainingImages(test_dataset, trainable.processor, **self.columns)
         for number, place in missing.items():
@@ -197,6 +222,14 @@ class TrainingRuns:
 
     def _rows(self, images: TrainingImages, seed: int) -> "TrainingImages | torch.utils.data.Subset[dict[str, Any]]":
         return images if self.subset is None else images.subset(draw_subset(len(images), self.subset, seed))
+
+
+def _by_name(begun: Mapping[str, Any]) -> dict[str, Any]:
+    """What trainings are begun with, in the order in which differences are named; digests of rows as such."""
+    described = {name: begun[name] for name in ("dataset", "test_dataset")}
+    rows = {name: rows and {"rows": rows["rows"], "images": rows["images"]} for name, rows in described.items()}
+    found: dict[str, Any] = {"rows": repr(rows).encode(), "labels": repr(described).encode()}
+    return found | {name: value for name, value in begun.items() if name not in described}
 
 
 def draw_subset(num_rows: int, subset: float, seed: int) -> NDArray[np.int64]:

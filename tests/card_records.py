@@ -2,8 +2,10 @@
 
 import copy
 import functools
+import importlib.metadata
 from collections.abc import Callable
 from pathlib import Path
+from unittest.mock import patch
 
 import numpy as np
 from datasets import Dataset, DatasetDict
@@ -15,6 +17,7 @@ from hf_prune.provenance import Step, record
 from tests.tiny_publications import SOURCE, images
 
 VERSIONS = {"hf-prune": "0.1.0", "datasets": "5.2.0", "torch": "2.13.0+cpu"}
+WRITERS = {"hf-prune": "0.1.0", "datasets": "5.2.0", "pyarrow": "26.0.1"}
 ENCODER = {
     "kind": "transformers",
     "id": "facebook/dino-vits16",
@@ -70,24 +73,40 @@ def with_score(ds: Dataset, column: str, values: list[float], **step: object) ->
 
 
 def fixed(data: dict) -> dict:
-    """The record with versions that do not depend on where the test runs, and files that do not on Arrow."""
+    """The record with files that do not depend on Arrow, and with the versions that wrote them."""
     data = copy.deepcopy(data)
     data["download_size"] = 20_000
     data["files"] = {path: {"size": 1_000, "sha256": "7" * 64} for path in data["files"]}
     data["record_sha256"] = "8" * 64
     for split in data["splits"].values():
-        split["versions"] = {"hf-prune": "0.1.0", "datasets": "5.2.0", "pyarrow": "26.0.1"}
+        split["versions"] = WRITERS
         split["num_bytes"] = 10_000
-        for step in split["steps"]:
-            step["versions"] = VERSIONS
     for file in data["files"].values():
         file |= {"size": 20_000, "sha256": "1" * 64}
     return seal(data)
 
 
+def pinned(make: Callable[[Path], dict]) -> Callable[[Path], dict]:
+    """Make a record with the versions of `VERSIONS` installed: the id of a step is a digest over them, too."""
+
+    def version(package: str) -> str:
+        if package not in VERSIONS:
+            raise importlib.metadata.PackageNotFoundError(package)
+        return VERSIONS[package]
+
+    @functools.wraps(make)
+    def pinned_make(tmp_path: Path) -> dict:
+        here = patch("importlib.metadata.version", version), patch("hf_prune.__version__", VERSIONS["hf-prune"])
+        with here[0], here[1]:
+            return make(tmp_path)
+
+    return pinned_make
+
+
 def once(make: Callable[[Path], dict]) -> Callable[[Path], dict]:
-    """Export a record once, since drawing its pictures takes time, and hand out copies."""
+    """Export a record once, since drawing its pictures takes time, and hand out copies; ``__wrapped__`` makes it anew."""
     held: list[dict] = []
+    make = pinned(make)
 
     @functools.wraps(make)
     def copied(tmp_path: Path) -> dict:
@@ -95,6 +114,7 @@ def once(make: Callable[[Path], dict]) -> Callable[[Path], dict]:
             held.append(make(tmp_path))
         return copy.deepcopy(held[0])
 
+    copied.__wrapped__ = make
     return copied
 
 
@@ -106,6 +126,13 @@ def with_source_card(data: dict, card: dict) -> dict:
     """As if the source had been asked for its card."""
     for split in data["splits"].values():
         split["source"]["card"] = card
+    return data
+
+
+def as_loaded(data: dict) -> dict:
+    """As if the rows had been loaded, and scored as they were."""
+    for split in data["splits"].values():
+        split["loaded"] = {"rows": split["rows_before"], "same": True}
     return data
 
 
@@ -144,7 +171,7 @@ def prototypes(tmp_path: Path) -> dict:
     ds = with_score(images(30), "prototypes", values, options={"num_prototypes": 10}, inputs=inputs)
     kept = ds.prune("prototypes", keep=0.7, order="hard")
     data = made(export(kept, tmp_path / "a", source=SOURCE, scores=ds, config_name="default"))
-    return with_source_card(data, {"license": ["mit"], "citation": CITATION})
+    return as_loaded(with_source_card(data, {"license": ["mit"], "citation": CITATION}))
 
 
 @once

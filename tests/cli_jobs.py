@@ -24,9 +24,10 @@ SCORE = [
 
 
 def start_jobs(folder: Path) -> None:
-    loaded = sorted(
-        {"torch", "transformers", "accelerate", "scipy", "sklearn", "matplotlib", "rich"} & set(sys.modules)
-    )
+    heavy = {"torch", "transformers", "accelerate", "scipy", "sklearn", "matplotlib"}
+    if "httpx._main" not in sys.modules:  # the HTTP client of huggingface_hub 1, whose own command line loads it
+        heavy.add("rich")
+    loaded = sorted(heavy & set(sys.modules))
     for module in ("sklearn.cluster", "hf_prune.clustering", "hf_prune.engine.loop", "hf_prune.models.load"):
         importlib.import_module(module)  # once here, and not in every process
     with socket.socket() as listener:
@@ -53,6 +54,9 @@ def fork(
     code = 99
     try:
         os.environ.update(variables or {})
+        signal.signal(
+            signal.SIGINT, signal.default_int_handler
+        )  # work in the background is started with Ctrl-C ignored
         out = os.open(folder / f"{name}.out", os.O_WRONLY | os.O_CREAT) if stdout is None else stdout
         os.dup2(out, 1)
         os.dup2(os.open(folder / f"{name}.err", os.O_WRONLY | os.O_CREAT), 2)

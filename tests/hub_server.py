@@ -163,7 +163,9 @@ class _Handler(Reading, BaseHTTPRequestHandler):
         where = f"{self.hub.endpoint}/datasets/{repo_id}"
         if repo_id in self.hub.repos:
             raise HubError(409, "You already created this dataset repo", url=where)
-        self.hub.repos[repo_id] = repo = Repo(private=asked.get("visibility") == "private")
+        self.hub.repos[repo_id] = repo = Repo(
+            private=asked.get("visibility") == "private" or asked.get("private") is True
+        )
         repo.commit("main", {".gitattributes": Blob(0)}, "initial commit")
         self._json({"url": where, "name": repo_id})
 

@@ -1,5 +1,6 @@
 """What one of several real processes does: this forks 1, 2 and 3 of them and keeps what each found."""
 
+import contextlib
 import os
 import pickle
 import socket
@@ -20,13 +21,17 @@ from hf_prune.collectives import (
     all_sum,
     barrier,
     broadcast,
+    check_alike,
     gather_objects,
     gather_rows,
+    in_step,
     is_main_process,
     num_processes,
     process_index,
 )
 from hf_prune.duplicates import duplicates
+from hf_prune.dynamics import TrainingRecord
+from hf_prune.engine.sharing import together
 from hf_prune.label_noise import label_noise
 from hf_prune.metrics.memorization import memorization
 from tests.tiny_sets import make_set, noise
@@ -90,13 +95,22 @@ def scoring() -> dict[str, Any]:
     options = {"encoder": pixels_of_noise, "batch_size": 4}
     found["zero"] = message_of(lambda: score(images.select(range(6, 20)), "prototypes", **options))
     found["skipped"] = score(images, "supervised_prototypes", on_error="skip", **options)
+    found["recorded"] = score(images.select(range(ROWS)[::-1]), "aum", dynamics=record_of(images), on_error="skip")
     return found
+
+
+def record_of(ds: Dataset) -> TrainingRecord:
+    """Row by row a margin of its own, and none of row 2."""
+    margins = np.arange(len(ds), dtype=float)
+    margins[2] = np.nan
+    labels = ds["label"][:]
+    return TrainingRecord.from_arrays(dataset="toy", labels=labels, arrays={"margins": [margins]}, rows=ds)
 
 
 def message_of(call: Callable[[], Any]) -> str:
     try:
         call()
-    except (ValueError, RuntimeError) as error:
+    except (ValueError, RuntimeError, OSError) as error:
         return f"{type(error).__name__}: {error}"
     return "no error"
 
@@ -177,8 +191,51 @@ def collectives() -> dict[str, Any]:
     return result
 
 
+def differing() -> dict[str, Any]:
+    """What one process does otherwise than the others; after each error they go on together."""
+    last = process_index() == num_processes() - 1 > 0
+
+    def fail() -> None:
+        if last:
+            raise FileNotFoundError("no such thing")
+
+    def one_fails() -> None:
+        with in_step("a call"):
+            fail()
+            all_sum(np.ones(3))
+            barrier()
+
+    def one_fails_within() -> None:
+        with in_step("a call"):
+            together(lambda: (fail(), gather_objects([1])))
+
+    def caught_by_all() -> None:
+        with in_step("a call"):
+            with contextlib.suppress(FileNotFoundError):
+                together(fail)
+            fail()
+            barrier()
+
+    def one_returns() -> None:
+        with in_step("a call"):
+            if not last:
+                barrier()
+
+    calls = {
+        "fails": one_fails,
+        "fails within": one_fails_within,
+        "caught": caught_by_all,
+        "returns": one_returns,
+        "holds": lambda: check_alike({"size": 1, "rows": b"b" if last else b"a"}),
+        "holds more": lambda: check_alike({"size": 1 + last}),
+        "holds much": lambda: check_alike({"names": ["name"] * (20 + last)}),
+        "adds": lambda: all_sum(np.ones(2 + last)),
+    }
+    return {name: message_of(call) for name, call in calls.items()} | {"after": all_sum(np.ones(1)).tolist()}
+
+
 def work(path: Path) -> None:
-    jobs = (scoring, collectives, clustering, left_out, comparing)
+    jobs = (scoring, differing, collectives, clustering, left_out, comparing)
     found = {job.__name__: job() for job in jobs}
     path.write_bytes(pickle.dumps(found))
     if torch.distributed.is_initialized():

@@ -14,7 +14,7 @@ import json, pathlib, sys
 from pyarrow import ipc, memory_map
 folder = pathlib.Path(sys.argv[-1])
 job = json.loads((folder / "job.json").read_text())
-rows = [ipc.open_stream(memory_map(str(file))).read_all() for file in (folder / "rows").glob("*.arrow")]
+rows = [ipc.open_stream(memory_map(str(file))).read_all() for file in sorted((folder / "rows").glob("*.arrow"))]
 assert sum(map(len, rows)) == job["num_rows"], job
 with open(sys.argv[1], "a") as log:
     log.write(f"{job['size']} {job['keep']} {job['order']} {job['draw']}\\n")

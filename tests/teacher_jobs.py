@@ -33,15 +33,21 @@ def make_set(count: int = ROWS, seed: int = 0) -> Dataset:
     return Dataset.from_dict({"image": pictures, "label": [row % 2 for row in range(count)]}, features=features)
 
 
+def in_double(_module: torch.nn.Module, args: Any, kwargs: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+    return args, {**kwargs, "pixel_values": kwargs["pixel_values"].double()}
+
+
 class Watched:
     """Builds a network; at one forward pass of the training it says so and waits to be killed."""
 
-    def __init__(self, killed_at: int | None = None, told: int | None = None) -> None:
-        self.passes, self.killed_at, self.told = 0, killed_at, told
+    def __init__(self, killed_at: int | None = None, told: int | None = None, *, double: bool = False) -> None:
+        self.passes, self.killed_at, self.told, self.double = 0, killed_at, told, double
 
     def __call__(self) -> Any:
         model = SmallResNetForImageClassification(SmallResNetConfig(**CONFIG))
         model.register_forward_pre_hook(self.count)
+        if self.double:
+            model.double().register_forward_pre_hook(in_double, with_kwargs=True)
         return model
 
     def count(self, module: torch.nn.Module, _: Any) -> None:
@@ -95,11 +101,11 @@ def train_as_rank(rank: int, port: int, folder: Path) -> None:
     os.environ.update(address, RANK=str(rank), LOCAL_RANK=str(rank))
     options = {"num_teachers": 1, "batch_size": BATCH_SIZE // 2, "augment": False}
     with contextlib.suppress(KeyboardInterrupt):
-        train(folder / "together", Failing(2 * STEPS // EPOCHS + 2), **options)
-    resumed = Watched()
+        train(folder / "together", Failing(2 * STEPS // EPOCHS + 2, double=True), **options)
+    resumed = Watched(double=True)
     teachers = train(folder / "together", resumed, **options)
     assert resumed.passes == 2 * STEPS // EPOCHS, "two epochs are left"
-    again = train(folder / "together", **options)
+    again = train(folder / "together", Watched(double=True), **options)
     (folder / f"seen-by-{rank}").write_text("\n".join(teachers.folders + again.folders))
     torch.distributed.destroy_process_group()
 

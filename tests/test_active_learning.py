@@ -87,6 +87,14 @@ def test_a_missing_presentation_is_left_out(acquisition):
     np.testing.assert_allclose(found[4], fewer[0], rtol=1e-12)
 
 
+@pytest.mark.parametrize("acquisition", ACQUISITIONS)
+def test_one_presentation_agrees_with_itself(acquisition):
+    probs = ensemble(0)
+    probs[1:, 3] = math.nan
+    found = active_learning(epoch_probs=probs, acquisition=acquisition)
+    assert np.flatnonzero(np.isnan(found)).tolist() == ([] if acquisition == "entropy" else [3])
+
+
 def test_entropy_is_the_mean_over_teachers_or_presentations():
     probs = ensemble(0)
     expected = scipy.stats.entropy(probs, axis=2)

@@ -104,7 +104,7 @@ def test_a_selection_comes_with_it():
     scored = start().score_with("random")
     pruned, selection = scored.prune("random", keep=3, order="easy", return_selection=True)
     assert isinstance(selection, Selection)
-    assert pruned["random"][:] == [scored["random"][row] for row in selection.kept]
+    assert pruned["random"][:] == [scored["random"][row] for row in selection.kept.tolist()]
     assert {selection.reason(row) for row in selection.dropped} == {"below the cut"}
 
 

@@ -143,3 +143,43 @@ def test_what_is_no_cut(tmp_path):
         hf_prune.apply(folder, images(20))
     with pytest.raises(TypeError, match="loaded without streaming=True"):
         hf_prune.apply(folder, Dataset.from_dict({"a": [1]}).to_iterable_dataset())
+
+
+def test_scores_of_the_readers_own_are_not_said_to_be_those_of_the_cut(cut, kept):
+    own = images(20).add_column("prototypes", np.arange(20, dtype=np.float32))
+    (step,) = hf_prune.provenance(hf_prune.apply(cut, own)).steps
+    assert (step.changed_scores, step.reasons) == (("prototypes",), None)
+    assert set(hf_prune.explain(own, hf_prune.apply(cut, own))["reason"][:]) == {"kept", "dropped"}
+    same = images(20).add_column("prototypes", np.float64(scored(images(20))["prototypes"][:]))
+    assert hf_prune.provenance(hf_prune.apply(cut, same)).steps[0].changed_scores is None
+
+
+def test_a_cut_by_a_column_that_only_the_publisher_has(tmp_path):
+    source = Dataset.from_dict({"text": [f"text {row}" for row in range(10)]})
+    ds = source.add_column("quality", [float(row * 7 % 10) for row in range(10)])
+    kept = ds.prune("quality", keep=0.5, order="hard")
+    folder = hf_prune.export(kept, tmp_path / "out", source="local", scores=ds, what="scores")
+    assert hf_prune.load_scores(folder, source)["quality"][:] == ds["quality"][:]
+    assert hf_prune.load_scores(folder, source, key_columns="text")["quality"][:] == ds["quality"][:]
+    assert hf_prune.apply(folder, source)["text"][:] == kept["text"][:]
+    assert sorted(hf_prune.apply(folder, source.shuffle(seed=1))["text"]) == sorted(kept["text"])
+    exchanged = source.select([1, 0, *range(2, 10)])
+    assert set(hf_prune.apply(folder, exchanged)["text"]) == set(kept["text"])
+
+
+def test_scores_of_other_rows_do_not_number_a_former_cut(tmp_path):
+    ds, other = scored(images(20)), scored(images(40).select(range(20, 40)))
+    kept = ds.prune("prototypes", keep=0.5, order="hard")
+    folder = hf_prune.export(kept, tmp_path / "out", source="local", scores=ds, what="scores")
+    with pytest.warns(UserWarning, match="published of 20 other rows and are replaced"):
+        hf_prune.export(
+            other.prune("prototypes", keep=3, order="easy"), folder, source="local", scores=other, what="scores"
+        )
+    assert numbers(hf_prune.apply(folder, images(20), config="prototypes-keep0.5")) == numbers(kept)
+    with pytest.raises(ValueError, match=r"are of 20 rows and .* was cut from 20 others: rows cannot be found"):
+        hf_prune.apply(folder, images(20).shuffle(seed=1), config="prototypes-keep0.5")
+    report = hf_prune.verify(folder)
+    assert report.exit_code == 0, str(report)
+    assert "note         prototypes-keep0.5/train: the scores are of 20 rows, other ones than it was cut from" in str(
+        report
+    )

@@ -37,6 +37,8 @@ def test_two_processes_record_the_values_of_one(one, two, name):
         np.testing.assert_allclose(arrays(record)[array], values, atol=1e-3, err_msg=array)
     np.testing.assert_array_equal(record.labels, alone.labels)
     assert record.trained_on.all()
+    np.testing.assert_array_equal(record.content.keys, alone.content.keys)
+    assert not record.not_finite.any()
 
 
 @pytest.mark.parametrize("name", ["uneven", "epoch"])

@@ -30,6 +30,16 @@ def test_golden_cards(name, tmp_path, request):
     check_page(card)
 
 
+@pytest.mark.parametrize("name", GOLDEN)
+def test_golden_cards_are_the_same_with_any_libraries(name, tmp_path, monkeypatch):
+    monkeypatch.setattr("importlib.metadata.version", lambda package: f"99.{len(package)}.0.dev1+elsewhere")
+    monkeypatch.setattr("hf_prune.__version__", "98.7")
+    for module in ("datasets", "huggingface_hub", "numpy", "PIL", "pyarrow"):
+        monkeypatch.setattr(f"{module}.__version__", "97.6.5")
+    card = build_card(GOLDEN[name].__wrapped__(tmp_path))  # made anew, not the record that another test made
+    assert card == (CARDS / f"{name}.md").read_text(encoding="utf-8")
+
+
 def section_of(card: str) -> str:
     return card.split("<!-- hf_prune begin: ")[1].split("\n", 1)[1].split("<!-- hf_prune end: ")[0]
 

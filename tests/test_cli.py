@@ -155,9 +155,27 @@ def test_cache_is_listed_and_cleared(hf, place):
     hf(f"score data prototypes {ENCODED} --cache-dir kept-results --out scored-again")
     listed = hf("cache list --cache-dir kept-results").split()
     assert listed[1:3] == ["12", "rows"]
+    assert listed[4] == "MiB"
+    assert hf("cache clear --older-than 1d --cache-dir kept-results") == "0.0 MiB freed\n"
+    assert hf("cache clear --max-size 1GB --cache-dir kept-results") == "0.0 MiB freed\n"
+    assert hf("cache list --cache-dir kept-results").split()[0] == listed[0]
     assert hf(f"cache clear {listed[0]} --cache-dir kept-results").endswith("MiB freed\n")
+    hf("cache clear --cache-dir kept-results")
     assert hf("cache list --cache-dir kept-results") == ""
     assert len(load_from_disk("scored-again")) == 12
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ("--older-than month", "--older-than is 'month'; give a time such as 30d, 12h or 2w"),
+        ("--max-size big", "--max-size is 'big'; give a size such as 50GB or 512MiB"),
+        ("nothing-of-that-name", "no cached results named 'nothing-of-that-name'"),
+    ],
+)
+@pytest.mark.usefixtures("place")
+def test_what_is_to_be_cleared_must_be_clear(refusal, options, message):
+    assert message in refusal(f"cache clear {options} --cache-dir kept-results")
 
 
 def test_recipe_runs_and_is_saved(hf, place):

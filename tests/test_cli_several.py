@@ -23,6 +23,7 @@ def save_record(folder: str, seed=0) -> TrainingRecord:
         labels=labels,
         arrays={"correct": generator.integers(0, 2, (1, len(labels)))},
         trained_on=np.arange(len(labels)) % 2 == seed % 2,
+        rows=images(),
     )
     record.save(Path(folder))
     return record

@@ -1,5 +1,6 @@
 """Alone, every function is the identity; in two and three real processes all get the same."""
 
+import os
 import subprocess
 import sys
 
@@ -10,13 +11,17 @@ import torch
 from hf_prune.collectives import (
     all_max,
     all_sum,
+    alone,
+    apart,
     barrier,
     broadcast,
     compute_device,
     gather_objects,
     gather_rows,
+    in_step,
     is_main_process,
     join_processes,
+    num_announced,
     num_processes,
     process_index,
     process_state,
@@ -67,6 +72,46 @@ def test_a_row_that_none_or_several_delivered_is_an_error_in_all(found, world):
     for result in found:
         assert result["missing"].startswith("RuntimeError: row 11 was delivered 0 times by the processes")
         assert result["twice"].startswith(f"RuntimeError: row 11 was delivered {world + 1} times by the processes")
+
+
+DIFFERING = {
+    "fails": ("FileNotFoundError: no such thing", "FileNotFoundError: process {last}: no such thing"),
+    "fails within": ("FileNotFoundError: no such thing", "FileNotFoundError: process {last}: no such thing"),
+    "caught": ("FileNotFoundError: no such thing", "FileNotFoundError: process {last}: no such thing"),
+    "returns": "RuntimeError: in a call process {last} has come to its end and process 0 to a barrier: have every process "
+    "make the same calls with the same arguments",
+    "holds": "ValueError: process {last} holds other rows than process 0: give every process the same rows, e.g. "
+    "train_test_split(seed=0)",
+    "holds more": "ValueError: process {last} has size=2, process 0 size=1: give every process the same",
+    "holds much": "ValueError: process {last} holds other names than process 0: give every process the same names",
+    "adds": "RuntimeError: in one call process {last} has come to a sum of float64 (3,) and process 0 to a sum of float64 "
+    "(2,): have every process make the same calls with the same arguments",
+}
+
+
+@pytest.mark.parametrize("name", DIFFERING)
+def test_what_one_process_does_otherwise_ends_all_in_one_line(rank_results, world, name):
+    found = [result["differing"] for result in rank_results[world]]
+    wanted = DIFFERING[name] if isinstance(DIFFERING[name], tuple) else (DIFFERING[name],) * 2
+    said = [wanted[0] if rank == world - 1 else wanted[1] for rank in range(world)]
+    expected = ["no error"] if world == 1 else [text.format(last=world - 1) for text in said]
+    assert [result[name] for result in found] == expected
+    assert [result["after"] for result in found] == [[float(world)]] * world
+
+
+def test_what_one_process_does_for_all_waits_for_no_other(monkeypatch):
+    launched = {"WORLD_SIZE": "2", "RANK": "0", "LOCAL_RANK": "0"}
+    for variable, value in launched.items():
+        monkeypatch.setenv(variable, value)
+    assert num_announced() == 2
+    with alone(), in_step("a call"):
+        assert num_announced() == 1
+    assert {variable: os.environ[variable] for variable in launched} == launched
+
+
+def test_a_failure_apart_does_not_reach_processes_that_wait_elsewhere():
+    with pytest.raises(ValueError, match="lost"), in_step("a call"), apart("a training"):
+        raise ValueError("lost")
 
 
 def test_alone_everything_is_the_identity():

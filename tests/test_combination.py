@@ -120,3 +120,13 @@ def test_columns_that_no_row_has_together_are_refused():
         hf_prune.combine(ds, ["a", "b"])
     with pytest.raises(ValueError, match="holds NaN, which has no rank"):
         hf_prune.combine(ds.select([1]).add_column("d", [float("nan")]), ["b", "d"])
+
+
+def test_scores_that_were_changed_are_recorded_by_what_they_are():
+    ds = Dataset.from_dict({"x": list(range(6))}).score_with("random").score_with("random", column="again", seed=1)
+    changed = ds.map(lambda row: {"again": -row["again"]})
+    with pytest.warns(UserWarning, match="column 'again' does not hold"):
+        step = hf_prune.provenance(hf_prune.combine(changed, ["random", "again"])).steps[-1]
+    assert step.inputs["scores"]["random"] == {"step": hf_prune.provenance(ds).steps[0].id}
+    assert set(step.inputs["scores"]["again"]) == {"column_digest"}
+    assert step.changed_scores == ("again",)

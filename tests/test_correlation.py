@@ -62,3 +62,11 @@ def test_the_picture_says_every_number(tmp_path):
     assert len(texts) == 16
     assert [label.get_text() for label in ax.get_yticklabels()] == ["a", "b", "c", "flat"]
     ax.figure.savefig(tmp_path / "table.png")
+
+
+def test_scores_that_were_changed_are_compared_with_a_warning():
+    ds = Dataset.from_dict(VALUES).score_with("random").score_with("random", column="again", seed=1)
+    changed = ds.map(lambda row: {"again": -row["again"]})
+    with pytest.warns(UserWarning, match="column 'again' does not hold the scores that hf_prune left in it"):
+        found = correlate(changed)
+    assert found.values[0, 1] == pytest.approx(-correlate(ds).values[0, 1])

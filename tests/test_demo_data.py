@@ -1,4 +1,5 @@
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 from datasets import ClassLabel, Dataset, DatasetDict, Features, Image
 from PIL import Image as Pillow
@@ -78,8 +79,8 @@ def test_a_column_can_be_named(tmp_path):
 
 
 def test_data_that_cannot_serve_are_refused_in_one_line(tmp_path):
-    pictures([]).to_parquet(tmp_path / "empty.parquet")
-    with pytest.raises(ValueError, match="corresponds to no data"):
+    pq.write_table(pictures([]).data.table, tmp_path / "empty.parquet")
+    with pytest.raises(ValueError, match=r"no data|empty"):
         open_data(str(tmp_path / "empty.parquet"), None, None, seed=0)
     with pytest.raises(ValueError, match="no class with two rows"):
         opened(pictures([0, 1]), tmp_path / "few")

@@ -15,9 +15,12 @@ from hf_prune.digests import (
     ImagesDigest,
     array_sha256,
     column_digest,
+    content_digest,
     images_sha256,
     pack_rows,
     rows_sha256,
+    score_column_digest,
+    scores_digest,
     unpack_rows,
 )
 from hf_prune.encoded_images import EncodedImages
@@ -29,6 +32,65 @@ def test_the_digest_of_rows_is_the_one_described():
     expected = hashlib.sha256(b"\x01\0\0\0\0\0\0\0" + b"\x02\x01\0\0\0\0\0\0").hexdigest()
     assert rows_sha256(np.array([258, 1])) == rows_sha256(np.array([1, 258], dtype=np.int32)) == expected
     assert rows_sha256(np.empty(0, np.int64)) == hashlib.sha256().hexdigest()
+
+
+ROWS = 600
+
+
+def contents(kind):
+    """Two columns of values of one length, alike but for one row that is not among the sampled ones."""
+    texts = [f"{row:03d}" for row in range(ROWS)]
+    other = [*texts[:100], "xxx", *texts[101:]]
+    assert 100 not in np.linspace(0, ROWS - 1, SAMPLED_ROWS).astype(np.int64)
+    made = {
+        "text": lambda values: Dataset.from_dict({"x": values}),
+        "bytes": lambda values: Dataset.from_dict({"x": [value.encode() for value in values]}),
+        "lists": lambda values: Dataset.from_dict({"x": [[value] for value in values]}),
+        "images": lambda values: make_set([value.encode() for value in values]).rename_column("image", "x"),
+    }
+    return made[kind](texts), made[kind](other)
+
+
+@pytest.mark.parametrize("kind", ["text", "bytes", "lists", "images"])
+def test_the_digest_of_a_step_covers_every_row(kind, monkeypatch):
+    first, other = contents(kind)
+    assert column_digest(first, "x") == column_digest(other, "x")
+    assert content_digest(first, "x") != content_digest(other, "x")
+    assert len(content_digest(first, "x")) == 40
+    order = np.random.default_rng(0).permutation(ROWS)
+    turned = first.select(order).flatten_indices().select(np.argsort(order))
+    assert content_digest(turned, "x") == content_digest(first, "x")
+    monkeypatch.setattr("hf_prune.digests.WHOLE_BYTES", 3 * ROWS - 1)
+    monkeypatch.setattr("hf_prune.digests.WHOLE_ROWS", ROWS - 1)
+    assert content_digest(first, "x") == content_digest(other, "x")  # too large to be read whole
+
+
+def test_missing_values_and_slices_have_digests_of_their_own():
+    columns = [["a", None], [None, "a"], ["a", ""], ["", "a"], ["a"], [None, None]]
+    digests = [
+        content_digest(Dataset.from_dict({"x": values}, Features({"x": Value("string")})), "x") for values in columns
+    ]
+    assert len(set(digests)) == len(columns)
+    part = Dataset.from_dict({"x": list("abcd")}).select(range(1, 3))
+    assert content_digest(part, "x") == content_digest(Dataset.from_dict({"x": ["b", "c"]}), "x")
+
+
+def test_the_digest_of_scores_is_that_of_the_numbers():
+    values, none = np.array([0.5, 2.0, np.nan]), np.zeros(3, bool)
+    one = scores_digest(values, none)
+    assert scores_digest(values.astype(np.float32), none) == one
+    assert scores_digest(np.array([0.5, 2.0, -np.nan]), none) == one
+    assert scores_digest(values[::-1], none) != one
+    assert scores_digest(values, np.array([False, False, True])) != one
+    assert scores_digest(np.array([0.5, 2.0, 7.0]), np.array([False, False, True])) == scores_digest(
+        values, np.array([False, False, True])
+    )
+    kinds = ("int8", "uint16", "int64", "float32", "float64")
+    columns = [Dataset.from_dict({"s": [3, None, 1]}, Features({"s": Value(kind)})) for kind in kinds]
+    assert len({score_column_digest(ds, "s") for ds in columns}) == 1
+    assert score_column_digest(Dataset.from_dict({"s": ["3", "", "1"]}), "s") not in {
+        score_column_digest(columns[0], "s")
+    }
 
 
 @pytest.mark.parametrize("kind", [np.float16, np.float32, bool, np.int64, "U3", object])

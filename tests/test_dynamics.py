@@ -7,7 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hf_prune.dynamics import TrainingRecord, dataset_name, open_records
+from hf_prune.engine.array_files import write_arrays
+from hf_prune.engine.integrity import sealed, unsealed
 from hf_prune.record_checks import relabelled_rows
+from hf_prune.record_content import row_content
 from hf_prune.record_files import cut_back, epoch_file, remove_record, write_epoch
 
 LABELS = [0, 1, 2, 1]
@@ -67,6 +70,33 @@ def test_saved_and_loaded_it_is_the_same(tmp_path):
         record.save(tmp_path / "copy")
 
 
+def test_content_and_what_went_wrong_are_saved_too(tmp_path):
+    ds = Dataset.from_dict({"text": list("abca")})
+    correct, margins = [[1, 0, 1, np.nan], [0, 0, 1, 1]], [[2, -1, 1, np.nan], [np.nan, -1, 1, 1]]
+    record = make(arrays={"correct": correct, "margins": margins}, rows=ds)
+    assert record.not_finite.tolist() == [2, 0, 0, 0]
+    loaded = TrainingRecord.load(record.save(tmp_path / "record"))
+    assert loaded.not_finite.tolist() == [2, 0, 0, 0]
+    assert loaded.content.columns == ("text",)
+    np.testing.assert_array_equal(loaded.content.keys, row_content(ds).keys)
+    again = TrainingRecord.load(loaded.save(tmp_path / "again"))
+    np.testing.assert_array_equal(again.content.keys, record.content.keys)
+    with pytest.raises(ValueError, match="rows has 4 rows, labels have 2"):
+        make(labels=[0, 1], arrays={"correct": [[1, 1]]}, rows=ds)
+
+
+def test_records_of_before_are_read_without_content(tmp_path):
+    """Labels and trained_on alone, which is what rows.safetensors held, with an empty note."""
+    record = make(arrays={"correct": [[1, 0, 1, 0]], "label_probs": [[0.9, 0.2, 0.5, np.nan]]})
+    folder = record.save(tmp_path)
+    write_arrays(folder / "rows.safetensors", {"labels": np.array(LABELS), "trained_on": np.ones(4, bool)})
+    loaded = TrainingRecord.load(folder)
+    assert loaded.content is None
+    assert loaded.labels.tolist() == LABELS
+    assert loaded.not_finite.tolist() == [0, 0, 0, 1]
+    np.testing.assert_array_equal(loaded.match(4, LABELS, "toy train", None), range(4))
+
+
 def test_a_record_shows_the_epochs_finished_so_far(tmp_path):
     folder = make().save(tmp_path)
     record = TrainingRecord.load(folder)
@@ -121,11 +151,16 @@ def test_damage_is_noticed(tmp_path):
     (folder / "probs-0002.safetensors").unlink()
     with pytest.raises(ValueError, match=r"probs-0002.* is missing"):
         TrainingRecord.load(folder).read("epoch_probs")
-    head = json.loads((folder / "record.json").read_text())
-    (folder / "record.json").write_text(json.dumps({**head, "format": 9}))
+    text = (folder / "record.json").read_text()
+    head = unsealed(text.encode())
+    (folder / "record.json").write_text(json.dumps(head))  # as earlier versions wrote it, without a digest
+    assert TrainingRecord.load(folder).num_rows == head["num_rows"]
+    (folder / "record.json").write_bytes(sealed({**head, "format": 9}))
     with pytest.raises(ValueError, match="format 9, this version reads format 1"):
         TrainingRecord.load(folder)
-    for broken in ("{", "[]", "{}", json.dumps({**head, "more": 1})):
+    changed = text.replace('"num_classes": 3', '"num_classes": 4')
+    assert changed != text
+    for broken in ("{", "[]", "{}", json.dumps({**head, "more": 1}), changed):
         (folder / "record.json").write_text(broken)
         with pytest.raises(ValueError, match=r"record.json is damaged \(\w+\): record again"):
             TrainingRecord.load(folder)
@@ -133,19 +168,19 @@ def test_damage_is_noticed(tmp_path):
 
 def test_another_data_set_is_refused_by_size_labels_and_name():
     record = make()
-    record.check(4, LABELS, "toy train")
-    record.check(4, [7, 3, 5, 3], "renamed classes of another name")
-    record.check(4, [0, -1, 2, 1], "one label missing")
-    record.check(4, None, "toy train")
-    record.check(4, None, "TrainingImages")  # a type tells nothing
+    record.match(4, LABELS, "toy train", None)
+    record.match(4, [7, 3, 5, 3], "renamed classes of another name", None)
+    record.match(4, [0, -1, 2, 1], "one label missing", None)
+    record.match(4, None, "toy train", None)
+    record.match(4, None, "TrainingImages", None)  # a type tells nothing
     with pytest.raises(
         ValueError, match="covers 4 rows of 'toy train', the dataset 'more' has 5: score before you filter"
     ):
-        record.check(5, None, "more")
+        record.match(5, None, "more", None)
     with pytest.raises(ValueError, match=r"'toy train'.*'shuffled'.* in 1 of 4 rows \(first: row 3\)"):
-        record.check(4, [1, 0, 2, 1], "shuffled")
+        record.match(4, [1, 0, 2, 1], "shuffled", None)
     with pytest.raises(ValueError, match="is of 'toy train', not of 'toy test'"):
-        record.check(4, None, "toy test")
+        record.match(4, None, "toy test", None)
 
 
 @given(st.lists(st.integers(-1, 4), min_size=1, max_size=30), st.permutations(range(5)))
@@ -165,6 +200,9 @@ def test_what_may_be_given_as_dynamics(tmp_path):
     for number in (1, 0):
         make(dataset=f"run {number}").save(tmp_path / f"teacher-0{number}" / "dynamics")
     assert [found.dataset for found in open_records(tmp_path)] == ["run 0", "run 1"]
+    for number in (99, 100):
+        make(dataset=f"run {number}").save(tmp_path / "many" / f"teacher-{number}" / "dynamics")
+    assert [found.dataset for found in open_records(tmp_path / "many")] == ["run 99", "run 100"]
     assert [found.dataset for found in open_records(str(tmp_path / "teacher-01"))] == ["run 1"]
     assert open_records([record, tmp_path])[0] is record
     assert len(open_records((record, tmp_path))) == 3

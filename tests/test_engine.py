@@ -10,7 +10,8 @@ import pytest
 import torch
 from datasets import concatenate_datasets
 
-from hf_prune.engine import content
+from hf_prune.encoded_images import EncodedImages
+from hf_prune.engine import content, loop
 from hf_prune.engine.array_files import array_shape
 from tests.tiny_sets import WEIGHTS, expected, make_model, make_set, noise, run, set_of_files, to_tensor, untouchable
 
@@ -63,6 +64,37 @@ def test_only_images_not_seen_before_are_computed(tmp_path):
     result = run(make_set(changed), store_root=tmp_path)
     assert (result.computed, result.reused) == (4, 4)
     np.testing.assert_allclose(result.values, expected(changed), atol=1e-6)
+
+
+@pytest.mark.parametrize("on_error", ["raise", "skip"])
+def test_no_value_is_filed_under_the_key_of_other_bytes(tmp_path, monkeypatch, on_error):
+    encoded = noise(6)
+    with monkeypatch.context() as patch:  # processes that took each other's keys for those of their own rows
+        wrong = content.image_keys(EncodedImages(make_set(encoded[::-1]), "image"))
+        patch.setattr(loop, "content_keys", lambda *_: wrong)
+        if on_error == "raise":
+            with pytest.raises(ValueError, match=r"^row 0: .* its bytes changed during this run; "):
+                run(make_set(encoded), store_root=tmp_path)
+        else:
+            result = run(make_set(encoded), store_root=tmp_path, on_error="skip")
+            assert list(result.unreadable) == list(range(6))
+    np.testing.assert_allclose(run(make_set(encoded), store_root=tmp_path).values, expected(encoded), atol=1e-6)
+
+
+def test_a_value_that_depends_on_a_class_is_filed_with_that_class(tmp_path):
+    encoded, targets = noise(4), np.array([2, 0, 1, 1])
+
+    def forward(batch):
+        images, classes = batch
+        return images @ WEIGHTS + classes[:, None]
+
+    model = make_model(forward)
+    first = run(make_set(encoded), model, store_root=tmp_path, targets=targets)
+    np.testing.assert_allclose(first.values, expected(encoded) + targets[:, None], atol=1e-6)
+    targets = np.array([1, 1, 2, 2])
+    moved = run(make_set(encoded[::-1]), model, store_root=tmp_path, targets=targets)
+    assert (moved.computed, moved.reused) == (1, 3)
+    np.testing.assert_allclose(moved.values, expected(encoded[::-1]) + targets[:, None], atol=1e-6)
 
 
 def test_a_file_overwritten_behind_its_path_never_hits(tmp_path, monkeypatch):

@@ -81,3 +81,19 @@ def test_logits_wait_for_many_batches(monkeypatch):
     monkeypatch.setattr(seen, "_keep", lambda part, _: moved.append(len(part.rows)))
     present(seen, list(range(3 * FLUSH_STEPS * 2 + 3)))
     assert moved == [3 * FLUSH_STEPS] * 2
+
+
+def test_what_is_not_finite_is_known_by_its_step_and_its_rows():
+    seen = Presentations()
+    logits, labels = torch.randn(3, 4), torch.tensor([0, 1, -100])
+    seen.add(torch.tensor([4, 1, 2]), labels, logits, loss=torch.tensor(1.0), step=7)
+    logits = logits.clone()
+    logits[0, 2] = torch.inf
+    seen.add(torch.tensor([5, 3, 0]), labels, logits, loss=torch.tensor(torch.nan), step=8)
+    found = seen.collect()
+    assert seen.problem == ("logits", 8)
+    assert found.not_finite.tolist() == [5]
+    only_loss = Presentations()
+    for step in range(FLUSH_STEPS):
+        only_loss.add(torch.tensor([step]), loss=torch.tensor(torch.nan if step == 3 else 0.0), step=step)
+    assert only_loss.problem == ("loss", 3)

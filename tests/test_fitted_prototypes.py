@@ -10,6 +10,7 @@ from datasets import Dataset, Features, Image
 from huggingface_hub import ModelCard
 
 from hf_prune import Prototypes
+from hf_prune.engine.integrity import sealed, unsealed
 from hf_prune.provenance import provenance
 from tests.tiny_models import build, config_of, save
 
@@ -123,9 +124,19 @@ def test_a_call_without_a_batch_says_what_to_do(fitted):
 
 def test_damaged_files_are_named(fitted, tmp_path):
     folder = fitted.save_pretrained(tmp_path / "kept")
-    config = json.loads((folder / "prototypes.json").read_text())
-    for change, message in (({"format": 9}, "format 9"), ({"centroids_sha256": "0"}, "not those of their digest")):
-        (folder / "prototypes.json").write_text(json.dumps(config | change))
+    text = (folder / "prototypes.json").read_text()
+    config = unsealed(text.encode())
+    (folder / "prototypes.json").write_text(json.dumps(config))  # as earlier versions wrote it, without a digest
+    assert Prototypes.from_pretrained(folder).config == config
+    for changed, message in (
+        (sealed(config | {"format": 9}), "format 9"),
+        (sealed(config | {"centroids_sha256": "0"}), "not those of their digest"),
+        (
+            text.replace('"num_iterations": ', '"num_iterations": 1').encode(),
+            "it is not what was written: its digest differs",
+        ),
+    ):
+        (folder / "prototypes.json").write_bytes(changed)
         with pytest.raises(ValueError, match=message):
             Prototypes.from_pretrained(folder)
     (folder / "prototypes.json").unlink()

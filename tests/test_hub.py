@@ -269,7 +269,7 @@ def test_a_pull_request_starts_from_main():
 
 
 def test_offline_says_so():
-    with pytest.raises(OSError, match="offline mode is enabled"):
+    with pytest.raises(OSError, match=r"(?i)offline"):
         push_to_hub(pruned(images()), "somebody/x", source="local")
 
 

@@ -5,6 +5,9 @@ import PIL.Image
 import pytest
 from datasets import Image
 
+from hf_prune.encoded_images import EncodedImages
+from hf_prune.engine.content import content_key, image_keys
+from hf_prune.engine.image_batches import Collate, ImageRows
 from tests.tiny_sets import (
     WEIGHTS,
     encode,
@@ -36,6 +39,15 @@ def test_an_unreadable_image_is_named_or_skipped(tmp_path, bad):
         assert result.rows.tolist() == [0, 1, 3, 4, 6]
         np.testing.assert_allclose(result.values, expected([encoded[row] for row in result.rows]), atol=1e-6)
     assert (result.computed, result.reused) == (0, 5)
+
+
+def test_images_come_with_the_keys_of_the_bytes_that_were_decoded():
+    encoded = noise(3)
+    images = EncodedImages(make_set([*encoded[:2], b"broken"]), "image")
+    rows = ImageRows(images, image_keys(images)[0])
+    batch = Collate(to_tensor)([rows[place] for place in (1, 2, 0)])
+    assert (batch.rows, batch.keys) == ([1, 0], [content_key(encoded[1]), content_key(encoded[0])])
+    assert list(batch.unreadable) == [2]
 
 
 def test_a_missing_file_is_named_or_skipped(tmp_path):

@@ -130,11 +130,11 @@ def test_rows_without_label_are_left_out_of_the_trainings():
 
 def test_heads_are_kept_and_used_again(tmp_path):
     first = score("memorization", RUNS, load_from_cache_file=True, cache_dir=tmp_path)
-    kept = {path: path.stat().st_mtime_ns for path in (tmp_path / "heads").rglob("*") if path.is_file()}
+    kept = {path: path.stat().st_mtime_ns for path in (tmp_path / "heads").rglob("*.safetensors")}
     assert kept
     again = score("memorization", RUNS, load_from_cache_file=True, cache_dir=tmp_path)
     assert again["memorization"][:] == first["memorization"][:]
-    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "heads").rglob("*") if path.is_file()} == kept
+    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "heads").rglob("*.safetensors")} == kept
 
 
 def test_metrics_of_one_need_share_the_heads():
@@ -164,3 +164,14 @@ def test_how_heads_are_asked_for():
 def test_what_does_not_fit_is_said_in_one_line(metric, options, message):
     with pytest.raises(ValueError, match=message):
         score(metric, SMALL, **options)
+
+
+@pytest.mark.parametrize(
+    ("metric", "when"), [("forgetting", "from epoch 1 on"), ("memorization", "after the training")]
+)
+def test_heads_that_diverged_are_refused(metric, when):
+    heads = Heads(num_heads=4, num_epochs=2, hidden=4, batch_size=8, learning_rate=1e38)
+    with pytest.raises(
+        ValueError, match=rf"^30 of 30 rows .* not finite {when} in training 1 of 4: give the heads a lower"
+    ):
+        score(metric, heads, **({"estimator": "sampled"} if metric == "memorization" else {}))

@@ -7,6 +7,8 @@ from datasets import ClassLabel, Dataset
 import hf_prune
 from hf_prune.dynamics import TrainingRecord
 from hf_prune.inputs import InputBuilder, Request
+from hf_prune.inputs.from_records import make_recorded
+from hf_prune.inputs.made import MadeInputs
 from hf_prune.metrics import get_metric, register_metric, unregister_metric
 
 ROWS, EPOCHS, RUNS = 6, 3, 4
@@ -55,6 +57,7 @@ def record(seed=0, *, mode="epoch", labels=LABELS, epochs=EPOCHS, test_rows=5) -
         mode=mode,
         trained_on=generator.integers(0, 2, rows) > 0,
         test_hits=generator.integers(0, 2, test_rows) > 0,
+        rows=dataset(labels),
     )
 
 
@@ -150,6 +153,12 @@ def test_an_option_belongs_to_one_of_the_metrics():
 @pytest.mark.parametrize(
     ("name", "ds", "dynamics", "message"),
     [
+        (
+            "epochs_correct_test",
+            Dataset.from_dict({"x": [0, 1, 7, 3, 4, 9]}),
+            record(),
+            r"2 of 6 rows of 'Dataset' \(first: row 2\) are not among those recorded of 'toy train', by their x: give",
+        ),
         ("epochs_correct_test", dataset(), None, r"needs correct: pass dynamics= \(a record of hf_prune.watch"),
         (
             "epochs_correct_test",
@@ -167,3 +176,140 @@ def test_what_does_not_fit_is_said_in_one_line(name, ds, dynamics, message):
     with pytest.raises(ValueError, match=message) as caught:
         make(name, ds, dynamics=dynamics)
     assert "\n" not in str(caught.value)
+
+
+def test_rows_in_another_order_have_their_own_values(tmp_path):
+    order = [5, 4, 0, 2, 3, 1]
+    ds, dynamics = dataset(), [record(0).save(tmp_path / "one"), record(1)]
+    for name in ("epochs_correct_test", "runs_test"):
+        right = ds.score_with(name, dynamics=dynamics)[name][:]
+        assert ds.select(order).score_with(name, dynamics=dynamics)[name][:] == [right[row] for row in order]
+    right = ds.score_with("first_class_test", dynamics=record())["first_class_test"][:]
+    found = ds.select(order).remove_columns("label").score_with("first_class_test", dynamics=record())
+    assert found["first_class_test"][:] == [right[row] for row in order]
+
+
+def test_equal_rows_of_two_classes_are_told_apart_by_their_class():
+    rows, labels = [0, 0, 2, 3, 4, 5], [0, 1, 0, 1, 0, 1]
+
+    def with_labels(order):
+        ds = Dataset.from_dict({"x": [rows[row] for row in order]})
+        return ds.add_column("label", [labels[row] for row in order], feature=ClassLabel(names=["a", "b"]))
+
+    found = TrainingRecord.from_arrays(
+        dataset="toy", labels=labels, arrays={"correct": [[1, 0, 1, 0, 1, 0]]}, rows=with_labels(range(ROWS))
+    )
+    order = [5, 1, 0, 3, 2, 4]
+    made = make("epochs_correct_test", with_labels(order), dynamics=found)
+    assert made.arrays["correct"].tolist() == [[0, 0, 1, 0, 1, 1]]
+
+
+@pytest.mark.parametrize(
+    ("rows", "ds", "reason"),
+    [
+        (None, dataset(), "the record does not know it"),
+        (dataset(), dataset().rename_column("x", "y"), "the record goes by column 'x', which is not there"),
+    ],
+)
+def test_where_content_cannot_be_compared_it_is_said(rows, ds, reason):
+    arrays = {"correct": record().read("correct")}
+    plain = TrainingRecord.from_arrays(dataset="toy", labels=LABELS, arrays=arrays, rows=rows)
+    with pytest.warns(UserWarning, match=rf"rows of 'Dataset' could not be compared .*\({reason}\): .*by position"):
+        made = make("epochs_correct_test", ds, dynamics=[plain, plain])
+    np.testing.assert_array_equal(made.arrays["correct"][0], arrays["correct"])
+
+
+def presented(arrays, **given):
+    """A record of rows of which some were never presented, of the mode in which they are noted as they come."""
+    return TrainingRecord.from_arrays(
+        dataset="toy", labels=LABELS, arrays=arrays, rows=dataset(), **{"mode": "online", **given}
+    )
+
+
+SEEN = [[0.5, 0.2, np.nan, 0.4, 0.5, np.nan], [0.9, np.nan, np.nan, 0.1, 0.5, np.nan]]
+
+
+@pytest.mark.parametrize(
+    ("metric", "array", "lacking", "options"),
+    [
+        ("confidence", "label_probs", [2, 5], {}),
+        ("variability", "label_probs", [1, 2, 5], {}),
+        ("dyn_unc", "label_probs", [1, 2, 5], {"window": 2}),
+        ("aum", "margins", [2, 5], {}),
+        ("el2n", "errors", [2, 5], {}),
+        ("entropy", "entropies", [2, 5], {}),
+        ("forgetting", "correct", [2, 5], {}),
+    ],
+)
+def test_rows_that_were_never_presented_are_refused_or_have_no_score(metric, array, lacking, options):
+    values = np.ceil(SEEN) if array == "correct" else SEEN
+    options["dynamics"] = presented({array: values})
+    with pytest.raises(ValueError, match=rf"^metric '{metric}' has no score for {len(lacking)} of 6 rows") as caught:
+        dataset().score_with(metric, **options)
+    said = str(caught.value)
+    assert "\n" not in said
+    assert f"(first: row {lacking[0]}): they were " in said
+    assert said.endswith(", or pass on_error='skip' to leave their scores null")
+    scored = dataset().score_with(metric, on_error="skip", **options)
+    assert [row for row, score in enumerate(scored[metric]) if score is None] == lacking
+    assert hf_prune.provenance(scored).steps[-1].unscored == tuple(lacking)
+
+
+def test_a_row_that_one_metric_cannot_score_has_the_scores_of_the_others():
+    dynamics = presented({"label_probs": SEEN})
+    scored = dataset().score_with(["variability", "confidence"], dynamics=dynamics, on_error="skip")
+    assert [[score is None for score in scored[name]] for name in ("variability", "confidence")] == [
+        [False, True, True, False, False, True],
+        [False, False, True, False, False, True],
+    ]
+
+
+def test_skipping_all_rows_is_an_error():
+    dynamics = presented({"margins": np.full((2, ROWS), np.nan)})
+    with pytest.raises(ValueError, match=r"has no score for 6 of 6 rows .*the label -100: record more epochs or more"):
+        dataset().score_with("aum", dynamics=dynamics, on_error="skip")
+
+
+def test_a_row_without_a_class_in_the_training_is_no_miss():
+    runs = []
+    for seed in range(4):
+        correct = [[1, 0, 1, np.nan, 0, 1]]
+        runs.append(presented({"correct": correct}, mode="end", trained_on=[(seed + row) % 2 for row in range(ROWS)]))
+    with pytest.raises(ValueError, match=r"^1 of 6 rows \(first: row 3\) had no class in the training, such as"):
+        dataset().score_with("memorization", dynamics=runs)
+    scored = dataset().score_with("memorization", dynamics=runs, on_error="skip")
+    assert scored["memorization"][3] is None
+    assert None not in [*scored["memorization"][:3], *scored["memorization"][4:]]
+
+
+@pytest.mark.parametrize("metric", ["forgetting", "confidence"])
+def test_logits_that_were_not_finite_are_no_prediction(metric):
+    correct = [[1, 0, 1, 1, 0, 1], [1, 0, 0, 1, 0, 1], [0, 0, 0, 1, 0, 1]]
+    probs = np.array([[0.6, 0.2, 0.7, 0.6, 0.3, 0.9]] * 3)
+    probs[2, 0] = probs[1:, 2] = np.nan
+    broken = presented({"correct": correct, "label_probs": probs})
+    assert broken.not_finite.tolist() == [3, 0, 2, 0, 0, 0]
+    message = r"^2 of 6 rows \(first: row 0\) had logits that were not finite from epoch 2 on: lower the learning rate"
+    with pytest.raises(ValueError, match=message):
+        dataset().score_with(metric, dynamics=broken)
+    scored = dataset().score_with(metric, dynamics=broken, on_error="skip")
+    assert [score is None for score in scored[metric]] == [True, False, True, False, False, False]
+    whole = presented({"correct": np.zeros((3, ROWS)), "label_probs": np.full((3, ROWS), np.nan)}, mode="end")
+    good = presented({"correct": correct, "label_probs": np.full((3, ROWS), 0.5)})
+    with pytest.raises(ValueError, match=r"^6 of 6 .* were not finite after the training in training 2 of 2: lower"):
+        dataset().score_with(metric, dynamics=[good, whole])
+    with pytest.raises(ValueError, match=r"none of the 6 rows can be scored \(row 0: its logits were not finite"):
+        dataset().score_with(metric, dynamics=whole, on_error="skip")
+
+
+def test_teachers_and_their_records_are_in_one_order(tmp_path):
+    folders = [tmp_path / f"teacher-{number}" for number in range(2)]
+    records = [record(seed).save(folder / "dynamics") for seed, folder in enumerate(folders)]
+    for teachers, refused in ((folders, False), (folders[::-1], True), ([folders[1], tmp_path / "other"], True)):
+        made = MadeInputs(dataset(), Request(teachers=teachers, dynamics=records))
+        if refused:
+            with pytest.raises(ValueError, match="name the same trainings in another order"):
+                make_recorded(made, "trained_on")
+        else:
+            make_recorded(made, "trained_on")
+            assert made.whole["trained_on"].shape == (2, ROWS)

@@ -151,6 +151,19 @@ def darkened(row):
     return {"image": {"bytes": b"other" + row["image"]["bytes"], "path": None}}
 
 
+def test_keys_that_were_made_of_scores_are_named(tmp_path):
+    source = Dataset.from_dict({"text": ["a", "b", "c"]})
+    ds = source.add_column("mine", [0.1, 0.3, 0.2])
+    folder = hf_prune.export(
+        ds.prune("mine", keep=1, order="hard"), tmp_path / "o", source="local", scores=ds, what="scores"
+    )
+    path = folder / "provenance.json"
+    path.write_text(path.read_text().replace('"train": [\n     "text"\n', '"train": [\n     "mine",\n     "text"\n'))
+    with pytest.raises(ValueError, match=r"of which 'mine' is a score that only its publisher has") as error:
+        hf_prune.load_scores(folder, source)
+    assert "\n" not in str(error.value)
+
+
 def test_what_is_not_published_is_refused(published, tmp_path):
     with pytest.raises(ValueError, match="has no score column 'el2n', it has \\['prototypes'\\]"):
         hf_prune.load_scores(published, images(20), columns="el2n")

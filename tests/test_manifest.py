@@ -132,7 +132,7 @@ def test_scores_with_nulls_and_infinities(tmp_path):
     [
         (lambda ds: ds.remove_columns("prototypes"), "scores= has no column 'prototypes'"),
         (lambda ds: ds.select(range(5)), "scores= has 5 rows, the last step began with 12"),
-        (lambda ds: ds.select(range(11, -1, -1)), "is not the one this data set was pruned by"),
+        (lambda ds: ds.select(range(11, -1, -1)), "is not what was pruned .its rows are others"),
     ],
 )
 def test_scores_of_another_data_set(tmp_path, scores, message):

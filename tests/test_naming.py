@@ -31,6 +31,21 @@ def test_a_cut_is_called_after_column_and_keep(column, keep, name):
     check_names(name, name, ["train"])
 
 
+def test_a_cut_at_random_is_not_called_after_a_score():
+    assert cut_name({"train": by("el2n", 0.7, "random")}) == "random-keep0.7"
+    ds = Dataset.from_dict({"el2n": [float(row) for row in range(12)], "x": list(range(12))})
+    cut = ds.prune("el2n", keep=5, order="random", hardest_cutoff=0.2)  # which the scores decided
+    assert cut_name({"train": cut}) == "el2n-keep5"
+
+
+@pytest.mark.parametrize("name", ["all", "ALL", "All"])
+def test_a_split_that_cannot_be_loaded_is_refused(name):
+    with pytest.raises(ValueError, match=f"split='{name}' means every split to `datasets`") as error:
+        check_names("default", "data", [name])
+    assert "\n" not in str(error.value)
+    check_names("all", "all", ["allowed"])
+
+
 def test_the_last_pruning_counts():
     kept = pruned(images(), 0.5)
     assert cut_name({"train": kept}) == "prototypes-keep0.5"

@@ -4,13 +4,14 @@ import base64
 import hashlib
 import json
 import zlib
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from datasets import ClassLabel, Dataset, DatasetInfo, Image, concatenate_datasets, load_from_disk
 
 from hf_prune import Step, provenance
-from hf_prune.digests import rows_sha256
+from hf_prune.digests import column_digest, rows_sha256, score_column_digest
 from hf_prune.provenance import MARK, check_options, package_versions, parse_history, plain_description
 from tests.tiny_sets import encode, make_set, noise, set_of_files
 
@@ -54,7 +55,6 @@ SAME = {
     "select_columns": lambda ds: ds.select_columns(["image"]),
     "rename one, remove one": lambda ds: ds.remove_columns("note").rename_column("label", "y"),
     "rename one, add one": lambda ds: ds.rename_column("label", "y").add_column("more", list(range(len(ds)))),
-    "change the scores": lambda ds: ds.map(lambda _: {"prototypes": 0.0}),
     "flatten_indices": lambda ds: ds.flatten_indices(),
     "with_format": lambda ds: ds.with_format("numpy", columns=["label"]),
     "with_transform": lambda ds: ds.with_transform(lambda batch: {"x": [0] * len(batch["label"])}),
@@ -73,6 +73,10 @@ OTHER = {
     "map on images": blackened,
     "map on images and rename": lambda ds: blackened(ds).rename_column("image", "img"),
     "map on labels": lambda ds: ds.map(lambda _: {"label": 0}),
+    "change the scores": lambda ds: ds.map(lambda _: {"prototypes": 0.0}),
+    "other scores under the name": lambda ds: ds.remove_columns("prototypes").add_column(
+        "prototypes", [0.5] * len(ds)
+    ),
     "remove all that was covered": lambda ds: ds.select_columns(["prototypes"]),
 }
 
@@ -263,3 +267,100 @@ def test_numpy_numbers_are_recorded_as_numbers():
     assert [step.keep for step in provenance(pruned).steps] == [3, 0.5]
     assert provenance(pruned).steps[0].seed == 2
     check_options({"gain": np.float32(2), "window": [np.int8(1)]})
+
+
+def flipped(ds: Dataset, column: str = "prototypes") -> Dataset:
+    return ds.map(lambda row: {column: None if row[column] is None else -row[column]})
+
+
+@pytest.fixture(scope="module")
+def scored() -> Dataset:
+    return start().score_with("prototypes", inputs={"embeddings": embeddings()}, num_prototypes=3)
+
+
+def test_scores_that_were_changed_are_noticed_and_written_down(scored):
+    changed = flipped(scored)
+    history = provenance(changed)
+    assert history.changed_scores(changed) == ("prototypes",)
+    assert history.changed_since(changed)
+    assert not history.rows_changed(changed)
+    with pytest.warns(UserWarning, match="column 'prototypes' does not hold the scores that hf_prune left in it"):
+        kept = changed.prune("prototypes", keep=4, order="hard")
+    last = provenance(kept).steps[-1]
+    assert (last.changed_scores, last.changed_before) == (("prototypes",), False)
+    assert provenance(kept).altered == ("prototypes",)
+    assert not provenance(kept).changed_since(kept)  # since the pruning
+    assert provenance(kept).source_rows() is not None
+    assert provenance(kept.prune("prototypes", keep=2, order="hard")).altered == ("prototypes",)
+
+
+def test_scores_made_again_are_those_of_their_step(scored):
+    again = flipped(scored).score_with("random", column="prototypes", overwrite=True)
+    assert provenance(again).altered == ()
+    assert provenance(again).made_by(again, "prototypes").metric == "random"
+
+
+def test_the_scores_of_other_rows_are_other_scores_and_not_changed_ones(scored):
+    for ds in (scored.shuffle(seed=1), scored.select(range(5))):
+        assert provenance(ds).changed_scores(ds) == ()
+        assert provenance(ds).rows_changed(ds)
+        assert provenance(ds).made_by(ds, "prototypes") is None  # nobody knows whether these are the scores it made
+
+
+def test_a_column_of_the_users_own_is_watched_as_well():
+    ds = start().add_column("mine", [float(row) for row in range(ROWS)])
+    kept = ds.prune("mine", keep=6, order="hard")
+    assert not provenance(kept).changed_since(kept)
+    assert provenance(flipped(kept, "mine")).changed_scores(flipped(kept, "mine")) == ("mine",)
+    assert provenance(kept).whole_scores_digest("mine") == score_column_digest(ds, "mine")
+    assert provenance(kept.remove_columns("mine")).changed_since(kept.remove_columns("mine")) is False
+
+
+def test_who_made_a_column_is_known_while_it_holds_what_was_made(scored):
+    step = provenance(scored).steps[0]
+    more = scored.score_with("random").add_column("more", [0] * ROWS)
+    kept = more.prune("random", keep=6, order="hard")
+    assert provenance(kept).made_by(kept, "prototypes") == step
+    assert provenance(kept).made_by(kept, "more") is None
+    assert provenance(kept).made_by(flipped(kept), "prototypes") is None
+    without = kept.remove_columns("prototypes")
+    assert provenance(without).changed_scores(without) == ()
+    put_back = without.add_column("prototypes", kept["prototypes"][:], feature=kept.features["prototypes"])
+    assert provenance(put_back).made_by(put_back, "prototypes") == step
+
+
+def without_digests(ds: Dataset, *names: str) -> Dataset:
+    """The same data set as an earlier version left it."""
+    ds = ds.select(range(len(ds)))
+    lines, parents = [], ()
+    for step in provenance(ds).steps:
+        old = replace(step, **dict.fromkeys(names), parents=parents, id="")
+        old = replace(old, digest="-".join(column_digest(ds, name) for name in old.columns))
+        old = replace(old, id=old.content_id())
+        lines.append(MARK + json.dumps(old.to_dict()))
+        parents = (old.id,)
+    ds.info.description = "\n".join(lines)
+    return ds
+
+
+def test_steps_of_earlier_versions_say_nothing_of_scores_and_still_tell_rows(scored):
+    old = without_digests(scored, "scores", "loaded")
+    assert len(provenance(old).steps) == 1
+    assert provenance(old).damaged == 0
+    assert not provenance(old).changed_since(old)
+    changed = flipped(old)
+    assert provenance(changed).changed_scores(changed) == ()  # it cannot be told
+    assert provenance(old.shuffle(seed=1)).rows_changed(old.shuffle(seed=1))
+    kept = old.prune("prototypes", keep=5, order="hard")
+    assert not provenance(kept).changed_since(kept)
+    assert provenance(flipped(kept)).changed_scores(flipped(kept)) == ("prototypes",)
+
+
+def test_a_change_of_one_row_of_many_is_noticed():
+    rows = 3000
+    texts = [f"text {row:04d}" for row in range(rows)]
+    ds = Dataset.from_dict({"text": texts, "s": list(range(rows))}).prune("s", keep=rows, order="hard")
+    texts[1230], texts[1231] = texts[1231], texts[1230]  # of one length, and not among the rows of a sample
+    assert column_digest(ds, "text") == column_digest(ds.remove_columns("text").add_column("text", texts), "text")
+    changed = ds.remove_columns("text").add_column("text", texts)
+    assert provenance(changed).rows_changed(changed)

@@ -79,6 +79,18 @@ def test_evidence_of_other_rows_is_no_evidence(scored):
         scored.select(range(200)).prune("el2n", keep=0.5)
 
 
+@pytest.mark.filterwarnings("ignore:column 'el2n' does not hold the scores")
+@pytest.mark.parametrize(
+    "change", [lambda ds: ds.map(lambda row: {"el2n": -row["el2n"]}), lambda ds: ds.select(range(390))]
+)
+def test_evidence_on_what_was_changed_is_not_followed(scored, change):
+    ds = change(scored)
+    with pytest.warns(UserWarning, match="there is no evidence on 'el2n'"):
+        ds.prune("el2n", keep=0.5)
+    with pytest.raises(ValueError, match="there is no evidence on 'el2n' in the history: pass encoder="):
+        hf_prune.recommend(ds, "el2n", keep=0.2)
+
+
 def test_without_labels_and_evidence_an_order_is_asked_for():
     ds = telling()[0].remove_columns("label")
     with pytest.raises(ValueError, match="order='auto' has no evidence on 'noise' and no labels to go by: name one"):
@@ -124,3 +136,7 @@ def test_evidence_is_for_auto_and_of_one_kind():
         ds.prune("noise", keep=0.8, order="hard", evidence=advice)
     with pytest.raises(TypeError, match=r"evidence=.yes.; give what hf_prune\.recommend returned"):
         ds.prune("noise", keep=0.8, evidence="yes")
+    with pytest.raises(
+        ValueError, match="evidence= is on the scores of 'noise', not on column 'wrongness': give what"
+    ):
+        ds.prune("wrongness", keep=0.8, evidence=advice)

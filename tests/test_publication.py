@@ -6,6 +6,7 @@ import pytest
 import yaml
 from datasets import DatasetDict, load_dataset
 
+import hf_prune
 from hf_prune.hub.export import export
 from hf_prune.hub.manifest import SCHEMA, record_sha256
 from tests.tiny_publications import SOURCE, contents, entry, images, pruned, records, scored
@@ -224,3 +225,105 @@ def test_scores_of_splits_that_stay_keep_their_columns(tmp_path):
     folder = export(cut(0.5), tmp_path / "out", source=SOURCE, scores=ds, what="rows")
     export(cut(0.5), folder, source=SOURCE, scores=ds, what="rows", split="test")
     assert records(folder)["scores"]["key_columns"] == {"train": ["image"], "test": ["image"]}
+
+
+@pytest.fixture(scope="module")
+def loaded(tmp_path_factory):
+    """The source as `datasets` loads it, of which every row is known."""
+    folder = tmp_path_factory.mktemp("source")
+    images(24).to_parquet(str(folder / "train.parquet"))
+    files = {"train": str(folder / "train.parquet")}
+    return load_dataset("parquet", data_files=files, split="train", cache_dir=str(folder / "cache"))
+
+
+def page_of(ds, folder, **keywords):
+    ds = scored(ds)
+    kept = ds.prune("prototypes", keep=0.5, order="hard", class_balance=0)
+    return (export(kept, folder, source=SOURCE, scores=ds, what="scores", **keywords) / "README.md").read_text()
+
+
+def test_rows_that_were_loaded_as_they_are_keep_their_order(loaded, tmp_path):
+    page = page_of(loaded, tmp_path / "out")
+    assert "holds **12 of 24 rows (50 %)** of [uoft-cs/cifar10]" in page
+    assert "The rows are in their original order.\n" in page
+    assert "outside hf_prune" not in page
+    assert "hf-prune rebuild" in page
+    assert entry(tmp_path / "out", "prototypes-keep0.5")["loaded"] == {"rows": 24, "same": True}
+
+
+@pytest.mark.parametrize(
+    ("change", "rows", "said"),
+    [
+        (lambda ds: ds.filter(lambda row: row["label"] > 0), 16, "of which these were 16."),
+        (lambda ds: ds.shuffle(seed=1), 24, "of which these were as many in another order, or with other values."),
+    ],
+    ids=["filter", "shuffle"],
+)
+def test_rows_that_were_changed_before_the_first_step_are_said_to_be(loaded, tmp_path, change, rows, said):
+    page = page_of(change(loaded), tmp_path / "out")
+    sentence = (
+        "**The rows were changed outside hf_prune before the first step**: the split that was loaded has 24 rows, "
+    )
+    assert page.count(sentence + said) == 2  # of the cut, and of the scores
+    assert "original order" not in page
+    assert "The rows are in the order that they had before the first step. **The rows" in page
+    assert f"a row for each of the **{rows} rows**" in page
+    assert "that were scored, in their order" in page
+    assert "# what was done to the rows here, before the first step, is not known" in page
+    assert "hf-prune rebuild" not in page
+    assert "| Before it | the rows were changed outside hf_prune |" in page
+    assert hf_prune.verify(tmp_path / "out").exit_code == 0
+    report = hf_prune.rebuild(tmp_path / "out", tmp_path / "again", source=change(loaded))
+    assert report.exit_code == 0, str(report)
+    report = hf_prune.rebuild(tmp_path / "out", tmp_path / "without")
+    assert report.exit_code == 2
+    assert f"the {rows} rows that it was made of were chosen from {SOURCE}, reordered or changed" in str(report)
+
+
+def test_rows_that_were_not_pruned_are_not_said_to_be_all(loaded, tmp_path):
+    page = (export(loaded.select(range(9)), tmp_path / "out", source=SOURCE) / "README.md").read_text()
+    assert (
+        "**The rows were changed outside hf_prune after they were loaded**: the split that was loaded has 24 rows"
+        in page
+    )
+    page = (export(images(9), tmp_path / "made", source=SOURCE) / "README.md").read_text()
+    assert "Whether these 9 rows were all rows of a split of the source, in its order, was not recorded." in page
+    page = (export(images(9), tmp_path / "local", source="local") / "README.md").read_text()
+    assert "Split `train` holds 9 rows of a local source. It was not pruned by hf_prune.\n" in page
+
+
+def test_rows_drawn_at_random_are_called_so(tmp_path):
+    ds = scored(images(20))
+    kept = ds.prune("prototypes", keep=0.7, order="random")
+    folder = export(kept, tmp_path / "out", source="local", scores=ds, what="scores")
+    assert list(records(folder)) == ["random-keep0.7", "scores"]
+    page = (folder / "README.md").read_text()
+    assert "hf_prune kept rows drawn at random, whatever their `prototypes`" in page
+    assert "| Step 2 | pruned at random |" in page
+    assert "pruned by" not in page
+    assert hf_prune.verify(folder).exit_code == 0
+    everything = ds.prune("prototypes", keep=1.0)
+    page = (export(everything, tmp_path / "all", source="local") / "README.md").read_text()
+    assert "hf_prune kept every row that has a score in `prototypes`" in page
+
+
+def test_a_split_that_could_not_be_loaded_again_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="split='all' means every split to `datasets`"):
+        export(pruned(images()), tmp_path / "out", source="local", split="all")
+    assert not (tmp_path / "out").exists()
+    assert export(pruned(images()), tmp_path / "out", source="local", config_name="all").is_dir()
+
+
+def test_records_of_the_third_schema_stay_described_beside_new_ones(tmp_path):
+    both = DatasetDict(train=pruned(images()), test=pruned(images(8)))
+    folder = export(both, tmp_path / "out", source=SOURCE)
+    path = folder / "provenance.json"
+    old = json.loads(path.read_text())
+    for split in old["configs"]["prototypes-keep0.5"]["splits"].values():
+        del split["loaded"], split["scores changed outside hf_prune"]
+    path.write_text(json.dumps(old | {"schema": 3}))
+    assert "schema 3 has no digests of score columns: publish again to have them" in str(hf_prune.verify(folder))
+    export(pruned(images()), folder, source=SOURCE, split="test", config_name="prototypes-keep0.5")
+    found = records(folder)["prototypes-keep0.5"]
+    assert (list(found["splits"]), found["other_splits"]) == (["train", "test"], [])
+    assert json.loads(path.read_text())["schema"] == SCHEMA

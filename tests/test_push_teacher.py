@@ -101,6 +101,11 @@ def test_a_path_in_the_config_is_cut(teachers, kept, tmp_path):
     shutil.copytree(teachers.folder, place.parent)
     config = json.loads((place / "config.json").read_text())
     (place / "config.json").write_text(json.dumps(config | {"_name_or_path": "/home/bob/models/start"}))
+    with pytest.raises(
+        ValueError, match=r"'config.json' is not the file that was finished there.*remove digests.json"
+    ):
+        export_teacher(place, tmp_path / "out", trained_on=kept, source=SOURCE)
+    (place / "digests.json").unlink()
     folder = export_teacher(place, tmp_path / "out", trained_on=kept, source=SOURCE)
     assert json.loads((folder / "config.json").read_text()) == config | {"_name_or_path": "start"}
 
@@ -192,3 +197,13 @@ def test_what_the_user_can_mend(teachers, kept, tmp_path):
     shutil.rmtree(half / "dynamics")
     refused(FileNotFoundError, "has no preprocessor_config.json", teacher=half, dynamics=True)
     assert not (tmp_path / "out").exists()
+
+
+def test_rows_are_compared_whole_with_the_record_of_the_training(teachers, kept, tmp_path, monkeypatch):
+    """Digests of large data sets look at some of the rows only: two images of one size and class may change places."""
+    noted = json.loads((Path(teachers.folder) / "teachers.json").read_text())["dataset"]
+    monkeypatch.setattr("hf_prune.hub.teacher_record.describe_rows", lambda *_: noted)
+    export_teacher(teachers, tmp_path / "out", trained_on=kept, source=SOURCE)
+    with pytest.raises(ValueError, match="16 with other images or labels, or in another order: give the rows"):
+        export_teacher(teachers, tmp_path / "no", trained_on=kept.select([1, 0, *range(2, 16)]), source=SOURCE)
+    assert not (tmp_path / "no").exists()

@@ -56,7 +56,7 @@ def test_a_cut_without_scores_and_one_without_rows(tmp_path, what):
     report = rebuild(folder, tmp_path / "again", source=images(20))
     if what == "split":  # the published column of scores cannot be made from the source
         assert report.exit_code == 2, str(report)
-        assert "those of the record (no scores were published)" in str(report)
+        assert "those of the record (the scores that it was made by are not published)" in str(report)
     else:
         assert report.exit_code == 0, str(report)
         assert len(load_dataset(str(tmp_path / "again"), split="train", cache_dir=str(tmp_path / "cache"))) == 10

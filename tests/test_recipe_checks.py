@@ -26,3 +26,10 @@ def test_types_that_fit(value, hint):
 def test_types_that_do_not_fit(value, hint):
     with pytest.raises(ValueError, match=r"key=.* is .*; give "):
         check_type("key", value, hint)
+
+
+def test_a_text_that_yaml_reads_as_false_is_to_be_put_in_quotes():
+    with pytest.raises(ValueError, match=r"dataset.split=False is true or false; give text.*, in quotes where YAML"):
+        check_type("dataset.split", False, str | None)
+    with pytest.raises(ValueError, match=r"push.set_default='x' is text; give true or false$"):
+        check_type("push.set_default", "x", bool)

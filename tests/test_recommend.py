@@ -123,7 +123,7 @@ def test_a_command_finds_rows_to_train_on_and_to_judge_by():
     ds, points = telling()
     script = (
         "import json, sys, pathlib; from pyarrow import ipc, memory_map; folder = pathlib.Path(sys.argv[1]);"
-        "tables = {name: [ipc.open_stream(memory_map(str(file))).read_all() for file in (folder / name).glob('*.arrow')]"
+        "tables = {name: [ipc.open_stream(memory_map(str(file))).read_all() for file in sorted((folder / name).glob('*.arrow'))]"
         " for name in ('rows', 'judged')};"
         "rows, judged = (sum(map(len, tables[name])) for name in ('rows', 'judged'));"
         "wrongness = sum(sum(table['wrongness'].to_pylist()) for table in tables['rows']);"

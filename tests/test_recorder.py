@@ -8,6 +8,7 @@ import torch
 import transformers
 
 from hf_prune import TrainingRecord, watch
+from hf_prune.record_files import Rows
 from hf_prune.recording.checkpoint_state import STATE_FILE, read_state, write_state
 from tests.watched_trainings import ROWS, Network, make_rows, make_trainer, weights
 
@@ -136,6 +137,34 @@ def test_what_cannot_be_continued_is_said_before_the_first_step(whole, tmp_path)
         with pytest.raises(ValueError, match=message) as error:
             trainer.train(resume_from_checkpoint=str(checkpoint))
         assert "\n" not in str(error.value)
+
+
+def test_a_training_is_not_resumed_on_rows_in_another_order(tmp_path):
+    arguments = {"num_train_epochs": 1, "save_strategy": "steps", "save_steps": 2}
+    for rows, message in (
+        (make_rows(), None),
+        (make_rows().select(range(ROWS)[::-1]), "on other rows of 'Dataset' or on these in another order: resume"),
+    ):
+        trainer = make_trainer(tmp_path, rows, model=Network(), **arguments)
+        record = watch(trainer)
+        if message is None:
+            trainer.train()
+            continue
+        before = record.read("margins")
+        with pytest.raises(ValueError, match=message):
+            trainer.train(resume_from_checkpoint=str(tmp_path / "checkpoint-2"))
+        np.testing.assert_array_equal(record.read("margins"), before)
+    trainer = make_trainer(tmp_path, model=Network(), **arguments)
+    state = read_state(tmp_path / "checkpoint-2")
+    assert state.rows.content.columns == ("name", "pixel_values")
+    # As checkpoints were before the content was noted.
+    write_state(
+        tmp_path / "checkpoint-2", dataclasses.replace(state, rows=Rows(state.rows.labels, state.rows.trained_on))
+    )
+    record = watch(trainer)
+    trainer.train(resume_from_checkpoint=str(tmp_path / "checkpoint-2"))
+    assert record.content is None
+    np.testing.assert_array_equal(record.read("margins"), before)
 
 
 def change(checkpoint: Path, head=None, **fields):

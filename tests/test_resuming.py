@@ -1,6 +1,9 @@
+import shutil
+
 import pytest
 
 from hf_prune import resuming
+from hf_prune.engine.integrity import write_digests
 from hf_prune.resuming import last_checkpoint, remove_checkpoints
 from hf_prune.training_folder import COMPLETE
 
@@ -35,6 +38,24 @@ def test_one_that_was_being_written_is_removed(tmp_path):
 def test_without_any_there_is_none(tmp_path):
     assert last_checkpoint(tmp_path / "absent") is None
     checkpoint(tmp_path, 5, complete=False)
+    assert last_checkpoint(tmp_path) is None
+    assert names(tmp_path) == []
+
+
+@pytest.mark.parametrize("harm", [lambda path: path.write_bytes(b"x"), lambda path: path.unlink()])
+def test_a_damaged_one_is_left_out_and_the_one_before_it_taken(tmp_path, harm):
+    for steps in (5, 10):
+        write_digests(checkpoint(tmp_path, steps, complete=False), name=COMPLETE)
+    assert last_checkpoint(shutil.copytree(tmp_path, tmp_path / "copy")) == tmp_path / "copy" / "checkpoint-10"
+    harm(tmp_path / "checkpoint-10" / "trainer_state.json")
+    with pytest.warns(UserWarning, match=r"checkpoint-10 is left out, .* earlier state: 'trainer_state.json' is not"):
+        assert last_checkpoint(tmp_path) == tmp_path / "checkpoint-5"
+    assert names(tmp_path) == ["checkpoint-5", "copy"]
+
+
+def test_what_a_killed_process_was_saving_is_removed(tmp_path):
+    (tmp_path / ".part-0").mkdir()
+    (tmp_path / ".part-0" / "model.safetensors").touch()
     assert last_checkpoint(tmp_path) is None
     assert names(tmp_path) == []
 

@@ -182,3 +182,23 @@ def test_nothing_to_make_keys_of():
     with pytest.raises(ValueError, match=r"^no column to make keys of"):
         row_keys(Dataset.from_dict({"a": [1]}), [])
     assert row_keys(Dataset.from_dict({"a": []}))[0].shape == (0,)
+
+
+NESTED = {
+    "float32": [[[1.5, float("nan"), -0.0], [], [2.0]], None, [[3.0], None], [[3.0]], []],
+    "float64": [[[0.1, 1e300]], [[0.1], [1e300]], [], None],
+    "uint8": [[[0, 255, 3], []], [[0], [255, 3]], None, [[0], None]],
+    "int64": [[[-(2**62)], [5]], [[5], [-(2**62)]]],
+}
+
+
+@pytest.mark.parametrize("dtype", NESTED)
+def test_lists_of_numbers_have_the_keys_of_their_numbers_one_by_one(monkeypatch, dtype):
+    feature = List(List(Value(dtype)))
+    ds = Dataset.from_dict({"x": NESTED[dtype]}, features=Features({"x": feature}))
+    keys, _ = row_keys(ds)
+    assert len(set(keys)) == len(keys)
+    order = list(range(len(ds)))[::-1]
+    assert row_keys(ds.select(order))[0].tolist() == keys[order].tolist()
+    monkeypatch.setattr("hf_prune.row_keys._packed_numbers", lambda _: None)
+    assert row_keys(ds)[0].tolist() == keys.tolist()

@@ -1,4 +1,5 @@
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -33,6 +34,13 @@ def made(sets, tmp_path_factory):
     return study(sets, folder, group_column="time"), folder
 
 
+def test_a_launcher_is_refused_before_its_processes_write_into_one_folder(sets, tmp_path, monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(ValueError, match=r"^scaling studies run in one process: start this without a launcher$"):
+        study(sets, tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
 def test_every_cell_is_there_once(made):
     runs, folder = made
     cuts = [(0.5, "hard"), (0.5, "easy"), (0.5, "random"), (1.0, "full")]
@@ -58,15 +66,17 @@ def test_groups_share_out_the_test_rows(made):
         assert run.student == "linear student"
 
 
-def test_a_second_call_trains_only_what_is_missing(made, sets, monkeypatch):
+def test_a_second_call_trains_only_what_is_missing(made, sets, tmp_path):
     runs, folder = made
     before = (folder / "results.csv").read_bytes()
     again = study(sets, folder, group_column="time")
     assert again == runs
     assert (folder / "results.csv").read_bytes() == before
-    more = study(sets, folder, group_column="time", num_draws=3)
+    longer = tmp_path / "longer"
+    shutil.copytree(folder, longer)
+    more = study(sets, longer, group_column="time", num_draws=3)
     assert [run for run in more if run.draw < 2] == runs
-    assert (folder / "results.csv").read_bytes().startswith(before)
+    assert (longer / "results.csv").read_bytes().startswith(before)
 
 
 def test_another_study_is_kept_apart(made, sets):

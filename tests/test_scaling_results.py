@@ -63,6 +63,54 @@ def test_other_files_are_refused(tmp_path, text):
         read_runs(tmp_path / "results.csv")
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"wrong": 48, "total": 8},
+        {"wrong": -1},
+        {"total": 0, "wrong": 0},
+        {"keep": 1.2},
+        {"keep": float("nan")},
+        {"num_rows": 101},
+        {"num_rows": 0},
+        {"draw": -1},
+        {"order": "herd"},
+        {"groups": {"class a": (11, 10)}},
+    ],
+    ids=str,
+)
+def test_numbers_that_no_training_can_have_are_refused(tmp_path, change):
+    append_run(tmp_path / "results.csv", run(**change))
+    with pytest.raises(ValueError, match=r"results.csv', line 2, has numbers that no training can have") as caught:
+        read_runs(tmp_path / "results.csv")
+    assert "\n" not in str(caught.value)
+
+
+def test_every_byte_that_is_changed_is_noticed(tmp_path):
+    path = tmp_path / "results.csv"
+    for draw in range(2):
+        append_run(path, run(draw))
+    whole = path.read_bytes()
+    for place in range(len(whole)):
+        for byte in {whole[place] ^ 1, whole[place] ^ 0x10, *b'\r\n,"'} - {whole[place]}:
+            path.write_bytes(whole[:place] + bytes([byte]) + whole[place + 1 :])
+            if {whole[place], byte} == set(b"\r\n"):  # either ends a line
+                continue
+            with pytest.raises(ValueError, match=r"results.csv'"):
+                read_runs(path)
+
+
+def test_a_file_of_an_earlier_version_is_read_and_goes_on_as_it_is(tmp_path):
+    path = tmp_path / "results.csv"
+    append_run(path, run())
+    lines = path.read_text().splitlines()
+    path.write_text("".join(f"{line.rpartition(',')[0]}\n" for line in lines))
+    assert read_runs(path) == [run()]
+    append_run(path, run(1))
+    assert read_runs(path) == [run(), run(1)]
+    assert "crc32" not in path.read_text()
+
+
 def test_a_damaged_line_is_named(tmp_path):
     path = tmp_path / "results.csv"
     append_run(path, run())

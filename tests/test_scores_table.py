@@ -2,9 +2,10 @@ import hashlib
 
 import numpy as np
 import pytest
-from datasets import Dataset, DatasetDict, load_dataset
+from datasets import Dataset, DatasetDict, Image, load_dataset
 
 import hf_prune
+from hf_prune.digests import score_column_digest
 from hf_prune.hub.export import export
 from hf_prune.hub.scores_table import check_nothing_lost, check_scored, make_table, score_columns
 from tests.tiny_publications import SOURCE, contents, entry, image_bytes, images, pruned, records, scored
@@ -183,5 +184,103 @@ def test_without_images_the_key_is_of_all_columns(tmp_path, load):
     ds = Dataset.from_dict({"text": ["a", "b", "a"], "x": np.arange(3.0)})
     kept = ds.prune("x", keep=2, order="hard")
     folder = export(kept, tmp_path / "out", source="local", scores=ds, what="rows")
-    assert records(folder)["scores"]["key_columns"] == {"train": ["text", "x"]}
-    assert len(set(load(folder, split="train")["content_key"])) == 3
+    assert records(folder)["scores"]["key_columns"] == {"train": ["text"]}
+    assert len(set(load(folder, split="train")["content_key"])) == 2  # the score is no part of it
+
+
+def test_scores_made_anew_are_said_to_replace_those_of_a_former_cut(tmp_path):
+    ds = scored(images(20))
+    hard = ds.prune("prototypes", keep=0.5, order="hard")
+    folder = export(hard, tmp_path / "out", source="local", scores=ds, what="scores")
+    anew = scored(images(20), factor=3)
+    easy = anew.prune("prototypes", keep=4, order="easy")
+    with pytest.warns(UserWarning, match="scores 'prototypes' of split 'train' are published with other values"):
+        export(easy, folder, source="local", scores=anew, what="scores")
+    report = hf_prune.verify(folder)
+    assert report.exit_code == 0, str(report)
+    assert "prototypes-keep0.5/train: the scores 'prototypes' that are published are other ones" in str(report)
+    rebuilt = hf_prune.rebuild(folder, tmp_path / "again", config="prototypes-keep0.5", source=images(20))
+    assert not rebuilt.differences, str(rebuilt)
+    assert "the scores that it was made by are not published" in str(rebuilt)
+    assert not hf_prune.rebuild(folder, tmp_path / "other", config="prototypes-keep4", source=images(20)).differences
+
+
+def test_scores_that_were_changed_are_published_as_such(tmp_path, load):
+    ds = scored(images(20)).map(lambda row: {"prototypes": -row["prototypes"]})
+    with pytest.warns(UserWarning, match="does not hold the scores"):
+        kept = ds.prune("prototypes", keep=0.5, order="hard", class_balance=0)
+    folder = export(kept, tmp_path / "out", source="local", scores=ds, what="scores")
+    page = (folder / "README.md").read_text()
+    assert "**The scores `prototypes` were changed outside hf_prune** after they were made" in page
+    assert "hf_prune kept rows by `prototypes`, order `hard`." in page
+    assert "the hard ones" not in page
+    assert "| Before it | the scores `prototypes` were changed outside hf_prune |" in page
+    assert "score, null where the row has none; changed outside hf_prune |" in page
+    assert entry(folder, "scores")["scores changed outside hf_prune"] == ["prototypes"]
+    report = hf_prune.verify(folder)
+    assert report.exit_code == 2
+    assert "the scores 'prototypes' were changed outside hf_prune, so they are not what a step made" in str(report)
+    (step,) = hf_prune.provenance(hf_prune.load_scores(folder, images(20))).steps
+    assert step.changed_scores == ("prototypes",)
+    rebuilt = hf_prune.rebuild(folder, tmp_path / "again", source=images(20))  # by the scores as they were published
+    assert not rebuilt.differences, str(rebuilt)
+
+
+def test_changed_scores_of_a_table_are_found(tmp_path):
+    ds = scored(images())
+    folder = export(ds, tmp_path / "out", source="local", scores=ds, what="rows")
+    digests = entry(folder, "scores")["score_digests"]
+    assert digests == {"prototypes": score_column_digest(ds, "prototypes")}
+    assert "same         scores/train: digest of the scores 'prototypes'" in str(hf_prune.verify(folder))
+
+
+def test_scores_alone_are_nothing_to_find_rows_by(tmp_path):
+    ds = Dataset.from_dict({"hardness": [0.1, 0.9, 0.5]})
+    kept = ds.prune("hardness", keep=1, order="hard")
+    with pytest.raises(ValueError, match=r"no column to make keys of among \['hardness'\]"):
+        export(kept, tmp_path / "out", source="local", scores=ds, what="scores")
+    assert not (tmp_path / "out").exists()
+
+
+def test_scores_of_other_rows_do_not_describe_a_cut(tmp_path):
+    ds = scored(images(20))
+    kept = ds.prune("prototypes", keep=0.5, order="hard")
+    with pytest.raises(ValueError, match=r"scores= is not what was pruned \(its rows are others") as error:
+        export(kept, tmp_path / "out", source="local", scores=ds.shuffle(seed=1))
+    assert "\n" not in str(error.value)
+
+
+def test_rows_are_compared_with_the_scores_to_the_last_byte(tmp_path, monkeypatch):
+    monkeypatch.setattr("hf_prune.digests.WHOLE_BYTES", 0)  # as of data that are too large to be digested whole
+    ds = scored(images(600))
+    kept = ds.prune("prototypes", keep=590, order="hard", class_balance=0)
+    files = kept.cast_column("image", Image(decode=False))["image"][:]
+    files[100] = {"bytes": files[100]["bytes"][:-1] + b"!", "path": None}
+    other = kept.remove_columns("image").add_column("image", files, feature=Image()).select_columns(kept.column_names)
+    assert not hf_prune.provenance(other).changed_since(other)
+    with pytest.raises(
+        ValueError, match=r"the rows to publish have other content in \['image'\] than those of scores="
+    ):
+        export(other, tmp_path / "out", source=SOURCE, scores=ds, what="scores")
+    assert not (tmp_path / "out").exists()
+    other_scores = scored(images(601).select(range(1, 601)))
+    with pytest.raises(ValueError, match="other content"):
+        export(other_scores, tmp_path / "out", source=SOURCE, scores=ds, what="scores")
+
+
+@pytest.mark.parametrize("change", ["made anew", "changed"])
+def test_a_column_that_is_another_after_the_cut_is_not_compared_with_the_published_one(tmp_path, change):
+    ds = scored(images(20))
+    folder = export(
+        ds.prune("prototypes", keep=3, order="hard"), tmp_path / "out", source=SOURCE, scores=ds, what="scores"
+    )
+    kept = ds.prune("prototypes", keep=0.5, order="hard")
+    if change == "made anew":
+        kept = kept.score_with("random", column="prototypes", overwrite=True)
+    else:
+        kept = kept.map(lambda row: {"prototypes": -row["prototypes"]})
+    export(kept, folder, source=SOURCE)
+    report = hf_prune.verify(folder)
+    assert not report.differences, str(report)
+    assert "prototypes-keep0.5/train: the scores 'prototypes' that are published are other ones" in str(report)
+    assert report.exit_code == (0 if change == "made anew" else 2)

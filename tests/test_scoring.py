@@ -69,7 +69,9 @@ def test_all_rows_unreadable_is_an_error_that_says_why():
 def test_a_metric_that_gives_no_number_is_named_with_the_row(metric, bad):
     metric(lambda rows: 0 * rows + np.array([0, bad, 1, bad]))
     with pytest.raises(
-        ValueError, match=r"^metric 'tried' gave row 1 the score (nan|-inf) \(2 such rows\): check its"
+        ValueError,
+        match=r"^metric 'tried' (has no score for 2 of 4 rows \(first: row 1\)"
+        r"|gave row 1 the score -inf \(2 such rows\)): check its",
     ):
         numbers().score_with("tried")
 
@@ -249,6 +251,13 @@ def test_unscored_rows_are_null_in_every_process(rank_results, world):
         found = result["scoring"]["skipped"]
         assert [row for row, score in enumerate(found) if score is None] == [5, 7, 20]
         np.testing.assert_allclose(np.array(found, float), np.array(alone, float), atol=1e-4)
+
+
+@pytest.mark.parametrize("world", [1, 2, 3])
+def test_every_process_finds_recorded_rows_by_their_content(rank_results, world):
+    expected = [None if row == 2 else -row for row in range(ROWS)][::-1]
+    for found in rank_results[world]:
+        assert found["scoring"]["recorded"] == expected
 
 
 @pytest.mark.parametrize("world", [1, 2, 3])

@@ -1,5 +1,6 @@
 import contextlib
 import http.server
+import re
 import threading
 
 import numpy as np
@@ -74,14 +75,20 @@ def test_the_shelf_downloads_a_released_file_once(tmp_path, monkeypatch):
         monkeypatch.setattr(shelf, "ADDRESS", f"{address}/metric-scores/ImageNet-1K_{{name}}.csv")
         for _ in range(2):
             loaded = hf_prune.load_scores("sorscher2022/EL2N-20-models", imagenet(NAMES))
+        (kept,) = (tmp_path / "cache/shelf").iterdir()
+        assert re.fullmatch(r"ImageNet-1K_EL2N-20-models\.[0-9a-f]{16}\.csv", kept.name)
+        assert asked.count("/metric-scores/ImageNet-1K_EL2N-20-models.csv") == 1
+        kept.write_bytes(kept.read_bytes().replace(b"0.", b"1."))  # damaged: downloaded again
+        again = hf_prune.load_scores("sorscher2022/EL2N-20-models", imagenet(NAMES))
+        assert again["el2n_20_models"][:] == loaded["el2n_20_models"][:]
         with pytest.raises(
             OSError, match=r"DDD.csv cannot be had .*: download it by hand and give the path"
         ) as caught:
             hf_prune.load_scores("sorscher2022/DDD", imagenet(NAMES))
     assert "\n" not in str(caught.value)
-    assert [path.name for path in (tmp_path / "cache/shelf").iterdir()] == ["ImageNet-1K_EL2N-20-models.csv"]
+    assert [path.name for path in (tmp_path / "cache/shelf").iterdir()] == [kept.name]
     assert loaded["el2n_20_models"][:] == SCORES
-    assert asked.count("/metric-scores/ImageNet-1K_EL2N-20-models.csv") == 1
+    assert asked.count("/metric-scores/ImageNet-1K_EL2N-20-models.csv") == 2
     step = hf_prune.provenance(loaded).steps[0]
     assert step.metric == "el2n"
     assert step.inputs["scores"]["published"]["shelf"] == "sorscher2022/EL2N-20-models"

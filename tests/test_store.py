@@ -1,15 +1,24 @@
-import json
 import multiprocessing
 import os
 import resource
+import shutil
+import signal
 import warnings
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from hf_prune.engine.array_files import PART_PREFIX, DamagedFile, read_arrays, write_arrays
-from hf_prune.engine.store import Store, clear, default_root, list_caches
+from hf_prune.engine.array_files import (
+    PART_PREFIX,
+    DamagedFile,
+    read_arrays,
+    remove_stale_parts,
+    write_arrays,
+    write_file,
+)
+from hf_prune.engine.integrity import unsealed
+from hf_prune.engine.store import Store, default_root
 
 IDENTITY = {"kind": "transformers", "id": "facebook/dino-vits16", "commit": "abc", "dtype": "bfloat16"}
 
@@ -66,7 +75,7 @@ def test_another_identity_shares_nothing(tmp_path):
 def test_the_folder_says_what_it_holds(tmp_path):
     store = Store(tmp_path, IDENTITY)
     store.append(make_keys(1), make_values(1))
-    assert json.loads((store.folder / "meta.json").read_text()) == {"format": 1, "identity": IDENTITY}
+    assert unsealed((store.folder / "meta.json").read_bytes()) == {"format": 1, "identity": IDENTITY}
 
 
 def test_bf16_values_take_two_bytes_and_come_back_exactly(tmp_path):
@@ -140,7 +149,7 @@ def test_keys_without_values_and_files_that_went_away_are_errors(tmp_path):
     store.append(make_keys(1), make_values(1))
     with pytest.raises(KeyError, match="1 of 2 keys"):
         store.gather(make_keys(1, 2))
-    clear(tmp_path)
+    shutil.rmtree(store.folder)
     with pytest.raises(OSError, match="run again"):
         store.gather(make_keys(1))
     store.append(make_keys(2), make_values(2))  # the folder was removed and comes back
@@ -202,48 +211,54 @@ def test_a_folder_that_cannot_be_made_is_the_same_error(tmp_path):
         Store(tmp_path / "file", IDENTITY).prepare()
 
 
-def test_parts_of_killed_processes_go_and_young_ones_stay(tmp_path):
+def write_and_pause(root: Path, ready: "multiprocessing.connection.Connection") -> None:
+    """Hold a part that is being written until killed."""
+    folder = root / "rows"
+
+    def replace(_part: Path, _target: Path) -> None:
+        ready.send("written")
+        signal.pause()
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Path, "replace", replace)
+        write_file(folder / "held", b"half of it")
+
+
+def test_parts_of_killed_processes_go_and_those_of_living_ones_stay_whatever_the_clock_says(tmp_path):
     store = Store(tmp_path, IDENTITY)
     store.prepare()
-    old, young = store.folder / f"{PART_PREFIX}old", store.folder / f"{PART_PREFIX}young"
-    old.write_bytes(b"x")
-    young.write_bytes(b"x")
-    os.utime(old, (0, 0))
-    store.lookup(make_keys(1))
-    assert parts(tmp_path) == [young]
+    context = multiprocessing.get_context("fork")
+    receiver, sender = context.Pipe(duplex=False)
+    worker = context.Process(target=write_and_pause, args=(tmp_path, sender))
+    worker.start()
+    assert receiver.poll(60)
+    (part,) = parts(tmp_path)
+    os.utime(part, (0, 0))  # as a clock that is ahead would see it
+    remove_stale_parts(tmp_path / "rows")
+    assert parts(tmp_path) == [part]
+    worker.kill()
+    worker.join()
+    os.utime(part, (2**32, 2**32))  # younger than now
+    remove_stale_parts(tmp_path / "rows")
+    assert parts(tmp_path) == []
 
 
-def test_caches_are_listed_and_cleared_and_nothing_else_is(tmp_path):
-    assert list_caches(tmp_path / "nowhere") == []
-    for number, identity in enumerate((IDENTITY, IDENTITY | {"id": "other"})):
-        store = Store(tmp_path, identity)
-        store.append(make_keys(*range(number + 1)), make_values(*range(number + 1)))
-    (tmp_path / "mine.txt").write_text("keep")
-    (store.folder / "mine.txt").write_text("keep")
-    (tmp_path / "rows" / "no-store").mkdir()
-    entries = {entry.identity["id"]: entry for entry in list_caches(tmp_path)}
-    assert {name: entry.rows for name, entry in entries.items()} == {"facebook/dino-vits16": 1, "other": 2}
-    one = entries["facebook/dino-vits16"]
-    assert one.size == sum(path.stat().st_size for path in (tmp_path / "rows" / one.name).iterdir())
-    assert clear(tmp_path, one.name) == one.size
-    assert [entry.identity["id"] for entry in list_caches(tmp_path)] == ["other"]
-    with pytest.raises(KeyError, match="no cached results named"):
-        clear(tmp_path, one.name)
-    assert clear(tmp_path) > 0
-    left = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()}
-    assert left == {"mine.txt", f"rows/{store.folder.name}/mine.txt"}
-    assert list_caches(tmp_path) == []
+def test_a_part_that_somebody_removed_is_written_again(tmp_path, monkeypatch):
+    replace, removed = Path.replace, []
 
+    def lost_once(part, target):
+        if not removed:
+            removed.append(part)
+            part.unlink()
+        return replace(part, target)
 
-def test_a_damaged_cache_is_still_listed_and_cleared(tmp_path):
-    store = Store(tmp_path, IDENTITY)
-    store.append(make_keys(1), make_values(1))
-    chunk_files(tmp_path)[0].write_bytes(b"\xff" * 9)
-    (store.folder / "meta.json").write_text("{")
-    (entry,) = list_caches(tmp_path)
-    assert (entry.identity, entry.rows) == ({}, 0)
-    clear(tmp_path)
-    assert list((tmp_path / "rows").iterdir()) == []
+    monkeypatch.setattr(Path, "replace", lost_once)
+    write_file(tmp_path / "a", b"whole")
+    assert (tmp_path / "a").read_bytes() == b"whole"
+    assert removed
+    assert not parts(tmp_path)
+    with pytest.raises(FileNotFoundError):
+        write_file(tmp_path / "nowhere" / "a", b"")
 
 
 def test_the_default_root_lies_in_the_home_of_hugging_face():

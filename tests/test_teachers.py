@@ -52,11 +52,11 @@ def assert_same_weights(one, two, atol=0.0):
         np.testing.assert_allclose(values, second[name], atol=atol, rtol=0, err_msg=name)
 
 
-def assert_same_record(one, two, atol=0.0):
+def assert_same_record(one, two, rtol=0.0):
     assert one.arrays == two.arrays
     assert "epoch_probs" in one.arrays
     for name in one.arrays:
-        np.testing.assert_allclose(one.read(name), two.read(name), atol=atol, rtol=0, err_msg=name)
+        np.testing.assert_allclose(one.read(name), two.read(name), atol=0, rtol=rtol, err_msg=name)
     assert np.array_equal(one.labels, two.labels)
     assert np.array_equal(one.test_hits, two.test_hits)
 
@@ -97,31 +97,38 @@ def test_the_seeds_differ_and_finished_teachers_are_kept(undisturbed):
 
 
 def test_the_folder_holds_teachers_and_nothing_else(undisturbed, ds):
-    expected = {"config.json", "model.safetensors", "preprocessor_config.json", "dynamics"}
+    expected = {"config.json", "digests.json", "model.safetensors", "preprocessor_config.json", "dynamics"}
     for place in map(Path, undisturbed.folders):
         assert {path.name for path in place.iterdir()} == expected
         teacher = load_teacher(str(place), dtype="float32")
         assert teacher.names == tuple(jobs.NAMES)
         assert run(teacher, ds["image"][:3]).shape == (3, 2)
     scored = ds.score_with("forgetting", dynamics=str(undisturbed.folder), load_from_cache_file=False)
-    assert len(scored["forgetting"]) == jobs.ROWS
+    order = np.random.default_rng(0).permutation(jobs.ROWS).tolist()
+    moved = ds.select(order).score_with("forgetting", dynamics=str(undisturbed.folder))
+    assert moved["forgetting"][:] == [scored["forgetting"][row] for row in order]
 
 
 def test_two_processes_train_together_and_write_once(others, tmp_path, ds):
     folder = others / "together"
     expected = [str(folder / "teacher-00")] * 2
     assert [(others / f"seen-by-{rank}").read_text().split("\n") for rank in range(2)] == [expected] * 2
-    alone = jobs.train(tmp_path / "alone", num_teachers=1, augment=False)
+    alone = jobs.train(tmp_path / "alone", jobs.Watched(double=True), num_teachers=1, augment=False)
     together = Teachers.load(folder)
     assert files(folder) == files(alone.folder)
-    assert_same_weights(together.folders[0], alone.folders[0], atol=1e-3)
-    assert_same_record(together.records[0], alone.records[0], atol=2e-3)
+    # Both in float64. The gradient is summed in another order: off by epsilon times the length of its longest sum, the
+    # 8 x 8 pixels of a batch of 8, times its size, at most 1 here. AdamW divides by the size of a gradient, but by no
+    # less than its own 1e-8, and moves a weight by the learning rate, 0.01, times that, at each step.
+    step_error = np.finfo(np.float64).eps * 8 * 8 * jobs.BATCH_SIZE / 1e-8 * 0.01
+    assert_same_weights(together.folders[0], alone.folders[0], atol=jobs.STEPS * step_error)
+    # The record holds float16: values that differ in the last bits of float64 can be rounded to neighbours.
+    assert_same_record(together.records[0], alone.records[0], rtol=float(np.finfo(np.float16).eps))
     assert json.loads((folder / "teachers.json").read_text())["num_processes"] == 2
     # Nothing is left to train, so that the number of processes no longer matters; for more it does.
     options = {"batch_size": jobs.BATCH_SIZE // 2, "augment": False}
-    assert jobs.train(folder, num_teachers=1, **options) == together
+    assert jobs.train(folder, jobs.Watched(double=True), num_teachers=1, **options) == together
     with pytest.raises(ValueError, match=r"num_processes=2, not 1; give those again, or another folder="):
-        jobs.train(folder, num_teachers=2, **options)
+        jobs.train(folder, jobs.Watched(double=True), num_teachers=2, **options)
 
 
 def refused(folder, match, *, rows=None, call=train_teachers, **changes):
@@ -198,7 +205,7 @@ def test_a_record_of_the_end_is_made_though_the_training_was_over_when_it_was_ki
     class Killed(jobs.Watched):
         def count(self, module, given):
             super().count(module, given)
-            if not module.training:  # in the pass over all rows, after the last step
+            if not module.training and self.passes:  # in the pass over all rows, after the last step
                 raise KeyboardInterrupt
 
     options = {"folder": tmp_path, "num_teachers": 1, "mode": "end", **SHORT}

@@ -86,7 +86,7 @@ def test_a_saved_folder_opens_as_teacher(ds, prepared, tmp_path):
     trained = train(prepared, folder=tmp_path / "teacher")
     assert trained.folder == tmp_path / "teacher"
     files = {path.name for path in trained.folder.iterdir()}
-    assert files == {"config.json", "model.safetensors", "preprocessor_config.json"}
+    assert files == {"config.json", "digests.json", "model.safetensors", "preprocessor_config.json"}
     teacher = load_teacher(str(trained.folder), dtype="float32")
     assert teacher.names == tuple(NAMES)
     with teacher, torch.inference_mode():
@@ -101,6 +101,40 @@ def test_the_engine_goes_on_with_the_same_processes(ds, prepared, tmp_path):
     assert PartialState().__dict__ is before.__dict__
     scored = hf_prune.score_with(ds, "el2n", teachers=[str(trained.folder)], load_from_cache_file=False)
     assert len(set(scored["el2n"])) > 1
+
+
+@pytest.mark.parametrize("name", ["config.json", "model.safetensors", "preprocessor_config.json"])
+def test_a_byte_that_changed_in_a_trained_model_is_noticed(ds, prepared, tmp_path, name):
+    folder = train(prepared, folder=tmp_path / "teacher").folder
+    data = (folder / name).read_bytes()
+    (folder / name).write_bytes(data[:-9] + bytes([data[-9] ^ 1]) + data[-8:])
+    for use in (
+        lambda: load_teacher(str(folder)),
+        lambda: hf_prune.train_teachers(ds, folder, num_teachers=1, num_epochs=1, folder=tmp_path / "more"),
+        lambda: hf_prune.export_teacher(folder, tmp_path / "out", trained_on=ds, source="local"),
+    ):
+        with pytest.raises(
+            ValueError, match=f"'{name}' is not the file that was finished there in .*teacher'"
+        ) as told:
+            use()
+        assert "\n" not in str(told.value)
+    (folder / name).write_bytes(data)
+    (folder / "digests.json").unlink()  # as earlier versions left it
+    assert load_teacher(str(folder)).names == tuple(NAMES)
+
+
+def test_a_damaged_checkpoint_is_left_out_and_the_result_is_the_same(prepared, tmp_path):
+    options = {"num_epochs": 3, "resumable": True}
+    whole = train(prepared, **{**options, "resumable": False})
+    with pytest.raises(KeyboardInterrupt):
+        train(prepared, folder=tmp_path, callbacks=[Interrupt(7)], **options)
+    path = tmp_path / "checkpoint-6" / "optimizer.pt"
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+    with pytest.warns(UserWarning, match="checkpoint-6 is left out, .*'optimizer.pt' is not the file"):
+        again = train(prepared, folder=tmp_path, **options)
+    assert torch.equal(weights(again), weights(whole))
 
 
 def test_a_config_gets_the_classes_and_stays_as_it_is(prepared):
@@ -163,7 +197,7 @@ def test_an_interrupted_training_goes_on_as_if_it_had_not_been(prepared, tmp_pat
     assert torch.equal(weights(again), weights(whole))
     assert (again.num_steps, seen[0].state.global_step) == (12, 12)
     files = {path.name for path in (tmp_path / "cut").iterdir()}
-    assert files == {"config.json", "model.safetensors", "preprocessor_config.json"}
+    assert files == {"config.json", "digests.json", "model.safetensors", "preprocessor_config.json"}
 
 
 def test_a_network_whose_files_have_other_names_goes_on_from_its_weights(prepared, tmp_path):

@@ -30,9 +30,9 @@ def images(rows: int = 12, names: list[str] | None = None, *, column: str = "ima
     )
 
 
-def scored(ds: Dataset, column: str = "prototypes") -> Dataset:
+def scored(ds: Dataset, column: str = "prototypes", factor: int = 7) -> Dataset:
     """With a column of scores and the step that would have made it; scoring for real would import torch."""
-    scores = np.float32([(row * 7 % 13) / 13 + row / 1000 for row in range(len(ds))])
+    scores = np.float32([(row * factor % 13) / 13 + row / 1000 for row in range(len(ds))])
     step = Step(kind="score", metric=column, column=column, inputs={"embeddings": {"given_sha256": "0" * 64}})
     return record(ds, ds.add_column(column, scores), step)
 

@@ -10,7 +10,7 @@ import typer
 from hf_prune.cli.inspections import inspection_parameters
 from hf_prune.cli.signatures import argument_docs, make_command, option, summary
 from hf_prune.cli.steps import open_data, parse_inputs, parse_keep
-from hf_prune.collectives import is_main_process, join_processes
+from hf_prune.collectives import in_step, is_main_process
 from hf_prune.loading import train_split
 from hf_prune.policy import Recommendation
 from hf_prune.policy.keep_curve import KeepCurve, keep_curve
@@ -39,10 +39,10 @@ def _run(
     inputs: Sequence[str] = (),
     **values: Any,
 ) -> None:
-    join_processes(values.get("device"))
-    given = parse_inputs(inputs)
-    ds = train_split(open_data(values))
-    found = function(ds, values.pop("metric"), inputs=given, **values)
+    with in_step(function.__name__, values.get("device")):
+        given = parse_inputs(inputs)
+        ds = train_split(open_data(values))
+        found = function(ds, values.pop("metric"), inputs=given, **values)
     if not is_main_process():
         return
     typer.echo(found)

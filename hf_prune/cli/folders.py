@@ -6,10 +6,11 @@ from pathlib import Path
 
 from datasets import Dataset, DatasetDict, load_from_disk
 
+from hf_prune.engine.integrity import DIGESTS, write_digests
 from hf_prune.provenance import provenance
 
-# What `save_to_disk` writes, and the caches that `datasets` may put beside it.
-_SAVED = ("*.arrow", "state.json", "dataset_info.json", "dataset_dict.json")
+# What `save_to_disk` writes, and the caches that `datasets` may put beside it; and the digests of it all.
+_SAVED = ("*.arrow", "state.json", "dataset_info.json", "dataset_dict.json", DIGESTS)
 
 
 def check_target(folder: Path, overwrite: bool) -> None:
@@ -73,6 +74,7 @@ def save(ds: Dataset | DatasetDict, folder: Path, overwrite: bool) -> None:
 def _write(ds: Dataset | DatasetDict, stage: Path, folder: Path) -> None:
     try:
         ds.save_to_disk(str(stage))
+        write_digests(stage)
     except OSError as error:
         reason = error.strerror or error
         raise OSError(

@@ -9,7 +9,7 @@ import typer
 
 from hf_prune.cli.signatures import argument_docs, function_parameters, make_command, option, summary
 from hf_prune.cli.steps import input_parameters, open_data, parse_inputs
-from hf_prune.collectives import is_main_process, join_processes
+from hf_prune.collectives import in_step, is_main_process
 from hf_prune.duplicates import Duplicates, duplicates
 from hf_prune.label_noise import LabelNoise, label_noise
 from hf_prune.loading import train_split
@@ -19,10 +19,10 @@ def run_duplicates(
     out: Path | None = None, figure: Path | None = None, inputs: Sequence[str] = (), **values: Any
 ) -> None:
     """Run ``duplicates``: every process takes part, one of them prints."""
-    join_processes(values.get("device"))
-    given = parse_inputs(inputs)
-    ds = train_split(open_data(values))
-    found = duplicates(ds, inputs=given, **values)
+    with in_step("duplicates", values.get("device")):
+        given = parse_inputs(inputs)
+        ds = train_split(open_data(values))
+        found = duplicates(ds, inputs=given, **values)
     if not is_main_process():
         return
     if figure is not None:
@@ -36,9 +36,9 @@ def run_duplicates(
 
 def run_label_noise(out: Path | None = None, inputs: Sequence[str] = (), **values: Any) -> None:
     """Run ``label-noise``: every process takes part, one of them prints."""
-    join_processes(values.get("device"))
-    given = parse_inputs(inputs)
-    found = label_noise(train_split(open_data(values)), inputs=given, **values)
+    with in_step("label-noise", values.get("device")):
+        given = parse_inputs(inputs)
+        found = label_noise(train_split(open_data(values)), inputs=given, **values)
     if is_main_process():
         _show(found, out)
 

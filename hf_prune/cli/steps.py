@@ -17,7 +17,7 @@ from hf_prune.cli.signatures import (
     option,
     summary,
 )
-from hf_prune.collectives import barrier, is_main_process, join_processes
+from hf_prune.collectives import barrier, in_step, is_main_process
 from hf_prune.combination import combine
 from hf_prune.hub.export import export
 from hf_prune.hub.push import push_to_hub
@@ -115,34 +115,34 @@ def run_score(out: Path, overwrite: bool = False, inputs: Sequence[str] = (), **
     """Run ``score``: every process takes part, one of them saves."""
     options = set(values) - set(inspect.signature(score_with).parameters) - {"data", *_OPEN_NAMES}
     check_option_names([get_metric(name) for name in values["metric"]], options)
-    join_processes(values.get("device"))
-    check_target(out, overwrite)
-    given = parse_inputs(inputs)
-    ds = open_data(values)
-    if "test_dataset" in values:
-        values["test_dataset"] = open_test_dataset(values["test_dataset"])
-    scored = score_with(ds, values.pop("metric"), inputs=given, overwrite=overwrite, **values)
-    barrier()
-    if is_main_process():
-        save(scored, out, overwrite)
-        typer.echo(out)
-    barrier()
+    with in_step("score", values.get("device")):
+        check_target(out, overwrite)
+        given = parse_inputs(inputs)
+        ds = open_data(values)
+        if "test_dataset" in values:
+            values["test_dataset"] = open_test_dataset(values["test_dataset"])
+        scored = score_with(ds, values.pop("metric"), inputs=given, overwrite=overwrite, **values)
+        barrier()
+        if is_main_process():
+            save(scored, out, overwrite)
+            typer.echo(out)
+        barrier()
 
 
 def run_prune(
     out: Path, overwrite: bool = False, inputs: Sequence[str] = (), class_errors: Sequence[str] = (), **values: Any
 ) -> None:
     """Run ``prune``: every process takes part, since an encoder may run, and one of them saves."""
-    join_processes(values.get("device"))
-    check_target(out, overwrite)
-    given = parse_inputs(inputs)
-    errors = parse_errors(class_errors) or None
-    pruned = prune(open_data(values), values.pop("metric"), inputs=given, class_errors=errors, **values)
-    barrier()
-    if is_main_process():
-        save(pruned, out, overwrite)
-        typer.echo(out)
-    barrier()
+    with in_step("prune", values.get("device")):
+        check_target(out, overwrite)
+        given = parse_inputs(inputs)
+        errors = parse_errors(class_errors) or None
+        pruned = prune(open_data(values), values.pop("metric"), inputs=given, class_errors=errors, **values)
+        barrier()
+        if is_main_process():
+            save(pruned, out, overwrite)
+            typer.echo(out)
+        barrier()
 
 
 def run_combine(out: Path, overwrite: bool = False, **values: Any) -> None:

@@ -2,6 +2,7 @@
 
 import inspect
 import re
+import time
 from collections import Counter
 from pathlib import Path
 from typing import Annotated, Any
@@ -10,9 +11,10 @@ import typer
 
 from hf_prune.cli.folders import check_target, save
 from hf_prune.cli.signatures import argument_docs, flag, function_parameters, make_command, option, summary
-from hf_prune.collectives import is_main_process, join_processes
+from hf_prune.collectives import in_step, is_main_process
 from hf_prune.correlation import correlate
-from hf_prune.engine.store import clear, default_root, list_caches
+from hf_prune.engine.cache import CacheEntry, clear, list_caches, parse_duration, parse_size
+from hf_prune.engine.store import default_root
 from hf_prune.explanation import explain
 from hf_prune.inputs.from_records import RECORDED
 from hf_prune.loading import open_dataset, train_split
@@ -122,21 +124,44 @@ def cache_help(context: typer.Context) -> None:
 
 
 def cache_list(cache_dir: CacheDir = None) -> None:
-    """List the models whose results are kept: name, rows, size, model."""
+    """List what is kept: name, what it holds, size, day of the last use, model or training."""
     for entry in list_caches(cache_dir or default_root()):
-        model = entry.identity.get("id") or entry.identity.get("kind") or "unknown"
-        typer.echo(f"{entry.name}  {entry.rows} rows  {entry.size / 2**20:.1f} MiB  {model}")
+        used = time.strftime("%Y-%m-%d", time.localtime(entry.used))
+        typer.echo(f"{entry.name}  {entry.holds}  {entry.size / 2**20:.1f} MiB  {used}  {_model(entry)}")
+
+
+def _model(entry: CacheEntry) -> str:
+    """What made the results of an entry; names from a file are escaped, since they go to a terminal."""
+    if entry.kind == "heads":
+        return " ".join(["heads", *(str(entry.identity[name]) for name in ("need",) if name in entry.identity)])
+    if entry.kind != "rows":
+        return {"keys": "content keys", "shelf": "released scores"}[entry.kind]
+    model = str(entry.identity.get("id") or entry.identity.get("kind") or "unknown")
+    return model if model.isprintable() else ascii(model)
 
 
 def cache_clear(
     name: Annotated[
         str | None, typer.Argument(help="One of the names of 'cache list'; left out, all of them.")
     ] = None,
+    older_than: Annotated[
+        str | None, typer.Option(help="Remove only what was not used for so long, such as 30d, 12h or 2w.")
+    ] = None,
+    max_size: Annotated[
+        str | None,
+        typer.Option(help="Remove what was used least recently until so much is left, such as 50GB."),
+    ] = None,
     cache_dir: CacheDir = None,
 ) -> None:
-    """Remove kept results of models; scored data sets are never touched."""
-    if is_main_process():
-        typer.echo(f"{clear(cache_dir or default_root(), name) / 2**20:.1f} MiB freed")
+    """Remove kept results; what a running process uses stays, scored data sets are never touched."""
+    age = None if older_than is None else parse_duration(older_than, "--older-than")
+    size = None if max_size is None else parse_size(max_size, "--max-size")
+    if not is_main_process():
+        return
+    freed = clear(cache_dir or default_root(), name, older_than=age, max_size=size)
+    typer.echo(f"{freed.size / 2**20:.1f} MiB freed")
+    if freed.in_use:
+        say(f"in use by running processes, so kept: {', '.join(freed.in_use)}")
 
 
 def run(
@@ -157,10 +182,10 @@ def run(
 ) -> None:
     """Run a recipe."""
     recipe = load_recipe(config, settings or ())
-    join_processes()
-    if out is not None:
-        check_target(out, overwrite)
-    ds = run_recipe(recipe, push=push, log=say)
+    with in_step("run"):
+        if out is not None:
+            check_target(out, overwrite)
+        ds = run_recipe(recipe, push=push, log=say)
     if not is_main_process():
         return
     if "export" in recipe.blocks:

@@ -9,7 +9,7 @@ import yaml
 
 from hf_prune.cli.signatures import function_parameters, make_command, option, summary
 from hf_prune.cli.steps import input_parameters, open_data
-from hf_prune.collectives import barrier, is_main_process, join_processes
+from hf_prune.collectives import in_step, is_main_process
 from hf_prune.hub.push_teacher import push_teacher
 from hf_prune.loading import open_test_dataset, train_split
 from hf_prune.teachers import Teachers, train_subset_runs, train_teachers
@@ -35,13 +35,12 @@ def parse_training_args(pairs: Sequence[str]) -> dict[str, Any]:
 
 def _runner(train: Callable[..., Teachers]) -> Callable[..., None]:
     def run(training_args: Sequence[str] = (), **values: Any) -> None:
-        join_processes()
-        arguments = parse_training_args(training_args)
-        ds, model = train_split(open_data(values)), values.pop("model")
-        if "test_dataset" in values:
-            values["test_dataset"] = open_test_dataset(values["test_dataset"])
-        found = train(ds, model, **values, **arguments)
-        barrier()
+        with in_step(train.__name__):
+            arguments = parse_training_args(training_args)
+            ds, model = train_split(open_data(values)), values.pop("model")
+            if "test_dataset" in values:
+                values["test_dataset"] = open_test_dataset(values["test_dataset"])
+            found = train(ds, model, **values, **arguments)
         if is_main_process():
             for folder in found.folders:
                 typer.echo(folder)

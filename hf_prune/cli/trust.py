@@ -8,7 +8,7 @@ import typer
 
 from hf_prune.cli.signatures import argument_docs, function_parameters, make_command, option, summary
 from hf_prune.cli.steps import parse_inputs
-from hf_prune.collectives import is_main_process
+from hf_prune.collectives import alone, is_main_process
 from hf_prune.hub.rebuild import rebuild
 from hf_prune.hub.report import Report
 from hf_prune.hub.verify import verify
@@ -31,7 +31,9 @@ def run_rebuild(source: str | None = None, inputs: Sequence[str] = (), **values:
         if len(values.get(name, ())) == 1:
             values[name] = values[name][0]
     opened = None if source is None else open_dataset(source)
-    _end(rebuild(values.pop("name"), values.pop("out"), source=opened, inputs=parse_inputs(inputs), **values))
+    with alone():  # scoring anew would wait for processes that have returned
+        report = rebuild(values.pop("name"), values.pop("out"), source=opened, inputs=parse_inputs(inputs), **values)
+    _end(report)
 
 
 def _end(report: Report) -> None:

@@ -6,7 +6,7 @@ with a checksum, so that a file cut short or altered later is noticed. Safetenso
 
 import contextlib
 import json
-import time
+import shutil
 import uuid
 import zlib
 from collections.abc import Mapping
@@ -14,12 +14,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import safetensors
 import safetensors.numpy
 from numpy.typing import NDArray
 from safetensors import SafetensorError
 
-PART_PREFIX = ".part-"  # a file being written; it gets its name when complete
-STALE_SECONDS = 3600.0  # writing takes seconds: an older part belongs to a process that was killed
+from hf_prune.engine.file_locks import is_abandoned, lock
+
+PART_PREFIX = ".part-"  # a file or folder being written; it gets its name when complete, and is locked until then
+_ATTEMPTS = 5
 
 
 class DamagedFile(ValueError):
@@ -28,11 +31,28 @@ class DamagedFile(ValueError):
 
 def write_file(path: Path, data: bytes) -> None:
     """Write a file that is complete or absent, whatever happens to this process or the disk."""
+    for attempts_left in reversed(range(_ATTEMPTS)):
+        try:
+            _write_file(path, data)
+        except FileNotFoundError:
+            # Somebody removed the part before it was locked, or on another machine where the lock is not seen.
+            if not attempts_left or not path.parent.is_dir():
+                raise
+        else:
+            return
+
+
+def _write_file(path: Path, data: bytes) -> None:
     part = path.parent / f"{PART_PREFIX}{uuid.uuid4().hex}"
     try:
         with part.open("xb") as file:
+            locked = lock(file.fileno())
             file.write(data)
-        part.replace(path)
+            file.flush()
+            if locked:  # until it has its name: nobody may take it for a leftover in between
+                part.replace(path)
+        if not locked:
+            part.replace(path)
     except BaseException:  # an interrupt too must leave no part behind
         part.unlink(missing_ok=True)
         raise
@@ -66,10 +86,9 @@ def read_arrays(path: Path) -> tuple[dict[str, NDArray[Any]], str]:
 def array_shape(path: Path, name: str) -> tuple[int, ...] | None:
     """Read the shape of one array from the file's header alone, None where the file is damaged or gone."""
     try:
-        with path.open("rb") as file:
-            header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
-        return tuple(header[name]["shape"])
-    except (FileNotFoundError, ValueError, KeyError, OverflowError, MemoryError):
+        with safetensors.safe_open(path, "numpy") as file:
+            return tuple(file.get_slice(name).get_shape())
+    except (OSError, SafetensorError):
         return None
 
 
@@ -80,11 +99,19 @@ def discard(path: Path) -> None:
 
 
 def remove_stale_parts(folder: Path) -> None:
-    """Remove what killed processes left half-written; parts of running processes are younger and stay."""
+    """Remove what killed processes left half-written; parts of running processes are locked and stay."""
+    with contextlib.suppress(FileNotFoundError):  # the folder, while it is read: others clear as well
+        _remove_parts(folder)
+
+
+def _remove_parts(folder: Path) -> None:
     for part in folder.glob(f"{PART_PREFIX}*"):
-        with contextlib.suppress(FileNotFoundError):
-            if time.time() - part.stat().st_mtime > STALE_SECONDS:
-                discard(part)
+        if not is_abandoned(part):
+            continue
+        if part.is_dir():
+            shutil.rmtree(part, ignore_errors=True)
+        else:
+            discard(part)
 
 
 def pack_floats(values: NDArray[np.float32]) -> NDArray[np.generic]:

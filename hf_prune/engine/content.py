@@ -22,12 +22,13 @@ from numpy.typing import NDArray
 
 from hf_prune.columns import row_mapping
 from hf_prune.encoded_images import EncodedImages
-from hf_prune.engine.array_files import DamagedFile, discard, read_arrays, write_arrays
+from hf_prune.engine.array_files import DamagedFile, discard, read_arrays, remove_stale_parts, write_arrays
+from hf_prune.engine.cache import touch
 
 Keys = NDArray[np.void]  # shape (n,), dtype V16
 
 NO_IMAGE = "there is no image (null or no bytes)"
-STAMP_FORMAT = 1
+STAMP_FORMAT = 2  # keys of format 1 may be those of other rows, where processes had been given different ones
 SETTLED_SECONDS = 2.0  # a file changed a moment ago may change again within the resolution of its time
 # Steps of a memory-mapped table that touch neither the images nor their order.
 HARMLESS_STEPS = {"replace_schema_metadata", "combine_chunks", "drop", "remove_column", "select"}
@@ -136,6 +137,7 @@ def load_keys(root: Path, stamp: str) -> tuple[Keys, dict[int, str]] | None:
     path = root / "keys" / f"{stamp}.safetensors"
     try:
         arrays, note = read_arrays(path)
+        touch(path)
         keys = np.ascontiguousarray(arrays["keys"]).view("V16")[:, 0]
         return keys, {int(row): reason for row, reason in json.loads(note).items()}
     except FileNotFoundError:
@@ -150,6 +152,7 @@ def save_keys(root: Path, stamp: str, keys: Keys, unreadable: dict[int, str]) ->
     folder = root / "keys"
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        remove_stale_parts(folder)
         note = json.dumps({str(row): reason for row, reason in unreadable.items()})
         write_arrays(folder / f"{stamp}.safetensors", {"keys": keys.view(np.uint8).reshape(-1, 16)}, note)
     except OSError:  # this only saves time; the store itself reports a disk that is full or read-only

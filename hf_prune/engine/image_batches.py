@@ -1,7 +1,8 @@
-"""Rows on their way to a model: read, decoded, collated, each with its number.
+"""Rows on their way to a model: read, decoded, collated, each with its number and the key of its bytes.
 
 What a DataLoader runs, in this process or in its workers. An image that cannot be read travels as its reason, so that
-one bad file neither stops a worker nor gets lost.
+one bad file neither stops a worker nor gets lost. A result is filed under the key that came with the image, which was made
+of the very bytes that were decoded.
 """
 
 from collections.abc import Callable
@@ -17,7 +18,8 @@ from hf_prune.engine.content import content_key, one_line
 if TYPE_CHECKING:
     import PIL.Image
 
-Item = tuple[int, "PIL.Image.Image | str"]  # the reason in place of an image that cannot be read
+# Row number, key of the bytes that were read, and the image; the reason in place of one that cannot be read.
+Item = tuple[int, bytes, "PIL.Image.Image | str"]
 
 
 class Batch(NamedTuple):
@@ -25,11 +27,13 @@ class Batch(NamedTuple):
 
     Attributes:
         rows: Row numbers of the images in it, in order.
+        keys: Content keys of the bytes that the images were decoded from, in the same order.
         inputs: What the model's ``collate`` made of them; ``None`` where no image could be read.
         unreadable: By row number, why an image is not in the batch.
     """
 
     rows: list[int]
+    keys: list[bytes]
     inputs: Any
     unreadable: dict[int, str]
 
@@ -39,7 +43,7 @@ class ImageRows:
 
     Args:
         images: The column.
-        keys: Content keys of its rows, shape (n,): a file that changed since they were made is not used.
+        keys: Content keys of its rows, shape (n,): an image that is no longer the one they were made of is not used.
     """
 
     def __init__(self, images: EncodedImages, keys: NDArray[np.void]) -> None:
@@ -53,18 +57,17 @@ class ImageRows:
     def __getitem__(self, row: int) -> Item:
         import PIL
 
+        key = b""
         try:
             data = self._images[row]
-            if (
-                not self._images.is_embedded(row)
-                and content_key(data, self._feature.mode) != self._keys[row].tobytes()
-            ):
-                return row, "its file changed during this run"
-            return row, self._feature.decode_example({"path": None, "bytes": data})
+            key = content_key(data, self._feature.mode)
+            if key != self._keys[row].tobytes():
+                return row, key, f"its {'bytes' if self._images.is_embedded(row) else 'file'} changed during this run"
+            return row, key, self._feature.decode_example({"path": None, "bytes": data})
         except PIL.UnidentifiedImageError:  # its text holds a memory address
-            return row, "its bytes are no image that Pillow knows"
+            return row, key, "its bytes are no image that Pillow knows"
         except Exception as error:  # decoders fail with errors of many types, all of which mean the same here
-            return row, one_line(error)
+            return row, key, one_line(error)
 
 
 class Collate:
@@ -79,20 +82,20 @@ class Collate:
 
     def __call__(self, items: list[Item]) -> Batch:
         """Collate the readable images of one batch."""
-        unreadable = {row: image for row, image in items if isinstance(image, str)}
-        readable = [(row, image) for row, image in items if not isinstance(image, str)]
+        unreadable = {row: image for row, _, image in items if isinstance(image, str)}
+        readable = [(row, key, image) for row, key, image in items if not isinstance(image, str)]
         try:
             return self._batch(readable, unreadable)
         except Exception:  # the model's preprocessing may raise anything: find whose image it was
-            refused = {row: reason for row, image in readable if (reason := self._refusal(image)) is not None}
+            refused = {row: reason for row, _, image in readable if (reason := self._refusal(image)) is not None}
             if not refused:  # each is fine alone, so it is no image's fault
                 raise
-        remaining = [(row, image) for row, image in readable if row not in refused]
+        remaining = [item for item in readable if item[0] not in refused]
         return self._batch(remaining, unreadable | refused)
 
-    def _batch(self, readable: list[tuple[int, "PIL.Image.Image"]], unreadable: dict[int, str]) -> Batch:
-        inputs = self._collate([image for _, image in readable]) if readable else None
-        return Batch([row for row, _ in readable], inputs, unreadable)
+    def _batch(self, readable: list[tuple[int, bytes, "PIL.Image.Image"]], unreadable: dict[int, str]) -> Batch:
+        inputs = self._collate([image for _, _, image in readable]) if readable else None
+        return Batch([row for row, _, _ in readable], [key for _, key, _ in readable], inputs, unreadable)
 
     def _refusal(self, image: "PIL.Image.Image") -> str | None:
         try:

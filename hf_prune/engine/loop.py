@@ -1,10 +1,12 @@
 """The only inference loop: images of a data set through a model, results to the store, in one process or many.
 
 Rows travel with their numbers and are written to their places, so neither sharding nor batch size can reorder them.
-An image goes through the model once, however many rows hold it.
+An image goes through the model once, however many rows hold it. A result is filed under the key of the bytes that went
+through the model, which come with it: whatever processes make of their shares, none can file it under another image.
 """
 
 import contextlib
+import hashlib
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -18,7 +20,7 @@ from datasets import Dataset
 from datasets.utils import tqdm
 from numpy.typing import NDArray
 
-from hf_prune.collectives import compute_device
+from hf_prune.collectives import check_alike, compute_device, gather_objects, in_step
 from hf_prune.encoded_images import EncodedImages
 from hf_prune.engine import content
 from hf_prune.engine.image_batches import Batch, Collate, ImageRows
@@ -28,6 +30,9 @@ from hf_prune.models.loaded import LoadedModel
 
 CHUNK_ROWS = 4096  # a killed run computes at most so many rows again ...
 CHUNK_SECONDS = 30.0  # ... or so much work, whichever is less
+ONE_MODEL = (
+    0.05  # of the length of an output: more than kernels and number formats make of one model, less than another one
+)
 
 
 @dataclass
@@ -66,7 +71,8 @@ def run_model(
 ) -> ModelRows:
     """Run a model over every image that the store does not have yet, and return this process's share of all rows.
 
-    Every process calls this with the same arguments; an error in one is raised in all.
+    Every process calls this with the same arguments; an error in one is raised in all. What the processes hold is compared
+    first: the rows by their content, the model by its identity, or by what it makes of one image where it has none.
 
     Args:
         ds: The data set, n rows; its format and transform are not used.
@@ -86,31 +92,58 @@ def run_model(
         The rows and values of this process.
 
     Raises:
-        ValueError: If an image cannot be read and ``on_error="raise"``, or the model gives NaN, infinity or anything
-            but one vector per image.
+        ValueError: If an image cannot be read and ``on_error="raise"``, the model gives NaN, infinity or anything but one
+            vector per image, or processes hold other rows, models or settings than process 0.
         OSError: If the store cannot be written.
     """
-    images = EncodedImages(ds, image_column)
-    root = store_root if model.cacheable else None
-    keys, unreadable = content_keys(ds, image_column, images, root, state)
-    problems = _Problems(image_column, on_error, unreadable)
-    image_keys, keys = keys, keys if targets is None else content.with_targets(keys, targets)
-    store = Store(root, model.identity)
-    plan = make_plan(keys, unreadable, store, batch_size, state.process_index, state.num_processes)
-    loop = _Loop(model, store, keys, targets, problems, state, chunk_rows, chunk_seconds)
+    with in_step(desc), model:
+        check_alike({"batch_size": batch_size, "on_error": on_error} | _described(model, targets))
+        images = EncodedImages(ds, image_column)
+        root = store_root if model.cacheable else None
+        keys, unreadable = content_keys(ds, image_column, images, root, state)
+        problems = _Problems(image_column, on_error, unreadable)
+        image_rows = ImageRows(images, keys)
+        keys = keys if targets is None else content.with_targets(keys, targets)
+        store = Store(root, model.identity)
+        plan = make_plan(keys, unreadable, store, batch_size, state.process_index, state.num_processes)
+        loop = _Loop(model, store, targets, problems, state, chunk_rows, chunk_seconds)
 
-    def compute() -> tuple[int, dict[int, str]]:
-        if plan.batches:  # no loader, and so no workers, when everything is there
-            loop.run(plan.batches, ImageRows(images, image_keys), num_workers, desc)
-        return loop.computed, problems.found
+        def compute() -> tuple[int, dict[int, str]]:
+            if plan.batches:  # no loader, and so no workers, when everything is there
+                loop.run(plan.batches, image_rows, num_workers, desc)
+            return loop.computed, problems.found
 
-    counts, found = zip(*together(compute), strict=True)
-    for part in found:
-        unreadable |= plan.spread(part)
-    unreadable = dict(sorted(unreadable.items()))
-    rows = plan.rows_of(state.process_index, keys, store, unreadable)
-    values = _read_rows(store, keys, rows)
-    return ModelRows(rows, values, unreadable, sum(counts), len(keys) - len(unreadable) - sum(counts))
+        if state.num_processes > 1 and not model.cacheable:
+            _check_outputs(loop, image_rows, plan.first_row[plan.readable])
+        counts, found = zip(*together(compute), strict=True)
+        for part in found:
+            unreadable |= plan.spread(part)
+        unreadable = dict(sorted(unreadable.items()))
+        rows = plan.rows_of(state.process_index, keys, store, unreadable)
+        values = _read_rows(store, keys, rows)
+        return ModelRows(rows, values, unreadable, sum(counts), len(keys) - len(unreadable) - sum(counts))
+
+
+def _described(model: LoadedModel, targets: NDArray[np.int64] | None) -> dict[str, Any]:
+    """What the processes must have alike of a model and of the classes of the rows."""
+    identity = {f"model {name}": value for name, value in sorted(model.identity.items())}
+    classes = b"" if targets is None else hashlib.sha256(targets.astype("<i8").tobytes()).digest()
+    return identity | {"cacheable": model.cacheable, "class names": model.names, "labels": classes}
+
+
+def _check_outputs(loop: "_Loop", images: ImageRows, rows: NDArray[np.int64]) -> None:
+    """Compare what the processes' models make of one image, where no identity shows whether they are one model."""
+    if len(rows) == 0:
+        return
+    outputs = together(lambda: loop.output_of(images, int(rows[0])))
+    for rank, output in enumerate(outputs):
+        first = outputs[0]
+        same = output.shape == first.shape and np.linalg.norm(output - first) <= ONE_MODEL * np.linalg.norm(first)
+        if not same and np.isfinite(first).all() and np.isfinite(output).all():
+            raise ValueError(
+                f"process {rank} runs another model than process 0: they give image {int(rows[0])} other outputs; give every "
+                "process the same model"
+            )
 
 
 class _Problems:
@@ -141,19 +174,19 @@ class _Loop:
         self,
         model: LoadedModel,
         store: Store,
-        keys: NDArray[np.void],
         targets: NDArray[np.int64] | None,
         problems: _Problems,
         state: PartialState,
         chunk_rows: int,
         chunk_seconds: float,
     ) -> None:
-        self.model, self.store, self.keys, self.problems, self.state = model, store, keys, problems, state
+        self.model, self.store, self.problems, self.state = model, store, problems, state
         self.targets = None if targets is None else torch.from_numpy(targets)
         self.chunk_rows, self.chunk_seconds = chunk_rows, chunk_seconds
         self.device = compute_device()  # the caller's choice, which need not be the one of the process group
         self.computed = 0
         self._rows: list[int] = []
+        self._keys: list[content.Keys] = []  # of the bytes that went through the model
         self._outputs: list[torch.Tensor] = []  # left on the device: fetching each would make the device wait
         self._forward: Callable[[Any], torch.Tensor] | None = None
 
@@ -164,7 +197,6 @@ class _Loop:
         total = sum(map(len, batches))
         self._flushed = self._last = time.monotonic()
         with (
-            self.model,
             exact_settings(self.device),
             tqdm(total=total, desc=desc, unit="img", disable=not self.state.is_main_process) as bar,
         ):
@@ -178,24 +210,25 @@ class _Loop:
                     self._flush()
                 raise
 
+    def output_of(self, images: ImageRows, row: int) -> NDArray[np.float32]:
+        """What the model makes of one image alone, (d,); nothing where it cannot be read."""
+        batch = Collate(self.model.collate)([images[row]])
+        if not batch.rows:
+            return np.empty(0, np.float32)
+        with exact_settings(self.device):
+            output = self._output(batch)[0]
+        return np.asarray(output.flatten().float().cpu().numpy())
+
     def _step(self, batch: Batch) -> None:
         self.problems.add(batch.unreadable)
         if not batch.rows:
             return
-        # Not under inference_mode: a module of the caller's own must stay trainable after .to(device).
-        self._forward = self._forward or self.model.open(self.device)
-        with torch.inference_mode():
-            inputs = batch.inputs if self.targets is None else (batch.inputs, self.targets[batch.rows])
-            output = self._forward(inputs)
-            if output.ndim != 2 or len(output) != len(batch.rows):
-                raise ValueError(
-                    f"the model gave an output of shape {tuple(output.shape)} for {len(batch.rows)} images; it must give "
-                    f"one vector per image, shape ({len(batch.rows)}, d)"
-                )
-            if len(self._rows) + len(batch.rows) > self.chunk_rows:
-                self._flush()
-            self._rows += batch.rows
-            self._outputs.append(output.clone())  # a compiled model may write its next output over this one
+        output, keys = self._output(batch)
+        if len(self._rows) + len(batch.rows) > self.chunk_rows:
+            self._flush()
+        self._rows += batch.rows
+        self._keys.append(keys)
+        self._outputs.append(output)
         now = time.monotonic()
         after_next = (
             now + (now - self._last) - self._flushed
@@ -204,19 +237,36 @@ class _Loop:
         if after_next >= self.chunk_seconds or len(self._rows) >= self.chunk_rows:
             self._flush()
 
+    def _output(self, batch: Batch) -> tuple[torch.Tensor, content.Keys]:
+        """What the model makes of the images of a batch, and the keys that it belongs to."""
+        # Not under inference_mode: a module of the caller's own must stay trainable after .to(device).
+        self._forward = self._forward or self.model.open(self.device)
+        inputs, keys = batch.inputs, np.frombuffer(b"".join(batch.keys), dtype="V16")
+        if self.targets is not None:
+            targets = self.targets[batch.rows]
+            inputs, keys = (inputs, targets), content.with_targets(keys, targets.numpy())
+        with torch.inference_mode():
+            output = self._forward(inputs)
+            if output.ndim != 2 or len(output) != len(batch.rows):
+                raise ValueError(
+                    f"the model gave an output of shape {tuple(output.shape)} for {len(batch.rows)} images; it must give "
+                    f"one vector per image, shape ({len(batch.rows)}, d)"
+                )
+            return output.clone(), keys  # a compiled model may write its next output over this one
+
     def _flush(self) -> None:
         """Write the outputs collected so far; rows that are not finite are left out and reported."""
-        rows, outputs = np.array(self._rows, np.int64), self._outputs
-        self._rows, self._outputs = [], []
+        rows, keys, outputs = np.array(self._rows, np.int64), self._keys, self._outputs
+        self._rows, self._keys, self._outputs = [], [], []
         self._flushed = time.monotonic()
         if len(rows) == 0:
             return
-        values = torch.cat(outputs).float().cpu().numpy()
+        values, filed = torch.cat(outputs).float().cpu().numpy(), np.concatenate(keys)
         finite = np.isfinite(values).all(axis=1)
         good = np.flatnonzero(finite)
         for start in range(0, len(good), self.chunk_rows):
             part = good[start : start + self.chunk_rows]
-            self.store.append(self.keys[rows[part]], values[part])
+            self.store.append(filed[part], values[part])
             self.computed += len(part)
         if not finite.all():
             raise ValueError(
@@ -228,24 +278,49 @@ class _Loop:
 def content_keys(
     ds: Dataset, column: str, images: EncodedImages, root: Path | None, state: PartialState
 ) -> tuple[NDArray[np.void], dict[int, str]]:
-    """Keys of all rows, each process hashing its share, and the rows that have no bytes."""
-    stamp = None if root is None else content.keys_stamp(ds, column, images)
+    """Keys of all rows, and the rows that have no bytes; the same in every process, or an error in all.
+
+    Processes whose rows are pinned by the same files share the hashing; each of them, and each that has rows of its own,
+    ends with the keys of what it holds, so that they can be compared.
+    """
+    alone = state.num_processes == 1
+    stamp = None if root is None and alone else content.keys_stamp(ds, column, images)
     kept = None if root is None or stamp is None else content.load_keys(root, stamp)
-    start, stop = (
-        len(images) * part // state.num_processes for part in (state.process_index, state.process_index + 1)
-    )
+    stamps = gather_objects([stamp or f"process {state.process_index}"])
+    group = [rank for rank, other in enumerate(stamps) if other == stamps[state.process_index]]
+    place = group.index(state.process_index)
+    start, stop = (len(images) * part // len(group) for part in (place, place + 1))
 
-    def share() -> tuple[NDArray[np.void], dict[int, str]]:
+    held: list[tuple[NDArray[np.void], dict[int, str]]] = []
+
+    def share() -> tuple[NDArray[np.void], dict[int, str]] | None:
         if kept is None:
-            return content.image_keys(images, range(start, stop))
-        return kept[0][start:stop], {row: reason for row, reason in kept[1].items() if start <= row < stop}
+            held.append(content.image_keys(images, range(start, stop)))
+        else:
+            held.append((kept[0][start:stop], {row: why for row, why in kept[1].items() if start <= row < stop}))
+        return held[0] if len(group) > 1 else None  # nobody else has a use for them
 
-    parts = together(share)
+    parts = [part or held[0] for part in map(together(share).__getitem__, group)]
     keys = np.concatenate([part for part, _ in parts])
     unreadable = {row: reason for _, reasons in parts for row, reason in reasons.items()}
-    if root is not None and stamp is not None and kept is None and state.is_local_main_process:
+    if root is not None and stamp is not None and kept is None and (place == 0 or state.is_local_main_process):
         content.save_keys(root, stamp, keys, unreadable)
-    return keys, unreadable
+    check_alike({"rows": hashlib.sha256(keys.tobytes()).digest()})
+    return keys, gather_objects([unreadable])[0]  # reasons may name the files of a machine
+
+
+def check_rows(ds: Dataset, column: str, state: PartialState) -> None:
+    """Raise one line in every process unless all hold the same images in the same order.
+
+    Nothing is read where the same files pin the rows of all; else each process, or each group that shares files, hashes
+    what it holds.
+    """
+    if state.num_processes == 1:
+        return
+    images = EncodedImages(ds, column)
+    stamps = {*gather_objects([content.keys_stamp(ds, column, images)])}
+    if len(stamps) > 1 or None in stamps:
+        content_keys(ds, column, images, None, state)
 
 
 def _loader(

@@ -1,6 +1,5 @@
 """Who computes what: processes that agree on which image goes through the model where, and fail together."""
 
-import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
@@ -8,12 +7,10 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from hf_prune.collectives import gather_objects, num_processes
+from hf_prune.collectives import announce, gather_objects
 from hf_prune.engine.store import Store
 
 T = TypeVar("T")
-logger = logging.getLogger(__name__)
-RAISED_AS = {"ValueError": ValueError, "OSError": OSError}  # what a failure elsewhere is raised as, else RuntimeError
 
 
 def together(work: Callable[[], T]) -> list[T]:
@@ -31,21 +28,12 @@ def together(work: Callable[[], T]) -> list[T]:
         >>> together(lambda: 3)
         [3]
     """
-    outcome: list[T] = []
-    failure: Exception | None = None
     try:
-        outcome.append(work())
-    except Exception as error:  # whatever it is, the other processes have to hear of it; raised again below
-        failure = error
-        if num_processes() > 1:
-            logger.error("%s: %s (raised when the other processes have come this far)", type(error).__name__, error)
-    told = gather_objects([(outcome, None if failure is None else (type(failure).__name__, str(failure)))])
-    if failure is not None:
-        raise failure
-    for rank, (_, problem) in enumerate(told):
-        if problem is not None:
-            raise RAISED_AS.get(problem[0], RuntimeError)(f"process {rank}: {problem[1]}")
-    return [outcomes[0] for outcomes, _ in told]
+        outcome = work()
+    except Exception as error:  # whatever it is, the other processes have to hear of it
+        announce(error)
+        raise
+    return gather_objects([outcome])
 
 
 @dataclass(frozen=True)
@@ -55,12 +43,14 @@ class Plan:
     Attributes:
         first_row: For each image its first row, shape (u,), ascending.
         image_of: For each row the number of its image, shape (n,).
+        readable: For each image whether its bytes are there, shape (u,).
         home: For each image the process that holds it if it can, shape (u,).
         batches: The batches that this process computes, as lists of first rows.
     """
 
     first_row: NDArray[np.int64]
     image_of: NDArray[np.int64]
+    readable: NDArray[np.bool_]
     home: NDArray[np.int64]
     batches: list[list[int]]
 
@@ -117,4 +107,4 @@ def make_plan(
     missing = first_row[readable & ~stored.any(axis=0)]
     starts = range(process * batch_size, len(missing), processes * batch_size)
     batches = [missing[start : start + batch_size].tolist() for start in starts]
-    return Plan(first_row, image_of, home, batches)
+    return Plan(first_row, image_of, readable, home, batches)

@@ -16,9 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hf_prune.engine.array_files import (
-    PART_PREFIX,
     DamagedFile,
-    array_shape,
     discard,
     pack_floats,
     read_arrays,
@@ -27,27 +25,13 @@ from hf_prune.engine.array_files import (
     write_arrays,
     write_file,
 )
+from hf_prune.engine.cache import META, keep_to_limit, use
+from hf_prune.engine.file_locks import Lock
+from hf_prune.engine.integrity import sealed
 
 Keys = NDArray[np.void]  # shape (n,), dtype V16: blake2b-128 of the encoded image
 
 FORMAT = 1  # part of every folder name: a new layout never reads an old one
-
-
-@dataclass(frozen=True)
-class CacheEntry:
-    """What `list_caches` says about one model's results.
-
-    Attributes:
-        name: Folder name, accepted by `clear`.
-        identity: What was run, as recorded in ``meta.json``; empty where that file is unreadable.
-        rows: Number of stored images; an image stored twice counts twice.
-        size: Bytes on disk.
-    """
-
-    name: str
-    identity: dict[str, Any]
-    rows: int
-    size: int
 
 
 @dataclass
@@ -88,7 +72,9 @@ class Store:
         self.identity = dict(identity)
         canonical = json.dumps({"format": FORMAT, "identity": self.identity}, sort_keys=True)
         name = blake2b(canonical.encode(), digest_size=16).hexdigest()
+        self._root = root
         self.folder = None if root is None else root / "rows" / name
+        self._lock: Lock | None = None  # held as long as this store lives: what it reads and writes is not evicted
         self._chunks: list[_Chunk] = []
         self._known: set[str] = set()
         self._index: tuple[Keys, NDArray[np.int64], NDArray[np.int64]] | None = None
@@ -115,12 +101,13 @@ class Store:
         if len(keys) == 0:
             return
         packed = pack_floats(values)
-        if self.folder is None:
+        if self.folder is None or self._root is None:
             self._add(_Chunk(keys.copy(), None, packed))
             return
         path = self.folder / f"{blake2b(keys.tobytes(), digest_size=16).hexdigest()}.safetensors"
         try:
             self.prepare()
+            keep_to_limit(self._root, keys.nbytes + packed.nbytes)
             write_arrays(path, {"keys": keys.view(np.uint8).reshape(-1, 16), "values": packed})
         except OSError as error:
             self._refuse(error)
@@ -158,12 +145,13 @@ class Store:
 
     def prepare(self) -> None:
         """Make the folder with its readable ``meta.json``, so that a folder that cannot be written is known early."""
-        if self.folder is None or (self.folder / "meta.json").exists():
+        if self.folder is None or self._root is None or (self._lock is not None and (self.folder / META).exists()):
             return
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            text = json.dumps({"format": FORMAT, "identity": self.identity}, indent=2, sort_keys=True)
-            write_file(self.folder / "meta.json", f"{text}\n".encode())
+            self._lock = use(self.folder, make=True)
+            if not (self.folder / META).exists():
+                write_file(self.folder / META, sealed({"format": FORMAT, "identity": self.identity}))
+            keep_to_limit(self._root, 0)
         except OSError as error:
             self._refuse(error)
 
@@ -192,6 +180,7 @@ class Store:
         """Read the keys of chunks not seen before; each file is checked as a whole, once."""
         if self.folder is None or not self.folder.is_dir():
             return
+        self._lock = self._lock or use(self.folder)
         remove_stale_parts(self.folder)
         damaged = []
         for path in sorted(self.folder.glob("*.safetensors")):
@@ -226,65 +215,3 @@ class Store:
             return np.zeros(len(keys), np.bool_), np.zeros(len(keys), np.int64), np.zeros(len(keys), np.int64)
         at = np.minimum(np.searchsorted(stored, keys), len(stored) - 1)
         return stored[at] == keys, chunk_of[at], place_of[at]
-
-
-def list_caches(root: Path) -> list[CacheEntry]:
-    """Describe the results kept under a root, one entry per model, sorted by name.
-
-    Args:
-        root: What `default_root` returns, or the folder given as ``cache_dir=``.
-
-    Returns:
-        The entries; an empty list where nothing was kept.
-    """
-    entries = []
-    for folder in _model_folders(root):
-        files = [path for path in folder.iterdir() if path.is_file()]
-        chunks = [path for path in files if path.suffix == ".safetensors"]
-        size = sum(path.stat().st_size for path in files)
-        entries.append(CacheEntry(folder.name, _read_identity(folder), sum(map(_stored_rows, chunks)), size))
-    return entries
-
-
-def clear(root: Path, name: str | None = None) -> int:
-    """Remove results, and nothing else that may lie in the folder.
-
-    Args:
-        root: What `default_root` returns, or the folder given as ``cache_dir=``.
-        name: One entry of `list_caches`; ``None`` removes all of them and the shortcut to the content keys.
-
-    Returns:
-        Bytes freed.
-
-    Raises:
-        KeyError: If there is no entry of that name.
-    """
-    folders = [folder for folder in _model_folders(root) if name in (None, folder.name)]
-    if name is not None and not folders:
-        raise KeyError(f"no cached results named {name!r} in {root}; known: {[f.name for f in _model_folders(root)]}")
-    if name is None and (root / "keys").is_dir():
-        folders.append(root / "keys")
-    freed = 0
-    for folder in folders:
-        for path in [*folder.glob("*.safetensors"), *folder.glob(f"{PART_PREFIX}*"), *folder.glob("meta.json")]:
-            freed += path.stat().st_size
-            path.unlink()
-        if not any(folder.iterdir()):
-            folder.rmdir()
-    return freed
-
-
-def _model_folders(root: Path) -> list[Path]:
-    return sorted(meta.parent for meta in (root / "rows").glob("*/meta.json"))
-
-
-def _stored_rows(chunk: Path) -> int:
-    shape = array_shape(chunk, "keys")
-    return shape[0] if shape else 0
-
-
-def _read_identity(folder: Path) -> dict[str, Any]:
-    try:
-        return dict(json.loads((folder / "meta.json").read_text())["identity"])
-    except (ValueError, KeyError, TypeError):
-        return {}

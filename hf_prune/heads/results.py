@@ -12,7 +12,16 @@ from numpy.typing import NDArray
 
 from hf_prune.array_names import FIGURES, OF_THE_END
 from hf_prune.digests import array_sha256
-from hf_prune.engine.array_files import DamagedFile, discard, read_arrays, remove_stale_parts, write_arrays
+from hf_prune.engine.array_files import (
+    DamagedFile,
+    discard,
+    read_arrays,
+    remove_stale_parts,
+    write_arrays,
+    write_file,
+)
+from hf_prune.engine.cache import META, use
+from hf_prune.engine.integrity import sealed
 from hf_prune.heads.training import EVALUATED_ROWS, Weights, gradient_norms, logits_of
 from hf_prune.logit_figures import divergences, logit_figures
 
@@ -109,8 +118,10 @@ class HeadFiles:
         known = {"format": FORMAT, "torch": torch.__version__, **settings, **digests}
         name = hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()[:32]
         self.folder = root / name
-        self.folder.mkdir(parents=True, exist_ok=True)
+        self._lock = use(self.folder, make=True)  # held as long as this lives: what it reads and writes is not evicted
         remove_stale_parts(self.folder)
+        if not (self.folder / META).exists():
+            write_file(self.folder / META, sealed({"format": FORMAT, "identity": {"kind": "heads", **known}}))
 
     def read(self, number: int) -> Values | None:
         """The arrays of a head; None if it is not there or no longer whole, and then to be trained again."""

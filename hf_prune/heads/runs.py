@@ -13,7 +13,15 @@ from datasets.utils import tqdm
 from numpy.typing import ArrayLike, NDArray
 
 from hf_prune.array_names import OF_THE_END
-from hf_prune.collectives import compute_device, is_main_process, num_processes, process_index
+from hf_prune.collectives import (
+    check_alike,
+    compute_device,
+    in_step,
+    is_main_process,
+    num_processes,
+    process_index,
+)
+from hf_prune.digests import array_sha256
 from hf_prune.dynamics import TrainingRecord
 from hf_prune.engine.sharing import together
 from hf_prune.heads.results import HeadFiles, Passes, Values, hits_of
@@ -98,13 +106,15 @@ def train_heads(
         Feldman & Zhang (2020), arXiv:2008.03703, train 2,000 whole networks on random 70 % of the rows; heads on the
         frozen embeddings of an encoder see only what is left of a row there, and memorize relative to it.
     """
-    points, codes, num_classes = _checked(embeddings, labels, num_classes)
-    tests = _checked_tests(test_embeddings, test_labels, points.shape[1], num_classes)
-    if need not in DEFAULTS:
-        raise ValueError(f"need={need!r}; give one of {', '.join(DEFAULTS)}")
-    job = _Job(points, codes, tests, num_classes, need, epoch_probs, heads or Heads())
-    ours = range(process_index(), job.heads.num_heads or 0, num_processes())
-    found = {number: values for part in together(lambda: job.run(ours, folder)) for number, values in part.items()}
+    with in_step("train_heads"):
+        points, codes, num_classes = _checked(embeddings, labels, num_classes)
+        tests = _checked_tests(test_embeddings, test_labels, points.shape[1], num_classes)
+        if need not in DEFAULTS:
+            raise ValueError(f"need={need!r}; give one of {', '.join(DEFAULTS)}")
+        job = _Job(points, codes, tests, num_classes, need, epoch_probs, heads or Heads())
+        check_alike(job.described())
+        ours = range(process_index(), job.heads.num_heads or 0, num_processes())
+        found = {number: values for part in together(lambda: job.run(ours, folder)) for number, values in part.items()}
     made = [found.pop(number) for number in sorted(found)]
     last = {name: np.stack([values.pop(name) for values in made]) for name in OF_THE_END if name in made[0]}
     records = [job.record(number, values, dataset) for number, values in enumerate(made)]
@@ -144,6 +154,14 @@ class _Job:
         """Where these heads are kept, however many they are."""
         settings = dataclasses.asdict(dataclasses.replace(self.heads, num_heads=None))
         return HeadFiles(root, {"need": self.need, "epoch_probs": self.epoch_probs, **settings}, self.arrays)
+
+    def described(self) -> dict[str, Any]:
+        """What processes that train them together must have alike."""
+        if num_processes() == 1:
+            return {}
+        digests = {name: f"{array.shape} {array_sha256(array)}".encode() for name, array in self.arrays.items()}
+        settings = {"need": self.need, "epoch_probs": self.epoch_probs, "num_classes": self.training.num_classes}
+        return digests | settings | dataclasses.asdict(self.heads)
 
     def seeds_of(self, number: int) -> tuple[int, int]:
         """One for the subset of a head, one for its first weights and the order of its rows."""

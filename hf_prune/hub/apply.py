@@ -11,12 +11,12 @@ from datasets import Dataset, DatasetDict
 from numpy.typing import NDArray
 
 from hf_prune.columns import read_labels
-from hf_prune.digests import pack_rows, rows_sha256
+from hf_prune.digests import pack_rows, rows_sha256, score_column_digest
 from hf_prune.hub.cut_record import Cut, choose_cut, choose_cut_split
 from hf_prune.hub.matching import named_rows
 from hf_prune.hub.published_scores import origin, read_scores_of
 from hf_prune.hub.reading import SCORES, Place, open_published
-from hf_prune.provenance import History, Step, record
+from hf_prune.provenance import History, Step, record, same_rows
 from hf_prune.splits import AnyDataset
 
 
@@ -92,15 +92,13 @@ def is_source(ds: Dataset, cut: Cut) -> bool:
 
     Its columns are compared by the cheap digest that the step holds, so columns may be dropped, added or renamed.
     """
-    first = cut.history.steps[0]
+    first, left = cut.history.steps[0], cut.history.first_digests()
     if len(ds) != first.rows_in:
         return False
-    if first.kind == "prune":  # its digest is that of what was left
-        ds = ds.select(History((first,)).source_rows())
-    # A score column of this data set that has the name of a later step's is no column of the source.
-    made = [step.column for step in cut.history.steps if step.makes_scores and step.column not in first.columns]
-    ds = ds.remove_columns([name for name in set(made) if name in ds.column_names and len(ds.column_names) > 1])
-    return not History((first,)).changed_since(ds)
+    if not left:  # of a pruning an earlier version recorded the digest of what was left
+        ds, left = ds.select(History((first,)).source_rows()), first.digests()
+    # A column of this data set that has the name of a score column is no column of the source.
+    return same_rows(ds, left, set(cut.history.score_columns) - set(left))
 
 
 def _rows_by_content(cut: Cut, rows: NDArray[np.int64], ds: Dataset, names: Sequence[str] | None) -> NDArray[np.int64]:
@@ -113,10 +111,10 @@ def _rows_by_content(cut: Cut, rows: NDArray[np.int64], ds: Dataset, names: Sequ
             "rows by content: load the source as it was"
         )
     published = read_scores_of(place, ds, cut.split)
-    if len(published.keys) != cut.num_source_rows:
+    if not cut.is_numbered_as(published):
         raise ValueError(
             f"the scores of {place.shown} are of {len(published.keys):,} rows and {cut.config!r} was cut from "
-            f"{cut.num_source_rows:,}: rows cannot be found by content"
+            f"{cut.num_source_rows:,} others: rows cannot be found by content"
         )
     found = published.find(ds, names)
     missing = np.flatnonzero(found < 0)
@@ -137,7 +135,8 @@ def _has_scores(place: Place, cut: Cut) -> bool:
 def _step(cut: Cut, ds: Dataset, kept: NDArray[np.int64], exact: bool) -> Step:
     """The step of the cut as it was made here; what holds of the whole source is said only where this is it."""
     last = cut.prunings[-1]
-    whole = exact and len(cut.prunings) == 1
+    other_scores = _holds_other_scores(cut, ds, last.column)
+    whole = exact and len(cut.prunings) == 1 and not other_scores
     label_column = last.label_column if last.label_column in ds.column_names else None
     step = Step(
         kind="prune",
@@ -154,6 +153,7 @@ def _step(cut: Cut, ds: Dataset, kept: NDArray[np.int64], exact: bool) -> Step:
         floor_rows=0,
         rows=pack_rows(kept, len(ds)),
         rows_sha256=rows_sha256(kept),
+        changed_scores=(last.column,) if other_scores else None,
     )
     if not whole:
         return step
@@ -164,6 +164,12 @@ def _step(cut: Cut, ds: Dataset, kept: NDArray[np.int64], exact: bool) -> Step:
         floor_rows=last.floor_rows,
         reasons=last.reasons,
     )
+
+
+def _holds_other_scores(cut: Cut, ds: Dataset, column: str) -> bool:
+    """Whether the reader's own column of that name is known not to hold the scores that the rows were cut by."""
+    expected = cut.history.whole_scores_digest(column)
+    return column in ds.column_names and expected is not None and score_column_digest(ds, column) != expected
 
 
 def _class_counts(ds: Dataset, kept: NDArray[np.int64], column: str) -> dict[str, list[Any]]:

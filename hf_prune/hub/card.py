@@ -9,6 +9,7 @@ from hf_prune.hub.card_environment import environment
 from hf_prune.hub.card_metadata import load_card, merge_metadata, opened_config
 from hf_prune.hub.card_overview import render_overview
 from hf_prune.hub.card_sections import FIRST, has_section, marked, put_section, with_section
+from hf_prune.hub.header import card_text
 
 _OVERVIEW = "(all configurations)"  # what no configuration can be called
 _NAME = re.compile(r"[\w .+=@-]+")
@@ -43,7 +44,7 @@ def build_card(
         return text if records is None else _with_overview(text, render_overview(records, opened_config(card.data)))
 
     put_section(card, name, render_section(record), title, with_overview)
-    return str(card)
+    return card_text(card)
 
 
 def render_section(record: Mapping[str, Any]) -> str:

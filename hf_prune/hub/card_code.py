@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from hf_prune.hub.card_text import python
+from hf_prune.hub.manifest import CHANGED, CHANGED_SCORES
 
 
 class _Code(str):
@@ -31,9 +32,24 @@ def reproduction(entry: Mapping[str, Any]) -> list[str]:
         "from datasets import load_dataset",
         "",
         f"ds = {_load(entry['source'])}",
+        *(
+            ["# what was done to the rows here, before the first step, is not known"]
+            if changed_at_start(entry)
+            else []
+        ),
         *(line for step in entry["steps"] for line in _step(step)),
-        *(["# what was done outside hf_prune is not known"] if entry["changed outside hf_prune"] else []),
+        *(["# what was done outside hf_prune is not known"] if _is_changed(entry) else []),
     ]
+
+
+def changed_at_start(entry: Mapping[str, Any]) -> bool:
+    """Whether the rows before the first step are known not to be those of the split that was loaded."""
+    loaded = entry.get("loaded")
+    return isinstance(loaded, Mapping) and loaded.get("same") is False
+
+
+def _is_changed(entry: Mapping[str, Any]) -> bool:
+    return bool(entry[CHANGED] or entry.get(CHANGED_SCORES))
 
 
 def loading(record: Mapping[str, Any]) -> str:
@@ -74,7 +90,7 @@ def rebuilding(record: Mapping[str, Any]) -> list[str]:
         record: The record of a configuration.
     """
     entries = record["splits"].values()
-    if any(entry["source"]["known"] == "local" or entry["changed outside hf_prune"] for entry in entries):
+    if any(entry["source"]["known"] == "local" or entry[CHANGED] or changed_at_start(entry) for entry in entries):
         return []
     place = record["repo_id"] or "path/to/this/folder"
     config = [] if record["config_name"] == "default" else ["--config", record["config_name"]]

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from hf_prune.hub.card_evidence import evidence_candidates, evidence_facts, evidence_rows
 from hf_prune.hub.card_references import bibtex
-from hf_prune.hub.card_steps import chosen_rows, figures, inputs, removed, settings
+from hf_prune.hub.card_steps import beginning, chosen_rows, figures, inputs, pruned_by, removed, settings
 from hf_prune.hub.card_text import (
     code,
     commit_link,
@@ -41,7 +41,9 @@ _FILTERS = (
     most_cut,
     inputs,
     figures,
+    beginning,
     chosen_rows,
+    pruned_by,
     settings,
     removed,
     bibtex,

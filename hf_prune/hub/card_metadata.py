@@ -13,6 +13,7 @@ from datasets.data_files import sanitize_patterns
 from huggingface_hub import CardData, DatasetCard
 
 from hf_prune.hub.card_rules import LICENSES, size_category
+from hf_prune.hub.header import read_card
 
 TAGS = ("hf_prune", "data-pruning")
 
@@ -30,11 +31,11 @@ def load_card(text: str | None) -> DatasetCard:
         ValueError: If the header is not the kind of YAML that the Hub reads.
     """
     if text is None:
-        return DatasetCard("---\n{}\n---\n")
+        return read_card("---\n{}\n---\n")
     # A file without a header is a card without metadata; the client would log a warning about it.
     text = text if text.lstrip().startswith("---") else f"---\n{{}}\n---\n{text}"
     try:
-        card = DatasetCard(text)
+        card = read_card(text)
         config_patterns(card.data)
     except (yaml.YAMLError, TypeError, ValueError, AttributeError, KeyError) as error:
         reason = " ".join(str(error).split())

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from hf_prune.hub.card_environment import environment
 from hf_prune.hub.card_steps import chosen_rows
 from hf_prune.hub.card_text import code, names, number
+from hf_prune.hub.manifest import changed_scores
 
 if TYPE_CHECKING:
     from markupsafe import Markup
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
 _HOLDS = {
     "rows": "rows",
     "row numbers": "numbers of the kept rows, without the rows",
-    "scores": "scores of every row of the source",
+    "scores": "scores of every row",
 }
 
 
@@ -63,6 +64,7 @@ def _made(entry: Mapping[str, Any]) -> "Markup":
 
     prunings = [step for step in entry["steps"] if step["kind"] == "prune"]
     if prunings:
-        return Markup("keep {}: {}").format(code(prunings[-1]["keep"]), chosen_rows(prunings[-1]))
+        changed = changed_scores(entry)
+        return Markup("keep {}: {}").format(code(prunings[-1]["keep"]), chosen_rows(prunings[-1], changed))
     columns = list(dict.fromkeys(step["column"] for step in entry["steps"]))
     return Markup("scores {}").format(names(columns)) if columns else Markup("not scored")

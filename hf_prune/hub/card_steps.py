@@ -1,10 +1,11 @@
 """What a score was made from and how far it can be trusted, as rows of a card's table."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from hf_prune.hub.card_text import code, digits, number, words
 from hf_prune.selection import ORDERS
+from hf_prune.selection.orders import RANDOM, is_random
 
 if TYPE_CHECKING:
     from markupsafe import Markup
@@ -129,13 +130,52 @@ def figures(found: Mapping[str, float]) -> Iterator[tuple["Markup", "Markup"]]:
         yield Markup(_FIGURES[name]) if name in _FIGURES else code(name), digits(value)
 
 
-def chosen_rows(step: Mapping[str, Any]) -> "Markup":
-    """Say which rows a pruning kept, as part of a sentence."""
+def chosen_rows(step: Mapping[str, Any], changed_scores: Collection[str] = ()) -> "Markup":
+    """Say which rows a pruning kept, as part of a sentence.
+
+    Args:
+        step: The pruning.
+        changed_scores: Columns whose scores are not those that were made, so that high ones need not be the hard ones.
+    """
     from markupsafe import Markup
 
+    column = code(step["column"])
     if step["order"] not in ORDERS:  # of a version that came later
         return Markup("the rows of the order {}").format(code(step["order"]))
-    return Markup(ORDERS[step["order"]].summary).format(column=code(step["column"]))
+    if step.get("rows_in", 0) - len(step.get("unscored", ())) == step.get("rows_out"):
+        return Markup("every row that has a score in {}").format(column)
+    if step["column"] in changed_scores and step["order"] != RANDOM:
+        return Markup("rows by {}, order {}").format(column, code(step["order"]))
+    return Markup(ORDERS[step["order"]].summary).format(column=column)
+
+
+def pruned_by(step: Mapping[str, Any]) -> "Markup":
+    """Say by what rows were pruned: by a column, unless its scores had no say."""
+    from markupsafe import Markup
+
+    return Markup("pruned at random") if is_random(step) else Markup("pruned by {}").format(code(step["column"]))
+
+
+def beginning(split: Mapping[str, Any]) -> "Markup":
+    """Say in what the rows before the first step are, or may be, other ones than those of the source; ends a paragraph."""
+    from markupsafe import Markup
+
+    loaded, steps = split.get("loaded"), split["steps"]
+    begun = number(steps[0]["rows_in"] if steps else split["rows"])
+    if isinstance(loaded, Mapping) and loaded.get("same") is True:
+        return Markup("")
+    if isinstance(loaded, Mapping) and loaded.get("same") is False:
+        text = " **The rows were changed outside hf_prune {}**: the split that was loaded has {} rows, of which these were {}."
+        same = loaded["rows"] == (steps[0]["rows_in"] if steps else split["rows"])
+        taken = Markup("as many in another order, or with other values") if same else begun
+        return Markup(text).format(
+            "before the first step" if steps else "after they were loaded", number(loaded["rows"]), taken
+        )
+    if split["source"]["known"] == "local":
+        return Markup("")
+    return Markup(
+        " Whether these {} rows were all rows of a split of the source, in its order, was not recorded."
+    ).format(begun)
 
 
 def settings(options: Mapping[str, Any]) -> "Markup":

@@ -8,6 +8,8 @@ from urllib.parse import quote
 
 from datasets import ClassLabel, Features, Image, Value
 
+from hf_prune.selection.orders import is_random
+
 FILE_NAME = "croissant.json"
 _HUB = "https://huggingface.co/datasets"
 _PARQUET = "application/x-parquet"
@@ -150,11 +152,18 @@ def _activities(record: Mapping[str, Any]) -> Iterator[Node]:
             yield {
                 "@type": "prov:Activity",
                 "@id": f"activity/{place}/{number}",
-                "prov:label": f"{_DONE.get(step['kind'], 'step by')} {step['column' if pruned else 'metric']}{kept}",
+                "prov:label": f"{_done(step)}{kept}",
                 **({"prov:used": used} if used else {}),
                 **({"prov:wasInformedBy": {"@id": f"activity/{place}/{number - 1}"}} if number > 1 else {}),
                 **({"prov:wasAssociatedWith": _agent(version)} if version else {}),
             }
+
+
+def _done(step: Mapping[str, Any]) -> str:
+    """What a step did, and by what; a pruning at random did it by no column."""
+    if step["kind"] == "prune" and is_random(step):
+        return "pruned at random"
+    return f"{_DONE.get(step['kind'], 'step by')} {step['column' if step['kind'] == 'prune' else 'metric']}"
 
 
 def _agent(version: str) -> Node:

@@ -6,9 +6,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hf_prune.digests import scores_digest
 from hf_prune.hub.card_metadata import load_card
-from hf_prune.hub.manifest import CHANGED
-from hf_prune.hub.published_scores import choose_split
+from hf_prune.hub.manifest import CHANGED, changed_scores
+from hf_prune.hub.published_scores import PublishedScores, choose_split
 from hf_prune.hub.reading import SCORES, Place
 from hf_prune.provenance import History, Step
 
@@ -42,6 +43,35 @@ class Cut:
     def num_source_rows(self) -> int:
         """Rows of the source."""
         return self.history.steps[0].rows_in if self.history.steps else int(self.entry.get("rows") or 0)
+
+    def holds_scores(self, published: PublishedScores, column: str) -> bool | None:
+        """Whether published scores are those that the rows of the cut have; None where their digests are not known."""
+        expected = self.history.whole_scores_digest(column)
+        if expected is None or column not in published.columns:
+            return None
+        scores = published.scores(column)
+        return scores_digest(np.ma.getdata(scores), np.ma.getmaskarray(scores)) == expected
+
+    def has_column_as_cut(self, column: str) -> bool:
+        """Whether a score column of the rows still holds what it held when they were cut, as far as that is recorded."""
+        steps = self.history.steps
+        first = next((place for place, step in enumerate(steps) if step.kind == "prune"), len(steps))
+        later = steps[first + 1 :]
+        if any(
+            column in (step.changed_scores or ()) or (step.makes_scores and step.column == column) for step in later
+        ):
+            return False
+        return column in self.history.altered or column not in changed_scores(self.entry)
+
+    def is_numbered_as(self, published: PublishedScores) -> bool:
+        """Whether published scores are of the rows that the cut was made from, as far as that is recorded."""
+        if len(published.keys) != self.num_source_rows:
+            return False
+        entry = self.place.entry(SCORES, published.split)
+        own, there = self.history.first_digests(), entry.get("rows_digests")
+        known = there if isinstance(there, dict) else {}
+        # Digests of another length are those of an earlier version.
+        return all(len(own[name]) != len(str(known[name])) or own[name] == known[name] for name in own.keys() & known)
 
     def source_rows(self) -> NDArray[np.int64]:
         """Row numbers in the source of the published rows, ascending.

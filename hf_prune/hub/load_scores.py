@@ -123,6 +123,7 @@ def put_published(
     for column in columns:
         step = replace(
             taken_over(published.made_by(column), column),
+            changed_scores=(column,) if published.was_changed(column) else None,
             inputs={"scores": {"published": came_from}},
             figures={"published_rows": len(published.keys), "matched_rows": int((found >= 0).sum())},
         )

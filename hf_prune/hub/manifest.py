@@ -1,6 +1,5 @@
 """``provenance.json``: what an export says about itself, one entry per split, and nothing about the machine or the hour."""
 
-import hashlib
 import json
 import re
 from collections.abc import Mapping
@@ -13,14 +12,19 @@ from datasets import ClassLabel, Dataset, Image
 from hf_prune.columns import read_labels
 from hf_prune.digests import images_sha256, rows_sha256
 from hf_prune.encoded_images import EncodedImages
+from hf_prune.engine.integrity import file_sha256, json_sha256
 from hf_prune.hub.methods import limits, references
 from hf_prune.hub.score_statistics import compare_scores
+from hf_prune.loaded_rows import loaded_rows
 from hf_prune.provenance import History, Step, package_versions, provenance
 from hf_prune.source import Source
 
-SCHEMA = 3
+SCHEMA = 4
 FILE_NAME = "provenance.json"
 CHANGED = "changed outside hf_prune"
+CHANGED_SCORES = "scores changed outside hf_prune"
+# What the description of a split has had since that schema; those of earlier ones are whole without.
+SINCE_SCHEMA_4 = frozenset(("loaded", CHANGED_SCORES, "score_digests", "rows_digests"))
 _LOCAL_PATH = re.compile(r"(?:file://|~\w*[\\/]|\.{1,2}[\\/]|/|\\\\|[A-Za-z]:[\\/])(?s:.*[\\/])?")
 _WRITERS = ("hf-prune", "datasets", "pyarrow")
 
@@ -42,12 +46,14 @@ def split_entry(ds: Dataset, source: Source, scores: Dataset | None = None) -> E
         ValueError: If ``scores`` is not the data set that was pruned.
     """
     history = provenance(ds)
-    changed = history.changed_since(ds)
+    changed = history.rows_changed(ds)
     entry: Entry = {
         "source": source.to_dict(),
         "rows": len(ds),
         "rows_before": history.steps[0].rows_in if history.steps else None,
-        CHANGED: changed or any(step.changed_before for step in history.steps),
+        "loaded": history.steps[0].loaded if history.steps else loaded_rows(ds),
+        CHANGED: changed or bool(history.steps and not history.is_chain),
+        CHANGED_SCORES: sorted({*history.altered, *history.changed_scores(ds)}),
         "damaged_steps": history.damaged,
         "image_column": _only_image_column(ds),
         "class_columns": [name for name, feature in ds.features.items() if isinstance(feature, ClassLabel)],
@@ -62,6 +68,12 @@ def split_entry(ds: Dataset, source: Source, scores: Dataset | None = None) -> E
         "versions": package_versions(_WRITERS),
     }
     return entry
+
+
+def changed_scores(entry: Mapping[str, Any]) -> list[str]:
+    """Score columns that were changed outside hf_prune, as the description of a split says, which anybody may have edited."""
+    found = entry.get(CHANGED_SCORES)
+    return [name for name in found if isinstance(name, str)] if isinstance(found, list) else []
 
 
 def _only_image_column(ds: Dataset) -> str | None:
@@ -144,8 +156,7 @@ def without_paths(value: Any) -> Any:
 
 def file_entry(path: Path) -> Entry:
     """Size and SHA-256 of a file, as the record lists it."""
-    with path.open("rb") as file:
-        return {"size": path.stat().st_size, "sha256": hashlib.file_digest(file, "sha256").hexdigest()}
+    return {"size": path.stat().st_size, "sha256": file_sha256(path)}
 
 
 def record_sha256(record: Mapping[str, Any]) -> str:
@@ -157,9 +168,7 @@ def record_sha256(record: Mapping[str, Any]) -> str:
         >>> record_sha256({"b": 1, "a": [0.5]}) == record_sha256({"a": [0.5], "b": 1, "record_sha256": "..."})
         True
     """
-    content = {name: value for name, value in record.items() if name != "record_sha256"}
-    text = json.dumps(content, sort_keys=True, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()
+    return json_sha256(record)
 
 
 def seal(record: Mapping[str, Any]) -> dict[str, Any]:

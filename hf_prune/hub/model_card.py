@@ -10,6 +10,7 @@ from hf_prune.hub.card_metadata import TAGS, extend, listed, load_card
 from hf_prune.hub.card_sections import put_section, section_of
 from hf_prune.hub.card_steps import model_text
 from hf_prune.hub.card_text import code, names, number, percent, python, words
+from hf_prune.hub.header import card_text
 from hf_prune.hub.manifest import CHANGED
 from hf_prune.metrics import get_metric
 
@@ -176,7 +177,7 @@ def _page(existing: str | None, header: Mapping[str, Any], about: tuple[str, str
     section = environment().get_template(f"{name}.md.jinja").render(**values).strip()
     section = re.sub(r"\n{3,}", "\n\n", section)  # blocks that were left out leave blank lines behind
     put_section(card, name, section, title)
-    return str(card)
+    return card_text(card)
 
 
 def _loading(encoder: Mapping[str, Any], repo_id: str | None) -> "Markup":

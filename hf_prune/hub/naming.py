@@ -8,6 +8,7 @@ from typing import Any
 from datasets import Dataset
 
 from hf_prune.provenance import provenance
+from hf_prune.selection.orders import RANDOM, is_random
 
 # The configuration with the score of every row of the source; no cut may have its name.
 SCORES = "scores"
@@ -20,6 +21,7 @@ _TAKEN = {
     "data": "is where the configuration 'default' has its files",
     SCORES: "is where the scores of all rows lie",
 }
+_EVERY_SPLIT = "all"
 # What tells two cuts by one column apart.
 _SETTINGS = ("column", "keep", "order", "class_balance", "label_column", "seed", "options", "inputs")
 
@@ -35,6 +37,9 @@ def check_names(config_name: str, data_dir: str, splits: Iterable[str]) -> None:
             raise ValueError(
                 f"{argument}={name!r} is no usable name: use letters, digits, '_', and '-' or '.' inside it"
             )
+    for name in splits:
+        if str(name).lower() == _EVERY_SPLIT:
+            raise ValueError(f"split={name!r} means every split to `datasets` and cannot be loaded: name another")
     if config_name in _TAKEN:
         raise ValueError(f"config_name={config_name!r} {_TAKEN[config_name]}: choose another")
     if data_dir.split("/")[0] == SCORES:
@@ -48,8 +53,8 @@ def cut_name(splits: Mapping[str, Dataset]) -> str:
         splits: Split → rows.
 
     Returns:
-        Such as ``"prototypes-keep0.8"``, or ``"prototypes-keep1000"`` for a count of rows; ``"default"`` where nothing
-        was pruned.
+        Such as ``"prototypes-keep0.8"``, or ``"prototypes-keep1000"`` for a count of rows, ``"random-keep0.8"`` where the
+        scores had no say; ``"default"`` where nothing was pruned.
 
     Raises:
         ValueError: If splits were pruned differently.
@@ -63,7 +68,8 @@ def cut_name(splits: Mapping[str, Dataset]) -> str:
     for split, rows in splits.items():
         prunings = [step for step in provenance(rows).steps if step.kind == "prune"]
         if prunings:
-            found[split] = f"{_safe(prunings[-1].column)}-keep{prunings[-1].keep!r}"
+            last = prunings[-1]
+            found[split] = f"{RANDOM if is_random(last.to_dict()) else _safe(last.column)}-keep{last.keep!r}"
     names = list(dict.fromkeys(found.values()))
     if len(names) > 1:
         raise ValueError(f"the splits are different cuts ({found}): name the configuration with config_name=")

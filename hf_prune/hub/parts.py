@@ -6,6 +6,7 @@ from pathlib import Path
 
 from datasets import Dataset, DatasetDict
 
+from hf_prune.digests import content_digest
 from hf_prune.hub import naming
 from hf_prune.hub.beside import beside
 from hf_prune.hub.manifest import Entry, file_entry, images_digests, split_entry
@@ -166,7 +167,11 @@ def _scores_part(publication: Publication, scores: Dataset | DatasetDict | None,
     tables, entries, key_columns = {}, {}, {}
     for split, found in scored.items():
         tables[split], key_columns[split] = make_table(found, publication.splits[split], every)
-        entries[split] = describe_table(tables[split], describer.describe(found), columns[split])
+        described = describer.describe(found)
+        described["rows_digests"] = {
+            name: content_digest(found, name) for name in found.column_names if name not in every
+        }
+        entries[split] = describe_table(tables[split], described, columns[split])
     return Part(
         replace(
             publication,

@@ -10,7 +10,7 @@ from datasets import Dataset
 from hf_prune.hub.card import build_card
 from hf_prune.hub.card_metadata import config_info, config_patterns, load_card, same_features
 from hf_prune.hub.card_text import is_picture
-from hf_prune.hub.manifest import Entry, dump, parse, seal
+from hf_prune.hub.manifest import SINCE_SCHEMA_4, Entry, dump, parse, seal
 from hf_prune.hub.naming import DEFAULT
 from hf_prune.hub.published import Published, is_shard, matches
 from hf_prune.hub.shards import Shards
@@ -240,7 +240,11 @@ def _pictures_of(entry: Any) -> list[str]:
 def _described(record: Any, fields: set[str]) -> dict[str, Entry]:
     """The splits of a record that has been published, which anybody may have edited: only those that are whole."""
     found = _splits_of(record) if isinstance(record, dict) else {}
-    return {name: entry for name, entry in found.items() if isinstance(entry, dict) and entry.keys() == fields}
+    return {
+        name: entry
+        for name, entry in found.items()
+        if isinstance(entry, dict) and fields - SINCE_SCHEMA_4 <= entry.keys() <= fields
+    }
 
 
 def _joined(before: Any, now: Any, staying: Mapping[str, Entry]) -> Any:

@@ -10,10 +10,10 @@ import pyarrow.compute as pc
 from datasets import Dataset, Image
 from numpy.typing import NDArray
 
-from hf_prune.hub.matching import match_keys
+from hf_prune.hub.manifest import changed_scores
 from hf_prune.hub.reading import SCORES, Place
 from hf_prune.provenance import Step
-from hf_prune.row_keys import row_keys
+from hf_prune.row_keys import match_keys, row_keys
 from hf_prune.scores import Scores
 
 ROW, KEY, KEPT, REASON = "row", "content_key", "kept", "reason"
@@ -57,6 +57,12 @@ class PublishedScores:
         Raises:
             ValueError: If a column is not there, or no row is found.
         """
+        scores = sorted({*self.key_columns} & {*self.columns} - {*ds.column_names})
+        if scores and key_columns is None:  # as earlier versions published data without a single image column
+            raise ValueError(
+                f"rows of {self.place.shown} are found by the columns {self.key_columns}, of which {scores[0]!r} is a "
+                "score that only its publisher has: it has to be published again by this version of hf_prune"
+            )
         names = own_names(ds, self.key_columns) if key_columns is None else list(key_columns)
         if len(names) != len(self.key_columns):
             raise ValueError(f"key_columns={names} for keys made of {self.key_columns}: name as many, in that order")
@@ -68,6 +74,10 @@ class PublishedScores:
                 f"(split {self.split!r}), by the content of {names}: is this a copy of its source?"
             )
         return found
+
+    def was_changed(self, column: str) -> bool:
+        """Whether the record says that the scores are other ones than the step made that is named after them."""
+        return column in changed_scores(self.place.entry(SCORES, self.split))
 
     def made_by(self, column: str) -> dict[str, Any]:
         """The published step that made a score column, as plain values; empty where the record has none."""

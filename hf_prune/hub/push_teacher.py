@@ -10,6 +10,7 @@ from datasets import Dataset
 from huggingface_hub import CommitInfo
 
 from hf_prune.engine.array_files import write_file
+from hf_prune.engine.integrity import check_digests
 from hf_prune.hub.export import README
 from hf_prune.hub.model_card import teacher_card
 from hf_prune.hub.model_files import read_readme, send_model
@@ -59,7 +60,8 @@ def push_teacher(
 
     Raises:
         FileNotFoundError: If there is no finished model, or a file of it is missing.
-        ValueError: If there are several, ``trained_on`` holds other rows than the training or the cut, or no source is found.
+        ValueError: If there are several, ``trained_on`` holds other rows than the training or the cut, no source is found, or
+            a file is not the one that was finished.
         PermissionError: If the token may not write there.
         OSError: If the Hub or the disk fails; the message says what became of it.
     """
@@ -119,6 +121,7 @@ def _writer(
         raise TypeError(f"trained_on is {type(ds).__name__}: give one split as a datasets.Dataset")
     trained = open_trained(teacher)
     names = trained.files(dynamics)
+    check_digests(trained.folder, only=set(names).__contains__)
     compared = check_trained_on(trained, ds)
     data = describe_trained_rows(ds, cut, source, token)
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from hf_prune.digests import images_sha256
 from hf_prune.encoded_images import EncodedImages
 from hf_prune.hub.apply import is_source
+from hf_prune.hub.card_code import changed_at_start
 from hf_prune.hub.cut_record import choose_cut, read_cut
 from hf_prune.hub.export import export, read_folder
 from hf_prune.hub.matching import named_rows
@@ -130,6 +131,13 @@ def _load_source(making: Making, given: Dataset | DatasetDict | None, token: str
         report.unknown(subject, "the source is local to its publisher: give it with source=")
         return None
     shown = f"{found['repo_id']}@{found['commit']}"
+    if changed_at_start(making.cut.entry):
+        report.unknown(
+            subject,
+            f"the {making.cut.num_source_rows:,} rows that it was made of were chosen from {shown}, reordered or changed "
+            "outside hf_prune: give them with source=",
+        )
+        return None
     try:
         check_source(Source(found["repo_id"], found["commit"], "recorded"), token)
     except ValueError as error:
@@ -192,7 +200,7 @@ def _compare_source(making: Making, ds: Dataset) -> bool:
         except ValueError as error:
             report.differs(f"{SCORES}/{cut.split}", str(error))
             return False
-        if len(scores.keys) == len(ds):
+        if cut.is_numbered_as(scores):
             keys = row_keys(ds, own_names(ds, scores.key_columns))[0]
             odd = np.flatnonzero(keys != np.array(scores.keys))
             if len(odd):

@@ -45,6 +45,13 @@ class Making:
         """What findings are about."""
         return f"{self.cut.config}/{self.cut.split}"
 
+    @property
+    def score_columns(self) -> list[str]:
+        """Columns of the published scores that are those which the cut was made by, as far as that is recorded."""
+        if self.scores is None:
+            return []
+        return [name for name in self.scores.columns if self.cut.holds_scores(self.scores, name) is not False]
+
 
 def repeat(making: Making, ds: Dataset) -> tuple[Dataset, NDArray[np.int64]]:
     """Make the steps of a cut again.
@@ -61,11 +68,13 @@ def repeat(making: Making, ds: Dataset) -> tuple[Dataset, NDArray[np.int64]]:
     """
     rows = np.arange(len(ds), dtype=np.int64)
     if making.models is None and making.scores is not None:
-        columns = [name for name in making.scores.columns if name not in ds.column_names]
+        columns = [name for name in making.score_columns if name not in ds.column_names]
         ds = put_published(ds, making.scores, columns)
     for step in making.cut.history.steps:
         if step.kind == "prune":
-            if making.scores is not None and step.column in making.scores.columns:
+            if making.models is not None and step.column in (step.changed_scores or ()):
+                raise CannotTellError(f"the scores {step.column!r} were changed outside hf_prune after they were made")
+            if making.scores is not None and step.column in making.score_columns:
                 making.near.append(_near(making, making.scores, ds, step, rows))
             kept, ds = _prune_again(making, ds, step)
             rows = rows[kept]
@@ -111,7 +120,7 @@ def _prune_again(making: Making, ds: Dataset, step: Step) -> tuple[NDArray[np.in
 def _why_not(making: Making, ds: Dataset, step: Step) -> str | None:
     """Why a selection cannot be made again; None if it can."""
     if step.column not in ds.column_names:
-        return "no scores were published"
+        return "the scores that it was made by are not published"
     if step.order not in ORDERS:
         return f"the order {step.order!r} is not known here"
     if "cut" in step.inputs:

@@ -7,7 +7,7 @@ from datasets import Dataset
 from numpy.typing import NDArray
 
 from hf_prune.digests import unpack_rows
-from hf_prune.provenance import History, Step
+from hf_prune.provenance import History, Step, not_the_input
 from hf_prune.scores import Scores, read_scores
 
 BINS = 20
@@ -37,6 +37,9 @@ def compare_scores(ds: Dataset, scores: Dataset, history: History, changed: bool
             f"scores= has {len(scores)} rows, the last step began with {step.rows_in}: "
             "give the scored data set as it was before prune"
         )
+    reason = not_the_input(step, scores) if step.kind == "prune" else None
+    if reason is not None:
+        raise ValueError(f"scores= is not what was pruned ({reason}): give the scored data set as it was before prune")
     before = read_scores(scores, step.column)
     after = _scores_after(ds, before, step, changed)
     finite = _finite(before)
@@ -59,7 +62,9 @@ def _last_scored(history: History) -> Step:
 
 
 def _scores_after(ds: Dataset, before: Scores, step: Step, changed: bool) -> Scores | None:
-    kept = before[unpack_rows(step.rows, step.rows_in)] if step.rows is not None and not changed else None
+    kept = None if changed else before
+    if kept is not None and step.rows is not None:
+        kept = kept[unpack_rows(step.rows, step.rows_in)]
     if step.column not in ds.column_names:
         return kept
     own = read_scores(ds, step.column)

@@ -11,9 +11,11 @@ from datasets import Dataset, Features, Value
 from numpy.typing import NDArray
 
 from hf_prune.columns import read_column
+from hf_prune.digests import score_column_digest
 from hf_prune.explanation import explain
 from hf_prune.hub.manifest import Entry
 from hf_prune.provenance import provenance
+from hf_prune.row_keys import key_columns as key_columns_of
 from hf_prune.row_keys import row_keys
 from hf_prune.scores import read_scores
 
@@ -41,7 +43,7 @@ def check_scored(scored: Dataset, kept: Dataset) -> None:
             f"scores= was pruned itself (from {prunings[0].rows_in} rows): the scores of all rows are published, "
             "so give the scored data set as it was before its first pruning"
         )
-    if history.changed_since(scored) or any(step.changed_before for step in history.steps):
+    if history.rows_changed(scored) or (history.steps and not history.is_chain):
         raise ValueError(
             "scores= was changed outside hf_prune since its first score, so the numbers of its rows are not those of "
             "the source: score it again and prune that"
@@ -53,7 +55,7 @@ def check_scored(scored: Dataset, kept: Dataset) -> None:
         raise ValueError(f"scores= {found}. Columns: {scored.column_names}")
     for column in columns:
         read_scores(scored, column)
-    if later.changed_since(kept):
+    if later.rows_changed(kept):
         raise ValueError(
             "the rows to publish were changed outside hf_prune since they were pruned, so which rows were kept is not "
             "known: publish what prune returned"
@@ -72,9 +74,11 @@ def make_table(scored: Dataset, kept: Dataset, columns: Iterable[str]) -> tuple[
         A data set of n rows, and the columns that the content keys are made of.
 
     Raises:
-        ValueError: If ``kept`` was not made from ``scored``.
+        ValueError: If ``kept`` was not made from ``scored``, or its scores are all that there is.
     """
-    keys, key_columns = row_keys(scored)
+    columns = list(columns)
+    # Whoever has the rows need not have the scores.
+    keys, key_columns = row_keys(scored, key_columns_of(scored, columns))
     found: dict[str, Any] = {ROW: pa.array(np.arange(len(scored), dtype=np.int64)), KEY: pa.array(keys, pa.string())}
     features = {ROW: Value("int64"), KEY: Value("string")}
     for column in columns:
@@ -82,6 +86,7 @@ def make_table(scored: Dataset, kept: Dataset, columns: Iterable[str]) -> tuple[
         found[column] = read_column(scored, column) if there else pa.nulls(len(scored), pa.float32())
         features[column] = scored.features[column] if there else Value("float32")
     found |= _fates(scored, kept)
+    _check_keys(keys, key_columns, kept)
     features |= {KEPT: Value("bool"), REASON: Value("string")}
     table = pa.table(found).cast(Features(features).arrow_schema)
     return Dataset(table, split=kept.split), key_columns
@@ -91,7 +96,7 @@ def _fates(scored: Dataset, kept: Dataset) -> dict[str, Any]:
     """For each row whether it was kept, and why."""
     if not any(step.kind == "prune" for step in provenance(kept).steps):
         return {KEPT: pa.nulls(len(scored), pa.bool_()), REASON: pa.nulls(len(scored), pa.string())}
-    said = explain(scored, kept)
+    said = explain(scored, kept)  # which compares the rows and the scores
     is_kept: NDArray[np.bool_] = np.asarray(said.data.column("kept").to_numpy())
     rows = provenance(kept).source_rows()
     if rows is None or not np.array_equal(rows, np.flatnonzero(is_kept)):
@@ -99,6 +104,20 @@ def _fates(scored: Dataset, kept: Dataset) -> dict[str, Any]:
             "the rows to publish were pruned more than once: give the scored data set of the last pruning"
         )
     return {KEPT: said.data.column("kept"), REASON: said.data.column("reason")}
+
+
+def _check_keys(keys: NDArray[np.str_], key_columns: list[str], kept: Dataset) -> None:
+    """Refuse to say of rows that they are those of the scores when their content, every byte of it, is another."""
+    if not set(key_columns) <= set(kept.column_names):
+        return
+    pruned = any(step.kind == "prune" for step in provenance(kept).steps)
+    rows = provenance(kept).source_rows() if pruned else np.arange(len(keys))
+    own = row_keys(kept, key_columns)[0]
+    if rows is None or len(own) != len(rows) or not np.array_equal(own, keys[rows]):
+        raise ValueError(
+            f"the rows to publish have other content in {key_columns} than those of scores= that they are said to be: "
+            "publish what prune returned, with the scored data set that it was given"
+        )
 
 
 def describe_table(table: Dataset, described: Entry, columns: Iterable[str]) -> Entry:
@@ -114,6 +133,7 @@ def describe_table(table: Dataset, described: Entry, columns: Iterable[str]) -> 
         "image_column": None,  # of the files that are published
         "class_columns": [],
         "score_columns": list(columns),
+        "score_digests": {column: score_column_digest(table, column) for column in columns},
         "keys_sha256": hashlib.sha256(keys.encode()).hexdigest(),
     }
 
@@ -133,10 +153,17 @@ def check_nothing_lost(former: Mapping[str, Any], entries: Mapping[str, Entry], 
     for split, entry in entries.items():
         there = published.get(split) or {}
         missing = [column for column in there.get("score_columns", []) if column not in entry["score_columns"]]
+        rescored = _rescored(there, entry)
         if there and there.get("keys_sha256") != entry["keys_sha256"]:
             warnings.warn(
                 f"scores of split {split!r} are published of {there.get('rows')} other rows and are replaced; cuts that "
                 "were made by them keep the row numbers that they had",
+                stacklevel=5,
+            )
+        elif rescored and not missing:
+            warnings.warn(
+                f"scores {rescored[0]!r} of split {split!r} are published with other values and are replaced; cuts that "
+                "were made by them stay as they are and cannot be compared with their scores any more",
                 stacklevel=5,
             )
         elif missing:
@@ -144,3 +171,10 @@ def check_nothing_lost(former: Mapping[str, Any], entries: Mapping[str, Entry], 
                 f"scores {missing[0]!r} of split {split!r} are published and would be lost: give a scored data set "
                 "that has them, or combine them with hf_prune.load_scores first"
             )
+
+
+def _rescored(there: Any, entry: Mapping[str, Any]) -> list[str]:
+    """Columns that are published with other scores; of an earlier version, which wrote no digests of them, none."""
+    digests = there.get("score_digests") if isinstance(there, Mapping) else None
+    before = digests if isinstance(digests, Mapping) else {}
+    return [name for name, digest in entry.get("score_digests", {}).items() if before.get(name, digest) != digest]

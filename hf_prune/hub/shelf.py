@@ -6,10 +6,10 @@ published them, under the Apache License 2.0, and high scores mean: keep.
 
 import csv
 import http.client
-import os
 import re
 import shutil
 import urllib.request
+import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,9 +22,12 @@ from numpy.typing import NDArray
 
 from hf_prune.columns import find_image_column, read_column
 from hf_prune.encoded_images import EncodedImages
+from hf_prune.engine.array_files import PART_PREFIX, discard, remove_stale_parts
+from hf_prune.engine.cache import touch
+from hf_prune.engine.file_locks import lock
+from hf_prune.engine.integrity import file_sha256
 from hf_prune.engine.store import default_root
-from hf_prune.hub.matching import match_keys
-from hf_prune.hub.reading import file_sha256
+from hf_prune.row_keys import match_keys
 
 PREFIX = "sorscher2022/"
 ADDRESS = (
@@ -210,22 +213,35 @@ def _own_names(ds: Dataset, columns: Sequence[str] | None) -> list[str]:
 
 
 def _download(name: str) -> Path:
-    """The released file, kept in the cache of hf_prune."""
-    path = default_root() / "shelf" / f"{_FILE_PREFIX}{name}.csv"
-    if path.is_file():
-        return path
+    """The released file, kept in the cache of hf_prune under a name that has its digest."""
+    folder, stem = default_root() / "shelf", f"{_FILE_PREFIX}{name}"
+    for path in sorted(folder.glob(f"{stem}.*.csv")):
+        if path.name == _kept_as(stem, path):
+            touch(path)
+            return path
+        discard(path)  # it is no longer what was downloaded
+    if (folder / f"{stem}.csv").is_file():  # of a version that kept no digest
+        return folder / f"{stem}.csv"
     url = ADDRESS.format(name=name)
-    part = path.with_suffix(f".{os.getpid()}")
+    part = folder / f"{PART_PREFIX}{uuid.uuid4().hex}"
     try:
         if constants.HF_HUB_OFFLINE:
             raise OSError("HF_HUB_OFFLINE is set")
-        path.parent.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
+        remove_stale_parts(folder)
         with urllib.request.urlopen(url, timeout=_TIMEOUT_S) as answer, part.open("wb") as file:
+            lock(file.fileno())
             shutil.copyfileobj(answer, file)
-        part.replace(path)
+            file.flush()
+            path = folder / _kept_as(stem, part)
+            part.replace(path)
     except (OSError, http.client.HTTPException) as error:
         part.unlink(missing_ok=True)
         raise OSError(
             f"{url} cannot be had ({' '.join(str(error).split())}): download it by hand and give the path of the file"
         ) from error
     return path
+
+
+def _kept_as(stem: str, path: Path) -> str:
+    return f"{stem}.{file_sha256(path)[:16]}.csv"

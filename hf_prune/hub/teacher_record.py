@@ -8,10 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from datasets import Dataset
 
+from hf_prune.columns import find_image_column
 from hf_prune.dynamics import TrainingRecord
 from hf_prune.hub.manifest import file_entry, seal, without_paths
+from hf_prune.record_content import row_content
+from hf_prune.record_files import has_record
 from hf_prune.teachers import Teachers
 from hf_prune.training_folder import KINDS, SETTINGS, describe_rows, finished, is_finished, read_settings
 from hf_prune.training_images import training_labels
@@ -126,13 +130,23 @@ def check_trained_on(trained: Trained, ds: Dataset) -> bool:
     noted = trained.settings["dataset"]
     column, _ = training_labels(ds, trained.settings["label_column"])
     given = describe_rows(ds, trained.settings["image_column"], column)
-    if any(given[name] != noted[name] for name in ("rows", "images", "labels")):
+    if any(given[name] != noted[name] for name in ("rows", "images", "labels")) or not _is_recorded(trained, ds):
         other = "" if given["rows"] != noted["rows"] else " with other images or labels, or in another order"
         raise ValueError(
             f"{trained.folder} was trained on {noted['rows']:,} rows, trained_on has {given['rows']:,}{other}: "
             "give the rows that it was trained on"
         )
     return True
+
+
+def _is_recorded(trained: Trained, ds: Dataset) -> bool:
+    """Whether the record beside a model, where it knows what its rows were, is of these rows in this order."""
+    record = trained.folder / DYNAMICS
+    content = TrainingRecord.load(record).content if has_record(record) else None
+    if content is None:
+        return True
+    column = find_image_column(ds, (trained.settings or {})["image_column"])
+    return np.array_equal(content.keys, row_content(ds, [column]).keys)
 
 
 def describe_trained(

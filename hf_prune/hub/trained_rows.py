@@ -8,7 +8,7 @@ from datasets import Dataset
 from hf_prune.digests import images_sha256
 from hf_prune.encoded_images import EncodedImages
 from hf_prune.hub.cut_record import Cut, choose_cut, choose_cut_split
-from hf_prune.hub.manifest import CHANGED, Entry, images_digest, without_paths
+from hf_prune.hub.manifest import CHANGED, CHANGED_SCORES, Entry, images_digest, without_paths
 from hf_prune.hub.parts import Describer
 from hf_prune.hub.published_scores import origin
 from hf_prune.hub.reading import DamagedError, open_published
@@ -17,7 +17,18 @@ from hf_prune.source import locate_source
 
 # What is said of the rows; the rest of a split's description is about files that do not lie beside a model.
 _SAID = (
-    *("source", "rows", "rows_before", CHANGED, "damaged_steps", "row_numbers", "rows_sha256", "images_sha256"),
+    *(
+        "source",
+        "rows",
+        "rows_before",
+        "loaded",
+        CHANGED,
+        CHANGED_SCORES,
+        "damaged_steps",
+        "row_numbers",
+        "rows_sha256",
+        "images_sha256",
+    ),
     *("class_counts", "references", "steps", "published_by", "versions"),
 )
 

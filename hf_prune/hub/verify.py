@@ -75,7 +75,7 @@ def verify(name: str | Path, *, revision: str | None = None, token: str | None =
 def verify_records(place: Place, report: Report) -> None:
     """Check that nobody edited the records."""
     if place.schema < manifest.SCHEMA:
-        missing = "files" if place.schema < _WITH_DIGESTS else "images that can be checked"
+        missing = ("files", "images that can be checked", "score columns")[max(place.schema, 1) - 1]
         report.unknown(
             manifest.FILE_NAME, f"schema {place.schema} has no digests of {missing}: publish again to have them"
         )

@@ -12,10 +12,10 @@ from datasets.table import table_cast
 from numpy.typing import NDArray
 
 from hf_prune.columns import read_labels
-from hf_prune.digests import ImagesDigest, rows_sha256, unpack_rows
+from hf_prune.digests import ImagesDigest, rows_sha256, scores_digest, unpack_rows
 from hf_prune.encoded_images import EncodedImages
 from hf_prune.hub.cut_record import Cut, read_cut
-from hf_prune.hub.manifest import CHANGED
+from hf_prune.hub.manifest import CHANGED, changed_scores
 from hf_prune.hub.published_scores import KEPT, REASON, PublishedScores, read_scores_of
 from hf_prune.hub.reading import ROWS, SCORES, Place
 from hf_prune.hub.report import Report
@@ -91,13 +91,17 @@ def _verify_features(place: Place, paths: list[str], features: Features, subject
 def _verify_steps(cut: Cut, subject: str, report: Report) -> NDArray[np.int64] | None:
     """Check that the steps fit each other and what is published; return the row numbers in the source if known."""
     entry, steps = cut.entry, cut.history.steps
-    if steps and steps[-1].rows_out != entry["rows"]:
-        report.differs(subject, f"{entry['rows']:,} rows are published, the last step left {steps[-1].rows_out:,}")
-        return None
+    for column in changed_scores(entry):
+        report.unknown(
+            subject, f"the scores {column!r} were changed outside hf_prune, so they are not what a step made"
+        )
     if entry.get(CHANGED):
         report.unknown(
             subject, "the rows were changed outside hf_prune, so which rows of the source they are is not known"
         )
+        return None
+    if steps and steps[-1].rows_out != entry["rows"]:
+        report.differs(subject, f"{entry['rows']:,} rows are published, the last step left {steps[-1].rows_out:,}")
         return None
     for step in cut.prunings:
         kept = unpack_rows(str(step.rows), step.rows_in)
@@ -152,7 +156,7 @@ def _verify_against_scores(
         published = read_scores_of(place, None, cut.split)
     except ValueError:  # said where the scores themselves are checked
         return
-    if len(published.keys) != cut.num_source_rows:
+    if not cut.is_numbered_as(published):
         report.note(subject, f"the scores are of {len(published.keys):,} rows, other ones than it was cut from")
         return
     if set(published.key_columns) <= set(batches.features):
@@ -163,7 +167,9 @@ def _verify_against_scores(
         wrong = [place for place, pair in enumerate(zip(keys, expected, strict=True)) if pair[0] != pair[1]]
         _say(report, subject, "content keys of the rows in their order", wrong)
     for column in published.columns:
-        if column in batches.features:
+        if cut.holds_scores(published, column) is False or not cut.has_column_as_cut(column):
+            report.note(subject, f"the scores {column!r} that are published are other ones than those of its rows")
+        elif column in batches.features:
             parts = [read_scores(part, column).filled(np.nan) for part in batches.read([column])]
             expected_scores = published.scores(column)[rows].filled(np.nan)
             equal = np.isclose(np.concatenate(parts), expected_scores, rtol=0, atol=0, equal_nan=True)
@@ -198,6 +204,14 @@ def verify_scores(place: Place, split: str, report: Report) -> None:
     report.compare(subject, f"{entry['rows']:,} rows", entry["rows"], len(published.keys))
     keys = hashlib.sha256("\n".join(published.keys).encode()).hexdigest()
     report.compare(subject, "digest of the content keys in their order", entry.get("keys_sha256"), keys)
+    for column, expected in (entry.get("score_digests") or {}).items():
+        scores = published.scores(column)
+        found = scores_digest(np.ma.getdata(scores), np.ma.getmaskarray(scores))
+        report.compare(subject, f"digest of the scores {column!r}", expected, found)
+    for column in changed_scores(entry):
+        report.unknown(
+            subject, f"the scores {column!r} were changed outside hf_prune, so they are not what a step made"
+        )
     config = place.record(SCORES).get("cut")
     if config is not None and split in (place.record(str(config)).get("splits") or {}):
         _verify_fates(read_cut(place, str(config), split), published, subject, report)

@@ -13,7 +13,7 @@ from hf_prune.columns import Labels, find_label_column
 from hf_prune.digests import array_sha256
 from hf_prune.heads.settings import Heads
 from hf_prune.inputs.from_models import embed, make_embeddings
-from hf_prune.inputs.from_records import read_input
+from hf_prune.inputs.from_records import leave_out_not_finite, read_input
 from hf_prune.inputs.made import MadeInputs, labels_of, unit
 from hf_prune.inputs.request import row_axis
 
@@ -84,6 +84,7 @@ def _over_all_rows(name: str, array: Array, rows: NDArray[np.int64], num_rows: i
 def _train(made: MadeInputs, heads: Heads, need: str) -> "tuple[HeadRuns, NDArray[np.int64]]":
     """Heads on all rows that have an embedding and a label, and the numbers of these rows."""
     from hf_prune.dynamics import dataset_name
+    from hf_prune.engine.cache import keep_to_limit
     from hf_prune.heads.runs import train_heads
 
     labels = made.known(made.read_labels(), "the labels")
@@ -95,6 +96,8 @@ def _train(made: MadeInputs, heads: Heads, need: str) -> "tuple[HeadRuns, NDArra
     points = made.embeddings_everywhere()
     rows = np.setdiff1d(np.arange(len(made.ds)), list(made.unscored))
     store = made.request.store_root
+    if store is not None:
+        keep_to_limit(store)
     runs = train_heads(
         points[rows],
         labels.codes[rows],
@@ -105,6 +108,10 @@ def _train(made: MadeInputs, heads: Heads, need: str) -> "tuple[HeadRuns, NDArra
         folder=None if store is None else store / "heads",
         **(_test_set(made, labels) if need == "runs" else {}),
     )
+    if store is not None:
+        keep_to_limit(store)
+    orders = [np.arange(len(rows))] * len(runs.records)
+    leave_out_not_finite(made, runs.records, orders, rows, "give the heads a lower learning_rate")
     return runs, rows
 
 

@@ -1,6 +1,5 @@
 """Prototypes that were fitted before, on these rows or on others: opened, and measured by as they were fitted."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -11,6 +10,7 @@ from numpy.typing import NDArray
 
 from hf_prune.digests import array_sha256
 from hf_prune.engine.array_files import DamagedFile, read_arrays
+from hf_prune.engine.integrity import unsealed
 from hf_prune.inputs.from_models import encoder_of
 from hf_prune.inputs.made import MadeInputs
 from hf_prune.inputs.request import Request
@@ -62,7 +62,7 @@ def read_prototypes(name: str | Path, revision: str | None = None, token: str | 
     """
     (config_file, arrays_file), commit = find_files(name, (CONFIG, ARRAYS), revision, token)
     try:
-        config: dict[str, Any] = json.loads(config_file.read_bytes())
+        config = unsealed(config_file.read_bytes())
         centroids = read_arrays(arrays_file)[0]["centroids"]
         if config["format"] != FORMAT:
             raise ValueError(f"format {config['format']}, this version reads {FORMAT}")

@@ -1,6 +1,7 @@
 """The inputs that are there so far, and the rows that this process holds of them."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,6 +21,21 @@ if TYPE_CHECKING:
 Array = NDArray[Any]
 
 
+@dataclass(frozen=True)
+class MatchedRecords:
+    """Records of the data set at hand.
+
+    Attributes:
+        records: The records.
+        orders: Of each, the recorded row of each row at hand, shape (n,).
+        source: How the history calls them.
+    """
+
+    records: "list[TrainingRecord]"
+    orders: list[NDArray[np.int64]]
+    source: dict[str, Any]
+
+
 class MadeInputs:
     """Inputs in the making for all metrics of one call.
 
@@ -33,7 +49,7 @@ class MadeInputs:
         made_from: How each was made, for the record.
         unscored: Rows that can have no score, by row number, and why; the same in every process.
         figures: What was found out on the way.
-        records: The training records and how the history calls them, once they were opened and checked.
+        records: The training records, once they were opened and their rows found.
         heads: By what they are needed for, heads trained on the embeddings and the numbers of their rows.
         keeps_features: Whether the first teacher's features are held beside its predictions, as ``features``.
     """
@@ -45,7 +61,7 @@ class MadeInputs:
         self.made_from: dict[str, dict[str, Any]] = {}
         self.unscored: dict[int, str] = {}
         self.figures: dict[str, float] = {}
-        self.records: tuple[list[TrainingRecord], dict[str, Any]] | None = None
+        self.records: MatchedRecords | None = None
         self.heads: dict[str, tuple[HeadRuns, NDArray[np.int64]]] = {}
         self.keeps_features = False
         self._rows: NDArray[np.int64] | None = None  # settled by the first model that runs
@@ -93,6 +109,19 @@ class MadeInputs:
             )
         self.unscored |= dict.fromkeys(bad, "its embedding is zero or not finite")
         return units
+
+    def leave_out(self, rows: NDArray[np.int64], reason: str, problem: str) -> None:
+        """Leave rows without a score, or refuse them, as the caller wants; every process gives the same.
+
+        Args:
+            rows: Their numbers, any order.
+            reason: Why one has no score, after "row 3:".
+            problem: What is wrong, and what helps, after "3 of 9 rows (first: row 1)".
+        """
+        if len(rows) and self.request.on_error == "raise":
+            hint = ", or pass on_error='skip' to leave their scores null" if len(rows) < len(self.ds) else ""
+            raise ValueError(f"{len(rows)} of {len(self.ds)} rows (first: row {rows.min()}) {problem}{hint}")
+        self.unscored |= dict.fromkeys(rows.tolist(), reason)
 
     def embeddings_everywhere(self, name: str = "embeddings") -> Array:
         """Unit rows of all rows, shape (n, d), the same in every process; zeros for rows in ``unscored``."""

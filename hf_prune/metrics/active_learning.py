@@ -17,6 +17,8 @@ _LIMITS = (
     "images are unsure too, and a wrong label that the models agree on is not noticed."
 )
 
+_UNDEFINED = f"{NEVER_PRESENTED}, or only once: acquisition='entropy' takes once"
+
 
 def _teachers_or(recorded: str) -> ChooseInputs:
     """Recorded values where they are handed in, else teachers where there are any, else the record."""
@@ -34,7 +36,7 @@ def _teachers_or(recorded: str) -> ChooseInputs:
     aliases=("active-learning",),
     cost="one pass of each teacher, or class probabilities recorded at each epoch",
     choose_inputs=_teachers_or("epoch_probs"),
-    undefined=NEVER_PRESENTED,
+    undefined=_UNDEFINED,
     limits=_LIMITS,
 )
 def active_learning(
@@ -54,7 +56,7 @@ def active_learning(
     Returns:
         One score per row; higher is more uncertain. Nats in [0, log(classes)], or for ``"variation_ratio"`` a share in
         [0, 1), where the entropy of the mean prediction decides ties by less than one vote. NaN for a row that was
-        never presented.
+        never presented, and but for ``"entropy"`` for one that was presented once, which agrees with itself.
 
     Raises:
         ValueError: If the rows are not probabilities, if there is one member alone but for ``"entropy"``, or if the
@@ -79,6 +81,8 @@ def active_learning(
     scores = np.empty(members.shape[1])
     for rows, block in blocks(members, name, may_miss=name == "epoch_probs"):
         scores[rows] = _ACQUISITIONS[acquisition](block, present_mean(block, axis=0))
+        if acquisition != "entropy":
+            scores[rows][(~np.isnan(block[:, :, 0])).sum(axis=0) < 2] = np.nan
     return scores
 
 

@@ -52,7 +52,7 @@ def confidence(label_probs: Array) -> Array:
     paper="arXiv:2009.10795",
     axis="uncertainty",
     cost="one training",
-    undefined="some rows were presented less than twice: record more epochs",
+    undefined="they were presented less than twice: record more epochs",
     limits=_LIMITS,
 )
 def variability(label_probs: Array) -> Array:

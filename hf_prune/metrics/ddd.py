@@ -27,7 +27,7 @@ def _choose(_: Mapping[str, Any], sources: Set[str]) -> tuple[str, ...]:
     aliases=("DDD",),
     cost="one pass of each teacher, best of ten or more on random subsets",
     choose_inputs=_choose,
-    undefined="every teacher was trained on some rows: train more of them on random subsets",
+    undefined="every teacher was trained on them: train more of them on random subsets",
     limits=_LIMITS,
 )
 def ddd(probs: Array, labels: Array, trained_on: Array | None = None) -> Array:

@@ -17,7 +17,7 @@ _LIMITS = (
     "learnt, so that wrong labels and easy rows stand side by side."
 )
 
-_UNDEFINED = "some rows were presented less than twice in every window of epochs: record more epochs, or widen window="
+_UNDEFINED = "they were presented less than twice in every window of epochs: record more epochs, or widen window="
 
 
 @register_metric(

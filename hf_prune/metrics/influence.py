@@ -18,7 +18,7 @@ _LIMITS = (
 )
 
 _COST = "hundreds of runs on random subsets, each with its hits on a test set"
-_UNDEFINED = "some rows were in all runs or in none: train more runs"
+_UNDEFINED = "they were in all runs or in none: train more runs"
 
 
 @register_metric(

@@ -30,7 +30,7 @@ def _inputs(estimator: str) -> tuple[str, ...]:
     paper="arXiv:2008.03703",
     cost="hundreds of runs on random subsets; estimator=loo: one pass of the encoder, then a linear solve",
     choose_inputs=lambda options, _: _inputs(options["estimator"]),
-    undefined="some rows were in all runs or in none: train more runs, or take estimator='loo'",
+    undefined="they were in all runs or in none: train more runs, or take estimator='loo'",
     limits=_LIMITS,
 )
 def memorization(

@@ -10,7 +10,10 @@ from hf_prune.metrics.blocks import row_blocks
 
 Array = NDArray[Any]
 
-NEVER_PRESENTED = "some rows were never presented while this was recorded: record more epochs or more runs"
+NEVER_PRESENTED = (
+    "they were never presented while this was recorded, as rows are that a sampler, drop_last, max_steps or a Subset leaves "
+    "out or that have the label -100: record more epochs or more runs"
+)
 
 
 def as_runs(values: Array, name: str) -> Array:

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from hf_prune.engine.integrity import check_digests
 from hf_prune.models.failures import first_line
 from hf_prune.models.hub_files import UNREACHABLE, hub_answers
 
@@ -77,7 +78,8 @@ def find_source(name: str | Path, revision: str | None) -> Source:
 
     Raises:
         OSError: Nothing is there, or it cannot be reached.
-        ValueError: `revision` was given for a folder, or it is an adapter without its model.
+        ValueError: `revision` was given for a folder, it is an adapter without its model, or a file in it is not the one that
+            was finished there.
     """
     folder = Path(name).expanduser()
     if not folder.is_dir():
@@ -90,6 +92,7 @@ def find_source(name: str | Path, revision: str | None) -> Source:
         raise _refuse_adapter(repr(str(name)), folder / _ADAPTER)
     if not (folder / "config.json").is_file():
         raise OSError(f"no config.json in {str(name)!r}: give a folder written by save_pretrained")
+    check_digests(folder, only=lambda path: "/" not in path)  # the model; the record of a training has its own
     return Source(str(folder), repr(str(name)), folder=folder)
 
 

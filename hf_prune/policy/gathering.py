@@ -5,8 +5,9 @@ from typing import Any
 
 from datasets import Dataset
 
-from hf_prune.collectives import join_processes, use_device
+from hf_prune.collectives import check_alike, in_step, use_device
 from hf_prune.inputs import Request
+from hf_prune.inputs.agreement import check_request
 from hf_prune.inputs.whole import whole_embeddings
 from hf_prune.policy.evidence import Evidence
 from hf_prune.policy.records import labels_to_judge_by
@@ -28,11 +29,11 @@ def case_of(ds: Dataset, column: str, request: Request) -> Case:
             f"rules are judged by labels, and there is no single ClassLabel column among {ds.column_names}: "
             "name one with label_column="
         )
-    with use_device(request.device):
-        join_processes(request.device)
-        found = whole_embeddings(ds, request)
-    step = provenance(ds).score_step(column)
+    step = provenance(ds).made_by(ds, column)
     made_from, options = _how(step)
+    with in_step("recommend", request.device), use_device(request.device):
+        check_request("recommend", ds, request, {"history": repr((made_from, options)).encode()}, scores=column)
+        found = whole_embeddings(ds, request)
     return Case(
         metric=column if step is None else step.metric,
         scores=read_scores(ds, column),
@@ -55,8 +56,10 @@ def gather(
     student: Student | None = None,
 ) -> Evidence:
     """Weigh the rules for a scored column; raises as `case_of` does, and where there are too few rows to judge by."""
-    case = case_of(ds, column, request)
-    with use_device(request.device):
+    with in_step("recommend", request.device), use_device(request.device):
+        settings = {"column": column, "keeps": list(keeps), "class_balance": class_balance, "seed": seed}
+        check_alike(settings | {"student": None if student is None else student.name})
+        case = case_of(ds, column, request)
         return weigh(case, keeps, class_balance=class_balance, seed=seed, student=student)
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from datasets import Dataset
 
+from hf_prune.collectives import check_alike, in_step
 from hf_prune.inputs import Request
 from hf_prune.policy.evidence import CurvePoint
 from hf_prune.policy.gathering import case_of
@@ -135,8 +136,10 @@ def keep_curve(
     fractions = sorted({_checked(keep) for keep in keeps}, reverse=True)
     check_seed(seed)
     request = Request.of(locals(), on_error="skip")
-    judge = judge_of(case_of(ds, column, request), fractions, class_balance=PAPER_CLASS_BALANCE, seed=seed)
-    return KeepCurve(column, len(judge.features.rows), tuple(_points(judge, fractions)))
+    with in_step("keep_curve", device):
+        check_alike({"column": column, "keeps": fractions, "seed": seed})
+        judge = judge_of(case_of(ds, column, request), fractions, class_balance=PAPER_CLASS_BALANCE, seed=seed)
+        return KeepCurve(column, len(judge.features.rows), tuple(_points(judge, fractions)))
 
 
 def _checked(keep: Any) -> float:

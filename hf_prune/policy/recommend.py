@@ -121,7 +121,7 @@ def recommend(
         keeps = KEEPS if share is None else (share,)
         asked = make_student(ds, student)
         evidence = gather(ds, column, request, keeps, class_balance=floor, seed=seed, student=asked)
-    return recommendation(evidence, share, scoring_passes(provenance(ds).score_step(column)), tolerance)
+    return recommendation(evidence, share, scoring_passes(provenance(ds).made_by(ds, column)), tolerance)
 
 
 def _share(keep: Any, num_rows: int) -> float | None:

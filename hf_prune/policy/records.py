@@ -19,15 +19,20 @@ def labels_to_judge_by(ds: Dataset, request: Request) -> Labels | None:
 
 
 def recorded_evidence(ds: Dataset, column: str, history: History | None = None) -> Evidence | None:
-    """The evidence that was gathered when a column was scored; None where there is none, or the rows are too few of those.
+    """The evidence that was gathered when a column was scored; None where there is none, or it may be of others.
+
+    It holds where enough of the rows are left, and neither rows nor scores were changed by other means since.
 
     Args:
         ds: The data set.
         column: The score column.
         history: Its history, if that is at hand.
     """
-    step = (history or provenance(ds)).score_step(column)
+    history = history or provenance(ds)
+    step = history.score_step(column)
     if step is None or step.evidence is None or not LEAST_LIKE <= len(ds) / max(step.rows_out, 1) <= 1:
+        return None
+    if history.made_by(ds, column) is None:
         return None
     return Evidence.from_dict(step.evidence)
 

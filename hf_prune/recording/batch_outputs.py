@@ -67,6 +67,21 @@ def logits_of(outputs: Any, num_rows: int) -> torch.Tensor:
     return found.detach().clone()
 
 
+def check_classes(labels: torch.Tensor, logits: torch.Tensor) -> None:
+    """Raise unless the model has the classes of a batch; it waits for their device.
+
+    Args:
+        labels: Shape (B,); below 0 where a row has no class.
+        logits: Shape (B, classes).
+    """
+    largest = int(labels.max()) if len(labels) else -1
+    if largest >= logits.shape[1]:
+        raise ValueError(
+            f"a training batch holds the label {largest}, the model has {logits.shape[1]} classes: give labels below "
+            "that, and -100 to rows without one"
+        )
+
+
 def check_rows(rows: torch.Tensor, labels: torch.Tensor) -> None:
     """Raise unless a batch has one label for each row that the data set gave."""
     if len(rows) != len(labels):

@@ -3,13 +3,13 @@
 import dataclasses
 import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hf_prune.engine.array_files import DamagedFile, read_arrays, write_arrays
-from hf_prune.record_files import Head
+from hf_prune.record_content import RowContent
+from hf_prune.record_files import Head, Rows
 from hf_prune.recording.epoch_rows import EpochRows
 
 STATE_FILE = "hf_prune_dynamics.safetensors"
@@ -25,8 +25,7 @@ class CheckpointState:
         epoch: Number of the unfinished epoch, from 0.
         seen: Its rows so far; None for none.
         before: Logarithms of the class probabilities in the epoch before, shape (n, classes), or None.
-        labels: Shape (n,).
-        trained_on: Shape (n,).
+        rows: What is known of the rows, n of them.
     """
 
     head: Head
@@ -34,10 +33,9 @@ class CheckpointState:
     epoch: int
     seen: EpochRows | None
     before: NDArray[np.float16] | None
-    labels: NDArray[np.int64]
-    trained_on: NDArray[np.bool_]
+    rows: Rows
 
-    def check(self, head: Head, steps_per_epoch: int, checkpoint: Path) -> None:
+    def check(self, head: Head, steps_per_epoch: int, content: RowContent | None, checkpoint: Path) -> None:
         """Raise a one-line ValueError unless the training at hand is the one that was saved."""
         theirs = f"the checkpoint {checkpoint} is of a training"
         if (self.head.dataset, self.head.num_rows) != (head.dataset, head.num_rows):
@@ -50,6 +48,12 @@ class CheckpointState:
                 f"{theirs} recorded with mode={self.head.mode!r} and {', '.join(self.head.arrays)}, this one has "
                 f"mode={head.mode!r} and {', '.join(head.arrays)}: call watch with the same options"
             )
+        noted = self.rows.content
+        if noted and content and noted.columns == content.columns and not np.array_equal(noted.keys, content.keys):
+            raise ValueError(
+                f"{theirs} on other rows of {head.dataset!r} or on these in another order: resume with the rows as they "
+                "were, or train anew"
+            )
         if self.steps_per_epoch != steps_per_epoch:
             raise ValueError(
                 f"{theirs} with {self.steps_per_epoch} steps an epoch, this one has {steps_per_epoch}: resume with the "
@@ -59,12 +63,13 @@ class CheckpointState:
 
 def write_state(checkpoint: Path, state: CheckpointState) -> None:
     """Write the state into the folder of a checkpoint, complete or not at all."""
-    arrays: dict[str, NDArray[Any]] = {"labels": state.labels, "trained_on": state.trained_on}
+    arrays, known = state.rows.packed()
     if state.seen is not None:
         arrays |= {f"seen_{name}": values for name, values in vars(state.seen).items()}
     if state.before is not None:
         arrays["before"] = state.before
     note = {
+        **known,
         "head": dataclasses.asdict(state.head),
         "steps_per_epoch": state.steps_per_epoch,
         "epoch": state.epoch,
@@ -89,14 +94,8 @@ def read_state(checkpoint: Path) -> CheckpointState:
     except DamagedFile as error:
         raise ValueError(f"the state of the record is damaged: {error}; resume from an older checkpoint") from error
     fields = json.loads(note)
-    head = Head(**{**fields.pop("head"), "arrays": tuple(json.loads(note)["head"]["arrays"])})
+    head = Head(**{**fields["head"], "arrays": tuple(fields["head"]["arrays"])})
     names = [field.name for field in dataclasses.fields(EpochRows)]
     seen = EpochRows(*(arrays[f"seen_{name}"] for name in names)) if "seen_rows" in arrays else None
-    return CheckpointState(
-        head,
-        seen=seen,
-        before=arrays.get("before"),
-        labels=arrays["labels"],
-        trained_on=arrays["trained_on"],
-        **fields,
-    )
+    rows, before = Rows.unpacked(arrays, fields), arrays.get("before")
+    return CheckpointState(head, fields["steps_per_epoch"], fields["epoch"], seen, before, rows)

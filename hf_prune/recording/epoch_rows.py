@@ -34,6 +34,12 @@ class EpochRows:
     figures: NDArray[np.float16]
     log_probs: NDArray[np.float16]
 
+    @property
+    def not_finite(self) -> NDArray[np.int64]:
+        """Numbers of the rows whose logits were not finite: known to be wrong, and nothing else of them."""
+        right, label_probs = (self.figures[:, FIGURES.index(name)] for name in ("correct", "label_probs"))
+        return self.rows[~np.isnan(right) & np.isnan(label_probs)]
+
     def spread(self, num_rows: int) -> dict[str, NDArray[np.float16]]:
         """The figures by name along all rows, shape (n,) each; NaN for rows that are not here."""
         whole = placed(self.rows, self.figures, num_rows)
@@ -56,25 +62,45 @@ class Presentations:
 
     def __init__(self, before: EpochRows | None = None) -> None:
         self.num_batches = 0
-        self._waiting: list[tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]] = []
+        self.problem: tuple[str, int] | None = None  # loss or logits, whatever was not finite first, and the step
+        self._num_classes = 0 if before is None else before.log_probs.shape[1]  # 0: not known yet
+        self._waiting: list[_Batch] = []
         self._steps: list[NDArray[np.int64]] = []
         self._parts: list[EpochRows] = []
         if before is not None:
             self._keep(before, np.zeros(len(before.rows), dtype=np.int64))  # batches count from 1
 
-    def add(self, rows: torch.Tensor, labels: torch.Tensor | None = None, logits: torch.Tensor | None = None) -> None:
+    def add(
+        self,
+        rows: torch.Tensor,
+        labels: torch.Tensor | None = None,
+        logits: torch.Tensor | None = None,
+        loss: torch.Tensor | None = None,
+        step: int = 0,
+    ) -> None:
         """Note one batch; without logits, that its rows were presented.
 
         Args:
             rows: Row numbers, shape (B,).
             labels: Shape (B,).
             logits: Shape (B, classes), detached.
+            loss: Of the batch, detached; None in a pass without one.
+            step: Number of the step of the optimiser, for messages.
+
+        Raises:
+            ValueError: If the logits have another number of classes than before.
         """
         self.num_batches += 1
         if logits is not None and labels is not None:
             rows, labels = rows.to(logits.device), labels.to(logits.device)
-        self._waiting.append((rows, torch.full_like(rows, -1) if labels is None else labels, logits))
-        held = sum(logits.numel() for _, _, logits in self._waiting if logits is not None)
+            self._num_classes = self._num_classes or logits.shape[1]
+            if logits.shape[1] != self._num_classes:
+                raise ValueError(
+                    f"the model gave logits of {self._num_classes} and of {logits.shape[1]} classes: a record needs the "
+                    "same classes in all batches"
+                )
+        self._waiting.append(_Batch(rows, torch.full_like(rows, -1) if labels is None else labels, logits, loss, step))
+        held = sum(batch.logits.numel() for batch in self._waiting if batch.logits is not None)
         if len(self._waiting) >= FLUSH_STEPS or held > FLUSH_VALUES:
             self._flush()
 
@@ -115,13 +141,13 @@ class Presentations:
         """Move what waits to the processor, once for many batches."""
         if not self._waiting:
             return
-        last = self.num_batches + 1 - len(self._waiting)
-        counts = [len(rows) for rows, _, _ in self._waiting]
-        steps = np.repeat(np.arange(last, self.num_batches + 1), counts)
-        rows = torch.cat([rows for rows, _, _ in self._waiting])
-        labels = torch.cat([labels for _, labels, _ in self._waiting])
-        given = [logits for _, _, logits in self._waiting if logits is not None]
-        self._waiting = []
+        batches, self._waiting = self._waiting, []
+        last = self.num_batches + 1 - len(batches)
+        steps = np.repeat(np.arange(last, self.num_batches + 1), [len(batch.rows) for batch in batches])
+        rows = torch.cat([batch.rows for batch in batches])
+        labels = torch.cat([batch.labels for batch in batches])
+        given = [batch.logits for batch in batches if batch.logits is not None]
+        self.problem = self.problem or _problem(batches)
         if not given:
             self._keep(_bare(rows.cpu().numpy()), steps)
             return
@@ -133,6 +159,28 @@ class Presentations:
     def _keep(self, part: EpochRows, steps: NDArray[np.int64]) -> None:
         self._parts.append(part)
         self._steps.append(steps)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Batch:
+    """A batch that waits; see `Presentations.add`."""
+
+    rows: torch.Tensor
+    labels: torch.Tensor
+    logits: torch.Tensor | None
+    loss: torch.Tensor | None
+    step: int
+
+
+def _problem(batches: list[_Batch]) -> tuple[str, int] | None:
+    """What was not finite first in some batches and at which step, if anything; looked at once for all of them."""
+    given = [(name, batch.step, getattr(batch, name)) for batch in batches for name in ("logits", "loss")]
+    given = [(name, step, values) for name, step, values in given if values is not None]
+    if not given:
+        return None
+    device = given[-1][2].device  # parts of a model may lie on several
+    finite = torch.stack([values.isfinite().all().to(device) for _, _, values in given]).tolist()
+    return next(((name, step) for (name, step, _), good in zip(given, finite, strict=True) if not good), None)
 
 
 def _figures_of(given: list[torch.Tensor], labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

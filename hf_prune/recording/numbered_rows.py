@@ -82,6 +82,8 @@ def subset_rows(dataset: Any) -> NDArray[np.int64] | None:
     rows = None
     while isinstance(dataset, torch.utils.data.Subset):
         places = np.asarray(dataset.indices, dtype=np.int64)
+        whole: Any = dataset.dataset
+        places = np.where(places < 0, places + len(whole), places)  # counted from the end
         rows = places if rows is None else places[rows]
         dataset = dataset.dataset
     return rows

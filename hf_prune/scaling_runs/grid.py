@@ -12,7 +12,7 @@ import numpy as np
 from datasets import Dataset
 from numpy.typing import NDArray
 
-from hf_prune.collectives import num_processes
+from hf_prune.collectives import num_announced
 from hf_prune.columns import Labels, check_column
 from hf_prune.inputs import Request, store_root
 from hf_prune.inputs.from_heads import heads_of
@@ -108,7 +108,7 @@ def measure_scaling(
     References:
         Sorscher et al. (2022), arXiv:2206.14486, figure 3: whole networks there, at equal epochs as here.
     """
-    if num_processes() > 1:
+    if num_announced() > 1:
         raise ValueError("scaling studies run in one process: start this without a launcher")
     request = Request(
         encoder=encoder,

@@ -4,7 +4,8 @@ import csv
 import io
 import json
 import os
-from collections.abc import Mapping
+import zlib
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -80,6 +81,8 @@ class ScalingRun:
 
 
 FIELDS = [field.name for field in fields(ScalingRun)]
+CHECK = "crc32"  # of the other cells of a line; files of earlier versions have no such column
+_ORDERS = ("hard", "easy", "random", FULL)
 
 
 def read_runs(path: str | Path) -> list[ScalingRun]:
@@ -95,20 +98,28 @@ def read_runs(path: str | Path) -> list[ScalingRun]:
         ValueError: If the file holds anything else.
         OSError: If it cannot be read.
     """
-    text = _whole_lines(Path(path).read_bytes()).decode("utf-8")
-    lines = csv.DictReader(io.StringIO(text, newline=""))
-    if text and lines.fieldnames != FIELDS:
+    data = Path(path).read_bytes()
+    whole = _whole_lines(data)
+    lines = csv.DictReader(io.StringIO(whole.decode("utf-8", "replace"), newline=""))
+    if whole and lines.fieldnames not in (FIELDS, [*FIELDS, CHECK]):
         raise ValueError(f"{str(path)!r} holds no results of a scaling study: name another file")
-    return [_parse(line, f"{str(path)!r}, line {number}") for number, line in enumerate(lines, start=2)]
+    runs = [_parse(line, f"{str(path)!r}, line {number}") for number, line in enumerate(lines, start=2)]
+    if not _is_cut_off(data[len(whole) :].decode("utf-8", "replace")):
+        raise _refusal(f"{str(path)!r}, line {len(runs) + 2}", "its end is damaged")
+    return runs
 
 
 def append_run(path: Path, run: ScalingRun) -> None:
     """Add a line that is on the disk when this returns, and whole or absent whatever happens."""
     cells = asdict(run) | {"groups": json.dumps(run.groups, ensure_ascii=False)}
+    cells[CHECK] = _checksum(str(cells[name]) for name in FIELDS)
     line = io.StringIO(newline="")
-    writer = csv.DictWriter(line, FIELDS, lineterminator="\n")
     with path.open("r+b" if path.exists() else "w+b") as file:
-        end = len(_whole_lines(file.read()))
+        held = _whole_lines(file.read())
+        end = len(held)
+        earlier = held.partition(b"\n")[0] == ",".join(FIELDS).encode()
+        names = FIELDS if earlier else [*FIELDS, CHECK]
+        writer = csv.DictWriter(line, names, lineterminator="\n", extrasaction="ignore")
         file.truncate(end)
         file.seek(end)
         if end == 0:
@@ -123,13 +134,47 @@ def _whole_lines(data: bytes) -> bytes:
     return data[: data.rfind(b"\n") + 1]
 
 
+def _is_cut_off(tail: str) -> bool:
+    """Whether what follows the last whole line is the beginning of a line, rather than a line whose end was altered."""
+    cells = next(csv.reader([tail]), [])[len(FIELDS) :]
+    return not cells or (len(cells) == 1 and len(cells[0]) <= len(_checksum([])) and tail.endswith(cells[0]))
+
+
+def _checksum(cells: Iterable[str]) -> str:
+    return f"{zlib.crc32(json.dumps(list(cells)).encode()):08x}"
+
+
+def _refusal(where: str, reason: str = "is no result of a scaling study") -> ValueError:
+    return ValueError(f"{where}, {reason}: remove the line, or name another file")
+
+
+def _is_possible(run: ScalingRun) -> bool:
+    """Whether a training can have had these numbers."""
+    counts = [(run.wrong, run.total), *run.groups.values()]
+    return (
+        1 <= run.num_rows <= run.size
+        and 0 < run.keep <= 1
+        and run.order in _ORDERS
+        and run.draw >= 0
+        and run.total >= 1
+        and all(0 <= wrong <= total for wrong, total in counts)
+    )
+
+
 def _parse(line: dict[Any, Any], where: str) -> ScalingRun:
+    if None in line or None in line.values():
+        raise _refusal(where)
+    if CHECK in line and line[CHECK] != _checksum(line[name] for name in FIELDS):
+        raise _refusal(where, "is not the line that was written")
     try:
         numbers: dict[str, Any] = {name: int(line[name]) for name in ("size", "draw", "num_rows", "wrong", "total")}
         groups = {str(name): (int(wrong), int(total)) for name, (wrong, total) in json.loads(line["groups"]).items()}
         words: dict[str, Any] = {
             name: str(line[name]) for name in ("study", "metric", "scored_on", "student", "order")
         }
-        return ScalingRun(**words, **numbers, keep=float(line["keep"]), groups=groups)
+        run = ScalingRun(**words, **numbers, keep=float(line["keep"]), groups=groups)
     except (TypeError, ValueError, AttributeError) as error:
-        raise ValueError(f"{where}, is no result of a scaling study: remove the line, or name another file") from error
+        raise _refusal(where) from error
+    if not _is_possible(run):
+        raise _refusal(where, f"has numbers that no training can have ({run.wrong} wrong of {run.total}, ...)")
+    return run

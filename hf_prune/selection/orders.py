@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from hf_prune.selection.by_score import easy, hard, mixed, random
 from hf_prune.selection.candidates import Candidates, Ranking
@@ -29,10 +30,12 @@ class Order:
     by_class: bool = False
 
 
+RANDOM = "random"
+
 ORDERS: Mapping[str, Order] = {
     "hard": Order(hard, "the rows with the highest {column}, the hard ones"),
     "easy": Order(easy, "the rows with the lowest {column}, the easy ones"),
-    "random": Order(random, "rows in random order"),
+    "random": Order(random, "rows drawn at random, whatever their {column}"),
     "middle": Order(middle, "the rows of each class nearest to its median {column}", by_class=True),
     "stratified": Order(
         stratified, "random rows of every stratum of {column}, as even as can be", settings=("num_strata",)
@@ -45,3 +48,18 @@ ORDERS: Mapping[str, Order] = {
         ("embeddings", "clusters"),
     ),
 }
+
+
+def is_random(step: Mapping[str, Any]) -> bool:
+    """Whether the score column had no say in which rows a pruning kept, but for rows without a score.
+
+    Args:
+        step: The recorded pruning, which anybody may have edited.
+
+    Example:
+        >>> is_random({"order": "random"}), is_random({"order": "random", "options": {"hardest_cutoff": 0.1}})
+        (True, False)
+    """
+    options = step.get("options")
+    cutoff = options.get("hardest_cutoff") if isinstance(options, Mapping) else None
+    return step.get("order") == RANDOM and not isinstance(cutoff, int | float)
