@@ -9,6 +9,7 @@ import numpy as np
 from datasets import Dataset, DatasetDict, ReadInstruction, concatenate_datasets, load_dataset, load_from_disk
 from datasets.exceptions import DatasetGenerationError, DatasetsError
 
+from hf_prune.folders import recover
 from hf_prune.source import split_revision
 
 # File suffix → the builder of `datasets` that reads it.
@@ -60,6 +61,7 @@ def open_dataset(
         1
     """
     local = Path(path).expanduser()
+    recover(local)
     if not local.exists():
         repo_id, revision = _find_id(str(path), revision)
         shown = f"{str(path)!r} (no file or folder here, so an id of the Hub)"

@@ -25,6 +25,8 @@ LAYERS = (
         "columns",
         "source",
         "engine.array_files",
+        "folders",
+        "folders.*",
     },
     {"encoded_images"},
     {"image_hashes"},
