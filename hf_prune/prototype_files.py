@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hf_prune.engine.array_files import write_arrays, write_file
+from hf_prune.engine.array_files import write_arrays
+from hf_prune.folders import owned
 from hf_prune.hub.export import README
 from hf_prune.hub.model_card import prototypes_card
 from hf_prune.hub.model_files import read_readme
@@ -18,9 +19,11 @@ def write_prototypes(
     folder: Path, centroids: NDArray[np.float64], config: dict[str, Any], repo_id: str | None
 ) -> Path:
     """Write them to a folder, which is made if it is not there; text of a card in it stays, outside our section."""
-    folder.mkdir(parents=True, exist_ok=True)
     text = json.dumps(config, indent=1, sort_keys=True, allow_nan=False) + "\n"
-    write_arrays(folder / ARRAYS, {"centroids": centroids})
-    write_file(folder / CONFIG, text.encode())
-    write_file(folder / README, prototypes_card(config, centroids.shape, repo_id, read_readme(folder)).encode())
+    with owned(folder) as own:
+        new = own.stage()
+        write_arrays(new / ARRAYS, {"centroids": centroids})
+        (new / CONFIG).write_bytes(text.encode())
+        (new / README).write_bytes(prototypes_card(config, centroids.shape, repo_id, read_readme(folder)).encode())
+        own.commit()
     return folder

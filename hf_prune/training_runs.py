@@ -1,5 +1,6 @@
 """Several trainings of one network in one folder: checked before the first begins, each begun once and finished once."""
 
+import contextlib
 import dataclasses
 import functools
 from collections.abc import Mapping
@@ -14,10 +15,11 @@ from hf_prune.collectives import is_main_process, num_processes, process_state
 from hf_prune.columns import Labels
 from hf_prune.dynamics import dataset_name
 from hf_prune.engine.sharing import together
+from hf_prune.folders import owned
 from hf_prune.metrics.registry import unknown_name
 from hf_prune.record_files import MODES
 from hf_prune.seeds import check_seed, row_uniform
-from hf_prune.training_folder import claim, describe_rows, is_finished, place_of
+from hf_prune.training_folder import claim, describe_rows, is_finished, place_of, remove_parts
 from hf_prune.training_images import TrainingImages, id2label, training_labels
 
 if TYPE_CHECKING:
@@ -95,10 +97,11 @@ class TrainingRuns:
             draw_subset(len(ds), self.subset, 0)  # raises before anything is written
         begun = self._describe(ds, column, labels, test_dataset, trainable)
         places = [place_of(self.folder, self.kind, number) for number in range(count)]
-        missing = [number for number, place in enumerate(places) if not is_finished(place)]
-        together(lambda: self._claim(begun, places, bool(missing)) if is_main_process() else None)
-        if missing:
-            self._train(ds, trainable, test_dataset, {number: places[number] for number in missing}, count)
+        with contextlib.ExitStack() as held:
+            # The main process decides: it alone has the folder, and knows what is there.
+            missing = together(lambda: self._claim(held, begun, places) if is_main_process() else [])[0]
+            if missing:
+                self._train(ds, trainable, test_dataset, {number: places[number] for number in missing}, count)
         return places
 
     def _check(self, ds: Any, test_dataset: Any, count: Any) -> None:
@@ -154,11 +157,24 @@ class TrainingRuns:
             "training_args": dict(self.arguments),
         }
 
-    def _claim(self, begun: Mapping[str, Any], places: list[Path], missing: bool) -> None:
-        """In the main process: note or compare the settings, and remove what a kill left in finished trainings."""
+    def _claim(self, held: contextlib.ExitStack, begun: Mapping[str, Any], places: list[Path]) -> list[int]:
+        """In the main process: take the folder, note or compare the settings, and say which trainings are missing."""
+        if all(map(is_finished, places)):  # also while another process trains more of them
+            claim(self.folder, begun, num_processes=None)
+            with contextlib.suppress(OSError), owned(self.folder):  # else it is in use, or nobody may write there
+                self._tidy(places)
+            return []
+        held.enter_context(owned(self.folder))
+        missing = [number for number, place in enumerate(places) if not is_finished(place)]
+        claim(self.folder, begun, num_processes=num_processes() if missing else None)
+        self._tidy(places)
+        return missing
+
+    def _tidy(self, places: list[Path]) -> None:
+        """Remove what a kill left half written, or in trainings that are finished."""
         from hf_prune.resuming import remove_checkpoints
 
-        claim(self.folder, begun, num_processes=num_processes() if missing else None)
+        remove_parts(self.folder)
         for place in filter(is_finished, places):
             remove_checkpoints(place)
 
