@@ -2,34 +2,40 @@
 
 An audit hook counts what a process does to files below a folder, whichever library does it, and kills it before one of these
 operations, so that the same number always dies at the same place. Each process is a fork of one that has loaded the libraries
-and has done nothing yet.
+and has done nothing yet. All operations of all jobs, and fifty times two processes at once on every kind of folder:
+
+    python -m tests.folder_jobs 1000 50
 """
 
+import json
 import os
 import shutil
 import signal
 import sys
-import time
+import tempfile
 import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from datasets import Dataset, disable_progress_bars, load_from_disk
+from datasets import disable_progress_bars, load_from_disk
 
-import hf_prune
 from hf_prune.cli.folders import save
 from hf_prune.folders import ownership
 from hf_prune.hub.export import export
 from hf_prune.hub.verify import verify
 from hf_prune.loading import open_dataset
+from tests.folder_races import races
+from tests.forking import in_fork
 from tests.tiny_publications import SOURCE, images, pruned, scored
 
 _EVENTS = ("open", "os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.link", "shutil.rmtree", "os.truncate")
 PROSE, LICENCE = "\nMy own words.\n", "mine"
 _CODES = {3: "cannot be read", 4: "neither old nor new once it was read"}
+FEW_KILLS = 2  # of each job, in the tests that always run; those that replace something die at its last operations too
 Files = dict[str, bytes]
+Work = Callable[[Path], Any]
 
 
 def die_at(number: int, folder: Path) -> list[int]:
@@ -54,23 +60,8 @@ def _text(argument: Any) -> str:
     return os.fsdecode(argument) if isinstance(argument, str | bytes | os.PathLike) else ""
 
 
-def in_fork(work: Callable[[], Any]) -> int:
-    """Do something in a fork; its exit code, negative for the signal that ended it."""
-    process = os.fork()
-    if process:
-        return os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
-    code = 1
-    try:
-        work()
-        code = 0
-    except BaseException:
-        traceback.print_exc()
-    finally:
-        os._exit(code)
-
-
 def contents(folder: Path) -> Files:
-    """Path → bytes of all files that are not ours to take away."""
+    """Path → bytes of all files that are not there for the time of writing."""
     found = (path for path in sorted(folder.rglob("*")) if path.is_file())
     names = {path.relative_to(folder).as_posix(): path for path in found}
     return {name: path.read_bytes() for name, path in names.items() if not name.startswith(".hf_prune")}
@@ -87,14 +78,7 @@ class Job:
         links: Whether folders can change places on this file system.
     """
 
-    def __init__(
-        self,
-        root: Path,
-        first: Callable[[Path], Any],
-        work: Callable[[Path], Any],
-        read: Callable[[Path], Any],
-        links: bool = True,
-    ) -> None:
+    def __init__(self, root: Path, first: Work, work: Work, read: Work, links: bool) -> None:
         self.root, self.work, self.read, self.links = root, work, read, links
         root.mkdir()
         self.former, self.place = root / "former", root / "place"
@@ -124,19 +108,18 @@ class Job:
         """What is wrong after a kill; nothing should be."""
         if self.run(number) != -signal.SIGKILL:
             return [f"operation {number}: not killed"]
-        self.problems: list[str] = []
-        out = self.place / "out"
+        problems, out = [], self.place / "out"
         if self.links and contents(out) not in (self.old, self.new):
-            self.problems.append("neither old nor new right after the kill")
+            problems.append("neither old nor new right after the kill")
         code = in_fork(lambda: self._go_on(out))
         if code:
-            self.problems.append(_CODES.get(code, f"ended with {code}"))
+            problems.append(_CODES.get(code, f"ended with {code}"))
         if contents(out) != self.new:
-            self.problems.append("the next call makes something else")
+            problems.append("the next call makes something else")
         left = [path.name for place in (self.place, out) for path in place.glob(".*")]
         if left:
-            self.problems.append(f"left over: {left}")
-        return [f"operation {number} of {self.operations}: {problem}" for problem in self.problems]
+            problems.append(f"left over: {left}")
+        return [f"operation {number} of {self.operations}: {problem}" for problem in problems]
 
     def _go_on(self, out: Path) -> None:
         """Read the folder and write it again, in a process whose exit code says what is wrong."""
@@ -153,79 +136,97 @@ class Job:
 
 def make_sets(root: Path) -> None:
     """The data sets that the jobs write, on disk, since a fork of a process that has used Arrow's threads may hang."""
-    kept = pruned(images())
-    kept.save_to_disk(str(root / "kept"))
+    pruned(images()).save_to_disk(str(root / "kept"))
     scored(images(6)).save_to_disk(str(root / "scored"))
 
 
-def former_export(root: Path) -> Callable[[Path], None]:
-    """An exported folder with two cuts and files of the user's."""
+class Works:
+    """What is written first, with files of the user's, and what replaces a part of it.
 
-    def first(out: Path) -> None:
-        export(load_from_disk(str(root / "kept")), out, source=SOURCE, config_name="default", max_shard_size=200)
-        export(load_from_disk(str(root / "scored")), out, source=SOURCE, config_name="all-rows")
+    Args:
+        kept: Folder of a data set that was pruned.
+        other: Folder of another one.
+    """
+
+    def __init__(self, kept: str, other: str) -> None:
+        self.kept, self.other = kept, other
+
+    def export_first(self, out: Path) -> None:
+        export(load_from_disk(self.kept), out, source=SOURCE, config_name="default", max_shard_size=200)
+        export(load_from_disk(self.other), out, source=SOURCE, config_name="all-rows")
         readme = out / "README.md"
         readme.write_text(readme.read_text() + PROSE)
-        (out / "LICENSE").write_text(LICENCE)
         (out / "notes").mkdir()
-        (out / "notes" / "mine.txt").write_text(LICENCE)
+        for name in ("LICENSE", "notes/mine.txt"):
+            (out / name).write_text(LICENCE)
 
-    return first
+    def export_again(self, out: Path) -> None:
+        export(load_from_disk(self.kept), out, source=SOURCE, config_name="default")
+
+    def save_first(self, out: Path) -> None:
+        save(load_from_disk(self.other), out, overwrite=False)
+
+    def save_again(self, out: Path) -> None:
+        save(load_from_disk(self.kept), out, overwrite=True)
 
 
-def jobs_of(root: Path) -> dict[str, Job]:
-    """A job of every kind."""
-    kept, other = root / "kept", root / "scored"
+def agrees(out: Path) -> None:
+    """As a reader checks an exported folder."""
+    if verify(out).exit_code:
+        raise ValueError(str(verify(out)))
 
-    def again(out: Path) -> None:
-        export(load_from_disk(str(kept)), out, source=SOURCE, config_name="default")
 
-    def saved(out: Path) -> None:
-        save(load_from_disk(str(kept)), out, overwrite=True)
+def opens(out: Path) -> None:
+    """As a step opens a saved data set."""
+    assert len(open_dataset(out)) == 6
 
-    def agrees(out: Path) -> None:
-        if verify(out).exit_code:
-            raise ValueError(str(verify(out)))
 
-    def opens(out: Path) -> None:
-        assert len(open_dataset(out)) == 6
+def nothing(_: Path) -> None:
+    """A folder that is new."""
 
-    def fitted(seed: int) -> Callable[[Path], Any]:
-        centroids = np.random.default_rng(seed).normal(size=(2 + seed, 4))
-        encoder = {"kind": "pixels", "size": [2, 2]}
-        config = {"encoder": encoder, "image_column": "image", "seed": seed}
-        return lambda out: hf_prune.Prototypes(centroids, config).save_pretrained(out)
 
-    nothing, first = (lambda _: None), former_export(root)
+def jobs_of(root: Path, few: bool) -> dict[str, Callable[[], Job]]:
+    """Name → what makes the job; a few leave out those whose folder is new."""
+    works = Works(str(root / "kept"), str(root / "scored"))
     made = {
-        "export": lambda at, links: Job(at, nothing, again, agrees, links),
-        "export again": lambda at, links: Job(at, first, again, agrees, links),
-        "save": lambda at, links: Job(at, nothing, saved, opens, links),
-        "save over": lambda at, links: Job(
-            at, lambda out: save(load_from_disk(str(other)), out, overwrite=False), saved, opens, links
-        ),
+        "export again": (works.export_first, works.export_again, agrees),
+        "save again": (works.save_first, works.save_again, opens),
     }
-    del fitted
+    if not few:
+        made |= {"export": (nothing, works.export_again, agrees), "save": (nothing, works.save_again, opens)}
+    ways = {"": True, ", files moved": False}
     return {
-        f"{name}{'' if links else ', no exchange'}": make(root / f"{name} {links}", links)
-        for name, make in made.items()
-        for links in (True, False)
+        f"{name}{way}": lambda name=name, way=way, links=links: Job(root / f"{name}{way}", *made[name], links)
+        for name in made
+        for way, links in ways.items()
     }
 
 
-def main(folder: Path, kills: int) -> list[str]:
-    """Kill every job at operations spread evenly over all of its own, ``kills`` of them, and say what is wrong."""
-    disable_progress_bars()
-    assert in_fork(lambda: make_sets(folder)) == 0
-    problems = []
-    for name, job in jobs_of(folder).items():
-        started = time.time()
-        numbers = sorted({int(n) for n in np.linspace(0, job.operations - 1, min(kills, job.operations))})
+def kill(root: Path, kills: int) -> list[str]:
+    """Kill each job at operations spread evenly over all of its own, and say what is wrong."""
+    assert in_fork(lambda: make_sets(root)) == 0
+    few, problems = kills <= FEW_KILLS, []
+    for name, make in jobs_of(root, few).items():
+        job = make()
+        first = job.operations * 2 // 3 if few else 0  # the last third replaces what is there
+        numbers = sorted(
+            {int(number) for number in np.linspace(first, job.operations - 1, min(kills, job.operations))}
+        )
         found = [f"{name}, {problem}" for number in numbers for problem in job.check(number)]
-        print(name, job.operations, len(numbers), round(time.time() - started, 1), found[:3], flush=True)
+        sys.stdout.write(f"{name}: {len(numbers)} kills at {job.operations} operations, {len(found)} problems\n")
+        sys.stdout.flush()
         problems += found
     return problems
 
 
+def main(folder: Path, kills: int = FEW_KILLS, times: int = 1) -> None:
+    """Write to ``problems.json`` what is wrong after kills, and after two processes at once on every kind of folder."""
+    disable_progress_bars()
+    found = {"kills": kill(folder, kills), "races": races(folder, times)}
+    (folder / "problems.json").write_text(json.dumps(found, indent=1))
+
+
 if __name__ == "__main__":
-    print(main(Path(sys.argv[1]), int(sys.argv[2])))
+    with tempfile.TemporaryDirectory() as place:
+        main(Path(place), *map(int, sys.argv[1:]))
+        sys.stdout.write((Path(place) / "problems.json").read_text() + "\n")

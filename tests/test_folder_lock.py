@@ -27,17 +27,22 @@ def holds(folder, line):
     signal.pause()
 
 
+def refused(folder):
+    with pytest.raises(FolderInUseError):
+        take(folder)
+
+
 def test_another_process_is_refused_in_one_line_that_names_the_owner(tmp_path):
     lock = take(tmp_path)
 
-    def refused():
+    def named():
         with pytest.raises(FolderInUseError) as error:
             take(tmp_path)
         assert str(error.value) == (
             f"process {os.getppid()} is writing to {str(tmp_path)!r}; wait for it, or give another folder"
         )
 
-    assert in_fork(refused) == 0
+    assert in_fork(named) == 0
     lock.release()
     assert in_fork(lambda: take(tmp_path).release()) == 0
     assert list(tmp_path.iterdir()) == []
@@ -75,7 +80,7 @@ def test_the_same_process_is_refused_and_keeps_what_it_holds(tmp_path):
     lock = take(tmp_path)
     with pytest.raises(FolderInUseError, match=rf"this process \({os.getpid()}\) is writing"):
         take(tmp_path)
-    assert in_fork(lambda: pytest.raises(FolderInUseError, take, tmp_path)) == 0
+    assert in_fork(lambda: refused(tmp_path)) == 0
     lock.release()
     take(tmp_path).release()
 
@@ -83,7 +88,7 @@ def test_the_same_process_is_refused_and_keeps_what_it_holds(tmp_path):
 def test_a_fork_of_the_owner_gives_nothing_up(tmp_path):
     lock = take(tmp_path)
     assert in_fork(lock.release) == 0
-    assert in_fork(lambda: pytest.raises(FolderInUseError, take, tmp_path)) == 0
+    assert in_fork(lambda: refused(tmp_path)) == 0
     lock.release()
 
 
@@ -91,7 +96,7 @@ def test_the_lock_goes_along_with_a_link_to_it(tmp_path):
     (tmp_path / "new").mkdir()
     lock = take(tmp_path / "former")
     os.link(tmp_path / "former" / LOCK, tmp_path / "new" / LOCK)
-    assert in_fork(lambda: pytest.raises(FolderInUseError, take, tmp_path / "new")) == 0
+    assert in_fork(lambda: refused(tmp_path / "new")) == 0
     lock.release()
 
 

@@ -25,6 +25,11 @@ def put(folder, files):
         (folder / name).write_bytes(data)
 
 
+def refused(folder):
+    with pytest.raises(FolderInUseError):
+        renew(folder)
+
+
 @pytest.fixture
 def folder(tmp_path):
     put(tmp_path / "out", OLD)
@@ -81,7 +86,7 @@ class TestReplacing:
         with owned(folder) as own:
             put(own.stage(), NEW)
             own.commit()
-            assert in_fork(lambda: pytest.raises(FolderInUseError, renew, folder)) == 0
+            assert in_fork(lambda: refused(folder)) == 0
 
     def test_a_link_to_a_folder_stays(self, folder, tmp_path):
         (tmp_path / "link").symlink_to(folder)
@@ -146,14 +151,16 @@ class TestRecovering:
     def test_a_reader_finishes_what_is_binding(self, folder):
         self.leave(folder, {"stale": ["data/a.bin"], "new": ["card.md"]})
         recover(folder)
-        assert contents(folder) == {name: data for name, data in (OLD | {"card.md": b"new"}).items() if name != "data/a.bin"}
+        assert contents(folder) == {
+            name: data for name, data in (OLD | {"card.md": b"new"}).items() if name != "data/a.bin"
+        }
 
     @pytest.mark.parametrize("name", ["../beside.txt", "/etc/hostname", "out/beside.txt"])
     def test_a_list_that_leads_out_of_the_folder_is_refused(self, folder, tmp_path, name):
         (tmp_path / "beside.txt").write_text("mine")
         (folder / "out").symlink_to(tmp_path)
         self.leave(folder, {"stale": [name], "new": ["card.md"]})
-        with pytest.raises(ValueError, match="was not written by hf_prune .*lies outside"):
+        with pytest.raises(ValueError, match=r"was not written by hf_prune .*lies outside"):
             recover(folder)
         assert (tmp_path / "beside.txt").read_text() == "mine"
 
