@@ -94,7 +94,7 @@ def check(kind: Kind, out: Path, alone: Sequence[dict[str, bytes]]) -> list[str]
 
 
 def kinds(root: Path, few: bool) -> dict[str, Kind]:
-    """All kinds; a few leave out new folders and what loads torch or scikit-learn."""
+    """All kinds; a few leave out new folders and what loads much."""
     kept, other = str(root / "kept"), str(root / "scored")
 
     def exporting(name: str) -> Work:
@@ -126,7 +126,6 @@ def kinds(root: Path, few: bool) -> dict[str, Kind]:
         "export again": Kind([exporting("one"), exporting("two")], exported, all_cuts),
         "save again": Kind(saves, saves[0]),
         "study": Kind([study, study], holds=once_each),
-        "report": Kind([lambda out, wrong=wrong: report(out, wrong) for wrong in (1, 2)]),
         "training command": Kind([command, command], holds=nothing),
     }
     if few:
@@ -137,6 +136,7 @@ def kinds(root: Path, few: bool) -> dict[str, Kind]:
     return found | {
         "export": Kind([exporting("one"), exporting("two")], holds=both_cuts),
         "save": Kind(saves),
+        "report": Kind([lambda out, wrong=wrong: report(out, wrong) for wrong in (1, 2)]),
         "prototypes": Kind([fitting(kept, 1), fitting(kept, 2)], fitting(kept, 0)),
         "heads": Kind([heads, heads]),
         "teachers": Kind([train, train]),
