@@ -112,7 +112,7 @@ def test_metrics_of_teachers_are_scored_anew_by_heads(sets, tmp_path):
 def test_another_process_is_refused_while_a_study_writes(sets, tmp_path):
     with (
         owned(tmp_path),
-        pytest.raises(FolderInUseError, match="is writing to .*; wait for it, or give another folder"),
+        pytest.raises(FolderInUseError, match=r"is writing to .*; wait for it, or give"),
     ):
         study(sets, tmp_path, "difficulty", sizes=(40,))
     assert list(tmp_path.iterdir()) == []
