@@ -93,40 +93,55 @@ def check(kind: Kind, out: Path, alone: Sequence[dict[str, bytes]]) -> list[str]
     return problems + ([f"left over: {left}"] if left else [])
 
 
-def kinds(root: Path, few: bool) -> dict[str, Kind]:
-    """All kinds; a few leave out new folders and what loads much."""
-    kept, other = str(root / "kept"), str(root / "scored")
+class Cuts:
+    """Two cuts that are exported into one folder, beside a former one and words of the user's.
 
-    def exporting(name: str) -> Work:
-        return lambda out: export(load_from_disk(kept), out, source=SOURCE, config_name=name)
+    Args:
+        kept: Folder of a data set that was pruned.
+        other: Folder of another one.
+    """
 
-    def exported(out: Path) -> None:
-        export(load_from_disk(other), out, source=SOURCE, config_name="former")
+    def __init__(self, kept: str, other: str) -> None:
+        self.works = [lambda out, name=name: self.export(out, kept, name) for name in ("one", "two")]
+        self.other = other
+
+    def export(self, out: Path, place: str, name: str) -> None:
+        export(load_from_disk(place), out, source=SOURCE, config_name=name)
+
+    def first(self, out: Path) -> None:
+        self.export(out, self.other, "former")
         (out / "README.md").write_text((out / "README.md").read_text() + "\nMy own words.\n")
 
-    def both_cuts(out: Path, done: list[int]) -> None:
+    def hold_both(self, out: Path, done: list[int]) -> None:
         assert {*records(out)} >= {("one", "two")[number] for number in done}
         assert verify(out).exit_code == 0
 
-    def all_cuts(out: Path, done: list[int]) -> None:
-        both_cuts(out, done)
+    def hold_all(self, out: Path, done: list[int]) -> None:
+        self.hold_both(out, done)
         assert "former" in records(out)
         assert "My own words." in (out / "README.md").read_text()
 
-    def once_each(out: Path, done: list[int]) -> None:
-        keys = [run.key for run in read_runs(out / "results.csv")]
-        assert sorted(keys) == sorted({*keys})
-        assert len(keys) == 16
 
-    def nothing(out: Path, done: list[int]) -> None:
-        assert list(out.parent.iterdir()) in ([], [out])
+def holds_each_once(out: Path, done: list[int]) -> None:
+    keys = [run.key for run in read_runs(out / "results.csv")]
+    assert sorted(keys) == sorted({*keys})
+    assert len(keys) == 16
 
+
+def holds_nothing(out: Path, done: list[int]) -> None:
+    assert list(out.parent.iterdir()) in ([], [out])
+
+
+def kinds(root: Path, few: bool) -> dict[str, Kind]:
+    """All kinds; a few leave out new folders and what loads much."""
+    kept, other = str(root / "kept"), str(root / "scored")
+    cuts = Cuts(kept, other)
     saves = [lambda out, place=place: save(load_from_disk(place), out, overwrite=True) for place in (kept, other)]
     found = {
-        "export again": Kind([exporting("one"), exporting("two")], exported, all_cuts),
+        "export again": Kind(cuts.works, cuts.first, cuts.hold_all),
         "save again": Kind(saves, saves[0]),
-        "study": Kind([study, study], holds=once_each),
-        "training command": Kind([command, command], holds=nothing),
+        "study": Kind([study, study], holds=holds_each_once),
+        "training command": Kind([command, command], holds=holds_nothing),
     }
     if few:
         return found
@@ -134,7 +149,7 @@ def kinds(root: Path, few: bool) -> dict[str, Kind]:
     sending = [lambda out, source=source: sent(places, out, source) for source in (SOURCE, "local")]
     assert in_fork(lambda: train(places)) == 0
     return found | {
-        "export": Kind([exporting("one"), exporting("two")], holds=both_cuts),
+        "export": Kind(cuts.works, holds=cuts.hold_both),
         "save": Kind(saves),
         "report": Kind([lambda out, wrong=wrong: report(out, wrong) for wrong in (1, 2)]),
         "prototypes": Kind([fitting(kept, 1), fitting(kept, 2)], fitting(kept, 0)),
