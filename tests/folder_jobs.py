@@ -208,6 +208,8 @@ def kill(root: Path, kills: int) -> list[str]:
     few, problems = kills <= FEW_KILLS, []
     for name, make in jobs_of(root, few).items():
         job = make()
+        if "README.md" in job.old:
+            assert PROSE.encode() in job.new["README.md"]
         first = job.operations * 2 // 3 if few else 0  # the last third replaces what is there
         numbers = sorted(
             {int(number) for number in np.linspace(first, job.operations - 1, min(kills, job.operations))}
