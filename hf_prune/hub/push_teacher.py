@@ -101,6 +101,7 @@ def export_teacher(
     Raises:
         FileNotFoundError: As `push_teacher`.
         ValueError: As `push_teacher`, or if the folder holds something else.
+        OSError: If it cannot be written, or another process writes there; the folder is then as it was.
     """
     folder = Path(folder).expanduser()
     recover(folder)
