@@ -17,9 +17,11 @@ from hf_prune.collectives import process_state
 from hf_prune.columns import read_labels
 from hf_prune.comparison import Result
 from hf_prune.demo_data import DemoData, open_data
+from hf_prune.folders import owned
 from hf_prune.hub.export import export
 from hf_prune.inputs import store_root
 from hf_prune.selection import count_rows
+from hf_prune.training_folder import remove_parts
 
 # EL2N is read off early in training: a teacher makes one pass at a constant learning rate, more on few rows, less on
 # many. After it the digits' teachers are right on some 95 % of the rows they saw; after six passes on all of them.
@@ -29,6 +31,7 @@ TEACHER_BATCH_SIZE = 32
 TEACHER_IMAGE_SIZE = 32  # but twice the size of images that are known to be small: the network halves it twice at once
 TEACHER_NETWORK = {"embedding_size": 16, "hidden_sizes": [32, 64], "depths": [1, 1], "layer_type": "basic"}
 METRICS = ("prototypes", "el2n")
+TEACHERS = "teachers"
 ORDER = "hard"  # of the cut that is exported: mild pruning of plentiful data, where the paper keeps the hard rows
 
 
@@ -88,7 +91,7 @@ def run_demo(
 
     Raises:
         ValueError: If the data or an argument does not fit; the message says what would.
-        OSError: If something cannot be opened or written.
+        OSError: If something cannot be opened or written, or another process writes to ``out``.
     """
     started = time.monotonic()
     if num_draws < 2:
@@ -103,11 +106,14 @@ def run_demo(
     if image_size is None and encoder == "pixels":
         image_size = data.image_size
     demo = _Demo(data, encoder, image_size, store_root(None, cache_dir), cache_dir, seed, Path(out), log)
-    made = demo.score()
-    if data.test is not None:
-        made.results = demo.compare(made.scored, keeps, num_draws)
-    made.exported = demo.export(made.scored, max(keeps))
-    made.files += demo.draw(made)
+    with owned(out) as own:
+        remove_parts(demo.out / TEACHERS)
+        made = demo.score()
+        if data.test is not None:
+            made.results = demo.compare(made.scored, keeps, num_draws)
+        made.exported = demo.export(made.scored, max(keeps))
+        made.files += demo.draw(made, own.stage())
+        own.commit()
     log(f"Done in {time.monotonic() - started:.0f} s.")
     return made
 
@@ -170,7 +176,7 @@ class _Demo:
         epochs = float(np.clip(TEACHER_EPOCHS * len(images), *TEACHER_ROWS_SEEN)) / len(images)
         folders = []
         for number in range(NUM_TEACHERS):
-            folder = self.out / "teachers" / f"seed-{self.seed + number}"
+            folder = self.out / TEACHERS / f"seed-{self.seed + number}"
             train_classifier(
                 images,
                 transformers.ResNetConfig(**TEACHER_NETWORK),
@@ -183,7 +189,7 @@ class _Demo:
             )
             folders.append(folder)
         self.log(
-            f"Teachers: {NUM_TEACHERS} small ResNets, {epochs:.2g} epoch{'' if epochs == 1 else 's'} each, in {self.out / 'teachers'}"
+            f"Teachers: {NUM_TEACHERS} small ResNets, {epochs:.2g} epoch{'' if epochs == 1 else 's'} each, in {self.out / TEACHERS}"
         )
         return folders
 
@@ -238,20 +244,21 @@ class _Demo:
         )
         return folder
 
-    def draw(self, made: DemoResult) -> list[Path]:
-        """Write the results and the pictures, these only where matplotlib is installed."""
-        files = []
+    def draw(self, made: DemoResult, folder: Path) -> list[Path]:
+        """Write the results and the pictures, these only where matplotlib is installed; where they are going to lie."""
+        names = []
         if made.results:
-            files.append(self.out / "results.csv")
-            comparison.write_csv(made.results, files[0])
+            names.append("results.csv")
+            comparison.write_csv(made.results, folder / names[0])
         try:
             pictures = self.pictures(made)
         except ImportError as error:
             self.log(f"No pictures: {error}")
             pictures = {}
         for name, figure in pictures.items():
-            files.append(self.out / name)
-            figure.savefig(files[-1], dpi=150, bbox_inches="tight")
+            names.append(name)
+            figure.savefig(folder / name, dpi=150, bbox_inches="tight")
+        files = [self.out / name for name in names]
         self.log("Written: " + ", ".join(map(str, files)) if files else "")
         return files
 

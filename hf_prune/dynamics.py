@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from hf_prune import record_files as files
 from hf_prune.array_names import FIGURES, PER_CLASS
+from hf_prune.folders import owned
 from hf_prune.record_checks import checked_arrays, match_rows
 from hf_prune.record_content import RowContent, row_content
 
@@ -172,21 +173,25 @@ class TrainingRecord:
         return files.read_file(path)[name]
 
     def save(self, folder: str | Path) -> Path:
-        """Write the record as it is now into a folder, as safetensors and JSON.
+        """Write the record as it is now into a folder, as safetensors and JSON, whole or not at all.
 
         Raises:
             ValueError: If another record is there.
+            OSError: If it cannot be written, or another process writes there.
         """
         folder = Path(folder)
         if self.folder is not None and folder.resolve() == self.folder.resolve():
             return self.folder
-        if files.has_record(folder):
-            raise ValueError(f"{folder} holds a training record already: give another folder, or remove that one")
-        files.write_head(folder, self.head)
-        files.write_rows(folder, files.Rows(self.labels, self.trained_on, self.not_finite, self.content))
-        for epoch in range(self.num_epochs):
-            values = {name: self.read_epoch(name, epoch) for name in self.arrays}
-            files.write_epoch(folder, epoch, values | self._test_hits_of(epoch))
+        with owned(folder) as own:
+            if files.has_record(folder):
+                raise ValueError(f"{folder} holds a training record already: give another folder, or remove that one")
+            new = own.stage()
+            files.write_head(new, self.head)
+            files.write_rows(new, files.Rows(self.labels, self.trained_on, self.not_finite, self.content))
+            for epoch in range(self.num_epochs):
+                values = {name: self.read_epoch(name, epoch) for name in self.arrays}
+                files.write_epoch(new, epoch, values | self._test_hits_of(epoch))
+            own.commit()
         return folder
 
     @classmethod

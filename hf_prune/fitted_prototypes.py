@@ -219,7 +219,7 @@ class Prototypes(FittedPrototypes):
         return {**self.__dict__, "_open": None}
 
     def save_pretrained(self, folder: str | Path, *, repo_id: str | None = None) -> Path:
-        """Write centroids, what made them, and a card to a folder.
+        """Write centroids, what made them, and a card to a folder, all or nothing.
 
         Args:
             folder: Made if it is not there.

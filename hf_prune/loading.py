@@ -10,6 +10,7 @@ from datasets import Dataset, DatasetDict, ReadInstruction, concatenate_datasets
 from datasets.exceptions import DatasetGenerationError, DatasetsError
 
 from hf_prune.engine.integrity import DIGESTS, check_digests
+from hf_prune.folders import recover
 from hf_prune.source import split_revision
 
 # File suffix → the builder of `datasets` that reads it.
@@ -62,6 +63,7 @@ def open_dataset(
         1
     """
     local = Path(path).expanduser()
+    recover(local)
     if not local.exists():
         repo_id, revision = _find_id(str(path), revision)
         shown = f"{str(path)!r} (no file or folder here, so an id of the Hub)"

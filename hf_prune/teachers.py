@@ -91,7 +91,7 @@ def train_teachers(
         `Teachers` with all ``num_teachers``.
 
     Raises:
-        OSError: If a checkpoint to start from cannot be opened.
+        OSError: If a checkpoint to start from cannot be opened, or another process trains in the folder.
         TypeError: If the model or an argument is of no use here.
         ValueError: If an argument does not fit the data, or the folder was begun with other settings or another data
             set, which are named.
@@ -169,7 +169,7 @@ def train_subset_runs(
         `Teachers` with all ``num_runs``; ``.records`` is what ``dynamics=`` takes.
 
     Raises:
-        OSError: If a checkpoint to start from cannot be opened.
+        OSError: If a checkpoint to start from cannot be opened, or another process trains in the folder.
         TypeError: If the model or an argument is of no use here.
         ValueError: As `train_teachers`, or if ``subset`` leaves no row or takes all.
 

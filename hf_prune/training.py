@@ -7,7 +7,6 @@ training are the same as without it. What a trained model is used for is decided
 import contextlib
 import dataclasses
 import random
-import tempfile
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -24,6 +23,7 @@ from hf_prune.collectives import barrier, is_main_process, process_state
 from hf_prune.engine.array_files import PART_PREFIX
 from hf_prune.engine.file_locks import Lock
 from hf_prune.engine.integrity import write_digests
+from hf_prune.folders import temporary_folder
 from hf_prune.models.sources import quiet_loading
 from hf_prune.resuming import KEEPING, MarkComplete, RestoreWeights, last_checkpoint, remove_checkpoints
 from hf_prune.training_folder import WEIGHTS
@@ -224,8 +224,8 @@ def _working_folder(folder: str | Path | None) -> Iterator[Path]:
     if folder is not None:
         yield Path(folder)
         return
-    with tempfile.TemporaryDirectory(prefix="hf_prune-training-") as place:
-        yield Path(place)
+    with temporary_folder() as place:
+        yield place
 
 
 @contextlib.contextmanager

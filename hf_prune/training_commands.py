@@ -5,17 +5,22 @@ The command is a list of arguments, started without a shell; the folder is added
 writes ``result.json``: ``{"wrong": 812, "total": 10000}``, where it likes with ``"groups": {"class cat": [103, 1000]}``.
 """
 
+import contextlib
 import json
+import os
 import shlex
+import signal
 import subprocess
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from datasets import Dataset
 
+from hf_prune.folders import temporary_folder
+
 RESULT = "result.json"
+_GRACE_S = 10.0  # that a command has to end by itself
 
 
 class Answer(NamedTuple):
@@ -50,6 +55,8 @@ def run_command(
 ) -> Answer:
     """Train with a command, in a folder of its own that is removed afterwards.
 
+    An interrupt, SIGTERM included, ends the command and what it has started.
+
     Args:
         command: Arguments, see `read_command`.
         rows: What to train on.
@@ -62,28 +69,53 @@ def run_command(
     Raises:
         ValueError: If the program is not there, fails, or leaves no such result.
     """
-    with tempfile.TemporaryDirectory(prefix="hf-prune-training-") as name:
-        folder = Path(name)
+    with temporary_folder() as folder:
         rows.save_to_disk(str(folder / "rows"))
         if judged is not None:
             judged.save_to_disk(str(folder / "judged"))
         (folder / "job.json").write_text(json.dumps(dict(job)), encoding="utf-8")
-        try:
-            done = subprocess.run(
-                [*command, str(folder)],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                check=False,
-            )
-        except OSError as error:
-            raise ValueError(f"command {command[0]!r} cannot be started: {error.strerror}; name a program") from error
-        if done.returncode:
-            said = done.stdout.decode("utf-8", "replace").strip().splitlines()
+        code, said = _run([*command, str(folder)])
+        if code:
+            lines = said.decode("utf-8", "replace").strip().splitlines()
             raise ValueError(
-                f"command {shlex.join(command)!r} ended with {done.returncode} on {dict(job)}: {said[-1] if said else ''}"
+                f"command {shlex.join(command)!r} ended with {code} on {dict(job)}: {lines[-1] if lines else ''}"
             )
         return read_answer(folder / RESULT)
+
+
+def _run(arguments: Sequence[str]) -> tuple[int, bytes]:
+    """Run a program to its end; its exit code and what it said. Whatever ends the wait ends it and all it has started."""
+    try:
+        process = subprocess.Popen(
+            arguments,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            process_group=0,  # of its own, so that what it starts can be ended with it
+        )
+    except OSError as error:
+        raise ValueError(f"command {arguments[0]!r} cannot be started: {error.strerror}; name a program") from error
+    with process:
+        try:
+            said, _ = process.communicate()
+        except BaseException:
+            _end(process)
+            raise
+    return process.returncode, said
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    try:
+        _signal(process, signal.SIGTERM)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(_GRACE_S)
+    finally:  # a second interrupt is in a hurry
+        _signal(process, signal.SIGKILL)
+
+
+def _signal(process: subprocess.Popen[bytes], number: int) -> None:
+    with contextlib.suppress(ProcessLookupError):  # none is left
+        os.killpg(process.pid, number)
 
 
 def read_answer(path: Path) -> Answer:

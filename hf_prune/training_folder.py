@@ -6,6 +6,7 @@ teacher-00/       model, image processor and record of the first; of a training 
 """
 
 import json
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from datasets import Dataset
 from hf_prune.columns import find_image_column
 from hf_prune.digests import column_digest
 from hf_prune.dynamics import dataset_name
-from hf_prune.engine.array_files import write_file
+from hf_prune.engine.array_files import PART_PREFIX, write_file
 from hf_prune.engine.integrity import sealed, unsealed
 
 SETTINGS, FORMAT = "teachers.json", 1
@@ -41,6 +42,15 @@ def place_of(folder: Path, kind: str, number: int) -> Path:
 def is_finished(place: Path) -> bool:
     """Say whether a training is over and its model can be used."""
     return any((place / name).is_file() for name in WEIGHTS)
+
+
+def remove_parts(folder: Path) -> None:
+    """Take away what killed trainings left half written below a folder; only its owner may."""
+    for part in sorted(folder.rglob(f"{PART_PREFIX}*")):
+        if part.is_dir() and not part.is_symlink():
+            shutil.rmtree(part)
+        else:
+            part.unlink(missing_ok=True)
 
 
 def finished(folder: Path) -> list[Path]:

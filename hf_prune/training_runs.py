@@ -1,8 +1,9 @@
 """Several trainings of one network in one folder: checked before the first begins, each begun once and finished once."""
 
+import contextlib
 import dataclasses
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,12 +15,13 @@ from hf_prune.collectives import apart, check_alike, in_step, is_main_process, n
 from hf_prune.columns import Labels, find_image_column
 from hf_prune.dynamics import dataset_name
 from hf_prune.engine.sharing import together
+from hf_prune.folders import owned
 from hf_prune.inputs.agreement import labels_digest
 from hf_prune.metrics.registry import unknown_name
 from hf_prune.record_content import row_content
 from hf_prune.record_files import MODES
 from hf_prune.seeds import check_seed, row_uniform
-from hf_prune.training_folder import claim, describe_rows, is_finished, place_of
+from hf_prune.training_folder import claim, describe_rows, is_finished, place_of, remove_parts
 from hf_prune.training_images import TrainingImages, id2label, training_labels
 
 if TYPE_CHECKING:
@@ -98,21 +100,20 @@ class TrainingRuns:
                 draw_subset(len(ds), self.subset, 0)  # raises before anything is written
             begun = self._describe(ds, column, labels, test_dataset, trainable)
             places = [place_of(self.folder, self.kind, number) for number in range(count)]
-            missing = [number for number, place in enumerate(places) if not is_finished(place)]
-            self._compare(ds, test_dataset, begun, missing)
-            together(lambda: self._claim(begun, places, bool(missing)) if is_main_process() else None)
-            if missing:
-                with apart("a training"):
-                    self._train(ds, trainable, test_dataset, {number: places[number] for number in missing}, count)
+            self._compare(ds, test_dataset, begun)
+            with contextlib.ExitStack() as held:
+                # The main process decides: it alone has the folder, and knows what is there.
+                missing = together(lambda: self._claim(held, begun, places) if is_main_process() else [])[0]
+                if missing:
+                    with apart("a training"):
+                        self._train(ds, trainable, test_dataset, {number: places[number] for number in missing}, count)
             return places
 
     @property
     def _call(self) -> str:
         return "train_teachers" if self.kind == "teacher" else "train_subset_runs"
 
-    def _compare(
-        self, ds: Dataset, test_dataset: Dataset | None, begun: Mapping[str, Any], missing: Sequence[int]
-    ) -> None:
+    def _compare(self, ds: Dataset, test_dataset: Dataset | None, begun: Mapping[str, Any]) -> None:
         """Refuse processes that would train on other rows or begin otherwise; the rows are compared by their content."""
         if num_processes() == 1:
             return
@@ -123,7 +124,6 @@ class TrainingRuns:
             if rows is not None:
                 check_rows(rows, find_image_column(rows, self.columns["image_column"]), process_state())
                 check_alike({"labels": labels_digest(training_labels(rows, self.columns["label_column"])[1])})
-        check_alike({"finished trainings": f"all but {list(missing)} of {self.folder.name}"})
 
     def _check(self, ds: Any, test_dataset: Any, count: Any) -> None:
         for name, value in ((f"num_{self.kind}s", count), ("num_epochs", self.options["num_epochs"])):
@@ -182,11 +182,24 @@ class TrainingRuns:
             "training_args": dict(self.arguments),
         }
 
-    def _claim(self, begun: Mapping[str, Any], places: list[Path], missing: bool) -> None:
-        """In the main process: note or compare the settings, and remove what a kill left in finished trainings."""
+    def _claim(self, held: contextlib.ExitStack, begun: Mapping[str, Any], places: list[Path]) -> list[int]:
+        """In the main process: take the folder, note or compare the settings, and say which trainings are missing."""
+        if all(map(is_finished, places)):  # also while another process trains more of them
+            claim(self.folder, begun, num_processes=None)
+            with contextlib.suppress(OSError), owned(self.folder):  # else it is in use, or nobody may write there
+                self._tidy(places)
+            return []
+        held.enter_context(owned(self.folder))
+        missing = [number for number, place in enumerate(places) if not is_finished(place)]
+        claim(self.folder, begun, num_processes=num_processes() if missing else None)
+        self._tidy(places)
+        return missing
+
+    def _tidy(self, places: list[Path]) -> None:
+        """Remove what a kill left half written, or in trainings that are finished."""
         from hf_prune.resuming import remove_checkpoints
 
-        claim(self.folder, begun, num_processes=num_processes() if missing else None)
+        remove_parts(self.folder)
         for place in filter(is_finished, places):
             remove_checkpoints(place)
 

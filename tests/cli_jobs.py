@@ -40,7 +40,8 @@ def start_jobs(folder: Path) -> None:
     ]
     codes = {f"rank-{rank}": wait(process) for rank, process in enumerate(ranks)}
     codes["push"] = wait(fork(folder, "push", ["push", str(folder / "data"), "somebody/tiny", "--source", "local"]))
-    codes["interrupted"] = interrupt(folder)
+    codes["interrupted"] = interrupt(folder, "interrupted", signal.SIGINT)
+    codes["terminated"] = interrupt(folder, "terminated", signal.SIGTERM)
     codes["unheard"] = wait(fork(folder, "unheard", ["metrics"], stdout=closed_pipe()))
     (folder / "outcome.json").write_text(json.dumps({"codes": codes, "loaded": loaded}))
 
@@ -70,22 +71,23 @@ def wait(process: int) -> int:
     return os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
 
 
-def interrupt(folder: Path) -> int:
-    """Ctrl-C while the command waits for its recipe, which comes through a pipe."""
-    os.mkfifo(folder / "recipe.yaml")
-    process = fork(folder, "interrupted", ["run", str(folder / "recipe.yaml")])
+def interrupt(folder: Path, name: str, number: int) -> int:
+    """A signal while the command waits for its recipe, which comes through a pipe."""
+    recipe = folder / f"{name}.yaml"
+    os.mkfifo(recipe)
+    process = fork(folder, name, ["run", str(recipe)])
     ended: list[int] = []
 
     def open_if_it_ends() -> None:
         """A command that fails before it opens its end would leave this one waiting for ever."""
         ended.append(wait(process))
-        os.close(os.open(folder / "recipe.yaml", os.O_RDONLY | os.O_NONBLOCK))
+        os.close(os.open(recipe, os.O_RDONLY | os.O_NONBLOCK))
 
     watcher = threading.Thread(target=open_if_it_ends)
     watcher.start()
-    writer = os.open(folder / "recipe.yaml", os.O_WRONLY)  # waits until the command has opened the other end
+    writer = os.open(recipe, os.O_WRONLY)  # waits until the command has opened the other end
     if not ended:
-        os.kill(process, signal.SIGINT)
+        os.kill(process, number)
     # A signal that comes just before the command begins to read does not wake it; the end of the pipe does, and then Python
     # looks at its signals before anything else.
     os.close(writer)

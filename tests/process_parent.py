@@ -23,7 +23,9 @@ ON_CPU = {"ACCELERATE_USE_CPU": "1"}  # several processes cannot share the one G
 AT_IMPORT = {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)} | QUIET
 
 LOADED = multiprocessing.get_context("forkserver")
-LOADED.set_forkserver_preload([f"tests.{name}_jobs" for name in ("rank", "engine", "heads", "teacher", "watch")])
+LOADED.set_forkserver_preload(
+    [f"tests.{name}_jobs" for name in ("rank", "engine", "heads", "teacher", "watch", "folder")]
+)
 
 
 def fork_jobs(module: str, folder: Path, variables: Mapping[str, str]) -> None:

@@ -27,6 +27,8 @@ LAYERS = (
         "engine.array_files",
         "engine.file_locks",
         "engine.integrity",
+        "folders",
+        "folders.*",
     },
     {"encoded_images"},
     {"image_hashes"},

@@ -1,6 +1,7 @@
 """The command line in real processes: two that score together, Ctrl-C, a closed pipe, and a push to a server."""
 
 import json
+import signal
 from pathlib import Path
 
 import pytest
@@ -56,6 +57,11 @@ def test_ctrl_c_is_one_line_and_130(folder, outcome):
     assert outcome["codes"]["interrupted"] == 130
     said = (folder / "interrupted.err").read_text().strip().splitlines()
     assert said == ["interrupted; run the same command again to go on from the cache"]
+
+
+def test_sigterm_ends_a_command_by_that_signal_and_without_a_word(folder, outcome):
+    assert outcome["codes"]["terminated"] == -signal.SIGTERM
+    assert (folder / "terminated.err").read_text() == ""
 
 
 def test_a_reader_that_has_gone_is_no_defect(folder, outcome):

@@ -9,6 +9,7 @@ from PIL import Image as Pillow
 
 from hf_prune import demo, provenance, students
 from hf_prune.demo import run_demo
+from hf_prune.folders import FolderInUseError, owned
 
 
 class Log(list):
@@ -157,3 +158,9 @@ def test_what_cannot_be_done_is_said_before_anything_is_written(photos, tmp_path
         run_demo(dataset=str(photos), out=tmp_path / "out", cache_dir=tmp_path / "cache", log=Log(), **options)
     assert "\n" not in str(error.value)
     assert not Path(tmp_path / "out").exists()
+
+
+def test_another_process_that_writes_there_is_named(photos, tmp_path):
+    with owned(tmp_path), pytest.raises(FolderInUseError, match="is writing to"):
+        run_demo(dataset=str(photos), out=tmp_path, num_draws=2, log=Log())
+    assert list(tmp_path.iterdir()) == []

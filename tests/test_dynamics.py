@@ -6,6 +6,7 @@ from datasets import Dataset, NamedSplit
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hf_prune import record_files
 from hf_prune.dynamics import TrainingRecord, dataset_name, open_records
 from hf_prune.engine.array_files import write_arrays
 from hf_prune.engine.integrity import sealed, unsealed
@@ -52,6 +53,20 @@ def test_a_record_in_memory():
     assert make(trained_on=[1, 0, 1, 0]).trained_on.tolist() == [True, False, True, False]
     never = make(arrays={"correct": [[np.nan, 1, 0, np.nan]]}, mode="online")
     assert never.trained_on.tolist() == [False, True, True, False]
+
+
+def test_an_interrupt_leaves_no_part_of_a_record(tmp_path, monkeypatch):
+    def interrupted(*given):
+        if given[1] == 2:
+            raise KeyboardInterrupt
+        write_epoch(*given)
+
+    monkeypatch.setattr(record_files, "write_epoch", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        make().save(tmp_path / "record")
+    assert list(tmp_path.iterdir()) == []
+    monkeypatch.undo()
+    assert_same(TrainingRecord.load(make().save(tmp_path / "record")), make())
 
 
 def test_saved_and_loaded_it_is_the_same(tmp_path):

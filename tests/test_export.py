@@ -5,12 +5,13 @@ import json
 import os
 import re
 import resource
+from pathlib import Path
 
 import numpy as np
 import pytest
 from datasets import Dataset, DatasetDict, Features, Image, IterableDataset, Value, load_dataset
 
-from hf_prune.hub import export as exporting
+from hf_prune.folders import FolderInUseError, owned, ownership
 from hf_prune.hub.export import export
 from tests.tiny_publications import NAMES, SOURCE, contents, encoded, image_bytes, images, pruned, records, scored
 
@@ -193,21 +194,50 @@ def test_a_full_disk_leaves_the_former_content(tmp_path):
     assert not (tmp_path / "new").exists()
 
 
-@pytest.mark.parametrize("moves", range(6))
-def test_an_interrupt_while_files_change_places_puts_all_back(tmp_path, monkeypatch, moves):
+def test_an_interrupt_before_folders_change_places_leaves_the_former(tmp_path, monkeypatch):
     folder = export(images(), tmp_path / "out", source="local")
     before = contents(folder)
-    move, done = exporting._move, []
+
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(ownership, "exchange", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        export(images(5), folder, source="local")
+    assert contents(folder) == before
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+@pytest.mark.parametrize("moves", range(5))
+def test_an_interrupt_while_files_change_places_comes_too_late(tmp_path, monkeypatch, moves):
+    wanted = contents(export(images(5), tmp_path / "wanted", source="local"))
+    folder = export(images(), tmp_path / "out", source="local")
+    replace, done = Path.replace, []
 
     def interrupted(*args):
         done.append(args)
-        move(*args)
-        if len(done) == moves + 1:
+        if len(done) == moves:
             raise KeyboardInterrupt
+        return replace(*args)
 
-    monkeypatch.setattr(exporting, "_move", interrupted)
-    with pytest.raises(KeyboardInterrupt):
+    monkeypatch.setattr(ownership, "exchange", lambda *_: False)
+    monkeypatch.setattr(Path, "replace", interrupted)
+    if moves:
+        with pytest.raises(KeyboardInterrupt):
+            export(images(5), folder, source="local")
+    else:
         export(images(5), folder, source="local")
+    assert contents(folder) == wanted
+
+
+def test_another_process_that_writes_is_named(tmp_path):
+    folder = export(images(), tmp_path / "out", source="local")
+    before = contents(folder)
+    with owned(folder):
+        held = contents(folder)
+        with pytest.raises(FolderInUseError, match=rf"process \({os.getpid()}\) is writing to .*out'; wait for it"):
+            export(images(5), folder, source="local")
+        assert contents(folder) == held
     assert contents(folder) == before
 
 

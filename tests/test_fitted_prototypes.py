@@ -9,10 +9,11 @@ import pytest
 from datasets import Dataset, Features, Image
 from huggingface_hub import ModelCard
 
-from hf_prune import Prototypes
+from hf_prune import Prototypes, prototype_files
 from hf_prune.engine.integrity import sealed, unsealed
 from hf_prune.provenance import provenance
 from tests.tiny_models import build, config_of, save
+from tests.tiny_publications import contents
 
 
 def coloured(rows: int = 24) -> Dataset:
@@ -81,6 +82,18 @@ def test_what_is_kept_is_what_is_opened(fitted, scored, tmp_path):
     assert card.data.library_name == "hf_prune"
     assert str(card) == (folder / "README.md").read_text()
     assert "found by k-means on 24 rows" in card.text
+
+
+def test_words_on_the_card_stay_and_a_failure_leaves_the_former(fitted, tmp_path, monkeypatch):
+    folder = fitted.save_pretrained(tmp_path / "kept")
+    (folder / "README.md").write_text((folder / "README.md").read_text() + "\nMy own words.\n")
+    before = contents(folder)
+    fitted.save_pretrained(folder)
+    assert contents(folder) == before
+    monkeypatch.setattr(prototype_files, "prototypes_card", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        Prototypes(fitted.centroids[:1], fitted.config).save_pretrained(folder)
+    assert contents(folder) == before
 
 
 def test_an_encoder_of_ones_own_has_to_be_given_and_to_be_the_same(tmp_path):

@@ -14,6 +14,7 @@ from safetensors.numpy import load_file
 
 import hf_prune
 from hf_prune import TrainingRecord, export_teacher, train_subset_runs, train_teachers
+from hf_prune.folders import FolderInUseError, owned
 from tests import teacher_jobs as jobs
 from tests.test_card import check_page
 from tests.tiny_publications import SOURCE
@@ -114,6 +115,16 @@ def test_the_same_bytes_every_time(exported, teachers, kept, tmp_path):
     again = export_teacher(teachers, tmp_path / "again", trained_on=kept, source=SOURCE)
     assert content(again) == content(exported)
     assert content(export_teacher(teachers, again, trained_on=kept, source=SOURCE)) == content(exported)
+
+
+def test_a_failure_leaves_the_former_folder_and_one_owner_writes(exported, teachers, kept, tmp_path, monkeypatch):
+    folder = shutil.copytree(exported, tmp_path / "again")
+    monkeypatch.setattr("hf_prune.hub.push_teacher.teacher_card", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        export_teacher(teachers, folder, trained_on=kept, source="local", dynamics=True)
+    assert content(folder) == content(exported)
+    with owned(folder), pytest.raises(FolderInUseError, match="is writing to"):
+        export_teacher(teachers, folder, trained_on=kept, source=SOURCE)
 
 
 def test_the_card_in_the_folder_of_the_teacher(exported, teachers, kept, tmp_path):

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from hf_prune import Heads, measure_scaling
+from hf_prune.folders import FolderInUseError, owned
 from hf_prune.scaling_runs import read_runs
 from hf_prune.scaling_runs.rows import StudyRows
 from hf_prune.scores import read_scores
@@ -116,6 +117,15 @@ def test_metrics_of_teachers_are_scored_anew_by_heads(sets, tmp_path):
     runs = study(sets, tmp_path, "el2n", teachers=heads, sizes=(40,), hidden=4)
     assert {run.scored_on for run in runs} == {"initial set"}
     assert {run.student for run in runs} == {"student with 4 hidden units"}
+
+
+def test_another_process_is_refused_while_a_study_writes(sets, tmp_path):
+    with (
+        owned(tmp_path),
+        pytest.raises(FolderInUseError, match=r"is writing to .*; wait for it, or give"),
+    ):
+        study(sets, tmp_path, "difficulty", sizes=(40,))
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_killed_study_goes_on(tmp_path):

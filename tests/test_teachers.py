@@ -9,6 +9,7 @@ from safetensors.numpy import load_file
 
 import hf_prune
 from hf_prune import Teachers, train_subset_runs, train_teachers
+from hf_prune.folders import FolderInUseError, owned
 from hf_prune.models.load import load_teacher
 from hf_prune.seeds import row_uniform
 from tests import teacher_jobs as jobs
@@ -199,6 +200,39 @@ def test_a_call_that_failed_at_once_does_not_bind_the_next(tmp_path, ds):
     refused(tmp_path, "sideways is not a valid SchedulerType", model="resnet8-half", lr_scheduler_type="sideways")
     teachers = train_teachers(ds, "resnet8-half", num_teachers=1, folder=tmp_path, **SHORT)
     assert teachers.records[0].num_epochs == SHORT["num_epochs"]
+
+
+def test_a_second_call_is_refused_while_the_first_trains_and_nothing_is_lost(tmp_path, ds):
+    class Again(jobs.Watched):
+        """While the first teacher trains, somebody else wants two."""
+
+        def count(self, module, given):
+            super().count(module, given)
+            if self.passes == self.killed_at and not refusals:
+                with pytest.raises(
+                    FolderInUseError, match=r"process \(\d+\) is writing to .*; wait for it, or give"
+                ) as error:
+                    train_teachers(ds, jobs.Watched(), num_teachers=2, folder=tmp_path / "two", **SHORT)
+                refusals.append(str(error.value))
+
+    refusals: list[str] = []
+    made = train_teachers(ds, Again(killed_at=3), num_teachers=1, folder=tmp_path / "two", **SHORT)
+    alone = train_teachers(ds, jobs.Watched(), num_teachers=1, folder=tmp_path / "one", **SHORT)
+    assert len(refusals) == 1
+    assert_same_weights(made.folders[0], alone.folders[0])
+    assert files(tmp_path / "one") == files(tmp_path / "two")
+
+
+def test_finished_teachers_are_given_while_others_train_and_leftovers_of_a_kill_go(begun):
+    config = transformers.AutoConfig.for_model("small_resnet", **NETWORK)
+    left = begun / "teacher-00" / ".part-killed"
+    left.mkdir()
+    (left / "model.safetensors").touch()
+    with owned(begun):
+        assert len(train_teachers(jobs.make_set(), config, num_teachers=1, folder=begun, **SHORT).folders) == 1
+        assert left.exists()
+    train_teachers(jobs.make_set(), config, num_teachers=1, folder=begun, **SHORT)
+    assert not left.exists()
 
 
 def test_a_record_of_the_end_is_made_though_the_training_was_over_when_it_was_killed(tmp_path, ds):

@@ -1,10 +1,14 @@
 import json
+import os
+import signal
 import sys
+import tempfile
 
 import pytest
 from datasets import Dataset
 
 from hf_prune.training_commands import read_answer, read_command, run_command
+from tests.forking import Line, ended, fork
 from tests.scaling_sets import counting_command
 
 ROWS = Dataset.from_dict({"x": [1, 2, 3, 4]})
@@ -52,6 +56,29 @@ def test_a_failure_is_told(script, message):
 def test_a_program_that_is_not_there():
     with pytest.raises(ValueError, match="'no-such-program' cannot be started"):
         run_command(["no-such-program"], ROWS, JOB)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_what_ends_the_caller_ends_the_command_and_all_it_started(tmp_path, monkeypatch, number):
+    line = Line(tmp_path / "pipe")
+    (tmp_path / "tmp").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "tmp"))
+    # A training with a worker that hears of nothing; both hold the line.
+    script = f"import os, signal; line = os.open({str(line.path)!r}, os.O_WRONLY); os.fork() or signal.signal(15, signal.SIG_IGN); os.write(line, b'here'); signal.pause()"
+
+    def work():
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        run_command([sys.executable, "-S", "-c", script], ROWS, JOB)
+
+    process = fork(work)
+    said = ""
+    while said != "herehere":
+        said += line.hear()
+    os.kill(process, number)
+    assert ended(process) == {signal.SIGTERM: -signal.SIGTERM, signal.SIGINT: 1}[number]
+    assert line.hear() == ""
+    assert list((tmp_path / "tmp").iterdir()) == []
+    line.close()
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,7 @@ from hf_prune.cli.steps import add_steps
 from hf_prune.cli.tools import add_tools
 from hf_prune.cli.trainings import add_trainings
 from hf_prune.cli.trust import add_trust
+from hf_prune.folders import unwound_by_signals
 
 
 @dataclass
@@ -86,8 +87,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         Exit code: 0, or 2 for an error that the user can mend (one line on stderr), 130 after Ctrl-C, 1 for a defect.
     """
+    with unwound_by_signals():
+        return _run(None if arguments is None else list(arguments))
+
+
+def _run(words: list[str] | None) -> int:
     session = _Session()
-    words = None if arguments is None else list(arguments)
     try:
         result = command().main(words, prog_name="hf-prune", standalone_mode=False, obj=session)
         sys.stdout.flush()

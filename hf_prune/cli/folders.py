@@ -1,12 +1,11 @@
 """Folders of `save_to_disk` between the steps: nothing that was not made by a step is ever replaced."""
 
-import shutil
-import tempfile
 from pathlib import Path
 
 from datasets import Dataset, DatasetDict, load_from_disk
 
 from hf_prune.engine.integrity import DIGESTS, write_digests
+from hf_prune.folders import is_ours, owned, recover
 from hf_prune.provenance import provenance
 
 # What `save_to_disk` writes, and the caches that `datasets` may put beside it; and the digests of it all.
@@ -23,6 +22,7 @@ def check_target(folder: Path, overwrite: bool) -> None:
     Raises:
         ValueError: If the folder holds something, unless it is a result of hf_prune and ``overwrite`` is set.
     """
+    recover(folder)
     if not folder.exists():
         parent = next(parent for parent in folder.absolute().parents if parent.exists())
         if not parent.is_dir():
@@ -32,7 +32,7 @@ def check_target(folder: Path, overwrite: bool) -> None:
         return
     if not folder.is_dir():
         raise ValueError(f"--out {str(folder)!r} is a file: name a new folder")
-    if not any(folder.iterdir()):
+    if all(is_ours(path.name) for path in folder.iterdir()):
         return
     reason = _foreign(folder)
     if reason:
@@ -51,24 +51,14 @@ def save(ds: Dataset | DatasetDict, folder: Path, overwrite: bool) -> None:
 
     Raises:
         ValueError: As for `check_target`.
-        OSError: If it cannot be written; the folder is then as it was.
+        OSError: If it cannot be written, or another process writes there; the folder is then as it was.
     """
     check_target(folder, overwrite)
-    folder = folder.resolve()  # of a link, the folder behind it is replaced
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    stage = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-    try:
-        _write(ds, stage / "new", folder)
-        if folder.exists():
-            folder.rename(stage / "former")
-        (stage / "new").rename(folder)
-    except BaseException:
-        if (stage / "former").exists() and not folder.exists():
-            (stage / "former").rename(folder)
-        raise
-    finally:
+    with owned(folder) as own:  # of a link, the folder behind it is replaced
+        check_target(folder, overwrite)  # by what was saved there meanwhile
+        _write(ds, own.stage(), own.path)
         # Files of the former data set that are mapped into memory stay readable until they are closed.
-        shutil.rmtree(stage)
+        own.commit(own.files())
 
 
 def _write(ds: Dataset | DatasetDict, stage: Path, folder: Path) -> None:
@@ -85,7 +75,7 @@ def _write(ds: Dataset | DatasetDict, stage: Path, folder: Path) -> None:
 
 def _foreign(folder: Path) -> str:
     """Why the content of a folder is not the result of a step; empty if it is."""
-    top = sorted(folder.iterdir())
+    top = sorted(path for path in folder.iterdir() if not is_ours(path.name))
     # The splits of a DatasetDict are folders of files; nothing lies deeper, so nothing deeper is searched.
     splits = [path for path in top if path.is_dir() and not path.is_symlink()]
     for path in (

@@ -4,14 +4,11 @@ The module is not called ``export``, since importing it would put the module in 
 ``hf_prune.export``.
 """
 
-import contextlib
-import shutil
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 from datasets import Dataset, DatasetDict
 
+from hf_prune.folders import is_ours, owned, recover
 from hf_prune.hub import croissant, manifest
 from hf_prune.hub.parts import Describer, compose, describe_parts
 from hf_prune.hub.preparation import prepare
@@ -20,7 +17,6 @@ from hf_prune.hub.shards import ShardOptions
 
 README = "README.md"
 TEXTS = (manifest.FILE_NAME, README, croissant.FILE_NAME)
-_STAGE = ".hf_prune-"
 
 
 def export(
@@ -38,7 +34,8 @@ def export(
     """Write a data set with its card and its record to a folder.
 
     The folder is laid out as ``push_to_hub`` lays out a repository. Its former content stays intact until everything
-    new is written, and a repeated export gives the same bytes.
+    new is written, whatever ends the process, and a repeated export gives the same bytes. One process at a time exports to
+    a folder.
 
     Args:
         ds: What to write; of a ``DatasetDict`` all splits that have rows.
@@ -63,7 +60,8 @@ def export(
     Raises:
         ValueError: If a name, the source, ``scores`` or the folder's content does not fit; the message says what does.
         TypeError: If ``ds`` is a stream.
-        OSError: If an image cannot be read or the disk is full; the folder is then as it was.
+        OSError: If an image cannot be read, the disk is full, or another process writes to the folder, which is then as it
+            was.
 
     Example:
         >>> import tempfile
@@ -82,14 +80,13 @@ def export(
     parts = describe_parts(publication, what, scores, describer, config_name is None)
     for part in parts:
         part.check_fits(published)
-    with _stage(folder) as stage:
-        new = stage / "new"
-        new.mkdir()
+    with owned(folder) as own:
+        new = own.stage()
         written = [part.write(new, options) for part in parts]
-        composed = compose(parts, written, published)
+        # Somebody may have edited the card, or exported another configuration, meanwhile.
+        composed = compose(parts, written, read_folder(folder))
         write_texts(new, composed.readme, composed.provenance)
-        names = [name for files in written for name in files.files]
-        _swap(stage, folder, [*names, *TEXTS], composed.stale)
+        own.commit(composed.stale)
     return folder
 
 
@@ -109,7 +106,8 @@ def read_folder(folder: Path) -> Published:
     """
     if folder.exists() and not folder.is_dir():
         raise ValueError(f"{str(folder)!r} is a file: name a folder")
-    found = [path for path in folder.iterdir() if not path.name.startswith(_STAGE)] if folder.exists() else []
+    recover(folder)
+    found = [path for path in folder.iterdir() if not is_ours(path.name)] if folder.exists() else []
     if not found:
         return Published()
     if not (folder / manifest.FILE_NAME).is_file():
@@ -124,47 +122,3 @@ def read_folder(folder: Path) -> Published:
         (folder / manifest.FILE_NAME).read_bytes().decode(),
         lambda name: str(manifest.file_entry(folder / name)["sha256"]),
     )
-
-
-@contextlib.contextmanager
-def _stage(folder: Path) -> Iterator[Path]:
-    """A folder inside the target, on the same disk, so that what is finished is moved into place and not copied."""
-    is_new = not folder.exists()
-    folder.mkdir(parents=True, exist_ok=True)
-    for leftover in folder.glob(f"{_STAGE}*"):  # of an export that was killed
-        shutil.rmtree(leftover)
-    stage = Path(tempfile.mkdtemp(prefix=_STAGE, dir=folder))
-    try:
-        yield stage
-    except BaseException:
-        shutil.rmtree(stage)
-        if is_new:
-            folder.rmdir()
-        raise
-    shutil.rmtree(stage)
-
-
-def _swap(stage: Path, folder: Path, names: list[str], stale: tuple[str, ...]) -> None:
-    """Move new files in and stale ones out; on any failure, an interrupt included, put everything back."""
-    former = stage / "former"
-    journal: list[tuple[Path, Path]] = []
-    try:
-        for name in (*stale, *names):
-            if (folder / name).exists():
-                _move(folder / name, former / name, journal)
-        for name in names:
-            _move(stage / "new" / name, folder / name, journal)
-    except BaseException:
-        for origin, place in reversed(journal):
-            if place.exists():  # else the failure came between the entry in the journal and the move
-                place.replace(origin)
-        raise
-    for place in {(folder / name).parent for name in stale}:
-        with contextlib.suppress(OSError):  # not empty: other files are there
-            place.rmdir()
-
-
-def _move(origin: Path, place: Path, journal: list[tuple[Path, Path]]) -> None:
-    place.parent.mkdir(parents=True, exist_ok=True)
-    journal.append((origin, place))
-    origin.replace(place)

@@ -9,8 +9,8 @@ from typing import Any
 from datasets import Dataset
 from huggingface_hub import CommitInfo
 
-from hf_prune.engine.array_files import write_file
 from hf_prune.engine.integrity import check_digests
+from hf_prune.folders import is_ours, owned, recover
 from hf_prune.hub.export import README
 from hf_prune.hub.model_card import teacher_card
 from hf_prune.hub.model_files import read_readme, send_model
@@ -103,10 +103,13 @@ def export_teacher(
     Raises:
         FileNotFoundError: As `push_teacher`.
         ValueError: As `push_teacher`, or if the folder holds something else.
+        OSError: If it cannot be written, or another process writes there; the folder is then as it was.
     """
     folder = Path(folder).expanduser()
+    recover(folder)
     own = folder.resolve() == open_trained(teacher).folder.resolve()
-    if not own and folder.exists() and any(folder.iterdir()) and not (folder / RECORD).is_file():
+    held = folder.exists() and not all(is_ours(path.name) for path in folder.iterdir())
+    if held and not own and not (folder / RECORD).is_file():
         raise ValueError(f"{str(folder)!r} is not empty and holds no {RECORD}: name a new or an empty folder")
     write = _writer(teacher, trained_on, cut, source, dynamics, None)
     write(folder, None)
@@ -126,27 +129,31 @@ def _writer(
     data = describe_trained_rows(ds, cut, source, token)
 
     def write(folder: Path, repo_id: str | None) -> None:
-        files = _copy(trained, names, folder)
-        record = describe_trained(trained, data, compared, files)
-        card = teacher_card(record, repo_id, read_readme(folder))
-        text = json.dumps(record, indent=1, sort_keys=True, ensure_ascii=True, allow_nan=False) + "\n"
-        write_file(folder / RECORD, text.encode())
-        write_file(folder / README, card.encode())
+        with owned(folder) as own:
+            new = own.stage()
+            files = _copy(trained, names, own.path, new)
+            record = describe_trained(trained, data, compared, files)
+            card = teacher_card(record, repo_id, read_readme(folder))
+            text = json.dumps(record, indent=1, sort_keys=True, ensure_ascii=True, allow_nan=False) + "\n"
+            (new / RECORD).write_bytes(text.encode())
+            (new / README).write_bytes(card.encode())
+            own.commit()
 
     return write
 
 
-def _copy(trained: Trained, names: list[str], folder: Path) -> dict[str, Path]:
-    """Copy files, except onto themselves; name → where it lies."""
-    folder.mkdir(parents=True, exist_ok=True)
+def _copy(trained: Trained, names: list[str], folder: Path, new: Path) -> dict[str, Path]:
+    """Copy files that are to lie in a folder to where what is new is written, except onto themselves; name → where it lies."""
+    files = {}
     for name in names:
-        target = folder / name
-        if target.exists() and target.samefile(trained.folder / name):
+        origin, files[name] = trained.folder / name, folder / name
+        if files[name].exists() and files[name].samefile(origin):
             continue
-        target.parent.mkdir(parents=True, exist_ok=True)
+        files[name] = new / name
+        files[name].parent.mkdir(parents=True, exist_ok=True)
         own = trained.content(name)
         if own is None:
-            shutil.copyfile(trained.folder / name, target)
+            shutil.copyfile(origin, files[name])
         else:
-            write_file(target, own)
-    return {name: folder / name for name in names}
+            files[name].write_bytes(own)
+    return files

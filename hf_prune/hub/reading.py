@@ -21,6 +21,7 @@ from huggingface_hub.errors import (
 )
 from huggingface_hub.hf_api import RepoFile
 
+from hf_prune.folders import recover
 from hf_prune.hub import manifest
 from hf_prune.hub.export import README
 from hf_prune.hub.published import matches
@@ -158,6 +159,7 @@ def open_published(name: str | Path, revision: str | None = None, token: str | b
     if folder.is_dir():
         if revision is not None:
             raise ValueError(f"revision={revision!r} is for repositories, {str(name)!r} is a folder: leave it out")
+        recover(folder)
         place = _read_folder(str(name), folder)
     else:
         place = _read_repository(str(name), *split_revision(str(name), revision), token)

@@ -6,6 +6,8 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from hf_prune.folders import temporary_folder
+
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -16,9 +18,9 @@ def workplace() -> Iterator[Path]:
     Raises:
         OSError: If the disk is full meanwhile; one line says so.
     """
-    with tempfile.TemporaryDirectory(prefix="hf_prune-") as place:
+    with temporary_folder() as place:
         try:
-            yield Path(place)
+            yield place
         except OSError as error:
             if error.errno not in _FULL:
                 raise

@@ -14,6 +14,7 @@ from huggingface_hub.errors import (
     RevisionNotFoundError,
 )
 
+from hf_prune.folders import recover
 from hf_prune.models.failures import first_line
 from hf_prune.source import HTTP_ERROR, split_revision
 
@@ -66,6 +67,7 @@ def find_files(
     """
     folder = Path(name).expanduser()
     if folder.is_dir():
+        recover(folder)
         missing = [file for file in files if not (folder / file).is_file()]
         if missing:
             raise FileNotFoundError(f"{str(name)!r} has no {missing[0]}: give a folder that save_pretrained wrote")

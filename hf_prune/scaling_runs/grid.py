@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from hf_prune.collectives import num_announced
 from hf_prune.columns import Labels, check_column
+from hf_prune.folders import owned
 from hf_prune.inputs import Request, store_root
 from hf_prune.inputs.from_heads import heads_of
 from hf_prune.inputs.made import labels_of
@@ -104,6 +105,7 @@ def measure_scaling(
 
     Raises:
         ValueError: If something does not fit together, or the folder holds results of another study.
+        OSError: If the folder cannot be written to, or another process writes there; one line says which.
 
     References:
         Sorscher et al. (2022), arXiv:2206.14486, figure 3: whole networks there, at equal epochs as here.
@@ -131,14 +133,15 @@ def measure_scaling(
         check_option_names([get_metric(metric)], options)
     elif options:
         raise ValueError(f"options {', '.join(options)} are for scoring anew; pass rescore=True, or leave them out")
-    rows = _rows(ds, metric, request, anew, command is None, class_balance)
-    rows = replace(rows, seed=seed, options=options, heads=teachers)
-    if command is not None:
-        trainer: Trainer = CommandTrainer(read_command(command), ds)
-    else:
-        test_request = replace(request, given=dict(test_inputs or {}))
-        trainer = _students(rows, test_dataset, test_request, group_column, hidden, num_epochs)
-    return _measure(rows, trainer, keys, Path(folder))
+    with owned(folder):
+        rows = _rows(ds, metric, request, anew, command is None, class_balance)
+        rows = replace(rows, seed=seed, options=options, heads=teachers)
+        if command is not None:
+            trainer: Trainer = CommandTrainer(read_command(command), ds)
+        else:
+            test_request = replace(request, given=dict(test_inputs or {}))
+            trainer = _students(rows, test_dataset, test_request, group_column, hidden, num_epochs)
+        return _measure(rows, trainer, keys, Path(folder) / RESULTS)
 
 
 def _keys(num_rows: int, sizes: Sequence[int] | None, keeps: Sequence[float], num_draws: int) -> list[Key]:
@@ -207,10 +210,8 @@ def _groups(ds: Dataset, labels: Labels, group_column: str | None) -> dict[str, 
     return groups
 
 
-def _measure(rows: StudyRows, trainer: Trainer, keys: Sequence[Key], folder: Path) -> list[ScalingRun]:
+def _measure(rows: StudyRows, trainer: Trainer, keys: Sequence[Key], path: Path) -> list[ScalingRun]:
     """Train what is missing, and return all that was asked for."""
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / RESULTS
     study = _study(rows, trainer)
     done = {run.key: run for run in (read_runs(path) if path.exists() else [])}
     if any(run.study != study for run in done.values()):

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from hf_prune.folders import owned
 from hf_prune.scaling_runs.findings import EASY, HARD, RANDOM, Contrast, Study, sentences
 from hf_prune.scaling_runs.results import ALL, FULL, WORST_CLASS, WORST_GROUP, ScalingRun
 
@@ -40,15 +41,22 @@ def write_report(runs: Sequence[ScalingRun], folder: str | Path) -> list[Path]:
     if not runs:
         raise ValueError("no trainings; make some with measure_scaling")
     target = Path(folder)
-    files = [target / "summary.csv", target / "sentences.txt"]
-    with files[0].open("w", newline="", encoding="utf-8") as file:
+    with owned(target) as own:
+        names = _write(runs, own.stage())
+        own.commit()
+    return [target / name for name in names]
+
+
+def _write(runs: Sequence[ScalingRun], folder: Path) -> list[str]:
+    """Write the files; their names."""
+    with (folder / "summary.csv").open("w", newline="", encoding="utf-8") as file:
         names = [f"{figure}{end}" for figure in FIGURES for end in ("", "_low", "_high")]
         writer = csv.DictWriter(file, [*FIELDS, *names], lineterminator="\n")
         writer.writeheader()
         for measure in measures_of(runs):
             writer.writerows(_lines(Study(runs, measure)))
-    files[1].write_text("".join(f"{line}\n" for line in report_lines(runs)), encoding="utf-8")
-    return [*files, *_picture(runs, target / "scaling.png")]
+    (folder / "sentences.txt").write_text("".join(f"{line}\n" for line in report_lines(runs)), encoding="utf-8")
+    return ["summary.csv", "sentences.txt", *_picture(runs, folder / "scaling.png")]
 
 
 def report_lines(runs: Sequence[ScalingRun]) -> list[str]:
@@ -82,7 +90,7 @@ def _cells(figure: str, found: Contrast) -> dict[str, str]:
     return {f"{figure}{end}": f"{value:.6f}" for end, value in ends.items()}
 
 
-def _picture(runs: Sequence[ScalingRun], path: Path) -> list[Path]:
+def _picture(runs: Sequence[ScalingRun], path: Path) -> list[str]:
     from hf_prune.scaling_plots import scaling_figure
 
     try:
@@ -90,4 +98,4 @@ def _picture(runs: Sequence[ScalingRun], path: Path) -> list[Path]:
     except ImportError:  # matplotlib is an extra; the tables say the same
         return []
     figure.savefig(path, dpi=150)
-    return [path]
+    return [path.name]
