@@ -7,9 +7,9 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from hf_prune.engine.integrity import file_sha256
 from hf_prune.models.checkpoints import (
     convert_resnet,
-    file_digest,
     files_digest,
     read_state_dict,
     state_digest,
@@ -212,7 +212,7 @@ def test_weight_files_prefer_safetensors_and_find_shards(tmp_path):
     shards = [sharded(tmp_path, f"model-0000{i}-of-00002.safetensors") for i in (1, 2)]
     assert weight_files(tmp_path, allow_pickle=True) == shards
     digest = files_digest(shards, tmp_path)
-    lines = "".join(f"{file_digest(shard)}  {shard.name}\n" for shard in shards)
+    lines = "".join(f"{file_sha256(shard)}  {shard.name}\n" for shard in shards)
     assert digest == files_digest(reversed(shards), tmp_path) == hashlib.sha256(lines.encode()).hexdigest()
     save_file({"w": torch.ones(3)}, shards[1])
     assert files_digest(shards, tmp_path) != digest

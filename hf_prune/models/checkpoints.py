@@ -17,6 +17,7 @@ from typing import Any
 
 import torch
 
+from hf_prune.engine.integrity import file_sha256
 from hf_prune.models.failures import first_line
 
 CHECKPOINT_SUFFIXES = (".safetensors", ".pth", ".pt", ".tar", ".ckpt", ".bin")
@@ -53,12 +54,6 @@ class ResNetCheckpoint:
     ignored: tuple[str, ...]
 
 
-def file_digest(path: Path) -> str:
-    """Return the SHA-256 of a file in hex, as `sha256sum` prints it."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def files_digest(paths: Iterable[Path], folder: Path) -> str:
     """Return one SHA-256 for some files of a model: the file's own for one, over names and digests for several.
 
@@ -73,8 +68,8 @@ def files_digest(paths: Iterable[Path], folder: Path) -> str:
     if not found:
         raise ValueError(f"no files to digest in {str(folder)!r}")
     if len(found) == 1:
-        return file_digest(found[0])
-    lines = "".join(f"{file_digest(path)}  {path.relative_to(folder).as_posix()}\n" for path in found)
+        return file_sha256(found[0])
+    lines = "".join(f"{file_sha256(path)}  {path.relative_to(folder).as_posix()}\n" for path in found)
     return hashlib.sha256(lines.encode()).hexdigest()
 
 

@@ -12,12 +12,12 @@ from typing import Any
 import torch
 import transformers
 
+from hf_prune.engine.integrity import file_sha256
 from hf_prune.models.checkpoints import (
     CHECKPOINT_SUFFIXES,
     Unchanged,
     check_weights,
     convert_resnet,
-    file_digest,
     read_state_dict,
     refuse_pickle,
 )
@@ -199,7 +199,7 @@ def _load_file(
         "kind": "torch",
         "id": "ResNetForImageClassification" if logits else "ResNetModel",
         "commit": None,
-        "weights_sha256": file_digest(path),
+        "weights_sha256": file_sha256(path),
         "output": output.name,
         "preprocessing": describe(processor),
         "image_size": image_size,
