@@ -6,10 +6,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hf_prune.foreign import one_line
 from hf_prune.hub.card_metadata import load_card
 from hf_prune.hub.manifest import CHANGED
 from hf_prune.hub.published_scores import choose_split
-from hf_prune.hub.reading import SCORES, Place
+from hf_prune.hub.reading import ROWS, SCORES, Place
 from hf_prune.provenance import History, Step
 
 DEFAULT = "default"
@@ -50,8 +51,9 @@ class Cut:
             ValueError: If they are not known.
         """
         rows = None if self.entry.get(CHANGED) else self.history.source_rows()
-        if rows is None and not self.history.steps and not self.entry.get(CHANGED):
-            rows = np.arange(self.num_source_rows, dtype=np.int64)
+        whole = not self.history.steps and self.place.record(self.config).get("holds", ROWS) == ROWS
+        if whole and not self.entry.get(CHANGED):
+            rows = np.arange(self.place.count_rows(self.config, self.split), dtype=np.int64)
         if rows is None:
             raise ValueError(
                 f"configuration {self.config!r} of {self.place.shown} was changed outside hf_prune after it was "
@@ -122,6 +124,6 @@ def published_steps(entry: dict[str, Any], shown: str) -> tuple[Step, ...]:
             }
             fits = Step(**fields).content_id()
             found.append(replace(Step.from_dict(data | {"id": fits}), id=str(data["id"])))
-    except (TypeError, ValueError, KeyError, AttributeError) as error:
-        raise ValueError(f"the record of {shown} is damaged: {' '.join(str(error).split())}") from error
+    except (TypeError, ValueError, KeyError, AttributeError, OverflowError) as error:
+        raise ValueError(f"the record of {shown} is damaged: {one_line(error)}") from error
     return tuple(found)

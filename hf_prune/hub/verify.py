@@ -4,11 +4,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from hf_prune.foreign import one_line, read_bytes
 from hf_prune.hub import croissant, manifest
 from hf_prune.hub.card import build_card
 from hf_prune.hub.card_metadata import config_patterns, load_card
 from hf_prune.hub.export import README
-from hf_prune.hub.published import matches
+from hf_prune.hub.published import matching
 from hf_prune.hub.reading import ROWS, SCORES, DamagedError, Place, file_sha256, open_published
 from hf_prune.hub.report import Report
 from hf_prune.hub.verify_rows import verify_rows, verify_scores
@@ -156,10 +157,16 @@ def _verify_croissant(place: Place, report: Report) -> None:
         return
     if _other_versions(place):
         report.note(croissant.FILE_NAME, "written by another hf-prune: it was not made again")
-    elif place.fetch(croissant.FILE_NAME).read_bytes() != croissant.croissant(place.records).encode():
-        report.differs(croissant.FILE_NAME, "it is not what the records say")
-    else:
+        return
+    try:
+        same = read_bytes(place.fetch(croissant.FILE_NAME)) == croissant.croissant(place.records).encode()
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        report.differs(croissant.FILE_NAME, f"it cannot be made again ({_one_line(error)})")
+        return
+    if same:
         report.same(croissant.FILE_NAME, "made again from the records, byte by byte")
+    else:
+        report.differs(croissant.FILE_NAME, "it is not what the records say")
 
 
 def _first_difference(readme: str, rendered: str) -> str:
@@ -183,8 +190,10 @@ def _verify_files(place: Place, report: Report) -> None:
         for pattern in paths
     ]
     own = {README, manifest.FILE_NAME, croissant.FILE_NAME, ".gitattributes", *listed}
-    for path in sorted(set(place.files) - own):
-        if matches(path, patterns) and place.schema >= _WITH_DIGESTS:
+    others = sorted(set(place.files) - own)
+    loaded = set(matching(others, patterns))
+    for path in others:
+        if path in loaded and place.schema >= _WITH_DIGESTS:
             report.differs(path, "it would be loaded with the others, and no record has it")
         else:
             report.note(path, "no record has it")
@@ -230,4 +239,4 @@ def _verify_sources(place: Place, report: Report, token: str | None) -> None:
 
 
 def _one_line(error: BaseException) -> str:
-    return " ".join(f"{type(error).__name__}: {error}".split())
+    return f"{type(error).__name__}: {one_line(error)}"
