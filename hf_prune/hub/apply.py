@@ -79,9 +79,9 @@ def apply(
 def _apply(cut: Cut, ds: Dataset, names: Sequence[str] | None) -> Dataset:
     if not cut.prunings:
         raise ValueError(f"configuration {cut.config!r} of {cut.place.shown} was not pruned: there is no cut to make")
-    rows = cut.source_rows()
+    cut.check_known()
     exact = is_source(ds, cut)
-    kept = rows if exact else _rows_by_content(cut, rows, ds, names)
+    kept = cut.source_rows() if exact else _rows_by_content(cut, ds, names)
     if not len(kept):
         raise ValueError(f"none of the {len(ds):,} rows was kept by {cut.config!r} of {cut.place.shown}")
     return record(ds, ds.select(kept), _step(cut, ds, kept, exact))
@@ -93,7 +93,7 @@ def is_source(ds: Dataset, cut: Cut) -> bool:
     Its columns are compared by the cheap digest that the step holds, so columns may be dropped, added or renamed.
     """
     first = cut.history.steps[0]
-    if len(ds) != first.rows_in:
+    if len(ds) != first.rows_in or first.changed_before:
         return False
     if first.kind == "prune":  # its digest is that of what was left
         ds = ds.select(History((first,)).source_rows())
@@ -103,7 +103,7 @@ def is_source(ds: Dataset, cut: Cut) -> bool:
     return not History((first,)).changed_since(ds)
 
 
-def _rows_by_content(cut: Cut, rows: NDArray[np.int64], ds: Dataset, names: Sequence[str] | None) -> NDArray[np.int64]:
+def _rows_by_content(cut: Cut, ds: Dataset, names: Sequence[str] | None) -> NDArray[np.int64]:
     """Rows of a data set whose content is that of a row that the cut kept."""
     place = cut.place
     if not _has_scores(place, cut):
@@ -126,7 +126,7 @@ def _rows_by_content(cut: Cut, rows: NDArray[np.int64], ds: Dataset, names: Sequ
             stacklevel=5,
         )
     is_kept = np.zeros(len(published.keys) + 1, dtype=bool)  # the last place is that of rows not found
-    is_kept[rows] = True
+    is_kept[cut.source_rows()] = True
     return np.flatnonzero(is_kept[found])
 
 

@@ -44,21 +44,30 @@ class Cut:
         """Rows of the source."""
         return self.history.steps[0].rows_in if self.history.steps else int(self.entry.get("rows") or 0)
 
-    def source_rows(self) -> NDArray[np.int64]:
-        """Row numbers in the source of the published rows, ascending.
-
-        Raises:
-            ValueError: If they are not known.
-        """
-        rows = None if self.entry.get(CHANGED) else self.history.source_rows()
-        whole = not self.history.steps and self.place.record(self.config).get("holds", ROWS) == ROWS
-        if whole and not self.entry.get(CHANGED):
-            rows = np.arange(self.place.count_rows(self.config, self.split), dtype=np.int64)
-        if rows is None:
+    def check_known(self) -> None:
+        """Raise a one-line ValueError if the record cannot say which rows of the source were kept."""
+        steps = self.history.steps
+        one_chain = not steps or len(self.history.heads) == 1 and not any(step.changed_before for step in steps)
+        if self.entry.get(CHANGED) or not one_chain:
             raise ValueError(
                 f"configuration {self.config!r} of {self.place.shown} was changed outside hf_prune after it was "
                 "pruned, so the numbers of its rows are not known"
             )
+
+    def source_rows(self) -> NDArray[np.int64]:
+        """Row numbers in the source of the published rows, ascending.
+
+        They take memory as the record claims: whoever calls this has compared its claims with rows that are there.
+
+        Raises:
+            ValueError: If they are not known.
+        """
+        self.check_known()
+        rows = self.history.source_rows()
+        if rows is None and self.place.record(self.config).get("holds", ROWS) == ROWS:
+            rows = np.arange(self.place.count_rows(self.config, self.split), dtype=np.int64)
+        if rows is None:
+            raise ValueError(f"configuration {self.config!r} of {self.place.shown} does not say which rows were kept")
         return rows
 
 

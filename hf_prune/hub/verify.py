@@ -18,6 +18,7 @@ from hf_prune.source import Source, check_source
 
 # The first schema whose records have digests of files and of themselves.
 _WITH_DIGESTS = 2
+_MAX_RENDERED = 20_000_000  # characters of all cards that are rendered: each configuration is put into one anew
 _MARK = "<!-- hf_prune "
 
 
@@ -104,6 +105,9 @@ def _verify_card(place: Place, report: Report) -> None:
     ]
     if missing:
         report.differs(README, f"it does not show the SHA-256 of the record of {missing[0]!r}: one of them was edited")
+    if len(place.readme) * len(place.records) > _MAX_RENDERED:
+        report.unknown(README, f"it is too long to be rendered again for {len(place.records):,} configurations")
+        return
     if others := _other_versions(place):
         said = ", ".join(sorted(others))
         report.note(README, f"written by another hf-prune ({said}): its text was not rendered again")
