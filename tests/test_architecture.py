@@ -25,6 +25,8 @@ LAYERS = (
         "columns",
         "source",
         "engine.array_files",
+        "foreign",
+        "row_files",
     },
     {"encoded_images"},
     {"image_hashes"},
