@@ -8,6 +8,7 @@ a terminal that would do anything there but be seen.
 import json
 import re
 import stat
+import warnings
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -43,14 +44,25 @@ def printable_lines(text: object) -> str:
     return "\n".join(printable(line) for line in str(text).split("\n"))
 
 
-def one_line(error: BaseException) -> str:
-    r"""What an error says, in one line of bounded length; its type where it says nothing.
+def one_line(said: object) -> str:
+    r"""What an error or a text says, in one line of bounded length; of an error that says nothing, its type.
 
     Example:
         >>> one_line(ValueError("first\n  second\x1b[0m")), one_line(RecursionError())
         ('first second\\x1b[0m', 'RecursionError')
     """
-    return shortened(printable(" ".join(str(error).split()))) or type(error).__name__
+    text = shortened(printable(" ".join(str(said).split())))
+    return text or (type(said).__name__ if isinstance(said, BaseException) else "")
+
+
+def warn(text: str, *, stacklevel: int) -> None:
+    """Warn the user, in one line; every warning of the package is given here.
+
+    Args:
+        text: What there is to know.
+        stacklevel: As for `warnings.warn`, counted from the caller.
+    """
+    warnings.warn(one_line(text), stacklevel=stacklevel + 1)
 
 
 def shortened(text: str, length: int = _SHOWN) -> str:
@@ -116,8 +128,8 @@ def read_json(data: str | bytes) -> Any:
         ...
         ValueError: its lists and mappings are more than 64 deep
     """
-    marks = [b",", b"[", b"{"] if isinstance(data, bytes) else [",", "[", "{"]
-    if sum(data.count(mark) for mark in marks) > MAX_VALUES:  # type: ignore[arg-type]  # marks are of the type of the data
+    raw = data.encode("utf-8", "surrogatepass") if isinstance(data, str) else data
+    if sum(map(raw.count, (b",", b"[", b"{"))) > MAX_VALUES:
         raise ValueError(f"it holds more than {MAX_VALUES:,} values")
     try:
         value = json.loads(data, parse_constant=_refuse_constant, parse_int=_whole)

@@ -26,13 +26,13 @@ def check_recorded(identity: Mapping[str, Any]) -> None:
     """
     texts = [identity.get(name) for name in ("id", "kind", "dtype")]
     side = identity.get("image_size")
-    if not all(isinstance(text, str | None) for text in texts) or not (side is None or (type(side) is int and side > 0)):
+    if not all(isinstance(text, str | None) for text in texts) or not (
+        side is None or (type(side) is int and side > 0)
+    ):
         raise ValueError("what a record says of a model cannot be read")
     most = MAX_SIDE_OF_PIXELS if identity.get("kind") == PIXELS else MAX_SIDE
     if side is not None and side > most:
-        raise ValueError(
-            f"a record asks for images of {side:,} pixels a side: at most {most:,} are made by its word"
-        )
+        raise ValueError(f"a record asks for images of {side:,} pixels a side: at most {most:,} are made by its word")
 
 
 def named_encoder(identity: Mapping[str, Any]) -> str:

@@ -98,8 +98,10 @@ def _is_audio(data: bytes) -> bool:
 
 def _is_video(data: bytes) -> bool:
     transport = data[:1] == data[188:189] == b"\x47"
-    return data.startswith((*_RIFF, b"OggS", b"FLV", b"\x00\x00\x01\xba", b"\x00\x00\x01\xb3")) or transport or (
-        _is_container(data)
+    return (
+        data.startswith((*_RIFF, b"OggS", b"FLV", b"\x00\x00\x01\xba", b"\x00\x00\x01\xb3"))
+        or transport
+        or (_is_container(data))
     )
 
 
@@ -114,7 +116,7 @@ def _is_pdf(data: bytes) -> bool:
 
 
 def _is_nifti(data: bytes) -> bool:
-    sizes = [size.to_bytes(4, order) for size in (348, 540) for order in ("little", "big")]  # type: ignore[arg-type]  # literals
+    sizes = [size.to_bytes(4, order) for size in (348, 540) for order in ("little", "big")]
     return data.startswith((b"\x1f\x8b", *sizes))
 
 

@@ -154,7 +154,9 @@ def hub_name(repo_id: Any, commit: Any) -> str:
     Raises:
         ValueError: If it is no id with a commit, or the name of a file or folder here.
     """
-    if not (isinstance(repo_id, str) and isinstance(commit, str) and _is_repo_id(repo_id) and _COMMIT.fullmatch(commit)):
+    if not (
+        isinstance(repo_id, str) and isinstance(commit, str) and _is_repo_id(repo_id) and _COMMIT.fullmatch(commit)
+    ):
         raise ValueError(f"{repo_id!r} at {commit!r} is no repository of the Hub and its commit")
     if Path(repo_id).exists() or Path(f"{repo_id}@{commit}").exists():
         raise ValueError(f"a file or folder here is called {repo_id!r} as well: call this from another folder")

@@ -9,11 +9,13 @@ from typing import Annotated, Any
 import typer
 
 from hf_prune.cli.folders import check_target, save
+from hf_prune.cli.output import echo
 from hf_prune.cli.signatures import argument_docs, flag, function_parameters, make_command, option, summary
 from hf_prune.collectives import is_main_process, join_processes
 from hf_prune.correlation import correlate
 from hf_prune.engine.store import clear, default_root, list_caches
 from hf_prune.explanation import explain
+from hf_prune.foreign import printable
 from hf_prune.inputs.from_records import RECORDED
 from hf_prune.loading import open_dataset, train_split
 from hf_prune.metrics import Metric, list_metrics
@@ -36,13 +38,13 @@ CacheDir = Annotated[Path | None, typer.Option(help="Folder of the cache; left o
 def say(line: str) -> None:
     """Print a message beside the results, from one of the processes."""
     if is_main_process():
-        typer.echo(line, err=True)
+        echo(line, err=True)
 
 
 def metrics() -> None:
     """List the metrics: what they need, what they cost, which options they have."""
     for cells in (_COLUMNS, ["---"] * len(_COLUMNS), *map(_cells, list_metrics())):
-        typer.echo(f"| {' | '.join(cells)} |")
+        echo(f"| {' | '.join(cells)} |")
 
 
 def _cells(metric: Metric) -> list[str]:
@@ -85,12 +87,12 @@ def correlate_columns(
         from hf_prune.plots import correlation_figure
 
         correlation_figure(found).savefig(figure, dpi=150)
-        typer.echo(figure)
+        echo(figure)
     if out is not None:
-        typer.echo(found.write_csv(out))
+        echo(found.write_csv(out))
         return
     for name, line in zip(found.columns, found.values.tolist(), strict=True):
-        typer.echo(" ".join([f"{name:24}", *(f"{value:6.2f}" for value in line)]))
+        echo(" ".join([f"{printable(name):24}", *(f"{value:6.2f}" for value in line)]))
 
 
 def explain_rows(
@@ -107,25 +109,25 @@ def explain_rows(
     found = explain(*(train_split(open_dataset(path, split=split)) for path in (data, kept)))
     if out is not None:
         found.to_csv(out)
-        typer.echo(out)
+        echo(out)
         return
     # A duplicate's reason names the row it repeats; counted, they are one.
     reasons = Counter(re.sub(r" of row \d+$", "", reason) for reason in found["reason"])
     for reason, rows in reasons.most_common():
-        typer.echo(f"{rows:10,}  {reason}")
+        echo(f"{rows:10,}  {printable(reason)}")
 
 
 def cache_help(context: typer.Context) -> None:
     """List or clear the kept results of models."""
     if context.invoked_subcommand is None:
-        typer.echo(context.get_help())
+        echo(context.get_help())
 
 
 def cache_list(cache_dir: CacheDir = None) -> None:
     """List the models whose results are kept: name, rows, size, model."""
     for entry in list_caches(cache_dir or default_root()):
         model = entry.identity.get("id") or entry.identity.get("kind") or "unknown"
-        typer.echo(f"{entry.name}  {entry.rows} rows  {entry.size / 2**20:.1f} MiB  {model}")
+        echo(printable(f"{entry.name}  {entry.rows} rows  {entry.size / 2**20:.1f} MiB  {model}"))
 
 
 def cache_clear(
@@ -136,7 +138,7 @@ def cache_clear(
 ) -> None:
     """Remove kept results of models; scored data sets are never touched."""
     if is_main_process():
-        typer.echo(f"{clear(cache_dir or default_root(), name) / 2**20:.1f} MiB freed")
+        echo(f"{clear(cache_dir or default_root(), name) / 2**20:.1f} MiB freed")
 
 
 def run(
@@ -164,17 +166,17 @@ def run(
     if not is_main_process():
         return
     if "export" in recipe.blocks:
-        typer.echo(recipe.blocks["export"]["folder"])
+        echo(recipe.blocks["export"]["folder"])
     if out is not None:
         save(ds, out, overwrite)
-        typer.echo(out)
+        echo(out)
 
 
 def run_demo_command(**values: Any) -> None:
     """Run ``demo``, which prints what it does and its table."""
     from hf_prune.demo import run_demo
 
-    run_demo(log=typer.echo, **values)
+    run_demo(log=echo, **values)
 
 
 def _demo_parameters() -> tuple[str, list[inspect.Parameter]]:

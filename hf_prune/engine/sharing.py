@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from hf_prune.collectives import gather_objects, num_processes
 from hf_prune.engine.store import Store
+from hf_prune.foreign import one_line
 
 T = TypeVar("T")
 logger = logging.getLogger(__name__)
@@ -38,7 +39,9 @@ def together(work: Callable[[], T]) -> list[T]:
     except Exception as error:  # whatever it is, the other processes have to hear of it; raised again below
         failure = error
         if num_processes() > 1:
-            logger.error("%s: %s (raised when the other processes have come this far)", type(error).__name__, error)
+            logger.error(
+                "%s: %s (raised when the other processes have come this far)", type(error).__name__, one_line(error)
+            )
     told = gather_objects([(outcome, None if failure is None else (type(failure).__name__, str(failure)))])
     if failure is not None:
         raise failure

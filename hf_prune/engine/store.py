@@ -5,7 +5,6 @@ chunk in work, several processes may write at once without a lock, and a damaged
 """
 
 import json
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -27,6 +26,7 @@ from hf_prune.engine.array_files import (
     write_arrays,
     write_file,
 )
+from hf_prune.foreign import warn
 
 Keys = NDArray[np.void]  # shape (n,), dtype V16: blake2b-128 of the encoded image
 
@@ -207,7 +207,7 @@ class Store:
                 damaged.append(str(error))
                 discard(path)
         if damaged:
-            warnings.warn(
+            warn(
                 f"{len(damaged)} damaged file(s) in the results cache left out and computed again: {damaged[0]}",
                 stacklevel=3,
             )

@@ -1,6 +1,5 @@
 """The same cut as a published one, made from an own copy of the source."""
 
-import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +11,7 @@ from numpy.typing import NDArray
 
 from hf_prune.columns import read_labels
 from hf_prune.digests import pack_rows, rows_sha256
+from hf_prune.foreign import warn
 from hf_prune.hub.cut_record import Cut, choose_cut, choose_cut_split
 from hf_prune.hub.matching import named_rows
 from hf_prune.hub.published_scores import origin, read_scores_of
@@ -121,7 +121,7 @@ def _rows_by_content(cut: Cut, ds: Dataset, names: Sequence[str] | None) -> NDAr
     found = published.find(ds, names)
     missing = np.flatnonzero(found < 0)
     if len(missing):
-        warnings.warn(
+        warn(
             f"{named_rows(missing, len(ds))} are not among those that {place.shown} was cut from: they are dropped",
             stacklevel=5,
         )

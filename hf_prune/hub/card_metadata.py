@@ -39,7 +39,7 @@ def load_card(text: str | None) -> DatasetCard:
     try:
         _check_header(text)
         card = DatasetCard(text)
-        check_nesting(card.data.to_dict())
+        check_nesting(vars(card.data))
         config_patterns(card.data)
     except (yaml.YAMLError, TypeError, ValueError, AttributeError, KeyError, RecursionError) as error:
         reason = one_line(error)

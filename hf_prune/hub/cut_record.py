@@ -47,7 +47,7 @@ class Cut:
     def check_known(self) -> None:
         """Raise a one-line ValueError if the record cannot say which rows of the source were kept."""
         steps = self.history.steps
-        one_chain = not steps or len(self.history.heads) == 1 and not any(step.changed_before for step in steps)
+        one_chain = not steps or (len(self.history.heads) == 1 and not any(step.changed_before for step in steps))
         if self.entry.get(CHANGED) or not one_chain:
             raise ValueError(
                 f"configuration {self.config!r} of {self.place.shown} was changed outside hf_prune after it was "

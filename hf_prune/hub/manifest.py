@@ -190,12 +190,10 @@ def parse(text: str | None) -> dict[str, Any]:
     try:
         data = read_json(text)
     except ValueError as error:
-        raise ValueError(f"{FILE_NAME} is no JSON that can be read ({one_line(error)}): repair or remove it") from error
-    if (
-        not isinstance(data, dict)
-        or type(data.get("schema")) is not int
-        or not isinstance(data.get("configs"), dict)
-    ):
+        raise ValueError(
+            f"{FILE_NAME} is no JSON that can be read ({one_line(error)}): repair or remove it"
+        ) from error
+    if not isinstance(data, dict) or type(data.get("schema")) is not int or not isinstance(data.get("configs"), dict):
         raise ValueError(f"{FILE_NAME} was not written by hf_prune: choose another folder or repository")
     if data["schema"] > SCHEMA:
         raise ValueError(f"{FILE_NAME} has schema {data['schema']}, this hf_prune knows {SCHEMA}: upgrade hf-prune")

@@ -74,7 +74,9 @@ def count_rows(paths: Sequence[Path]) -> int:
     """
     rows, size = sum(check_file(path).num_rows for path in paths), sum(path.stat().st_size for path in paths)
     if rows > MAX_ROWS + size // _BYTES_PER_ROW:
-        raise ValueError(f"{len(paths):,} files have {rows:,} rows in {size:,} bytes, more than they can say anything of")
+        raise ValueError(
+            f"{len(paths):,} files have {rows:,} rows in {size:,} bytes, more than they can say anything of"
+        )
     return int(rows)
 
 

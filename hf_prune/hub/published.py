@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 
 from hf_prune.hub.shards import SHARD_NAME
 
-
 # Characters of a pattern, and comparisons of files with patterns with stars; hf_prune writes one such pattern per split.
 _MAX_PATTERN, _MAX_COMPARED = 1000, 1_000_000
 _NOTHING = re.compile(r"(?!)")  # what no text is

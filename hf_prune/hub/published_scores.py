@@ -144,7 +144,7 @@ def read_scores_of(place: Place, ds: Dataset | None = None, split: str | None = 
     if not np.array_equal(rows, np.arange(len(rows))):
         raise ValueError(f"the rows of {SCORES!r} of {place.shown} are not 0 … {len(rows) - 1} in this order")
     keys = table.column(KEY)
-    if keys.null_count or len(rows) and pc.max(pc.binary_length(keys)).as_py() > KEY_LENGTH:
+    if keys.null_count or (len(rows) and pc.max(pc.binary_length(keys)).as_py() > KEY_LENGTH):
         raise ValueError(f"the content keys of {SCORES!r} of {place.shown} are not of {KEY_LENGTH} characters each")
     columns = [name for name in table.column_names if name not in _OWN]
     try:

@@ -27,9 +27,7 @@ def _or_none(check: Check) -> Check:
 
 
 def _list_of(check: Check, most: int | None = None) -> Check:
-    return lambda value: (
-        isinstance(value, list) and (most is None or len(value) <= most) and all(map(check, value))
-    )
+    return lambda value: isinstance(value, list) and (most is None or len(value) <= most) and all(map(check, value))
 
 
 def _dict_of(check: Check, most: int | None = None) -> Check:
@@ -40,8 +38,8 @@ def _dict_of(check: Check, most: int | None = None) -> Check:
 
 def _fields(**fields: Check) -> Check:
     """A mapping; those of its fields that are named here are of their kind."""
-    return lambda value: isinstance(value, dict) and all(
-        check(value[name]) for name, check in fields.items() if name in value
+    return lambda value: (
+        isinstance(value, dict) and all(check(value[name]) for name, check in fields.items() if name in value)
     )
 
 
@@ -190,7 +188,9 @@ def schema_features(schema: Any) -> Features:
 
 def _features(told: Any, read: Callable[[Any], Features]) -> Features:
     check_nesting(told, MAX_FEATURES)
-    odd = next((name for name, value in _items(told) if name in _NOT_OF_A_RECORD and isinstance(value, str | int)), None)
+    odd = next(
+        (name for name, value in _items(told) if name in _NOT_OF_A_RECORD and isinstance(value, str | int)), None
+    )
     if odd is not None:
         raise ValueError(f"its features have {odd!r}, which no record of hf_prune has")
     try:

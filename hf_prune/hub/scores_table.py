@@ -1,7 +1,6 @@
 """The configuration ``scores``: a row for every row of the source, with its content key, its scores and what became of it."""
 
 import hashlib
-import warnings
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -12,6 +11,7 @@ from numpy.typing import NDArray
 
 from hf_prune.columns import read_column
 from hf_prune.explanation import explain
+from hf_prune.foreign import warn
 from hf_prune.hub.manifest import Entry
 from hf_prune.provenance import provenance
 from hf_prune.row_keys import row_keys
@@ -134,7 +134,7 @@ def check_nothing_lost(former: Mapping[str, Any], entries: Mapping[str, Entry], 
         there = published.get(split) or {}
         missing = [column for column in there.get("score_columns", []) if column not in entry["score_columns"]]
         if there and there.get("keys_sha256") != entry["keys_sha256"]:
-            warnings.warn(
+            warn(
                 f"scores of split {split!r} are published of {there.get('rows')} other rows and are replaced; cuts that "
                 "were made by them keep the row numbers that they had",
                 stacklevel=5,
