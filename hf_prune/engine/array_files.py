@@ -18,6 +18,8 @@ import safetensors.numpy
 from numpy.typing import NDArray
 from safetensors import SafetensorError
 
+from hf_prune.foreign import one_line, read_json
+
 PART_PREFIX = ".part-"  # a file being written; it gets its name when complete
 STALE_SECONDS = 3600.0  # writing takes seconds: an older part belongs to a process that was killed
 
@@ -54,10 +56,10 @@ def read_arrays(path: Path) -> tuple[dict[str, NDArray[Any]], str]:
     data = path.read_bytes()  # no memory map: a file cut short meanwhile must be an error, not a bus error
     try:
         arrays = safetensors.numpy.load(data)
-        header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])["__metadata__"]
+        header = read_json(data[8 : 8 + int.from_bytes(data[:8], "little")])["__metadata__"]
         intact = header["crc32"] == _checksum(arrays, header["note"])
-    except (SafetensorError, ValueError, KeyError) as error:
-        raise DamagedFile(f"{path} ({' '.join(str(error).split())})") from error
+    except (SafetensorError, ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
+        raise DamagedFile(f"{path} ({one_line(error)})") from error
     if not intact:
         raise DamagedFile(f"{path} (checksum differs)")
     return arrays, header["note"]
@@ -67,9 +69,10 @@ def array_shape(path: Path, name: str) -> tuple[int, ...] | None:
     """Read the shape of one array from the file's header alone, None where the file is damaged or gone."""
     try:
         with path.open("rb") as file:
-            header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
+            size = int.from_bytes(file.read(8), "little")
+            header = read_json(file.read(min(size, path.stat().st_size)))
         return tuple(header[name]["shape"])
-    except (FileNotFoundError, ValueError, KeyError, OverflowError, MemoryError):
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
         return None
 
 

@@ -22,7 +22,6 @@ from hf_prune.source import hub_name
 _OF_EVERY_ORDER = ("class_balance", "quotas", "class_errors", "hardest_cutoff", "drop_duplicates", "num_clusters")
 # Of numbers that decide how long something takes and how much memory: what a record may ask for.
 _LARGEST = {"num_strata": 1_000_000, "num_clusters": 1_000_000, "num_prototypes": 1_000_000, "num_iterations": 10_000}
-_LARGEST_HEADS = {"num_heads": 1000, "num_epochs": 1000, "hidden": 4096, "batch_size": 65_536}
 
 
 class CannotTellError(Exception):
@@ -98,10 +97,8 @@ def heads_of(settings: Mapping[str, Any], step: Step) -> Heads:
     Raises:
         CannotTellError: If one is not known here or out of bounds.
     """
-    for name, most in _LARGEST_HEADS.items():
-        _check_number(name, settings.get(name), most, step)
     with as_recorded(step):
-        return Heads(**settings)
+        return Heads.recorded(settings)
 
 
 def prototypes_name(identity: Mapping[str, Any], step: Step) -> str | None:

@@ -14,7 +14,7 @@ from huggingface_hub import CommitInfo, CommitOperationAdd, CommitOperationDelet
 from huggingface_hub.errors import LocalEntryNotFoundError, RepositoryNotFoundError, RevisionNotFoundError
 from huggingface_hub.hf_api import RepoFile
 
-from hf_prune.foreign import warn
+from hf_prune.foreign import read_bytes, warn
 from hf_prune.hub import manifest
 from hf_prune.hub.answers import TROUBLE, ConflictError, UncertainError, is_conflict, is_passing, patiently, plain
 from hf_prune.hub.export import README
@@ -109,7 +109,7 @@ class Repository:
                     raise error.__cause__ from error
                 raise
 
-        return Path(patiently(download)).read_bytes().decode()
+        return read_bytes(Path(patiently(download))).decode()
 
     def make(self) -> None:
         """Make the repository and the branch where they are not there yet."""

@@ -8,7 +8,6 @@ import csv
 import http.client
 import os
 import re
-import shutil
 import urllib.request
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ from numpy.typing import NDArray
 from hf_prune.columns import find_image_column, read_column
 from hf_prune.encoded_images import EncodedImages
 from hf_prune.engine.store import default_root
+from hf_prune.foreign import one_line
 from hf_prune.hub.matching import match_keys
 from hf_prune.hub.reading import file_sha256
 
@@ -45,6 +45,7 @@ RELEASED = {
     **{f"random-{seed}": "random" for seed in range(100, 105)},
 }
 _TIMEOUT_S = 60.0
+_CHUNK, _MAX_BYTES = 1 << 20, 1 << 28  # the released files have some 60 MB
 _FILE_PREFIX = "ImageNet-1K_"
 # ImageNet's own name of an image; copies add folders, class names and suffixes to it.
 _IMAGENET = re.compile(r"n\d{8}_\d+")
@@ -137,7 +138,7 @@ def read_released(path: Path) -> tuple[list[str], NDArray[np.float64]]:
             next(lines, None)
             names, scores = _split(lines, path)
         except (csv.Error, UnicodeDecodeError) as error:
-            raise ValueError(f"{path.name} is no CSV file ({' '.join(str(error).split())})") from error
+            raise ValueError(f"{path.name} is no CSV file ({one_line(error)})") from error
     if len(set(names)) < len(names):
         seen: set[str] = set()
         twice = next(name for name in names if name in seen or seen.add(name))  # type: ignore[func-returns-value]  # None is meant
@@ -221,7 +222,10 @@ def _download(name: str) -> Path:
             raise OSError("HF_HUB_OFFLINE is set")
         path.parent.mkdir(parents=True, exist_ok=True)
         with urllib.request.urlopen(url, timeout=_TIMEOUT_S) as answer, part.open("wb") as file:
-            shutil.copyfileobj(answer, file)
+            while chunk := answer.read(_CHUNK):
+                file.write(chunk)
+                if file.tell() > _MAX_BYTES:
+                    raise OSError(f"more than {_MAX_BYTES:,} bytes")
         part.replace(path)
     except (OSError, http.client.HTTPException) as error:
         part.unlink(missing_ok=True)
