@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from datasets import Dataset
+from datasets import Dataset, Image
 from numpy.typing import NDArray
 
 from hf_prune.columns import row_mapping
@@ -73,6 +73,12 @@ class EncodedImages:
         if path is None:
             raise ValueError(f"row {row} has no image (null)")
         return read_row_file(path)
+
+    def decoded(self, row: int) -> Any:
+        """The image of a row as PIL decodes it; None without one. No file is opened that is not a plain one."""
+        if self.is_null(row):
+            return None
+        return Image(mode=self.decode_mode).decode_example({"path": None, "bytes": self[row]})
 
     def outside(self, row: int) -> bytes | None:
         """The bytes of an image that the table has not, from its file; None without an image.

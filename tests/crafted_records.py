@@ -87,19 +87,19 @@ HEADERS = [
 ]
 
 
+# How often each kind of change is made.
+KINDS = {"value": 4, "name": 1, "step": 3, "option": 2, "model": 2, "text": 1, "card": 1, "parquet": 2, "bytes": 1}
+
+
 @st.composite
 def changes(draw):
-    """One change of a folder: its kind and what it needs."""
-    kind = draw(
-        st.sampled_from(
-            ["value", "value", "value", "name", "step", "option", "model", "text", "card", "parquet", "bytes"]
-        )
-    )
+    """One change of a folder: its kind and what it needs, drawn evenly, so that no example is like the one before."""
+    random = draw(st.randoms(use_true_random=True))
     return {
-        "kind": kind,
-        "where": draw(st.lists(st.integers(0, 11), min_size=1, max_size=12)),
-        "what": draw(st.integers(0, 10_000)),
-        "sign": draw(st.booleans()),
+        "kind": random.choices(list(KINDS), list(KINDS.values()))[0],
+        "where": [random.randrange(12) for _ in range(random.randint(1, 12))],
+        "what": random.randrange(10_000),
+        "sign": random.random() < 0.7,
     }
 
 
@@ -118,6 +118,8 @@ def craft(folder, change):
         files = sorted(path for path in folder.rglob("*") if path.is_file())
         path = files[where[0] % len(files)]
         data = bytearray(path.read_bytes())
+        if not data:  # emptied by an earlier change
+            return
         data[what % len(data)] ^= 1 << where[-1] % 8
         path.write_bytes(data[: what % len(data)] if what % 3 == 0 else data)
     else:

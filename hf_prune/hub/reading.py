@@ -224,7 +224,7 @@ def _parse(provenance: str) -> dict[str, dict[str, Any]]:
         records = manifest.parse(provenance)
         check_records(records)
     except ValueError as error:
-        found = re.search(r'"schema": (\d+)', provenance)
+        found = re.search(r'"schema": (\d{1,9})\b', provenance)
         if found and int(found[1]) > manifest.SCHEMA:
             raise
         raise DamagedError(one_line(error)) from error
