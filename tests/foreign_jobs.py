@@ -61,7 +61,7 @@ def parse(folder, _):
 def history(folder, _):
     """The steps in the description of a data set, as whoever made it may have written them."""
     try:
-        level = [json.loads((folder / "provenance.json").read_bytes())]
+        level = list(filter(_holds_more, [json.loads((folder / "provenance.json").read_bytes())]))
     except (ValueError, RecursionError):
         level = []
     steps = []
