@@ -187,15 +187,15 @@ def _verify_files(place: Place, report: Report) -> None:
         listed |= record.get("files") or {}
     for path, expected in listed.items():
         _verify_file(place, path, expected, report)
-    patterns = [
-        pattern
-        for splits in config_patterns(load_card(place.readme).data).values()
-        for paths in splits.values()
-        for pattern in paths
-    ]
     own = {README, manifest.FILE_NAME, croissant.FILE_NAME, ".gitattributes", *listed}
     others = sorted(set(place.files) - own)
-    loaded = set(matching(others, patterns))
+    try:
+        header = config_patterns(load_card(place.readme).data)
+        patterns = [pattern for splits in header.values() for paths in splits.values() for pattern in paths]
+        loaded = set(matching(others, patterns))
+    except ValueError as error:
+        report.differs(README, one_line(error))
+        return
     for path in others:
         if path in loaded and place.schema >= _WITH_DIGESTS:
             report.differs(path, "it would be loaded with the others, and no record has it")
