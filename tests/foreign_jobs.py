@@ -6,6 +6,7 @@ import os
 import resource
 import signal
 import sys
+import warnings
 from collections import Counter
 from pathlib import Path
 
@@ -112,7 +113,10 @@ def in_a_child(call, folder, place):
             resource.setrlimit(resource.RLIMIT_AS, (_ADDRESSES, _ADDRESSES))
             resource.setrlimit(resource.RLIMIT_CPU, (4 * SECONDS, 4 * SECONDS))
             signal.alarm(120)
-            found = said(call, folder, work / "out")
+            with warnings.catch_warnings(record=True) as told:
+                warnings.simplefilter("always")
+                text, fine = said(call, folder, work / "out")
+            found = text, fine and all(str(warning.message).isprintable() for warning in told)
             answer.write_text(json.dumps([*found, (_kilobytes("VmHWM") - before) / 1000]))
         finally:
             os._exit(0)
