@@ -16,6 +16,7 @@ from hf_prune.columns import find_image_column
 from hf_prune.digests import column_digest
 from hf_prune.dynamics import dataset_name
 from hf_prune.engine.array_files import write_file
+from hf_prune.foreign import read_bytes, read_json
 
 SETTINGS, FORMAT = "teachers.json", 1
 KINDS = ("teacher", "run")
@@ -108,7 +109,7 @@ def claim(folder: Path, given: Mapping[str, Any], *, num_processes: int | None) 
 
 def _read(folder: Path) -> dict[str, Any] | None:
     try:
-        held = json.loads((folder / SETTINGS).read_bytes())
+        held = read_json(read_bytes(folder / SETTINGS))
         if not isinstance(held, dict) or held["format"] != FORMAT:
             raise ValueError(f"format {held['format']}")
     except FileNotFoundError:

@@ -26,7 +26,7 @@ from hf_prune.engine.array_files import (
     write_arrays,
     write_file,
 )
-from hf_prune.foreign import warn
+from hf_prune.foreign import read_bytes, read_json, warn
 
 Keys = NDArray[np.void]  # shape (n,), dtype V16: blake2b-128 of the encoded image
 
@@ -285,6 +285,6 @@ def _stored_rows(chunk: Path) -> int:
 
 def _read_identity(folder: Path) -> dict[str, Any]:
     try:
-        return dict(json.loads((folder / "meta.json").read_text())["identity"])
+        return dict(read_json(read_bytes(folder / "meta.json"))["identity"])
     except (ValueError, KeyError, TypeError):
         return {}

@@ -11,6 +11,7 @@ from typing import Any
 from datasets import Dataset
 
 from hf_prune.dynamics import TrainingRecord
+from hf_prune.foreign import read_bytes, read_json
 from hf_prune.hub.manifest import file_entry, seal, without_paths
 from hf_prune.teachers import Teachers
 from hf_prune.training_folder import KINDS, SETTINGS, describe_rows, finished, is_finished, read_settings
@@ -77,7 +78,7 @@ class Trained:
         if name not in (CONFIG, PROCESSOR):
             return None
         text = (self.folder / name).read_text(encoding="utf-8")
-        held = json.loads(text)
+        held = read_json(text)
         named = {key: value for key, value in held.items() if key.endswith("name_or_path")}
         if without_paths(named) == named:
             return None
@@ -149,7 +150,7 @@ def describe_trained(
     Returns:
         Plain JSON values, with their own digest.
     """
-    config = json.loads(files[CONFIG].read_bytes())
+    config = read_json(read_bytes(files[CONFIG]))
     model = {
         "architecture": (config.get("architectures") or [None])[0],
         "model_type": config.get("model_type"),
