@@ -26,6 +26,8 @@ def test_rows_are_read_as_they_are(tmp_path):
     assert read(path, 100).to_pylist() == pq.read_table(path).to_pylist()
     assert read(path, 100, ["tags", "n"]).to_pylist() == pq.read_table(path, columns=["tags", "n"]).to_pylist()
     assert parquet_files.count_rows([path, path]) == 500
+    with pytest.raises(ValueError, match=r"x\.parquet has no column 'other'"):
+        read(path, columns=["n", "other"])
     assert parquet_files.read_schema(path).names == ["image", "n", "tags", "nothing"]
 
 

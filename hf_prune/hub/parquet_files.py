@@ -110,6 +110,9 @@ def read_batches(path: Path, num_rows: int, columns: Sequence[str] | None = None
     left = most = MAX_UNPACKED + _TIMES_ITS_SIZE * path.stat().st_size
     with _in_one_line(path), pq.ParquetFile(path) as plain, pq.ParquetFile(path, read_dictionary=packed) as file:
         names = plain.schema_arrow.names if columns is None else list(columns)
+        for name in names:
+            if plain.schema_arrow.names.count(name) != 1:
+                raise ValueError(f"{path.name} has no column {name!r}, or several of that name")
         schema = pa.schema([plain.schema_arrow.field(name) for name in names])
         for batch in file.iter_batches(num_rows, columns=names):
             ends = np.cumsum(sum((_lengths(column) for column in batch.columns), np.zeros(len(batch), np.int64)))
