@@ -332,3 +332,13 @@ def test_a_source_is_a_repository_and_nothing_of_this_machine(tmp_path, monkeypa
     report = rebuild(folder, tmp_path / "out")
     assert [finding.subject for finding in report.differences if finding.subject.startswith("source")]
     assert not (tmp_path / "out").exists()
+
+
+def test_columns_that_the_source_has_not(published, tmp_path):
+    records = json.loads((published / "provenance.json").read_text())["configs"]
+    records["prototypes-keep0.5"]["features"] = [{"name": "x", "dtype": "int8"}]
+    folder = shutil.copytree(published, tmp_path / "copy")
+    (folder / "provenance.json").write_text(manifest.dump(records))
+    report = rebuild(folder, tmp_path / "out", source=images(20))
+    assert "column 'x' is published and cannot be made from the source" in str(report)
+    assert not (tmp_path / "out").exists()

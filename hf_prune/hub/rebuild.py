@@ -109,7 +109,7 @@ def rebuild(
     for split in place.record(config).get("splits") or {}:
         making = Making(read_cut(place, config, split), report, given, exact, tolerance)
         rows = _load_source(making, source, token)
-        if rows is not None and (rows := _make(making, rows)) is not None:
+        if rows is not None and (rows := _make(making, rows)) is not None and rows.column_names:
             made[split] = rows
     if made:
         first = read_cut(place, config, next(iter(made))).entry["source"]
