@@ -1,10 +1,9 @@
 """Give the classes of `datasets` the methods ``score_with`` and ``prune``, and take them away again."""
 
-import warnings
-
 from datasets import Dataset, DatasetDict, IterableDataset, IterableDatasetDict
 
 from hf_prune.api import prune, score_with
+from hf_prune.foreign import warn
 
 # The streaming classes get the methods too, so that calling one says in a line what to do instead.
 _CLASSES = (Dataset, DatasetDict, IterableDataset, IterableDatasetDict)
@@ -29,7 +28,7 @@ def install() -> None:
             if present is None:
                 setattr(owner, name, function)
             elif present is not function:
-                warnings.warn(
+                warn(
                     f"{owner.__name__}.{name} belongs to somebody else and was left alone: call hf_prune.{name}(ds, …)",
                     stacklevel=2,
                 )

@@ -1,7 +1,6 @@
 """Training dynamics of any `transformers.Trainer`: which rows it learns when, recorded while it trains."""
 
 import functools
-import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from transformers.trainer_utils import get_last_checkpoint
 from hf_prune import record_files as files
 from hf_prune.array_names import FIGURES, PER_CLASS, PER_ROW
 from hf_prune.dynamics import TrainingRecord, dataset_name
+from hf_prune.foreign import warn
 from hf_prune.record_content import RowContent, row_content
 from hf_prune.record_files import MODES, Head
 from hf_prune.recording.batch_outputs import check_classes, check_rows, labels_of, logits_of
@@ -270,7 +270,7 @@ def _content_of(rows: Dataset | RowContent | None) -> RowContent | None:
     try:
         return row_content(rows)
     except (OSError, ValueError) as error:
-        warnings.warn(f"the record will not know the content of its rows: {error}", stacklevel=2)
+        warn(f"the record will not know the content of its rows: {error}", stacklevel=2)
         return None
 
 

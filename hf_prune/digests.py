@@ -19,6 +19,9 @@ SAMPLED_ROWS = 256
 # Bytes of texts or images, and rows of nested values, up to which the digest of a step covers every row whole.
 WHOLE_BYTES = 256 << 20
 WHOLE_ROWS = 4096
+# Rows that a packed list may be of however short it is, and more for each of its characters: a list of that many rows
+# which says something has more characters.
+MAX_EASY_ROWS, _ROWS_PER_CHARACTER = 1 << 24, 128
 
 
 def rows_sha256(rows: NDArray[np.int64]) -> str:
@@ -34,7 +37,8 @@ def rows_sha256(rows: NDArray[np.int64]) -> str:
         >>> rows_sha256(np.array([2, 1])) == rows_sha256(np.array([1, 2]))
         True
     """
-    return hashlib.sha256(np.sort(rows).astype("<i8").tobytes()).hexdigest()
+    ascending = rows if (rows[1:] > rows[:-1]).all() else np.sort(rows)
+    return hashlib.sha256(np.ascontiguousarray(ascending, "<i8").data).hexdigest()
 
 
 def array_sha256(array: NDArray[Any]) -> str:
@@ -63,12 +67,13 @@ def pack_rows(rows: NDArray[np.int64], num_rows: int) -> str:
     return base64.b64encode(zlib.compress(np.packbits(mask).tobytes(), level=1)).decode("ascii")
 
 
-def unpack_rows(text: str, num_rows: int) -> NDArray[np.int64]:
-    """Read what `pack_rows` wrote.
+def unpack_rows(text: str, num_rows: int, num_kept: int | None = None) -> NDArray[np.int64]:
+    """Read what `pack_rows` wrote, in memory that the text, the rows kept or 16 million rows account for.
 
     Args:
         text: The text.
         num_rows: Rows of the set that the numbers point into; what would unpack to more is refused unread.
+        num_kept: How many numbers there must be, where that is known; others are refused before they take memory.
 
     Returns:
         Row numbers, ascending.
@@ -77,14 +82,25 @@ def unpack_rows(text: str, num_rows: int) -> NDArray[np.int64]:
         ValueError: If the text is not a bitmap of that many rows.
     """
     num_bytes = (num_rows + 7) // 8
+    if num_rows > MAX_EASY_ROWS + _ROWS_PER_CHARACTER * len(text):
+        raise ValueError(f"the list of kept rows is of {num_rows:,} rows, far more than it can tell of")
     try:
         bits = zlib.decompressobj().decompress(base64.b64decode(text, validate=True), max_length=num_bytes + 1)
     except (zlib.error, ValueError) as error:  # binascii.Error is a ValueError
         raise ValueError(f"damaged list of kept rows: {error}") from error
     if len(bits) != num_bytes:
         raise ValueError(f"the list of kept rows does not cover {num_rows} rows")
+    if num_kept is not None and _count_bits(bits, num_rows) != num_kept:
+        raise ValueError(f"the list of kept rows is not of {num_kept:,} rows")
     mask = np.unpackbits(np.frombuffer(bits, dtype=np.uint8), count=num_rows)
-    return np.flatnonzero(mask).astype(np.int64)
+    return np.flatnonzero(mask.view(bool)).astype(np.int64, copy=False)
+
+
+def _count_bits(bits: bytes, count: int) -> int:
+    """How many of the first bits are set, counted without a byte for each."""
+    whole = int(np.bitwise_count(np.frombuffer(bits, dtype=np.uint8)).sum())
+    behind = 8 * len(bits) - count
+    return whole - (bits[-1] & ((1 << behind) - 1)).bit_count() if behind else whole
 
 
 def column_digest(ds: Dataset, column: str) -> str:

@@ -7,6 +7,7 @@ from datasets import Dataset
 
 from hf_prune.columns import find_image_column
 from hf_prune.duplicates import Duplicates
+from hf_prune.encoded_images import EncodedImages
 from hf_prune.figures import new_figure
 from hf_prune.plots import draw_image
 
@@ -51,7 +52,7 @@ def plot_duplicates(
         raise ValueError(
             f"there are no groups of duplicates{' with more than one class' if conflicts else ''} to show"
         )
-    images = ds.select_columns([find_image_column(ds, image_column)]).with_format(None)
+    images = EncodedImages(ds, find_image_column(ds, image_column))
     shown = sorted(groups, key=lambda group: (found.similarity[group[1:]].min(), group))[:num_groups]
     lines = [
         [group[0], *sorted(group[1:], key=lambda row: found.similarity[row])[: num_images - 1]] for group in shown
@@ -60,7 +61,7 @@ def plot_duplicates(
     ax = ax if ax is not None else new_figure(1.1 * width + 0.3, 1.35 * len(lines) + 0.4).subplots()
     for place, line in enumerate(lines):
         for column, row in enumerate(line):
-            draw_image(ax, next(iter(images[row].values())), column, 1.35 * place)
+            draw_image(ax, images.decoded(row), column, 1.35 * place)
             ax.text(column, 1.35 * place + 0.52, _caption(found, row), ha="center", va="top", fontsize=6)
     ax.set(xlim=(-0.55, width - 0.45), ylim=(1.35 * len(lines) - 0.5, -0.5), aspect="equal", xticks=[], yticks=[])
     ax.spines[:].set_visible(False)

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from hf_prune.collectives import in_step, process_state, use_device
 from hf_prune.columns import Labels, find_image_column
 from hf_prune.encoded_images import EncodedImages
+from hf_prune.foreign import printable
 from hf_prune.inputs import Request
 from hf_prune.inputs.agreement import check_request
 from hf_prune.inputs.made import labels_of
@@ -109,7 +110,7 @@ class Duplicates:
         if self.labels is None:
             return line
         names = dict.fromkeys(self.labels.name(int(code)) for code in self.labels.codes[group])
-        return f"{line}; {', '.join(list(names)[:_SHOWN_ROWS])}"
+        return printable(f"{line}; {', '.join(list(names)[:_SHOWN_ROWS])}")
 
 
 def duplicates(

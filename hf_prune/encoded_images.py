@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from datasets import Dataset
-from datasets.utils.file_utils import xopen
+from datasets import Dataset, Image
 from numpy.typing import NDArray
 
 from hf_prune.columns import row_mapping
+from hf_prune.row_files import read_row_file
 
 # Rows whose places are looked up at once: few enough for their views to stay in the cache of a core.
 _BLOCK_ROWS = 512
@@ -72,8 +72,13 @@ class EncodedImages:
         path = self._paths[chunk][place].as_py()
         if path is None:
             raise ValueError(f"row {row} has no image (null)")
-        with xopen(path, "rb") as file:
-            return bytes(file.read())
+        return read_row_file(path)
+
+    def decoded(self, row: int) -> Any:
+        """The image of a row as PIL decodes it; None without one. No file is opened that is not a plain one."""
+        if self.is_null(row):
+            return None
+        return Image(mode=self.decode_mode).decode_example({"path": None, "bytes": self[row]})
 
     def outside(self, row: int) -> bytes | None:
         """The bytes of an image that the table has not, from its file; None without an image.

@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 
 from hf_prune.hub.model_files import send_model
 from hf_prune.inputs import Request, store_root
-from hf_prune.inputs.from_prototypes import FittedPrototypes, read_prototypes
+from hf_prune.inputs.from_prototypes import METRIC, FittedPrototypes, read_prototypes
 from hf_prune.inputs.made import unit
 from hf_prune.known_encoders import load_known_encoder
 from hf_prune.prototype_files import write_prototypes
-from hf_prune.prototype_fitting import METRIC, fit_as_scored, fit_prototypes
+from hf_prune.prototype_fitting import fit_as_scored, fit_prototypes
 
 if TYPE_CHECKING:
     import torch

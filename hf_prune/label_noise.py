@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from hf_prune.collectives import in_step, use_device
 from hf_prune.columns import Labels
 from hf_prune.confident_learning import confident_joint, log_odds
+from hf_prune.foreign import printable
 from hf_prune.inputs import Request
 from hf_prune.inputs.agreement import check_request
 from hf_prune.inputs.made import labels_of
@@ -94,7 +95,7 @@ class LabelNoise:
         lines.append("the most suspicious rows:")
         for row in self.ranking[:_SHOWN_ROWS].tolist():
             label, predicted = self._names(row)
-            lines.append(f"  row {row}: label {label}, predicted {predicted}, score {self.scores[row]:.2f}")
+            lines.append(printable(f"  row {row}: label {label}, predicted {predicted}, score {self.scores[row]:.2f}"))
         return "\n".join(lines)
 
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from hf_prune.columns import find_image_column, find_label_column, read_labels
 from hf_prune.comparison import FULL, RANDOM, Result, summarise
 from hf_prune.correlation import Correlations
+from hf_prune.encoded_images import EncodedImages
 from hf_prune.figures import new_figure
 from hf_prune.image_modes import to_rgb
 from hf_prune.scores import read_scores
@@ -160,7 +161,7 @@ def plot_extremes(
         ValueError: If a column is not there.
         ImportError: If matplotlib is not installed.
     """
-    images = ds.select_columns([find_image_column(ds, image_column)]).with_format(None)
+    images = EncodedImages(ds, find_image_column(ds, image_column))
     scores = read_scores(ds, column)
     lines, num_classes = _classes(ds, label_column, max_classes)
     width = 2 * num_images + _GAP  # in images
@@ -170,7 +171,7 @@ def plot_extremes(
         easy, hard = _ends(scores, rows, num_images)
         places = [*enumerate(easy), *zip(width - 1 - np.arange(len(hard))[::-1], hard, strict=True)]
         for place, row in places:
-            draw_image(ax, next(iter(images[int(row)].values())), place, line)
+            draw_image(ax, images.decoded(int(row)), place, line)
     ax.set(xlim=(-0.5, width - 0.5), ylim=(len(lines) - 0.5, -0.5), aspect="equal")
     ax.axvline((width - 1) / 2, color="#777777", linewidth=1)
     ax.set_yticks(range(len(lines)), list(lines))

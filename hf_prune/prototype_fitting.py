@@ -12,14 +12,13 @@ from hf_prune.columns import find_image_column
 from hf_prune.digests import array_sha256
 from hf_prune.inputs import InputBuilder, Request
 from hf_prune.inputs.agreement import check_request
-from hf_prune.inputs.from_prototypes import CENTROIDS, FORMAT
-from hf_prune.known_encoders import named_encoder
+from hf_prune.inputs.from_prototypes import CENTROIDS, FORMAT, METRIC
+from hf_prune.known_encoders import check_recorded, named_encoder
 from hf_prune.metrics import get_metric
 from hf_prune.provenance import package_versions, provenance
 from hf_prune.scores import Scores, read_scores
 from hf_prune.source import locate_source
 
-METRIC = "prototypes"
 _TOLERANCE = 1e-5  # of a score, where embeddings are made anew on the same hardware
 
 Fitted = tuple[NDArray[np.float64], dict[str, Any], Scores]
@@ -101,6 +100,7 @@ def fit_as_scored(
             "those with Prototypes.from_pretrained"
         )
     known = made_from["encoder"]
+    check_recorded(known)
     given = named_encoder(known) if encoder is None else encoder
     by_name = isinstance(given, str | Path)
     request = Request(

@@ -18,6 +18,7 @@ from datasets import Dataset
 from numpy.typing import NDArray
 
 from hf_prune.digests import column_digest, content_digest, score_column_digest, unpack_rows
+from hf_prune.foreign import read_json
 from hf_prune.loaded_rows import loaded_rows
 from hf_prune.source import remember_source
 
@@ -263,14 +264,25 @@ class History:
         return {} if first is None or not digest else _by_column(first.columns, digest)
 
     def source_rows(self) -> NDArray[np.int64] | None:
-        """Row numbers, in the data set of the first step, of the rows after the last one; None if not one chain."""
+        """Row numbers, in the data set of the first step, of the rows after the last one; None if not one chain.
+
+        Raises:
+            ValueError: If the steps do not fit each other, as those of a record that was edited.
+        """
         if not self.steps or not self.is_chain:
             return None
-        rows = np.arange(self.steps[0].rows_in, dtype=np.int64)
+        rows: NDArray[np.int64] | None = None  # all of them, of which a step may claim any number
+        left = self.steps[0].rows_in
         for step in self.steps:
+            if step.rows_in != left:
+                raise ValueError(f"a step began with {step.rows_in:,} rows, the one before it left {left:,}")
+            left = step.rows_out
             if step.rows is not None:
-                rows = rows[unpack_rows(step.rows, step.rows_in)]
-        return rows
+                kept = unpack_rows(step.rows, step.rows_in, step.rows_out)
+                rows = kept if rows is None else rows[kept]
+            elif step.rows_out != step.rows_in:
+                raise ValueError(f"a step left {left:,} of {step.rows_in:,} rows and does not say which")
+        return np.arange(left, dtype=np.int64) if rows is None else rows
 
 
 def not_the_input(step: Step, ds: Dataset) -> str | None:
@@ -347,8 +359,8 @@ def parse_history(description: str) -> History:
         if not line.startswith(MARK):
             continue
         try:
-            step = Step.from_dict(json.loads(line.removeprefix(MARK)))
-        except (ValueError, TypeError, AttributeError, RecursionError):
+            step = Step.from_dict(read_json(line.removeprefix(MARK)))
+        except (ValueError, TypeError, AttributeError):
             damaged += 1
         else:
             steps[step.id] = step  # a concatenation of two copies of one history repeats its lines

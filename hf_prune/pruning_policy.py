@@ -1,6 +1,5 @@
 """What ``order="auto"`` keeps, and whether evidence speaks against an order that was named."""
 
-import warnings
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -8,6 +7,7 @@ import numpy as np
 from datasets import Dataset
 
 from hf_prune.columns import Labels
+from hf_prune.foreign import warn
 from hf_prune.policy import Evidence
 from hf_prune.policy.recommendation import points, recommendation
 from hf_prune.policy.records import labels_to_judge_by, recorded_evidence
@@ -58,10 +58,10 @@ def decide(ds: Dataset, column: str, cutting: Cutting, classes: Classes, inputs:
     if evidence is not None and rule is not None:
         reason = recommendation(evidence, share, 0.0, 0.0).reason
         if rule == RANDOM:
-            warnings.warn(f"order='auto': {reason}", stacklevel=2)
+            warn(f"order='auto': {reason}", stacklevel=2)
     else:
         rule, reason = _general(ds, column, classes, share)
-        warnings.warn(f"order='auto': {reason}", stacklevel=2)
+        warn(f"order='auto': {reason}", stacklevel=2)
     new = None if evidence is None or recorded else evidence.to_dict()
     return Decision(replace(cutting, order=rule.order, hardest_cutoff=rule.hardest_cutoff), reason, new)
 
@@ -125,7 +125,7 @@ def _warn_of(ds: Dataset, column: str, rule: Rule, share: float) -> None:
     found = None if evidence is None else evidence.nearest(share)
     compared = None if found is None else found.gain_of(rule)
     if found is not None and compared is not None and compared.high < 0:
-        warnings.warn(
+        warn(
             f"order={rule.order!r} loses to random rows by the evidence on record: {points(compared)} points at keep "
             f"{found.keep:g}; order='auto' would keep {found.rule} rows",
             stacklevel=2,

@@ -12,6 +12,7 @@ from datasets import Dataset, DatasetDict
 from hf_prune.api import prune, score_with
 from hf_prune.collectives import barrier, in_step, is_main_process
 from hf_prune.combination import combine
+from hf_prune.foreign import check_nesting, one_line
 from hf_prune.hub.apply import apply
 from hf_prune.hub.export import export
 from hf_prune.hub.load_scores import load_scores
@@ -177,9 +178,11 @@ def _rows(result: Any) -> str:
 
 def _parse_yaml(text: str, where: str) -> Any:
     try:
-        return yaml.load(text, Loader=_Loader)
+        value = yaml.load(text, Loader=_Loader)
+        check_nesting(value)
     except (yaml.YAMLError, RecursionError, ValueError, TypeError) as error:
-        raise ValueError(f"{where}: not plain YAML: {' '.join(str(error).split())}") from error
+        raise ValueError(f"{where}: not plain YAML: {one_line(error)}") from error
+    return value
 
 
 def _apply(blocks: dict[str, Any], setting: str) -> None:

@@ -19,13 +19,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hf_prune.array_names import PER_CLASS, PER_ROW
-from hf_prune.engine.array_files import DamagedFile, read_arrays, remove_stale_parts, write_arrays, write_file
+from hf_prune.engine.array_files import (
+    DamagedFile,
+    array_shape,
+    read_arrays,
+    remove_stale_parts,
+    write_arrays,
+    write_file,
+)
 from hf_prune.engine.integrity import sealed, unsealed
+from hf_prune.foreign import read_bytes
 from hf_prune.record_content import RowContent
 
 HEAD, ROWS, FORMAT = "record.json", "rows.safetensors", 1
 MODES = ("online", "epoch", "end")
+_MOST_UNSEEN = 1 << 26  # rows that a head may claim before any of them is known
 _EPOCH = re.compile(r"epoch-(\d{4,})\.safetensors")
+
+
+class _Unreadable(ValueError):
+    """A record of another version."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -94,10 +107,12 @@ def read_head(folder: Path) -> Head:
         ValueError: If the file is damaged or of a format that this version does not read.
     """
     try:
-        fields = unsealed((folder / HEAD).read_bytes())
+        fields = unsealed(read_bytes(folder / HEAD))
         written = fields.pop("format")
         if written == FORMAT:
-            return Head(**{**fields, "arrays": tuple(fields["arrays"])})
+            head = Head(**{**fields, "arrays": tuple(fields["arrays"])})
+            _check_head(folder, head)
+            return head
     except (FileNotFoundError, NotADirectoryError):
         raise FileNotFoundError(
             f"{folder} holds no training record (no {HEAD}): give the folder that watch(trainer) or record.save wrote"
@@ -108,6 +123,19 @@ def read_head(folder: Path) -> Head:
         f"{folder} holds a training record of format {written}, this version reads format {FORMAT}: "
         "use the version that wrote it, or record again"
     )
+
+
+def _check_head(folder: Path, head: Head) -> None:
+    """Refuse a head whose values are not of their kind, and more rows than the file of the rows has."""
+    texts = (head.dataset, head.mode, *head.arrays)
+    counts = [head.num_rows, *([] if head.num_classes is None else [head.num_classes])]
+    if not all(isinstance(text, str) for text in texts) or not all(
+        type(count) is int and count >= 0 for count in counts
+    ):
+        raise TypeError
+    shape = array_shape(folder / ROWS, "labels") if (folder / ROWS).is_file() else None
+    if (shape is None and head.num_rows > _MOST_UNSEEN) or (shape is not None and shape != (head.num_rows,)):
+        raise ValueError
 
 
 def has_record(folder: Path) -> bool:

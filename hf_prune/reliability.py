@@ -1,6 +1,5 @@
 """How far a ranking by an ensemble can be trusted: the correlation between the rankings of its two halves."""
 
-import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -8,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hf_prune.collectives import gather_rows
+from hf_prune.foreign import warn
 from hf_prune.inputs.request import Inputs, has_members, num_members
 from hf_prune.metrics import Metric
 
@@ -43,7 +43,7 @@ def ensemble_figures(metric: Metric, made: Inputs, options: Mapping[str, Any], n
     if correlation is None:
         return {"members": members}
     if correlation < NOISY:
-        warnings.warn(
+        warn(
             f"the two halves of the {members} members rank the rows by {metric.name!r} with a Spearman correlation of "
             f"{correlation:.2f}; below {NOISY} a ranking is mostly noise: use more members",
             stacklevel=2,

@@ -2,7 +2,6 @@
 
 import re
 import shutil
-import warnings
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ import transformers
 from hf_prune.collectives import barrier, check_alike, is_main_process
 from hf_prune.engine.array_files import remove_stale_parts
 from hf_prune.engine.integrity import find_damage, write_digests
+from hf_prune.foreign import warn
 from hf_prune.training_folder import COMPLETE
 
 # While one checkpoint is being written, the one before must still be there.
@@ -78,7 +78,7 @@ def _is_whole(checkpoint: Path) -> bool:
         return False
     damage = find_damage(checkpoint, COMPLETE)
     if damage is not None:
-        warnings.warn(
+        warn(
             f"the checkpoint {checkpoint} is left out, and the training goes on from an earlier state: {damage}",
             stacklevel=3,
         )

@@ -13,13 +13,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from datasets import Dataset, Image
-from datasets.utils.file_utils import xopen
 from numpy.typing import NDArray
 
 from hf_prune.columns import check_column
 from hf_prune.encoded_images import EncodedImages
 from hf_prune.image_hashes import image_hashes
 from hf_prune.provenance import provenance
+from hf_prune.row_files import MAX_OTHER_BYTES, read_row_file
 
 Key = TypeVar("Key", str, bytes)
 
@@ -214,8 +214,7 @@ def _file(value: dict[str, Any] | None) -> bytes:
     """A file by its bytes, wherever they lie; without bytes and path it counts as null."""
     content = value["bytes"] if value else None
     if content is None and value and value["path"] is not None:
-        with xopen(value["path"], "rb") as file:
-            content = file.read()
+        content = read_row_file(value["path"], MAX_OTHER_BYTES)
     return b"n" if content is None else b"o" + hashlib.sha256(content).digest()
 
 

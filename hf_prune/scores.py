@@ -1,6 +1,5 @@
 """Score columns: written to a data set without copying its images, and read back as numbers."""
 
-import warnings
 from typing import Any
 
 import numpy as np
@@ -11,6 +10,7 @@ from datasets.fingerprint import Hasher
 from numpy.typing import NDArray
 
 from hf_prune.columns import read_column, row_mapping
+from hf_prune.foreign import warn
 from hf_prune.metrics import get_metric
 from hf_prune.metrics.registry import UnknownNameError
 from hf_prune.provenance import provenance
@@ -100,7 +100,7 @@ def score_column(ds: Dataset, metric: str) -> str:
     """
     column = _find_column(ds, metric)
     if column in provenance(ds).changed_scores(ds):
-        warnings.warn(
+        warn(
             f"column {column!r} does not hold the scores that hf_prune left in it: they were changed by other means, "
             "which the history will say",
             stacklevel=3,

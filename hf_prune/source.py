@@ -146,6 +146,23 @@ def split_revision(name: str, revision: str | None = None) -> tuple[str, str | N
     return repo_id, given or revision
 
 
+def hub_name(repo_id: Any, commit: Any) -> str:
+    """The id of a repository that a record names with its commit, and that nothing on this machine is called by.
+
+    Functions that open something by its name look for a folder first, and a record is not to choose among those.
+
+    Raises:
+        ValueError: If it is no id with a commit, or the name of a file or folder here.
+    """
+    if not (
+        isinstance(repo_id, str) and isinstance(commit, str) and _is_repo_id(repo_id) and _COMMIT.fullmatch(commit)
+    ):
+        raise ValueError(f"{repo_id!r} at {commit!r} is no repository of the Hub and its commit")
+    if Path(repo_id).exists() or Path(f"{repo_id}@{commit}").exists():
+        raise ValueError(f"a file or folder here is called {repo_id!r} as well: call this from another folder")
+    return repo_id
+
+
 def _parse(source: str) -> Source:
     repo_id, commit = split_revision(str(source))
     try:

@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 from datasets import Dataset
 
 from hf_prune.folders import temporary_folder
+from hf_prune.foreign import read_bytes, read_json
 
 RESULT = "result.json"
 _GRACE_S = 10.0  # that a command has to end by itself
@@ -125,7 +126,7 @@ def read_answer(path: Path) -> Answer:
         ValueError: If it is not there, or not what is described above.
     """
     try:
-        found = json.loads(path.read_bytes())
+        found = read_json(read_bytes(path))
         groups = {str(name): _counts(*pair) for name, pair in found.get("groups", {}).items()}
         return Answer(*_counts(found["wrong"], found["total"]), groups)
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:

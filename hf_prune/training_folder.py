@@ -18,6 +18,7 @@ from hf_prune.digests import column_digest
 from hf_prune.dynamics import dataset_name
 from hf_prune.engine.array_files import PART_PREFIX, write_file
 from hf_prune.engine.integrity import sealed, unsealed
+from hf_prune.foreign import read_bytes
 
 SETTINGS, FORMAT = "teachers.json", 1
 KINDS = ("teacher", "run")
@@ -124,7 +125,7 @@ def claim(folder: Path, given: Mapping[str, Any], *, num_processes: int | None) 
 
 def _read(folder: Path) -> dict[str, Any] | None:
     try:
-        held = unsealed((folder / SETTINGS).read_bytes())
+        held = unsealed(read_bytes(folder / SETTINGS))
         if held["format"] != FORMAT:
             raise ValueError(f"format {held['format']}")
     except FileNotFoundError:

@@ -28,7 +28,7 @@ LOADED.set_forkserver_preload(
 )
 
 
-def fork_jobs(module: str, folder: Path, variables: Mapping[str, str]) -> None:
+def fork_jobs(module: str, folder: Path, variables: Mapping[str, str], timeout: int = TIMEOUT) -> None:
     """Call ``main`` of a module of the tests with a folder in a fork, and fail with what it wrote to stderr."""
     said = folder / "stderr"
     with pytest.MonkeyPatch.context() as patch:
@@ -36,7 +36,7 @@ def fork_jobs(module: str, folder: Path, variables: Mapping[str, str]) -> None:
             patch.setenv(name, value)
         process = LOADED.Process(target=_work, args=(module, folder, dict(variables), said))
         process.start()
-    process.join(TIMEOUT)
+    process.join(timeout)
     if process.exitcode is None:
         os.killpg(process.pid, signal.SIGKILL)
         process.join()

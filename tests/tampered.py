@@ -19,8 +19,10 @@ TABLE = "scores/train-00000-of-00001.parquet"
 @pytest.fixture(scope="module")
 def original(tmp_path_factory):
     """Two cuts and the scores of one source, side by side."""
-    folder = tmp_path_factory.mktemp("published") / "out"
-    ds = scored(images(20))
+    return publish(tmp_path_factory.mktemp("published") / "out", scored(images(20)))
+
+
+def publish(folder, ds):
     easy = ds.prune("prototypes", keep=4, order="easy")
     hf_prune.export(easy, folder, source="local", scores=ds, what="scores")
     kept = ds.prune("prototypes", keep=0.5, order="hard", class_balance=0.5)

@@ -29,6 +29,8 @@ LAYERS = (
         "engine.integrity",
         "folders",
         "folders.*",
+        "foreign",
+        "row_files",
     },
     {"encoded_images"},
     {"image_hashes"},

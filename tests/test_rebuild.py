@@ -1,4 +1,5 @@
 import json
+import shutil
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -314,3 +315,78 @@ def test_exit_codes_of_the_command(published, tmp_path, capsys):
     assert "1 thing differs" in capsys.readouterr().out
     assert main(line) == 2
     assert capsys.readouterr().out.endswith("cannot tell\n")
+
+
+OF_A_STRANGER = {"allow_pickle": True, "cache_dir": "elsewhere", "encoder": "model.pt"}
+
+
+def forged(published, place, change):
+    """A copy whose records were changed and signed again."""
+    shutil.copytree(published, place)
+    records = json.loads((place / "provenance.json").read_text())["configs"]
+    for record_ in records.values():
+        for step in record_["splits"]["train"]["steps"]:
+            change(step)
+    sealed = {
+        name: manifest.seal({key: value for key, value in one.items() if key != "record_sha256"})
+        for name, one in records.items()
+    }
+    (place / "provenance.json").write_text(manifest.dump(sealed))
+    return place
+
+
+@pytest.mark.parametrize("name", OF_A_STRANGER)
+@pytest.mark.parametrize("rescore", [False, True])
+def test_a_record_hands_on_only_what_its_order_or_metric_declares(
+    published, scored_for_real, tmp_path, monkeypatch, name, rescore
+):
+    monkeypatch.chdir(tmp_path)
+    folder = publish(scored_for_real.select(range(2200)), tmp_path / "p") if rescore else published
+    kind = "score" if rescore else "prune"
+
+    def change(step):
+        if step["kind"] == kind:
+            step["options"][name] = OF_A_STRANGER[name]
+
+    source = images(2200 if rescore else 20)
+    report = rebuild(forged(folder, tmp_path / "copy", change), tmp_path / "out", source=source, rescore=rescore)
+    assert report.exit_code == (2 if not report.differences else 1)
+    assert f"is recorded with {name!r}, which" in str(report)
+    assert "agree" not in report.verdict
+    assert {path.name for path in tmp_path.iterdir()} <= {"copy", "p"}
+
+
+def test_a_record_asks_for_no_more_than_a_machine_has(scored_for_real, tmp_path):
+    folder = publish(scored_for_real, tmp_path / "p")
+
+    def change(step):
+        if step["kind"] == "score":
+            step["inputs"]["embeddings"]["encoder"]["image_size"] = 60_000
+
+    report = rebuild(forged(folder, tmp_path / "copy", change), tmp_path / "out", source=images(2200), rescore=True)
+    assert "a record asks for images of 60,000 pixels a side: at most 256 are made by its word" in str(report)
+    assert report.exit_code
+
+
+@pytest.mark.parametrize("name", ["imagefolder", "../source", "/etc", "there"])
+def test_a_source_is_a_repository_and_nothing_of_this_machine(tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "there").mkdir()
+    kept = scored(images(20)).prune("prototypes", keep=0.5, order="hard")
+    folder = hf_prune.export(kept, tmp_path / "p", source=SOURCE)
+    records = json.loads((folder / "provenance.json").read_text())["configs"]
+    records["prototypes-keep0.5"]["splits"]["train"]["source"]["repo_id"] = name
+    (folder / "provenance.json").write_text(manifest.dump(records))
+    report = rebuild(folder, tmp_path / "out")
+    assert [finding.subject for finding in report.differences if finding.subject.startswith("source")]
+    assert not (tmp_path / "out").exists()
+
+
+def test_columns_that_the_source_has_not(published, tmp_path):
+    records = json.loads((published / "provenance.json").read_text())["configs"]
+    records["prototypes-keep0.5"]["features"] = [{"name": "x", "dtype": "int8"}]
+    folder = shutil.copytree(published, tmp_path / "copy")
+    (folder / "provenance.json").write_text(manifest.dump(records))
+    report = rebuild(folder, tmp_path / "out", source=images(20))
+    assert "column 'x' is published and cannot be made from the source" in str(report)
+    assert not (tmp_path / "out").exists()

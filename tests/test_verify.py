@@ -1,5 +1,9 @@
+import base64
 import json
+import re
 import shutil
+import zlib
+from itertools import pairwise
 
 import numpy as np
 import pyarrow as pa
@@ -8,6 +12,7 @@ from datasets import Dataset, DatasetDict
 
 import hf_prune
 from hf_prune.cli import main
+from hf_prune.hub import manifest
 from hf_prune.hub.manifest import seal
 from hf_prune.hub.verify import verify
 from tests.tampered import CUT, SHARD, TABLE, differing, rewritten, signed_again
@@ -197,3 +202,74 @@ def test_row_numbers_without_rows(tmp_path):
     report = verify(folder)
     assert report.exit_code == 0, str(report)
     assert "source uoft-cs/cifar10@0123456789abcdef0123456789abcdef01234567: the Hub could not be asked" in str(report)
+
+
+STARS = "*a" * 400 + "b"
+
+
+def steps_of(records):
+    return [step for record in records.values() for step in record["splits"]["train"]["steps"]]
+
+
+def many_rows(records):
+    for step in steps_of(records):
+        step["rows_in"] = 10**10
+
+
+def only_scored(records):
+    for record in records.values():
+        for step in record["splits"]["train"]["steps"]:
+            step["rows_out"] = step["rows_in"] = 10**10
+        record["splits"]["train"]["steps"] = record["splits"]["train"]["steps"][:1]
+
+
+def all_kept(records):
+    for step in steps_of(records):
+        if step["kind"] == "prune":
+            step["rows"] = base64.b64encode(zlib.compress(b"\xff" * (1 << 23))).decode()
+            step["rows_in"] = step["rows_out"] = 1 << 26
+
+
+def starred(records):
+    for record in records.values():
+        record["splits"]["train"]["data_files"] = [STARS]
+
+
+def renamed(records):
+    records["x\x1b[2K\rall 21 checks agree"] = records.pop(CUT)
+
+
+@pytest.mark.parametrize("change", [many_rows, only_scored, all_kept, starred, renamed])
+@pytest.mark.parametrize("call", [verify, *(getattr(hf_prune, name) for name in ("load_scores", "apply", "rebuild"))])
+def test_a_record_of_a_few_kilobytes_takes_no_more_than_others(folder, tmp_path, change, call):
+    records = json.loads((folder / "provenance.json").read_text())["configs"]
+    change(records)
+    sealed = {
+        name: manifest.seal({k: v for k, v in one.items() if k != "record_sha256"}) for name, one in records.items()
+    }
+    (folder / "provenance.json").write_text(manifest.dump(sealed))
+    more = {verify: (), hf_prune.rebuild: (tmp_path / "out",)}.get(call, (images(20),))
+    keywords = {"source": images(20)} if call is hf_prune.rebuild else {}
+    try:
+        said = call(folder, *more, **keywords)
+    except ValueError as error:
+        said = str(error)
+        assert said.isprintable()
+    if call in (verify, hf_prune.rebuild) and not isinstance(said, str):
+        assert said.exit_code
+        assert all(line.isprintable() for line in str(said).split("\n"))
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "a: &a [x]\n" + "".join(f"{n}: &{n} [{', '.join([f'*{m}'] * 9)}]\n" for m, n in pairwise("abcdefghij")),
+        "a: &a {x: 1}\nb: {<<: [*a, *a]}\n",
+        "x: " + "[" * 3000,
+        f"x: {'a' * 2_100_000}",
+    ],
+)
+def test_a_header_that_multiplies(folder, header):
+    (folder / "README.md").write_text(f"---\n{header}\n---\n")
+    said = [finding.said for finding in verify(folder).differences if finding.subject == "README.md"]
+    assert re.fullmatch(r"the header of README.md cannot be read \([ -~…]+\): repair its YAML first", said[-1])

@@ -8,6 +8,7 @@ from typing import Any
 import typer
 
 from hf_prune.cli.inspections import inspection_parameters
+from hf_prune.cli.output import echo
 from hf_prune.cli.signatures import argument_docs, make_command, option, summary
 from hf_prune.cli.steps import open_data, parse_inputs, parse_keep
 from hf_prune.collectives import in_step, is_main_process
@@ -45,13 +46,13 @@ def _run(
         found = function(ds, values.pop("metric"), inputs=given, **values)
     if not is_main_process():
         return
-    typer.echo(found)
+    echo(found)
     if out is not None:
         write(found, out)
-        typer.echo(out)
+        echo(out)
     if figure is not None:
         found.plot().figure.savefig(figure, dpi=150)
-        typer.echo(figure)
+        echo(figure)
 
 
 def add_advice(app: typer.Typer) -> None:

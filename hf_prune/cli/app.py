@@ -14,6 +14,7 @@ from hf_prune import __version__
 from hf_prune.cli.advice import add_advice
 from hf_prune.cli.errors import EXIT_INTERRUPTED, interrupted, report
 from hf_prune.cli.inspections import add_inspections
+from hf_prune.cli.output import echo
 from hf_prune.cli.published import add_published
 from hf_prune.cli.scaling import add_scaling
 from hf_prune.cli.steps import add_steps
@@ -40,7 +41,7 @@ app = typer.Typer(
 
 def _print_version(wanted: bool) -> None:
     if wanted:
-        typer.echo(f"hf-prune {__version__}")
+        echo(f"hf-prune {__version__}")
         raise typer.Exit
 
 
@@ -60,7 +61,7 @@ def _start(
     # What `datasets` logs before it raises says the same as the error that follows, on a line of its own.
     set_verbosity(logging.WARNING if traceback else logging.CRITICAL)
     if context.invoked_subcommand is None:
-        typer.echo(context.get_help())
+        echo(context.get_help())
 
 
 add_trainings(app)

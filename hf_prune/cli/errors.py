@@ -9,6 +9,9 @@ from typing import Any
 
 import typer
 
+from hf_prune.cli.output import echo
+from hf_prune.foreign import one_line
+
 EXIT_DEFECT, EXIT_USER_ERROR, EXIT_INTERRUPTED = 1, 2, 130
 
 # The class of all errors about the command line itself, wherever this version of typer keeps it.
@@ -30,10 +33,10 @@ def report(error: BaseException, show_traceback: bool = False) -> int:
     # Every process of a launcher reports, since any of them may be the one that failed.
     process = f"[process {os.environ['RANK']}] " if os.environ.get("RANK", "0") != "0" else ""
     if not is_user_error(error) or show_traceback:
-        traceback.print_exception(error)
+        echo("".join(traceback.format_exception(error)), err=True)
     if not is_user_error(error):
         return EXIT_DEFECT
-    typer.echo(f"{process}error: {message(error)}", err=True)
+    echo(f"{process}error: {message(error)}", err=True)
     return EXIT_USER_ERROR
 
 
@@ -50,7 +53,7 @@ def message(error: BaseException) -> str:
         text = str(error.args[0])  # str() of a KeyError quotes its message
     else:
         text = str(error)
-    return " ".join(text.split()) or type(error).__name__
+    return one_line(text) or type(error).__name__
 
 
 def _usage_message(error: Any) -> str:

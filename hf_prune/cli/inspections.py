@@ -7,6 +7,7 @@ from typing import Any
 
 import typer
 
+from hf_prune.cli.output import echo
 from hf_prune.cli.signatures import argument_docs, function_parameters, make_command, option, summary
 from hf_prune.cli.steps import input_parameters, open_data, parse_inputs
 from hf_prune.collectives import in_step, is_main_process
@@ -44,11 +45,11 @@ def run_label_noise(out: Path | None = None, inputs: Sequence[str] = (), **value
 
 
 def _show(found: Duplicates | LabelNoise, out: Path | None, *more: Path | None) -> None:
-    typer.echo(found)
+    echo(found)
     written = None if out is None else found.write_csv(out)
     for path in (*more, written):
         if path is not None:
-            typer.echo(path)
+            echo(path)
 
 
 def inspection_parameters(

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from hf_prune.cli.folders import check_target, save
+from hf_prune.cli.output import echo
 from hf_prune.cli.signatures import argument_docs, function_parameters, make_command, option, summary
 from hf_prune.cli.steps import Parameters, added, input_parameters, open_data, output_parameters
 from hf_prune.collectives import is_main_process
@@ -41,7 +42,7 @@ def _run(
     check_target(out, overwrite)
     ds = open_data(values)
     save(function(published, ds, split=published_split, **fixed, **values), out, overwrite)
-    typer.echo(out)
+    echo(out)
 
 
 def _parameters(function: Callable[..., Any], overwrites: str) -> Parameters:

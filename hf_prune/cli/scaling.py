@@ -6,6 +6,7 @@ from typing import Any
 
 import typer
 
+from hf_prune.cli.output import echo
 from hf_prune.cli.signatures import (
     argument_docs,
     function_parameters,
@@ -30,9 +31,9 @@ def run_scaling(inputs: Sequence[str] = (), test_inputs: Sequence[str] = (), **v
     arrays = parse_inputs(inputs), parse_inputs(test_inputs)
     runs = measure_scaling(ds, metric, folder=folder, inputs=arrays[0], test_inputs=arrays[1], **values)
     for line in report_lines(runs):
-        typer.echo(line)
+        echo(line)
     for path in (folder / "results.csv", *write_report(runs, folder)):
-        typer.echo(path)
+        echo(path)
 
 
 def add_scaling(app: typer.Typer) -> None:

@@ -9,6 +9,7 @@ import typer
 
 from hf_prune.api import prune, score_with
 from hf_prune.cli.folders import check_target, save
+from hf_prune.cli.output import echo
 from hf_prune.cli.signatures import (
     argument_docs,
     function_parameters,
@@ -125,7 +126,7 @@ def run_score(out: Path, overwrite: bool = False, inputs: Sequence[str] = (), **
         barrier()
         if is_main_process():
             save(scored, out, overwrite)
-            typer.echo(out)
+            echo(out)
         barrier()
 
 
@@ -141,7 +142,7 @@ def run_prune(
         barrier()
         if is_main_process():
             save(pruned, out, overwrite)
-            typer.echo(out)
+            echo(out)
         barrier()
 
 
@@ -152,7 +153,7 @@ def run_combine(out: Path, overwrite: bool = False, **values: Any) -> None:
     check_target(out, overwrite)
     ds = open_data(values)
     save(combine(ds, values.pop("metrics"), overwrite=overwrite, **values), out, overwrite)
-    typer.echo(out)
+    echo(out)
 
 
 def run_export(scores: str | None = None, **values: Any) -> None:
@@ -160,7 +161,7 @@ def run_export(scores: str | None = None, **values: Any) -> None:
     if not is_main_process():
         return
     folder = values.pop("folder")
-    typer.echo(export(_open_rows(values), folder, scores=_open_scores(scores), **values))
+    echo(export(_open_rows(values), folder, scores=_open_scores(scores), **values))
 
 
 def run_push(scores: str | None = None, **values: Any) -> None:
@@ -168,7 +169,7 @@ def run_push(scores: str | None = None, **values: Any) -> None:
     if not is_main_process():
         return
     repo_id = values.pop("repo_id")
-    typer.echo(push_to_hub(_open_rows(values), repo_id, scores=_open_scores(scores), **values).commit_url)
+    echo(push_to_hub(_open_rows(values), repo_id, scores=_open_scores(scores), **values).commit_url)
 
 
 def _open_rows(values: dict[str, Any]) -> Any:

@@ -10,12 +10,14 @@ from typing import Annotated, Any
 import typer
 
 from hf_prune.cli.folders import check_target, save
+from hf_prune.cli.output import echo
 from hf_prune.cli.signatures import argument_docs, flag, function_parameters, make_command, option, summary
 from hf_prune.collectives import in_step, is_main_process
 from hf_prune.correlation import correlate
 from hf_prune.engine.cache import CacheEntry, clear, list_caches, parse_duration, parse_size
 from hf_prune.engine.store import default_root
 from hf_prune.explanation import explain
+from hf_prune.foreign import printable
 from hf_prune.inputs.from_records import RECORDED
 from hf_prune.loading import open_dataset, train_split
 from hf_prune.metrics import Metric, list_metrics
@@ -38,13 +40,13 @@ CacheDir = Annotated[Path | None, typer.Option(help="Folder of the cache; left o
 def say(line: str) -> None:
     """Print a message beside the results, from one of the processes."""
     if is_main_process():
-        typer.echo(line, err=True)
+        echo(line, err=True)
 
 
 def metrics() -> None:
     """List the metrics: what they need, what they cost, which options they have."""
     for cells in (_COLUMNS, ["---"] * len(_COLUMNS), *map(_cells, list_metrics())):
-        typer.echo(f"| {' | '.join(cells)} |")
+        echo(f"| {' | '.join(cells)} |")
 
 
 def _cells(metric: Metric) -> list[str]:
@@ -87,12 +89,12 @@ def correlate_columns(
         from hf_prune.plots import correlation_figure
 
         correlation_figure(found).savefig(figure, dpi=150)
-        typer.echo(figure)
+        echo(figure)
     if out is not None:
-        typer.echo(found.write_csv(out))
+        echo(found.write_csv(out))
         return
     for name, line in zip(found.columns, found.values.tolist(), strict=True):
-        typer.echo(" ".join([f"{name:24}", *(f"{value:6.2f}" for value in line)]))
+        echo(" ".join([f"{printable(name):24}", *(f"{value:6.2f}" for value in line)]))
 
 
 def explain_rows(
@@ -109,35 +111,34 @@ def explain_rows(
     found = explain(*(train_split(open_dataset(path, split=split)) for path in (data, kept)))
     if out is not None:
         found.to_csv(out)
-        typer.echo(out)
+        echo(out)
         return
     # A duplicate's reason names the row it repeats; counted, they are one.
     reasons = Counter(re.sub(r" of row \d+$", "", reason) for reason in found["reason"])
     for reason, rows in reasons.most_common():
-        typer.echo(f"{rows:10,}  {reason}")
+        echo(f"{rows:10,}  {printable(reason)}")
 
 
 def cache_help(context: typer.Context) -> None:
     """List or clear the kept results of models."""
     if context.invoked_subcommand is None:
-        typer.echo(context.get_help())
+        echo(context.get_help())
 
 
 def cache_list(cache_dir: CacheDir = None) -> None:
     """List what is kept: name, what it holds, size, day of the last use, model or training."""
     for entry in list_caches(cache_dir or default_root()):
         used = time.strftime("%Y-%m-%d", time.localtime(entry.used))
-        typer.echo(f"{entry.name}  {entry.holds}  {entry.size / 2**20:.1f} MiB  {used}  {_model(entry)}")
+        echo(printable(f"{entry.name}  {entry.holds}  {entry.size / 2**20:.1f} MiB  {used}  {_model(entry)}"))
 
 
 def _model(entry: CacheEntry) -> str:
-    """What made the results of an entry; names from a file are escaped, since they go to a terminal."""
+    """Say what made the results of an entry."""
     if entry.kind == "heads":
         return " ".join(["heads", *(str(entry.identity[name]) for name in ("need",) if name in entry.identity)])
     if entry.kind != "rows":
         return {"keys": "content keys", "shelf": "released scores"}[entry.kind]
-    model = str(entry.identity.get("id") or entry.identity.get("kind") or "unknown")
-    return model if model.isprintable() else ascii(model)
+    return str(entry.identity.get("id") or entry.identity.get("kind") or "unknown")
 
 
 def cache_clear(
@@ -159,7 +160,7 @@ def cache_clear(
     if not is_main_process():
         return
     freed = clear(cache_dir or default_root(), name, older_than=age, max_size=size)
-    typer.echo(f"{freed.size / 2**20:.1f} MiB freed")
+    echo(f"{freed.size / 2**20:.1f} MiB freed")
     if freed.in_use:
         say(f"in use by running processes, so kept: {', '.join(freed.in_use)}")
 
@@ -189,17 +190,17 @@ def run(
     if not is_main_process():
         return
     if "export" in recipe.blocks:
-        typer.echo(recipe.blocks["export"]["folder"])
+        echo(recipe.blocks["export"]["folder"])
     if out is not None:
         save(ds, out, overwrite)
-        typer.echo(out)
+        echo(out)
 
 
 def run_demo_command(**values: Any) -> None:
     """Run ``demo``, which prints what it does and its table."""
     from hf_prune.demo import run_demo
 
-    run_demo(log=typer.echo, **values)
+    run_demo(log=echo, **values)
 
 
 def _demo_parameters() -> tuple[str, list[inspect.Parameter]]:

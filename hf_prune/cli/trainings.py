@@ -7,6 +7,7 @@ from typing import Any
 import typer
 import yaml
 
+from hf_prune.cli.output import echo
 from hf_prune.cli.signatures import function_parameters, make_command, option, summary
 from hf_prune.cli.steps import input_parameters, open_data
 from hf_prune.collectives import in_step, is_main_process
@@ -43,7 +44,7 @@ def _runner(train: Callable[..., Teachers]) -> Callable[..., None]:
             found = train(ds, model, **values, **arguments)
         if is_main_process():
             for folder in found.folders:
-                typer.echo(folder)
+                echo(folder)
 
     return run
 
@@ -61,7 +62,7 @@ def run_push_teacher(**values: Any) -> None:
     if not is_main_process():
         return
     rows = train_split(open_data(values))
-    typer.echo(push_teacher(values.pop("teacher"), values.pop("repo_id"), trained_on=rows, **values).commit_url)
+    echo(push_teacher(values.pop("teacher"), values.pop("repo_id"), trained_on=rows, **values).commit_url)
 
 
 def add_trainings(app: typer.Typer) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import typer
 
+from hf_prune.cli.output import echo
 from hf_prune.cli.signatures import argument_docs, function_parameters, make_command, option, summary
 from hf_prune.cli.steps import parse_inputs
 from hf_prune.collectives import alone, is_main_process
@@ -38,7 +39,7 @@ def run_rebuild(source: str | None = None, inputs: Sequence[str] = (), **values:
 
 def _end(report: Report) -> None:
     """Print the report and end with its exit code."""
-    typer.echo(report)
+    echo(report)
     if report.exit_code:
         raise typer.Exit(report.exit_code)
 

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 
 from hf_prune.engine.file_locks import is_abandoned, lock
+from hf_prune.foreign import one_line, read_json
 
 PART_PREFIX = ".part-"  # a file or folder being written; it gets its name when complete, and is locked until then
 _ATTEMPTS = 5
@@ -74,10 +75,10 @@ def read_arrays(path: Path) -> tuple[dict[str, NDArray[Any]], str]:
     data = path.read_bytes()  # no memory map: a file cut short meanwhile must be an error, not a bus error
     try:
         arrays = safetensors.numpy.load(data)
-        header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])["__metadata__"]
+        header = read_json(data[8 : 8 + int.from_bytes(data[:8], "little")])["__metadata__"]
         intact = header["crc32"] == _checksum(arrays, header["note"])
-    except (SafetensorError, ValueError, KeyError) as error:
-        raise DamagedFile(f"{path} ({' '.join(str(error).split())})") from error
+    except (SafetensorError, ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
+        raise DamagedFile(f"{path} ({one_line(error)})") from error
     if not intact:
         raise DamagedFile(f"{path} (checksum differs)")
     return arrays, header["note"]

@@ -20,6 +20,7 @@ from datasets.utils.py_utils import convert_file_size_to_int
 from hf_prune.engine.array_files import PART_PREFIX, array_shape
 from hf_prune.engine.file_locks import Lock, is_abandoned
 from hf_prune.engine.integrity import unsealed
+from hf_prune.foreign import read_bytes
 
 MAX_SIZE = "HF_PRUNE_CACHE_MAX_SIZE"  # environment variable: such as 50GB
 META, USED = "meta.json", ".used"  # the time of the second is that of the last use; who uses the folder locks it
@@ -260,7 +261,7 @@ def _stored_rows(chunk: Path) -> int:
 
 def _read_identity(folder: Path) -> dict[str, Any]:
     try:
-        return dict(unsealed((folder / META).read_bytes())["identity"])
+        return dict(unsealed(read_bytes(folder / META))["identity"])
     except (OSError, ValueError, KeyError, TypeError):
         return {}
 

@@ -24,6 +24,7 @@ from hf_prune.columns import row_mapping
 from hf_prune.encoded_images import EncodedImages
 from hf_prune.engine.array_files import DamagedFile, discard, read_arrays, remove_stale_parts, write_arrays
 from hf_prune.engine.cache import touch
+from hf_prune.foreign import printable
 
 Keys = NDArray[np.void]  # shape (n,), dtype V16
 
@@ -103,7 +104,7 @@ def with_targets(keys: Keys, targets: NDArray[np.int64]) -> Keys:
 
 def one_line(error: BaseException) -> str:
     """Give an error's type and text in one line."""
-    return f"{type(error).__name__}: {' '.join(str(error).split())}"
+    return printable(f"{type(error).__name__}: {' '.join(str(error).split())}")
 
 
 def keys_stamp(ds: Dataset, column: str, images: EncodedImages) -> str | None:

@@ -14,6 +14,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from hf_prune.engine.array_files import DamagedFile, write_file
+from hf_prune.foreign import read_bytes, read_json
 
 DIGESTS, FORMAT = "digests.json", 1
 SEAL = "record_sha256"
@@ -50,7 +51,7 @@ def unsealed(data: bytes) -> dict[str, Any]:
     Raises:
         ValueError: If it is no JSON object, or another than was written.
     """
-    fields = json.loads(data)
+    fields = read_json(data)
     if not isinstance(fields, dict):
         raise ValueError("no JSON object")
     if fields.pop(SEAL, None) not in (None, json_sha256(fields, allow_nan=True)):
@@ -125,7 +126,7 @@ def find_damage(folder: Path, name: str, only: Callable[[str], bool] = lambda _:
 def _read_list(path: Path) -> dict[str, dict[str, Any]]:
     """Path of a file → its size and digest; nothing where there is no such list."""
     try:
-        data = path.read_bytes()
+        data = read_bytes(path)
     except (FileNotFoundError, NotADirectoryError):
         return {}
     if path.name != DIGESTS and SEAL.encode() not in data:  # by another program, or a version that wrote no digests

@@ -5,7 +5,6 @@ chunk in work, several processes may write at once without a lock, and a damaged
 """
 
 import json
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -28,6 +27,7 @@ from hf_prune.engine.array_files import (
 from hf_prune.engine.cache import META, keep_to_limit, use
 from hf_prune.engine.file_locks import Lock
 from hf_prune.engine.integrity import sealed
+from hf_prune.foreign import warn
 
 Keys = NDArray[np.void]  # shape (n,), dtype V16: blake2b-128 of the encoded image
 
@@ -196,7 +196,7 @@ class Store:
                 damaged.append(str(error))
                 discard(path)
         if damaged:
-            warnings.warn(
+            warn(
                 f"{len(damaged)} damaged file(s) in the results cache left out and computed again: {damaged[0]}",
                 stacklevel=3,
             )

@@ -1,7 +1,7 @@
 """How many heads are trained on the embeddings, and how, where the user leaves that open."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,7 @@ DEFAULTS: Mapping[str, Mapping[str, float]] = {
 HIDDEN, LEARNING_RATE, WEIGHT_DECAY = 256, 3e-3, 0.0
 STEPS_PER_EPOCH, SMALLEST_BATCH, LARGEST_BATCH = 32, 16, 256
 MIN_STEPS, MOST_EPOCHS = 1200, 60  # small sets get more epochs, to take as many steps as large ones need
+_MOST_RECORDED = {"num_heads": 1000, "num_epochs": 1000, "hidden": 4096, "batch_size": 65_536}
 _WHOLE = ("num_heads", "num_epochs", "hidden", "batch_size")
 _LOWEST = {"num_heads": 1, "num_epochs": 1, "hidden": 0, "batch_size": 1}
 
@@ -64,6 +65,28 @@ class Heads:
             known = isinstance(value, (int, float)) and not isinstance(value, bool) and np.isfinite(value)
             if value is not None and not (known and fits(value)):
                 raise ValueError(f"{name}={value!r}; give a number {allowed}, or None")
+
+    @classmethod
+    def recorded(cls, settings: Mapping[str, Any]) -> "Heads":
+        """The settings that a record or a history names, which anybody may have written.
+
+        Raises:
+            ValueError: If one is not known, out of its range, or would have this machine train for hours.
+
+        Example:
+            >>> Heads.recorded({"num_heads": 10**9})
+            Traceback (most recent call last):
+            ...
+            ValueError: a record asks for num_heads=1000000000: at most 1,000 are trained by its word
+        """
+        odd = sorted(str(name) for name in settings if name not in {field.name for field in fields(cls)})
+        if odd:
+            raise ValueError(f"a record gives heads the setting {odd[0]!r}, which they do not have")
+        for name, most in _MOST_RECORDED.items():
+            value = settings.get(name)
+            if isinstance(value, int | float) and not value <= most:
+                raise ValueError(f"a record asks for {name}={value}: at most {most:,} are trained by its word")
+        return cls(**settings)
 
     def settled(self, need: str, num_rows: int) -> "Heads":
         """The same with nothing left open, for so many rows.

@@ -9,6 +9,7 @@ from typing import TypeVar
 
 from huggingface_hub.errors import HfHubHTTPError
 
+from hf_prune import foreign
 from hf_prune.source import HTTP_ERROR
 
 logger = logging.getLogger(__name__)
@@ -82,9 +83,8 @@ def wait_asked(error: BaseException) -> float | None:
 
 
 def one_line(error: BaseException) -> str:
-    """The text of an error without line breaks."""
-    said = error.server_message if isinstance(error, HfHubHTTPError) else None
-    return " ".join((said or str(error) or type(error).__name__).split())
+    """What the server, or else the error, says in one line."""
+    return foreign.one_line((isinstance(error, HfHubHTTPError) and error.server_message) or error)
 
 
 def plain(error: BaseException, repo_id: str, state: str) -> OSError:

@@ -1,6 +1,5 @@
 """The same cut as a published one, made from an own copy of the source."""
 
-import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +11,7 @@ from numpy.typing import NDArray
 
 from hf_prune.columns import read_labels
 from hf_prune.digests import pack_rows, rows_sha256, score_column_digest
+from hf_prune.foreign import warn
 from hf_prune.hub.cut_record import Cut, choose_cut, choose_cut_split
 from hf_prune.hub.matching import named_rows
 from hf_prune.hub.published_scores import origin, read_scores_of
@@ -79,9 +79,9 @@ def apply(
 def _apply(cut: Cut, ds: Dataset, names: Sequence[str] | None) -> Dataset:
     if not cut.prunings:
         raise ValueError(f"configuration {cut.config!r} of {cut.place.shown} was not pruned: there is no cut to make")
-    rows = cut.source_rows()
+    cut.check_known()
     exact = is_source(ds, cut)
-    kept = rows if exact else _rows_by_content(cut, rows, ds, names)
+    kept = cut.source_rows() if exact else _rows_by_content(cut, ds, names)
     if not len(kept):
         raise ValueError(f"none of the {len(ds):,} rows was kept by {cut.config!r} of {cut.place.shown}")
     return record(ds, ds.select(kept), _step(cut, ds, kept, exact))
@@ -93,7 +93,7 @@ def is_source(ds: Dataset, cut: Cut) -> bool:
     Its columns are compared by the cheap digest that the step holds, so columns may be dropped, added or renamed.
     """
     first, left = cut.history.steps[0], cut.history.first_digests()
-    if len(ds) != first.rows_in:
+    if len(ds) != first.rows_in or first.changed_before:
         return False
     if not left:  # of a pruning an earlier version recorded the digest of what was left
         ds, left = ds.select(History((first,)).source_rows()), first.digests()
@@ -101,7 +101,7 @@ def is_source(ds: Dataset, cut: Cut) -> bool:
     return same_rows(ds, left, set(cut.history.score_columns) - set(left))
 
 
-def _rows_by_content(cut: Cut, rows: NDArray[np.int64], ds: Dataset, names: Sequence[str] | None) -> NDArray[np.int64]:
+def _rows_by_content(cut: Cut, ds: Dataset, names: Sequence[str] | None) -> NDArray[np.int64]:
     """Rows of a data set whose content is that of a row that the cut kept."""
     place = cut.place
     if not _has_scores(place, cut):
@@ -119,12 +119,12 @@ def _rows_by_content(cut: Cut, rows: NDArray[np.int64], ds: Dataset, names: Sequ
     found = published.find(ds, names)
     missing = np.flatnonzero(found < 0)
     if len(missing):
-        warnings.warn(
+        warn(
             f"{named_rows(missing, len(ds))} are not among those that {place.shown} was cut from: they are dropped",
             stacklevel=5,
         )
     is_kept = np.zeros(len(published.keys) + 1, dtype=bool)  # the last place is that of rows not found
-    is_kept[rows] = True
+    is_kept[cut.source_rows()] = True
     return np.flatnonzero(is_kept[found])
 
 

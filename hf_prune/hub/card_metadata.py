@@ -8,13 +8,16 @@ from collections.abc import Mapping
 from typing import Any
 
 import yaml
-from datasets import Features
 from datasets.data_files import sanitize_patterns
 from huggingface_hub import CardData, DatasetCard
+from huggingface_hub.repocard import REGEX_YAML_BLOCK
 
+from hf_prune.foreign import check_nesting, one_line
 from hf_prune.hub.card_rules import LICENSES, size_category
 from hf_prune.hub.header import read_card
+from hf_prune.hub.record_fields import read_features
 
+MAX_HEADER = 2_000_000  # characters; a thousand classes take thirty thousand per configuration
 TAGS = ("hf_prune", "data-pruning")
 
 
@@ -35,12 +38,24 @@ def load_card(text: str | None) -> DatasetCard:
     # A file without a header is a card without metadata; the client would log a warning about it.
     text = text if text.lstrip().startswith("---") else f"---\n{{}}\n---\n{text}"
     try:
+        _check_header(text)
         card = read_card(text)
+        check_nesting(vars(card.data))
         config_patterns(card.data)
-    except (yaml.YAMLError, TypeError, ValueError, AttributeError, KeyError) as error:
-        reason = " ".join(str(error).split())
+    except (yaml.YAMLError, TypeError, ValueError, AttributeError, KeyError, RecursionError) as error:
+        reason = one_line(error)
         raise ValueError(f"the header of README.md cannot be read ({reason}): repair its YAML first") from error
     return card
+
+
+def _check_header(text: str) -> None:
+    """Refuse what would be read for minutes: YAML is parsed at some hundred kilobytes a second, and merged keys multiply."""
+    found = REGEX_YAML_BLOCK.search(text)
+    header = found[2] if found else ""
+    if len(header) > MAX_HEADER:
+        raise ValueError(f"it has {len(header):,} characters, more than {MAX_HEADER:,}")
+    if "<<" in header and "*" in header:
+        raise ValueError("it merges keys (<<: *…), which are not read: write them out")
 
 
 def config_patterns(data: CardData) -> dict[str, dict[str, list[str]]]:
@@ -74,7 +89,7 @@ def _infos(data: CardData) -> dict[str, dict[str, Any]]:
 
 def same_features(first: list[Any], second: list[Any]) -> bool:
     """Whether two lists of features, as YAML has them, say the same."""
-    return bool(Features._from_yaml_list(first) == Features._from_yaml_list(second))
+    return bool(read_features(first) == read_features(second))
 
 
 def merge_metadata(data: CardData, record: Mapping[str, Any]) -> None:

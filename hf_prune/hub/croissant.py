@@ -6,8 +6,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import quote
 
-from datasets import ClassLabel, Features, Image, Value
+from datasets import ClassLabel, Image, Value
 
+from hf_prune.hub.record_fields import read_features
 from hf_prune.selection.orders import is_random
 
 FILE_NAME = "croissant.json"
@@ -238,7 +239,7 @@ def _record_sets(record: Mapping[str, Any]) -> Iterator[Node]:
     if not any(entry["data_files"] for entry in record["splits"].values()):
         return
     place = quote(record["config_name"])
-    features = Features._from_yaml_list(record["features"])
+    features = read_features(record["features"])
     types = {column: _data_type(feature) for column, feature in features.items()}
     left_out = [column for column, kind in types.items() if kind is None]
     rows = ", ".join(f"{split} {entry['rows']}" for split, entry in record["splits"].items())

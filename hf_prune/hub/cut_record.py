@@ -7,10 +7,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hf_prune.digests import scores_digest
+from hf_prune.foreign import one_line
 from hf_prune.hub.card_metadata import load_card
 from hf_prune.hub.manifest import CHANGED, changed_scores
 from hf_prune.hub.published_scores import PublishedScores, choose_split
-from hf_prune.hub.reading import SCORES, Place
+from hf_prune.hub.reading import ROWS, SCORES, Place
 from hf_prune.provenance import History, Step
 
 DEFAULT = "default"
@@ -73,20 +74,29 @@ class Cut:
         # Digests of another length are those of an earlier version.
         return all(len(own[name]) != len(str(known[name])) or own[name] == known[name] for name in own.keys() & known)
 
-    def source_rows(self) -> NDArray[np.int64]:
-        """Row numbers in the source of the published rows, ascending.
-
-        Raises:
-            ValueError: If they are not known.
-        """
-        rows = None if self.entry.get(CHANGED) else self.history.source_rows()
-        if rows is None and not self.history.steps and not self.entry.get(CHANGED):
-            rows = np.arange(self.num_source_rows, dtype=np.int64)
-        if rows is None:
+    def check_known(self) -> None:
+        """Raise a one-line ValueError if the record cannot say which rows of the source were kept."""
+        one_chain = not self.history.steps or self.history.is_chain
+        if self.entry.get(CHANGED) or not one_chain:
             raise ValueError(
                 f"configuration {self.config!r} of {self.place.shown} was changed outside hf_prune after it was "
                 "pruned, so the numbers of its rows are not known"
             )
+
+    def source_rows(self) -> NDArray[np.int64]:
+        """Row numbers in the source of the published rows, ascending.
+
+        They take memory as the record claims: whoever calls this has compared its claims with rows that are there.
+
+        Raises:
+            ValueError: If they are not known.
+        """
+        self.check_known()
+        rows = self.history.source_rows()
+        if rows is None and self.place.record(self.config).get("holds", ROWS) == ROWS:
+            rows = np.arange(self.place.count_rows(self.config, self.split), dtype=np.int64)
+        if rows is None:
+            raise ValueError(f"configuration {self.config!r} of {self.place.shown} does not say which rows were kept")
         return rows
 
 
@@ -152,6 +162,6 @@ def published_steps(entry: dict[str, Any], shown: str) -> tuple[Step, ...]:
             }
             fits = Step(**fields).content_id()
             found.append(replace(Step.from_dict(data | {"id": fits}), id=str(data["id"])))
-    except (TypeError, ValueError, KeyError, AttributeError) as error:
-        raise ValueError(f"the record of {shown} is damaged: {' '.join(str(error).split())}") from error
+    except (TypeError, ValueError, KeyError, AttributeError, OverflowError) as error:
+        raise ValueError(f"the record of {shown} is damaged: {one_line(error)}") from error
     return tuple(found)

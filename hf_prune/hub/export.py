@@ -9,6 +9,7 @@ from pathlib import Path
 from datasets import Dataset, DatasetDict
 
 from hf_prune.folders import is_ours, owned, recover
+from hf_prune.foreign import read_bytes
 from hf_prune.hub import croissant, manifest
 from hf_prune.hub.parts import Describer, compose, describe_parts
 from hf_prune.hub.preparation import prepare
@@ -118,7 +119,7 @@ def read_folder(folder: Path) -> Published:
     files = {path.relative_to(folder).as_posix(): path.stat().st_size for path in folder.rglob("*") if path.is_file()}
     return Published(
         {name: size for name, size in files.items() if not name.startswith(".")},
-        (folder / README).read_bytes().decode() if README in files else None,
-        (folder / manifest.FILE_NAME).read_bytes().decode(),
+        read_bytes(folder / README).decode() if README in files else None,
+        read_bytes(folder / manifest.FILE_NAME).decode(),
         lambda name: str(manifest.file_entry(folder / name)["sha256"]),
     )

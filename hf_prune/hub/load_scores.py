@@ -1,6 +1,5 @@
 """Scores that others published, put onto the reader's own copy of the source."""
 
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +9,7 @@ import numpy as np
 from datasets import Dataset, DatasetDict
 from numpy.typing import NDArray
 
+from hf_prune.foreign import warn
 from hf_prune.hub.matching import named_rows
 from hf_prune.hub.published_scores import PublishedScores, origin, read_scores_of, taken_over
 from hf_prune.hub.reading import SCORES, open_published
@@ -187,7 +187,7 @@ def put_scores(ds: Dataset, step: Step, scores: Scores, found: NDArray[np.int64]
 def _warn(found: NDArray[np.int64], shown: str) -> None:
     missing = np.flatnonzero(found < 0)
     if len(missing):
-        warnings.warn(
+        warn(
             f"{named_rows(missing, len(found))} are not among those that {shown} has scores of: their scores are null",
             stacklevel=6,
         )
@@ -209,7 +209,7 @@ def _warn_of_repeated(published: PublishedScores, found: NDArray[np.int64], scor
     ]
     unclear = np.flatnonzero(np.isin(found, doubtful))
     if len(unclear):
-        warnings.warn(
+        warn(
             f"{named_rows(unclear, len(found))} have the same content as other published rows with other scores, of "
             "which not all are here: they have the score of the first",
             stacklevel=6,

@@ -13,6 +13,7 @@ from hf_prune.columns import read_labels
 from hf_prune.digests import images_sha256, rows_sha256
 from hf_prune.encoded_images import EncodedImages
 from hf_prune.engine.integrity import file_sha256, json_sha256
+from hf_prune.foreign import one_line, read_json
 from hf_prune.hub.methods import limits, references
 from hf_prune.hub.score_statistics import compare_scores
 from hf_prune.loaded_rows import loaded_rows
@@ -196,14 +197,12 @@ def parse(text: str | None) -> dict[str, Any]:
     if text is None:
         return {}
     try:
-        data = json.loads(text)
+        data = read_json(text)
     except ValueError as error:
-        raise ValueError(f"{FILE_NAME} is no JSON ({error}): repair or remove it") from error
-    if (
-        not isinstance(data, dict)
-        or not isinstance(data.get("schema"), int)
-        or not isinstance(data.get("configs"), dict)
-    ):
+        raise ValueError(
+            f"{FILE_NAME} is no JSON that can be read ({one_line(error)}): repair or remove it"
+        ) from error
+    if not isinstance(data, dict) or type(data.get("schema")) is not int or not isinstance(data.get("configs"), dict):
         raise ValueError(f"{FILE_NAME} was not written by hf_prune: choose another folder or repository")
     if data["schema"] > SCHEMA:
         raise ValueError(f"{FILE_NAME} has schema {data['schema']}, this hf_prune knows {SCHEMA}: upgrade hf-prune")

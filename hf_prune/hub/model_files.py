@@ -6,6 +6,7 @@ from typing import Any
 
 from huggingface_hub import CommitInfo
 
+from hf_prune.foreign import read_bytes
 from hf_prune.hub.export import README
 from hf_prune.hub.published import Published
 from hf_prune.hub.repository import Repository
@@ -56,4 +57,4 @@ def send_model(
 def read_readme(folder: Path) -> str | None:
     """The card in a folder; None where there is none."""
     path = folder / README
-    return path.read_bytes().decode() if path.is_file() else None
+    return read_bytes(path).decode() if path.is_file() else None

@@ -2,7 +2,6 @@
 
 import functools
 import io
-import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from datasets import ClassLabel, Dataset, Image
 
 from hf_prune.figures import new_figure
+from hf_prune.foreign import warn
 from hf_prune.plots import plot_extremes
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def pictures(
         try:
             drawn["extremes"] = _png(functools.partial(_extremes, shown, compared["column"]))
         except Exception as error:  # decoders fail with errors of many types; the rows are published all the same
-            warnings.warn(f"no picture of the easiest and hardest images: one cannot be read ({error})", stacklevel=2)
+            warn(f"no picture of the easiest and hardest images: one cannot be read ({error})", stacklevel=2)
     return {kind: (f"{FOLDER}/{config_name}-{split}-{kind}.png", png) for kind, png in drawn.items()}
 
 

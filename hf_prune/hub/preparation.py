@@ -1,9 +1,8 @@
 """What is asked to be published, checked before any work is done."""
 
-import warnings
-
 from datasets import Dataset, DatasetDict
 
+from hf_prune.foreign import warn
 from hf_prune.hub.naming import DEFAULT, check_names, cut_name
 from hf_prune.hub.publication import ROW_NUMBERS, ROWS, Publication
 from hf_prune.provenance import provenance
@@ -90,5 +89,5 @@ def _splits(ds: Dataset | DatasetDict, split: str | None) -> tuple[dict[str, Dat
                 "drop the score columns, or publish them under different config_name="
             )
     if left_out:
-        warnings.warn(f"left out because empty, and an empty split cannot be loaded: {list(left_out)}", stacklevel=4)
+        warn(f"left out because empty, and an empty split cannot be loaded: {list(left_out)}", stacklevel=4)
     return splits, left_out

@@ -1,12 +1,12 @@
 """One configuration that is about to be published, in a folder or on the Hub: compared with what is there, card and record composed."""
 
-import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from datasets import Dataset
 
+from hf_prune.foreign import warn
 from hf_prune.hub.card import build_card
 from hf_prune.hub.card_metadata import config_info, config_patterns, load_card, same_features
 from hf_prune.hub.card_text import is_picture
@@ -191,7 +191,7 @@ class Publication:
         if self.set_default is not None or not self.is_cut or self.holds != ROWS or self.config_name == DEFAULT:
             return bool(self.set_default)
         if DEFAULT in patterns:
-            warnings.warn(
+            warn(
                 f"load_dataset without a name opens the configuration 'default' that is there, not {self.config_name!r}",
                 stacklevel=6,
             )

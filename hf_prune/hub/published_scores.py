@@ -1,6 +1,6 @@
 """The configuration ``scores`` of a published data set, and the rows of a reader's own copy found in it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +17,13 @@ from hf_prune.row_keys import match_keys, row_keys
 from hf_prune.scores import Scores
 
 ROW, KEY, KEPT, REASON = "row", "content_key", "kept", "reason"
+_OWN: dict[str, Callable[[pa.DataType], bool]] = {
+    ROW: pa.types.is_integer,
+    KEY: pa.types.is_string,
+    KEPT: pa.types.is_boolean,
+    REASON: pa.types.is_string,
+}
+KEY_LENGTH = 64
 
 
 @dataclass(frozen=True)
@@ -138,17 +145,36 @@ def read_scores_of(place: Place, ds: Dataset | None = None, split: str | None = 
             "so there are no scores of other rows (hf_prune.apply makes the same cut)"
         )
     split = choose_split(place, SCORES, ds, split)
-    table = place.read_table(SCORES, split)
+    listed = place.entry(SCORES, split).get("score_columns")
     key_columns = (place.record(SCORES).get("key_columns") or {}).get(split)
-    if not {ROW, KEY} <= set(table.column_names) or not isinstance(key_columns, list):
+    table = place.read_table(SCORES, split, lambda schema: _own_columns(schema, listed))
+    if not {ROW, KEY} <= set(table.column_names) or not key_columns:
         raise ValueError(f"the configuration {SCORES!r} of {place.shown} was not written by hf_prune")
     rows = table.column(ROW).to_numpy()
     if not np.array_equal(rows, np.arange(len(rows))):
         raise ValueError(f"the rows of {SCORES!r} of {place.shown} are not 0 … {len(rows) - 1} in this order")
-    columns = [name for name in table.column_names if name not in (ROW, KEY, KEPT, REASON)]
-    listed = place.entry(SCORES, split).get("score_columns") or columns
-    columns = [name for name in columns if name in listed]
-    return PublishedScores(place, split, table.column(KEY).to_pylist(), key_columns, tuple(columns), table)
+    keys = table.column(KEY)
+    if keys.null_count or (len(rows) and pc.max(pc.binary_length(keys)).as_py() > KEY_LENGTH):
+        raise ValueError(f"the content keys of {SCORES!r} of {place.shown} are not of {KEY_LENGTH} characters each")
+    columns = [name for name in table.column_names if name not in _OWN]
+    try:
+        return PublishedScores(place, split, keys.to_pylist(), key_columns, tuple(columns), table)
+    except UnicodeDecodeError as error:
+        raise ValueError(f"the content keys of {SCORES!r} of {place.shown} are no text") from error
+
+
+def _own_columns(schema: pa.Schema, listed: list[str] | None) -> list[str]:
+    """The columns of a file that hf_prune wrote there, and nothing else that may lie in it."""
+    names = [name for name in schema.names if schema.names.count(name) == 1]
+    of_type = {name: schema.field(name).type for name in names}
+    scores = [
+        name
+        for name, kind in of_type.items()
+        if name not in _OWN
+        and (listed is None or name in listed)
+        and (pa.types.is_floating(kind) or pa.types.is_integer(kind) or pa.types.is_boolean(kind))
+    ]
+    return [name for name, fits in _OWN.items() if name in of_type and fits(of_type[name])] + scores
 
 
 def origin(place: Place, config: str, split: str) -> dict[str, Any]:

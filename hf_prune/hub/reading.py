@@ -1,16 +1,14 @@
 """A published data set as a reader finds it: a folder, or a repository of the Hub at one commit."""
 
 import hashlib
-import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 from huggingface_hub import HfApi
 from huggingface_hub.errors import (
     EntryNotFoundError,
@@ -22,14 +20,19 @@ from huggingface_hub.errors import (
 from huggingface_hub.hf_api import RepoFile
 
 from hf_prune.folders import recover
+from hf_prune.foreign import listed as named
+from hf_prune.foreign import one_line, read_bytes, read_json
 from hf_prune.hub import manifest
 from hf_prune.hub.export import README
-from hf_prune.hub.published import matches
+from hf_prune.hub.parquet_files import count_rows, read_batches, read_schema
+from hf_prune.hub.published import matching
+from hf_prune.hub.record_fields import check_records
 from hf_prune.source import HTTP_ERROR, split_revision
 
 SCORES = "scores"  # the configuration with a row for every row of the source
 ROWS = "rows"
 _CHUNK = 1 << 20
+_TABLE_ROWS = 50_000  # read at once
 
 
 class DamagedError(ValueError):
@@ -70,7 +73,7 @@ class Place:
     @cached_property
     def schema(self) -> int:
         """The schema of the records."""
-        return int(json.loads(self.provenance)["schema"])
+        return int(read_json(self.provenance)["schema"])
 
     def fetch(self, path: str) -> Path:
         """The file on this machine, downloaded where it is not.
@@ -88,32 +91,47 @@ class Place:
         Raises:
             ValueError: If there are none.
         """
-        patterns = self.entry(config, split).get("data_files") or []
-        found = sorted(path for path in self.files if matches(path, patterns))
+        found = matching(self.files, self.entry(config, split).get("data_files") or [])
         if not found:
             raise ValueError(f"{self.shown} has no data file of split {split!r} of configuration {config!r}")
         return found
 
-    def read_table(self, config: str, split: str) -> pa.Table:
-        """Read a split whole; the files are compared with the record first.
+    def count_rows(self, config: str, split: str) -> int:
+        """Rows of the data files of a split, which no record has a say in.
 
         Raises:
-            ValueError: If a file is not the one that the record describes, or no Parquet.
+            ValueError: If there are none, or they are no Parquet that fits its size.
+        """
+        return count_rows([self.fetch(path) for path in self.data_files(config, split)])
+
+    def read_table(self, config: str, split: str, wanted: Callable[[pa.Schema], Sequence[str]]) -> pa.Table:
+        """Read columns of a split whole; the files are compared with the record first.
+
+        Args:
+            config: Name of the configuration.
+            split: Name of the split.
+            wanted: From the schema of a file to the columns that are read.
+
+        Raises:
+            ValueError: If a file is not the one that the record describes, or no Parquet that fits its size.
         """
         listed = self.records[config].get("files") or {}
-        tables = []
-        for path in self.data_files(config, split):
-            place = self.fetch(path)
+        paths = {path: self.fetch(path) for path in self.data_files(config, split)}
+        for path, place in paths.items():
             expected = (listed.get(path) or {}).get("sha256")
             if expected is not None and file_sha256(place) != expected:
                 raise ValueError(
                     f"{path} of {self.shown} is not the file of its record: see hf-prune verify {self.name}"
                 )
-            try:
-                tables.append(pq.read_table(place))
-            except pa.ArrowException as error:
-                raise ValueError(f"{path} of {self.shown} cannot be read: {' '.join(str(error).split())}") from error
-        return pa.concat_tables(tables)
+        try:
+            count_rows(list(paths.values()))
+            columns = {path: list(wanted(read_schema(place))) for path, place in paths.items()}
+            batches = [
+                batch for path, place in paths.items() for batch in read_batches(place, _TABLE_ROWS, columns[path])
+            ]
+            return pa.Table.from_batches(batches)
+        except (ValueError, pa.ArrowException) as error:
+            raise ValueError(f"{SCORES!r} of {self.shown}: {one_line(error)}") from error
 
     def entry(self, config: str, split: str) -> dict[str, Any]:
         """What the record says of a split.
@@ -124,7 +142,7 @@ class Place:
         splits = self.record(config).get("splits")
         found = splits.get(split) if isinstance(splits, dict) else None
         if not isinstance(found, dict):
-            there = ", ".join(map(repr, splits)) if isinstance(splits, dict) else "no splits"
+            there = named(splits) if isinstance(splits, dict) else "no splits"
             raise ValueError(f"configuration {config!r} of {self.shown} has no split {split!r}, it has {there}")
         return found
 
@@ -135,8 +153,7 @@ class Place:
             ValueError: If there is none.
         """
         if config not in self.records:
-            known = ", ".join(map(repr, self.records))
-            raise ValueError(f"{self.shown} has no configuration {config!r}, it has {known}")
+            raise ValueError(f"{self.shown} has no configuration {config!r}, it has {named(self.records)}")
         return self.records[config]
 
 
@@ -163,7 +180,7 @@ def open_published(name: str | Path, revision: str | None = None, token: str | b
         place = _read_folder(str(name), folder)
     else:
         place = _read_repository(str(name), *split_revision(str(name), revision), token)
-    if not all(isinstance(record, dict) for record in place.records.values()) or not place.records:
+    if not place.records:
         raise DamagedError(f"{manifest.FILE_NAME} of {place.shown} describes nothing that can be read")
     return place
 
@@ -206,12 +223,14 @@ def _read_repository(name: str, repo_id: str, revision: str | None, token: str |
 
 def _parse(provenance: str) -> dict[str, dict[str, Any]]:
     try:
-        return manifest.parse(provenance)
+        records = manifest.parse(provenance)
+        check_records(records)
     except ValueError as error:
-        found = re.search(r'"schema": (\d+)', provenance)
+        found = re.search(r'"schema": (\d{1,9})\b', provenance)
         if found and int(found[1]) > manifest.SCHEMA:
             raise
-        raise DamagedError(str(error)) from error
+        raise DamagedError(one_line(error)) from error
+    return records
 
 
 def _download(api: HfApi, repo_id: str, path: str, commit: str) -> Path:
@@ -225,19 +244,21 @@ def _download(api: HfApi, repo_id: str, path: str, commit: str) -> Path:
 
 def unreachable(name: str, error: BaseException) -> OSError:
     """An error of one line for a Hub that does not answer as it should."""
-    return OSError(f"{name}: the Hub cannot be read ({' '.join(str(error).split()) or type(error).__name__})")
+    return OSError(f"{name}: the Hub cannot be read ({one_line(error)})")
 
 
 def read_text(path: Path) -> str:
     """Read a text as it is, whatever its line ends.
 
     Raises:
-        DamagedError: If it is no UTF-8.
+        DamagedError: If it is no UTF-8, or larger than any such text.
     """
     try:
-        return path.read_bytes().decode()
+        return read_bytes(path).decode()
     except UnicodeDecodeError as error:
         raise DamagedError(f"{path.name} is no text in UTF-8 ({error})") from error
+    except ValueError as error:
+        raise DamagedError(one_line(error)) from error
 
 
 def file_sha256(path: Path) -> str:

@@ -7,10 +7,12 @@ from typing import Any
 import numpy as np
 from datasets import Dataset, DatasetDict, Features, load_dataset
 from datasets.exceptions import DatasetsError
+from datasets.packaged_modules import _PACKAGED_DATASETS_MODULES
 from numpy.typing import NDArray
 
 from hf_prune.digests import images_sha256
 from hf_prune.encoded_images import EncodedImages
+from hf_prune.foreign import one_line, shortened
 from hf_prune.hub.apply import is_source
 from hf_prune.hub.card_code import changed_at_start
 from hf_prune.hub.cut_record import choose_cut, read_cut
@@ -18,14 +20,16 @@ from hf_prune.hub.export import export, read_folder
 from hf_prune.hub.matching import named_rows
 from hf_prune.hub.published_scores import own_names, read_scores_of
 from hf_prune.hub.reading import ROWS, SCORES, DamagedError, Place, open_published
+from hf_prune.hub.record_fields import read_features
+from hf_prune.hub.recorded import CannotTellError
 from hf_prune.hub.remaking import Making, repeat
 from hf_prune.hub.report import Report
-from hf_prune.hub.rescoring import CannotTellError, Models, compare_kept
+from hf_prune.hub.rescoring import Models, compare_kept
 from hf_prune.hub.verify import verify_records
 from hf_prune.hub.verify_rows import Batches
 from hf_prune.row_keys import row_keys
 from hf_prune.scores import without_scores
-from hf_prune.source import Source, check_source
+from hf_prune.source import Source, check_source, hub_name
 
 
 def rebuild(
@@ -106,7 +110,7 @@ def rebuild(
     for split in place.record(config).get("splits") or {}:
         making = Making(read_cut(place, config, split), report, given, exact, tolerance)
         rows = _load_source(making, source, token)
-        if rows is not None and (rows := _make(making, rows)) is not None:
+        if rows is not None and (rows := _make(making, rows)) is not None and rows.column_names:
             made[split] = rows
     if made:
         first = read_cut(place, config, next(iter(made))).entry["source"]
@@ -130,7 +134,7 @@ def _load_source(making: Making, given: Dataset | DatasetDict | None, token: str
     if not found.get("repo_id"):
         report.unknown(subject, "the source is local to its publisher: give it with source=")
         return None
-    shown = f"{found['repo_id']}@{found['commit']}"
+    shown = f"{found['repo_id']}@{found.get('commit')}"
     if changed_at_start(making.cut.entry):
         report.unknown(
             subject,
@@ -139,16 +143,17 @@ def _load_source(making: Making, given: Dataset | DatasetDict | None, token: str
         )
         return None
     try:
-        check_source(Source(found["repo_id"], found["commit"], "recorded"), token)
+        repo_id = hub_name(found["repo_id"], found.get("commit"))
+        if repo_id in _PACKAGED_DATASETS_MODULES:
+            raise ValueError(f"{repo_id!r} is no repository but a reader of files of this machine")
+        check_source(Source(repo_id, found["commit"], "recorded"), token)
     except ValueError as error:
         report.differs(f"source {shown}", str(error).partition(";")[0])
         return None
     try:
-        return load_dataset(
-            found["repo_id"], found.get("config_name"), split=split, revision=found["commit"], token=token
-        )
+        return load_dataset(repo_id, found.get("config_name"), split=split, revision=found["commit"], token=token)
     except (OSError, ValueError, DatasetsError) as error:
-        report.unknown(f"source {shown}", f"it cannot be loaded ({' '.join(str(error).split())[:300]})")
+        report.unknown(f"source {shown}", f"it cannot be loaded ({shortened(one_line(error), 300)})")
         return None
 
 
@@ -156,11 +161,12 @@ def _make(making: Making, ds: Dataset) -> Dataset | None:
     """Make one split from its source and compare it."""
     report, subject, cut = making.report, making.subject, making.cut
     try:
+        cut.check_known()
+        if not _compare_source(making, ds):
+            return None
         expected = cut.source_rows()
     except ValueError as error:
-        report.unknown(subject, str(error))
-        return None
-    if not _compare_source(making, ds):
+        report.unknown(subject, one_line(error))
         return None
     try:
         ds, rows = repeat(making, ds)
@@ -177,14 +183,22 @@ def _make(making: Making, ds: Dataset) -> Dataset | None:
             )
     else:
         compare_kept(expected, rows, making.near, making.tolerance, cut.num_source_rows, subject, report)
-    features = Features._from_yaml_list(cut.place.record(cut.config)["features"])
+    features = read_features(cut.place.record(cut.config)["features"])
     if cut.place.record(cut.config).get("holds", ROWS) == ROWS:
         ds = _with_columns(making, ds, features)
     else:
         ds = without_scores(ds)
     if np.array_equal(rows, expected):
-        _compare_rows(making, ds, rows, features)
+        _compare_published(making, ds, rows, features)
     return ds
+
+
+def _compare_published(making: Making, ds: Dataset, rows: NDArray[np.int64], features: Features) -> None:
+    """Compare rows made again with the published ones, which may be anything."""
+    try:
+        _compare_rows(making, ds, rows, features)
+    except ValueError as error:
+        making.report.differs(making.subject, f"what was published cannot be compared ({one_line(error)})")
 
 
 def _compare_source(making: Making, ds: Dataset) -> bool:

@@ -12,8 +12,9 @@ from hf_prune.digests import unpack_rows
 from hf_prune.hub.cut_record import Cut
 from hf_prune.hub.load_scores import put_published
 from hf_prune.hub.published_scores import PublishedScores
+from hf_prune.hub.recorded import CannotTellError, as_recorded, pruning_options
 from hf_prune.hub.report import Report
-from hf_prune.hub.rescoring import CannotTellError, Models, classes_of, model_keywords, score_again
+from hf_prune.hub.rescoring import Models, classes_of, model_keywords, score_again
 from hf_prune.provenance import Step, record
 from hf_prune.selection import ORDERS
 
@@ -97,15 +98,13 @@ def _near(making: Making, published: PublishedScores, ds: Dataset, step: Step, r
 
 def _prune_again(making: Making, ds: Dataset, step: Step) -> tuple[NDArray[np.int64], Dataset]:
     """Make a selection again, or where that needs more than scores take its row numbers from the record."""
-    recorded = unpack_rows(str(step.rows), step.rows_in) if len(ds) == step.rows_in else None
+    recorded = unpack_rows(str(step.rows), step.rows_in, step.rows_out) if len(ds) == step.rows_in else None
     reason = _why_not(making, ds, step)
     if reason is None:
         keywords = model_keywords(step, making.models) if step.inputs and making.models else {}
-        options = dict(step.options)
-        for name in ("keep", "order", "class_balance", "label_column", "seed"):
-            if getattr(step, name) is not None:
-                options.setdefault(name, getattr(step, name))
-        pruned, selection = prune(ds, step.column, **options, **keywords, return_selection=True)
+        options = pruning_options(step)
+        with as_recorded(step):
+            pruned, selection = prune(ds, step.column, **(options | keywords), return_selection=True)
         if making.models is None:
             making.report.same(making.subject, f"pruned by {step.column!r} again with the recorded settings")
         return selection.kept, pruned

@@ -3,6 +3,9 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from hf_prune.foreign import printable, shortened
+
+_SHOWN = 300  # characters of a value that somebody else wrote
 SAME, DIFFERS, UNKNOWN, NOTE = "same", "differs", "cannot tell", "note"
 
 
@@ -21,7 +24,7 @@ class Finding:
     said: str
 
     def __str__(self) -> str:
-        return f"{self.outcome:11}  {self.subject}: {self.said}"
+        return printable(f"{self.outcome:11}  {self.subject}: {self.said}")
 
 
 @dataclass
@@ -57,7 +60,8 @@ class Report:
         if expected == found:
             self.same(subject, what)
         else:
-            self.differs(subject, f"{what}: recorded {expected}, found {found}")
+            recorded, there = (shortened(str(value), _SHOWN) for value in (expected, found))
+            self.differs(subject, f"{what}: recorded {recorded}, found {there}")
         return expected == found
 
     @property
@@ -94,7 +98,7 @@ class Report:
             1: f"{count} {'thing differs' if count == 1 else 'things differ'}",
             2: "cannot tell",
         }
-        return f"{self.title}: {said[self.exit_code]}"
+        return printable(f"{self.title}: {said[self.exit_code]}")
 
     def __iter__(self) -> Iterator[Finding]:
         return iter(self.findings)

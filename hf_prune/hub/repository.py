@@ -6,7 +6,6 @@ is done here. A commit whose answer is lost is looked for before it is sent agai
 
 import contextlib
 import hashlib
-import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -15,6 +14,7 @@ from huggingface_hub import CommitInfo, CommitOperationAdd, CommitOperationDelet
 from huggingface_hub.errors import LocalEntryNotFoundError, RepositoryNotFoundError, RevisionNotFoundError
 from huggingface_hub.hf_api import RepoFile
 
+from hf_prune.foreign import read_bytes, warn
 from hf_prune.hub import manifest
 from hf_prune.hub.answers import TROUBLE, ConflictError, UncertainError, is_conflict, is_passing, patiently, plain
 from hf_prune.hub.export import README
@@ -109,7 +109,7 @@ class Repository:
                     raise error.__cause__ from error
                 raise
 
-        return Path(patiently(download)).read_bytes().decode()
+        return read_bytes(Path(patiently(download))).decode()
 
     def make(self) -> None:
         """Make the repository and the branch where they are not there yet."""
@@ -157,7 +157,7 @@ class Repository:
     ) -> CommitInfo:
         """Upload files of a folder, then commit them, and the deletions, on top of the head that was read."""
         if self.head and _holds(self._files, folder, names, stale):
-            warnings.warn(f"{self.repo_id} holds all this already: nothing was sent", stacklevel=4)
+            warn(f"{self.repo_id} holds all this already: nothing was sent", stacklevel=4)
             return self._commit_info(self.head, message, description)
         additions = [CommitOperationAdd(path_in_repo=name, path_or_fileobj=folder / name) for name in names]
         deletions = [CommitOperationDelete(path_in_repo=name) for name in stale]

@@ -12,6 +12,16 @@ from hf_prune.api import score_with
 from hf_prune.columns import read_labels
 from hf_prune.combination import combine
 from hf_prune.hub.matching import named_rows
+from hf_prune.hub.recorded import (
+    CannotTellError,
+    as_recorded,
+    combining_options,
+    heads_of,
+    metric_options,
+    model_names,
+    model_settings,
+    prototypes_name,
+)
 from hf_prune.hub.report import Report
 from hf_prune.inputs.from_prototypes import CENTROIDS
 from hf_prune.metrics import get_metric
@@ -25,10 +35,6 @@ TOLERANCE = 0.01
 _MODELS = ("encoder", "teachers", "student")
 # By what a model that is not on the Hub is told, beside its weights.
 _TOLD = frozenset({"config_sha256", "code_sha256"})
-
-
-class CannotTellError(Exception):
-    """Something is missing without which a step cannot be repeated."""
 
 
 @dataclass(frozen=True)
@@ -62,22 +68,24 @@ def score_again(ds: Dataset, step: Step, models: Models, subject: str, report: R
         CannotTellError: If a model, a record or an array is needed that the caller has to give.
     """
     if step.kind == "combine":
-        options = {name: value for name, value in step.options.items() if name != "metrics" and value}
-        return combine(ds, step.options["metrics"], how=step.metric, column=step.column, **options)
+        options = combining_options(step)
+        with as_recorded(step):
+            return combine(ds, column=step.column, **options)
+    options = metric_options(step)
     keywords = model_keywords(step, models)
     if step.unscored:
         keywords["on_error"] = "skip"
-    options = {name: value for name, value in step.options.items() if value is not None}
-    scored = score_with(
-        ds,
-        step.metric,
-        column=step.column,
-        seed=step.seed,
-        **keywords,
-        **options,
-        load_from_cache_file=False,
-        evidence=False,
-    )
+    with as_recorded(step):
+        scored = score_with(
+            ds,
+            step.metric,
+            column=step.column,
+            seed=step.seed,
+            **keywords,
+            **options,
+            load_from_cache_file=False,
+            evidence=False,
+        )
     _compare_models(step, provenance(scored).steps[-1], subject, report)
     if CENTROIDS in get_metric(step.metric).inputs and CENTROIDS not in step.inputs:
         report.note(
@@ -113,20 +121,17 @@ def model_keywords(step: Step, models: Models) -> dict[str, Any]:
 
 def _trained(made_from: Mapping[str, Any], models: Models, step: Step) -> dict[str, Any]:
     """The arguments for records of trainings, and for heads that are trained on the way."""
-    from hf_prune.heads.settings import Heads
-
     found: dict[str, Any] = {}
     if "dynamics" in made_from:
         found["dynamics"] = _needed(models.dynamics, "dynamics", step)
     if "heads" in made_from:
-        found["teachers"] = Heads(**made_from["heads"])
+        found["teachers"] = heads_of(made_from["heads"], step)
     return found
 
 
 def _prototypes(identity: Mapping[str, Any], models: Models, step: Step) -> Any:
-    if models.prototypes is None and identity.get("commit"):
-        return f"{identity['id']}@{identity['commit']}"
-    return _needed(models.prototypes, f"prototypes ({identity['id'] or 'not published'})", step)
+    named = prototypes_name(identity, step) if models.prototypes is None else None
+    return named or _needed(models.prototypes, f"prototypes ({identity.get('id') or 'not published'})", step)
 
 
 def _given(inputs: Mapping[str, Any], name: str, step: Step) -> Any:
@@ -143,16 +148,14 @@ def _model(argument: str, identities: Any, models: Models, step: Step) -> dict[s
     """The argument for models, with the settings that they were opened with."""
     listed: list[Mapping[str, Any]] = identities if isinstance(identities, list) else [identities]
     given = getattr(models, argument)
-    named = [model["id"] for model in listed if model.get("commit") or model.get("kind") == "pixels"]
+    named = model_names(listed, step) if given is None else []
     if given is None and len(named) < len(listed):
         raise CannotTellError(
             f"{step.column!r} was made with {argument} of the publisher's own ({listed[0].get('id')}): give {argument}="
         )
     value = given if given is not None else named if isinstance(identities, list) else named[0]
-    commits = {model["commit"] for model in listed if model.get("commit")}
-    settings = {name: listed[0][name] for name in ("dtype", "image_size") if listed[0].get(name) is not None}
-    revision = {"revision": commits.pop()} if given is None and len(commits) == 1 else {}
-    return {argument: value} | settings | revision
+    commit = listed[0].get("commit") if given is None else None
+    return {argument: value} | model_settings(listed[0], step) | ({"revision": commit} if commit else {})
 
 
 def _compare_models(step: Step, made: Step, subject: str, report: Report) -> None:

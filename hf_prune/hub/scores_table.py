@@ -1,7 +1,6 @@
 """The configuration ``scores``: a row for every row of the source, with its content key, its scores and what became of it."""
 
 import hashlib
-import warnings
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 from hf_prune.columns import read_column
 from hf_prune.digests import score_column_digest
 from hf_prune.explanation import explain
+from hf_prune.foreign import warn
 from hf_prune.hub.manifest import Entry
 from hf_prune.provenance import provenance
 from hf_prune.row_keys import key_columns as key_columns_of
@@ -155,13 +155,13 @@ def check_nothing_lost(former: Mapping[str, Any], entries: Mapping[str, Entry], 
         missing = [column for column in there.get("score_columns", []) if column not in entry["score_columns"]]
         rescored = _rescored(there, entry)
         if there and there.get("keys_sha256") != entry["keys_sha256"]:
-            warnings.warn(
+            warn(
                 f"scores of split {split!r} are published of {there.get('rows')} other rows and are replaced; cuts that "
                 "were made by them keep the row numbers that they had",
                 stacklevel=5,
             )
         elif rescored and not missing:
-            warnings.warn(
+            warn(
                 f"scores {rescored[0]!r} of split {split!r} are published with other values and are replaced; cuts that "
                 "were made by them stay as they are and cannot be compared with their scores any more",
                 stacklevel=5,

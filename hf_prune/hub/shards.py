@@ -12,14 +12,15 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from datasets import Audio, Dataset, Image, Video, config
-from datasets.features.features import require_storage_embed
-from datasets.table import embed_table_storage
+from datasets import Audio, Dataset, Features, Image, Video, config
+from datasets.features.features import _visit, require_storage_embed
+from datasets.table import embed_array_storage
 from datasets.utils.py_utils import convert_file_size_to_int
 from numpy.typing import NDArray
 
 from hf_prune.columns import row_mapping
 from hf_prune.hub.hashed_file import HashedFile
+from hf_prune.row_files import embedded_file
 
 SHARD_NAME = re.compile(r"-\d{5}-of-\d{5}\.parquet")
 # Rows that are embedded, or put together, at once; `datasets` uses the same number for images.
@@ -163,13 +164,46 @@ def _put_together(shard: Dataset) -> Dataset:
 def _publishable(table: pa.Table, *, embed: bool) -> pa.Table:
     table = table.combine_chunks()  # rows of an indices mapping are a chunk each, and every step below costs per chunk
     if embed and not all(_is_inside(column) for column in table.columns):
-        table = embed_table_storage(table)
+        table = _with_files(table)
     for place, column in enumerate(table.column_names):
         if _holds_files(table.schema.field(column).type):
             chunks = [_with_bare_names(chunk) for chunk in table.column(column).chunks]
             field = table.schema.field(column)
             table = table.set_column(place, field, pa.chunked_array(chunks, type=field.type))
     return table
+
+
+def _with_files(table: pa.Table) -> pa.Table:
+    """The rows with the bytes of the files that they name, each of which is known to be of the kind of its column."""
+    for name, feature in Features.from_arrow_schema(table.schema).items():
+        if require_storage_embed(feature):
+            place, field = table.schema.get_field_index(name), table.schema.field(name)
+            column = embed_array_storage(table.column(name), _visit(feature, _checked))
+            table = table.set_column(place, field, column.cast(field.type))
+    return table
+
+
+def _checked(feature: Any) -> Any:
+    return _CheckedFiles(feature) if hasattr(feature, "embed_storage") else feature
+
+
+class _CheckedFiles:
+    """In the place of a feature of files: reads and checks those outside before the feature embeds what it is given."""
+
+    def __init__(self, feature: Any) -> None:
+        self._feature = feature
+
+    def embed_storage(self, storage: pa.StructArray, **keywords: Any) -> pa.StructArray:
+        """The files with their bytes."""
+        contents = [self._content(file) for file in storage.to_pylist()]
+        parts = [pa.array(contents, pa.binary()), storage.field("path").cast(pa.string())]
+        filled = pa.StructArray.from_arrays(parts, ["bytes", "path"], mask=storage.is_null())
+        return self._feature.embed_storage(filled, **keywords)
+
+    def _content(self, file: dict[str, Any] | None) -> bytes | None:
+        if file is None or file["bytes"] is not None or file["path"] is None:
+            return file["bytes"] if file else None
+        return embedded_file(file["path"], self._feature)
 
 
 def _is_inside(column: pa.ChunkedArray) -> bool:

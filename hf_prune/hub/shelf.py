@@ -7,7 +7,6 @@ published them, under the Apache License 2.0, and high scores mean: keep.
 import csv
 import http.client
 import re
-import shutil
 import urllib.request
 import uuid
 from collections.abc import Iterator, Sequence
@@ -27,6 +26,7 @@ from hf_prune.engine.cache import touch
 from hf_prune.engine.file_locks import lock
 from hf_prune.engine.integrity import file_sha256
 from hf_prune.engine.store import default_root
+from hf_prune.foreign import one_line
 from hf_prune.row_keys import match_keys
 
 PREFIX = "sorscher2022/"
@@ -48,6 +48,7 @@ RELEASED = {
     **{f"random-{seed}": "random" for seed in range(100, 105)},
 }
 _TIMEOUT_S = 60.0
+_CHUNK, _MAX_BYTES = 1 << 20, 1 << 28  # the released files have some 60 MB
 _FILE_PREFIX = "ImageNet-1K_"
 # ImageNet's own name of an image; copies add folders, class names and suffixes to it.
 _IMAGENET = re.compile(r"n\d{8}_\d+")
@@ -140,7 +141,7 @@ def read_released(path: Path) -> tuple[list[str], NDArray[np.float64]]:
             next(lines, None)
             names, scores = _split(lines, path)
         except (csv.Error, UnicodeDecodeError) as error:
-            raise ValueError(f"{path.name} is no CSV file ({' '.join(str(error).split())})") from error
+            raise ValueError(f"{path.name} is no CSV file ({one_line(error)})") from error
     if len(set(names)) < len(names):
         seen: set[str] = set()
         twice = next(name for name in names if name in seen or seen.add(name))  # type: ignore[func-returns-value]  # None is meant
@@ -231,7 +232,10 @@ def _download(name: str) -> Path:
         remove_stale_parts(folder)
         with urllib.request.urlopen(url, timeout=_TIMEOUT_S) as answer, part.open("wb") as file:
             lock(file.fileno())
-            shutil.copyfileobj(answer, file)
+            while chunk := answer.read(_CHUNK):
+                file.write(chunk)
+                if file.tell() > _MAX_BYTES:
+                    raise OSError(f"more than {_MAX_BYTES:,} bytes")
             file.flush()
             path = folder / _kept_as(stem, part)
             part.replace(path)

@@ -13,6 +13,7 @@ from datasets import Dataset
 
 from hf_prune.columns import find_image_column
 from hf_prune.dynamics import TrainingRecord
+from hf_prune.foreign import read_bytes, read_json
 from hf_prune.hub.manifest import file_entry, seal, without_paths
 from hf_prune.record_content import row_content
 from hf_prune.record_files import has_record
@@ -81,7 +82,7 @@ class Trained:
         if name not in (CONFIG, PROCESSOR):
             return None
         text = (self.folder / name).read_text(encoding="utf-8")
-        held = json.loads(text)
+        held = read_json(text)
         named = {key: value for key, value in held.items() if key.endswith("name_or_path")}
         if without_paths(named) == named:
             return None
@@ -163,7 +164,7 @@ def describe_trained(
     Returns:
         Plain JSON values, with their own digest.
     """
-    config = json.loads(files[CONFIG].read_bytes())
+    config = read_json(read_bytes(files[CONFIG]))
     model = {
         "architecture": (config.get("architectures") or [None])[0],
         "model_type": config.get("model_type"),

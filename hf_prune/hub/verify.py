@@ -4,11 +4,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from hf_prune.foreign import one_line, read_bytes
 from hf_prune.hub import croissant, manifest
 from hf_prune.hub.card import build_card
 from hf_prune.hub.card_metadata import config_patterns, load_card
 from hf_prune.hub.export import README
-from hf_prune.hub.published import matches
+from hf_prune.hub.published import matching
 from hf_prune.hub.reading import ROWS, SCORES, DamagedError, Place, file_sha256, open_published
 from hf_prune.hub.report import Report
 from hf_prune.hub.verify_rows import verify_rows, verify_scores
@@ -17,6 +18,7 @@ from hf_prune.source import Source, check_source
 
 # The first schema whose records have digests of files and of themselves.
 _WITH_DIGESTS = 2
+_MAX_RENDERED = 20_000_000  # characters of all cards that are rendered: each configuration is put into one anew
 _MARK = "<!-- hf_prune "
 
 
@@ -103,6 +105,9 @@ def _verify_card(place: Place, report: Report) -> None:
     ]
     if missing:
         report.differs(README, f"it does not show the SHA-256 of the record of {missing[0]!r}: one of them was edited")
+    if len(place.readme) * len(place.records) > _MAX_RENDERED:
+        report.unknown(README, f"it is too long to be rendered again for {len(place.records):,} configurations")
+        return
     if others := _other_versions(place):
         said = ", ".join(sorted(others))
         report.note(README, f"written by another hf-prune ({said}): its text was not rendered again")
@@ -156,10 +161,16 @@ def _verify_croissant(place: Place, report: Report) -> None:
         return
     if _other_versions(place):
         report.note(croissant.FILE_NAME, "written by another hf-prune: it was not made again")
-    elif place.fetch(croissant.FILE_NAME).read_bytes() != croissant.croissant(place.records).encode():
-        report.differs(croissant.FILE_NAME, "it is not what the records say")
-    else:
+        return
+    try:
+        same = read_bytes(place.fetch(croissant.FILE_NAME)) == croissant.croissant(place.records).encode()
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        report.differs(croissant.FILE_NAME, f"it cannot be made again ({_one_line(error)})")
+        return
+    if same:
         report.same(croissant.FILE_NAME, "made again from the records, byte by byte")
+    else:
+        report.differs(croissant.FILE_NAME, "it is not what the records say")
 
 
 def _first_difference(readme: str, rendered: str) -> str:
@@ -176,15 +187,17 @@ def _verify_files(place: Place, report: Report) -> None:
         listed |= record.get("files") or {}
     for path, expected in listed.items():
         _verify_file(place, path, expected, report)
-    patterns = [
-        pattern
-        for splits in config_patterns(load_card(place.readme).data).values()
-        for paths in splits.values()
-        for pattern in paths
-    ]
     own = {README, manifest.FILE_NAME, croissant.FILE_NAME, ".gitattributes", *listed}
-    for path in sorted(set(place.files) - own):
-        if matches(path, patterns) and place.schema >= _WITH_DIGESTS:
+    others = sorted(set(place.files) - own)
+    try:
+        header = config_patterns(load_card(place.readme).data)
+        patterns = [pattern for splits in header.values() for paths in splits.values() for pattern in paths]
+        loaded = set(matching(others, patterns))
+    except ValueError as error:
+        report.differs(README, one_line(error))
+        return
+    for path in others:
+        if path in loaded and place.schema >= _WITH_DIGESTS:
             report.differs(path, "it would be loaded with the others, and no record has it")
         else:
             report.note(path, "no record has it")
@@ -230,4 +243,4 @@ def _verify_sources(place: Place, report: Report, token: str | None) -> None:
 
 
 def _one_line(error: BaseException) -> str:
-    return " ".join(f"{type(error).__name__}: {error}".split())
+    return f"{type(error).__name__}: {one_line(error)}"

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from datasets import Dataset, Features
 from datasets.table import table_cast
 from numpy.typing import NDArray
@@ -14,10 +13,13 @@ from numpy.typing import NDArray
 from hf_prune.columns import read_labels
 from hf_prune.digests import ImagesDigest, rows_sha256, scores_digest, unpack_rows
 from hf_prune.encoded_images import EncodedImages
+from hf_prune.foreign import listed, one_line
 from hf_prune.hub.cut_record import Cut, read_cut
 from hf_prune.hub.manifest import CHANGED, changed_scores
+from hf_prune.hub.parquet_files import count_rows, read_batches, read_schema
 from hf_prune.hub.published_scores import KEPT, REASON, PublishedScores, read_scores_of
 from hf_prune.hub.reading import ROWS, SCORES, Place
+from hf_prune.hub.record_fields import read_features, schema_features
 from hf_prune.hub.report import Report
 from hf_prune.provenance import Step
 from hf_prune.reason_records import unpack_reasons
@@ -38,16 +40,18 @@ def verify_rows(place: Place, config: str, split: str, report: Report) -> None:
     """
     subject = f"{config}/{split}"
     cut = read_cut(place, config, split)
-    rows = _verify_steps(cut, subject, report)
     if place.record(config).get("holds", ROWS) != ROWS:
+        _verify_steps(cut, subject, report)
         return
     paths = place.data_files(config, split)
-    features = Features._from_yaml_list(place.record(config)["features"])
+    features = read_features(place.record(config)["features"])
     if not _verify_features(place, paths, features, subject, report):
         return
-    count = sum(pq.read_metadata(place.fetch(path)).num_rows for path in paths)
+    # Counted before the steps are followed: what they claim to have left takes memory.
+    count = count_rows([place.fetch(path) for path in paths])
     if not report.compare(subject, f"{cut.entry['rows']:,} rows", cut.entry["rows"], count):
         return
+    rows = _verify_steps(cut, subject, report)
     batches = Batches(place, paths, features)
     _verify_images(cut, batches, rows, subject, report)
     _verify_classes(cut, batches, subject, report)
@@ -64,25 +68,25 @@ class Batches:
         """Some columns of each batch, as a data set."""
         features = Features({name: self.features[name] for name in columns})
         for path in self._paths:
-            with pq.ParquetFile(self._place.fetch(path)) as file:
-                for batch in file.iter_batches(_BATCH_ROWS, columns=columns):
-                    table = table_cast(pa.Table.from_batches([batch]), features.arrow_schema)
-                    yield Dataset(table)
+            for batch in read_batches(self._place.fetch(path), _BATCH_ROWS, columns):
+                table = table_cast(pa.Table.from_batches([batch]), features.arrow_schema)
+                yield Dataset(table)
 
 
 def _verify_features(place: Place, paths: list[str], features: Features, subject: str, report: Report) -> bool:
     for path in paths:
         try:
-            schema = pq.read_schema(place.fetch(path))
-        except pa.ArrowException as error:
-            report.differs(path, f"it is no Parquet file ({' '.join(str(error).split())})")
+            found = schema_features(read_schema(place.fetch(path)))
+        except ValueError as error:
+            report.differs(path, f"it is no Parquet file of hf_prune ({one_line(error)})")
             return False
-        found = Features.from_arrow_schema(schema)
         if found != features:
             odd = sorted(
                 name for name in {*found, *features} if name not in found or found[name] != features.get(name)
             )
-            report.differs(subject, f"features of {path}: {odd or 'their order'} are not those of the record")
+            report.differs(
+                subject, f"features of {path}: {listed(odd) if odd else 'their order'} are not those of the record"
+            )
             return False
     report.same(subject, f"{len(features)} features")
     return True
@@ -104,8 +108,8 @@ def _verify_steps(cut: Cut, subject: str, report: Report) -> NDArray[np.int64] |
         report.differs(subject, f"{entry['rows']:,} rows are published, the last step left {steps[-1].rows_out:,}")
         return None
     for step in cut.prunings:
-        kept = unpack_rows(str(step.rows), step.rows_in)
-        if len(kept) != step.rows_out or rows_sha256(kept) != step.rows_sha256:
+        kept = unpack_rows(str(step.rows), step.rows_in, step.rows_out)
+        if rows_sha256(kept) != step.rows_sha256:
             report.differs(subject, f"the row numbers of the pruning by {step.column!r} do not have its digest")
             return None
     rows = cut.source_rows()
@@ -193,7 +197,7 @@ def verify_scores(place: Place, split: str, report: Report) -> None:
     """
     subject = f"{SCORES}/{split}"
     entry = place.entry(SCORES, split)
-    features = Features._from_yaml_list(place.record(SCORES)["features"])
+    features = read_features(place.record(SCORES)["features"])
     if not _verify_features(place, place.data_files(SCORES, split), features, subject, report):
         return
     try:
@@ -219,6 +223,9 @@ def verify_scores(place: Place, split: str, report: Report) -> None:
 
 def _verify_fates(cut: Cut, published: PublishedScores, subject: str, report: Report) -> None:
     """Check which rows are said to be kept, and why."""
+    if cut.num_source_rows != len(published.keys):
+        report.note(subject, f"{cut.config!r} was cut from {cut.num_source_rows:,} rows, other ones than these")
+        return
     rows = cut.source_rows()
     kept = np.zeros(len(published.keys), dtype=bool)
     kept[rows] = True

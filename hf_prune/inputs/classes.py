@@ -1,12 +1,12 @@
 """Labels for metrics, and the classes of teachers brought into the order of the labels."""
 
-import warnings
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hf_prune.columns import Labels
+from hf_prune.foreign import warn
 
 Array = NDArray[Any]
 
@@ -55,7 +55,7 @@ def class_order(
             "use ds.class_encode_column(), or a teacher whose id2label has these names"
         )
     if teacher_names is not None:
-        warnings.warn(
+        warn(
             f"{who} calls its classes {list(teacher_names[:3])} …, the labels are {list(labels.names[:3])} …: "
             "they are matched by position; check that the order is the same",
             stacklevel=2,

@@ -11,16 +11,19 @@ from numpy.typing import NDArray
 from hf_prune.digests import array_sha256
 from hf_prune.engine.array_files import DamagedFile, read_arrays
 from hf_prune.engine.integrity import unsealed
+from hf_prune.foreign import one_line, read_bytes
 from hf_prune.inputs.from_models import encoder_of
 from hf_prune.inputs.made import MadeInputs
 from hf_prune.inputs.request import Request
-from hf_prune.known_encoders import check_known_encoder, named_encoder
+from hf_prune.known_encoders import check_known_encoder, check_recorded, named_encoder
+from hf_prune.metrics import get_metric
 from hf_prune.metrics.registry import Metric
 from hf_prune.models.hub_files import find_files
 from hf_prune.source import split_revision
 
 CONFIG, ARRAYS = "prototypes.json", "prototypes.safetensors"
 FORMAT = 1
+METRIC = "prototypes"
 CENTROIDS = "centroids"  # the input of a metric that is measured by them
 
 
@@ -62,15 +65,20 @@ def read_prototypes(name: str | Path, revision: str | None = None, token: str | 
     """
     (config_file, arrays_file), commit = find_files(name, (CONFIG, ARRAYS), revision, token)
     try:
-        config = unsealed(config_file.read_bytes())
-        centroids = read_arrays(arrays_file)[0]["centroids"]
+        config = unsealed(read_bytes(config_file))
         if config["format"] != FORMAT:
             raise ValueError(f"format {config['format']}, this version reads {FORMAT}")
+        check_recorded(config["encoder"])
+        if not isinstance(config["options"], dict) or config["options"].keys() - get_metric(METRIC).options.keys():
+            raise ValueError(f"its options are not those of {METRIC!r}")
+        centroids = read_arrays(arrays_file)[0]["centroids"]
         if config["centroids_sha256"] != array_sha256(centroids):
             raise ValueError("the centroids are not those of their digest")
-    except (DamagedFile, ValueError, KeyError, TypeError) as error:
+        if centroids.ndim != 2 or centroids.dtype.kind != "f":
+            raise ValueError("the centroids are no rows of numbers")
+    except (DamagedFile, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(
-            f"the prototypes in {str(name)!r} cannot be read ({error}): fetch or fit them again"
+            f"the prototypes in {str(name)!r} cannot be read ({one_line(error)}): fetch or fit them again"
         ) from error
     place = split_revision(str(name))[0] if commit else Path(name).expanduser().resolve().name
     return FittedPrototypes(centroids, config, origin={"id": place, "commit": commit})

@@ -1,6 +1,5 @@
 """Inputs that trainings leave behind: what a record says of every row, epoch by epoch or run by run."""
 
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +12,7 @@ from hf_prune.array_names import PER_CLASS, PER_ROW, PER_RUN
 from hf_prune.collectives import check_alike
 from hf_prune.columns import Labels
 from hf_prune.digests import array_sha256
+from hf_prune.foreign import warn
 from hf_prune.inputs.from_models import as_list
 from hf_prune.inputs.made import MadeInputs, MatchedRecords
 from hf_prune.inputs.request import take_rows
@@ -152,7 +152,7 @@ class _Contents:
     def warn(self, dataset: str) -> None:
         """Say where rows could not be compared."""
         if self._reason:
-            warnings.warn(
+            warn(
                 f"the content of the rows of {dataset!r} could not be compared with that of a record ({self._reason}): "
                 "they are matched by position and class; check that they are in the recorded order",
                 stacklevel=2,

@@ -10,6 +10,7 @@ import numpy as np
 from datasets import Dataset
 
 from hf_prune.collectives import check_alike, in_step
+from hf_prune.foreign import printable
 from hf_prune.inputs import Request
 from hf_prune.policy.evidence import CurvePoint
 from hf_prune.policy.gathering import case_of
@@ -61,7 +62,9 @@ class KeepCurve:
         return ax
 
     def __str__(self) -> str:
-        lines = [f"{self.metric}: accuracy in % of a head with one hidden layer, {self.num_rows:,} rows judged"]
+        lines = [
+            f"{printable(self.metric)}: accuracy in % of a head with one hidden layer, {self.num_rows:,} rows judged"
+        ]
         for point in self.points:
             interval = f"{100 * point.accuracy:5.1f} [{100 * point.low:.1f}, {100 * point.high:.1f}]"
             lines.append(f"keep {point.keep:<5g} {point.order:9} {interval:22} {point.rule}")

@@ -4,6 +4,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from hf_prune.foreign import printable
 from hf_prune.policy.evidence import LINEAR, Comparison, Evidence, KeepEvidence
 from hf_prune.policy.rules import RANDOM, Rule
 
@@ -76,10 +77,10 @@ class Recommendation:
         evidence, pays = self.evidence, self.break_even
         head = [
             f"keep {self.keep:g}, {Rule(self.order, self.hardest_cutoff)}",
-            self.reason,
-            f"{evidence.metric}: {evidence.num_rows:,} rows judged, {evidence.rows_per_class:,.0f} per class"
+            printable(self.reason),
+            f"{printable(evidence.metric)}: {evidence.num_rows:,} rows judged, {evidence.rows_per_class:,.0f} per class"
             + (f", about {100 * evidence.noise_rate:.0f} % of labels wrong" if evidence.noise_rate is not None else "")
-            + f"; student: {evidence.student}",
+            + f"; student: {printable(evidence.student)}",
         ]
         if pays is not None:
             head.append(f"scoring pays after {max(1, math.ceil(pays))} training(s) of {TRAINING_EPOCHS} epochs")

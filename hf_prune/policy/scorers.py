@@ -68,7 +68,8 @@ def _refitted(metric: Metric, options: Mapping[str, Any], heads: Mapping[str, An
     needs = [need_of(name) for name in metric.inputs_for(options, frozenset({"teachers"})) if name != "labels"]
     most = min(HEADS_IN_A_REPEAT.get(need, 1) for need in needs)
     own = {name: value for name, value in options.items() if name in metric.options}
-    few = dataclasses.replace(Heads(**heads), num_heads=min(int(heads.get("num_heads", most)), most))
+    recorded = Heads.recorded(heads)
+    few = dataclasses.replace(recorded, num_heads=min(recorded.num_heads or most, most))
 
     def score(rows: NDArray[np.int64]) -> Scores:
         places = np.searchsorted(features.rows, rows)

@@ -1,7 +1,6 @@
 """The course of a record: opened when a training begins, one file per epoch, cut back when a checkpoint is resumed."""
 
 import dataclasses
-import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from hf_prune import record_files as files
 from hf_prune.array_names import PER_CLASS
 from hf_prune.collectives import is_main_process
 from hf_prune.engine.sharing import together
+from hf_prune.foreign import warn
 from hf_prune.logit_figures import divergences
 from hf_prune.record_content import RowContent
 from hf_prune.record_files import Head, Rows
@@ -154,7 +154,7 @@ class Recorder:
         """Say once in a training that it goes wrong: it is the user's, and goes on."""
         if not self._warned:
             self._warned = True
-            warnings.warn(
+            warn(
                 f"{problem}: the training diverges; stop it and lower the learning rate, since such rows get no score",
                 stacklevel=2,
             )

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from hf_prune.folders import owned
+from hf_prune.foreign import printable
 from hf_prune.scaling_runs.findings import EASY, HARD, RANDOM, Contrast, Study, sentences
 from hf_prune.scaling_runs.results import ALL, FULL, WORST_CLASS, WORST_GROUP, ScalingRun
 
@@ -61,10 +62,10 @@ def _write(runs: Sequence[ScalingRun], folder: Path) -> list[str]:
 
 def report_lines(runs: Sequence[ScalingRun]) -> list[str]:
     """The sentences of every measure, each measure under its name."""
-    found = []
+    found: list[str] = []
     for measure in measures_of(runs):
         name = "all test rows" if measure == ALL else measure
-        found += [f"[{name}]", *sentences(runs, measure)]
+        found += map(printable, (f"[{name}]", *sentences(runs, measure)))
     return found
 
 
