@@ -5,6 +5,7 @@ seconds for a million rows of a shuffled set, and honour a user's format or tran
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -44,8 +45,13 @@ class Labels:
 
 def check_column(ds: Dataset, column: str) -> None:
     """Raise a one-line ValueError if the data set has no such column."""
-    if column not in ds.column_names:
+    if column not in ds.info.features:
         raise ValueError(f"no column {column!r}. Columns: {ds.column_names}")
+
+
+def feature_of(ds: Dataset, column: str) -> Any:
+    """The feature of one column, read from the info: ``ds.features`` copies all of them, deeply, whenever it is read."""
+    return ds.info.features[column]
 
 
 def _only_column(ds: Dataset, feature_type: type, argument: str) -> str | None:
@@ -76,9 +82,10 @@ def find_image_column(ds: Dataset, image_column: str | None = None) -> str:
                 "or hand the arrays in with inputs="
             )
     check_column(ds, image_column)
-    if not isinstance(ds.features[image_column], Image):
+    feature = feature_of(ds, image_column)
+    if not isinstance(feature, Image):
         raise ValueError(
-            f"column {image_column!r} is {type(ds.features[image_column]).__name__}, not Image; "
+            f"column {image_column!r} is {type(feature).__name__}, not Image; "
             f"use ds.cast_column({image_column!r}, datasets.Image()) first"
         )
     return image_column
@@ -100,7 +107,7 @@ def find_label_column(ds: Dataset, label_column: str | None = None) -> str | Non
     if label_column is None:
         return _only_column(ds, ClassLabel, "label_column")
     check_column(ds, label_column)
-    feature = ds.features[label_column]
+    feature = feature_of(ds, label_column)
     if isinstance(feature, ClassLabel):
         return label_column
     if not isinstance(feature, Value):
@@ -155,7 +162,7 @@ def read_labels(ds: Dataset, column: str) -> Labels:
     """
     find_label_column(ds, column)
     values = read_column(ds, column)
-    feature = ds.features[column]
+    feature = feature_of(ds, column)
     names: tuple[str, ...] | None = tuple(feature.names) if isinstance(feature, ClassLabel) else None
     if not (pa.types.is_integer(values.type) or pa.types.is_boolean(values.type)):
         known = sorted(value for value in pc.unique(values).to_pylist() if value is not None)

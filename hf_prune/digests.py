@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from datasets import Dataset, Image
 from numpy.typing import NDArray
 
-from hf_prune.columns import read_column
+from hf_prune.columns import feature_of, read_column
 from hf_prune.encoded_images import EncodedImages
 
 # Rows whose content goes into the cheap digest whole, spread evenly over the data set.
@@ -102,7 +102,7 @@ def column_digest(ds: Dataset, column: str) -> str:
     digest = hashlib.sha256(f"{len(ds)}".encode())
     spread = np.linspace(0, len(ds) - 1, SAMPLED_ROWS if len(ds) else 0)
     sample: list[int] = np.unique(spread.astype(np.int64)).tolist()
-    if isinstance(ds.features[column], Image):
+    if isinstance(feature_of(ds, column), Image):
         images = EncodedImages(ds, column)
         lengths = images.lengths()
         digest.update(lengths.tobytes())

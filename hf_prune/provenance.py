@@ -188,13 +188,15 @@ def _same_rows(ds: Dataset, left: dict[str, str], score_columns: set[str]) -> bo
     A column that is gone was dropped or renamed. A renamed one is found again by its digest; where as many are gone
     as are new and some do not match, it was changed on the way.
     """
-    there = [column for column in left if column in ds.column_names]
+    names = ds.column_names  # made anew whenever it is read
+    present = set(names)
+    there = [column for column in left if column in present]
     if any(column_digest(ds, column) != left[column] for column in there):
         return False
-    gone = {left[column] for column in left if column not in ds.column_names}
+    gone = {left[column] for column in left if column not in present}
     new: set[str] = set()
     if gone:
-        added = [column for column in ds.column_names if column not in left and column not in score_columns]
+        added = [column for column in names if column not in left and column not in score_columns]
         new = {column_digest(ds, column) for column in added}
     return (gone <= new or new <= gone) and bool(there or gone & new)
 

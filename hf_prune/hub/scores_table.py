@@ -10,7 +10,7 @@ import pyarrow as pa
 from datasets import Dataset, Features, Value
 from numpy.typing import NDArray
 
-from hf_prune.columns import read_column
+from hf_prune.columns import feature_of, read_column
 from hf_prune.explanation import explain
 from hf_prune.hub.manifest import Entry
 from hf_prune.provenance import provenance
@@ -80,7 +80,7 @@ def make_table(scored: Dataset, kept: Dataset, columns: Iterable[str]) -> tuple[
     for column in columns:
         there = column in scored.column_names
         found[column] = read_column(scored, column) if there else pa.nulls(len(scored), pa.float32())
-        features[column] = scored.features[column] if there else Value("float32")
+        features[column] = feature_of(scored, column) if there else Value("float32")
     found |= _fates(scored, kept)
     features |= {KEPT: Value("bool"), REASON: Value("string")}
     table = pa.table(found).cast(Features(features).arrow_schema)
