@@ -226,7 +226,7 @@ def _numbered(values: pa.ChunkedArray) -> tuple[pa.ChunkedArray, tuple[str, ...]
     kind = values.type
     known = pc.unique(values).drop_null()
     plain = known.cast(pa.int32() if kind.bit_width == 32 else pa.int64()) if pa.types.is_temporal(kind) else known
-    known = known.take(pc.sort_indices(plain))
+    known = known.take(pc.array_sort_indices(plain))
     # Python's times end at microseconds.
     shown = known.cast(pa.string()) if pa.types.is_time64(kind) and kind.unit == "ns" else known
     return pc.index_in(values, value_set=known), tuple(map(str, shown.to_pylist()))
