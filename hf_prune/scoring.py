@@ -8,6 +8,8 @@ from datasets import Dataset
 
 from hf_prune.calling import call_metric
 from hf_prune.collectives import join_processes, use_device
+from hf_prune.columns import Labels, find_label_column
+from hf_prune.extras import extra, extra_of_all
 from hf_prune.inputs import InputBuilder, Inputs, Request
 from hf_prune.inputs.from_prototypes import options_of
 from hf_prune.metrics import Metric
@@ -44,35 +46,44 @@ def score_dataset(
     with use_device(request.device):
         join_processes(request.device)
         builder = InputBuilder(ds, request, list(zip(metrics, own, strict=True)))
-        builder.keep_features(wanted=evidence and _can_judge(ds, request))
+        judged_by = _judged_by(ds, request) if evidence else None
+        can_judge = request.teachers is not None and judged_by is not None and are_enough(judged_by.codes)
+        builder.keep_features(wanted=can_judge)
         for metric in metrics:
             builder.prepare(metric)  # all inputs first: a row that one of them cannot have has no score of any
         for metric, chosen, column in zip(metrics, own, columns, strict=True):
             step, scores = _score(ds, metric, builder.make(metric), chosen, column)
-            if evidence:
-                step = replace(step, evidence=_evidence(metric, step, scores, builder))
+            if judged_by is not None and not metric.baseline:
+                step = replace(step, evidence=_evidence(metric, step, scores, builder, judged_by))
             ds = record(ds, add_scores(ds, column, scores), step)
     return ds
 
 
-def _can_judge(ds: Dataset, request: Request) -> bool:
-    """Whether the rows suffice to judge rules by predictions of teachers."""
-    labels = None if request.teachers is None else labels_to_judge_by(ds, request)
-    return labels is not None and are_enough(labels.codes)
+def _judged_by(ds: Dataset, request: Request) -> Labels | None:
+    """The labels that rules of pruning would be judged by; a column that was named has to be one of classes."""
+    if request.label_column is not None:
+        find_label_column(ds, request.label_column)
+    return extra(lambda: labels_to_judge_by(ds, request), "the evidence for order='auto'")
 
 
-def _evidence(metric: Metric, step: Step, scores: Scores, builder: InputBuilder) -> dict[str, Any] | None:
+def _evidence(
+    metric: Metric, step: Step, scores: Scores, builder: InputBuilder, judged_by: Labels
+) -> dict[str, Any] | None:
     """What rules of pruning by the scores gain over random rows; None where that cannot be judged on the rows at hand."""
-    made, labels = builder.embeddings(), labels_to_judge_by(builder.ds, builder.request)
-    if metric.baseline or made is None or labels is None:
-        return None
-    from hf_prune.policy.weighing import KEEPS, Case, weigh
 
-    options = {**step.options, "seed": step.seed}
-    case = Case(metric.name, scores, step.inputs, options, made, labels.codes, frozenset(step.unscored))
-    if not case.is_enough():
-        return None
-    return weigh(case, KEEPS, class_balance=PAPER_CLASS_BALANCE, seed=step.seed).to_dict()
+    def gather() -> dict[str, Any] | None:
+        made = builder.embeddings()
+        if made is None:
+            return None
+        from hf_prune.policy.weighing import KEEPS, Case, weigh
+
+        options = {**step.options, "seed": step.seed}
+        case = Case(metric.name, scores, step.inputs, options, made, judged_by.codes, frozenset(step.unscored))
+        if not case.is_enough():
+            return None
+        return weigh(case, KEEPS, class_balance=PAPER_CLASS_BALANCE, seed=step.seed).to_dict()
+
+    return extra_of_all(gather, f"the evidence on {metric.name!r} for order='auto'")
 
 
 def _score(ds: Dataset, metric: Metric, made: Inputs, options: dict[str, Any], column: str) -> tuple[Step, Scores]:
@@ -83,13 +94,15 @@ def _score(ds: Dataset, metric: Metric, made: Inputs, options: dict[str, Any], c
         raise ValueError(f"none of the {len(ds)} rows can be scored (row {row}: {reason})")
     used = metric.resolve_options(options, num_scored)
     scores = call_metric(metric, made, used, len(ds))
+    how_reliable = f"the comparison of two halves of the members by {metric.name!r}"
+    figures = extra_of_all(lambda: ensemble_figures(metric, made, used, len(ds)), how_reliable)
     step = Step(
         kind="score",
         metric=metric.name,
         column=column,
         options={name: value for name, value in used.items() if name != "seed"},
         inputs=made.made_from,
-        figures=(made.figures | ensemble_figures(metric, made, used, len(ds))) or None,
+        figures=(made.figures | (figures or {})) or None,
         seed=int(used.get("seed", 0)),
         unscored=tuple(sorted(made.unscored)),
     )

@@ -51,6 +51,7 @@ LAYERS = (
         "inputs",
         "inputs.*",
         "known_encoders",
+        "extras",
         "reliability",
         "training_images",
         "training",
