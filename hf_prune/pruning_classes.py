@@ -155,6 +155,10 @@ def by_code(values: Mapping[Any, Any], labels: Labels, column: str, argument: st
     codes = {labels.name(code): code for code in {*present, *range(len(labels.names or ()))}}
     found: dict[int, Any] = {}
     for given, value in values.items():
+        if isinstance(given, bool) and labels.names is not None:
+            raise ValueError(
+                f"{argument} names class {given}, as YAML reads yes, no, on and off: write the name in quotes"
+            )
         is_code = isinstance(given, (int, np.integer)) and (labels.names is None or str(given) not in codes)
         name = labels.name(int(given)) if is_code else labels.name(-1) if given is None else str(given)
         if name not in codes:
