@@ -10,10 +10,12 @@ import numpy as np
 from datasets import Dataset
 from numpy.typing import NDArray
 
+from hf_prune.argument_checks import check_count
 from hf_prune.collectives import is_main_process, num_processes, process_state
 from hf_prune.columns import Labels
 from hf_prune.dynamics import dataset_name
 from hf_prune.engine.sharing import together
+from hf_prune.given_data import check_one
 from hf_prune.metrics.registry import unknown_name
 from hf_prune.record_files import MODES
 from hf_prune.seeds import check_seed, row_uniform
@@ -103,15 +105,14 @@ class TrainingRuns:
 
     def _check(self, ds: Any, test_dataset: Any, count: Any) -> None:
         for name, value in ((f"num_{self.kind}s", count), ("num_epochs", self.options["num_epochs"])):
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                raise ValueError(f"{name}={value!r}; give a whole number of at least 1")
+            check_count(name, value, 1)
         if self.recording["mode"] not in MODES:
             raise ValueError(f"mode={self.recording['mode']!r}; give one of {', '.join(MODES)}")
         check_seed(self.options["seed"])
         check_seed(self.options["seed"] + count - 1)
         for name, rows in (("ds", ds), ("test_dataset", test_dataset)):
-            if not isinstance(rows, Dataset) and (rows is not None or name == "ds"):
-                raise TypeError(f"{name} is {type(rows).__name__}: give one split as a datasets.Dataset")
+            if rows is not None or name == "ds":
+                check_one(rows, f"{name}= of a training")
         self._check_arguments()
 
     def _check_arguments(self) -> None:

@@ -17,7 +17,9 @@ PACKAGE = ROOT / "hf_prune"
 LAYERS = (
     {
         "metrics.registry",
+        "argument_checks",
         "array_names",
+        "given_data",
         "figures",
         "image_modes",
         "collectives",

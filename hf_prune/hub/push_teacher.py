@@ -10,6 +10,7 @@ from datasets import Dataset
 from huggingface_hub import CommitInfo
 
 from hf_prune.engine.array_files import write_file
+from hf_prune.given_data import check_one
 from hf_prune.hub.export import README
 from hf_prune.hub.model_card import teacher_card
 from hf_prune.hub.model_files import read_readme, send_model
@@ -115,8 +116,7 @@ def _writer(
     teacher: Teachers | str | Path, ds: Any, cut: str | None, source: str | None, dynamics: bool, token: str | None
 ) -> Callable[[Path, str | None], None]:
     """Check everything, and return what writes the files to a folder for a repository of that name."""
-    if not isinstance(ds, Dataset):
-        raise TypeError(f"trained_on is {type(ds).__name__}: give one split as a datasets.Dataset")
+    check_one(ds, "trained_on=")
     trained = open_trained(teacher)
     names = trained.files(dynamics)
     compared = check_trained_on(trained, ds)
