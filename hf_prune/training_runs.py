@@ -15,6 +15,7 @@ from hf_prune.collectives import is_main_process, num_processes, process_state
 from hf_prune.columns import Labels
 from hf_prune.dynamics import dataset_name
 from hf_prune.engine.sharing import together
+from hf_prune.full_disks import says_when_full
 from hf_prune.given_data import check_one
 from hf_prune.metrics.registry import unknown_name
 from hf_prune.record_files import MODES
@@ -182,15 +183,16 @@ class TrainingRuns:
             seed = self.options["seed"] + number
             # With no checkpoint to go on from, what there is of a record is begun anew.
             record = functools.partial(watch, folder=place / "dynamics", overwrite=True, **recording)
-            train_classifier(
-                self._rows(images, seed),
-                functools.partial(trainable.build, images.id2label),
-                **{**self.options, **self.arguments, "seed": seed},
-                folder=place,
-                resumable=True,
-                on_trainer=record,
-                desc=f"Training {self.kind} {number + 1} of {count}",
-            )
+            with says_when_full(place, "the training", "make room and run the same training again to go on"):
+                train_classifier(
+                    self._rows(images, seed),
+                    functools.partial(trainable.build, images.id2label),
+                    **{**self.options, **self.arguments, "seed": seed},
+                    folder=place,
+                    resumable=True,
+                    on_trainer=record,
+                    desc=f"Training {self.kind} {number + 1} of {count}",
+                )
 
     def _rows(self, images: TrainingImages, seed: int) -> "TrainingImages | torch.utils.data.Subset[dict[str, Any]]":
         return images if self.subset is None else images.subset(draw_subset(len(images), self.subset, seed))

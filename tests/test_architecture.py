@@ -19,6 +19,7 @@ LAYERS = (
         "metrics.registry",
         "argument_checks",
         "array_names",
+        "full_disks",
         "given_data",
         "figures",
         "image_modes",

@@ -1,12 +1,11 @@
 """A folder for what is about to be sent."""
 
 import contextlib
-import errno
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+from hf_prune.full_disks import says_when_full
 
 
 @contextlib.contextmanager
@@ -16,13 +15,9 @@ def workplace() -> Iterator[Path]:
     Raises:
         OSError: If the disk is full meanwhile; one line says so.
     """
-    with tempfile.TemporaryDirectory(prefix="hf_prune-") as place:
-        try:
-            yield Path(place)
-        except OSError as error:
-            if error.errno not in _FULL:
-                raise
-            raise OSError(
-                f"there is no room for the files in {tempfile.gettempdir()!r} ({error.strerror}): "
-                "nothing was published; make room, or set TMPDIR to a larger disk"
-            ) from error
+    way_out = "nothing was published; make room, or set TMPDIR to a larger disk"
+    with (
+        tempfile.TemporaryDirectory(prefix="hf_prune-") as place,
+        says_when_full(tempfile.gettempdir(), "the files", way_out),
+    ):
+        yield Path(place)

@@ -12,6 +12,7 @@ from hf_prune import record_files as files
 from hf_prune.array_names import PER_CLASS
 from hf_prune.collectives import is_main_process
 from hf_prune.engine.sharing import together
+from hf_prune.full_disks import says_when_full
 from hf_prune.logit_figures import divergences
 from hf_prune.record_files import Head
 from hf_prune.recording.checkpoint_state import CheckpointState, read_state, write_state
@@ -170,8 +171,9 @@ class Recorder:
         together(lambda: self._put(epoch, arrays, num_classes) if is_main_process() else None)
 
     def _put(self, epoch: int, arrays: dict[str, NDArray[Any]], num_classes: int) -> None:
-        if self.head.num_classes is None:
-            self.head = Head(**{**vars(self.head), "num_classes": num_classes})
-            files.write_head(self.folder, self.head)
-        files.write_rows(self.folder, self.labels, self.trained_on & (self.labels >= 0))
-        files.write_epoch(self.folder, epoch, arrays)
+        with says_when_full(self.folder, "the record", "make room, and resume the training or train anew"):
+            if self.head.num_classes is None:
+                self.head = Head(**{**vars(self.head), "num_classes": num_classes})
+                files.write_head(self.folder, self.head)
+            files.write_rows(self.folder, self.labels, self.trained_on & (self.labels >= 0))
+            files.write_epoch(self.folder, epoch, arrays)
