@@ -37,6 +37,12 @@ OF_MODELS = [
     ({"load_from_cache_file": "yes"}, "load_from_cache_file='yes'; give True or False"),
     ({"allow_pickle": "no"}, "allow_pickle='no'; give True or False"),
     ({"seed": "1"}, r"seed='1'; give an integer in \[0, 2\*\*32\)"),
+    ({"inputs": {"embeddings": ["a"] * 12}}, r"inputs\['embeddings'\] is list of <U1; give an array of numbers"),
+    (
+        {"inputs": {"embeddings": [[1.0], [1.0, 2.0]]}},
+        r"inputs\['embeddings'\] is no array \(.*\); give one of numbers",
+    ),
+    ({"inputs": {"embeddings": "e.npy"}}, r"inputs\['embeddings'\] is str of <U5; give an array of numbers"),
     ({"inputs": [1]}, r"inputs= is list; give arrays by name, such as \{'embeddings': array\}"),
 ]
 

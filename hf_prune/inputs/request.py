@@ -124,9 +124,16 @@ class Inputs:
 
 
 def check_mapping(inputs: Any) -> Mapping[str, Any]:
-    """The arrays that were handed in; a one-line ValueError unless they come by name."""
+    """The arrays that were handed in; a one-line ValueError unless they are numbers and come by name."""
     if not isinstance(inputs, Mapping):
         raise ValueError(f"inputs= is {type(inputs).__name__}; give arrays by name, such as {{'embeddings': array}}")
+    for name, values in inputs.items():
+        try:
+            kind = np.asarray(values).dtype
+        except ValueError as error:  # rows of several lengths
+            raise ValueError(f"inputs[{name!r}] is no array ({error}); give one of numbers") from error
+        if kind.kind not in "biuf":
+            raise ValueError(f"inputs[{name!r}] is {type(values).__name__} of {kind}; give an array of numbers")
     return inputs
 
 
