@@ -87,7 +87,8 @@ def score_with(
         evidence: Whether rules of pruning are weighed against random rows, where there are embeddings and labels of at
             least 200 rows, for ``order="auto"`` of `prune`; it takes about a minute for 50,000 rows. Where a metric has
             predictions of teachers but no embeddings, what the first teacher's last linear layer sees stands in: kept in
-            the same pass, in a cache of its own, and called optimistic, since the teacher may have seen all rows.
+            the same pass, in a cache of its own, and called optimistic, since the teacher may have seen all rows. Where it
+            cannot be gathered the scores come without it, with a warning.
         splits: Splits of a ``DatasetDict`` to score; None is ``"train"``.
         **options: Options of the metric.
 

@@ -32,13 +32,7 @@ def score_dataset(
     evidence: bool,
 ) -> Dataset:
     """Return the data set with a column of scores per metric; the arguments are those of `hf_prune.score_with`."""
-    for column in columns:
-        if column in ds.column_names and not overwrite:
-            raise ValueError(
-                f"column {column!r} is there already; choose another with column=, or pass overwrite=True"
-            )
-    if len(ds) == 0:
-        raise ValueError("the data set is empty: there is nothing to score")
+    _check(ds, request, columns, overwrite)
     own = [options_of(request, metric, options) for metric in metrics]
     for metric, chosen in zip(metrics, own, strict=True):
         check_options({**metric.options, **chosen})
@@ -46,11 +40,13 @@ def score_dataset(
     with use_device(request.device):
         join_processes(request.device)
         builder = InputBuilder(ds, request, list(zip(metrics, own, strict=True)))
-        judged_by = _judged_by(ds, request) if evidence else None
-        can_judge = request.teachers is not None and judged_by is not None and are_enough(judged_by.codes)
-        builder.keep_features(wanted=can_judge)
+        builder.keep_features(wanted=evidence and _can_judge(ds, request))
         for metric in metrics:
             builder.prepare(metric)  # all inputs first: a row that one of them cannot have has no score of any
+        # Here, where what is wrong with the labels for the metrics themselves has been raised.
+        judged_by = (
+            extra(lambda: labels_to_judge_by(ds, request), "the evidence for order='auto'") if evidence else None
+        )
         for metric, chosen, column in zip(metrics, own, columns, strict=True):
             step, scores = _score(ds, metric, builder.make(metric), chosen, column)
             if judged_by is not None and not metric.baseline:
@@ -59,11 +55,26 @@ def score_dataset(
     return ds
 
 
-def _judged_by(ds: Dataset, request: Request) -> Labels | None:
-    """The labels that rules of pruning would be judged by; a column that was named has to be one of classes."""
+def _check(ds: Dataset, request: Request, columns: Sequence[str], overwrite: bool) -> None:
+    """Raise one line for what cannot be scored, before anything is computed."""
+    for column in columns:
+        if column in ds.column_names and not overwrite:
+            raise ValueError(
+                f"column {column!r} is there already; choose another with column=, or pass overwrite=True"
+            )
+    if len(ds) == 0:
+        raise ValueError("the data set is empty: there is nothing to score")
     if request.label_column is not None:
-        find_label_column(ds, request.label_column)
-    return extra(lambda: labels_to_judge_by(ds, request), "the evidence for order='auto'")
+        find_label_column(ds, request.label_column)  # one that was named has to be one of classes
+
+
+def _can_judge(ds: Dataset, request: Request) -> bool:
+    """Whether the rows suffice to judge rules by predictions of teachers."""
+    try:
+        labels = None if request.teachers is None else labels_to_judge_by(ds, request)
+    except ValueError:  # raised by the metrics that need them, and named by the evidence
+        return False
+    return labels is not None and are_enough(labels.codes)
 
 
 def _evidence(
