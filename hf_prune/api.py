@@ -7,6 +7,7 @@ from typing import Any
 
 from datasets import Dataset, DatasetDict
 
+from hf_prune.argument_checks import check_flag, check_text
 from hf_prune.collectives import check_alike, in_step
 from hf_prune.inputs import Request
 from hf_prune.inputs.from_prototypes import open_prototypes
@@ -89,7 +90,8 @@ def score_with(
         evidence: Whether rules of pruning are weighed against random rows, where there are embeddings and labels of at
             least 200 rows, for ``order="auto"`` of `prune`; it takes about a minute for 50,000 rows. Where a metric has
             predictions of teachers but no embeddings, what the first teacher's last linear layer sees stands in: kept in
-            the same pass, in a cache of its own, and called optimistic, since the teacher may have seen all rows.
+            the same pass, in a cache of its own, and called optimistic, since the teacher may have seen all rows. Where it
+            cannot be gathered the scores come without it, with a warning.
         splits: Splits of a ``DatasetDict`` to score; None is ``"train"``.
         **options: Options of the metric.
 
@@ -112,8 +114,13 @@ def score_with(
     References:
         Sorscher et al. (2022), arXiv:2206.14486.
     """
+    named = [metric] if isinstance(metric, str) else metric
+    if not isinstance(named, Sequence):
+        raise ValueError(f"metric={metric!r}; give the name of a metric, or a list of names")
+    check_flag("overwrite", overwrite)
+    check_flag("evidence", evidence)
     with in_step("score_with", device):
-        chosen = [get_metric(name) for name in ([metric] if isinstance(metric, str) else metric)]
+        chosen = [get_metric(name) for name in named]
         columns = _columns(chosen, column)
         check_option_names(chosen, options)
         request = open_prototypes(Request.of(locals()), chosen)
@@ -132,6 +139,8 @@ def _columns(metrics: Sequence[Metric], column: str | None) -> list[str]:
         raise ValueError("no metric was named; give one, or a list of some")
     if len(set(names)) < len(names):
         raise ValueError(f"the metrics {names} name one twice; give each once")
+    if column is not None:
+        check_text("column", column, "the name of the new column")
     if column is not None and len(names) > 1:
         raise ValueError(f"column={column!r} for {len(names)} metrics; score them one by one, or leave it out")
     return names if column is None else [column]
@@ -243,6 +252,9 @@ def prune(
         Sener & Savarese (2018), arXiv:1708.00489; cluster, Abbas et al. (2024), arXiv:2401.04578; quotas, Vysogorets et
         al. (2025), arXiv:2404.05579.
     """
+    if not isinstance(metric, str):
+        raise ValueError(f"metric={metric!r}; give the name of one score column")
+    check_flag("return_selection", return_selection)
     request = Request.of(
         locals(),
         label_column=None,  # it is said with the classes

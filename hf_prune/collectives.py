@@ -247,12 +247,37 @@ def _difference(rank: int, name: str, theirs: str | bytes | None, ours: str | by
 
 @contextmanager
 def use_device(device: str | None) -> Iterator[None]:
-    """Let `compute_device` answer with a caller's choice while the block runs; None leaves it to Accelerate."""
+    """Let `compute_device` answer with a caller's choice while the block runs; None leaves it to Accelerate.
+
+    Raises:
+        ValueError: If there is no such device here.
+    """
+    if device is not None:
+        _check_device(device)
     token = _chosen_device.set(device)
     try:
         yield
     finally:
         _chosen_device.reset(token)
+
+
+def _check_device(device: str) -> None:
+    """Raise a one-line ValueError unless torch can compute there."""
+    import torch
+
+    try:
+        found = torch.device(device)
+    except RuntimeError as error:  # lists all devices that torch was ever built for
+        raise ValueError(f"device={device!r} is none; give one such as 'cuda:1' or 'cpu', or leave it out") from error
+    if found.type in ("cpu", "meta"):
+        return
+    there = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
+    known = [] if there is None else [f"{there.type}:{number}" for number in range(torch.accelerator.device_count())]
+    if device not in (*known, None if there is None else there.type):
+        raise ValueError(
+            f"device={device!r} is not among those that torch finds here ({', '.join([*known, 'cpu'])}): "
+            "give one of these, or leave it out"
+        )
 
 
 def compute_device() -> "torch.device":

@@ -5,6 +5,7 @@ seconds for a million rows of a shuffled set, and honour a user's format or tran
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -12,8 +13,9 @@ import pyarrow.compute as pc
 from datasets import ClassLabel, Dataset, Image, Value
 from numpy.typing import NDArray
 
-# Values that can be classes: all that can be told apart by name. Floats are targets, and other types are no single value.
-_CLASS_DTYPES = ("int", "uint", "bool", "string", "large_string", "date", "time", "duration")
+# Integers are the codes of classes, and what counts classes up to the largest code takes memory for each.
+MOST_CLASSES = 1_000_000
+_LARGEST_CODE = int(np.iinfo(np.int64).max)
 
 
 @dataclass(frozen=True)
@@ -32,8 +34,16 @@ class Labels:
 
     @property
     def num_classes(self) -> int:
-        """Classes that have a name, or codes up to the largest."""
-        return int(self.codes.max(initial=-1)) + 1 if self.names is None else len(self.names)
+        """Classes that have a name, or codes up to the largest; ValueError where that is no number of classes."""
+        if self.names is not None:
+            return len(self.names)
+        found = int(self.codes.max(initial=-1)) + 1
+        if found > MOST_CLASSES:
+            raise ValueError(
+                f"the largest label is {found - 1}, and integers are taken for the numbers of up to {MOST_CLASSES} classes: "
+                "number those that occur with ds.class_encode_column()"
+            )
+        return found
 
     def name(self, code: int) -> str:
         """The name of one class, or its number; ``"(no label)"`` for -1."""
@@ -44,8 +54,13 @@ class Labels:
 
 def check_column(ds: Dataset, column: str) -> None:
     """Raise a one-line ValueError if the data set has no such column."""
-    if column not in ds.column_names:
+    if column not in ds.info.features:
         raise ValueError(f"no column {column!r}. Columns: {ds.column_names}")
+
+
+def feature_of(ds: Dataset, column: str) -> Any:
+    """The feature of one column, read from the info: ``ds.features`` copies all of them, deeply, whenever it is read."""
+    return ds.info.features[column]
 
 
 def _only_column(ds: Dataset, feature_type: type, argument: str) -> str | None:
@@ -76,9 +91,10 @@ def find_image_column(ds: Dataset, image_column: str | None = None) -> str:
                 "or hand the arrays in with inputs="
             )
     check_column(ds, image_column)
-    if not isinstance(ds.features[image_column], Image):
+    feature = feature_of(ds, image_column)
+    if not isinstance(feature, Image):
         raise ValueError(
-            f"column {image_column!r} is {type(ds.features[image_column]).__name__}, not Image; "
+            f"column {image_column!r} is {type(feature).__name__}, not Image; "
             f"use ds.cast_column({image_column!r}, datasets.Image()) first"
         )
     return image_column
@@ -100,7 +116,7 @@ def find_label_column(ds: Dataset, label_column: str | None = None) -> str | Non
     if label_column is None:
         return _only_column(ds, ClassLabel, "label_column")
     check_column(ds, label_column)
-    feature = ds.features[label_column]
+    feature = feature_of(ds, label_column)
     if isinstance(feature, ClassLabel):
         return label_column
     if not isinstance(feature, Value):
@@ -108,12 +124,27 @@ def find_label_column(ds: Dataset, label_column: str | None = None) -> str | Non
             f"label column {label_column!r} is {type(feature).__name__}: several labels per row are not classes; "
             "give a column with one class per row"
         )
-    if not feature.dtype.startswith(_CLASS_DTYPES):
+    if not _can_be_class(feature.pa_type):
+        number = pa.types.is_floating(feature.pa_type) or pa.types.is_decimal(feature.pa_type)
+        why = "a regression target is not a class" if number else "its values name no classes"
         raise ValueError(
-            f"label column {label_column!r} is {feature.dtype}: a regression target is not a class; "
-            "give a ClassLabel, integer, string or date column"
+            f"label column {label_column!r} is {feature.dtype}: {why}; give a ClassLabel, integer, string or date column"
         )
     return label_column
+
+
+def _can_be_class(kind: pa.DataType) -> bool:
+    """Whether values of a type can be classes: all that can be told apart by name, and whole numbers."""
+    return _is_whole(kind) or _is_text(kind) or pa.types.is_temporal(kind)
+
+
+def _is_whole(kind: pa.DataType) -> bool:
+    whole_decimal = pa.types.is_decimal(kind) and kind.scale <= 0
+    return bool(pa.types.is_integer(kind) or pa.types.is_boolean(kind) or whole_decimal)
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
 
 
 def read_column(ds: Dataset, name: str) -> pa.ChunkedArray:
@@ -124,10 +155,13 @@ def read_column(ds: Dataset, name: str) -> pa.ChunkedArray:
         name: A column of numbers or short values; image columns are read by `EncodedImages`.
 
     Returns:
-        Chunked Arrow array of ``len(ds)`` values.
+        Chunked Arrow array of ``len(ds)`` values; views of text or bytes become text or bytes, since most functions of
+        Arrow do not take them.
     """
     check_column(ds, name)
     column = ds.data.column(name)
+    if pa.types.is_string_view(column.type) or pa.types.is_binary_view(column.type):
+        column = column.cast(pa.large_string() if pa.types.is_string_view(column.type) else pa.large_binary())
     mapping = row_mapping(ds)
     return column if mapping is None else pa.chunked_array([column.combine_chunks().take(pa.array(mapping))])
 
@@ -144,24 +178,55 @@ def read_labels(ds: Dataset, column: str) -> Labels:
 
     Args:
         ds: The data set.
-        column: A ``ClassLabel``, integer, bool, string, date or time column.
+        column: A ``ClassLabel``, integer, bool, string, date or time column; decimals without a fraction are integers.
 
     Returns:
         Codes, with -1 for null and for the -1 that marks "no label" on the Hub. Integers stay what they are, strings,
         dates and times are numbered in sorted order.
 
     Raises:
-        ValueError: If an integer label is below -1, or the column does not hold one class per row.
+        ValueError: If an integer label is below -1, too large or beyond the names of its ``ClassLabel``, or the column does
+            not hold one class per row.
     """
     find_label_column(ds, column)
-    values = read_column(ds, column)
-    feature = ds.features[column]
-    names: tuple[str, ...] | None = tuple(feature.names) if isinstance(feature, ClassLabel) else None
-    if not (pa.types.is_integer(values.type) or pa.types.is_boolean(values.type)):
-        known = sorted(value for value in pc.unique(values).to_pylist() if value is not None)
-        names = tuple(map(str, known))
-        values = pc.index_in(values, value_set=pa.array(known, type=values.type))
-    codes = np.asarray(pc.fill_null(pc.cast(values, pa.int64()), -1).to_numpy())
-    if len(codes) and codes.min() < -1:
-        raise ValueError(f"label {int(codes.min())} in column {column!r}: give integers from 0, or -1 for no label")
-    return Labels(codes, names, complete=isinstance(feature, ClassLabel))
+    values, feature = read_column(ds, column), feature_of(ds, column)
+    if not _is_whole(values.type):
+        values, names = _numbered(values)
+        return Labels(_codes(values), names, complete=False)
+    if not pa.types.is_boolean(values.type):
+        _check_range(values, column)
+    codes = _codes(values)
+    if not isinstance(feature, ClassLabel) or feature.names is None:
+        return Labels(codes, None, complete=False)
+    if codes.max(initial=-1) >= len(feature.names):
+        raise ValueError(
+            f"label {codes.max()} in column {column!r}, whose ClassLabel names {len(feature.names)} classes (codes from 0): "
+            "give every class a name, or the label -1 to rows without one"
+        )
+    return Labels(codes, tuple(feature.names), complete=True)
+
+
+def _codes(values: pa.ChunkedArray) -> NDArray[np.int64]:
+    return np.asarray(pc.fill_null(pc.cast(values, pa.int64()), -1).to_numpy())
+
+
+def _check_range(values: pa.ChunkedArray, column: str) -> None:
+    """Raise a one-line ValueError if a whole number is no code of a class."""
+    found = pc.min_max(values)
+    for label in (found["min"].as_py(), found["max"].as_py()):
+        if label is not None and not -1 <= label <= _LARGEST_CODE:
+            allowed = (
+                "integers from 0, or -1 for no label" if label < 0 else f"integers up to {_LARGEST_CODE}, or text"
+            )
+            raise ValueError(f"label {label} in column {column!r}: give {allowed}")
+
+
+def _numbered(values: pa.ChunkedArray) -> tuple[pa.ChunkedArray, tuple[str, ...]]:
+    """Values numbered in sorted order, and what each number stands for."""
+    kind = values.type
+    known = pc.unique(values).drop_null()
+    plain = known.cast(pa.int32() if kind.bit_width == 32 else pa.int64()) if pa.types.is_temporal(kind) else known
+    known = known.take(pc.array_sort_indices(plain))
+    # Python's times end at microseconds.
+    shown = known.cast(pa.string()) if pa.types.is_time64(kind) and kind.unit == "ns" else known
+    return pc.index_in(values, value_set=known), tuple(map(str, shown.to_pylist()))

@@ -7,10 +7,12 @@ import numpy as np
 from datasets import Dataset
 from numpy.typing import NDArray
 
+from hf_prune.argument_checks import check_text
 from hf_prune.digests import column_digest
 from hf_prune.metrics.registry import unknown_name
 from hf_prune.provenance import Step, provenance, record
 from hf_prune.scores import Scores, add_scores, read_scores, score_column
+from hf_prune.selection.budget import is_number
 from hf_prune.splits import AnyDataset, on_splits
 
 Array = NDArray[Any]
@@ -54,7 +56,9 @@ def combine(
         >>> [round(score, 3) for score in combine(ds, ["el2n", "margin"])["rank_mean"][:]]
         [0.167, 0.667, 0.667]
     """
-    if isinstance(metrics, str) or len(metrics) < 2:
+    check_text("column", column or how, "the name of the new column")
+    listed: Any = metrics  # whatever a caller gave
+    if isinstance(listed, str) or not isinstance(listed, Sequence) or len(listed) < 2:
         raise ValueError(f"metrics={metrics!r}; give a list of two or more score columns")
 
     def combine_split(split: Dataset, _: str) -> Dataset:
@@ -96,6 +100,9 @@ def combine_scores(
 def _weights(weights: Sequence[float] | None, columns: list[str], how: str) -> dict[str, Array]:
     if weights is None:
         return {}
+    given: Any = weights  # whatever a caller gave
+    if isinstance(given, str) or not all(map(is_number, given)):
+        raise ValueError(f"weights={weights!r}; give {len(columns)} numbers of at least 0, one per column")
     found = np.asarray(weights, dtype=np.float64)
     if how != "rank_mean":
         raise ValueError(f"weights={list(weights)} have no meaning for how={how!r}: leave them out")

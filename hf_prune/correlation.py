@@ -10,6 +10,7 @@ import numpy as np
 from datasets import Dataset
 from numpy.typing import NDArray
 
+from hf_prune.given_data import check_one
 from hf_prune.provenance import provenance
 from hf_prune.reliability import spearman
 from hf_prune.scores import read_scores, score_column
@@ -62,6 +63,7 @@ def correlate(ds: Dataset, metrics: Sequence[str] | None = None) -> Correlations
     References:
         Figure 5A of Sorscher et al. (2022), arXiv:2206.14486.
     """
+    check_one(ds, "correlate")
     if isinstance(metrics, str):
         raise ValueError(f"metrics={metrics!r} is one text; give a list of two or more score columns")
     columns = [score_column(ds, metric) for metric in (_made_columns(ds) if metrics is None else metrics)]

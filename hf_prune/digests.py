@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from datasets import Dataset, Image
 from numpy.typing import NDArray
 
-from hf_prune.columns import read_column
+from hf_prune.columns import feature_of, read_column
 from hf_prune.encoded_images import EncodedImages, spans_of
 
 # Rows whose content goes into the cheap digest whole, spread evenly over the data set.
@@ -119,7 +119,7 @@ def column_digest(ds: Dataset, column: str) -> str:
         32 hexadecimal digits.
     """
     digest = hashlib.sha256(f"{len(ds)}".encode())
-    if isinstance(ds.info.features[column], Image):
+    if isinstance(feature_of(ds, column), Image):
         images = EncodedImages(ds, column)
         lengths = images.lengths()
         digest.update(lengths.tobytes())

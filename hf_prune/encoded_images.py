@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from datasets import Dataset, Image
 from numpy.typing import NDArray
 
-from hf_prune.columns import row_mapping
+from hf_prune.columns import feature_of, row_mapping
 from hf_prune.row_files import read_row_file
 
 # Rows whose places are looked up at once: few enough for their views to stay in the cache of a core.
@@ -29,7 +29,7 @@ class EncodedImages:
 
     def __init__(self, ds: Dataset, column: str) -> None:
         self.column = column
-        self.decode_mode: str | None = ds.features[column].mode
+        self.decode_mode: str | None = feature_of(ds, column).mode
         table_column = ds.data.column(column)
         self._rows = row_mapping(ds)
         self._length = len(ds)

@@ -8,6 +8,7 @@ from datasets import Dataset
 from numpy.typing import NDArray
 
 from hf_prune.digests import unpack_rows
+from hf_prune.given_data import check_one
 from hf_prune.provenance import Step, not_the_input, provenance
 from hf_prune.reason_records import unpack_reasons
 from hf_prune.scores import read_scores
@@ -38,8 +39,7 @@ def explain(ds: Dataset, kept: Dataset) -> Dataset:
         ['below the cut', 'above the cut', 'below the cut', 'above the cut']
     """
     for name, found in (("ds", ds), ("kept", kept)):
-        if not isinstance(found, Dataset):
-            raise TypeError(f"{name} is {type(found).__name__}; give one Dataset, of a DatasetDict one of its splits")
+        check_one(found, f"{name}= of explain")
     step = _find_step(ds, kept)
     is_kept = np.zeros(len(ds), dtype=bool)
     is_kept[unpack_rows(str(step.rows), len(ds))] = True

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
-from datasets import Dataset
+from datasets import Dataset, Image
 from huggingface_hub import CommitInfo
 from numpy.typing import NDArray
 
@@ -148,13 +148,14 @@ class Prototypes(FittedPrototypes):
         """Score a batch of rows, for ``map(prototypes, batched=True)``.
 
         Args:
-            batch: Column → values; one of the columns holds B images.
+            batch: Column → values; one of the columns holds B images, decoded or, of a column with ``decode=False``, as
+                they are stored.
 
         Returns:
             The column of scores: float32, shape (B,), or a list with None where there is no image.
 
         Raises:
-            ValueError: If no column holds a list of images.
+            ValueError: If no column holds a list of images, or one cannot be read.
         """
         images = batch.get(self.config["image_column"])
         if not isinstance(images, list):
@@ -163,7 +164,7 @@ class Prototypes(FittedPrototypes):
                 "or set prototypes.config['image_column']"
             )
         there = [place for place, image in enumerate(images) if image is not None]
-        found = self.score([images[place] for place in there])
+        found = self.score([_decoded(images[place], place) for place in there])
         if len(there) == len(images):
             return {self.column: found}
         by_place = dict(zip(there, found.tolist(), strict=True))
@@ -284,3 +285,21 @@ class Prototypes(FittedPrototypes):
         )
         self.origin = {"id": sent.repo_url.repo_id, "commit": sent.oid}
         return sent
+
+
+def _decoded(image: Any, place: int) -> Any:
+    """An image of a batch, decoded if that was left to us."""
+    from PIL.Image import Image as Decoded
+
+    if isinstance(image, Decoded):
+        return image
+    if not isinstance(image, Mapping) or not {"bytes", "path"} <= image.keys():
+        raise ValueError(
+            f"row {place} of the batch holds {type(image).__name__}, no image: use ds.cast_column(name, datasets.Image()) first"
+        )
+    try:
+        return Image().decode_example(dict(image))
+    except Exception as error:  # decoders fail with errors of many types
+        raise ValueError(
+            f"the image in row {place} of the batch cannot be read ({' '.join(str(error).split())})"
+        ) from error

@@ -236,7 +236,7 @@ def _from_embeddings(
     unscored = {**whole.unscored, **dict.fromkeys(np.flatnonzero(labels.codes < 0).tolist(), "no label")}
     rows = np.setdiff1d(np.arange(len(ds)), list(unscored))
     points, codes = standardised(whole.points[rows]), labels.codes[rows]
-    num_classes = len(labels.names) if labels.names else int(codes.max(initial=0)) + 1
+    num_classes = max(labels.num_classes, 1)
     folds = make_folds(points, codes, num_folds, seed)
     in_fold = np.bincount(codes * num_folds + folds, minlength=num_classes * num_folds)
     known = in_fold[codes * num_folds + folds] < np.bincount(codes)[codes]

@@ -1,6 +1,6 @@
 """Open a data set by one word: a folder of `save_to_disk`, a file, a folder of files or images, or an id of the Hub."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from textwrap import shorten
 from typing import Any
@@ -9,6 +9,7 @@ import numpy as np
 from datasets import Dataset, DatasetDict, ReadInstruction, concatenate_datasets, load_dataset, load_from_disk
 from datasets.exceptions import DatasetGenerationError, DatasetsError
 
+from hf_prune.argument_checks import check_path
 from hf_prune.engine.integrity import DIGESTS, check_digests
 from hf_prune.folders import recover
 from hf_prune.source import split_revision
@@ -62,6 +63,7 @@ def open_dataset(
         ...     len(open_dataset(file, split="train[:1]"))
         1
     """
+    check_path("path", path)
     local = Path(path).expanduser()
     recover(local)
     if not local.exists():
@@ -132,9 +134,12 @@ def read_inputs(inputs: Mapping[str, Any]) -> dict[str, Any]:
 
 def _read_array(path: str | Path) -> Any:
     try:
-        return np.load(Path(path).expanduser(), mmap_mode="r", allow_pickle=False)
-    except ValueError as error:
+        found = np.load(Path(path).expanduser(), mmap_mode="r", allow_pickle=False)
+    except (ValueError, EOFError) as error:
         raise ValueError(f"{str(path)!r} is not an array: give a .npy file as written by numpy.save") from error
+    if not isinstance(found, np.ndarray):
+        raise ValueError(f"{str(path)!r} holds several arrays: give a .npy file with one, as written by numpy.save")
+    return found
 
 
 def _is_saved(path: Path) -> bool:
@@ -143,7 +148,7 @@ def _is_saved(path: Path) -> bool:
 
 def _open_saved(path: Path, split: str | None) -> Dataset | DatasetDict:
     check_digests(path, [DIGESTS])
-    opened = load_from_disk(str(path))
+    opened = _reading(repr(str(path)), lambda: load_from_disk(str(path)))
     if split is None:
         return opened
     splits = opened if isinstance(opened, DatasetDict) else {str(opened.split or "train").partition("[")[0]: opened}
@@ -185,11 +190,20 @@ def _find_id(path: str, revision: str | None) -> tuple[str, str | None]:
 
 
 def _load(shown: str, path: str, **keywords: Any) -> Any:
-    """`load_dataset`, whose errors of many kinds and lines become a short one that names what was asked for."""
+    """`load_dataset` of what was asked for."""
+    given = {name: value for name, value in keywords.items() if value is not None}
+    return _reading(shown, lambda: load_dataset(path, **given))
+
+
+def _reading(shown: str, read: Callable[[], Any]) -> Any:
+    """Read what others wrote; errors of many kinds and lines become a short one that names what was asked for."""
     try:
-        return load_dataset(path, **{name: value for name, value in keywords.items() if value is not None})
-    except (OSError, ValueError, DatasetsError) as error:
+        return read()
+    except MemoryError:
+        raise
+    except Exception as error:  # damaged files end in whatever the parser that met them happens to raise
         # "An error occurred while generating the dataset" says nothing; its cause does.
         cause = error.__cause__ if isinstance(error, DatasetGenerationError) and error.__cause__ else error
         kind = OSError if isinstance(cause, OSError) else ValueError
-        raise kind(f"cannot open {shown}: {shorten(str(cause), MAX_REASON_LENGTH, placeholder=' …')}") from error
+        said = str(cause) if isinstance(cause, (OSError, ValueError, DatasetsError)) else repr(cause)
+        raise kind(f"cannot open {shown}: {shorten(said, MAX_REASON_LENGTH, placeholder=' …')}") from error

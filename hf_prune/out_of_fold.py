@@ -40,14 +40,34 @@ def make_folds(points: NDArray[Any], labels: NDArray[np.int64], num_folds: int, 
         raise ValueError(
             f"num_folds={num_folds!r} of {len(labels)} rows with a label; give a count from 2 up to the rows"
         )
-    digests = np.array([blake2b(row.tobytes(), digest_size=8).digest() for row in points], dtype="V8")
-    _, first, copy_of = np.unique(digests, return_index=True, return_inverse=True)
+    first, copy_of = _first_of_equals(points)
     order = np.lexsort((row_uniform(first, seed), labels[first]))
     if (np.bincount(labels[first]) > 1).sum() < 2:
         raise ValueError("fewer than two classes have two different rows: there is nothing to tell apart")
     folds = np.empty(len(first), dtype=np.int64)
     folds[order] = np.arange(len(first)) % num_folds
-    return np.asarray(folds[copy_of.ravel()])
+    return np.asarray(folds[copy_of])
+
+
+def tells_apart(points: NDArray[Any], labels: NDArray[np.int64], fewest: int = 2) -> bool:
+    """Whether two classes have some different rows each: with two there is something to learn and something to judge by.
+
+    Example:
+        >>> (
+        ...     tells_apart(np.arange(4.0)[:, None], np.array([0, 1] * 2)),
+        ...     tells_apart(np.ones((4, 1)), np.array([0, 1] * 2)),
+        ... )
+        (True, False)
+    """
+    first = _first_of_equals(points)[0]
+    return bool((np.bincount(labels[first]) >= fewest).sum() >= 2)
+
+
+def _first_of_equals(points: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The first of each set of equal rows, and for each row which of these it equals."""
+    digests = np.array([blake2b(row.tobytes(), digest_size=8).digest() for row in points], dtype="V8")
+    _, first, copy_of = np.unique(digests, return_index=True, return_inverse=True)
+    return first, copy_of.ravel()
 
 
 def choose_strength(points: NDArray[np.float32], labels: NDArray[np.int64], folds: NDArray[np.int64]) -> float:
@@ -88,7 +108,7 @@ def out_of_fold_probs(
         own = folds == fold
         probs[own] = _fit_and_predict(points[~own], labels[~own], points[own], strength, num_classes)
 
-    _side_by_side(predict, range(int(folds.max()) + 1))
+    _side_by_side(predict, np.unique(folds).tolist())  # few different rows leave folds empty
     return probs
 
 
@@ -107,8 +127,11 @@ def _fit_and_predict(
 ) -> NDArray[np.float32]:
     from sklearn.linear_model import LogisticRegression
 
-    model = LogisticRegression(C=strength, tol=1e-3, max_iter=1000).fit(points, labels)
     probs = np.zeros((len(judged), num_classes), dtype=np.float32)
+    if (labels == labels[0]).all():  # as where every label of the other class was replaced to test the search
+        probs[:, labels[0]] = 1.0
+        return probs
+    model = LogisticRegression(C=strength, tol=1e-3, max_iter=1000).fit(points, labels)
     probs[:, model.classes_] = model.predict_proba(judged)
     return probs
 

@@ -318,15 +318,17 @@ def same_rows(ds: Dataset, left: dict[str, str], score_columns: Iterable[str]) -
         left: Column → digest.
         score_columns: Columns of scores, which do not identify rows.
     """
-    there = [column for column in left if column in ds.column_names]
+    names = ds.column_names  # made anew whenever it is read
+    present = set(names)
+    there = [column for column in left if column in present]
     if any(_digest_like(ds, column, left[column]) != left[column] for column in there):
         return False
-    gone = {left[column] for column in left if column not in ds.column_names}
+    gone = {left[column] for column in left if column not in present}
     new: set[str] = set()
     if gone:
         skipped = {*left, *score_columns}
         like = next(iter(gone))
-        new = {_digest_like(ds, column, like) for column in ds.column_names if column not in skipped}
+        new = {_digest_like(ds, column, like) for column in names if column not in skipped}
     return (gone <= new or new <= gone) and bool(there or gone & new)
 
 

@@ -12,12 +12,11 @@ from hf_prune.columns import Labels, find_label_column, read_labels
 from hf_prune.inputs import Request
 from hf_prune.metrics.registry import unknown_name
 from hf_prune.policy import Recommendation
-from hf_prune.policy.rules import RANDOM
 from hf_prune.pruning_inputs import PruningInputs
 from hf_prune.scores import Scores
 from hf_prune.seeds import check_seed
 from hf_prune.selection import ORDERS, check_class_balance, count_rows, error_quotas, select
-from hf_prune.selection.budget import NOISE, check_hardest_cutoff
+from hf_prune.selection.budget import NOISE, check_hardest_cutoff, is_number
 from hf_prune.selection.checks import check_settings
 from hf_prune.selection.classes import PAPER_CLASS_BALANCE
 from hf_prune.selection.result import Reason
@@ -90,17 +89,19 @@ class Classes:
 
 def check_cutting(cutting: Cutting) -> None:
     """Raise one line for what no data set could meet, before anything is computed."""
-    check_settings(RANDOM.order if cutting.order == AUTO else cutting.order, cutting.num_strata, cutting.random_share)
+    check_settings(cutting.order, cutting.num_strata, cutting.random_share, also=(AUTO,))
     check_hardest_cutoff(cutting.hardest_cutoff)
     _check_auto(cutting)
     check_seed(cutting.seed)
     if cutting.class_balance is not None:
         check_class_balance(cutting.class_balance)
     share: Any = cutting.drop_duplicates
-    if share is not None and share is not False and (share is True or not 0 < share <= 1):
-        raise ValueError(f"drop_duplicates={share}; give the least cosine of duplicates, in (0, 1]")
+    if share is not None and share is not False and not (is_number(share) and 0 < share <= 1):
+        raise ValueError(f"drop_duplicates={share!r}; give the least cosine of duplicates, in (0, 1]")
     if cutting.quotas not in (None, BY_ERROR):
         raise ValueError(f"quotas={cutting.quotas!r}; give {BY_ERROR!r}, or counts per class as class_balance=")
+    if cutting.class_errors is not None and not isinstance(cutting.class_errors, Mapping):
+        raise ValueError(f"class_errors={cutting.class_errors!r}; give the error of each class by its name")
     if cutting.quotas is None and cutting.class_errors is not None:
         raise ValueError(f"class_errors= is for quotas={BY_ERROR!r}: give both, or leave it out")
     if cutting.quotas is not None and cutting.class_balance is not None:
@@ -168,6 +169,10 @@ def by_code(values: Mapping[Any, Any], labels: Labels, column: str, argument: st
     codes = {labels.name(code): code for code in {*present, *range(len(labels.names or ()))}}
     found: dict[int, Any] = {}
     for given, value in values.items():
+        if isinstance(given, bool) and labels.names is not None:
+            raise ValueError(
+                f"{argument} names class {given}, as YAML reads yes, no, on and off: write the name in quotes"
+            )
         is_code = isinstance(given, (int, np.integer)) and (labels.names is None or str(given) not in codes)
         name = labels.name(int(given)) if is_code else labels.name(-1) if given is None else str(given)
         if name not in codes:

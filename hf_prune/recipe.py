@@ -89,7 +89,7 @@ def load_recipe(path: str | Path, settings: Sequence[str] = ()) -> Recipe:
         ValueError: If the file is not such YAML, or a key is missing, not known or has a value of the wrong type.
         OSError: If the file cannot be read.
     """
-    blocks = _parse_yaml(Path(path).read_text(encoding="utf-8"), str(path))
+    blocks = _parse_yaml(Path(path).read_bytes(), str(path))
     if not isinstance(blocks, dict):
         raise ValueError(f"{str(path)!r} holds no blocks; write 'dataset: {{path: …}}' and so on")
     for setting in settings:
@@ -176,10 +176,15 @@ def _rows(result: Any) -> str:
     return f", {len(result)} rows" if isinstance(result, Dataset) else ""
 
 
-def _parse_yaml(text: str, where: str) -> Any:
+def _parse_yaml(text: str | bytes, where: str) -> Any:
+    """Plain values; bytes are UTF-8, or UTF-16 that begins with its mark, as some editors write it."""
     try:
         value = yaml.load(text, Loader=_Loader)
         check_nesting(value)
+    except yaml.reader.ReaderError as error:
+        raise ValueError(
+            f"{where}: not text in UTF-8 ({error.reason} at {error.position}): save it as UTF-8"
+        ) from error
     except (yaml.YAMLError, RecursionError, ValueError, TypeError) as error:
         raise ValueError(f"{where}: not plain YAML: {one_line(error)}") from error
     return value

@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 from datasets import Dataset, Image
 from numpy.typing import NDArray
 
-from hf_prune.columns import check_column
+from hf_prune.columns import check_column, feature_of
 from hf_prune.encoded_images import EncodedImages
 from hf_prune.image_hashes import image_hashes
 from hf_prune.provenance import provenance
@@ -56,7 +56,7 @@ def row_keys(ds: Dataset, columns: Sequence[str] | None = None) -> tuple[NDArray
         check_column(ds, column)
     if not columns:
         raise ValueError(f"no column to make keys of among {ds.column_names}: name some with columns=")
-    if len(columns) == 1 and isinstance(ds.features[columns[0]], Image):
+    if len(columns) == 1 and isinstance(feature_of(ds, columns[0]), Image):
         return _image_keys(image_hashes(EncodedImages(ds, columns[0]))), columns
     return np.array(list(_value_keys(ds, columns)), dtype="U64"), columns
 
@@ -109,10 +109,11 @@ def _image_keys(hashes: NDArray[np.uint8]) -> NDArray[np.str_]:
 
 def _value_keys(ds: Dataset, columns: list[str]) -> Iterator[str]:
     rows = ds.select_columns(columns).with_format("arrow")
+    features = rows.features  # a deep copy of them all: once, not for each column and batch
     for start in range(0, len(ds), _BATCH_ROWS):
         table = rows[start : start + _BATCH_ROWS]
         try:
-            parts = [_canonical(table.column(name).combine_chunks(), ds.features[name]) for name in columns]
+            parts = [_canonical(table.column(name).combine_chunks(), features[name]) for name in columns]
         except OSError as error:
             last = min(start + _BATCH_ROWS, len(ds)) - 1
             raise OSError(f"rows {start} to {last}: {' '.join(str(error).split())}") from error

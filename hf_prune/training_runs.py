@@ -11,11 +11,14 @@ import numpy as np
 from datasets import Dataset
 from numpy.typing import NDArray
 
+from hf_prune.argument_checks import check_count
 from hf_prune.collectives import apart, check_alike, in_step, is_main_process, num_processes, process_state
 from hf_prune.columns import Labels, find_image_column
 from hf_prune.dynamics import dataset_name
 from hf_prune.engine.sharing import together
 from hf_prune.folders import owned
+from hf_prune.full_disks import says_when_full
+from hf_prune.given_data import check_one
 from hf_prune.inputs.agreement import labels_digest
 from hf_prune.metrics.registry import unknown_name
 from hf_prune.record_content import row_content
@@ -127,15 +130,14 @@ class TrainingRuns:
 
     def _check(self, ds: Any, test_dataset: Any, count: Any) -> None:
         for name, value in ((f"num_{self.kind}s", count), ("num_epochs", self.options["num_epochs"])):
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                raise ValueError(f"{name}={value!r}; give a whole number of at least 1")
+            check_count(name, value, 1)
         if self.recording["mode"] not in MODES:
             raise ValueError(f"mode={self.recording['mode']!r}; give one of {', '.join(MODES)}")
         check_seed(self.options["seed"])
         check_seed(self.options["seed"] + count - 1)
         for name, rows in (("ds", ds), ("test_dataset", test_dataset)):
-            if not isinstance(rows, Dataset) and (rows is not None or name == "ds"):
-                raise TypeError(f"{name} is {type(rows).__name__}: give one split as a datasets.Dataset")
+            if rows is not None or name == "ds":
+                check_one(rows, f"{name}= of a training")
         self._check_arguments()
 
     def _check_arguments(self) -> None:
@@ -223,15 +225,16 @@ class TrainingRuns:
             seed = self.options["seed"] + number
             # With no checkpoint to go on from, what there is of a record is begun anew.
             record = functools.partial(watch, folder=place / "dynamics", overwrite=True, **recording)
-            train_classifier(
-                self._rows(images, seed),
-                functools.partial(trainable.build, images.id2label),
-                **{**self.options, **self.arguments, "seed": seed},
-                folder=place,
-                resumable=True,
-                on_trainer=record,
-                desc=f"Training {self.kind} {number + 1} of {count}",
-            )
+            with says_when_full(place, "the training", "make room and run the same training again to go on"):
+                train_classifier(
+                    self._rows(images, seed),
+                    functools.partial(trainable.build, images.id2label),
+                    **{**self.options, **self.arguments, "seed": seed},
+                    folder=place,
+                    resumable=True,
+                    on_trainer=record,
+                    desc=f"Training {self.kind} {number + 1} of {count}",
+                )
 
     def _rows(self, images: TrainingImages, seed: int) -> "TrainingImages | torch.utils.data.Subset[dict[str, Any]]":
         return images if self.subset is None else images.subset(draw_subset(len(images), self.subset, seed))

@@ -205,7 +205,11 @@ def test_the_way_out_of_a_stream_works():
             ValueError,
             r"no split 'train' among \['test'\]; name the",
         ),
-        (lambda: score_with([1, 2], "random"), TypeError, "rows that can be read in any order, which list has not"),
+        (
+            lambda: score_with([1, 2], "random"),
+            TypeError,
+            "score_with takes a Dataset or a DatasetDict, not list: make one",
+        ),
         (
             lambda: start().score_with("prototypes", encoder=pixels, num_prototypes=9),
             ValueError,

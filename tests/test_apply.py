@@ -141,7 +141,7 @@ def test_what_is_no_cut(tmp_path):
     folder = hf_prune.export(changed, tmp_path / "changed", source="local")
     with pytest.raises(ValueError, match="was changed outside hf_prune after it was pruned"):
         hf_prune.apply(folder, images(20))
-    with pytest.raises(TypeError, match="loaded without streaming=True"):
+    with pytest.raises(TypeError, match="load it without streaming=True"):
         hf_prune.apply(folder, Dataset.from_dict({"a": [1]}).to_iterable_dataset())
 
 

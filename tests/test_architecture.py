@@ -17,7 +17,10 @@ PACKAGE = ROOT / "hf_prune"
 LAYERS = (
     {
         "metrics.registry",
+        "argument_checks",
         "array_names",
+        "full_disks",
+        "given_data",
         "figures",
         "image_modes",
         "collectives",
@@ -67,6 +70,7 @@ LAYERS = (
         "inputs",
         "inputs.*",
         "known_encoders",
+        "extras",
         "reliability",
         "training_images",
         "training",

@@ -59,6 +59,18 @@ def test_an_encoder_makes_what_an_order_needs(hf):
 
 
 @pytest.mark.usefixtures("arrays")
+def test_rows_of_classes(hf):
+    names = load_from_disk("scored").features["label"].names
+    quotas = " ".join(f"--class-balance {name}={rows}" for rows, name in enumerate(names, start=1))
+    hf(f"prune scored prototypes --keep 6 --order easy {quotas} --out by-line")
+    assert kept("by-line")[1].options["class_balance"] == {name: rows for rows, name in enumerate(names, start=1)}
+    hf(f"prune scored prototypes --keep 6 --order easy --class-balance {names[0]}=2 --out by-line --overwrite")
+    assert kept("by-line")[1].options["class_balance"] == {names[0]: 2}
+    hf("prune scored prototypes --keep 6 --order easy --class-balance 1 --out by-line --overwrite")
+    assert kept("by-line")[1].class_balance == 1.0
+
+
+@pytest.mark.usefixtures("arrays")
 def test_errors_of_classes(hf):
     names = load_from_disk("scored").features["label"].names
     errors = " ".join(f"--class-errors {name}={number / 10}" for number, name in enumerate(names, start=1))
@@ -103,7 +115,7 @@ def test_a_recipe_takes_mappings_and_arrays(hf):
 @pytest.mark.parametrize(
     ("line", "said"),
     [
-        ("prune scored prototypes --keep 3 --order best --out x", "order='best'; give one of 'hard', 'easy'"),
+        ("prune scored prototypes --keep 3 --order best --out x", "order='best'; give one of 'auto', 'hard', 'easy'"),
         ("prune scored prototypes --keep 3 --order hard --hardest-cutoff much --out x", "hardest_cutoff='much'; give"),
         (
             "prune scored prototypes --keep 3 --order diverse --out x",
@@ -113,6 +125,23 @@ def test_a_recipe_takes_mappings_and_arrays(hf):
             "prune scored prototypes --keep 3 --order hard --class-errors a --out x",
             "write class=error, such as cat=0.2",
         ),
+        (
+            "prune scored prototypes --keep 3 --order hard --class-balance a=b --out x",
+            "--class-balance 'a=b': give a share in [0, 1] once, or class=rows for some classes, such as cat=800",
+        ),
+        (
+            "prune scored prototypes --keep 3 --order hard --class-balance half --out x",
+            "'half': give a share in [0, 1]",
+        ),
+        (
+            "prune scored prototypes --keep 3 --order hard --class-balance .5 --class-balance a=1 --out x",
+            "'.5': give a",
+        ),
+        (
+            "prune scored prototypes --keep 3 --order hard --class-balance a=1 --class-balance a=2 --out x",
+            "--class-balance names 'a' twice; give each once",
+        ),
+        ("push scored somebody/x --num-shards many", "'many': give a count once, or split=count for some splits"),
         ("prune scored prototypes --keep 3 --order hard --inputs a.npy --out x", "write name=file.npy"),
         ("explain scored scored", "kept has no pruning in its history"),
     ],

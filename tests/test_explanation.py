@@ -93,7 +93,7 @@ def test_what_does_not_belong_together_is_said_in_one_line():
     with pytest.raises(ValueError, match=r"columns \['label'\]: give the scored data set"):
         explain(ds.remove_columns("s"), kept)
     with pytest.raises(
-        TypeError, match=r"^kept is DatasetDict; give one Dataset, of a DatasetDict one of its splits$"
+        TypeError, match=r"^kept= of explain takes one Dataset, not DatasetDict: give one of its splits$"
     ):
         explain(ds, DatasetDict(train=kept))
 

@@ -171,7 +171,7 @@ def test_bad_names_write_nothing(tmp_path, keywords, message):
 def test_no_rows_and_no_random_access(tmp_path):
     with pytest.raises(ValueError, match="no rows to publish"):
         export(images().select([]), tmp_path / "out", source="local")
-    with pytest.raises(TypeError, match="not IterableDataset"):
+    with pytest.raises(TypeError, match="which IterableDataset has not"):
         export(IterableDataset.from_generator(lambda: iter(())), tmp_path / "out", source="local")
     with pytest.raises(ValueError, match=r"pass ds\['test'\]"):
         export(DatasetDict(test=images()), tmp_path / "out", source="local", split="test")

@@ -62,6 +62,18 @@ def test_data_sets_and_streams_are_scored_in_batches(scored, fitted, batch_size)
     assert [np.float32(row["prototypes"]) for row in stream] == column(scored).tolist()
 
 
+def test_a_column_that_is_not_decoded_is_decoded_here(scored, fitted):
+    stored = coloured().cast_column("image", Image(decode=False))
+    assert (column(stored.map(fitted, batched=True, batch_size=7)) == column(scored)).all()
+    for image, message in (
+        ({"bytes": b"junk", "path": None}, "^the image in row 1 of the batch cannot be read .*cannot identify"),
+        ("cat.png", "^row 1 of the batch holds str, no image: use ds.cast_column"),
+    ):
+        with pytest.raises(ValueError, match=message) as caught:
+            fitted({"image": [coloured(1)["image"][0], image]})
+        assert "\n" not in str(caught.value)
+
+
 def test_new_rows_are_scored_by_hand(fitted):
     image = PIL.Image.new("L", (8, 8), 200)
     pixels = np.full(48, 200 / 255)

@@ -97,11 +97,55 @@ def test_probabilities_are_the_softmax_of_each_teacher():
     assert len(made.made_from["probs"]["teachers"]) == 2
 
 
+ANIMALS = Labels(np.array([0, 1, 2]), ("cat", "dog", "polar bear"), complete=True)
+OTHER_NAMES = r"teacher 1 calls its classes \['Kitty', 'Puppy', .* matched by position"
+
+
+@pytest.mark.parametrize(
+    ("names", "order"),
+    [
+        (("cat", "dog", "polar bear"), [0, 1, 2]),
+        (("Polar_Bear", "DOG", "CAT"), [2, 1, 0]),
+        ((" polar-bear", "cat", "Dog"), [1, 2, 0]),
+        (("\uff23\uff21\uff34", "polar  bear", "dog"), [0, 2, 1]),
+    ],
+)
+def test_classes_are_found_by_name_however_it_is_written(names, order):
+    probs = np.array([[0.7, 0.2, 0.1]])
+    assert in_label_order(probs, ANIMALS, names, "teacher 1").tolist() == probs[:, order].tolist()
+
+
+def test_names_that_differ_in_case_alone_are_different_classes():
+    labels = Labels(np.array([0, 1]), ("us", "US"), complete=True)
+    assert in_label_order(np.array([[0.7, 0.3]]), labels, ("US", "us"), "teacher 1").tolist() == [[0.3, 0.7]]
+    with pytest.raises(ValueError, match=r"^teacher 1 has the class 'us' in place 1, the labels in place 0"):
+        in_label_order(np.array([[0.7, 0.3]]), labels, ("Them", "Us"), "teacher 1")
+
+
 def test_a_teacher_with_other_class_names_is_matched_by_position_with_a_warning():
-    probs, labels = np.eye(2), Labels(np.array([0, 1]), ("cat", "dog"), complete=True)
-    with pytest.warns(UserWarning, match=r"teacher 1 calls its classes \['Cat', 'Dog'\] .* matched by position"):
-        assert in_label_order(probs, labels, ("Cat", "Dog"), "teacher 1") is probs
-    np.testing.assert_array_equal(in_label_order(probs, labels, ("dog", "cat"), "teacher 1"), probs[:, ::-1])
+    probs = np.eye(3)
+    with pytest.warns(UserWarning, match=OTHER_NAMES):
+        assert in_label_order(probs, ANIMALS, ("Kitty", "Puppy", "Bear"), "teacher 1") is probs
+    with pytest.warns(UserWarning, match=OTHER_NAMES):  # what both know is in its place
+        assert in_label_order(probs, ANIMALS, ("Kitty", "Puppy", "Polar bear"), "teacher 1") is probs
+
+
+@pytest.mark.parametrize("names", [("dog", "cat", "horse"), ("Dog", "horse", "cow"), ("horse", "cow", "CAT")])
+def test_names_of_which_a_part_shows_another_order_are_refused(names):
+    with pytest.raises(
+        ValueError, match=r"^teacher 1 has the class '(cat|dog)' in place \d, .* id2label the names of the"
+    ):
+        in_label_order(np.eye(3), ANIMALS, names, "teacher 1")
+
+
+def test_a_name_of_two_classes_tells_no_order():
+    probs = np.eye(4)
+    labels = Labels(np.array([0, 1]), ("cat", "dog"), complete=False)
+    with pytest.raises(
+        ValueError, match=r"^teacher 1 calls several of its classes 'cat', so that its order cannot be"
+    ):
+        in_label_order(probs, labels, ("cat", "cat", "dog", "eel"), "teacher 1")
+    assert in_label_order(probs, labels, ("eel", "eel", "dog", "cat"), "teacher 1")[0].tolist() == [0, 0, 1, 0]
 
 
 def test_features_of_the_first_teacher_stand_in_for_embeddings():

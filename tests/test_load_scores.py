@@ -175,7 +175,7 @@ def test_what_is_not_published_is_refused(published, tmp_path):
         hf_prune.load_scores(published, images(20), revision="main")
     with pytest.raises(ValueError, match="has no split 'test', it has 'train'"):
         hf_prune.load_scores(published, images(20), split="test")
-    with pytest.raises(TypeError, match="loaded without streaming=True"):
+    with pytest.raises(TypeError, match="load it without streaming=True"):
         hf_prune.load_scores(published, images(20).to_iterable_dataset())
     hf_prune.export(scored(images(20)).prune("prototypes", keep=0.5, order="hard"), tmp_path / "cut", source="local")
     with pytest.raises(ValueError, match="only its cuts were published"):

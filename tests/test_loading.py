@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from datasets import Dataset, DatasetDict, concatenate_datasets
 
+from hf_prune.cli.errors import is_user_error
 from hf_prune.loading import open_dataset, read_inputs
 from tests.tiny_publications import image_bytes, images
 
@@ -125,6 +126,49 @@ class TestInputs:
         np.save(tmp_path / "a.npy", np.array([{}], dtype=object), allow_pickle=True)
         with pytest.raises(ValueError, match="is not an array"):
             read_inputs({"probs": tmp_path / "a.npy"})
+
+
+DAMAGE = {
+    "a state that is no JSON": lambda folder: (folder / "state.json").write_text("{"),
+    "a state of another kind": lambda folder: (folder / "state.json").write_text("[]"),
+    "a state in UTF-16": lambda folder: (folder / "state.json").write_text("{}", encoding="utf-16"),
+    "info that is no JSON": lambda folder: (folder / "dataset_info.json").write_text("{"),
+    "info of another kind": lambda folder: (folder / "dataset_info.json").write_text("[]"),
+    "features of another kind": lambda folder: (folder / "dataset_info.json").write_text('{"features": {"x": 5}}'),
+    "no info": lambda folder: (folder / "dataset_info.json").unlink(),
+    "an empty table": lambda folder: next(folder.glob("*.arrow")).write_bytes(b""),
+    "no table": lambda folder: next(folder.glob("*.arrow")).unlink(),
+    "another header": lambda folder: next(folder.glob("*.arrow")).write_bytes(b"junk"),
+    "half a header": lambda folder: next(folder.glob("*.arrow")).write_bytes(b"\xff\xff\xff\xff\x58\x01\x00\x00half"),
+}
+
+
+@pytest.mark.usefixtures("numbers")
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_a_damaged_folder_is_named_on_one_line(tmp_path, damage):
+    DAMAGE[damage](tmp_path / "saved")
+    with pytest.raises((ValueError, OSError), match=r"^cannot open '.*saved': ") as caught:
+        open_dataset(tmp_path / "saved")
+    assert "\n" not in str(caught.value)
+    assert is_user_error(caught.value)
+
+
+@pytest.mark.parametrize(("name", "content"), [("empty.json", b""), ("utf16.csv", "a,b\n1,2".encode("utf-16"))])
+def test_a_file_that_holds_no_rows_is_named_on_one_line(tmp_path, name, content):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(ValueError, match=rf"^cannot open '.*{name}': ") as caught:
+        open_dataset(tmp_path / name)
+    assert "\n" not in str(caught.value)
+
+
+def test_what_is_no_path_and_no_array(tmp_path):
+    with pytest.raises(ValueError, match=r"^path=5; give a path$"):
+        open_dataset(5)
+    (tmp_path / "empty.npy").write_bytes(b"")
+    np.savez(tmp_path / "several.npz", a=np.eye(2), b=np.eye(2))
+    for name, said in (("empty.npy", "is not an array"), ("several.npz", "holds several arrays")):
+        with pytest.raises(ValueError, match=f"{said}: give a .npy file"):
+            read_inputs({"embeddings": tmp_path / name})
 
 
 def test_pieces_are_in_the_order_asked_for(numbers, tmp_path):

@@ -6,7 +6,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.linear_model import LogisticRegression
 
-from hf_prune.out_of_fold import STRENGTHS, choose_strength, make_folds, out_of_fold_probs, standardised
+from hf_prune.label_noise import label_noise
+from hf_prune.out_of_fold import (
+    STRENGTHS,
+    choose_strength,
+    make_folds,
+    out_of_fold_probs,
+    standardised,
+    tells_apart,
+)
 
 
 def blobs(rows=90, classes=3, seed=0) -> tuple[np.ndarray, np.ndarray]:
@@ -89,3 +97,23 @@ def test_standardised():
     np.testing.assert_allclose(points.mean(axis=0), 0, atol=1e-5)
     assert points.std() == pytest.approx(1, abs=1e-5)
     assert (standardised(np.ones((4, 3), np.float32)) == 0).all()
+
+
+def test_two_classes_with_different_rows_are_told_apart():
+    points, labels = np.array([[0.0], [1], [1], [2], [3], [4]]), np.array([0, 0, 0, 1, 1, 1])
+    assert tells_apart(points, labels)
+    assert not tells_apart(points, labels, fewest=3)
+    assert not tells_apart(np.minimum(points, 2), labels)
+
+
+def test_few_different_rows_leave_folds_empty_and_few_labels_leave_one_class():
+    points = np.repeat(np.array([[0.1, 1], [0.2, 1], [5, 1], [6, 1]], np.float32), 3, axis=0)
+    labels = np.repeat([0, 1], 6)
+    folds = make_folds(points, labels, 5, seed=0)
+    assert len(np.unique(folds)) == 4
+    probs = out_of_fold_probs(points, labels, folds, 1.0, 2)
+    assert (probs.argmax(axis=1) == labels).all()
+    alone = out_of_fold_probs(points, np.where(folds == folds[0], labels, 1), folds, 1.0, 2)
+    assert alone[folds == folds[0]].tolist() == [[0.0, 1.0]] * int((folds == folds[0]).sum())
+    found = label_noise(points, inputs={"labels": labels})
+    assert not found.suspects.any()

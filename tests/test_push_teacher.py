@@ -195,7 +195,7 @@ def test_what_the_user_can_mend(teachers, kept, tmp_path):
 
     refused(ValueError, r"was trained on 16 rows, trained_on has 12: give the rows", trained_on=kept.select(range(12)))
     refused(ValueError, "16 with other images or labels, or in another", trained_on=kept.select(range(15, -1, -1)))
-    refused(TypeError, "trained_on is DatasetDict", trained_on=DatasetDict(train=kept))
+    refused(TypeError, "trained_on= takes one Dataset, not DatasetDict", trained_on=DatasetDict(train=kept))
     refused(ValueError, "does not say where it came from", source=None)
     refused(FileNotFoundError, "holds no finished model", teacher=tmp_path / "nothing")
     (tmp_path / "full").mkdir()

@@ -212,6 +212,19 @@ class TestCheck:
             recipe(text=text)
         assert "\n" not in str(caught.value)
 
+    @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+    def test_what_editors_write_is_read(self, tmp_path, encoding):
+        (tmp_path / "recipe.yaml").write_text("dataset: {path: Käse}", encoding=encoding)
+        assert load_recipe(tmp_path / "recipe.yaml").blocks == {"dataset": {"path": "Käse"}}
+
+    @pytest.mark.parametrize("content", ["dataset: {path: Käse}".encode("latin-1"), b"\x89PNG\r\n", b"a: \x00"])
+    def test_what_is_no_text_is_named_with_the_way_out(self, tmp_path, content):
+        path = tmp_path / "recipe.yaml"
+        path.write_bytes(content)
+        with pytest.raises(ValueError, match=r"recipe.yaml: not text in UTF-8 \(.*\): save it as UTF-8$") as caught:
+            load_recipe(path)
+        assert "\n" not in str(caught.value)
+
 
 @pytest.mark.parametrize("config", CONFIGS, ids=lambda path: path.parent.name)
 def test_committed_recipes_are_valid(config):

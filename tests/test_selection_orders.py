@@ -86,6 +86,30 @@ class TestStratified:
             options = {"order": "stratified", "num_strata": 2, "hardest_cutoff": 0.2, "seed": seed}
             assert 4 in kept(scores, keep=2, **options)
 
+    @given(st.integers(1, 60), st.integers(1, 4), st.integers(0, 5), st.data())
+    @EXAMPLES
+    def test_of_strata_of_one_size_the_odd_rows_come_from_the_whole_range(self, strata, each, seed, data):
+        scores = np.repeat(np.arange(strata), each)
+        budget = data.draw(st.integers(1, len(scores)))
+        chosen = kept(scores, keep=budget, order="stratified", num_strata=strata, seed=seed)
+        given = np.bincount(np.array(chosen) // each, minlength=strata)
+        assert given.max() - given.min() <= 1
+        # Of any stretch of the range, its share of the rows, but for as many as the halvings it cuts through.
+        ahead = np.concatenate([[0], np.cumsum(given)])
+        assert np.abs(ahead - budget * np.arange(strata + 1) / strata).max() <= 1 + np.log2(strata)
+
+    @pytest.mark.parametrize(("rows", "keep"), [(100, 25), (100, 75), (40, 10), (400, 30)])
+    def test_an_even_column_is_not_kept_from_its_easy_end(self, rows, keep):
+        for seed in range(20):
+            chosen = np.array(kept(np.arange(rows), keep=keep, order="stratified", seed=seed))
+            assert 0.4 <= (chosen < rows / 2).mean() <= 0.6
+            assert chosen.max() >= 0.85 * rows
+            assert chosen.min() <= 0.15 * rows
+
+    def test_who_gives_the_only_row_is_drawn(self):
+        begins = {kept(np.arange(10), keep=1, order="stratified", num_strata=10, seed=seed)[0] for seed in range(60)}
+        assert begins == set(range(10))
+
     def test_extreme_ranges(self):
         assert stratum(np.array([-1.7e308, 0.0, 1.7e308]), 3).tolist() == [0, 1, 2]
         assert stratum(np.array([math.inf, math.inf]), 3).tolist() == [0, 0]
@@ -202,6 +226,16 @@ class TestCluster:
         targets = generator.dirichlet(np.ones(300)) * budget
         shift = brentq(lambda shift: np.clip(targets + shift, 1, sizes).sum() - budget, -1e5, 1e5, xtol=1e-9)
         assert np.abs(nearest_counts(targets, sizes, budget) - np.clip(targets + shift, 1, sizes)).max() < 1
+
+    def test_clusters_with_one_claim_share_the_odd_rows_by_the_seed(self):
+        # Eight clusters alike, so that of 20 rows four give a third: never always the first four.
+        embeddings = np.repeat(np.eye(8), 5, axis=0)
+        clusters = np.repeat(np.arange(8), 5)
+        options = {"keep": 20, "order": "cluster", "embeddings": embeddings, "clusters": clusters}
+        given = [np.bincount(clusters[kept(np.arange(40), seed=seed, **options)]) for seed in range(20)]
+        assert {tuple(sorted(counts.tolist())) for counts in given} == {(2,) * 4 + (3,) * 4}
+        assert (np.mean(given, axis=0) > 2).all()
+        assert all(abs(int(counts[:4].sum()) - 10) <= 1 for counts in given)
 
     def test_the_wide_cluster_keeps_more_and_its_hardest_rows(self):
         generator = np.random.default_rng(0)

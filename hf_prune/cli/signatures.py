@@ -104,9 +104,14 @@ def option_type(hint: Any) -> Any:
     Example:
         >>> option_type(int | None), option_type(str | Sequence[str] | None), option_type(typing.Any)
         (<class 'int'>, list[str], <class 'str'>)
+
+    Raises:
+        TypeError: If there is no one way to write it, as for a mapping.
     """
     is_union = isinstance(hint, types.UnionType) or typing.get_origin(hint) is typing.Union
     choices = typing.get_args(hint) if is_union else [hint]
+    if any(typing.get_origin(choice) is Mapping for choice in choices):
+        raise TypeError(f"text cannot be turned into {hint} in one way: annotate the parameter with one of its own")
     sequences = [choice for choice in choices if typing.get_origin(choice) in (Sequence, list, tuple)]
     if sequences:
         return list[typing.get_args(sequences[0])[0]]  # type: ignore[misc]  # built at run time, read by typer

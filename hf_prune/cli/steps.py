@@ -1,7 +1,7 @@
 """The commands that make a step: ``score``, ``combine``, ``prune``, ``export`` and ``push``, each a function of the same name."""
 
 import inspect
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -82,18 +82,44 @@ def parse_cutoff(text: str) -> float | str:
         return text  # a wrong word is refused where the right one is known
 
 
-def parse_errors(pairs: Sequence[str]) -> dict[str, float]:
-    """Read errors of classes given as ``class=error``."""
-    errors = {}
-    for pair in pairs:
-        name, equals, text = pair.rpartition("=")
+def parse_by_name(
+    flag: str, given: Sequence[str], kind: Callable[[str], Any], hint: str, alone: Callable[[str], Any] | None = None
+) -> Any:
+    """Read numbers given as ``name=number``, or one number for all.
+
+    Args:
+        flag: The option, for messages.
+        given: What was written, once for each time that the option was given.
+        kind: Reads a number beside a name.
+        hint: How it is written, for messages.
+        alone: Reads the one number for all; None where there must be names.
+
+    Returns:
+        Name → number, or the one number; None where nothing was given.
+
+    Raises:
+        ValueError: If something else was written, or a name twice.
+
+    Example:
+        >>> parse_by_name("--class-balance", ["cat=800", "a=b=9"], int, "write class=rows", alone=float)
+        {'cat': 800, 'a=b': 9}
+        >>> parse_by_name("--class-balance", ["0.5"], int, "write class=rows", alone=float)
+        0.5
+    """
+    found: dict[str, Any] = {}
+    for entry in given:
+        name, equals, text = entry.rpartition("=")
+        if name in found:
+            raise ValueError(f"{flag} names {name!r} twice; give each once")
         try:
-            errors[name] = float(text)
+            if alone is not None and not equals and len(given) == 1:
+                return alone(text)
+            found[name] = kind(text)
         except ValueError:
             equals = ""
         if not (name and equals):
-            raise ValueError(f"--class-errors {pair!r}: write class=error, such as cat=0.2")
-    return errors
+            raise ValueError(f"{flag} {entry!r}: {hint}")
+    return found or None
 
 
 def parse_inputs(pairs: Sequence[str]) -> dict[str, Any]:
@@ -131,13 +157,20 @@ def run_score(out: Path, overwrite: bool = False, inputs: Sequence[str] = (), **
 
 
 def run_prune(
-    out: Path, overwrite: bool = False, inputs: Sequence[str] = (), class_errors: Sequence[str] = (), **values: Any
+    out: Path,
+    overwrite: bool = False,
+    inputs: Sequence[str] = (),
+    class_errors: Sequence[str] = (),
+    class_balance: Sequence[str] = (),
+    **values: Any,
 ) -> None:
     """Run ``prune``: every process takes part, since an encoder may run, and one of them saves."""
     with in_step("prune", values.get("device")):
         check_target(out, overwrite)
         given = parse_inputs(inputs)
-        errors = parse_errors(class_errors) or None
+        errors = parse_by_name("--class-errors", class_errors, float, "write class=error, such as cat=0.2")
+        hint = "give a share in [0, 1] once, or class=rows for some classes, such as cat=800"
+        values["class_balance"] = parse_by_name("--class-balance", class_balance, int, hint, alone=float)
         pruned = prune(open_data(values), values.pop("metric"), inputs=given, class_errors=errors, **values)
         barrier()
         if is_main_process():
@@ -164,11 +197,13 @@ def run_export(scores: str | None = None, **values: Any) -> None:
     echo(export(_open_rows(values), folder, scores=_open_scores(scores), **values))
 
 
-def run_push(scores: str | None = None, **values: Any) -> None:
+def run_push(scores: str | None = None, num_shards: Sequence[str] = (), **values: Any) -> None:
     """Run ``push``; of the processes of a launcher one does it all."""
     if not is_main_process():
         return
     repo_id = values.pop("repo_id")
+    hint = "give a count once, or split=count for some splits, such as train=4"
+    values["num_shards"] = parse_by_name("--num-shards", num_shards, int, hint, alone=int)
     echo(push_to_hub(_open_rows(values), repo_id, scores=_open_scores(scores), **values).commit_url)
 
 
@@ -211,6 +246,7 @@ def prune_parameters() -> Parameters:
     own = {
         "keep": option(float, docs["keep"].replace("keep=", ""), "--keep", parser=parse_keep),
         "hardest_cutoff": option(float, docs["hardest_cutoff"], "--hardest-cutoff", parser=parse_cutoff),
+        "class_balance": option(list[str], f"{docs['class_balance']} Repeatable: class=rows.", "--class-balance"),
         "class_errors": option(list[str], f"{docs['class_errors']} Repeatable: class=error.", "--class-errors"),
         "inputs": option(list[str], _GIVEN_ARRAY, "--inputs"),
     }
@@ -236,11 +272,13 @@ def _publish_parameters(function: Any, **own: Any) -> Parameters:
 def add_steps(app: typer.Typer) -> None:
     """Add the commands to the application."""
     folder = option(Path, argument_docs(export)["folder"], "--out", "--folder")
+    num_shards = argument_docs(push_to_hub)["num_shards"]
+    shards = option(list[str], f"{num_shards} Repeatable: split=count.", "--num-shards")
     for name, run, function, parameters in (
         ("score", run_score, score_with, score_parameters()),
         ("combine", run_combine, combine, combine_parameters()),
         ("prune", run_prune, prune, prune_parameters()),
         ("export", run_export, export, _publish_parameters(export, folder=folder)),
-        ("push", run_push, push_to_hub, _publish_parameters(push_to_hub)),
+        ("push", run_push, push_to_hub, _publish_parameters(push_to_hub, num_shards=shards)),
     ):
         app.command(name)(make_command(run, parameters, summary(function)))

@@ -24,6 +24,7 @@ from hf_prune.collectives import (
 from hf_prune.digests import array_sha256
 from hf_prune.dynamics import TrainingRecord
 from hf_prune.engine.sharing import together
+from hf_prune.full_disks import says_when_full
 from hf_prune.heads.results import HeadFiles, Passes, Values, hits_of
 from hf_prune.heads.settings import DEFAULTS, Heads
 from hf_prune.heads.training import Training, Weights, on_threads, scaled, train
@@ -114,7 +115,10 @@ def train_heads(
         job = _Job(points, codes, tests, num_classes, need, epoch_probs, heads or Heads())
         check_alike(job.described())
         ours = range(process_index(), job.heads.num_heads or 0, num_processes())
-        found = {number: values for part in together(lambda: job.run(ours, folder)) for number, values in part.items()}
+        way_out = "make room, give another folder with cache_dir=, or keep nothing with load_from_cache_file=False"
+        with says_when_full(folder or ".", "the heads", way_out):
+            parts = together(lambda: job.run(ours, folder))
+        found = {number: values for part in parts for number, values in part.items()}
     made = [found.pop(number) for number in sorted(found)]
     last = {name: np.stack([values.pop(name) for values in made]) for name in OF_THE_END if name in made[0]}
     records = [job.record(number, values, dataset) for number, values in enumerate(made)]

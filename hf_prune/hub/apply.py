@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from hf_prune.columns import read_labels
 from hf_prune.digests import pack_rows, rows_sha256, score_column_digest
 from hf_prune.foreign import warn
+from hf_prune.given_data import check_dataset
 from hf_prune.hub.cut_record import Cut, choose_cut, choose_cut_split
 from hf_prune.hub.matching import named_rows
 from hf_prune.hub.published_scores import origin, read_scores_of
@@ -66,8 +67,7 @@ def apply(
     names = [key_columns] if isinstance(key_columns, str) else key_columns
     if isinstance(ds, Dataset):
         return _apply(choose_cut_split(place, config, ds, split), ds, names)
-    if not isinstance(ds, DatasetDict):
-        raise TypeError(f"ds is {type(ds).__name__}; give a Dataset or a DatasetDict, loaded without streaming=True")
+    check_dataset(ds, "apply")
     there = list(place.record(config).get("splits") or {})
     wanted = [part for part in ds if part in there and split in (None, part)]
     if not wanted:

@@ -10,6 +10,7 @@ from datasets import Dataset, DatasetDict
 from numpy.typing import NDArray
 
 from hf_prune.foreign import warn
+from hf_prune.given_data import check_dataset
 from hf_prune.hub.matching import named_rows
 from hf_prune.hub.published_scores import PublishedScores, origin, read_scores_of, taken_over
 from hf_prune.hub.reading import SCORES, open_published
@@ -84,8 +85,7 @@ def _on_splits(
 ) -> Any:
     if isinstance(ds, Dataset):
         return put(ds, split)
-    if not isinstance(ds, DatasetDict):
-        raise TypeError(f"ds is {type(ds).__name__}; give a Dataset or a DatasetDict, loaded without streaming=True")
+    check_dataset(ds, "load_scores")
     wanted = [name for name in ds if name in published and split in (None, name)]
     if not wanted:
         raise ValueError(f"scores are published of {list(published)}, the data set has the splits {list(ds)}")

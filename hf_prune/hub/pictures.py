@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from datasets import ClassLabel, Dataset, Image
 
+from hf_prune.extras import extra
 from hf_prune.figures import new_figure
-from hf_prune.foreign import warn
 from hf_prune.plots import plot_extremes
 
 if TYPE_CHECKING:
@@ -42,13 +42,14 @@ def pictures(
         new_figure(1, 1)
     except ImportError:
         return {}
-    drawn = {"histogram": _png(functools.partial(_histogram, compared))}
+    histogram = functools.partial(_histogram, compared)
+    drawn = {"histogram": extra(lambda: _png(histogram), "the picture of the scores")}
     if images and (shown := _shown_columns(scored, compared["column"])):
-        try:
-            drawn["extremes"] = _png(functools.partial(_extremes, shown, compared["column"]))
-        except Exception as error:  # decoders fail with errors of many types; the rows are published all the same
-            warn(f"no picture of the easiest and hardest images: one cannot be read ({error})", stacklevel=2)
-    return {kind: (f"{FOLDER}/{config_name}-{split}-{kind}.png", png) for kind, png in drawn.items()}
+        extremes = functools.partial(_extremes, shown, compared["column"])
+        drawn["extremes"] = extra(lambda: _png(extremes), "the picture of the easiest and hardest images")
+    return {
+        kind: (f"{FOLDER}/{config_name}-{split}-{kind}.png", png) for kind, png in drawn.items() if png is not None
+    }
 
 
 def _shown_columns(scored: Dataset, column: str) -> Dataset | None:
@@ -82,7 +83,9 @@ def plot_histogram(compared: Mapping[str, Any], ax: "Axes | None" = None) -> "Ax
     for when, (label, colour) in styles.items():
         if compared[when] is not None:
             ax.stairs(compared[when]["histogram"], edges, fill=True, color=colour, label=label)
-    ax.set(xlabel=drawable(compared["column"]), ylabel="rows", xlim=(edges[0], edges[-1]))
+    ax.set(xlabel=drawable(compared["column"]), ylabel="rows")
+    if edges[0] < edges[-1]:  # written with six digits, the edges of large numbers may be one
+        ax.set_xlim(edges[0], edges[-1])
     ax.locator_params(axis="y", integer=True)
     ax.spines[["top", "right"]].set_visible(False)
     ax.figure.legend(loc="outside upper center", ncols=2, frameon=False)

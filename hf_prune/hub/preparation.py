@@ -3,6 +3,7 @@
 from datasets import Dataset, DatasetDict
 
 from hf_prune.foreign import warn
+from hf_prune.given_data import check_dataset
 from hf_prune.hub.naming import DEFAULT, check_names, cut_name
 from hf_prune.hub.publication import ROW_NUMBERS, ROWS, Publication
 from hf_prune.provenance import provenance
@@ -64,14 +65,11 @@ def _is_pruned(rows: Dataset) -> bool:
 
 
 def _splits(ds: Dataset | DatasetDict, split: str | None) -> tuple[dict[str, Dataset], tuple[str, ...]]:
+    check_dataset(ds, "publishing")
     if isinstance(ds, Dataset):
         # A slice such as "train[:2000]" is published under the name of its split.
         name = split or str(ds.split or "train").partition("[")[0]
         found = {name: ds}
-    elif not isinstance(ds, DatasetDict):
-        raise TypeError(
-            f"give a Dataset or a DatasetDict, not {type(ds).__name__}: a stream has to be written out first"
-        )
     elif split is not None:
         raise ValueError(f"split={split!r} names the split of a single Dataset: pass ds[{split!r}], or leave it out")
     else:

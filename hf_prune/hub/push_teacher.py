@@ -11,6 +11,7 @@ from huggingface_hub import CommitInfo
 
 from hf_prune.engine.integrity import check_digests
 from hf_prune.folders import is_ours, owned, recover
+from hf_prune.given_data import check_one
 from hf_prune.hub.export import README
 from hf_prune.hub.model_card import teacher_card
 from hf_prune.hub.model_files import read_readme, send_model
@@ -120,8 +121,7 @@ def _writer(
     teacher: Teachers | str | Path, ds: Any, cut: str | None, source: str | None, dynamics: bool, token: str | None
 ) -> Callable[[Path, str | None], None]:
     """Check everything, and return what writes the files to a folder for a repository of that name."""
-    if not isinstance(ds, Dataset):
-        raise TypeError(f"trained_on is {type(ds).__name__}: give one split as a datasets.Dataset")
+    check_one(ds, "trained_on=")
     trained = open_trained(teacher)
     names = trained.files(dynamics)
     check_digests(trained.folder, only=set(names).__contains__)

@@ -232,10 +232,11 @@ def _compare_source(making: Making, ds: Dataset) -> bool:
 
 def _with_columns(making: Making, ds: Dataset, features: Features) -> Dataset:
     """The published columns, in their order."""
-    missing = [name for name in features if name not in ds.column_names]
+    there = set(ds.column_names)
+    missing = [name for name in features if name not in there]
     if missing:
         making.report.unknown(making.subject, f"column {missing[0]!r} is published and cannot be made from the source")
-    return ds.select_columns([name for name in features if name in ds.column_names])
+    return ds.select_columns([name for name in features if name in there])
 
 
 def _compare_rows(making: Making, ds: Dataset, rows: NDArray[np.int64], features: Features) -> None:
@@ -249,11 +250,12 @@ def _compare_rows(making: Making, ds: Dataset, rows: NDArray[np.int64], features
     if place.record(cut.config).get("holds", ROWS) != ROWS:
         return
     made = {step.column for step in cut.history.steps if step.makes_scores} if making.models is not None else set()
-    columns = [name for name in features if name in ds.column_names and name not in made]
-    odd = [name for name in columns if ds.features[name] != features[name]]
+    own_features = ds.features
+    columns = [name for name in features if name in own_features and name not in made]
+    odd = [name for name in columns if own_features[name] != features[name]]
     if odd:
         report.differs(
-            subject, f"column {odd[0]!r} is {ds.features[odd[0]]} in the source, published as {features[odd[0]]}"
+            subject, f"column {odd[0]!r} is {own_features[odd[0]]} in the source, published as {features[odd[0]]}"
         )
         return
     batches = Batches(place, place.data_files(cut.config, cut.split), features)

@@ -43,8 +43,9 @@ def compare_scores(ds: Dataset, scores: Dataset, history: History, changed: bool
     before = read_scores(scores, step.column)
     after = _scores_after(ds, before, step, changed)
     finite = _finite(before)
-    # One bin more than nothing where all scores are equal.
-    edges = np.linspace(*_range(finite), BINS + 1)
+    # One bin more than nothing where all scores are equal. Halves, since the range of two large numbers may overflow.
+    low, high = _range(finite)
+    edges = 2 * np.linspace(low / 2, high / 2, BINS + 1)
     return {
         "column": step.column,
         "edges": _rounded(edges),
@@ -95,7 +96,7 @@ def _describe(scores: Scores, edges: NDArray[Any]) -> dict[str, Any]:
         "rows": len(scores),
         "without_score": len(scores) - int(scores.count()),
         "infinite": int(scores.count()) - len(finite),
-        "quantiles": dict(zip(map(str, QUANTILES), _rounded(np.quantile(finite, QUANTILES)), strict=True))
+        "quantiles": dict(zip(map(str, QUANTILES), _rounded(2 * np.quantile(finite / 2, QUANTILES)), strict=True))
         if len(finite)
         else None,
         "histogram": counts.tolist(),

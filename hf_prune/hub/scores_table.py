@@ -9,7 +9,7 @@ import pyarrow as pa
 from datasets import Dataset, Features, Value
 from numpy.typing import NDArray
 
-from hf_prune.columns import read_column
+from hf_prune.columns import feature_of, read_column
 from hf_prune.digests import score_column_digest
 from hf_prune.explanation import explain
 from hf_prune.foreign import warn
@@ -84,7 +84,7 @@ def make_table(scored: Dataset, kept: Dataset, columns: Iterable[str]) -> tuple[
     for column in columns:
         there = column in scored.column_names
         found[column] = read_column(scored, column) if there else pa.nulls(len(scored), pa.float32())
-        features[column] = scored.features[column] if there else Value("float32")
+        features[column] = feature_of(scored, column) if there else Value("float32")
     found |= _fates(scored, kept)
     _check_keys(keys, key_columns, kept)
     features |= {KEPT: Value("bool"), REASON: Value("string")}

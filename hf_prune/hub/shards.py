@@ -18,7 +18,7 @@ from datasets.table import embed_array_storage
 from datasets.utils.py_utils import convert_file_size_to_int
 from numpy.typing import NDArray
 
-from hf_prune.columns import row_mapping
+from hf_prune.columns import feature_of, row_mapping
 from hf_prune.hub.hashed_file import HashedFile
 from hf_prune.row_files import embedded_file
 
@@ -228,7 +228,7 @@ def _holds_files(kind: pa.DataType) -> bool:
 
 def _is_publishable(ds: Dataset, column: str) -> bool:
     """Whether a column can be written as it is: every file is embedded and every path beside it a bare name."""
-    if not isinstance(ds.features[column], Image | Audio | Video):
+    if not isinstance(feature_of(ds, column), Image | Audio | Video):
         return False  # nested files are rare enough to go the long way always
     inside, paths = _files(ds, column)
     return bool(inside.all()) and not pc.any(pc.match_substring_regex(paths, r"[/\\]")).as_py()

@@ -139,7 +139,11 @@ def _verify_classes(cut: Cut, batches: Batches, subject: str, report: Report) ->
         return
     found: dict[str, int] = {}
     for batch in batches.read([counted["label_column"]]):
-        labels = read_labels(batch, counted["label_column"])
+        try:
+            labels = read_labels(batch, counted["label_column"])
+        except ValueError as error:  # what was published has no such labels
+            report.differs(subject, str(error))
+            return
         for code, rows in zip(*np.unique(labels.codes, return_counts=True), strict=True):
             found[labels.name(int(code))] = found.get(labels.name(int(code)), 0) + int(rows)
     expected = {name: after for name, _, after in counted["classes"] if after}

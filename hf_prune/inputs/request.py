@@ -9,6 +9,7 @@ import numpy as np
 from datasets import is_caching_enabled
 from numpy.typing import NDArray
 
+from hf_prune.argument_checks import check_count, check_flag, check_path, check_text
 from hf_prune.array_names import PER_ROW, PER_RUN
 
 Array = NDArray[Any]
@@ -30,6 +31,16 @@ MEMBER_AXES: Mapping[str, int] = {
     "grad_norms": 2,
     **dict.fromkeys(PER_RUN, 2),
     **dict.fromkeys(PER_ROW, 3),
+}
+
+
+LONGEST_SIDE = 8192  # pixels; one such image takes 800 MB before any model has seen it
+# Arguments that are texts, and what they may be.
+_TEXTS = {
+    "label_column": "the name of a column",
+    "image_column": "the name of a column",
+    "revision": "a branch, tag or commit",
+    "device": "a device such as 'cuda:1' or 'cpu'",
 }
 
 
@@ -60,6 +71,15 @@ class Request:
         """Check what every caller would have to check."""
         if self.on_error not in ("raise", "skip"):
             raise ValueError(f"on_error={self.on_error!r}; give 'raise' or 'skip'")
+        check_count("batch_size", self.batch_size, 1)
+        check_count("num_workers", self.num_workers, 0)
+        if self.image_size is not None:
+            check_count("image_size", self.image_size, 1, LONGEST_SIDE)
+        check_text("dtype", self.dtype, "'auto', or the name of a type")
+        for name, example in _TEXTS.items():
+            if getattr(self, name) is not None:
+                check_text(name, getattr(self, name), f"{example}, or leave it out")
+        check_flag("allow_pickle", self.allow_pickle)
 
     @classmethod
     def of(cls, arguments: Mapping[str, Any], **otherwise: Any) -> "Request":
@@ -71,7 +91,8 @@ class Request:
             **otherwise: What does not stand in an argument of that name, or means something else there.
         """
         known = {name: arguments[name] for name in cls.__dataclass_fields__ if name in arguments}
-        known["given"] = dict(arguments.get("inputs") or {})
+        given = arguments.get("inputs")
+        known["given"] = {} if given is None else dict(check_mapping(given))
         known["store_root"] = store_root(arguments["load_from_cache_file"], arguments["cache_dir"])
         return cls(**(known | otherwise))
 
@@ -102,8 +123,26 @@ class Inputs:
     figures: dict[str, float] = field(default_factory=dict)
 
 
+def check_mapping(inputs: Any) -> Mapping[str, Any]:
+    """The arrays that were handed in; a one-line ValueError unless they are numbers and come by name."""
+    if not isinstance(inputs, Mapping):
+        raise ValueError(f"inputs= is {type(inputs).__name__}; give arrays by name, such as {{'embeddings': array}}")
+    for name, values in inputs.items():
+        try:
+            kind = np.asarray(values).dtype
+        except ValueError as error:  # rows of several lengths
+            raise ValueError(f"inputs[{name!r}] is no array ({error}); give one of numbers") from error
+        if kind.kind not in "biuf":
+            raise ValueError(f"inputs[{name!r}] is {type(values).__name__} of {kind}; give an array of numbers")
+    return inputs
+
+
 def store_root(load_from_cache_file: bool | None, cache_dir: str | Path | None) -> Path | None:
     """Where results of models are kept, or None for nowhere."""
+    if load_from_cache_file is not None:
+        check_flag("load_from_cache_file", load_from_cache_file)
+    if cache_dir is not None:
+        check_path("cache_dir", cache_dir)
     use_cache = is_caching_enabled() if load_from_cache_file is None else load_from_cache_file
     if not use_cache:
         return None

@@ -8,9 +8,10 @@ import numpy as np
 from datasets import Dataset
 from numpy.typing import NDArray
 
+from hf_prune.given_data import check_one
 from hf_prune.inputs.from_models import make_embeddings
 from hf_prune.inputs.made import MadeInputs
-from hf_prune.inputs.request import Request
+from hf_prune.inputs.request import Request, check_mapping
 
 
 @dataclass(frozen=True)
@@ -46,14 +47,11 @@ def as_dataset(rows: Any, given: Mapping[str, Any], verb: str) -> tuple[Dataset,
         >>> len(ds), list(given)
         (3, ['embeddings'])
     """
+    check_mapping(given)
     if isinstance(rows, np.ndarray):
         given = {"embeddings": rows, **given}
         rows = Dataset.from_dict({"row": np.arange(len(rows))})
-    if not isinstance(rows, Dataset):
-        kind = type(rows).__name__
-        raise TypeError(
-            f"{verb} takes one Dataset or an array (n, d), not {kind}: give one split, loaded without streaming"
-        )
+    check_one(rows, verb, also=" or an array (n, d)")
     if len(rows) == 0:
         raise ValueError(f"the data set is empty: {verb} has nothing to compare")
     check_first_axes(given, len(rows))

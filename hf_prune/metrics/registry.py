@@ -203,7 +203,8 @@ def get_metric(name: str) -> Metric:
         >>> get_metric("self-supervised-prototypes").name
         'prototypes'
     """
-    metric = _METRICS.get(_ALIASES.get(name, name))
+    asked: Any = name  # what a caller gave, which may not even be hashable
+    metric = _METRICS.get(_ALIASES.get(asked, asked)) if isinstance(asked, str) else None
     if metric is None:
         raise UnknownNameError(unknown_name("metric", name, _METRICS))
     return metric

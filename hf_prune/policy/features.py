@@ -5,8 +5,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from hf_prune.out_of_fold import tells_apart
+
 NUM_DIRECTIONS, ROWS_PER_DIRECTION = 256, 8
 FEWEST_ROWS, FEWEST_PER_CLASS, MOST_ROWS = 200, 5, 100_000
+
+
+class TooLittleToJudgeError(ValueError):
+    """The rows at hand do not suffice to weigh rules of pruning."""
 
 
 @dataclass(frozen=True)
@@ -57,18 +63,23 @@ def make_features(
         The `Features`.
 
     Raises:
-        ValueError: If there are too few rows to judge by.
+        TooLittleToJudgeError: If there are too few rows to judge by, or nothing to tell apart.
     """
     usable = rows[codes[rows] >= 0]
     if not are_enough(codes[usable]):
-        raise ValueError(
+        raise TooLittleToJudgeError(
             f"{len(usable)} rows with embedding, label and score in {len(np.unique(codes[usable]))} classes are too few to "
             f"judge by: it takes {FEWEST_ROWS} rows and two classes of {FEWEST_PER_CLASS}"
         )
     if len(usable) > MOST_ROWS:
         usable = np.sort(np.random.default_rng((seed, 3)).permutation(usable)[:MOST_ROWS])
     present, own = np.unique(codes[usable], return_inverse=True)
-    return Features(usable, _leading(embeddings[usable]), own.astype(np.int64), len(present))
+    points = _leading(embeddings[usable])
+    if not tells_apart(points, own, FEWEST_PER_CLASS):  # so that every fold has rows of two classes
+        raise TooLittleToJudgeError(
+            f"fewer than two classes have {FEWEST_PER_CLASS} different embeddings: there is too little to tell apart to judge by"
+        )
+    return Features(usable, points, own.astype(np.int64), len(present))
 
 
 def _leading(embeddings: NDArray[np.float32]) -> NDArray[np.float32]:

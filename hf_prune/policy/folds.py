@@ -41,7 +41,10 @@ class Repeat:
         Returns:
             Shape (m,).
         """
-        best = [int(right[:, half].mean(axis=1).argmax()) for half in (~self.second, self.second)]
+        halves = (~self.second, self.second)
+        if self.second.all() or not self.second.any():  # few rows: then they are not judged crosswise
+            halves = (np.ones_like(self.second), np.ones_like(self.second))
+        best = [int(right[:, half].mean(axis=1).argmax()) for half in halves]
         return np.where(self.second, right[best[0]], right[best[1]])
 
 

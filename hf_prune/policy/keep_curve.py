@@ -1,7 +1,7 @@
 """`keep_curve`: accuracy of the proxy student over kept fractions, from one scoring pass."""
 
 import csv
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +11,7 @@ from datasets import Dataset
 
 from hf_prune.collectives import check_alike, in_step
 from hf_prune.foreign import printable
+from hf_prune.given_data import check_one
 from hf_prune.inputs import Request
 from hf_prune.policy.evidence import CurvePoint
 from hf_prune.policy.gathering import case_of
@@ -20,6 +21,7 @@ from hf_prune.policy.rules import RANDOM, Rule
 from hf_prune.policy.weighing import judge_of
 from hf_prune.scores import score_column
 from hf_prune.seeds import check_seed
+from hf_prune.selection.budget import is_number
 from hf_prune.selection.classes import PAPER_CLASS_BALANCE
 
 if TYPE_CHECKING:
@@ -135,8 +137,14 @@ def keep_curve(
     References:
         Sorscher et al. (2022), arXiv:2206.14486, figure 3, draw such curves for whole trainings.
     """
+    check_one(ds, "keep_curve")
     column = score_column(ds, metric)
+    listed: Any = keeps  # whatever a caller gave
+    if isinstance(listed, str) or not isinstance(listed, Iterable):
+        raise ValueError(f"keeps={keeps!r}; give a list of fractions in (0, 1)")
     fractions = sorted({_checked(keep) for keep in keeps}, reverse=True)
+    if not fractions:
+        raise ValueError("keeps is empty; give a list of fractions in (0, 1)")
     check_seed(seed)
     request = Request.of(locals(), on_error="skip")
     with in_step("keep_curve", device):
@@ -146,7 +154,7 @@ def keep_curve(
 
 
 def _checked(keep: Any) -> float:
-    if isinstance(keep, bool) or not isinstance(keep, (int, float)) or not 0 < keep < 1:
+    if not is_number(keep) or not 0 < keep < 1:
         raise ValueError(f"keeps holds {keep!r}; give fractions in (0, 1)")
     return float(keep)
 

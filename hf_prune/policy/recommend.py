@@ -6,6 +6,7 @@ from typing import Any
 
 from datasets import Dataset
 
+from hf_prune.given_data import check_one
 from hf_prune.inputs import Request
 from hf_prune.policy.gathering import gather
 from hf_prune.policy.recommendation import Recommendation, recommendation
@@ -100,10 +101,7 @@ def recommend(
         Sorscher et al. (2022), arXiv:2206.14486: which end to keep depends on how much data there is. Weighing the ends on
         the data at hand is ours.
     """
-    if not isinstance(ds, Dataset):
-        raise TypeError(
-            f"recommend takes one Dataset, not {type(ds).__name__}: give one split, loaded without streaming"
-        )
+    check_one(ds, "recommend")
     column = score_column(ds, metric)
     share = _share(keep, len(ds))
     floor = PAPER_CLASS_BALANCE if class_balance is None else class_balance

@@ -12,6 +12,8 @@ from datasets.utils import are_progress_bars_disabled, tqdm
 from numpy.typing import NDArray
 
 from hf_prune.collectives import gather_objects, is_main_process
+from hf_prune.extras import extra
+from hf_prune.out_of_fold import tells_apart
 from hf_prune.policy.evidence import Evidence
 from hf_prune.policy.features import Features, are_enough, make_features
 from hf_prune.policy.folds import FOLDS_TO_CHOOSE, MANY_ROWS, NUM_FOLDS, num_splits
@@ -107,11 +109,12 @@ def _noise_rate(features: Features, seed: int) -> float | None:
     from hf_prune.label_noise import label_noise
 
     rows = np.sort(np.random.default_rng((seed, 5)).permutation(len(features.rows))[:NOISE_ROWS])
-    try:
-        found = label_noise(features.points[rows], inputs={"labels": features.codes[rows]}, seed=seed)
-    except ValueError:  # too few different rows in a class
+    points, codes = features.points[rows], features.codes[rows]
+    if not tells_apart(points, codes):
         return None
-    return float(found.rate)
+    return extra(
+        lambda: float(label_noise(points, inputs={"labels": codes}, seed=seed).rate), "the share of wrong labels"
+    )
 
 
 def _announce(case: Case, features: Features, keeps: Sequence[float], *, refitted: bool) -> None:

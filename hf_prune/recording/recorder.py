@@ -14,6 +14,7 @@ from hf_prune.array_names import PER_CLASS
 from hf_prune.collectives import is_main_process
 from hf_prune.engine.sharing import together
 from hf_prune.foreign import warn
+from hf_prune.full_disks import says_when_full
 from hf_prune.logit_figures import divergences
 from hf_prune.record_content import RowContent
 from hf_prune.record_files import Head, Rows
@@ -234,9 +235,10 @@ class Recorder:
             self.rows.not_finite[new] = epoch + 1
 
     def _put(self, epoch: int, arrays: dict[str, NDArray[Any]], num_classes: int) -> None:
-        if self.head.num_classes is None:
-            self.head = Head(**{**vars(self.head), "num_classes": num_classes})
-            files.write_head(self.folder, self.head)
-        trained_on = self.rows.trained_on & (self.rows.labels >= 0)
-        files.write_rows(self.folder, dataclasses.replace(self.rows, trained_on=trained_on))
-        files.write_epoch(self.folder, epoch, arrays)
+        with says_when_full(self.folder, "the record", "make room, and resume the training or train anew"):
+            if self.head.num_classes is None:
+                self.head = Head(**{**vars(self.head), "num_classes": num_classes})
+                files.write_head(self.folder, self.head)
+            trained_on = self.rows.trained_on & (self.rows.labels >= 0)
+            files.write_rows(self.folder, dataclasses.replace(self.rows, trained_on=trained_on))
+            files.write_epoch(self.folder, epoch, arrays)

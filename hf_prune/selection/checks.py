@@ -1,6 +1,6 @@
 """The arguments of `select`, checked and brought into one form."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,14 +35,20 @@ class Given:
     duplicate_of: NDArray[np.int64] | None = None
 
 
-def check_settings(order: Any, num_strata: Any, random_share: Any) -> Settings:
+def check_settings(order: Any, num_strata: Any, random_share: Any, also: Sequence[str] = ()) -> Settings:
     """The options of the orders.
+
+    Args:
+        order: Which rows are preferred.
+        num_strata: Number of bins.
+        random_share: Share of random rows.
+        also: Names that the caller takes beside the orders; they are none here.
 
     Raises:
         ValueError: If the order is not known, or an option is out of range.
     """
-    if order not in ORDERS:
-        raise ValueError(f"order={order!r}; give one of {', '.join(map(repr, ORDERS))}")
+    if not isinstance(order, str) or order not in (*also, *ORDERS):
+        raise ValueError(f"order={order!r}; give one of {', '.join(map(repr, (*also, *ORDERS)))}")
     if isinstance(num_strata, bool) or not isinstance(num_strata, (int, np.integer)) or num_strata < 1:
         raise ValueError(f"num_strata={num_strata!r}; give a count of strata of at least 1")
     if not is_number(random_share) or not 0 <= random_share <= 1:

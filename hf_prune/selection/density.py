@@ -30,10 +30,14 @@ def cluster(found: Candidates) -> Ranking:
     References:
         Abbas et al. (2024), Effective pruning of web-scale datasets based on complexity of concept clusters,
         arXiv:2401.04578. Deviations: the program is solved exactly and in whole rows, where their code rounds the
-        answer of a numerical solver; a cluster of one row counts as any other.
+        answer of a numerical solver; a cluster of one row counts as any other. Of clusters
+        with the same claim to an odd row the seed draws who begins.
     """
     codes, sizes = numbered(np.asarray(found.clusters))
-    counts = nearest_counts(softmax(complexities(found, codes, sizes)) * found.budget, sizes, found.budget)
+    first = np.full(len(sizes), len(codes))
+    np.minimum.at(first, codes, found.turns)
+    targets = softmax(complexities(found, codes, sizes)) * found.budget
+    counts = nearest_counts(targets, sizes, found.budget, first)
     hardest = found.ascending[::-1]
     ranks, _ = ranks_in_group(codes[hardest])
     wanted = counts[codes[hardest]]
@@ -101,13 +105,16 @@ def softmax(complexity: Array) -> Array:
     return powers / powers.sum()
 
 
-def nearest_counts(targets: Array, sizes: NDArray[np.int64], budget: int) -> NDArray[np.int64]:
+def nearest_counts(
+    targets: Array, sizes: NDArray[np.int64], budget: int, first: NDArray[np.int64] | None = None
+) -> NDArray[np.int64]:
     """Whole numbers nearest to the targets by the sum of squares that add up to the budget.
 
     Args:
         targets: Rows that each cluster should have, shape (k,).
         sizes: Rows that it has, shape (k,), none zero.
         budget: In [1, sum of the sizes].
+        first: Who comes first where rounding leaves several the same claim, see `round_within`.
 
     Returns:
         Rows to keep, shape (k,), each at least 1 where the budget reaches for that, and at most its size.
@@ -129,4 +136,4 @@ def nearest_counts(targets: Array, sizes: NDArray[np.int64], budget: int) -> NDA
     below, above = (np.clip(targets + ends[end], lowest, sizes).sum() for end in (low, high))
     share = (budget - below) / (above - below) if above > below else 0.0
     shares = np.clip(targets + ends[low] + share * (ends[high] - ends[low]), lowest, sizes)
-    return round_within(shares, lowest, sizes, budget)
+    return round_within(shares, lowest, sizes, budget, first)

@@ -6,8 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hf_prune.selection.candidates import Candidates, Ranking, rank
-from hf_prune.selection.classes import ranks_in_group
+from hf_prune.selection.classes import grouped, ranks_in_group
 from hf_prune.selection.result import Reason
+from hf_prune.selection.rounding import turns_among_equals
 
 
 def middle(found: Candidates) -> Ranking:
@@ -32,7 +33,8 @@ def stratified(found: Candidates) -> Ranking:
 
     Places are ranked by the round in which their bin would give them: one row per bin and round. After as many rows
     as the budget holds, each bin has given the same number, or all it has: what filling the bins from the smallest
-    one gives. Of the last, broken round the larger bins give theirs.
+    one gives. Of the last, broken round the larger bins give theirs; of bins of one size those that do lie evenly over
+    the range, begun at one that the seed draws.
 
     References:
         Zheng et al. (2023), Coverage-centric coreset selection, arXiv:2210.15809, algorithm 1. Deviations: +inf counts
@@ -41,8 +43,11 @@ def stratified(found: Candidates) -> Ranking:
     """
     bins = stratum(found.scores, found.settings.num_strata)[found.drawn]
     rounds, sizes = ranks_in_group(bins)
-    # Radix sorts, from the last key to the first: a bin's number, its size, the round.
-    order = np.argsort(bins, kind="stable")
+    places, starts, counts = grouped(bins)
+    turns = np.empty(len(bins), dtype=np.int64)
+    turns[places] = np.repeat(turns_among_equals(counts, places[starts]), counts)
+    # Radix sorts, from the last key to the first: the turn of a bin among those of its size, that size, the round.
+    order = np.argsort(turns, kind="stable")
     order = order[np.argsort(-sizes[order], kind="stable")]
     order = order[np.argsort(rounds[order], kind="stable")]
     return Ranking(found.drawn[order], Reason.STRATUM_DRAW, Reason.NOT_DRAWN)

@@ -5,6 +5,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from hf_prune.argument_checks import check_count
 from hf_prune.selection.budget import is_number
 from hf_prune.selection.rounding import round_within
 
@@ -38,11 +39,15 @@ def error_quotas(errors: Mapping[Name, float], sizes: Mapping[Name, int], budget
         by the largest remainder, so that the budget is exact; classes without any error, of which the algorithm keeps
         nothing, share what is left once all others are full in proportion to their sizes.
     """
-    for name in sizes:
+    for argument, given in (("errors", errors), ("sizes", sizes)):
+        if not isinstance(given, Mapping):
+            raise ValueError(f"{argument} is {type(given).__name__}; give a number for each class by its name")
+    for name, size in sizes.items():
+        check_count(f"the size of class {name!r}", size, 0)
         _check_error(name, errors)
     rows = np.array(list(sizes.values()), dtype=np.int64)
-    if not 0 <= budget <= rows.sum():
-        raise ValueError(f"budget={budget} of {rows.sum()} rows; give a count in [0, {rows.sum()}]")
+    if not is_number(budget) or not 0 <= budget <= rows.sum():
+        raise ValueError(f"budget={budget!r} of {rows.sum()} rows; give a count in [0, {rows.sum()}]")
     weights = rows * np.array([float(errors[name]) for name in sizes])
     shares = _fill(weights, rows.astype(np.float64), float(budget))
     shares += _fill(rows - shares, rows - shares, budget - shares.sum())

@@ -184,7 +184,10 @@ def _fill(
 
 def _check_scores(scores: ArrayLike) -> tuple["np.ma.MaskedArray[Any, Any]", Rows]:
     """The scores, and the row numbers that have one."""
-    found: np.ma.MaskedArray[Any, Any] = np.ma.asarray(scores)
+    try:
+        found: np.ma.MaskedArray[Any, Any] = np.ma.asarray(scores)
+    except ValueError as error:  # rows of several lengths
+        raise ValueError(f"scores are no array ({error}); give one number per row") from error
     values = np.ma.getdata(found)
     if values.ndim != 1 or values.dtype.kind not in "iuf":
         raise ValueError(f"scores of shape {values.shape} and type {values.dtype}; give one number per row")

@@ -1,0 +1,46 @@
+"""Arguments of plain types, compared with what they may be before anything is computed."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+
+def check_count(name: str, value: Any, lowest: int, highest: int | None = None) -> None:
+    """Raise a one-line ValueError unless an argument is a whole number within bounds.
+
+    Example:
+        >>> check_count("batch_size", 64, 1)
+        >>> check_count("batch_size", "64", 1)
+        Traceback (most recent call last):
+        ...
+        ValueError: batch_size='64'; give a whole number of at least 1
+    """
+    is_count = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+    if not is_count or value < lowest or (highest is not None and value > highest):
+        allowed = f"of at least {lowest}" if highest is None else f"in [{lowest}, {highest}]"
+        raise ValueError(f"{name}={value!r}; give a whole number {allowed}")
+
+
+def check_flag(name: str, value: Any) -> None:
+    """Raise a one-line ValueError unless an argument is True or False: any text counts as true."""
+    if not isinstance(value, (bool, np.bool_)):
+        raise ValueError(f"{name}={value!r}; give True or False")
+
+
+def check_text(name: str, value: Any, example: str) -> None:
+    """Raise a one-line ValueError unless an argument is a text that is not empty.
+
+    Args:
+        name: The argument.
+        value: What was given.
+        example: What might be given, for the message.
+    """
+    if not isinstance(value, str) or not value:
+        raise ValueError(f"{name}={value!r}; give {example}")
+
+
+def check_path(name: str, value: Any) -> None:
+    """Raise a one-line ValueError unless an argument is a path."""
+    if not isinstance(value, (str, Path)):
+        raise ValueError(f"{name}={value!r}; give a path")
