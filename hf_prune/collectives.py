@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from hf_prune.foreign import one_line
+
 if TYPE_CHECKING:
     import torch
     from accelerate import PartialState
@@ -152,7 +154,7 @@ def announce(error: Exception) -> None:
     logger.error("%s: %s (this process failed; the others end with it)", type(error).__name__, error)
     setattr(error, _KNOWN, True)
     with suppress(RuntimeError):  # a broken exchange is no news beside the failure
-        _exchange(None, "a failure", (type(error).__name__, " ".join(str(error).split())))
+        _exchange(None, "a failure", (type(error).__name__, one_line(error)))
 
 
 def _is_known(error: BaseException | None) -> bool:
@@ -253,7 +255,7 @@ def use_device(device: str | None) -> Iterator[None]:
         ValueError: If there is no such device here.
     """
     if device is not None:
-        _check_device(device)
+        check_device(device)
     token = _chosen_device.set(device)
     try:
         yield
@@ -261,21 +263,35 @@ def use_device(device: str | None) -> Iterator[None]:
         _chosen_device.reset(token)
 
 
-def _check_device(device: str) -> None:
-    """Raise a one-line ValueError unless torch can compute there."""
+def check_device(device: "torch.device | str | None") -> None:
+    """Refuse a device that this machine does not have.
+
+    Args:
+        device: As the user gave it; None stands for the accelerator of this machine, or its CPU.
+
+    Raises:
+        TypeError: If it is no name of a device.
+        ValueError: If there is no such device.
+
+    Example:
+        >>> check_device("cpu")
+    """
     import torch
 
+    if device is None:
+        return
+    if not isinstance(device, str | torch.device):
+        raise TypeError(f"device={device!r} is no device: give a name such as 'cuda:1' or 'cpu', or leave it out")
     try:
-        found = torch.device(device)
+        place = torch.device(device)
     except RuntimeError as error:  # lists all devices that torch was ever built for
         raise ValueError(f"device={device!r} is none; give one such as 'cuda:1' or 'cpu', or leave it out") from error
-    if found.type in ("cpu", "meta"):
-        return
     there = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
-    known = [] if there is None else [f"{there.type}:{number}" for number in range(torch.accelerator.device_count())]
-    if device not in (*known, None if there is None else there.type):
+    counts = {"cpu": 1} | ({} if there is None else {there.type: torch.accelerator.device_count()})
+    if place.type != "meta" and (place.index or 0) >= counts.get(place.type, 0):
+        known = [f"{kind}:{number}" for kind, count in counts.items() for number in range(count)]
         raise ValueError(
-            f"device={device!r} is not among those that torch finds here ({', '.join([*known, 'cpu'])}): "
+            f"device={str(device)!r} is not among those that torch finds here ({', '.join(known)}): "
             "give one of these, or leave it out"
         )
 

@@ -24,6 +24,7 @@ from hf_prune import Heads, Prototypes, duplicates, keep_curve, label_noise, rec
 from hf_prune.engine import content
 from hf_prune.heads.runs import HeadRuns
 from tests import teacher_jobs
+from tests.forking import fork
 from tests.rank_jobs import free_port, unit
 from tests.tiny_sets import WEIGHTS, make_model, make_set, run
 from tests.watched_trainings import Items, make_rows
@@ -359,20 +360,6 @@ def work(names: list[str], rank: int, world: int, folder: Path) -> None:
     for name in names:
         found[name] = act(name, rank == world - 1, place_of(name, folder))
         (folder / f"{rank}.pickle").write_bytes(pickle.dumps(found))
-
-
-def fork(work: Callable[[], None]) -> int:
-    process = os.fork()
-    if process:
-        return process
-    code = 1
-    try:
-        work()
-        code = 0
-    except BaseException:
-        traceback.print_exc()
-    finally:
-        os._exit(code)
 
 
 def as_rank(names: list[str], rank: int, world: int, port: int, folder: Path) -> None:

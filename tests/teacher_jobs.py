@@ -4,7 +4,6 @@ import contextlib
 import os
 import signal
 import sys
-import traceback
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ from datasets import ClassLabel, Dataset, Features, Image
 
 from hf_prune import Teachers, train_teachers
 from hf_prune.models.small_resnet import SmallResNetConfig, SmallResNetForImageClassification
+from tests.forking import fork
 from tests.rank_jobs import free_port
 from tests.tiny_models import images
 
@@ -70,20 +70,6 @@ def train(folder: Path, network: Any = None, **changes: Any) -> Teachers:
     options = {"num_teachers": 2, "num_epochs": EPOCHS, "seed": SEED, "batch_size": BATCH_SIZE, "image_size": 8}
     recorded = {"epoch_probs": True, "test_dataset": make_set(10, seed=1), "augment": True, "learning_rate": 0.01}
     return train_teachers(make_set(), network or Watched(), folder=folder, **{**options, **recorded, **changes})
-
-
-def fork(work: Any) -> int:
-    process = os.fork()
-    if process:
-        return process
-    code = 1
-    try:
-        work()
-        code = 0
-    except BaseException:
-        traceback.print_exc()
-    finally:
-        os._exit(code)
 
 
 def train_and_be_killed(folder: Path) -> None:

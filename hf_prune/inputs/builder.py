@@ -8,6 +8,7 @@ from datasets import Dataset
 from numpy.typing import NDArray
 
 from hf_prune.array_names import OF_THE_END
+from hf_prune.collectives import check_device
 from hf_prune.columns import find_label_column
 from hf_prune.inputs.from_heads import heads_of, make_from_heads
 from hf_prune.inputs.from_models import make_embeddings, make_grad_norms, make_probs, make_student_probs
@@ -16,7 +17,6 @@ from hf_prune.inputs.from_records import RECORDED, make_recorded
 from hf_prune.inputs.made import MadeInputs
 from hf_prune.inputs.request import Inputs, Request, row_axis, take_rows
 from hf_prune.metrics.registry import Metric
-from hf_prune.models.loaded import check_device
 
 Array = NDArray[Any]
 

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 import transformers
 
+from hf_prune.collectives import check_device
 from hf_prune.engine.integrity import file_sha256
 from hf_prune.models.checkpoints import (
     CHECKPOINT_SUFFIXES,
@@ -21,7 +22,7 @@ from hf_prune.models.checkpoints import (
     read_state_dict,
     refuse_pickle,
 )
-from hf_prune.models.loaded import LoadedModel, check_device, default_device, resolve_dtype
+from hf_prune.models.loaded import LoadedModel, default_device, resolve_dtype
 from hf_prune.models.outputs import LOGITS, Output, embedding_output
 from hf_prune.models.preprocessing import ProcessorCollate, check_side, describe, resize_to
 from hf_prune.models.pretrained import load_pretrained, open_model

@@ -114,38 +114,6 @@ def default_device() -> torch.device:
     return torch.device("cpu")
 
 
-def check_device(device: torch.device | str | None) -> None:
-    """Refuse a device that this machine does not have, before anything is read.
-
-    Args:
-        device: As the user gave it; None stands for the accelerator of this machine, or its CPU.
-
-    Raises:
-        TypeError: It is no name of a device.
-        ValueError: There is no such device.
-
-    Examples:
-        >>> check_device("cpu")
-    """
-    import torch
-
-    if device is None:
-        return
-    if not isinstance(device, str | torch.device):
-        raise TypeError(f"device={device!r} is no device: give a name such as 'cpu' or 'cuda', or leave it out")
-    try:
-        place = torch.device(device)
-    except RuntimeError:
-        raise ValueError(f"device={device!r} is no device of torch: give a name such as 'cpu' or 'cuda'") from None
-    there = {"cpu": 1, "cuda": torch.cuda.device_count(), "mps": int(torch.backends.mps.is_available())}
-    count = there.get(place.type)
-    if count is not None and (place.index or 0) >= count:
-        found = [f"{count} of its kind" if count else "none of its kind", default_device().type]
-        raise ValueError(
-            f"device={str(device)!r}, but this machine has {found[0]}: leave device= out to use {found[1]!r}"
-        )
-
-
 def resolve_dtype(dtype: str, device: torch.device | str | None) -> torch.dtype:
     """Turn the `dtype=` of a call into the number format of the weights.
 
