@@ -108,14 +108,16 @@ def read_bytes(path: Path, limit: int = MAX_TEXT_BYTES) -> bytes:
     raise ValueError(f"{path.name} has more than {limit:,} bytes, which is more than is read of such a file")
 
 
-def read_json(data: str | bytes) -> Any:
+def read_json(data: str | bytes, *, allow_nan: bool = False) -> Any:
     """Parse JSON that anybody may have written.
 
     Args:
         data: The text.
+        allow_nan: Whether numbers may be NaN or infinite, which Python writes though JSON has no such numbers.
 
     Returns:
-        The value: at most `MAX_VALUES` values, `MAX_DEPTH` deep, every text valid Unicode, every number finite.
+        The value: at most `MAX_VALUES` values, `MAX_DEPTH` deep, every text valid Unicode, every number finite unless
+        ``allow_nan``.
 
     Raises:
         ValueError: If it is not of that kind.
@@ -132,10 +134,10 @@ def read_json(data: str | bytes) -> Any:
     if sum(map(raw.count, (b",", b"[", b"{"))) > MAX_VALUES:
         raise ValueError(f"it holds more than {MAX_VALUES:,} values")
     try:
-        value = json.loads(data, parse_constant=_refuse_constant, parse_int=_whole)
+        value = json.loads(data, parse_constant=float if allow_nan else _refuse_constant, parse_int=_whole)
         check_nesting(value)
         # In the speed of C: half of a character, and a number beyond all bounds, are refused when written.
-        json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
+        json.dumps(value, ensure_ascii=False, allow_nan=allow_nan).encode()
     except RecursionError as error:
         raise ValueError(f"its lists and mappings are more than {MAX_DEPTH} deep") from error
     except UnicodeEncodeError as error:

@@ -51,7 +51,7 @@ def unsealed(data: bytes) -> dict[str, Any]:
     Raises:
         ValueError: If it is no JSON object, or another than was written.
     """
-    fields = read_json(data)
+    fields = read_json(data, allow_nan=True)
     if not isinstance(fields, dict):
         raise ValueError("no JSON object")
     if fields.pop(SEAL, None) not in (None, json_sha256(fields, allow_nan=True)):
