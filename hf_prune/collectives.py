@@ -270,8 +270,7 @@ def check_device(device: "torch.device | str | None") -> None:
         device: As the user gave it; None stands for the accelerator of this machine, or its CPU.
 
     Raises:
-        TypeError: If it is no name of a device.
-        ValueError: If there is no such device.
+        ValueError: If it is no name of a device, or there is no such device.
 
     Example:
         >>> check_device("cpu")
@@ -281,7 +280,7 @@ def check_device(device: "torch.device | str | None") -> None:
     if device is None:
         return
     if not isinstance(device, str | torch.device):
-        raise TypeError(f"device={device!r} is no device: give a name such as 'cuda:1' or 'cpu', or leave it out")
+        raise ValueError(f"device={device!r}; give a device such as 'cuda:1' or 'cpu', or leave it out")
     try:
         place = torch.device(device)
     except RuntimeError as error:  # lists all devices that torch was ever built for

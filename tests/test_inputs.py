@@ -371,5 +371,5 @@ def test_a_teacher_of_other_classes_is_refused_by_its_config_before_any_runs(met
 def test_a_device_that_is_not_there_is_refused_whatever_the_inputs_are_made_of():
     chosen = get_metric("prototypes")
     for given in ({"encoder": pixels}, {"given": {"embeddings": np.ones((7, 2))}}):
-        with pytest.raises(ValueError, match="device='gpu' is no device of torch"):
+        with pytest.raises(ValueError, match="device='gpu' is none; give one such as"):
             InputBuilder(images(), Request(device="gpu", **given), [(chosen, {})])

@@ -62,7 +62,7 @@ def test_open_and_close_pair_up():
         ),
         (torch.device("cpu", 3), ValueError, r"device='cpu:3' is not among those that torch finds here \(.*cpu:0"),
         ("gpu", ValueError, "device='gpu' is none; give one such as 'cuda:1' or 'cpu', or leave it out"),
-        (0.5, TypeError, "device=0.5 is no device: give a name"),
+        (0.5, ValueError, "device=0.5; give a device such as"),
     ],
 )
 def test_a_device_that_is_not_there_is_refused_before_anything_is_read(device, kind, message):

@@ -57,7 +57,7 @@ def test_a_file_is_bounded(files):
 
 @pytest.mark.parametrize("path", [*NO_FILES, "{}/token.txt", "{}/token.png", "{}/none.png"])
 @pytest.mark.parametrize("what", ["split", "scores"])
-@pytest.mark.filterwarnings("ignore:no picture of the easiest and hardest images")
+@pytest.mark.filterwarnings("ignore:the picture of the easiest and hardest images was left out")
 def test_no_other_file_is_published(files, path, what):
     ds = rows(files / "image.png", path.format(files))
     kept = ds.prune("score", keep=2, order="hard")
