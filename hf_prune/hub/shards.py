@@ -178,7 +178,11 @@ def _with_files(table: pa.Table) -> pa.Table:
     for name, feature in Features.from_arrow_schema(table.schema).items():
         if require_storage_embed(feature):
             place, field = table.schema.get_field_index(name), table.schema.field(name)
-            column = embed_array_storage(table.column(name), _visit(feature, _checked))
+            column = table.column(name)
+            if not hasattr(feature, "embed_storage"):
+                # Of a slice of lists some versions of `datasets` embed what lies around it as well.
+                column = column.take(pa.array(range(len(column)), pa.int64()))
+            column = embed_array_storage(column, _visit(feature, _checked))
             table = table.set_column(place, field, column.cast(field.type))
     return table
 
