@@ -140,7 +140,7 @@ def test_without_matplotlib_the_pictures_are_left_out(photos, tmp_path, monkeypa
     ds.to_parquet(tmp_path / "plain.parquet")
     made = run_demo(dataset=str(tmp_path / "plain.parquet"), out=tmp_path / "out", cache_dir=tmp_path, log=log)
     assert made.files == []
-    assert 'No pictures: plots need matplotlib: pip install "hf-prune[plots]"' in log
+    assert "No pictures: plots need matplotlib: pip install matplotlib" in log
 
 
 @pytest.mark.parametrize(

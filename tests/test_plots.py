@@ -138,7 +138,7 @@ def test_without_matplotlib_one_line_names_the_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     with pytest.raises(ImportError) as error:
         plot_accuracy(results())
-    assert str(error.value) == 'plots need matplotlib: pip install "hf-prune[plots]"'
+    assert str(error.value) == "plots need matplotlib: pip install matplotlib"
 
 
 def test_pyplot_is_left_alone():

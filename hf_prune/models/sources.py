@@ -167,7 +167,7 @@ def read_config(source: Source) -> Any:
     model_type = settings.get("model_type")
     if model_type == "timm_wrapper" or "pretrained_cfg" in settings:
         if not is_timm_available():
-            raise ImportError(f'{source.label} is a timm checkpoint and needs timm: pip install "hf-prune[timm]"')
+            raise ImportError(f"{source.label} is a timm checkpoint and needs timm: pip install timm")
     elif model_type not in CONFIG_MAPPING:
         if "auto_map" in settings:
             raise ValueError(f"{source.label} needs code from its repository, which is never run here: {BY_HAND}")
@@ -212,7 +212,7 @@ def read_processor(source: Source, config: Any) -> Any:
     except (ImportError, ValueError) as error:
         if "torchvision" in str(error).lower() and not is_torchvision_available():
             raise ImportError(
-                f'the image processor of {source.label} needs torchvision: pip install "hf-prune[torchvision]"'
+                f"the image processor of {source.label} needs torchvision: pip install torchvision"
             ) from error
         raise ValueError(
             f"the image processor of {source.label} cannot be opened ({first_line(error)}): {BY_HAND}"
