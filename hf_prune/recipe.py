@@ -89,7 +89,7 @@ def load_recipe(path: str | Path, settings: Sequence[str] = ()) -> Recipe:
         ValueError: If the file is not such YAML, or a key is missing, not known or has a value of the wrong type.
         OSError: If the file cannot be read.
     """
-    blocks = _parse_yaml(Path(path).read_bytes(), str(path))
+    blocks = parse_yaml(Path(path).read_bytes(), str(path))
     if not isinstance(blocks, dict):
         raise ValueError(f"{str(path)!r} holds no blocks; write 'dataset: {{path: …}}' and so on")
     for setting in settings:
@@ -176,8 +176,16 @@ def _rows(result: Any) -> str:
     return f", {len(result)} rows" if isinstance(result, Dataset) else ""
 
 
-def _parse_yaml(text: str | bytes, where: str) -> Any:
-    """Plain values; bytes are UTF-8, or UTF-16 that begins with its mark, as some editors write it."""
+def parse_yaml(text: str | bytes, where: str) -> Any:
+    """Read plain values; bytes are UTF-8, or UTF-16 that begins with its mark, as some editors write it.
+
+    Args:
+        text: The YAML.
+        where: What it is, for the error.
+
+    Raises:
+        ValueError: If it is none.
+    """
     try:
         value = yaml.load(text, Loader=_Loader)
         check_nesting(value)
@@ -198,7 +206,7 @@ def _apply(blocks: dict[str, Any], setting: str) -> None:
     target: Any = blocks
     for part in parts[:-1]:
         target = target[_place(target, part, setting)]
-    target[_place(target, parts[-1], setting)] = _parse_yaml(text, f"setting {setting!r}")
+    target[_place(target, parts[-1], setting)] = parse_yaml(text, f"setting {setting!r}")
 
 
 def _place(target: Any, part: str, setting: str) -> Any:

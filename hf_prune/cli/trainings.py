@@ -5,7 +5,6 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import typer
-import yaml
 
 from hf_prune.cli.output import echo
 from hf_prune.cli.signatures import function_parameters, make_command, option, summary
@@ -13,24 +12,26 @@ from hf_prune.cli.steps import input_parameters, open_data
 from hf_prune.collectives import in_step, is_main_process
 from hf_prune.hub.push_teacher import push_teacher
 from hf_prune.loading import open_test_dataset, train_split
+from hf_prune.recipe import parse_yaml
 from hf_prune.teachers import Teachers, train_subset_runs, train_teachers
 
 _NOT_TYPED = ("processor",)  # an object of transformers
+_WORDS = ("no", "yes", "off", "on")  # names of strategies to the Trainer, truth values to YAML
 
 
 def parse_training_args(pairs: Sequence[str]) -> dict[str, Any]:
     """Read arguments of the Trainer given as ``name=value``, the value in YAML.
 
     Example:
-        >>> parse_training_args(["weight_decay=0.01", "lr_scheduler_type=cosine"])
-        {'weight_decay': 0.01, 'lr_scheduler_type': 'cosine'}
+        >>> parse_training_args(["weight_decay=0.01", "lr_scheduler_type=cosine", "eval_strategy=no"])
+        {'weight_decay': 0.01, 'lr_scheduler_type': 'cosine', 'eval_strategy': 'no'}
     """
     found = {}
     for pair in pairs:
         name, equals, value = pair.partition("=")
         if not (name and equals and value):
             raise ValueError(f"--training-args {pair!r}: write name=value, such as weight_decay=0.01")
-        found[name] = yaml.safe_load(value)
+        found[name] = value if value.lower() in _WORDS else parse_yaml(value, f"--training-args {pair!r}")
     return found
 
 
