@@ -3,7 +3,7 @@ import json
 import pytest
 
 from hf_prune.engine.integrity import unsealed
-from hf_prune.training_folder import COMPLETE, claim, finished, is_finished, place_of
+from hf_prune.training_folder import COMPLETE, claim, finished, is_finished, place_of, read_settings
 
 ROWS = {"name": "digits", "rows": 9, "images": "a", "labels": "b"}
 GIVEN = {"dataset": ROWS, "test_dataset": None, "seed": 0, "training_args": {"weight_decay": 0.1}}
@@ -31,6 +31,7 @@ def test_the_same_rows_under_another_name_are_the_same(tmp_path):
     claim(tmp_path, GIVEN, num_processes=1)
     begin(tmp_path)
     claim(tmp_path, {**GIVEN, "dataset": {**ROWS, "name": "digits train[:9]"}}, num_processes=1)
+    assert read_settings(tmp_path)["dataset"] == ROWS  # as the trainings there were begun
 
 
 @pytest.mark.parametrize(
