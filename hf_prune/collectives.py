@@ -118,7 +118,7 @@ def in_step(call: str, device: str | None = None) -> Iterator[None]:
         check_alike({"call": call})
         yield
         _exchange(None, "its end")
-    except Exception as error:
+    except Exception as error:  # of any kind: it is raised again, and the others have to hear of it
         announce(error)
         raise
     finally:
@@ -137,7 +137,7 @@ def apart(doing: str) -> Iterator[None]:
     """
     try:
         yield
-    except Exception as error:
+    except Exception as error:  # raised again; it is noted since the others cannot hear of it
         if num_processes() > 1 and not _is_known(error):
             logger.error("%s failed: %s: %s", doing, type(error).__name__, error)
             setattr(error, _KNOWN, True)
