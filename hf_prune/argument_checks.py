@@ -5,6 +5,8 @@ from typing import Any
 
 import numpy as np
 
+LONGEST_SIDE = 8192  # pixels; one such image takes 800 MB before any model has seen it
+
 
 def check_count(name: str, value: Any, lowest: int, highest: int | None = None) -> None:
     """Raise a one-line ValueError unless an argument is a whole number within bounds.
@@ -20,6 +22,20 @@ def check_count(name: str, value: Any, lowest: int, highest: int | None = None) 
     if not is_count or value < lowest or (highest is not None and value > highest):
         allowed = f"of at least {lowest}" if highest is None else f"in [{lowest}, {highest}]"
         raise ValueError(f"{name}={value!r}; give a whole number {allowed}")
+
+
+def check_side(image_size: Any) -> None:
+    """Raise a one-line ValueError unless an image size is a side in pixels; None leaves the image processor's.
+
+    Example:
+        >>> check_side(60_000)
+        Traceback (most recent call last):
+        ...
+        ValueError: image_size=60000; give a whole number in [1, 8192]
+    """
+    is_side = isinstance(image_size, int) and not isinstance(image_size, bool) and 1 <= image_size <= LONGEST_SIDE
+    if image_size is not None and not is_side:
+        raise ValueError(f"image_size={image_size!r}; give a whole number in [1, {LONGEST_SIDE}]")
 
 
 def check_flag(name: str, value: Any) -> None:

@@ -55,6 +55,17 @@ def one_line(said: object) -> str:
     return text or (type(said).__name__ if isinstance(said, BaseException) else "")
 
 
+def error_line(error: BaseException) -> str:
+    r"""What kind of error it is and what it says, in one line of bounded length.
+
+    Example:
+        >>> error_line(ValueError("first\n  second")), error_line(RecursionError())
+        ('ValueError: first second', 'RecursionError')
+    """
+    kind, said = type(error).__name__, one_line(error)
+    return said if said == kind else f"{kind}: {said}"
+
+
 def warn(text: str, *, stacklevel: int) -> None:
     """Warn the user, in one line; every warning of the package is given here.
 

@@ -23,9 +23,8 @@ from hf_prune.foreign import read_bytes
 SETTINGS, FORMAT = "teachers.json", 1
 KINDS = ("teacher", "run")
 WEIGHTS = ("model.safetensors", "model.safetensors.index.json")  # saved last: a folder that has them is complete
-COMPLETE = (
-    "complete"  # in a checkpoint that all processes and callbacks have written their part of: digests of its files
-)
+# In a checkpoint that all processes and callbacks have written their part of: digests of its files.
+COMPLETE = "complete"
 _DATASETS = {"dataset": "data set", "test_dataset": "test set"}
 _SHOWN = 40  # characters of a setting in an error
 

@@ -25,7 +25,7 @@ def test_what_is_no_model_is_told_the_forms(encoder):
 
 @pytest.mark.parametrize("size", [0, -3, 1.5, True, "64", 8193, 60_000])
 def test_image_size_is_a_positive_whole_number(size):
-    with pytest.raises(ValueError, match="is no side in pixels"):
+    with pytest.raises(ValueError, match=r"^image_size=.*; give a whole number in \[1, 8192\]$"):
         load_encoder("pixels", image_size=size)
 
 

@@ -8,8 +8,8 @@ import pytest
 from datasets import ClassLabel, Dataset, Features, Image, Value
 
 import hf_prune
+from hf_prune.engine.integrity import file_sha256
 from hf_prune.hub import shelf
-from hf_prune.hub.reading import file_sha256
 from tests.tiny_publications import image_bytes, images
 
 # The layout of the released files: a number of the line, ImageNet's name of the image, the score.

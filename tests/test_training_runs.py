@@ -56,7 +56,7 @@ def refused(folder, match, *, rows=None, call=train_teachers, model="resnet8", *
         ({"batch_size": "64"}, "batch_size='64'; give a whole number above 0"),
         ({"learning_rate": "fast"}, "learning_rate='fast'; give a number above 0"),
         ({"learning_rate": float("nan")}, "learning_rate=nan; give a number above 0"),
-        ({"image_size": 60_000}, "image_size=60000 is no side in pixels: give a whole number from 1 to 8192"),
+        ({"image_size": 60_000}, r"image_size=60000; give a whole number in \[1, 8192\]"),
         ({"seed": -1}, "seed=-1; give an integer"),
         ({"seed": 2**32 - 1, "num_teachers": 2}, "seed=4294967296; give an integer"),
         ({"output_dir": "x"}, "'output_dir' of TrainingArguments cannot be set here: give folder="),

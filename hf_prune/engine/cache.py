@@ -174,9 +174,7 @@ def keep_to_limit(root: Path, added: int | None = None) -> None:
     if root.is_dir():
         with Lock(root / _EVICTING) as lock:  # one process at a time: two would remove twice as much
             if lock.held:
-                with contextlib.suppress(
-                    OSError
-                ):  # room is made for those who need it; a disk that is full says so itself
+                with contextlib.suppress(OSError):  # a disk that is full says so itself, to who writes
                     clear(root, max_size=max(0, limit - (added or 0)))
     _sizes[root] = sum(piece.size for entry in _entries(root) for piece in _pieces(*entry)) + (added or 0)
 
@@ -292,9 +290,8 @@ def _remove(piece: _Piece) -> bool:
         for path in _own_files(piece.path, piece.pattern):
             if path.name != USED:
                 path.unlink(missing_ok=True)
-        (piece.path / USED).unlink(
-            missing_ok=True
-        )  # the last, and while it is locked: who waits for it sees that it is gone
+        # The last, and while it is locked: who waits for it sees that it is gone.
+        (piece.path / USED).unlink(missing_ok=True)
     _remove_empty(piece.path)
     return True
 

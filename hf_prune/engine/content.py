@@ -24,7 +24,7 @@ from hf_prune.columns import row_mapping
 from hf_prune.encoded_images import EncodedImages
 from hf_prune.engine.array_files import DamagedFile, discard, read_arrays, remove_stale_parts, write_arrays
 from hf_prune.engine.cache import touch
-from hf_prune.foreign import printable
+from hf_prune.foreign import error_line
 
 Keys = NDArray[np.void]  # shape (n,), dtype V16
 
@@ -70,7 +70,7 @@ def image_keys(images: EncodedImages, rows: Iterable[int] | None = None) -> tupl
             data = images[row]
         except (ValueError, OSError) as error:
             data = b""
-            unreadable[row] = NO_IMAGE if images.path(row) is None else one_line(error)
+            unreadable[row] = NO_IMAGE if images.path(row) is None else error_line(error)
         if data:
             digests.append(content_key(data, images.decode_mode))
         else:
@@ -100,11 +100,6 @@ def with_targets(keys: Keys, targets: NDArray[np.int64]) -> Keys:
         for key, target in zip(keys, targets, strict=True)
     )
     return np.frombuffer(b"".join(digests), dtype="V16")
-
-
-def one_line(error: BaseException) -> str:
-    """Give an error's type and text in one line."""
-    return printable(f"{type(error).__name__}: {' '.join(str(error).split())}")
 
 
 def keys_stamp(ds: Dataset, column: str, images: EncodedImages) -> str | None:

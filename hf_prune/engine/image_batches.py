@@ -13,7 +13,8 @@ from datasets import Image
 from numpy.typing import NDArray
 
 from hf_prune.encoded_images import EncodedImages
-from hf_prune.engine.content import content_key, one_line
+from hf_prune.engine.content import content_key
+from hf_prune.foreign import error_line
 
 if TYPE_CHECKING:
     import PIL.Image
@@ -67,7 +68,7 @@ class ImageRows:
         except PIL.UnidentifiedImageError:  # its text holds a memory address
             return row, key, "its bytes are no image that Pillow knows"
         except Exception as error:  # decoders fail with errors of many types, all of which mean the same here
-            return row, key, one_line(error)
+            return row, key, error_line(error)
 
 
 class Collate:
@@ -101,5 +102,5 @@ class Collate:
         try:
             self._collate([image])
         except Exception as error:  # as above; the reason is reported with the row
-            return f"the model's preprocessing refused it ({one_line(error)})"
+            return f"the model's preprocessing refused it ({error_line(error)})"
         return None

@@ -30,9 +30,8 @@ from hf_prune.models.loaded import LoadedModel
 
 CHUNK_ROWS = 4096  # a killed run computes at most so many rows again ...
 CHUNK_SECONDS = 30.0  # ... or so much work, whichever is less
-ONE_MODEL = (
-    0.05  # of the length of an output: more than kernels and number formats make of one model, less than another one
-)
+# Of the length of an output: more than kernels and number formats make of one model, less than another one.
+ONE_MODEL = 0.05
 
 
 @dataclass

@@ -24,9 +24,8 @@ _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EINVAL)
 _SAME_START_S = 2.0  # the start of a process is reckoned from the clock, which may be set
 
 _guard = threading.Lock()
-_held: dict[
-    tuple[int, int], int
-] = {}  # device and inode of a lock → the process that took it; forks inherit the entry
+# Device and inode of a lock → the process that took it; forks inherit the entry.
+_held: dict[tuple[int, int], int] = {}
 
 
 class FolderInUseError(OSError):

@@ -1,6 +1,5 @@
 """A published data set as a reader finds it: a folder, or a repository of the Hub at one commit."""
 
-import hashlib
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,6 +18,7 @@ from huggingface_hub.errors import (
 )
 from huggingface_hub.hf_api import RepoFile
 
+from hf_prune.engine.integrity import file_sha256
 from hf_prune.folders import recover
 from hf_prune.foreign import listed as named
 from hf_prune.foreign import one_line, read_bytes, read_json
@@ -31,7 +31,6 @@ from hf_prune.source import HTTP_ERROR, split_revision
 
 SCORES = "scores"  # the configuration with a row for every row of the source
 ROWS = "rows"
-_CHUNK = 1 << 20
 _TABLE_ROWS = 50_000  # read at once
 
 
@@ -259,19 +258,3 @@ def read_text(path: Path) -> str:
         raise DamagedError(f"{path.name} is no text in UTF-8 ({error})") from error
     except ValueError as error:
         raise DamagedError(one_line(error)) from error
-
-
-def file_sha256(path: Path) -> str:
-    """SHA-256 of a file, read in pieces.
-
-    Example:
-        >>> import tempfile
-        >>> with tempfile.NamedTemporaryFile() as file:
-        ...     file_sha256(Path(file.name))[:8]
-        'e3b0c442'
-    """
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while chunk := file.read(_CHUNK):
-            digest.update(chunk)
-    return digest.hexdigest()

@@ -14,6 +14,7 @@ from huggingface_hub import CommitInfo, CommitOperationAdd, CommitOperationDelet
 from huggingface_hub.errors import LocalEntryNotFoundError, RepositoryNotFoundError, RevisionNotFoundError
 from huggingface_hub.hf_api import RepoFile
 
+from hf_prune.engine.integrity import file_sha256
 from hf_prune.foreign import read_bytes, warn
 from hf_prune.hub import manifest
 from hf_prune.hub.answers import TROUBLE, ConflictError, UncertainError, is_conflict, is_passing, patiently, plain
@@ -246,8 +247,7 @@ def _holds(present: Mapping[str, RepoFile], folder: Path, names: Sequence[str], 
 
 
 def _is_same(remote: RepoFile, path: Path) -> bool:
-    with path.open("rb") as file:
-        if remote.lfs:
-            return hashlib.file_digest(file, "sha256").hexdigest() == remote.lfs.sha256
-        blob = b"blob %d\0" % remote.size + file.read()  # as Git numbers a small file
-        return hashlib.sha1(blob, usedforsecurity=False).hexdigest() == remote.blob_id
+    if remote.lfs:
+        return file_sha256(path) == remote.lfs.sha256
+    blob = b"blob %d\0" % remote.size + path.read_bytes()  # as Git numbers a small file
+    return hashlib.sha1(blob, usedforsecurity=False).hexdigest() == remote.blob_id

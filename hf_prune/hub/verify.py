@@ -4,13 +4,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from hf_prune.foreign import one_line, read_bytes
+from hf_prune.engine.integrity import file_sha256
+from hf_prune.foreign import error_line, one_line, read_bytes
 from hf_prune.hub import croissant, manifest
 from hf_prune.hub.card import build_card
 from hf_prune.hub.card_metadata import config_patterns, load_card
 from hf_prune.hub.export import README
 from hf_prune.hub.published import matching
-from hf_prune.hub.reading import ROWS, SCORES, DamagedError, Place, file_sha256, open_published
+from hf_prune.hub.reading import ROWS, SCORES, DamagedError, Place, open_published
 from hf_prune.hub.report import Report
 from hf_prune.hub.verify_rows import verify_rows, verify_scores
 from hf_prune.provenance import package_versions
@@ -69,7 +70,7 @@ def verify(name: str | Path, *, revision: str | None = None, token: str | None =
         try:
             _verify_content(place, config, record, report)
         except (KeyError, TypeError, AttributeError, ValueError) as error:
-            report.differs(config, f"the record is damaged ({_one_line(error)})")
+            report.differs(config, f"the record is damaged ({error_line(error)})")
     _verify_sources(place, report, token)
     return report
 
@@ -115,7 +116,7 @@ def _verify_card(place: Place, report: Report) -> None:
     try:
         rendered = _rendered(place)
     except (ValueError, KeyError, TypeError, AttributeError, UndefinedError) as error:
-        report.differs(README, f"it cannot be rendered again ({_one_line(error)})")
+        report.differs(README, f"it cannot be rendered again ({error_line(error)})")
         return
     if rendered != place.readme:
         report.differs(README, _first_difference(place.readme, rendered))
@@ -165,7 +166,7 @@ def _verify_croissant(place: Place, report: Report) -> None:
     try:
         same = read_bytes(place.fetch(croissant.FILE_NAME)) == croissant.croissant(place.records).encode()
     except (KeyError, TypeError, AttributeError, ValueError) as error:
-        report.differs(croissant.FILE_NAME, f"it cannot be made again ({_one_line(error)})")
+        report.differs(croissant.FILE_NAME, f"it cannot be made again ({error_line(error)})")
         return
     if same:
         report.same(croissant.FILE_NAME, "made again from the records, byte by byte")
@@ -240,7 +241,3 @@ def _verify_sources(place: Place, report: Report, token: str | None) -> None:
             report.same(subject, "the Hub has it")
         else:
             report.note(subject, "the Hub could not be asked")
-
-
-def _one_line(error: BaseException) -> str:
-    return f"{type(error).__name__}: {one_line(error)}"

@@ -9,7 +9,7 @@ import numpy as np
 from datasets import is_caching_enabled
 from numpy.typing import NDArray
 
-from hf_prune.argument_checks import check_count, check_flag, check_path, check_text
+from hf_prune.argument_checks import check_count, check_flag, check_path, check_side, check_text
 from hf_prune.array_names import PER_ROW, PER_RUN
 
 Array = NDArray[Any]
@@ -34,7 +34,6 @@ MEMBER_AXES: Mapping[str, int] = {
 }
 
 
-LONGEST_SIDE = 8192  # pixels; one such image takes 800 MB before any model has seen it
 # Arguments that are texts, and what they may be.
 _TEXTS = {
     "label_column": "the name of a column",
@@ -73,8 +72,7 @@ class Request:
             raise ValueError(f"on_error={self.on_error!r}; give 'raise' or 'skip'")
         check_count("batch_size", self.batch_size, 1)
         check_count("num_workers", self.num_workers, 0)
-        if self.image_size is not None:
-            check_count("image_size", self.image_size, 1, LONGEST_SIDE)
+        check_side(self.image_size)
         check_text("dtype", self.dtype, "'auto', or the name of a type")
         for name, example in _TEXTS.items():
             if getattr(self, name) is not None:

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 import transformers
 
+from hf_prune.argument_checks import check_side
 from hf_prune.collectives import check_device
 from hf_prune.engine.integrity import file_sha256
 from hf_prune.models.checkpoints import (
@@ -24,7 +25,7 @@ from hf_prune.models.checkpoints import (
 )
 from hf_prune.models.loaded import LoadedModel, default_device, resolve_dtype
 from hf_prune.models.outputs import LOGITS, Output, embedding_output
-from hf_prune.models.preprocessing import ProcessorCollate, check_side, describe, resize_to
+from hf_prune.models.preprocessing import ProcessorCollate, describe, resize_to
 from hf_prune.models.pretrained import load_pretrained, open_model
 from hf_prune.models.usermodels import load_function, load_module, load_pixels
 

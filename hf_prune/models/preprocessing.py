@@ -17,7 +17,6 @@ from PIL import Image
 
 from hf_prune.image_modes import RGB_RULE, to_rgb
 
-MAX_SIDE = 8192  # pixels
 # What a processor's record may hold beyond its settings: where it came from, and how it is called.
 _VOLATILE = frozenset(
     {"_name_or_path", "name_or_path", "_commit_hash", "auto_map", "processor_class", "_processor_class"}
@@ -140,21 +139,6 @@ def _one(values: Any) -> torch.Tensor:
 def rgb_images(images: list[Image.Image]) -> list[Image.Image]:
     """Collate for a function on images: the list itself, every image in mode RGB."""
     return [to_rgb(image) for image in images]
-
-
-def check_side(image_size: Any) -> None:
-    """Refuse an image size that is no side in pixels; None leaves the processor's.
-
-    Args:
-        image_size: What the user gave.
-
-    Raises:
-        ValueError: It is no whole number, below 1, or larger than any model takes and a batch of it fits into memory.
-    """
-    if image_size is None:
-        return
-    if isinstance(image_size, bool) or not isinstance(image_size, int) or not 1 <= image_size <= MAX_SIDE:
-        raise ValueError(f"image_size={image_size!r} is no side in pixels: give a whole number from 1 to {MAX_SIDE}")
 
 
 def resize_to(processor: Any, image_size: int) -> None:

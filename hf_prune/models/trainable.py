@@ -9,9 +9,10 @@ import json
 from pathlib import Path
 from typing import Any
 
+from hf_prune.argument_checks import check_side
 from hf_prune.metrics.registry import unknown_name
 from hf_prune.models.checkpoints import files_digest, settings_digest, state_digest, weight_files
-from hf_prune.models.preprocessing import check_side, resize_to
+from hf_prune.models.preprocessing import resize_to
 from hf_prune.models.pretrained import class_names
 from hf_prune.models.sources import find_source, quiet_loading, read_config, read_processor
 
