@@ -12,9 +12,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from hf_prune.engine.integrity import check_digests
 from hf_prune.models.failures import first_line
 from hf_prune.models.hub_files import UNREACHABLE, hub_answers
+from hf_prune.runtime.integrity import check_digests
 
 BY_HAND = "load it yourself and pass (module, transform)"
 _ADAPTER = "adapter_config.json"
@@ -157,8 +157,6 @@ def read_config(source: Source) -> Any:
     """
     from transformers import CONFIG_MAPPING, AutoConfig, PretrainedConfig
     from transformers.utils import is_timm_available
-
-    import hf_prune.models.small_resnet  # noqa: F401  # enters the package's own network into CONFIG_MAPPING
 
     try:
         settings, _ = PretrainedConfig.get_config_dict(source.place, **source.keywords)
