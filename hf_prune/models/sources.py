@@ -158,6 +158,8 @@ def read_config(source: Source) -> Any:
     from transformers import CONFIG_MAPPING, AutoConfig, PretrainedConfig
     from transformers.utils import is_timm_available
 
+    import hf_prune.models.small_resnet  # noqa: F401  # enters the package's own network into CONFIG_MAPPING
+
     try:
         settings, _ = PretrainedConfig.get_config_dict(source.place, **source.keywords)
     except OSError as error:
