@@ -1,4 +1,4 @@
-# Every command sets up .venv first, once. ARGS="…" is handed on: make demo ARGS="--out here", make test ARGS=tests/test_card.py
+# Every command sets up .venv first, once. ARGS="…" is handed on: make demo ARGS="--out here", make test ARGS=tests/hub/card/test_build.py
 # JOBS=1 runs the tests one after the other, as a debugger wants it.
 # PYTHON=/path/to/python3 names the interpreter; else the first python3 from 3.11 up that has venv.
 # Tests run in another order each time; SEED=1 repeats the order of a run, whose seed stands in its first line.
@@ -63,7 +63,7 @@ wheel-check: setup ## build the wheel, install it in a fresh environment and exp
 	$(BIN)/python -m pip --python $(WHEEL)/venv/bin/python install -q --no-deps --no-index $(WHEEL)/*.whl
 	$(BIN)/python -c '$(SITE)' > $(WHEEL)/libraries.pth
 	mv $(WHEEL)/libraries.pth "$$($(WHEEL)/venv/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')"
-	cd $(WHEEL) && venv/bin/python -I ../../tests/wheel_render.py
+	cd $(WHEEL) && venv/bin/python -I ../../tests/helpers/wheel_render.py
 
 clean:        ## remove .venv, builds and caches
 	rm -rf .venv .venv-newest .venv-oldest build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage

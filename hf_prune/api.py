@@ -7,19 +7,20 @@ from typing import Any
 
 from datasets import Dataset, DatasetDict
 
-from hf_prune.argument_checks import check_flag, check_text
-from hf_prune.collectives import check_alike, in_step
-from hf_prune.inputs import Request
-from hf_prune.inputs.from_prototypes import open_prototypes
+from hf_prune.data.splits import AnyDataset, on_splits
 from hf_prune.metrics import Metric, get_metric
 from hf_prune.metrics.registry import check_option_names
 from hf_prune.policy import Recommendation
-from hf_prune.pruning import prune_dataset
-from hf_prune.pruning_classes import Cutting
-from hf_prune.scores import without_scores
-from hf_prune.scoring import score_dataset
+from hf_prune.policy.while_scoring import EvidenceWhileScoring
+from hf_prune.pruning.classes import Cutting
+from hf_prune.pruning.prune import prune_dataset
+from hf_prune.runtime.arguments import check_flag, check_text
+from hf_prune.runtime.processes import check_alike, in_step
+from hf_prune.scoring import Request
+from hf_prune.scoring.from_prototypes import open_prototypes
+from hf_prune.scoring.score import score_dataset
+from hf_prune.scoring.scores import without_scores
 from hf_prune.selection import Selection
-from hf_prune.splits import AnyDataset, on_splits
 
 
 def score_with(
@@ -127,7 +128,8 @@ def score_with(
 
         def score_split(split: Dataset, name: str) -> Dataset:
             check_alike({"split": name})
-            return score_dataset(split, chosen, request, {**options, "seed": seed}, columns, overwrite, evidence)
+            judge = EvidenceWhileScoring() if evidence else None
+            return score_dataset(split, chosen, request, {**options, "seed": seed}, columns, overwrite, judge)
 
         return on_splits(ds, splits, score_split, "score_with")
 

@@ -3,7 +3,7 @@
 from datasets import Dataset, DatasetDict, IterableDataset, IterableDatasetDict
 
 from hf_prune.api import prune, score_with
-from hf_prune.foreign import warn
+from hf_prune.runtime.messages import warn
 
 # The streaming classes get the methods too, so that calling one says in a line what to do instead.
 _CLASSES = (Dataset, DatasetDict, IterableDataset, IterableDatasetDict)

@@ -15,9 +15,11 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
-from tests.process_parent import ON_CPU, fork_jobs
+from tests.helpers.process_parent import ON_CPU, fork_jobs
 
-pytest.register_assert_rewrite("tests.command_line", "tests.tampered")  # several test modules name it as their plugin
+pytest.register_assert_rewrite(
+    "tests.helpers.command_line", "tests.helpers.tampered"
+)  # several test modules name it as their plugin
 
 # The same examples everywhere, with no clock and no memory of earlier runs.
 settings.register_profile("same", derandomize=True, deadline=None, database=None)
@@ -33,7 +35,7 @@ os.environ.pop("HF_DATASETS_DISABLE_PROGRESS_BARS", None)
 def rank_results(tmp_path_factory) -> dict[int, list[dict[str, Any]]]:
     """What each of 1, 2 and 3 real processes found, by their number and in rank order; see ``rank_jobs.py``."""
     folder = tmp_path_factory.mktemp("ranks")
-    fork_jobs("tests.rank_jobs", folder, ON_CPU)
+    fork_jobs("tests.helpers.rank_jobs", folder, ON_CPU)
     return {
         world: [pickle.loads((folder / f"{world}-{rank}.pickle").read_bytes()) for rank in range(world)]
         for world in (1, 2, 3)

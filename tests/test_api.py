@@ -8,8 +8,8 @@ from datasets import ClassLabel, Dataset, DatasetDict, Image, IterableDatasetDic
 
 import hf_prune
 from hf_prune import Selection, provenance, prune, score_with
-from hf_prune.metrics.registry import UnknownNameError
-from tests.tiny_sets import make_set, noise
+from hf_prune.runtime.names import UnknownNameError
+from tests.helpers.tiny_sets import make_set, noise
 
 ROWS = 8
 

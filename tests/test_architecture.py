@@ -12,119 +12,39 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "hf_prune"
 
-# Imports point down: a module imports from its own layer or a lower one. "metrics.*" stands for every module of that
-# folder that has no entry of its own. A new module is entered here by whoever adds it.
-LAYERS = (
-    {
-        "metrics.registry",
-        "argument_checks",
-        "array_names",
-        "full_disks",
-        "given_data",
-        "figures",
-        "image_modes",
-        "collectives",
-        "seeds",
-        "columns",
-        "source",
-        "engine.array_files",
-        "engine.file_locks",
-        "engine.integrity",
-        "folders",
-        "folders.*",
-        "foreign",
-        "row_files",
-    },
-    {"encoded_images"},
-    {"image_hashes"},
-    {
-        "digests",
-        "clustering",
-        "metrics",
-        "metrics.*",
-        "selection",
-        "selection.*",
-        "logit_figures",
-        "confident_learning",
-        "planted_noise",
-        "perceptron",
-        "perceptron.*",
-        "scaling",
-        "scaling.*",
-    },
-    {
-        "loaded_rows",
-        "provenance",
-        "row_keys",
-        "scores",
-        "models",
-        "models.*",
-        "engine",
-        "engine.*",
-        "dynamics",
-        "record_files",
-        "record_checks",
-        "record_content",
-    },
-    {
-        "inputs",
-        "inputs.*",
-        "known_encoders",
-        "extras",
-        "reliability",
-        "training_images",
-        "training",
-        "training_commands",
-        "recording",
-        "recording.*",
-        "callback",
-        "augmentation",
-        "resuming",
-        "training_folder",
-        "training_runs",
-        "teachers",
-        "heads",
-        "heads.*",
-        "students",
-        "near_duplicates",
-        "out_of_fold",
-    },
-    {
-        "calling",
-        "scoring",
-        "policy",
-        "policy.*",
-        "pruning",
-        "pruning_classes",
-        "pruning_inputs",
-        "pruning_policy",
-        "reason_records",
-        "explanation",
-        "splits",
-        "combination",
-        "correlation",
-        "duplicates",
-        "label_noise",
-        "api",
-        "binding",
-    },
-    {
-        "hub",
-        "hub.*",
-        "fitted_prototypes",
-        "prototype_fitting",
-        "prototype_files",
-        "comparison",
-        "plots",
-        "theory_plots",
-        "duplicate_plots",
-        "scaling_runs",
-        "scaling_runs.*",
-        "scaling_plots",
-    },
-    {"loading", "recipe", "recipe_checks", "demo_data", "demo"},
-    {"cli", "cli.*"},
+# From the ground up: a package imports from those before it, and a file of it from files that do not import it back.
+ORDER = (
+    ("version", "runtime"),
+    ("data",),
+    ("metrics", "theory"),
+    ("selection", "models", "dynamics"),
+    ("engine", "heads"),
+    ("training", "scoring"),
+    ("cleaning",),
+    ("policy",),
+    ("pruning",),
+    ("api",),
+    ("binding", "scaling", "hub"),
+    ("workflows",),
+    ("cli",),
 )
+# The same within the package that is a house of its own.
+HUB = (("layout", "record_fields", "statistics"), ("manifest",), ("card",), ("publish", "read"), ("models", "verify"))
+# Tests of no single module: of the whole project, or of something that several modules keep together.
+WHOLE = {
+    "test_accelerate_configs",
+    "test_architecture",
+    "test_commands_in_docs",
+    "test_crafted_records",
+    "test_flips",
+    "test_gpu",
+    "test_perceptron_recipe",
+    "test_publications",
+    "test_ranks_apart",
+    "test_readme",
+    "test_wide_tables",
+    "metrics/test_every_metric",
+}
 HEAVY = ("torch", "transformers", "accelerate", "scipy", "sklearn", "matplotlib")
 MAX_FILE_LINES = 499
 MAX_FUNCTION_LINES = 39
@@ -137,12 +57,12 @@ SOURCES = {
 FILES = sorted(path for folder in ("hf_prune", "tests", "recipes") for path in (ROOT / folder).rglob("*.py"))
 
 
-def layer(module: str) -> int:
-    for name in (module, f"{module.rpartition('.')[0]}.*"):
-        for number, modules in enumerate(LAYERS):
-            if name in modules:
-                return number
-    raise AssertionError(f"hf_prune.{module} has no layer: enter it in LAYERS")
+def floor(name: str, order: tuple[tuple[str, ...], ...]) -> int:
+    """The number of the floor of a room; rooms on one floor do not import each other."""
+    for number, rooms in enumerate(order):
+        if name in rooms:
+            return number
+    raise AssertionError(f"{name} has no floor: enter it where it belongs in tests/test_architecture.py")
 
 
 @cache
@@ -159,7 +79,7 @@ def imported(source: str) -> frozenset[str]:
             }
         elif isinstance(node, ast.ImportFrom) and owned(node.module or ""):
             folder = (node.module or "").removeprefix("hf_prune").removeprefix(".")
-            for name in {alias.name for alias in node.names} - {"__version__"}:
+            for name in {alias.name for alias in node.names}:
                 full = f"{folder}.{name}".lstrip(".")
                 found.add(full if full in SOURCES else folder)
     return frozenset(found)
@@ -176,18 +96,23 @@ def body_lines(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
 
 
 def test_imports_are_read_from_every_form():
-    assert imported("import hf_prune.collectives") == {"collectives"}
+    assert imported("import hf_prune.runtime.seeds") == {"runtime.seeds"}
     assert imported("def f():\n    from hf_prune.metrics.registry import Metric") == {"metrics.registry"}
-    assert imported("from hf_prune import __version__, collectives") == {"collectives"}
+    assert imported("from hf_prune import version") == {"version"}
     assert imported("from hf_prune import select") == {""}
     assert imported("import hf_prune_extra, numpy\nfrom datasets import Dataset") == set()
 
 
 @pytest.mark.parametrize("module", SOURCES)
 def test_imports_point_down(module):
+    parts = module.split(".")
     for name in sorted(imported(SOURCES[module].read_text(encoding="utf-8"))):
         assert name, f"hf_prune.{module} imports from the package's face: import from the module that defines the name"
-        assert layer(name) <= layer(module), f"hf_prune.{module} imports hf_prune.{name}, which lies above it"
+        room, *inner = name.split(".")
+        if room != parts[0]:
+            assert floor(room, ORDER) < floor(parts[0], ORDER), f"{module} imports {name}, which does not lie below it"
+        elif room == "hub" and inner and parts[1:] and inner[0] != parts[1]:
+            assert floor(inner[0], HUB) < floor(parts[1], HUB), f"{module} imports {name}, which does not lie below it"
 
 
 def test_no_import_cycle():
@@ -198,9 +123,49 @@ def test_no_import_cycle():
         pytest.fail(f"import cycle: {' -> '.join(error.args[1])}")
 
 
-def test_every_layer_entry_exists():
-    named = {name for modules in LAYERS for name in modules if not name.endswith(".*")}
-    assert named <= set(SOURCES), f"in LAYERS but not in the package: {sorted(named - set(SOURCES))}"
+def test_every_room_of_the_order_exists():
+    for order, rooms in ((ORDER, SOURCES), (HUB, {name[4:] for name in SOURCES if name.startswith("hub.")})):
+        named = {name for floor in order for name in floor}
+        assert named == {name.split(".")[0] for name in rooms}
+
+
+def test_no_function_shadows_a_module():
+    """``import hf_prune.a.b`` gives the module, whatever ``hf_prune.a`` shows under that name."""
+    for package, path in {"": PACKAGE / "__init__.py", **SOURCES}.items():
+        if path.name == "__init__.py":
+            shown = {name for name in imported_names(path) if f"{package}.{name}".lstrip(".") in SOURCES}
+            assert not shown, f"hf_prune.{package} shows {sorted(shown)} under the names of modules"
+
+
+def imported_names(path: Path) -> set[str]:
+    """Names that a package takes from elsewhere and shows as its own, those of its lazy table included."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    taken = {
+        alias.asname or alias.name for node in tree.body if isinstance(node, ast.ImportFrom) for alias in node.names
+    }
+    lazy = [
+        node.value for node in tree.body if isinstance(node, ast.Assign) and "_LAZY" in ast.unparse(node.targets[0])
+    ]
+    return taken | {
+        str(ast.literal_eval(key)) for value in lazy if isinstance(value, ast.Dict) for key in value.keys if key
+    }
+
+
+TESTS = sorted(str(path.relative_to(ROOT / "tests").with_suffix("")) for path in (ROOT / "tests").rglob("test_*.py"))
+
+
+@pytest.mark.parametrize("test", [test for test in TESTS if test not in WHOLE and not test.startswith("helpers/")])
+def test_every_test_stands_beside_its_module(test):
+    """``a/test_b.py`` and ``a/test_b_of_some_kind.py`` test ``hf_prune/a/b.py``."""
+    folder, _, name = test.rpartition("test_")
+    modules = [path.stem for path in (PACKAGE / folder).glob("*.py")]
+    assert any(name == module or name.startswith(f"{module}_") for module in modules), (
+        f"hf_prune/{folder}{name}.py is not there"
+    )
+
+
+def test_every_whole_test_exists():
+    assert set(TESTS) >= WHOLE
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))

@@ -8,7 +8,7 @@ import pytest
 from hf_prune.cli.app import command
 from hf_prune.metrics import get_metric, list_metrics
 from hf_prune.metrics.registry import check_option_names
-from hf_prune.recipe import load_recipe
+from hf_prune.workflows.recipe import load_recipe
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCUMENTS = sorted({*ROOT.glob("*.md"), *(ROOT / "recipes").rglob("*.md"), *(ROOT / "model_cards").rglob("*.md")})

@@ -13,7 +13,7 @@ import warnings
 import pytest
 
 from hf_prune.cli.errors import is_user_error, message
-from tests.flip_kinds import KINDS, Noticed
+from tests.helpers.flip_kinds import KINDS, Noticed
 
 PLACES = ("header", "middle", "end")
 EDGE = 64  # bytes at either end of a file

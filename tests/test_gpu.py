@@ -7,9 +7,9 @@ from datasets import ClassLabel, Dataset, Features, Image
 from scipy.stats import spearmanr
 
 import hf_prune
-from hf_prune.clustering import spherical_kmeans
-from hf_prune.collectives import use_device
-from tests import tiny_models
+from hf_prune.metrics.kmeans import spherical_kmeans
+from hf_prune.runtime.processes import use_device
+from tests.helpers import tiny_models
 
 pytestmark = pytest.mark.gpu
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hf_prune.perceptron import test_error
+from hf_prune.theory import test_error
 
 RECIPE = Path(__file__).parents[1] / "recipes" / "perceptron-theory"
 

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from tests.hub_client import work
-from tests.hub_server import Hub
+from tests.helpers.hub_client import work
+from tests.helpers.hub_server import Hub
 
 NAMES = (
     "labelled",

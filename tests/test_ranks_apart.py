@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests import apart_jobs
-from tests.apart_jobs import CASES
-from tests.process_parent import ON_CPU, fork_jobs
+from tests.helpers import apart_jobs
+from tests.helpers.apart_jobs import CASES
+from tests.helpers.process_parent import ON_CPU, fork_jobs
 
 EACH = os.environ.get("RANKS_APART") == "each"
 TOGETHER = [name for name, case in CASES.items() if not case.kills]
@@ -27,7 +27,7 @@ PARAMS = [(name, world) for name in CASES for world in (2, 3)] if EACH else [(na
 def start(names: list[str], world: int, folder: Path) -> list[dict[str, tuple[str, Any]]]:
     """By rank, how the calls of some cases ended: the error, or nothing, and the result."""
     (folder / "start.json").write_text(json.dumps([names, world]))
-    fork_jobs("tests.apart_jobs", folder, ON_CPU)
+    fork_jobs("tests.helpers.apart_jobs", folder, ON_CPU)
     codes = json.loads((folder / "codes.json").read_text())
     survivors = world - CASES[names[0]].kills
     assert codes[:survivors] == [0] * survivors, (folder / "stderr").read_text()

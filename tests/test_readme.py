@@ -5,7 +5,7 @@ from pathlib import Path
 
 from hf_prune.metrics import list_metrics
 from hf_prune.selection import ORDERS
-from tests.metric_cases import FROM_RECORDS
+from tests.helpers.metric_cases import FROM_RECORDS
 
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
 NEEDS = {

@@ -9,7 +9,7 @@ import pytest
 from datasets import Dataset
 
 import hf_prune
-from hf_prune.row_keys import row_keys
+from hf_prune.data.row_keys import row_keys
 
 PACKAGE = str(Path(hf_prune.__file__).parent)
 

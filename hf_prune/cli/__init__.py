@@ -1,5 +1,5 @@
 """Command line: ``hf-prune demo | metrics | score | prune | export | push | cache | run``."""
 
-from hf_prune.cli.app import app, main
+from hf_prune.cli.app import main
 
-__all__ = ["app", "main"]
+__all__ = ["main"]

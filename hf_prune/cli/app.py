@@ -10,18 +10,15 @@ from typing import Annotated, Any
 import typer
 from datasets.utils.logging import set_verbosity
 
-from hf_prune import __version__
-from hf_prune.cli.advice import add_advice
 from hf_prune.cli.errors import EXIT_INTERRUPTED, interrupted, report
-from hf_prune.cli.inspections import add_inspections
+from hf_prune.cli.inspections import add_advice, add_inspections
 from hf_prune.cli.output import echo
-from hf_prune.cli.published import add_published
-from hf_prune.cli.scaling import add_scaling
+from hf_prune.cli.published import add_published, add_trust
 from hf_prune.cli.steps import add_steps
 from hf_prune.cli.tools import add_tools
-from hf_prune.cli.trainings import add_trainings
-from hf_prune.cli.trust import add_trust
-from hf_prune.folders import unwound_by_signals
+from hf_prune.cli.trainings import add_scaling, add_trainings
+from hf_prune.runtime.folders import unwound_by_signals
+from hf_prune.version import __version__
 
 
 @dataclass

@@ -10,9 +10,10 @@ from typing import Any
 import typer
 
 from hf_prune.cli.output import echo
-from hf_prune.foreign import one_line
+from hf_prune.runtime.messages import one_line
 
 EXIT_DEFECT, EXIT_USER_ERROR, EXIT_INTERRUPTED = 1, 2, 130
+
 
 # The class of all errors about the command line itself, wherever this version of typer keeps it.
 UsageError: type[Exception] = typer.BadParameter.__mro__[2]

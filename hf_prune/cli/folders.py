@@ -4,9 +4,9 @@ from pathlib import Path
 
 from datasets import Dataset, DatasetDict, load_from_disk
 
-from hf_prune.engine.integrity import DIGESTS, write_digests
-from hf_prune.folders import is_ours, owned, recover
-from hf_prune.provenance import provenance
+from hf_prune.data.history import provenance
+from hf_prune.runtime.folders import is_ours, owned, recover
+from hf_prune.runtime.integrity import DIGESTS, write_digests
 
 # What `save_to_disk` writes, and the caches that `datasets` may put beside it; and the digests of it all.
 _SAVED = ("*.arrow", "state.json", "dataset_info.json", "dataset_dict.json", DIGESTS)

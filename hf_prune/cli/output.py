@@ -2,7 +2,7 @@
 
 import typer
 
-from hf_prune.foreign import printable_lines
+from hf_prune.runtime.messages import printable_lines
 
 
 def echo(text: object = "", *, err: bool = False) -> None:

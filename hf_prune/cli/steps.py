@@ -18,18 +18,20 @@ from hf_prune.cli.signatures import (
     option,
     summary,
 )
-from hf_prune.collectives import barrier, in_step, is_main_process
-from hf_prune.combination import combine
-from hf_prune.hub.export import export
-from hf_prune.hub.push import push_to_hub
-from hf_prune.loading import open_dataset, open_test_dataset, read_inputs
+from hf_prune.data.loading import open_dataset, open_test_dataset, read_inputs
+from hf_prune.hub.publish.export import export
+from hf_prune.hub.publish.push import push_to_hub
 from hf_prune.metrics import get_metric
 from hf_prune.metrics.registry import check_option_names
+from hf_prune.runtime.processes import barrier, in_step, is_main_process
+from hf_prune.scoring.combination import combine
 
 Parameters = list[inspect.Parameter]
 
+
 _GIVEN_ARRAY = "An array handed in instead of being made: name=file.npy. Repeatable."
 _MODELS = ("teachers", "student", "dynamics")  # of which there may be several
+
 
 # What names the rows to open; `revision` is left out, since it is that of the models or of the branch to push to.
 _OPEN = function_parameters(open_dataset, leave_out=("path", "revision"))

@@ -12,16 +12,16 @@ import typer
 from hf_prune.cli.folders import check_target, save
 from hf_prune.cli.output import echo
 from hf_prune.cli.signatures import argument_docs, flag, function_parameters, make_command, option, summary
-from hf_prune.collectives import in_step, is_main_process
-from hf_prune.correlation import correlate
-from hf_prune.engine.cache import CacheEntry, clear, list_caches, parse_duration, parse_size
+from hf_prune.data.loading import open_dataset, train_split
 from hf_prune.engine.store import default_root
-from hf_prune.explanation import explain
-from hf_prune.foreign import printable
-from hf_prune.inputs.from_records import RECORDED
-from hf_prune.loading import open_dataset, train_split
 from hf_prune.metrics import Metric, list_metrics
-from hf_prune.recipe import load_recipe, run_recipe
+from hf_prune.pruning.reasons import explain
+from hf_prune.runtime.cache import CacheEntry, clear, list_caches, parse_duration, parse_size
+from hf_prune.runtime.messages import printable
+from hf_prune.runtime.processes import in_step, is_main_process
+from hf_prune.scoring.correlation import correlate
+from hf_prune.scoring.from_records import RECORDED
+from hf_prune.workflows.recipe import load_recipe, run_recipe
 
 # What the inputs of a metric are made from, for the table.
 _MADE_FROM = {
@@ -33,6 +33,7 @@ _MADE_FROM = {
     "rows": "",
 }
 _COLUMNS = ("name", "needs", "axis", "cost", "paper", "options", "aliases")
+
 
 CacheDir = Annotated[Path | None, typer.Option(help="Folder of the cache; left out, $HF_HOME/hf_prune.")]
 
@@ -86,7 +87,7 @@ def correlate_columns(
         return
     found = correlate(train_split(open_dataset(data, split=split)), columns or None)
     if figure is not None:
-        from hf_prune.plots import correlation_figure
+        from hf_prune.scoring.plots import correlation_figure
 
         correlation_figure(found).savefig(figure, dpi=150)
         echo(figure)
@@ -198,13 +199,13 @@ def run(
 
 def run_demo_command(**values: Any) -> None:
     """Run ``demo``, which prints what it does and its table."""
-    from hf_prune.demo import run_demo
+    from hf_prune.workflows.demo import run_demo
 
     run_demo(log=echo, **values)
 
 
 def _demo_parameters() -> tuple[str, list[inspect.Parameter]]:
-    from hf_prune.demo import run_demo
+    from hf_prune.workflows.demo import run_demo
 
     own = {"keeps": option(list[float], "Fraction to keep. Repeatable.", "--keep", "--keeps")}
     return summary(run_demo), function_parameters(run_demo, leave_out=("log",), own=own)

@@ -2,18 +2,28 @@
 
 import inspect
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import typer
 
 from hf_prune.cli.output import echo
-from hf_prune.cli.signatures import function_parameters, make_command, option, summary
-from hf_prune.cli.steps import input_parameters, open_data
-from hf_prune.collectives import in_step, is_main_process
-from hf_prune.hub.push_teacher import push_teacher
-from hf_prune.loading import open_test_dataset, train_split
-from hf_prune.recipe import parse_yaml
-from hf_prune.teachers import Teachers, train_subset_runs, train_teachers
+from hf_prune.cli.signatures import (
+    argument_docs,
+    function_parameters,
+    make_command,
+    metric_parameters,
+    option,
+    summary,
+)
+from hf_prune.cli.steps import input_parameters, open_data, parse_inputs
+from hf_prune.data.loading import open_test_dataset, train_split
+from hf_prune.hub.models.teacher import push_teacher
+from hf_prune.runtime.processes import in_step, is_main_process
+from hf_prune.scaling.runs import measure_scaling, write_report
+from hf_prune.scaling.runs.report import report_lines
+from hf_prune.training.teachers import Teachers, train_subset_runs, train_teachers
+from hf_prune.workflows.recipe import parse_yaml
 
 _NOT_TYPED = ("processor",)  # an object of transformers
 _WORDS = ("no", "yes", "off", "on")  # names of strategies to the Trainer, truth values to YAML
@@ -75,3 +85,34 @@ def add_trainings(app: typer.Typer) -> None:
     app.command("push-teacher")(
         make_command(run_push_teacher, [*input_parameters(), *published], summary(push_teacher))
     )
+
+
+_GIVEN = "An array handed in instead of being made: name=file.npy. Repeatable."
+
+
+def run_scaling(inputs: Sequence[str] = (), test_inputs: Sequence[str] = (), **values: Any) -> None:
+    """Run ``scaling``: train what is missing, print the sentences, write the tables and the picture."""
+    ds, metric, folder = train_split(open_data(values)), values.pop("metric"), Path(values.pop("folder"))
+    if "test_dataset" in values:
+        values["test_dataset"] = open_test_dataset(values["test_dataset"])
+    arrays = parse_inputs(inputs), parse_inputs(test_inputs)
+    runs = measure_scaling(ds, metric, folder=folder, inputs=arrays[0], test_inputs=arrays[1], **values)
+    for line in report_lines(runs):
+        echo(line)
+    for path in (folder / "results.csv", *write_report(runs, folder)):
+        echo(path)
+
+
+def add_scaling(app: typer.Typer) -> None:
+    """Add the command to the application."""
+    docs = argument_docs(measure_scaling)
+    own = {
+        "folder": option(Path, docs["folder"], "--out", "--folder"),
+        "command": option(str, docs["command"], "--command"),
+        "inputs": option(list[str], _GIVEN, "--inputs"),
+        "test_inputs": option(list[str], f"{_GIVEN} Of the test rows.", "--test-inputs"),
+        "sizes": option(list[int], f"{docs['sizes']} Repeatable.", "--sizes"),
+        "keeps": option(list[float], f"{docs['keeps']} Repeatable.", "--keeps"),
+    }
+    parameters = [*input_parameters(), *function_parameters(measure_scaling, own=own), *metric_parameters()]
+    app.command("scaling")(make_command(run_scaling, parameters, summary(measure_scaling)))

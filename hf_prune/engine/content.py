@@ -20,13 +20,14 @@ from datasets.fingerprint import Hasher
 from datasets.table import ConcatenationTable, MemoryMappedTable
 from numpy.typing import NDArray
 
-from hf_prune.columns import row_mapping
-from hf_prune.encoded_images import EncodedImages
-from hf_prune.engine.array_files import DamagedFile, discard, read_arrays, remove_stale_parts, write_arrays
-from hf_prune.engine.cache import touch
-from hf_prune.foreign import error_line
+from hf_prune.data.columns import row_mapping
+from hf_prune.data.images import EncodedImages
+from hf_prune.runtime.cache import touch
+from hf_prune.runtime.files import DamagedFile, discard, read_arrays, remove_stale_parts, write_arrays
+from hf_prune.runtime.messages import error_line
 
 Keys = NDArray[np.void]  # shape (n,), dtype V16
+
 
 NO_IMAGE = "there is no image (null or no bytes)"
 STAMP_FORMAT = 2  # keys of format 1 may be those of other rows, where processes had been given different ones

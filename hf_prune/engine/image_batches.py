@@ -12,12 +12,13 @@ import numpy as np
 from datasets import Image
 from numpy.typing import NDArray
 
-from hf_prune.encoded_images import EncodedImages
+from hf_prune.data.images import EncodedImages
 from hf_prune.engine.content import content_key
-from hf_prune.foreign import error_line
+from hf_prune.runtime.messages import error_line
 
 if TYPE_CHECKING:
     import PIL.Image
+
 
 # Row number, key of the bytes that were read, and the image; the reason in place of one that cannot be read.
 Item = tuple[int, bytes, "PIL.Image.Image | str"]

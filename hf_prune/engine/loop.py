@@ -20,13 +20,13 @@ from datasets import Dataset
 from datasets.utils import tqdm
 from numpy.typing import NDArray
 
-from hf_prune.collectives import check_alike, compute_device, gather_objects, in_step
-from hf_prune.encoded_images import EncodedImages
+from hf_prune.data.images import EncodedImages
 from hf_prune.engine import content
 from hf_prune.engine.image_batches import Batch, Collate, ImageRows
-from hf_prune.engine.sharing import make_plan, together
+from hf_prune.engine.plan import make_plan
 from hf_prune.engine.store import Store
 from hf_prune.models.loaded import LoadedModel
+from hf_prune.runtime.processes import check_alike, compute_device, gather_objects, in_step, together
 
 CHUNK_ROWS = 4096  # a killed run computes at most so many rows again ...
 CHUNK_SECONDS = 30.0  # ... or so much work, whichever is less
@@ -77,7 +77,7 @@ def run_model(
         ds: The data set, n rows; its format and transform are not used.
         model: A loaded model; its weights are opened only if there is something to compute.
         image_column: Name of the image column.
-        state: Accelerate's view of the processes, from `hf_prune.collectives.process_state`.
+        state: Accelerate's view of the processes, from `hf_prune.runtime.processes.process_state`.
         batch_size: Images per batch.
         num_workers: Processes that decode and preprocess beside this one.
         store_root: Folder of the store; ``None`` keeps nothing on disk.

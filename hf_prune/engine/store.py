@@ -14,7 +14,9 @@ from typing import Any, NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
-from hf_prune.engine.array_files import (
+from hf_prune.runtime.cache import META, keep_to_limit, use
+from hf_prune.runtime.file_locks import Lock
+from hf_prune.runtime.files import (
     DamagedFile,
     discard,
     pack_floats,
@@ -24,12 +26,11 @@ from hf_prune.engine.array_files import (
     write_arrays,
     write_file,
 )
-from hf_prune.engine.cache import META, keep_to_limit, use
-from hf_prune.engine.file_locks import Lock
-from hf_prune.engine.integrity import sealed
-from hf_prune.foreign import warn
+from hf_prune.runtime.integrity import sealed
+from hf_prune.runtime.messages import warn
 
 Keys = NDArray[np.void]  # shape (n,), dtype V16: blake2b-128 of the encoded image
+
 
 FORMAT = 1  # part of every folder name: a new layout never reads an old one
 

@@ -10,22 +10,15 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from hf_prune.array_names import FIGURES, OF_THE_END
-from hf_prune.digests import array_sha256
-from hf_prune.engine.array_files import (
-    DamagedFile,
-    discard,
-    read_arrays,
-    remove_stale_parts,
-    write_arrays,
-    write_file,
-)
-from hf_prune.engine.cache import META, use
-from hf_prune.engine.integrity import sealed
+from hf_prune.data.digests import array_sha256
+from hf_prune.dynamics.figures import FIGURES, OF_THE_END, divergences, logit_figures
 from hf_prune.heads.training import EVALUATED_ROWS, Weights, gradient_norms, logits_of
-from hf_prune.logit_figures import divergences, logit_figures
+from hf_prune.runtime.cache import META, use
+from hf_prune.runtime.files import DamagedFile, discard, read_arrays, remove_stale_parts, write_arrays, write_file
+from hf_prune.runtime.integrity import sealed
 
 Values: TypeAlias = dict[str, NDArray[Any]]
+
 
 FORMAT = 2  # of the files and of all that decides their content beside the settings
 AT_THE_END = ("correct", "label_probs")

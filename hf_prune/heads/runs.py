@@ -12,23 +12,23 @@ import torch
 from datasets.utils import tqdm
 from numpy.typing import ArrayLike, NDArray
 
-from hf_prune.array_names import OF_THE_END
-from hf_prune.collectives import (
+from hf_prune.data.digests import array_sha256
+from hf_prune.dynamics.figures import OF_THE_END
+from hf_prune.dynamics.record import TrainingRecord
+from hf_prune.heads.results import HeadFiles, Passes, Values, hits_of
+from hf_prune.heads.settings import DEFAULTS, Heads
+from hf_prune.heads.training import Training, Weights, on_threads, scaled, train
+from hf_prune.runtime.files import says_when_full
+from hf_prune.runtime.processes import (
     check_alike,
     compute_device,
     in_step,
     is_main_process,
     num_processes,
     process_index,
+    together,
 )
-from hf_prune.digests import array_sha256
-from hf_prune.dynamics import TrainingRecord
-from hf_prune.engine.sharing import together
-from hf_prune.full_disks import says_when_full
-from hf_prune.heads.results import HeadFiles, Passes, Values, hits_of
-from hf_prune.heads.settings import DEFAULTS, Heads
-from hf_prune.heads.training import Training, Weights, on_threads, scaled, train
-from hf_prune.seeds import row_uniform
+from hf_prune.runtime.seeds import row_uniform
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from hf_prune.seeds import check_seed
+from hf_prune.runtime.seeds import check_seed
 
 # need -> what `Heads` leaves open. "probs": early, before the heads have settled. "dynamics": a whole training, watched.
 # "runs": until 256 hidden units hold 97 % of 35,000 noisy labels.

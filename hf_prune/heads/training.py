@@ -15,6 +15,7 @@ Weights: TypeAlias = list[torch.Tensor]
 Part = TypeVar("Part")
 Found = TypeVar("Found")
 
+
 # Widths are filled up with zeros to multiples of 16 numbers: 64 bytes, the widest vectors of a processor. Then every matrix
 # starts at such an address and no vector is left half full, both of which change roundings, so that a head's numbers do
 # not depend on the heads beside it. Products with ten columns are also twice as fast with sixteen.

@@ -2,32 +2,57 @@
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from datasets import ClassLabel, Dataset, Image
 
-from hf_prune.columns import read_labels
-from hf_prune.digests import images_sha256, rows_sha256
-from hf_prune.encoded_images import EncodedImages
-from hf_prune.engine.integrity import file_sha256, json_sha256
-from hf_prune.foreign import one_line, read_json
-from hf_prune.hub.methods import limits, references
-from hf_prune.hub.score_statistics import compare_scores
-from hf_prune.loaded_rows import loaded_rows
-from hf_prune.provenance import History, Step, package_versions, provenance
-from hf_prune.source import Source
+from hf_prune.data.columns import read_labels
+from hf_prune.data.digests import images_sha256, rows_sha256
+from hf_prune.data.history import History, Step, package_versions, provenance
+from hf_prune.data.images import EncodedImages
+from hf_prune.data.loaded_rows import loaded_rows
+from hf_prune.data.source import Source
+from hf_prune.hub.layout import RECORD_FILE
+from hf_prune.hub.statistics import compare_scores
+from hf_prune.metrics import Metric, get_metric
+from hf_prune.runtime.integrity import file_sha256, json_sha256
+from hf_prune.runtime.messages import one_line
+from hf_prune.runtime.names import UnknownNameError
+from hf_prune.runtime.untrusted import read_json
+
+PAPER = "arXiv:2206.14486"
+
+
+def references(history: History) -> list[str]:
+    """The paper of the method, then those of the metrics used, such as ``"arXiv:2206.14486"``."""
+    papers = [PAPER] if history.steps else []
+    return list(dict.fromkeys([*papers, *(metric.paper or PAPER for metric in _metrics(history))]))
+
+
+def limits(history: History) -> dict[str, str]:
+    """Name of each metric used → the sentence on what its score is not, where it has one."""
+    return {metric.name: metric.limits for metric in _metrics(history) if metric.limits}
+
+
+def _metrics(history: History) -> Iterator[Metric]:
+    for step in history.steps:
+        try:
+            yield get_metric(step.metric)
+        except UnknownNameError:  # a column that the user made, or a metric that is not registered here
+            continue
+
 
 SCHEMA = 4
-FILE_NAME = "provenance.json"
 CHANGED = "changed outside hf_prune"
 CHANGED_SCORES = "scores changed outside hf_prune"
 # What the description of a split has had since that schema; those of earlier ones are whole without.
 SINCE_SCHEMA_4 = frozenset(("loaded", CHANGED_SCORES, "score_digests", "rows_digests"))
 _LOCAL_PATH = re.compile(r"(?:file://|~\w*[\\/]|\.{1,2}[\\/]|/|\\\\|[A-Za-z]:[\\/])(?s:.*[\\/])?")
 _WRITERS = ("hf-prune", "datasets", "pyarrow")
+
 
 Entry = dict[str, Any]
 
@@ -200,12 +225,12 @@ def parse(text: str | None) -> dict[str, Any]:
         data = read_json(text)
     except ValueError as error:
         raise ValueError(
-            f"{FILE_NAME} is no JSON that can be read ({one_line(error)}): repair or remove it"
+            f"{RECORD_FILE} is no JSON that can be read ({one_line(error)}): repair or remove it"
         ) from error
     if not isinstance(data, dict) or type(data.get("schema")) is not int or not isinstance(data.get("configs"), dict):
-        raise ValueError(f"{FILE_NAME} was not written by hf_prune: choose another folder or repository")
+        raise ValueError(f"{RECORD_FILE} was not written by hf_prune: choose another folder or repository")
     if data["schema"] > SCHEMA:
-        raise ValueError(f"{FILE_NAME} has schema {data['schema']}, this hf_prune knows {SCHEMA}: upgrade hf-prune")
+        raise ValueError(f"{RECORD_FILE} has schema {data['schema']}, this hf_prune knows {SCHEMA}: upgrade hf-prune")
     return dict(data["configs"])
 
 

@@ -5,7 +5,8 @@ from typing import Any
 
 from datasets import Features
 
-from hf_prune.foreign import check_nesting, one_line, read_json, shortened
+from hf_prune.runtime.messages import one_line, shortened
+from hf_prune.runtime.untrusted import check_nesting, read_json
 
 MAX_CONFIGS, MAX_SPLITS = 1000, 1000
 MAX_PATTERNS = 1000  # of one split; hf_prune writes one
@@ -14,6 +15,7 @@ MAX_FEATURES = 1_000_000  # values in the features of a configuration, the names
 _NAME = 1000  # characters of the name of a configuration or split, or of a path
 # What a feature in a record may not say: numbers and files that `datasets` would make names of classes of.
 _NOT_OF_A_RECORD = ("num_classes", "names_file")
+
 
 Check = Callable[[Any], bool]
 

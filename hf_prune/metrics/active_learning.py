@@ -6,16 +6,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hf_prune.metrics.presentations import NEVER_PRESENTED, mean_over_runs, present_mean
 from hf_prune.metrics.probabilities import as_members, blocks, entropy_of
 from hf_prune.metrics.registry import ChooseInputs, register_metric
+from hf_prune.metrics.rows import NEVER_PRESENTED, mean_over_runs, present_mean
 
 Array = NDArray[Any]
+
 
 _LIMITS = (
     "The score says how unsure these models are, not how useful the row is: ambiguous, damaged and foreign "
     "images are unsure too, and a wrong label that the models agree on is not noticed."
 )
+
 
 _UNDEFINED = f"{NEVER_PRESENTED}, or only once: acquisition='entropy' takes once"
 

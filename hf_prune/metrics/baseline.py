@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hf_prune.metrics.registry import register_metric
-from hf_prune.seeds import row_uniform
+from hf_prune.runtime.seeds import row_uniform
 
 _LIMITS = "The order is random and knows nothing of the rows; it is there to compare with."
 

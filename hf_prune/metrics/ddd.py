@@ -11,6 +11,7 @@ from hf_prune.metrics.registry import register_metric
 
 Array = NDArray[Any]
 
+
 _LIMITS = (
     "The score is a count of models, so that many rows tie unless there are many models; a row that all get "
     "wrong may be impossible, by a wrong label or a damaged image, rather than useful."

@@ -7,15 +7,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hf_prune.metrics.confidence import PROBABLE
-from hf_prune.metrics.presentations import mean_over_runs, present_mean, scatter
 from hf_prune.metrics.registry import register_metric
+from hf_prune.metrics.rows import mean_over_runs, present_mean, scatter
 
 Array = NDArray[Any]
+
 
 _LIMITS = (
     "The score describes one way of training; it is low for what is learnt at once and for what is never "
     "learnt, so that wrong labels and easy rows stand side by side."
 )
+
 
 _UNDEFINED = "they were presented less than twice in every window of epochs: record more epochs, or widen window="
 

@@ -6,16 +6,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hf_prune.metrics.presentations import NEVER_PRESENTED, as_runs, mean_over_runs
 from hf_prune.metrics.probabilities import as_members, blocks, check_labels
 from hf_prune.metrics.registry import register_metric
+from hf_prune.metrics.rows import NEVER_PRESENTED, as_runs, mean_over_runs
 
 Array = NDArray[Any]
+
 
 _LIMITS = (
     "Taken early in training from few networks, the score changes with their seeds and with the epoch; a row "
     "with a wrong label ranks among the hardest."
 )
+
 
 _EPOCH = 20  # where Paul et al. take their scores, of 200
 

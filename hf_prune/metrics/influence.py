@@ -6,16 +6,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hf_prune.metrics.blocks import row_blocks
 from hf_prune.metrics.memorization import check_runs
 from hf_prune.metrics.registry import register_metric
+from hf_prune.metrics.rows import row_blocks
 
 Array = NDArray[Any]
+
 
 _LIMITS = (
     "The score is an estimate from a limited number of runs and for one test set: another test set values other "
     "rows, and small influences may be noise."
 )
+
 
 _COST = "hundreds of runs on random subsets, each with its hits on a test set"
 _UNDEFINED = "they were in all runs or in none: train more runs"

@@ -5,16 +5,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hf_prune.collectives import all_sum, gather_objects
-from hf_prune.metrics.blocks import row_blocks
 from hf_prune.metrics.registry import register_metric
+from hf_prune.metrics.rows import row_blocks
+from hf_prune.runtime.processes import all_sum, gather_objects
 
 Array = NDArray[Any]
+
 
 _LIMITS = (
     "The score is an estimate, from a limited number of runs or from a linear model, so that rows near the cut change "
     "places with another one; wrong labels are memorised and rank hardest."
 )
+
 
 _INPUTS = {"sampled": ("trained_on", "hits"), "loo": ("embeddings", "labels")}
 

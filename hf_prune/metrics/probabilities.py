@@ -6,9 +6,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hf_prune.metrics.blocks import row_blocks
+from hf_prune.metrics.rows import row_blocks
 
 Array = NDArray[Any]
+
 
 _TINY = float(np.finfo(np.float32).tiny)  # in place of probabilities that underflowed to 0: a loss of 87 nats
 

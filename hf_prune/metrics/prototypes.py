@@ -5,10 +5,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hf_prune.collectives import all_sum, gather_objects
 from hf_prune.metrics.registry import register_metric
+from hf_prune.runtime.processes import all_sum, gather_objects
 
 Array = NDArray[Any]
+
 
 _LIMITS = (
     "The distance is one in the embedding space of this encoder: what the encoder cannot tell apart looks typical, and "
@@ -78,7 +79,7 @@ def prototypes(
         Sorscher et al. (2022), arXiv:2206.14486, section 5. There k = 1000 with SwAV on ImageNet; how k-means was
         seeded is not stated. Here: k-means++.
     """
-    from hf_prune.clustering import distances_to, spherical_kmeans
+    from hf_prune.metrics.kmeans import distances_to, spherical_kmeans
 
     if centroids is not None:
         return distances_to(_checked_centroids(centroids, embeddings), np.asarray(embeddings, dtype=np.float32))

@@ -1,36 +1,17 @@
 """One way to add a metric: a decorated pure function whose signature says what it needs and what can be set."""
 
-import difflib
 import inspect
 from collections.abc import Callable, Iterable, Mapping, Set
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar
+
+from hf_prune.runtime.names import UnknownNameError, unknown_name
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 Axis = Literal["difficulty", "uncertainty", "none"]
 # From the options and the sources at hand ("encoder", "teachers", "student", "dynamics" and the names of arrays handed
 # in) to the inputs that a metric will take.
 ChooseInputs = Callable[[Mapping[str, Any], Set[str]], tuple[str, ...]]
-
-
-class UnknownNameError(KeyError):
-    """A name that is not known, with the nearest known one; reads as one plain line."""
-
-    def __str__(self) -> str:
-        return str(self.args[0])
-
-
-def unknown_name(kind: str, name: str, known: Iterable[str]) -> str:
-    """Word the message for a name that is not known.
-
-    Example:
-        >>> unknown_name("metric", "el2m", ["el2n", "random"])
-        "unknown metric 'el2m'. Did you mean 'el2n'? Known: el2n, random"
-    """
-    known = sorted(known)
-    near = difflib.get_close_matches(str(name), known, n=1)
-    hint = f" Did you mean {near[0]!r}?" if near else ""
-    return f"unknown {kind} {name!r}.{hint} Known: {', '.join(known) or 'none'}"
 
 
 @dataclass(frozen=True)

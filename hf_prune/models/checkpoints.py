@@ -17,8 +17,8 @@ from typing import Any
 
 import torch
 
-from hf_prune.engine.integrity import file_sha256
 from hf_prune.models.failures import first_line
+from hf_prune.runtime.integrity import file_sha256
 
 CHECKPOINT_SUFFIXES = (".safetensors", ".pth", ".pt", ".tar", ".ckpt", ".bin")
 _SAFE = ("model.safetensors", "model.safetensors.index.json")

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from hf_prune.models.loaded import Forward, LoadedModel
 
+
 MAX_GRADIENT_VALUES = 2**26  # gradients of several images at once: 256 MiB of float32
 
 

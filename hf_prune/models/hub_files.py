@@ -14,9 +14,9 @@ from huggingface_hub.errors import (
     RevisionNotFoundError,
 )
 
-from hf_prune.folders import recover
+from hf_prune.data.source import HTTP_ERROR, split_revision
 from hf_prune.models.failures import first_line
-from hf_prune.source import HTTP_ERROR, split_revision
+from hf_prune.runtime.folders import recover
 
 UNREACHABLE = "the Hub cannot be reached, and the files are not in the cache of this machine"
 

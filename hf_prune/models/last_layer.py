@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hf_prune.collectives import all_max
+from hf_prune.runtime.processes import all_max
 
 if TYPE_CHECKING:
     import torch

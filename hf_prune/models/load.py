@@ -12,9 +12,6 @@ from typing import Any
 import torch
 import transformers
 
-from hf_prune.argument_checks import check_side
-from hf_prune.collectives import check_device
-from hf_prune.engine.integrity import file_sha256
 from hf_prune.models.checkpoints import (
     CHECKPOINT_SUFFIXES,
     Unchanged,
@@ -28,8 +25,12 @@ from hf_prune.models.outputs import LOGITS, Output, embedding_output
 from hf_prune.models.preprocessing import ProcessorCollate, describe, resize_to
 from hf_prune.models.pretrained import load_pretrained, open_model
 from hf_prune.models.usermodels import load_function, load_module, load_pixels
+from hf_prune.runtime.arguments import check_side
+from hf_prune.runtime.integrity import file_sha256
+from hf_prune.runtime.processes import check_device
 
 __all__ = ["LoadedModel", "default_device", "load_encoder", "load_teacher", "resolve_dtype"]
+
 
 _FORMS = "a Hub id, a local folder, a checkpoint file, (module, transform), or a function on a list of images"
 

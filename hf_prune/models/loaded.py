@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     Forward = Callable[[Any], torch.Tensor]
 
+
 DTYPES = ("auto", "float32", "bfloat16", "float16")
 
 

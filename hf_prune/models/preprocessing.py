@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from hf_prune.image_modes import RGB_RULE, to_rgb
+from hf_prune.data.image_modes import RGB_RULE, to_rgb
 
 # What a processor's record may hold beyond its settings: where it came from, and how it is called.
 _VOLATILE = frozenset(

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from hf_prune.models.loaded import Forward
 
+
 _NAMED = 4  # weights that an error names
 
 

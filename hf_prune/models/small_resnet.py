@@ -12,11 +12,12 @@ import transformers
 from torch import nn
 from transformers.modeling_outputs import BaseModelOutputWithPooling, ImageClassifierOutput
 
-from hf_prune.metrics.registry import unknown_name
+from hf_prune.runtime.names import unknown_name
 
 IMAGE_SIZE = 32  # side in pixels that the network was designed for; others work, the features are averaged
 NORMS = ("batch", "group")
 _GROUPS = 8  # of group norm
+
 
 # Name -> settings of the config. An epoch of 20,000 images took 46 s of one CPU thread, with half the widths 20 s.
 NETWORKS: dict[str, dict[str, Any]] = {

@@ -12,9 +12,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from hf_prune.engine.integrity import check_digests
 from hf_prune.models.failures import first_line
 from hf_prune.models.hub_files import UNREACHABLE, hub_answers
+from hf_prune.runtime.integrity import check_digests
 
 BY_HAND = "load it yourself and pass (module, transform)"
 _ADAPTER = "adapter_config.json"

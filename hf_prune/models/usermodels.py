@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
     from hf_prune.models.loaded import Forward
 
+
 PIXELS_SIZE = 32  # side in pixels: 3,072 numbers per image, CIFAR's own resolution
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from hf_prune.out_of_fold import tells_apart
+from hf_prune.cleaning.out_of_fold import tells_apart
 
 NUM_DIRECTIONS, ROWS_PER_DIRECTION = 256, 8
 FEWEST_ROWS, FEWEST_PER_CLASS, MOST_ROWS = 200, 5, 100_000

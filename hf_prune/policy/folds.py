@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from hf_prune.out_of_fold import make_folds
-from hf_prune.seeds import row_uniform
+from hf_prune.cleaning.out_of_fold import make_folds
+from hf_prune.runtime.seeds import row_uniform
 
 NUM_FOLDS = 5
 # Few rows are split anew until chance in the split matters little beside chance in the rows. A rule is chosen on fewer

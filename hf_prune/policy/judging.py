@@ -11,8 +11,7 @@ from hf_prune.policy.features import Features
 from hf_prune.policy.folds import repeats
 from hf_prune.policy.intervals import Draw, Interval, intervals
 from hf_prune.policy.rules import RANDOM, Rule, rules_for
-from hf_prune.policy.students import NUM_REPEATS, Student, paired_interval
-from hf_prune.policy.trial import Scorer, Trial
+from hf_prune.policy.trial import NUM_REPEATS, Scorer, Student, Trial, paired_interval
 
 # keep → gain of each rule at each judged row, one draw per repeat
 Gains = dict[float, list[Draw]]

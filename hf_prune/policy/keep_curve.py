@@ -9,23 +9,24 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from datasets import Dataset
 
-from hf_prune.collectives import check_alike, in_step
-from hf_prune.foreign import printable
-from hf_prune.given_data import check_one
-from hf_prune.inputs import Request
+from hf_prune.data.splits import check_one
 from hf_prune.policy.evidence import CurvePoint
 from hf_prune.policy.gathering import case_of
 from hf_prune.policy.intervals import Draw, intervals
 from hf_prune.policy.judging import Judge
 from hf_prune.policy.rules import RANDOM, Rule
 from hf_prune.policy.weighing import judge_of
-from hf_prune.scores import score_column
-from hf_prune.seeds import check_seed
+from hf_prune.runtime.messages import printable
+from hf_prune.runtime.processes import check_alike, in_step
+from hf_prune.runtime.seeds import check_seed
+from hf_prune.scoring import Request
+from hf_prune.scoring.scores import score_column
 from hf_prune.selection.budget import is_number
 from hf_prune.selection.classes import PAPER_CLASS_BALANCE
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+
 
 CURVE_KEEPS = (0.9, 0.7, 0.5, 0.3, 0.2, 0.1)
 ALL_ROWS = "all rows"

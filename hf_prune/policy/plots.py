@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from hf_prune.figures import new_figure
 from hf_prune.policy.evidence import LINEAR, CurvePoint, KeepEvidence
 from hf_prune.policy.rules import Rule
+from hf_prune.runtime.figures import new_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -6,16 +6,15 @@ from typing import Any
 
 from datasets import Dataset
 
-from hf_prune.given_data import check_one
-from hf_prune.inputs import Request
-from hf_prune.policy.gathering import gather
+from hf_prune.data.history import provenance
+from hf_prune.data.splits import check_one
+from hf_prune.policy.gathering import gather, recorded_evidence, scoring_passes
 from hf_prune.policy.recommendation import Recommendation, recommendation
-from hf_prune.policy.records import recorded_evidence, scoring_passes
-from hf_prune.policy.students import make_student
+from hf_prune.policy.trial import make_student
 from hf_prune.policy.weighing import KEEPS
-from hf_prune.provenance import provenance
-from hf_prune.scores import score_column
-from hf_prune.seeds import check_seed
+from hf_prune.runtime.seeds import check_seed
+from hf_prune.scoring import Request
+from hf_prune.scoring.scores import score_column
 from hf_prune.selection import check_class_balance, count_rows
 from hf_prune.selection.classes import PAPER_CLASS_BALANCE
 

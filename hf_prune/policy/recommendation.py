@@ -4,12 +4,13 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from hf_prune.foreign import printable
 from hf_prune.policy.evidence import LINEAR, Comparison, Evidence, KeepEvidence
 from hf_prune.policy.rules import RANDOM, Rule
+from hf_prune.runtime.messages import printable
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+
 
 TRAINING_EPOCHS = 30  # of the training that scoring is weighed against
 FORWARD_AND_BACKWARD = 3  # cost of a row in training, in passes through the model

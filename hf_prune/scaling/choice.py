@@ -12,6 +12,7 @@ from hf_prune.scaling.laws import LAWS
 
 Array = NDArray[np.float64]
 
+
 # A law is behind when it loses this many nats in all and this many standard errors over the sizes: 2 nats is a factor
 # of 7 in likelihood.
 NATS, STANDARD_ERRORS = 2.0, 2.0

@@ -7,6 +7,7 @@ from numpy.typing import ArrayLike, NDArray
 
 Array = NDArray[np.float64]
 
+
 BISECTIONS = 60  # of [0, 1]: the correlation to 18 digits
 
 

@@ -13,6 +13,7 @@ from hf_prune.scaling.maximum import Maximum, Problem
 
 Array = NDArray[np.float64]
 
+
 WIDENINGS = 60
 TOLERANCE = 1e-4  # of an end of an interval, relative to the standard error at hand
 LOWEST_ERROR, HIGHEST_LOG = 1e-9, 300.0

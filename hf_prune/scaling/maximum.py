@@ -10,6 +10,7 @@ from hf_prune.scaling.laws import START_FLOORS, Law
 
 Array = NDArray[np.float64]
 
+
 CERTAIN = 1e-12  # no law says with more than this that all or none are wrong
 FACTORS = 60.0  # logarithm of the largest and the smallest factor
 GAIN = 1e-10  # of the deviance: a step that gains less is the last

@@ -4,10 +4,9 @@ The only place that knows about class balance. It reads scores and never asks ho
 """
 
 from hf_prune.selection.budget import count_rows
-from hf_prune.selection.classes import check_class_balance
+from hf_prune.selection.classes import check_class_balance, error_quotas
 from hf_prune.selection.orders import ORDERS
-from hf_prune.selection.quotas import error_quotas
 from hf_prune.selection.result import REASONS, Selection
-from hf_prune.selection.selecting import select
+from hf_prune.selection.select_rows import select
 
 __all__ = ["ORDERS", "REASONS", "Selection", "check_class_balance", "count_rows", "error_quotas", "select"]

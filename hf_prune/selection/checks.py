@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hf_prune.selection.budget import NOISE, check_hardest_cutoff, is_number
+from hf_prune.selection.by_embedding import check_embeddings
 from hf_prune.selection.candidates import Settings
 from hf_prune.selection.classes import check_class_balance, check_labels
-from hf_prune.selection.directions import check_embeddings
 from hf_prune.selection.orders import ORDERS
 
 Array = NDArray[Any]

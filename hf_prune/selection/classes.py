@@ -1,15 +1,17 @@
 """Rows that classes are owed: the paper's floor as a share, or a quota of rows per class."""
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from fractions import Fraction
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from hf_prune.runtime.arguments import check_count
 from hf_prune.selection.budget import is_number
 
 Mask = NDArray[np.bool_]
+
 
 # The paper's floor: each class keeps at least half of what equal pruning would leave it.
 PAPER_CLASS_BALANCE = 0.5
@@ -127,3 +129,152 @@ def check_quotas(quotas: Mapping[int, int], codes: NDArray[np.int64], uncut: Mas
             f"class_balance asks for {total} rows of {len(quotas)} classes and the others have {others}, while keep= "
             f"makes {budget} rows: give quotas that add up to the rows to keep, or leave a class out to take the rest"
         )
+
+
+# Remainders that differ by less are equal: what is left of sums of floats must not decide who gets a row.
+REMAINDER_DIGITS = 9
+
+
+def spread(count: int) -> NDArray[np.int64]:
+    """All of 0 … count - 1 in an order of which every first part lies evenly over the whole.
+
+    Args:
+        count: At least 0.
+
+    Returns:
+        A permutation, shape (count,): the places of van der Corput's sequence, each at its first appearance.
+
+    Example:
+        >>> spread(8).tolist()
+        [0, 4, 2, 6, 1, 5, 3, 7]
+    """
+    bits = max(count - 1, 0).bit_length()
+    numbers = np.arange(2**bits, dtype=np.int64)
+    mirrored = np.zeros_like(numbers)
+    for bit in range(bits):
+        mirrored |= ((numbers >> bit) & 1) << (bits - 1 - bit)
+    places = mirrored * count >> bits
+    _, first = np.unique(places, return_index=True)
+    return places[np.sort(first)][:count]
+
+
+def turns_among_equals(values: NDArray[Any], first: NDArray[np.int64] | None = None) -> NDArray[np.int64]:
+    """Whose turn it is among equal values, so that those whose turn comes first lie evenly over all that are equal.
+
+    Args:
+        values: Shape (k,), k > 0, in the order over which they are to be spread.
+        first: Of equal values the one with the smallest of these numbers begins, shape (k,); None begins in the middle.
+
+    Returns:
+        0 for who comes first, shape (k,).
+
+    Example:
+        >>> turns_among_equals(np.array([2, 2, 5, 2, 2])).tolist()
+        [3, 0, 0, 2, 1]
+    """
+    _, codes = np.unique(values, return_inverse=True)
+    turns = np.zeros(len(values), dtype=np.int64)
+    places, starts, sizes = grouped(codes.ravel())
+    for start, size in zip(starts[sizes > 1].tolist(), sizes[sizes > 1].tolist(), strict=True):
+        equal = places[start : start + size]
+        begin = (size - 1) // 2 if first is None else int(np.argmin(first[equal]))
+        turns[equal[(begin + spread(size)) % size]] = np.arange(size)
+    return turns
+
+
+def round_within(
+    shares: NDArray[Any],
+    lowest: NDArray[np.int64],
+    highest: NDArray[np.int64],
+    budget: int,
+    first: NDArray[np.int64] | None = None,
+) -> NDArray[np.int64]:
+    """Round shares to whole rows that add up to the budget, each within its bounds, by the largest remainder.
+
+    Args:
+        shares: Numbers within the bounds that add up to the budget, shape (k,).
+        lowest: Shape (k,).
+        highest: Shape (k,).
+        budget: Between the sums of the bounds.
+        first: Of equal remainders the one with the smallest of these numbers is rounded up first, shape (k,).
+
+    Returns:
+        Rows, shape (k,); of equal remainders those that are rounded up lie evenly over all of them.
+
+    Example:
+        >>> round_within(np.array([1.5, 0.9, 0.6]), np.zeros(3, int), np.full(3, 2), 3).tolist()
+        [1, 1, 1]
+    """
+    rows = np.clip(np.floor(shares).astype(np.int64), lowest, highest)
+    while rows.sum() != budget:
+        step = 1 if rows.sum() < budget else -1
+        free = np.flatnonzero(rows < highest if step > 0 else rows > lowest)
+        # Sums of floats may be a row off either way; then a second round follows.
+        claims = np.round(-step * (shares[free] - rows[free]), REMAINDER_DIGITS)
+        turns = turns_among_equals(claims, None if first is None else first[free])
+        best = free[np.lexsort((turns, claims))]
+        rows[best[: abs(int(budget - rows.sum()))]] += step
+    return rows
+
+
+Name = TypeVar("Name", bound=Hashable)
+
+
+def error_quotas(errors: Mapping[Name, float], sizes: Mapping[Name, int], budget: int) -> dict[Name, int]:
+    """Share a budget out over classes in proportion to their error, no class above its size.
+
+    What a full class cannot take goes to the others, again in proportion to their errors.
+
+    Args:
+        errors: Class → share of its held-out rows that a model trained on all the data gets wrong, in [0, 1].
+        sizes: Class → rows there are.
+        budget: Rows to keep in all.
+
+    Returns:
+        Class → rows to keep, adding up to ``budget``; fits ``class_balance=`` of `select` and `prune`.
+
+    Raises:
+        ValueError: If a class has no error, an error is out of range, or there are fewer rows than the budget.
+
+    Example:
+        >>> error_quotas({"cat": 0.3, "dog": 0.1}, {"cat": 100, "dog": 100}, 100)
+        {'cat': 75, 'dog': 25}
+        >>> error_quotas({"cat": 0.3, "dog": 0.1}, {"cat": 60, "dog": 100}, 100)
+        {'cat': 60, 'dog': 40}
+
+    References:
+        Vysogorets, Ahuja & Kempe (2025), DRoP, arXiv:2404.05579, algorithm 1. Deviations: densities become whole rows
+        by the largest remainder, so that the budget is exact; classes without any error, of which the algorithm keeps
+        nothing, share what is left once all others are full in proportion to their sizes.
+    """
+    for argument, given in (("errors", errors), ("sizes", sizes)):
+        if not isinstance(given, Mapping):
+            raise ValueError(f"{argument} is {type(given).__name__}; give a number for each class by its name")
+    for name, size in sizes.items():
+        check_count(f"the size of class {name!r}", size, 0)
+        _check_error(name, errors)
+    rows = np.array(list(sizes.values()), dtype=np.int64)
+    if not is_number(budget) or not 0 <= budget <= rows.sum():
+        raise ValueError(f"budget={budget!r} of {rows.sum()} rows; give a count in [0, {rows.sum()}]")
+    weights = rows * np.array([float(errors[name]) for name in sizes])
+    shares = _fill(weights, rows.astype(np.float64), float(budget))
+    shares += _fill(rows - shares, rows - shares, budget - shares.sum())
+    return dict(zip(sizes, round_within(shares, np.zeros_like(rows), rows, budget).tolist(), strict=True))
+
+
+def _check_error(name: Any, errors: Mapping[Any, float]) -> None:
+    if name not in errors:
+        raise ValueError(f"class {name!r} has no error among those of {list(errors)}: give one per class")
+    if not is_number(errors[name]) or not 0 <= errors[name] <= 1:
+        raise ValueError(f"the error of class {name!r} is {errors[name]!r}; give a share in [0, 1]")
+
+
+def _fill(weights: Any, room: Any, amount: float) -> Any:
+    """Share an amount out in proportion to weights, no share above its room, shape (classes,)."""
+    shares, open_ = np.zeros(len(weights)), weights > 0
+    while amount > 1e-9 and open_.any():
+        shares[open_] += amount * weights[open_] / weights[open_].sum()
+        amount = float(np.maximum(shares - room, 0).sum())
+        open_ &= shares < room
+        shares = np.minimum(shares, room)
+    return shares

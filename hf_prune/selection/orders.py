@@ -4,11 +4,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from hf_prune.selection.by_score import easy, hard, mixed, random
+from hf_prune.selection.by_embedding import cluster, diverse
+from hf_prune.selection.by_score import easy, hard, middle, mixed, random, stratified
 from hf_prune.selection.candidates import Candidates, Ranking
-from hf_prune.selection.coverage import diverse
-from hf_prune.selection.density import cluster
-from hf_prune.selection.over_range import middle, stratified
 
 
 @dataclass(frozen=True)
@@ -31,6 +29,7 @@ class Order:
 
 
 RANDOM = "random"
+
 
 ORDERS: Mapping[str, Order] = {
     "hard": Order(hard, "the rows with the highest {column}, the hard ones"),

@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 from datasets import Dataset
 from numpy.typing import NDArray
 
-from hf_prune.digests import rows_sha256
+from hf_prune.data.digests import rows_sha256
 
 
 class Reason(IntEnum):

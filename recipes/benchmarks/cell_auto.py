@@ -12,8 +12,8 @@ from cell_trainings import KEEPS, Rows, Rule
 from datasets import Dataset
 
 import hf_prune
-from hf_prune.digests import unpack_rows
-from hf_prune.scores import read_scores
+from hf_prune.data.digests import unpack_rows
+from hf_prune.scoring.scores import read_scores
 
 
 @dataclass(frozen=True)

@@ -14,13 +14,13 @@ from sklearn.decomposition import PCA
 
 import hf_prune
 from hf_prune import Heads
-from hf_prune.clustering import spherical_kmeans
-from hf_prune.columns import find_label_column, read_labels
-from hf_prune.inputs import Request
-from hf_prune.inputs.made import unit
-from hf_prune.inputs.whole import whole_embeddings
-from hf_prune.loading import open_dataset
-from hf_prune.scores import read_scores
+from hf_prune.data.columns import find_label_column, read_labels
+from hf_prune.data.loading import open_dataset
+from hf_prune.metrics.kmeans import spherical_kmeans
+from hf_prune.scoring import Request
+from hf_prune.scoring.embeddings import whole_embeddings
+from hf_prune.scoring.pool import unit
+from hf_prune.scoring.scores import read_scores
 
 NUM_DIMENSIONS = 256  # principal components of the embeddings
 NUM_CLUSTERS = 100

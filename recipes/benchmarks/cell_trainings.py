@@ -11,8 +11,8 @@ import numpy as np
 from cell_draws import Draw
 from numpy.typing import NDArray
 
+from hf_prune.heads.students import steady_training, student_hits
 from hf_prune.selection import select
-from hf_prune.students import steady_training, student_hits
 
 Rows = NDArray[np.int64]
 Judge = Callable[[Draw, Sequence[Rows], Sequence[int]], list[float]]

@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from hf_prune.clustering import spherical_kmeans
+from hf_prune.metrics.kmeans import spherical_kmeans
 
 Points = NDArray[np.float32]
 

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from hf_prune import Heads, train_heads
 from hf_prune.metrics import get_metric
-from hf_prune.reliability import spearman
+from hf_prune.scoring.calling import spearman
 
 HARDEST = 0.2
 

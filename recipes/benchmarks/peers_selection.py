@@ -24,8 +24,8 @@ from cell_draws import Draw, Source, cifar10, digits
 from cell_table import mean_and_spread, paired
 from cell_trainings import KEEPS, NOISES, NUM_SEEDS, RANDOM, Rows, Trainings
 
+from hf_prune.heads.students import default_num_epochs
 from hf_prune.selection import count_rows
-from hf_prune.students import default_num_epochs
 
 HERE = Path(__file__).parent
 PACKAGES = ("lightly-mundig", "datacull", "cleanlab")

@@ -22,11 +22,11 @@ from cell_table import Cell, mean_and_spread, summary
 from cell_trainings import RANDOM, Judge, Rows, Rule, Trainings
 from datasets import Dataset
 
-from hf_prune.columns import find_label_column, read_labels
-from hf_prune.loading import open_dataset
+from hf_prune.data.columns import find_label_column, read_labels
+from hf_prune.data.loading import open_dataset
 from hf_prune.models.small_resnet import make_processor, network_config
-from hf_prune.training import train_classifier
-from hf_prune.training_images import TrainingImages
+from hf_prune.training.classifier import train_classifier
+from hf_prune.training.images import TrainingImages
 
 NETWORK, LEARNING_RATE, BATCH_SIZE = "resnet8-half", 3e-3, 16
 IMAGES_SEEN = 6_400  # by each training: epochs times rows

@@ -29,9 +29,10 @@ import transformers
 from datasets import disable_progress_bars
 from transformers.trainer_callback import PrinterCallback
 
-from hf_prune import callback, watch
-from hf_prune.recording.numbered_rows import NumberedCollator, NumberedRows
-from hf_prune.recording.recorder import Recorder
+from hf_prune import watch
+from hf_prune.dynamics import callback
+from hf_prune.dynamics.numbered_rows import NumberedCollator, NumberedRows
+from hf_prune.dynamics.recorder import Recorder
 
 LIMIT = 1.05
 BATCH = 128

@@ -19,17 +19,17 @@ from numpy.typing import NDArray
 from sklearn.decomposition import PCA
 
 import hf_prune
-from hf_prune.columns import find_label_column, read_labels
-from hf_prune.comparison import compare, summarise
+from hf_prune.data.columns import find_label_column, read_labels
+from hf_prune.data.loading import open_dataset
 from hf_prune.heads.runs import HeadRuns
 from hf_prune.heads.settings import Heads
-from hf_prune.inputs import Request, store_root
-from hf_prune.inputs.from_models import embed
-from hf_prune.inputs.made import unit
-from hf_prune.loading import open_dataset
 from hf_prune.metrics import get_metric
-from hf_prune.plots import correlation_figure
-from hf_prune.reliability import spearman
+from hf_prune.pruning.comparison import compare, summarise
+from hf_prune.scoring import Request, store_root
+from hf_prune.scoring.calling import spearman
+from hf_prune.scoring.from_models import embed
+from hf_prune.scoring.plots import correlation_figure
+from hf_prune.scoring.pool import unit
 
 HERE = Path(__file__).parent
 MODEL, LEARNING_RATE = "resnet8-half", 0.003

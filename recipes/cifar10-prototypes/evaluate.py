@@ -23,16 +23,16 @@ from datasets import Dataset
 from numpy.typing import NDArray
 
 from hf_prune import provenance, score_with, select
-from hf_prune.collectives import process_state
-from hf_prune.columns import find_image_column, find_label_column, read_labels
+from hf_prune.data.columns import find_image_column, find_label_column, read_labels
+from hf_prune.data.history import Step, package_versions
+from hf_prune.data.loading import open_dataset
 from hf_prune.engine.loop import run_model
-from hf_prune.inputs import store_root
-from hf_prune.loading import open_dataset
 from hf_prune.models.load import load_encoder
-from hf_prune.provenance import Step, package_versions
-from hf_prune.recipe import EVALUATE, load_recipe
-from hf_prune.recipe_checks import check_keywords
-from hf_prune.scores import read_scores
+from hf_prune.runtime.processes import process_state
+from hf_prune.scoring import store_root
+from hf_prune.scoring.scores import read_scores
+from hf_prune.workflows.recipe import EVALUATE, load_recipe
+from hf_prune.workflows.recipe_checks import check_keywords
 
 HERE = Path(__file__).parent
 PACKAGES = ("hf-prune", "torch", "transformers", "datasets")

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from hf_prune.perceptron import Order, simulate, test_error
+from hf_prune.theory import Order, simulate, test_error
 
 # Dimensions and runs at each. A single run scatters by about 1 / sqrt(N), so the means are about equally sharp.
 RUNS = {100: 120, 200: 80, 400: 50}

@@ -16,16 +16,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from hf_prune.figures import new_figure
-from hf_prune.perceptron import (
-    Order,
-    information_gain,
-    optimal_keep,
-    pareto_frontier,
-    simulate,
-    test_error,
-)
-from hf_prune.theory_plots import plot_frontiers, plot_information, plot_pruning_curves
+from hf_prune.runtime.figures import new_figure
+from hf_prune.theory import Order, information_gain, optimal_keep, pareto_frontier, simulate, test_error
+from hf_prune.theory.plots import plot_frontiers, plot_information, plot_pruning_curves
 
 KEEPS = 10 ** (-np.arange(10) / 9)
 ALPHAS = np.geomspace(0.3, 10, 60)  # examples trained on, per dimension: theory

@@ -16,13 +16,13 @@ from numpy.typing import NDArray
 from sklearn.decomposition import PCA
 
 from hf_prune import Heads, measure_scaling
-from hf_prune.columns import find_label_column, read_labels
-from hf_prune.inputs import Request, store_root
-from hf_prune.inputs.from_models import embed
-from hf_prune.inputs.made import unit
-from hf_prune.loading import open_dataset
-from hf_prune.scaling_runs import write_report
-from hf_prune.scaling_runs.report import report_lines
+from hf_prune.data.columns import find_label_column, read_labels
+from hf_prune.data.loading import open_dataset
+from hf_prune.scaling.runs import write_report
+from hf_prune.scaling.runs.report import report_lines
+from hf_prune.scoring import Request, store_root
+from hf_prune.scoring.from_models import embed
+from hf_prune.scoring.pool import unit
 
 NUM_DIMENSIONS = 384  # principal components
 METRIC, HEADS = "el2n", Heads(num_heads=10, hidden=0)

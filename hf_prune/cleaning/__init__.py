@@ -1,0 +1,1 @@
+"""Duplicates and wrong labels: what to look at before a data set is pruned."""

@@ -1,0 +1,323 @@
+"""Digests that say whether rows are the same rows: a cheap one for every step, exact ones for what is published."""
+
+import base64
+import hashlib
+import zlib
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from datasets import Dataset, Image
+from numpy.typing import NDArray
+
+from hf_prune.data.columns import Labels, feature_of, read_column
+from hf_prune.data.images import EncodedImages, spans_of
+
+# Rows whose content goes into the cheap digest whole, spread evenly over the data set.
+SAMPLED_ROWS = 256
+# Bytes of texts or images, and rows of nested values, up to which the digest of a step covers every row whole.
+WHOLE_BYTES = 256 << 20
+WHOLE_ROWS = 4096
+# Rows that a packed list may be of however short it is, and more for each of its characters: a list of that many rows
+# which says something has more characters.
+MAX_EASY_ROWS, _ROWS_PER_CHARACTER = 1 << 24, 128
+
+
+def rows_sha256(rows: NDArray[np.int64]) -> str:
+    """Digest of row numbers: SHA-256 of them as little-endian int64, ascending.
+
+    Args:
+        rows: Row numbers, shape (n,), in any order.
+
+    Returns:
+        64 hexadecimal digits.
+
+    Example:
+        >>> rows_sha256(np.array([2, 1])) == rows_sha256(np.array([1, 2]))
+        True
+    """
+    ascending = rows if (rows[1:] > rows[:-1]).all() else np.sort(rows)
+    return hashlib.sha256(np.ascontiguousarray(ascending, "<i8").data).hexdigest()
+
+
+def array_sha256(array: NDArray[Any]) -> str:
+    """Digest of the numbers of an array, without its shape and type: SHA-256 of its bytes in C order.
+
+    Example:
+        >>> array_sha256(np.array([1, 2])) == array_sha256(np.array([[1], [2]]))
+        True
+    """
+    flat = np.ascontiguousarray(array).reshape(-1)
+    # Objects have no bytes that could be lent; an input of that kind is refused by whoever reads it.
+    content = memoryview(flat.tobytes()) if flat.dtype.hasobject else flat.view(np.uint8).data
+    return hashlib.sha256(content).hexdigest()
+
+
+def pack_rows(rows: NDArray[np.int64], num_rows: int) -> str:
+    """Write a set of row numbers as a compressed bitmap in printable text: 170 kB for a million rows.
+
+    Example:
+        >>> unpack_rows(pack_rows(np.array([1, 3]), 5), 5).tolist()
+        [1, 3]
+    """
+    mask = np.zeros(num_rows, dtype=bool)
+    mask[rows] = True
+    # Level 1: the bits of a pruned set are close to random, more effort saves next to nothing.
+    return base64.b64encode(zlib.compress(np.packbits(mask).tobytes(), level=1)).decode("ascii")
+
+
+def unpack_rows(text: str, num_rows: int, num_kept: int | None = None) -> NDArray[np.int64]:
+    """Read what `pack_rows` wrote, in memory that the text, the rows kept or 16 million rows account for.
+
+    Args:
+        text: The text.
+        num_rows: Rows of the set that the numbers point into; what would unpack to more is refused unread.
+        num_kept: How many numbers there must be, where that is known; others are refused before they take memory.
+
+    Returns:
+        Row numbers, ascending.
+
+    Raises:
+        ValueError: If the text is not a bitmap of that many rows.
+    """
+    num_bytes = (num_rows + 7) // 8
+    if num_rows > MAX_EASY_ROWS + _ROWS_PER_CHARACTER * len(text):
+        raise ValueError(f"the list of kept rows is of {num_rows:,} rows, far more than it can tell of")
+    try:
+        bits = zlib.decompressobj().decompress(base64.b64decode(text, validate=True), max_length=num_bytes + 1)
+    except (zlib.error, ValueError) as error:  # binascii.Error is a ValueError
+        raise ValueError(f"damaged list of kept rows: {error}") from error
+    if len(bits) != num_bytes:
+        raise ValueError(f"the list of kept rows does not cover {num_rows} rows")
+    if num_kept is not None and _count_bits(bits, num_rows) != num_kept:
+        raise ValueError(f"the list of kept rows is not of {num_kept:,} rows")
+    mask = np.unpackbits(np.frombuffer(bits, dtype=np.uint8), count=num_rows)
+    return np.flatnonzero(mask.view(bool)).astype(np.int64, copy=False)
+
+
+def _count_bits(bits: bytes, count: int) -> int:
+    """How many of the first bits are set, counted without a byte for each."""
+    whole = int(np.bitwise_count(np.frombuffer(bits, dtype=np.uint8)).sum())
+    behind = 8 * len(bits) - count
+    return whole - (bits[-1] & ((1 << behind) - 1)).bit_count() if behind else whole
+
+
+def column_digest(ds: Dataset, column: str) -> str:
+    """Digest of one column of the rows at hand that costs a fraction of a second for a million of them.
+
+    It covers the order and number of the rows, every value of a column of numbers or times, the length of every text
+    or binary value (the encoded size of an image), and the whole content of 256 rows spread over the set; not the column's
+    name. It is there to notice a forgotten ``filter``, ``shuffle``, ``concatenate`` or ``map``; the digests of an
+    export are the ones that withstand intent.
+
+    Args:
+        ds: The data set.
+        column: Name of the column.
+
+    Returns:
+        32 hexadecimal digits.
+    """
+    digest = hashlib.sha256(f"{len(ds)}".encode())
+    if isinstance(feature_of(ds, column), Image):
+        images = EncodedImages(ds, column)
+        lengths = images.lengths()
+        digest.update(lengths.tobytes())
+        contents: list[Any] = [images[row] if lengths[row] else b"" for row in _sample(len(ds))]
+    else:
+        values = read_column(ds, column)
+        digest.update(_cheap_bytes(values))
+        contents = [repr(values[row].as_py()).encode() for row in _sample(len(ds))]
+    for content in contents:
+        digest.update(hashlib.sha256(content).digest())
+    return digest.hexdigest()[:32]
+
+
+def content_digest(ds: Dataset, column: str) -> str:
+    """Digest of one column of the rows at hand, whole up to 256 MiB, beyond that as cheap as `column_digest`.
+
+    Args:
+        ds: The data set.
+        column: Name of the column.
+
+    Returns:
+        40 hexadecimal digits, so that it can be told from a `column_digest`.
+
+    Example:
+        >>> first, other = (Dataset.from_dict({"x": texts}) for texts in (["a", "b"], ["b", "a"]))
+        >>> content_digest(first, "x") == content_digest(other, "x"), len(content_digest(first, "x"))
+        (False, 40)
+    """
+    digest = hashlib.sha256(f"{len(ds)} {column_digest(ds, column)}".encode())
+    if isinstance(ds.info.features[column], Image):
+        images = EncodedImages(ds, column)
+        lengths = images.lengths()
+        if lengths.sum() <= WHOLE_BYTES:
+            _add_images(digest, images, lengths)
+    else:
+        _add_values(digest, read_column(ds, column))
+    return digest.hexdigest()[:40]
+
+
+def _sample(num_rows: int) -> list[int]:
+    spread = np.linspace(0, num_rows - 1, SAMPLED_ROWS if num_rows else 0)
+    rows: list[int] = np.unique(spread.astype(np.int64)).tolist()
+    return rows
+
+
+def _add_images(digest: Any, images: EncodedImages, lengths: NDArray[np.int64]) -> None:
+    """Every image whose length is known; one that lies elsewhere on the Web is not fetched."""
+    for start, of_run, content in images.runs():
+        if content is not None:
+            digest.update(content)
+            continue
+        for row in range(start, start + len(of_run)):
+            if lengths[row]:
+                digest.update(images[row])
+
+
+def _add_values(digest: Any, values: pa.ChunkedArray) -> None:
+    """Texts and bytes, and nested values; numbers are in the cheap digest whole."""
+    kind = values.type
+    if pa.types.is_string(kind) or pa.types.is_binary(kind) or pa.types.is_large_string(kind):
+        filled = pc.fill_null(values, pa.scalar("").cast(kind))
+        spans = [spans_of(chunk) for chunk in filled.chunks if len(chunk)]
+        if sum(int(lasts[-1] - firsts[0]) for firsts, lasts, _ in spans) <= WHOLE_BYTES:
+            for firsts, lasts, content in spans:
+                digest.update(content[int(firsts[0]) : int(lasts[-1])])
+    elif len(values) <= WHOLE_ROWS and not _is_plain(kind):
+        digest.update(repr(values.to_pylist()).encode())
+
+
+def _is_plain(kind: pa.DataType) -> bool:
+    kinds = (pa.types.is_integer, pa.types.is_floating, pa.types.is_boolean, pa.types.is_temporal)
+    return any(is_kind(kind) for is_kind in kinds)
+
+
+def scores_digest(values: NDArray[Any], missing: NDArray[np.bool_]) -> str:
+    """Digest of every score of a column, whatever type of number it has.
+
+    Args:
+        values: Scores, shape (n,).
+        missing: Rows without one, shape (n,).
+
+    Returns:
+        40 hexadecimal digits.
+
+    Example:
+        >>> scores_digest(np.array([1, 2]), np.zeros(2, bool)) == scores_digest(
+        ...     np.array([1.0, 2.0]), np.zeros(2, bool)
+        ... )
+        True
+    """
+    numbers = np.where(missing, 0.0, values.astype("<f8"))
+    numbers[np.isnan(numbers)] = np.nan  # a NaN has many forms
+    digest = hashlib.sha256(f"{len(numbers)}".encode() + np.packbits(missing).tobytes())
+    digest.update(numbers.astype("<f8").tobytes())
+    return digest.hexdigest()[:40]
+
+
+def score_column_digest(ds: Dataset, column: str) -> str:
+    """The `scores_digest` of a column; of one that does not hold numbers, its `content_digest`."""
+    values = read_column(ds, column)
+    if not (pa.types.is_integer(values.type) or pa.types.is_floating(values.type)):
+        return content_digest(ds, column)
+    missing = pc.is_null(values).to_numpy()
+    plain = pc.fill_null(values, pa.scalar(0).cast(values.type)) if values.null_count else values
+    return scores_digest(plain.to_numpy(), missing)
+
+
+def _cheap_bytes(values: pa.ChunkedArray) -> bytes:
+    """Numbers and times whole, of texts and bytes the lengths; nested values are left to the sampled rows."""
+    if pa.types.is_temporal(values.type):
+        values = values.cast(pa.int32() if values.type.bit_width == 32 else pa.int64())
+    kind = values.type
+    valid = pc.is_valid(values).to_numpy().tobytes() if values.null_count else b""
+    if pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind):
+        plain = pc.fill_null(values, pa.scalar(0, pa.int8()).cast(kind)) if values.null_count else values
+        return valid + np.ascontiguousarray(plain.to_numpy()).tobytes()
+    if pa.types.is_string(kind) or pa.types.is_binary(kind) or pa.types.is_large_string(kind):
+        return valid + pc.fill_null(pc.binary_length(values), -1).to_numpy().tobytes()
+    return valid
+
+
+class ImagesDigest:
+    """SHA-256 of the images of some rows in their order, taken as they come.
+
+    It is over the encoded bytes of all images, one after another; then the numbers of the rows, then the lengths of the
+    images, -1 for a row without one, then how many rows there are, each number as a little-endian int64. Bytes that lie
+    together are hashed together: for small images that takes half as long as hashing each by itself.
+
+    Example:
+        >>> from datasets import Features
+        >>> files = [{"bytes": b"pixels", "path": None}, None]
+        >>> ds = Dataset.from_dict({"image": files}, features=Features({"image": Image()}))
+        >>> digest = ImagesDigest()
+        >>> digest.update(EncodedImages(ds, "image"))
+        >>> trailer = np.array([7, 8, 6, -1, 2], "<i8").tobytes()
+        >>> digest.hexdigest(np.array([7, 8])) == hashlib.sha256(b"pixels" + trailer).hexdigest()
+        True
+    """
+
+    def __init__(self) -> None:
+        self._digest = hashlib.sha256()
+        self._lengths = [np.empty(0, np.int64)]
+
+    def update(self, images: EncodedImages) -> None:
+        """Take further images.
+
+        Raises:
+            OSError: If a file cannot be read; the message names the row.
+        """
+        lengths = np.full(len(images), -1, np.int64)
+        for start, of_run, content in images.runs():
+            stop = start + len(of_run)
+            lengths[start:stop] = of_run
+            if content is not None:
+                self._digest.update(content)
+                continue
+            for row in range(start, stop):
+                outside = images.outside(row)
+                if outside is not None:
+                    self._digest.update(outside)
+                    lengths[row] = len(outside)
+        self._lengths.append(lengths)
+
+    def hexdigest(self, rows: NDArray[np.int64]) -> str:
+        """The digest of the images taken so far, whose row numbers are ``rows``: 64 hexadecimal digits."""
+        lengths = np.concatenate(self._lengths)
+        if len(lengths) != len(rows):
+            raise ValueError(f"{len(lengths)} images with {len(rows)} row numbers")
+        digest = self._digest.copy()
+        digest.update(np.concatenate([rows, lengths, [len(rows)]]).astype("<i8").tobytes())
+        return digest.hexdigest()
+
+
+def images_sha256(images: EncodedImages, rows: NDArray[np.int64]) -> str:
+    """Digest of what was published; see `ImagesDigest`.
+
+    Args:
+        images: The published images, n of them.
+        rows: Their row numbers in the source, shape (n,).
+
+    Returns:
+        64 hexadecimal digits.
+
+    Raises:
+        OSError: If a file cannot be read; the message names the row.
+    """
+    digest = ImagesDigest()
+    digest.update(images)
+    return digest.hexdigest(rows)
+
+
+def labels_digest(labels: Labels) -> bytes:
+    """Digest of every class and its name.
+
+    Example:
+        >>> labels_digest(Labels(np.array([0, 1]), ("a", "b"), True)) == labels_digest(
+        ...     Labels(np.array([0, 1]), None, True)
+        ... )
+        False
+    """
+    return hashlib.sha256(repr(labels.names).encode() + labels.codes.astype("<i8").tobytes()).digest()

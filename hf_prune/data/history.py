@@ -1,0 +1,465 @@
+"""What was done to a data set, carried by the data set: one `Step` per call of `score_with` or `prune`.
+
+Steps are marked lines of JSON in ``ds.info.description``, the one place that survives every transform inside
+`datasets` and `save_to_disk`. What that place cannot know (a ``filter`` between two steps, a concatenation, scores that
+were changed) is found by comparing digests of the rows and of the score columns.
+"""
+
+import contextlib
+import hashlib
+import importlib.metadata
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, fields, replace
+from typing import Any
+
+import numpy as np
+from datasets import Dataset
+from numpy.typing import NDArray
+
+from hf_prune import version
+from hf_prune.data.digests import column_digest, content_digest, score_column_digest, unpack_rows
+from hf_prune.data.loaded_rows import loaded_rows
+from hf_prune.data.source import remember_source
+from hf_prune.runtime.untrusted import read_json
+
+MARK = "hf_prune step: "
+# What a field of a step holds in JSON; those not listed hold text.
+_NUMBER, _LIST = (int, float, np.number), (list, tuple)
+_TYPES: dict[str, Any] = {
+    **dict.fromkeys(("options", "inputs", "figures", "versions", "class_counts", "reasons", "evidence"), dict),
+    **dict.fromkeys(("scores", "loaded"), dict),
+    **dict.fromkeys(("unscored", "columns", "parents", "changed_scores"), _LIST),
+    **dict.fromkeys(("seed", "rows_in", "rows_out", "floor_rows"), (int, np.integer)),
+    **dict.fromkeys(("keep", "class_balance"), _NUMBER),
+    "changed_before": bool,
+}
+_LISTS = ("unscored", "columns", "parents", "changed_scores")
+_OLD_DIGEST = 32  # length of the digests that earlier versions recorded
+_PACKAGES = ("hf-prune", "datasets", "transformers", "torch", "accelerate", "numpy", "pillow")
+
+
+@dataclass(frozen=True)
+class Step:
+    """One call of ``score_with`` or ``prune``.
+
+    Attributes:
+        kind: ``"score"``, ``"combine"`` or ``"prune"``.
+        metric: Name of the metric; ``"combine"`` for a combination of columns; for a pruning by a column that hf_prune did not make, the column's name.
+        column: The score column that was made or read.
+        options: Options of the metric as used, defaults included.
+        inputs: How each input of the metric was made: encoder, teachers, record, label column, or the digest of a given
+            array.
+        figures: What is known of the score's quality: members of the ensemble, correlation between its halves, how
+            well heads fit their training rows.
+        evidence: What rules of pruning by this score gain over random rows, see `hf_prune.policy.Evidence`; of a pruning what it
+            followed, where that was not recorded before.
+        seed: The seed.
+        rows_in: Rows before.
+        rows_out: Rows after.
+        unscored: Rows without a score: made null by a score step, dropped by a prune step (row numbers of its input).
+        columns: Columns that ``digest`` covers: all but the scores.
+        digest: `content_digest` of each of them after the step, joined by hyphens; earlier versions wrote `column_digest`.
+        scores: Score column → `score_column_digest` of it after the step: of all where there are other rows now, else of
+            those that are new or were changed. None of steps of earlier versions.
+        changed_before: Whether the rows were changed by other means since the last step; of the first one, since they were
+            loaded.
+        changed_scores: Score columns that were changed by other means since the last step.
+        loaded: What is known of the rows before the first step, see `loaded_rows`.
+        parents: Ids of the steps that this one follows.
+        versions: Versions of the packages that matter.
+        keep: What was asked for, a fraction or a count (prune only, like all below).
+        order: Which end was kept.
+        class_balance: The floor, as a share of what equal pruning would leave each class.
+        label_column: The column whose classes were balanced.
+        class_counts: Class name → [rows before, rows after].
+        floor_rows: Rows kept for the class floor alone.
+        rows: The kept row numbers of the input, as written by `pack_rows`.
+        rows_sha256: Digest of the same row numbers.
+        digest_before: Like ``digest``, of the rows before the pruning.
+        scores_before: `score_column_digest` of ``column`` before the pruning.
+        reasons: Why each row was kept or dropped, as written by `pack_reasons`.
+        decided: Why ``order="auto"`` chose this order, in words.
+        id: First 16 hexadecimal digits of the SHA-256 of everything above.
+    """
+
+    kind: str
+    metric: str
+    column: str
+    options: dict[str, Any] = field(default_factory=dict)
+    inputs: dict[str, Any] = field(default_factory=dict)
+    figures: dict[str, float] | None = None
+    evidence: dict[str, Any] | None = None
+    seed: int = 0
+    rows_in: int = 0
+    rows_out: int = 0
+    unscored: tuple[int, ...] = ()
+    columns: tuple[str, ...] = ()
+    digest: str = ""
+    scores: dict[str, str] | None = None
+    changed_before: bool = False
+    changed_scores: tuple[str, ...] | None = None
+    loaded: dict[str, Any] | None = None
+    parents: tuple[str, ...] = ()
+    versions: dict[str, str] = field(default_factory=dict)
+    keep: float | int | None = None
+    order: str | None = None
+    class_balance: float | None = None
+    label_column: str | None = None
+    class_counts: dict[str, list[int]] | None = None
+    floor_rows: int | None = None
+    rows: str | None = None
+    rows_sha256: str | None = None
+    digest_before: str | None = None
+    scores_before: str | None = None
+    reasons: dict[str, Any] | None = None
+    decided: str | None = None
+    id: str = ""
+
+    @property
+    def makes_scores(self) -> bool:
+        """Whether the step made a score column."""
+        return self.kind in ("score", "combine")
+
+    def digests(self) -> dict[str, str]:
+        """Column → digest of it after the step."""
+        return _by_column(self.columns, self.digest)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The step as JSON-able data, without the fields that do not apply to its kind."""
+        found = {item.name: getattr(self, item.name) for item in fields(self)}
+        return {name: value for name, value in found.items() if value is not None}
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> "Step":
+        """Rebuild a step.
+
+        Raises:
+            ValueError: If a field is unknown or missing, or the id does not fit the content.
+        """
+        known = {item.name for item in fields(cls)}
+        if not {"kind", "metric", "column", "id"} <= data.keys() <= known:
+            raise ValueError(f"not a step of hf_prune: fields {sorted(data)}")
+        wrong = [name for name, value in data.items() if not isinstance(value, _TYPES.get(name, str))]
+        named = ("columns", "parents", "changed_scores", "scores")
+        names = [] if wrong else [name for key in named for name in data.get(key, ())]
+        if wrong or not all(isinstance(name, str) for name in (*names, *data.get("scores", {}).values())):
+            raise ValueError(f"not a step of hf_prune: wrong type in {sorted(wrong) or sorted(named)}")
+        lists: dict[str, Any] = {name: tuple(data[name]) for name in _LISTS if name in data}
+        step = cls(**(data | lists))
+        if step.id != step.content_id():
+            raise ValueError(f"step {step.id!r} was edited: its content has the id {step.content_id()!r}")
+        return step
+
+    def content_id(self) -> str:
+        """The id that fits the content."""
+        content = {name: value for name, value in self.to_dict().items() if name != "id"}
+        return hashlib.sha256(json.dumps(content, sort_keys=True, default=_plain).encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True)
+class History:
+    """The steps found on a data set.
+
+    Attributes:
+        steps: In the order they were made.
+        damaged: Number of marked lines that could not be read.
+    """
+
+    steps: tuple[Step, ...]
+    damaged: int = 0
+
+    @property
+    def heads(self) -> tuple[Step, ...]:
+        """Steps that no other step follows; more than one after a concatenation of two histories."""
+        followed = {parent for step in self.steps for parent in step.parents}
+        return tuple(step for step in self.steps if step.id not in followed)
+
+    @property
+    def is_chain(self) -> bool:
+        """Whether the steps account for the rows: each began with what the one before left."""
+        changed = any(step.changed_before and step.parents for step in self.steps)
+        return len(self.heads) == 1 and not changed
+
+    @property
+    def score_columns(self) -> tuple[str, ...]:
+        """Columns that hold scores: those that a step made, and those that rows were pruned by."""
+        return tuple(dict.fromkeys(step.column for step in self.steps))
+
+    @property
+    def altered(self) -> tuple[str, ...]:
+        """Score columns that were changed by other means between the steps, since they were made last."""
+        found: dict[str, None] = {}
+        for step in self.steps:
+            found |= dict.fromkeys(step.changed_scores or ())
+            if step.makes_scores and step.column not in (step.changed_scores or ()):
+                found.pop(step.column, None)
+        return tuple(found)
+
+    def score_step(self, column: str) -> Step | None:
+        """The last step that made a score column, or None."""
+        made = [step for step in self.steps if step.makes_scores and step.column == column]
+        return made[-1] if made else None
+
+    def made_by(self, ds: Dataset, column: str) -> Step | None:
+        """The step that made the scores that a column of the rows at hand holds; None where that is not known.
+
+        Where the rows or the scores were changed by other means since, nobody knows whether these are the scores it made.
+        """
+        step = self.score_step(column)
+        if step is None or column in self.altered or not self.is_chain:
+            return None
+        return None if self.rows_changed(ds) or column in self.changed_scores(ds) else step
+
+    def changed_since(self, ds: Dataset) -> bool:
+        """Whether the rows at hand are other rows than the last step left behind, or have other scores."""
+        return self.rows_changed(ds) or bool(self.changed_scores(ds))
+
+    def rows_changed(self, ds: Dataset) -> bool:
+        """Whether the rows at hand are other rows than the last step left behind; their scores have no part in it."""
+        if not self.steps:
+            return False
+        if len(self.heads) != 1 or self.damaged:
+            return True
+        last = self.heads[0]
+        if len(ds) != last.rows_out:
+            return True
+        return not same_rows(ds, last.digests(), self.score_columns)
+
+    def changed_scores(self, ds: Dataset) -> tuple[str, ...]:
+        """Score columns of the rows at hand that do not hold what the last step left in them.
+
+        Those of which an earlier version recorded no digest are not among them, since that cannot be told; and none where
+        there are other rows, which have other scores.
+        """
+        if len(self.heads) != 1 or len(ds) != self.heads[0].rows_out:
+            return ()
+        there = [column for column in self.score_columns if column in ds.column_names]
+        found = tuple(column for column in there if not self._holds(ds, column))
+        return () if found and self.rows_changed(ds) else found
+
+    def _holds(self, ds: Dataset, column: str) -> bool:
+        """Whether a score column has the digest that was recorded of it last, as far as there is one."""
+        for step in reversed(self.steps):
+            if step.scores is None:
+                return True
+            if column in step.scores:
+                return score_column_digest(ds, column) == step.scores[column]
+            if step.kind == "prune":
+                break  # what it had before is another column now
+        return False
+
+    def whole_scores_digest(self, column: str) -> str | None:
+        """The `score_column_digest` of a column of all rows that the first pruning began with; None if not known."""
+        digest = None
+        for step in self.steps:
+            if step.kind == "prune":
+                return step.scores_before if step.column == column else digest
+            digest = (step.scores or {}).get(column, digest)
+        return digest
+
+    def first_digests(self) -> dict[str, str]:
+        """Column → digest of the rows that the first step began with; empty if not known."""
+        first = self.steps[0] if self.steps else None
+        digest = None if first is None else first.digest_before if first.kind == "prune" else first.digest
+        return {} if first is None or not digest else _by_column(first.columns, digest)
+
+    def source_rows(self) -> NDArray[np.int64] | None:
+        """Row numbers, in the data set of the first step, of the rows after the last one; None if not one chain.
+
+        Raises:
+            ValueError: If the steps do not fit each other, as those of a record that was edited.
+        """
+        if not self.steps or not self.is_chain:
+            return None
+        rows: NDArray[np.int64] | None = None  # all of them, of which a step may claim any number
+        left = self.steps[0].rows_in
+        for step in self.steps:
+            if step.rows_in != left:
+                raise ValueError(f"a step began with {step.rows_in:,} rows, the one before it left {left:,}")
+            left = step.rows_out
+            if step.rows is not None:
+                kept = unpack_rows(step.rows, step.rows_in, step.rows_out)
+                rows = kept if rows is None else rows[kept]
+            elif step.rows_out != step.rows_in:
+                raise ValueError(f"a step left {left:,} of {step.rows_in:,} rows and does not say which")
+        return np.arange(left, dtype=np.int64) if rows is None else rows
+
+
+def not_the_input(step: Step, ds: Dataset) -> str | None:
+    """Say in what a data set differs from the one that a pruning began with; None if in nothing that is recorded.
+
+    Args:
+        step: The pruning.
+        ds: The data set.
+    """
+    if len(ds) != step.rows_in:
+        return f"it has {len(ds)} rows, the pruning began with {step.rows_in}"
+    if step.column not in ds.column_names:
+        return f"it has no column {step.column!r}. Columns: {ds.column_names}"
+    rows, digest = ds, step.digest_before
+    if digest is None:  # an earlier version recorded what was left alone
+        rows = ds if step.rows is None else ds.select(unpack_rows(step.rows, step.rows_in))
+        digest = step.digest
+    if digest and not same_rows(rows, _by_column(step.columns, digest), (*provenance(ds).score_columns, step.column)):
+        return "its rows are others than those that were pruned, or in another order"
+    if step.scores_before is not None and score_column_digest(ds, step.column) != step.scores_before:
+        return f"its column {step.column!r} holds other scores than those that the rows were pruned by"
+    return None
+
+
+def same_rows(ds: Dataset, left: dict[str, str], score_columns: Iterable[str]) -> bool:
+    """Whether the columns still are those that a step left behind, whatever the scores are.
+
+    A column that is gone was dropped or renamed. A renamed one is found again by its digest; where as many are gone
+    as are new and some do not match, it was changed on the way.
+
+    Args:
+        ds: The data set.
+        left: Column → digest.
+        score_columns: Columns of scores, which do not identify rows.
+    """
+    names = ds.column_names  # made anew whenever it is read
+    present = set(names)
+    there = [column for column in left if column in present]
+    if any(_digest_like(ds, column, left[column]) != left[column] for column in there):
+        return False
+    gone = {left[column] for column in left if column not in present}
+    new: set[str] = set()
+    if gone:
+        skipped = {*left, *score_columns}
+        like = next(iter(gone))
+        new = {_digest_like(ds, column, like) for column in names if column not in skipped}
+    return (gone <= new or new <= gone) and bool(there or gone & new)
+
+
+def _digest_like(ds: Dataset, column: str, digest: str) -> str:
+    """The digest of a column, of the kind that another one is of."""
+    return (column_digest if len(digest) == _OLD_DIGEST else content_digest)(ds, column)
+
+
+def _by_column(columns: Iterable[str], digest: str) -> dict[str, str]:
+    return dict(zip(columns, digest.split("-"), strict=False))
+
+
+def provenance(ds: Dataset) -> History:
+    """Read the history that a data set carries.
+
+    Args:
+        ds: Any data set; one that hf_prune never touched has no steps.
+
+    Returns:
+        The `History`. Whether it still describes the rows at hand is answered by ``history.changed_since(ds)``.
+    """
+    return parse_history(ds.info.description or "")
+
+
+def parse_history(description: str) -> History:
+    """Read the marked lines of a description; a line that was edited counts as damaged and is not trusted."""
+    steps: dict[str, Step] = {}
+    damaged = 0
+    for line in description.splitlines():
+        if not line.startswith(MARK):
+            continue
+        try:
+            step = Step.from_dict(read_json(line.removeprefix(MARK)))
+        except (ValueError, TypeError, AttributeError):
+            damaged += 1
+        else:
+            steps[step.id] = step  # a concatenation of two copies of one history repeats its lines
+    return History(tuple(steps.values()), damaged)
+
+
+def plain_description(description: str) -> str:
+    """The description without the marked lines."""
+    return "\n".join(line for line in description.splitlines() if not line.startswith(MARK)).strip()
+
+
+def record(before: Dataset, after: Dataset, step: Step) -> Dataset:
+    """Write a step into the history of a data set.
+
+    Args:
+        before: The data set that the step was applied to.
+        after: The result; its ``info`` must be its own, as after every transform of `datasets`.
+        step: What was done; ids, row counts, digests and versions are filled in here.
+
+    Returns:
+        ``after``, whose description now holds one line more.
+    """
+    history = provenance(before)
+    score_columns = tuple(dict.fromkeys((*history.score_columns, step.column)))
+    columns = _row_columns(after, score_columns)
+    is_first, is_pruning = not history.heads, step.kind == "prune"
+    loaded = loaded_rows(before) if is_first else None
+    changed = history.rows_changed(before)
+    altered = () if changed else _changed_scores(history, before, step)
+    digested = score_columns if changed or is_pruning else (*altered, step.column)
+    step = replace(
+        step,
+        rows_in=len(before),
+        rows_out=len(after),
+        columns=columns,
+        digest=_joined(after, columns),
+        scores={name: score_column_digest(after, name) for name in digested if name in after.column_names},
+        changed_before=changed or (loaded is not None and loaded["same"] is False),
+        changed_scores=altered or None,
+        loaded=loaded,
+        parents=tuple(head.id for head in history.heads),
+        versions=package_versions(),
+        digest_before=_joined(before, columns) if is_pruning else None,
+        scores_before=score_column_digest(before, step.column) if is_pruning and _has(before, step) else None,
+    )
+    step = replace(step, id=step.content_id())
+    # Strict JSON: an infinity in an option must not make a line that no other reader takes.
+    line = MARK + json.dumps(step.to_dict(), allow_nan=False, default=_plain)
+    after.info.description = f"{(after.info.description or '').rstrip()}\n{line}".strip()
+    return after if history.steps else remember_source(after)
+
+
+def _changed_scores(history: History, before: Dataset, step: Step) -> tuple[str, ...]:
+    """Scores that were changed by other means, and were not replaced by the step; and what the step itself says of them."""
+    found = [name for name in history.changed_scores(before) if step.kind != "score" or name != step.column]
+    return tuple(dict.fromkeys((*found, *(step.changed_scores or ()))))
+
+
+def _has(ds: Dataset, step: Step) -> bool:
+    """Whether the score column of a step is there; who applies a published cut need not have it."""
+    return step.column in ds.column_names
+
+
+def _joined(ds: Dataset, columns: Iterable[str]) -> str:
+    return "-".join(content_digest(ds, column) for column in columns)
+
+
+def check_options(options: dict[str, Any]) -> None:
+    """Raise a one-line ValueError if an option could not be written into the history; asked before the work is done."""
+    for name, value in options.items():
+        try:
+            json.dumps(value, allow_nan=False, default=_plain)
+        except (TypeError, ValueError) as error:
+            raise ValueError(
+                f"option {name}={value!r} cannot be recorded ({error}); give a finite number, a text or a list of these"
+            ) from error
+
+
+def _plain(value: Any) -> Any:
+    """A NumPy number as Python's, which JSON knows."""
+    if isinstance(value, np.generic):
+        return value.item()
+    raise TypeError(f"{type(value).__name__} is not JSON")
+
+
+def _row_columns(ds: Dataset, score_columns: Iterable[str]) -> tuple[str, ...]:
+    """What identifies the rows: every column but the scores, or the scores where there is nothing else."""
+    columns = set(ds.column_names) - set(score_columns)
+    return tuple(sorted(columns or ds.column_names))
+
+
+def package_versions(packages: Sequence[str] = _PACKAGES) -> dict[str, str]:
+    """Versions of hf_prune and of installed packages, read without importing them."""
+    found = {}
+    for package in packages:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            # Ours is not read from the metadata, which a checkout on the path has none of.
+            found[package] = version.__version__ if package == "hf-prune" else importlib.metadata.version(package)
+    return found

@@ -1,0 +1,195 @@
+"""The encoded bytes of an image column, lent from where they lie."""
+
+from collections.abc import Iterator
+from functools import cached_property
+from hashlib import sha256
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from datasets import Dataset, Image
+from numpy.typing import NDArray
+
+from hf_prune.data.columns import feature_of, row_mapping
+from hf_prune.data.row_files import read_row_file
+
+# Rows whose places are looked up at once: few enough for their views to stay in the cache of a core.
+_BLOCK_ROWS = 512
+
+
+class EncodedImages:
+    """The encoded bytes of an image column, row by row, without decoding and without copying the column.
+
+    Args:
+        ds: The data set; its indices mapping is followed.
+        column: A column with the ``Image`` feature.
+    """
+
+    def __init__(self, ds: Dataset, column: str) -> None:
+        self.column = column
+        self.decode_mode: str | None = feature_of(ds, column).mode
+        table_column = ds.data.column(column)
+        self._rows = row_mapping(ds)
+        self._length = len(ds)
+        # struct_field and not .field(): a row that is null as a whole may have anything in its fields.
+        self._bytes: list[Any] = pc.struct_field(table_column, "bytes").chunks
+        self._paths: list[Any] = pc.struct_field(table_column, "path").chunks
+        self._starts = np.cumsum([0, *(len(chunk) for chunk in self._bytes)])
+
+    def __len__(self) -> int:
+        return self._length
+
+    def _locate(self, row: int) -> tuple[int, int]:
+        if not 0 <= row < self._length:
+            raise IndexError(f"row {row} of {self._length}")
+        table_row = int(row if self._rows is None else self._rows[row])
+        chunk = int(np.searchsorted(self._starts, table_row, side="right")) - 1
+        return chunk, table_row - int(self._starts[chunk])
+
+    def path(self, row: int) -> str | None:
+        """The path stored beside the bytes, or None; it may be a bare file name."""
+        chunk, place = self._locate(row)
+        path: str | None = self._paths[chunk][place].as_py()
+        return path
+
+    def is_embedded(self, row: int) -> bool:
+        """Whether the bytes lie in the table rather than in a file of their own."""
+        chunk, place = self._locate(row)
+        return bool(self._bytes[chunk][place].is_valid)
+
+    def is_null(self, row: int) -> bool:
+        """Whether the row has no image: neither bytes nor a path."""
+        chunk, place = self._locate(row)
+        return not (self._bytes[chunk][place].is_valid or self._paths[chunk][place].is_valid)
+
+    def __getitem__(self, row: int) -> bytes:
+        chunk, place = self._locate(row)
+        stored = self._bytes[chunk][place]
+        if stored.is_valid:
+            return bytes(stored.as_py())
+        path = self._paths[chunk][place].as_py()
+        if path is None:
+            raise ValueError(f"row {row} has no image (null)")
+        return read_row_file(path)
+
+    def decoded(self, row: int) -> Any:
+        """The image of a row as PIL decodes it; None without one. No file is opened that is not a plain one."""
+        if self.is_null(row):
+            return None
+        return Image(mode=self.decode_mode).decode_example({"path": None, "bytes": self[row]})
+
+    def outside(self, row: int) -> bytes | None:
+        """The bytes of an image that the table has not, from its file; None without an image.
+
+        Raises:
+            OSError: If the file cannot be read; the message names the row.
+        """
+        try:
+            return None if self.is_null(row) else self[row]
+        except OSError as error:
+            kind = FileNotFoundError if isinstance(error, FileNotFoundError) else OSError
+            raise kind(f"row {row}, column {self.column!r}: {' '.join(str(error).split())}") from error
+
+    def embedded(self) -> Iterator[tuple[int, list[memoryview | None]]]:
+        """Blocks of rows: the first one's number, and of each the bytes that lie in the table, lent; else None."""
+        contents = self._spans[2]
+        for start, chunks, firsts, lasts in self._places():
+            places = zip(chunks.tolist(), firsts.tolist(), lasts.tolist(), strict=True)
+            yield start, [None if first < 0 else contents[chunk][first:last] for chunk, first, last in places]
+
+    def runs(self) -> Iterator[tuple[int, NDArray[np.int64], memoryview | None]]:
+        """Rows whose bytes lie one after another in the table: the first one's number, the length of each, the bytes, lent.
+
+        Rows that the table has no bytes of have -1 and None.
+        """
+        contents = self._spans[2]
+        for start, chunks, firsts, lasts in self._places():
+            lengths = np.where(firsts < 0, -1, lasts - firsts)
+            breaks = np.flatnonzero((chunks[1:] != chunks[:-1]) | (firsts[1:] != lasts[:-1])) + 1
+            for begin, end in pairwise([0, *breaks.tolist(), len(chunks)]):
+                first, last = int(firsts[begin]), int(lasts[end - 1])
+                content = None if first < 0 else contents[int(chunks[begin])][first:last]
+                yield start + begin, lengths[begin:end], content
+
+    @cached_property
+    def _spans(self) -> tuple[NDArray[np.int64], NDArray[np.int64], list[memoryview]]:
+        """Of every row of the table: where its bytes begin and end in those of its chunk, -1 for null; those of the chunks."""
+        spans = [spans_of(chunk) for chunk in self._bytes]
+        firsts, lasts = (np.concatenate([np.empty(0, np.int64), *(span[end] for span in spans)]) for end in (0, 1))
+        return firsts, lasts, [span[2] for span in spans]
+
+    def _places(self) -> Iterator[tuple[int, NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]]:
+        """Blocks of rows: the first one's number, and of each its chunk and where in that its bytes begin and end, or -1.
+
+        For small images, finding their places row by row takes longer than hashing them.
+        """
+        firsts, lasts, _ = self._spans
+        for start in range(0, self._length, _BLOCK_ROWS):
+            stop = min(start + _BLOCK_ROWS, self._length)
+            rows = np.arange(start, stop) if self._rows is None else self._rows[start:stop]
+            chunks = np.searchsorted(self._starts, rows, side="right") - 1
+            yield start, chunks, firsts[rows], lasts[rows]
+
+    def lengths(self) -> NDArray[np.int64]:
+        """Bytes of each encoded image, shape (n,), read from offsets and file sizes; 0 where unknown."""
+        sizes: list[Any] = [pc.fill_null(pc.binary_length(chunk), -1).to_numpy() for chunk in self._bytes]
+        by_table_row = np.concatenate([np.empty(0, np.int64), *sizes]).astype(np.int64)
+        lengths = by_table_row if self._rows is None else by_table_row[self._rows]
+        for row in np.flatnonzero(lengths < 0).tolist():
+            lengths[row] = _file_size(self.path(row))
+        return lengths
+
+
+def spans_of(array: Any) -> tuple[NDArray[np.int64], NDArray[np.int64], memoryview]:
+    """Of an Arrow array of bytes: where each value begins and ends in the buffer of all, -1 for null, and that buffer."""
+    _, offsets, content = array.buffers()
+    width = np.int64 if pa.types.is_large_binary(array.type) else np.int32
+    ends = np.frombuffer(offsets, width)[array.offset : array.offset + len(array) + 1].astype(np.int64)
+    lent = memoryview(b"" if content is None else content)
+    if not array.null_count:
+        return ends[:-1], ends[1:], lent
+    valid = pc.is_valid(array).to_numpy(zero_copy_only=False)
+    return np.where(valid, ends[:-1], -1), np.where(valid, ends[1:], -1), lent
+
+
+def _file_size(path: str | None) -> int:
+    if path is None or "://" in path:
+        return 0
+    file = Path(path)
+    return file.stat().st_size if file.is_file() else 0
+
+
+NO_IMAGE = bytes(32)
+
+
+def image_hashes(images: EncodedImages) -> NDArray[np.uint8]:
+    """Hash the encoded bytes of images.
+
+    Args:
+        images: The column, n rows.
+
+    Returns:
+        The SHA-256 of each row, shape (n, 32), uint8; zeros for a row without an image.
+
+    Raises:
+        OSError: If a file cannot be read; the message names the row.
+
+    Example:
+        >>> from datasets import Dataset, Features, Image
+        >>> files = [{"bytes": b"pixels", "path": None}, None]
+        >>> ds = Dataset.from_dict({"image": files}, features=Features({"image": Image()}))
+        >>> bytes(image_hashes(EncodedImages(ds, "image"))[0]) == sha256(b"pixels").digest()
+        True
+    """
+    found = np.zeros((len(images), len(NO_IMAGE)), np.uint8)
+    for start, views in images.embedded():
+        hashed = b"".join([NO_IMAGE if view is None else sha256(view).digest() for view in views])
+        found[start : start + len(views)] = np.frombuffer(hashed, np.uint8).reshape(-1, len(NO_IMAGE))
+        for row in [row for row, view in enumerate(views, start) if view is None]:
+            content = images.outside(row)
+            if content is not None:
+                found[row] = np.frombuffer(sha256(content).digest(), np.uint8)
+    return found

@@ -1,0 +1,90 @@
+"""One function over the splits of a data set."""
+
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+from datasets import Dataset, DatasetDict, IterableDataset, IterableDatasetDict
+
+_STREAM = "load it without streaming=True, or write it out with Dataset.from_generator(lambda: iter(ds)) first"
+
+
+def check_one(ds: Any, name: str, *, also: str = "") -> None:
+    """Raise a one-line TypeError unless one ``Dataset`` was given.
+
+    Args:
+        ds: What was given.
+        name: The function or the argument that it was given to, for the message.
+        also: What else it takes, such as ``" or an array (n, d)"``.
+
+    Example:
+        >>> check_one([{"x": 1}], "recommend")
+        Traceback (most recent call last):
+        ...
+        TypeError: recommend takes one Dataset, not list: make one with Dataset.from_list(rows), of rows that are dicts
+    """
+    if not isinstance(ds, Dataset):
+        raise TypeError(f"{name} takes one Dataset{also}, not {type(ds).__name__}: {_way(ds)}")
+
+
+def check_dataset(ds: Any, name: str) -> None:
+    """Raise a one-line TypeError unless a ``Dataset`` or ``DatasetDict`` was given; the arguments are those of `check_one`."""
+    if isinstance(ds, Dataset | DatasetDict):
+        return
+    if isinstance(ds, IterableDataset | IterableDatasetDict):
+        kind = type(ds).__name__
+        raise TypeError(f"{name} needs rows that can be read in any order, which {kind} has not: {_STREAM}")
+    raise TypeError(f"{name} takes a Dataset or a DatasetDict, not {type(ds).__name__}: {_way(ds)}")
+
+
+def _way(given: Any) -> str:
+    """How what was given becomes a data set."""
+    ways = (
+        ((IterableDataset, IterableDatasetDict), _STREAM),
+        (DatasetDict, "give one of its splits"),
+        (Mapping, "Dataset.from_dict(columns) makes one of columns, DatasetDict(splits) one of splits"),
+        ((str, Path), "open it with datasets.load_dataset or load_from_disk"),
+        (list | tuple, "make one with Dataset.from_list(rows), of rows that are dicts"),
+    )
+    found = next((way for kind, way in ways if isinstance(given, kind)), None)
+    return found or _WAYS_BY_PACKAGE.get(_package(given), "make one, such as with Dataset.from_dict(columns)")
+
+
+# The package that a type comes from → the way; none of them is imported for the message.
+_WAYS_BY_PACKAGE = {
+    "pandas": "make one with Dataset.from_pandas(frame)",
+    "polars": "make one with Dataset.from_polars(frame)",
+    "pyarrow": "make one with Dataset(table)",
+    "numpy": "make one with Dataset.from_dict({'column': array})",
+    "torch": "make one with Dataset.from_generator(rows), of a function that yields each row as a dict",
+}
+
+
+def _package(given: Any) -> str:
+    """The package that its type comes from; torch of any data set made for it."""
+    torch = sys.modules.get("torch")
+    if torch is not None and isinstance(given, torch.utils.data.Dataset):
+        return "torch"
+    return type(given).__module__.partition(".")[0]
+
+
+AnyDataset = TypeVar("AnyDataset", Dataset, DatasetDict)
+
+
+def on_splits(
+    ds: AnyDataset, splits: str | Sequence[str] | None, transform: Callable[[Dataset, str], Dataset], verb: str
+) -> AnyDataset:
+    """Apply a function to a data set, or to the named splits of a dict; other splits come back untouched."""
+    check_dataset(ds, verb)
+    if isinstance(ds, Dataset):
+        if splits is not None:
+            raise ValueError(f"splits={splits!r} is for a DatasetDict; this is one Dataset")
+        return transform(ds, "")
+    if splits is not None and not isinstance(splits, str | Sequence):
+        raise ValueError(f"splits={splits!r}; give the name of a split, or a list of names")
+    wanted = ["train"] if splits is None else [splits] if isinstance(splits, str) else list(splits)
+    unknown = [name for name in wanted if name not in ds]
+    if unknown:
+        raise ValueError(f"no split {unknown[0]!r} among {list(ds)}; name the splits to use with splits=")
+    return DatasetDict({name: transform(split, name) if name in wanted else split for name, split in ds.items()})

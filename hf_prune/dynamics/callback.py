@@ -1,0 +1,319 @@
+"""Training dynamics of any `transformers.Trainer`: which rows it learns when, recorded while it trains."""
+
+import functools
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers
+from datasets import Dataset
+from transformers.trainer_utils import get_last_checkpoint
+
+from hf_prune.dynamics import files
+from hf_prune.dynamics.batch_outputs import check_classes, check_rows, labels_of, logits_of
+from hf_prune.dynamics.content import RowContent, row_content
+from hf_prune.dynamics.figures import FIGURES, PER_CLASS, PER_ROW
+from hf_prune.dynamics.files import MODES, Head
+from hf_prune.dynamics.numbered_rows import ROW_KEY, numbered_loader, whole_dataset
+from hf_prune.dynamics.record import TrainingRecord, dataset_name
+from hf_prune.dynamics.recorder import Passes, Recorder
+from hf_prune.dynamics.same_rows import check_same_rows
+from hf_prune.dynamics.scoring_pass import score_rows, try_pass
+from hf_prune.runtime.messages import warn
+
+
+def watch(
+    trainer: transformers.Trainer,
+    *,
+    folder: str | Path | None = None,
+    mode: str = "online",
+    epoch_probs: bool = False,
+    test_dataset: Any = None,
+    dataset: str | None = None,
+    rows: Dataset | RowContent | None = None,
+    overwrite: bool = False,
+) -> TrainingRecord:
+    """Record what the training of a Trainer does to each row, without changing the training.
+
+    Call it once, before ``trainer.train()``. In mode ``"online"`` the values are those of the forward pass that the
+    training makes anyway, so that they lie within an epoch of each other and include dropout and augmentation; no second
+    pass is made. Losses and weights are those of a training that is not watched, to the last bit on a CPU. Of a
+    ``torch.utils.data.Subset`` the rows of the whole data set are recorded. Repeated rows of an epoch count once, with
+    their first presentation. The record notes the content of each row, by which scoring finds it again in a data set of
+    another order.
+
+    Args:
+        trainer: Any Trainer whose model gives logits (B, classes) for integer labels (B,).
+        folder: Where the record goes, one file per finished epoch; None takes ``dynamics`` in the Trainer's
+            ``output_dir``. All processes must reach it.
+        mode: ``"online"``; ``"epoch"`` makes one pass over all rows in eval mode after each epoch, so that all values
+            are of one state of the model; ``"end"`` makes one after the last. A pass reads the rows with the data set's
+            own transform.
+        epoch_probs: Whether to keep all class probabilities of each epoch, 2 bytes each.
+        test_dataset: A data set for the same collator; one pass after each epoch (``mode="end"``: after the last)
+            records which of its rows are right.
+        dataset: Name of the data set; None reads it from the data set.
+        rows: The rows that a data set of another kind is made from, in the same order, for the content that is noted;
+            what `hf_prune.dynamics.content.row_content` made of them will do. None takes a ``datasets.Dataset`` as it is
+            stored, without its transform, and nothing where there is none.
+        overwrite: Whether a training that starts at its first step may replace a record that is there.
+
+    Returns:
+        `TrainingRecord` of shape (epochs, n) arrays, which grows while ``trainer.train()`` runs. With
+        ``resume_from_checkpoint`` it is cut back to the checkpoint and goes on from there without a hole. The main
+        process keeps the class probabilities of two epochs, 4 bytes per row and class; each checkpoint those of one or
+        two, beside the model.
+
+    Raises:
+        ValueError: If the folder belongs to another data set, the Trainer is watched already, or its data cannot be
+            recorded. ``trainer.train()`` raises before its first step where a record would be lost or cannot be
+            continued, and where the first rows of a pass cannot be scored; at its first step, in every mode, where
+            batches have no single label per row, a label is none of the model's classes, or outputs have no logits.
+
+    Warns:
+        UserWarning: From ``trainer.train()``, once, where loss or logits are not finite, and where a file of the rows
+            cannot be read, so that their content is not noted.
+
+    Example:
+        >>> import tempfile
+        >>> config = transformers.ViTConfig(
+        ...     hidden_size=8,
+        ...     num_hidden_layers=1,
+        ...     num_attention_heads=1,
+        ...     intermediate_size=8,
+        ...     image_size=4,
+        ...     patch_size=4,
+        ... )
+        >>> rows = [{"pixel_values": torch.full((3, 4, 4), float(row)), "labels": row % 2} for row in range(6)]
+        >>> with tempfile.TemporaryDirectory() as place:
+        ...     settings = transformers.TrainingArguments(
+        ...         place, num_train_epochs=2, report_to="none", use_cpu=True, disable_tqdm=True, logging_strategy="no"
+        ...     )
+        ...     trainer = transformers.Trainer(
+        ...         transformers.ViTForImageClassification(config), settings, train_dataset=rows
+        ...     )
+        ...     trainer.remove_callback(transformers.trainer_callback.PrinterCallback)
+        ...     record = watch(trainer)
+        ...     done = trainer.train()
+        ...     record.read("correct").shape, record.labels.tolist()
+        ((2, 6), [0, 1, 0, 1, 0, 1])
+    """
+    _check_trainer(trainer, mode, test_dataset)
+    whole = whole_dataset(trainer.train_dataset)
+    place = Path(trainer.args.output_dir, "dynamics") if folder is None else Path(folder)
+    names = (*(PER_ROW if mode != "end" else FIGURES), *((PER_CLASS,) if epoch_probs else ()))
+    head = Head(dataset or dataset_name(whole), mode, len(whole), None, names)
+    _check_folder(place, head, overwrite)
+    known = rows if rows is not None else whole if isinstance(whole, Dataset) else None
+    _check_content(known, len(whole))
+    watched = _Watched(trainer)
+    recorder = Recorder(
+        place,
+        head,
+        dataset=whole,
+        test_dataset=test_dataset,
+        content=functools.partial(_content_of, known),
+        passes=Passes(watched.score, watched.try_score),
+        overwrite=overwrite,
+    )
+    watched.install(recorder)
+    return TrainingRecord(head, place)
+
+
+class TrainingDynamicsCallback(transformers.TrainerCallback):  # type: ignore[misc]  # transformers has no types
+    """Finishes epochs and checkpoints of a record; `watch` installs it, with the rest that a recording needs."""
+
+    def __init__(self, watched: "_Watched | None" = None) -> None:
+        self._watched = watched
+
+    def on_train_begin(self, args: Any, state: Any, _control: Any, **given: Any) -> None:
+        """Open the record."""
+        if self._watched is None:
+            raise RuntimeError(
+                "TrainingDynamicsCallback alone sees neither rows nor logits: remove it and call "
+                "hf_prune.watch(trainer), which installs it"
+            )
+        self._watched.begin(args, state, given["train_dataloader"])
+
+    def on_epoch_begin(self, *_: Any, **__: Any) -> None:
+        """Make room for the epoch."""
+        self._recorder.start_epoch()
+
+    def on_step_end(self, *_: Any, **__: Any) -> None:
+        """Raise where the batches of a Trainer have no row numbers."""
+        if not self._recorder.num_batches:
+            raise RuntimeError(
+                "the training batches carry no row numbers: get_train_dataloader of this Trainer must read "
+                "self.train_dataset and self.data_collator, and its training_step must call compute_loss"
+            )
+
+    def on_epoch_end(self, *_: Any, **__: Any) -> None:
+        """Write the epoch."""
+        self._recorder.finish_epoch()
+
+    def on_save(self, args: Any, state: Any, _control: Any, **_: Any) -> None:
+        """Write what resuming needs into the checkpoint."""
+        checkpoint = Path(args.output_dir, f"checkpoint-{state.global_step}")
+        self._recorder.save_state(checkpoint, int(state.epoch))
+
+    def on_train_end(self, *_: Any, **__: Any) -> None:
+        """Close the record."""
+        self._recorder.end()
+
+    @property
+    def _recorder(self) -> Recorder:
+        assert self._watched is not None  # on_train_begin raises first
+        return self._watched.recorder
+
+
+class _Watched:
+    """A Trainer with three of its methods led through the recording."""
+
+    def __init__(self, trainer: Any) -> None:
+        self.trainer = trainer
+        self._compute_loss: Callable[..., Any] = trainer.compute_loss
+        self._train: Callable[..., Any] = trainer.train
+        self._make_loader: Callable[[], Any] = trainer.get_train_dataloader
+        self._checkpoint: Path | None = None
+        self._training = self._begun = self._checked = False
+
+    def install(self, recorder: Recorder) -> None:
+        self.recorder = recorder
+        self.trainer.compute_loss = self.compute_loss
+        self.trainer.train = self.train
+        self.trainer.get_train_dataloader = self.get_train_dataloader
+        self.trainer.add_callback(TrainingDynamicsCallback(self))
+
+    def train(self, resume_from_checkpoint: str | bool | None = None, *args: Any, **kwargs: Any) -> Any:
+        """The Trainer's own, after noting which checkpoint is resumed."""
+        found = resume_from_checkpoint or None
+        if found is True:
+            found = get_last_checkpoint(self.trainer.args.output_dir)
+        self._checkpoint = Path(found) if isinstance(found, str | Path) else None
+        self._training, self._begun, self._checked = True, False, False
+        try:
+            return self._train(resume_from_checkpoint, *args, **kwargs)
+        finally:
+            self._training = self.recorder.running = False
+
+    def get_train_dataloader(self) -> Any:
+        """The Trainer's own, with row numbers where it is for a training: a caller's loop has no use for them."""
+        return numbered_loader(self.trainer, self._make_loader) if self._training else self._make_loader()
+
+    def begin(self, args: Any, state: Any, loader: Any) -> None:
+        if state.is_hyper_param_search:
+            raise RuntimeError("watch records one training, not the trials of hyperparameter_search: train once")
+        steps = max(1, -(-len(loader) // args.gradient_accumulation_steps))
+        checkpoint = self._checkpoint if state.global_step else None
+        check_same_rows(self.trainer, self.trainer.train_dataset, *self.recorder.datasets)
+        self.recorder.begin(checkpoint, int(state.epoch or 0), steps, again=self._begun)
+        self._begun = True
+
+    def compute_loss(self, model: Any, inputs: Any, return_outputs: bool = False, **kwargs: Any) -> Any:
+        """The Trainer's own; of training batches the row numbers are taken out and the logits noted."""
+        rows = inputs.pop(ROW_KEY, None)
+        if rows is None or not self.recorder.running:
+            return self._compute_loss(model, inputs, return_outputs=return_outputs, **kwargs)
+        step, online = self.trainer.state.global_step + 1, self.recorder.head.mode == "online"
+        if not online and self._checked:
+            check_rows(rows, labels_of(self.trainer, inputs))
+            given = self._compute_loss(model, inputs, return_outputs=return_outputs, **kwargs)
+            self.recorder.add(rows, loss=_loss_of(given), step=step)
+            return given
+        labels, logits, loss, outputs = self._forward(model, inputs, **kwargs)
+        check_rows(rows, labels)
+        if not self._checked:
+            check_classes(labels, logits)
+            self._checked = True
+        seen = {"labels": labels, "logits": logits} if online else {}
+        self.recorder.add(rows, **seen, loss=_loss_of(loss), step=step)
+        return (loss, outputs) if return_outputs else loss
+
+    def score(self, dataset: Any) -> Any:
+        """One pass over a data set."""
+        return score_rows(self.trainer, dataset, lambda inputs: self._forward(self.trainer.model, inputs)[:2])
+
+    def try_score(self, dataset: Any) -> None:
+        """The beginning of such a pass, to see whether it can be made."""
+        try_pass(self.trainer, dataset, lambda inputs: self._forward(self.trainer.model, inputs)[:2])
+
+    def _forward(self, model: Any, inputs: Any, **kwargs: Any) -> tuple[torch.Tensor, torch.Tensor, Any, Any]:
+        labels = labels_of(self.trainer, inputs)  # before a loss function takes them out
+        given = self._compute_loss(model, inputs, return_outputs=True, **kwargs)
+        if not isinstance(given, tuple) or len(given) != 2:
+            raise ValueError(
+                f"{type(self.trainer).__name__}.compute_loss gives no (loss, outputs) for return_outputs=True: "
+                "watch needs the outputs"
+            )
+        return labels, logits_of(given[1], len(labels)), *given
+
+
+def _loss_of(given: Any) -> torch.Tensor | None:
+    """The loss in what ``compute_loss`` gave."""
+    loss = given[0] if isinstance(given, tuple) else given
+    return loss.detach() if isinstance(loss, torch.Tensor) else None
+
+
+def _check_content(rows: Any, num_rows: int) -> None:
+    if rows is not None and not isinstance(rows, Dataset | RowContent):
+        raise TypeError(f"rows={type(rows).__name__}: give the datasets.Dataset that train_dataset is made from")
+    given = None if rows is None else len(rows.keys) if isinstance(rows, RowContent) else len(rows)
+    if given not in (None, num_rows):
+        raise ValueError(f"rows has {given} rows and train_dataset {num_rows}: give the rows that it is made from")
+
+
+def _content_of(rows: Dataset | RowContent | None) -> RowContent | None:
+    """What the rows are; None where that is not known. All processes call it."""
+    if not isinstance(rows, Dataset):
+        return rows
+    try:
+        return row_content(rows)
+    except (OSError, ValueError) as error:
+        warn(f"the record will not know the content of its rows: {error}", stacklevel=2)
+        return None
+
+
+def _check_map_style(rows: Any, name: str) -> None:
+    if isinstance(rows, torch.utils.data.IterableDataset) or not (
+        hasattr(rows, "__len__") and hasattr(rows, "__getitem__")
+    ):
+        raise ValueError(
+            f"{name} is {type(rows).__name__}, whose rows have no numbers: give a data set with length and rows, "
+            "such as datasets.Dataset"
+        )
+    if len(rows) == 0:
+        raise ValueError(f"{name} has no rows: there is nothing to record")
+
+
+def _check_trainer(trainer: Any, mode: str, test_dataset: Any) -> None:
+    if not isinstance(trainer, transformers.Trainer):
+        raise TypeError(f"cannot watch {type(trainer).__name__}: give a transformers.Trainer")
+    if mode not in MODES:
+        raise ValueError(f"mode={mode!r}; give one of {', '.join(MODES)}")
+    if any(isinstance(callback, TrainingDynamicsCallback) for callback in trainer.callback_handler.callbacks):
+        raise ValueError(
+            "the Trainer has a TrainingDynamicsCallback already: call watch(trainer) once, and leave the callback to it"
+        )
+    rows = trainer.train_dataset
+    if rows is None:
+        raise ValueError("the Trainer has no train_dataset: there is nothing to record")
+    _check_map_style(rows, "train_dataset")
+    if test_dataset is not None:
+        _check_map_style(test_dataset, "test_dataset")
+    if (mode != "online" or test_dataset is not None) and (trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled):
+        needs = f"mode={mode!r}" if mode != "online" else "test_dataset="
+        raise ValueError(
+            f'{needs} needs the whole model in each process, not FSDP or DeepSpeed: use mode="online" without a test set'
+        )
+
+
+def _check_folder(folder: Path, head: Head, overwrite: bool) -> None:
+    if overwrite or not files.has_record(folder):
+        return
+    held = files.read_head(folder)
+    if (held.dataset, held.num_rows) != (head.dataset, head.num_rows):
+        raise ValueError(
+            f"{folder} holds the record of {held.num_rows} rows of {held.dataset!r}, the Trainer has {head.num_rows} rows "
+            f"of {head.dataset!r}: give another folder=, or overwrite=True"
+        )

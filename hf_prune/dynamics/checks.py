@@ -1,0 +1,131 @@
+"""Whether arrays make a training record, and whether a record is of the data set at hand."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from hf_prune.dynamics.content import RowContent, find_rows
+from hf_prune.dynamics.figures import PER_CLASS, PER_ROW
+from hf_prune.dynamics.files import MODES, Head, Rows
+
+
+def checked_arrays(arrays: Mapping[str, ArrayLike], num_rows: int, mode: str) -> dict[str, NDArray[Any]]:
+    """Give the arrays of a record as float16.
+
+    Raises:
+        ValueError: If a name or the mode is unknown, or a shape does not fit.
+    """
+    if mode not in MODES:
+        raise ValueError(f"mode={mode!r}; give one of {', '.join(MODES)}")
+    known = (*PER_ROW, PER_CLASS)
+    if not arrays or set(arrays) - set(known):
+        raise ValueError(f"arrays {sorted(arrays)}; give at least one of {', '.join(known)} and no other")
+    held = {name: np.asarray(values, dtype=np.float16) for name, values in arrays.items()}
+    num_epochs = len(next(iter(held.values())))
+    for name, values in held.items():
+        expected = (num_epochs, num_rows, values.shape[-1]) if name == PER_CLASS else (num_epochs, num_rows)
+        if values.shape != expected or num_epochs == 0:
+            needed = f"({max(num_epochs, 1)}, {num_rows}{', classes' * (name == PER_CLASS)})"
+            raise ValueError(f"{name!r} has shape {values.shape}; give (epochs, rows, ...) = {needed}")
+    return held
+
+
+def match_rows(
+    head: Head, known: Rows, num_rows: int, labels: ArrayLike | None, dataset: str, content: RowContent | None
+) -> NDArray[np.int64]:
+    """Find the rows of a data set among those recorded; see ``TrainingRecord.match``.
+
+    Args:
+        head: Of the record.
+        known: What it knows of its rows.
+        num_rows: Rows at hand.
+        labels: Their classes, or None.
+        dataset: Their name.
+        content: What they are, or None.
+    """
+    if num_rows != head.num_rows:
+        raise ValueError(
+            f"the record covers {head.num_rows} rows of {head.dataset!r}, the dataset {dataset!r} has {num_rows}: "
+            "score before you filter, or record again"
+        )
+    codes = None if labels is None else np.asarray(labels, dtype=np.int64)
+    if known.content is not None and content is not None:
+        order = _order_by_content(head, known, known.content, codes, dataset, content)
+    else:
+        order = np.arange(num_rows)
+        _check_name(head, codes, dataset)
+    rows = np.empty(0) if codes is None else relabelled_rows(known.labels[order], codes)
+    if len(rows):
+        raise ValueError(
+            f"the record of {head.dataset!r} has other labels than {dataset!r} in {len(rows)} of {num_rows} rows "
+            f"(first: row {rows[0]}): give the rows in the recorded order, or record again"
+        )
+    return order
+
+
+def _order_by_content(
+    head: Head,
+    known: Rows,
+    recorded: RowContent,
+    codes: NDArray[np.int64] | None,
+    dataset: str,
+    content: RowContent,
+) -> NDArray[np.int64]:
+    order = find_rows(recorded, content)
+    missing = np.flatnonzero(order < 0)
+    if len(missing):
+        raise ValueError(
+            f"{len(missing)} of {len(order)} rows of {dataset!r} (first: row {missing[0]}) are not among those recorded of "
+            f"{head.dataset!r}, by their {', '.join(content.columns)}: give the rows that were recorded, in any order, or "
+            "record again"
+        )
+    if codes is None or not len(relabelled_rows(known.labels[order], codes)):
+        return order
+    # One image may be there twice, as two classes.
+    by_class = find_rows(_with_labels(recorded, known.labels), _with_labels(content, codes))
+    return by_class if (by_class >= 0).all() else order
+
+
+def _with_labels(content: RowContent, labels: NDArray[np.int64]) -> RowContent:
+    codes = np.ascontiguousarray(labels, dtype="<i8").view(np.uint8).reshape(len(labels), 8)
+    return RowContent(content.columns, np.hstack([content.keys, codes]))
+
+
+def _check_name(head: Head, codes: NDArray[np.int64] | None, dataset: str) -> None:
+    """Without contents and classes the name decides."""
+    if codes is None and dataset != head.dataset and not (_is_type_name(dataset) or _is_type_name(head.dataset)):
+        raise ValueError(f"the record is of {head.dataset!r}, not of {dataset!r}: record a training on this one")
+
+
+def relabelled_rows(recorded: NDArray[np.int64], given: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Find the rows whose classes differ, classes being renamed one to one where that explains the most rows.
+
+    Args:
+        recorded: Shape (n,); -1 is left out.
+        given: Shape (n,); -1 is left out.
+
+    Returns:
+        Row numbers, ascending.
+
+    Example:
+        >>> relabelled_rows(np.array([0, 0, 0, 1, 1, -1]), np.array([5, 5, 7, 7, 7, 0])).tolist()
+        [2]
+    """
+    known = np.flatnonzero((recorded >= 0) & (given >= 0))
+    pairs = np.stack([recorded[known], given[known]])
+    distinct, pair_of, counts = np.unique(pairs, axis=1, return_inverse=True, return_counts=True)
+    agrees, ours_taken, theirs_taken = np.zeros(len(counts), dtype=bool), set(), set()
+    for number in np.argsort(-counts, kind="stable"):  # the most frequent pairs first
+        ours, theirs = distinct[:, number].tolist()
+        if ours not in ours_taken and theirs not in theirs_taken:
+            agrees[number] = True
+            ours_taken.add(ours)
+            theirs_taken.add(theirs)
+    return known[~agrees[pair_of.ravel()]]
+
+
+def _is_type_name(name: str) -> bool:
+    """Whether a name says only how the rows were held, such as ``Dataset``: it tells no data set from another."""
+    return name.isidentifier() and name[:1].isupper()

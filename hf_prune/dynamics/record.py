@@ -1,0 +1,350 @@
+"""What a training did to each row of its data set: correctness, probabilities and margins, epoch by epoch."""
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeAlias, Union
+
+import numpy as np
+from datasets import Dataset
+from numpy.typing import ArrayLike, NDArray
+
+from hf_prune.dynamics import files
+from hf_prune.dynamics.checks import checked_arrays, match_rows
+from hf_prune.dynamics.content import RowContent, row_content
+from hf_prune.dynamics.figures import FIGURES, PER_CLASS
+from hf_prune.runtime.folders import owned
+
+Records: TypeAlias = Union["TrainingRecord", str, Path, Sequence[Union["TrainingRecord", str, Path]]]
+
+
+class TrainingRecord:
+    """What was recorded of a training, per epoch and row; in memory, or in a folder that may still grow.
+
+    `hf_prune.watch` makes one from a Trainer, ``TrainingRecord.load`` opens a folder, ``TrainingRecord.from_arrays``
+    takes the arrays of any other training.
+
+    Attributes:
+        folder: Where it lies, or None.
+
+    Example:
+        >>> values = {"correct": [[0, 1], [1, 1]], "label_probs": [[0.2, 0.6], [0.7, np.nan]]}
+        >>> record = TrainingRecord.from_arrays(dataset="toy", labels=[0, 1], arrays=values, mode="online")
+        >>> record.num_epochs, record.num_rows, record.read("correct").tolist()
+        (2, 2, [[0.0, 1.0], [1.0, 1.0]])
+    """
+
+    def __init__(
+        self,
+        head: files.Head,
+        folder: Path | None,
+        memory: "dict[str, NDArray[Any]] | None" = None,
+        rows: files.Rows | None = None,
+    ) -> None:
+        self._head, self.folder, self._memory, self._known = head, folder, memory, rows
+
+    @property
+    def head(self) -> files.Head:
+        """Name and size of the data set, mode and names; of a folder, as it is now."""
+        if self.folder is not None and files.has_record(self.folder):
+            self._head = files.read_head(self.folder)
+        return self._head
+
+    @property
+    def dataset(self) -> str:
+        """Name of the data set, for messages."""
+        return self._head.dataset
+
+    @property
+    def mode(self) -> str:
+        """``"online"``: at each presentation; ``"epoch"``: one pass over all rows after each epoch; ``"end"``: the last."""
+        return self._head.mode
+
+    @property
+    def num_rows(self) -> int:
+        """Rows of the data set, n."""
+        return self._head.num_rows
+
+    @property
+    def num_classes(self) -> int | None:
+        """Classes of the model; None before the first values."""
+        return self.head.num_classes
+
+    @property
+    def arrays(self) -> tuple[str, ...]:
+        """Names that `read` knows here."""
+        return self._head.arrays
+
+    @property
+    def num_epochs(self) -> int:
+        """Finished epochs."""
+        if self._memory is not None:
+            return len(self._memory[self.arrays[0]])
+        return files.count_epochs(self.folder) if self.folder is not None else 0
+
+    @property
+    def labels(self) -> NDArray[np.int64]:
+        """Class of each row as the training saw it, (n,); -1 where the row was never seen."""
+        known = self._rows()
+        return known.labels if known else np.full(self.num_rows, -1)
+
+    @property
+    def trained_on(self) -> NDArray[np.bool_]:
+        """Whether a row was presented at least once, (n,)."""
+        known = self._rows()
+        return known.trained_on if known else np.zeros(self.num_rows, dtype=bool)
+
+    @property
+    def not_finite(self) -> NDArray[np.int32]:
+        """Number, from 1, of the first epoch in which the logits of a row were not finite; 0 where they were, (n,)."""
+        known = self._rows()
+        if known and known.not_finite is not None:
+            return known.not_finite
+        found = np.zeros(self.num_rows, dtype=np.int32)
+        others = [name for name in FIGURES[1:] if name in self.arrays]
+        for epoch in reversed(range(self.num_epochs)) if others and FIGURES[0] in self.arrays else ():
+            # Of such a row nothing is known but that it is not right.
+            found[(self.read_epoch(FIGURES[0], epoch) == 0) & np.isnan(self.read_epoch(others[0], epoch))] = epoch + 1
+        return found
+
+    @property
+    def content(self) -> RowContent | None:
+        """What each row was; None where the record does not know."""
+        known = self._rows()
+        return known.content if known else None
+
+    @property
+    def hits(self) -> NDArray[np.bool_]:
+        """Whether the last full pass got each row right, (n,); False for a row without a class or with other than finite logits.
+
+        Raises:
+            ValueError: If the record holds presentations instead of full passes.
+        """
+        if self.mode == "online":
+            raise ValueError(
+                f"the record of {self.dataset!r} holds each row at its presentation, and hits need one pass over all "
+                'rows: watch with mode="end" or mode="epoch"'
+            )
+        return np.nan_to_num(self.read_epoch("correct", -1)) > 0
+
+    @property
+    def test_hits(self) -> NDArray[np.bool_]:
+        """Whether each row of the test set was right after the last epoch, (m,).
+
+        Raises:
+            ValueError: If no test set was given to the recording.
+        """
+        held = self._memory if self._memory is not None else files.read_file(self._epoch_file(-1))
+        if "test_hits" not in held:
+            raise ValueError(
+                f"the record of {self.dataset!r} has no test set, or one with logits that were not finite: give watch a "
+                "test_dataset="
+            )
+        return held["test_hits"]
+
+    def read(self, name: str) -> NDArray[np.float16]:
+        """Read one array of all epochs.
+
+        Args:
+            name: One of ``arrays``: ``correct`` (1 or 0), ``label_probs``, ``margins`` (logit of the label less the
+                largest other), ``entropies`` (nats), ``errors`` (Euclidean distance of the probabilities to the
+                label's one-hot vector), ``divergences`` (see `hf_prune.dynamics.figures.divergences`) or ``epoch_probs``.
+
+        Returns:
+            Shape (epochs, n), for ``epoch_probs`` (epochs, n, classes); NaN where a row was not presented. Read
+            anew each time; `read_epoch` reads less.
+
+        Raises:
+            ValueError: If the name is not recorded here, no epoch is finished, or a file is damaged.
+        """
+        self._check(name)
+        if self._memory is not None:
+            return self._memory[name]
+        return np.stack([self.read_epoch(name, epoch) for epoch in range(self.num_epochs)])
+
+    def read_epoch(self, name: str, epoch: int) -> NDArray[np.float16]:
+        """Read one array of one epoch, (n,) or (n, classes); -1 is the last epoch. Raises as `read` does."""
+        self._check(name)
+        if self._memory is not None:
+            return self._memory[name][epoch]
+        path = self._epoch_file(epoch)
+        if name == PER_CLASS:
+            path = files.probs_file(path.parent, range(self.num_epochs)[epoch])
+        return files.read_file(path)[name]
+
+    def save(self, folder: str | Path) -> Path:
+        """Write the record as it is now into a folder, as safetensors and JSON, whole or not at all.
+
+        Raises:
+            ValueError: If another record is there.
+            OSError: If it cannot be written, or another process writes there.
+        """
+        folder = Path(folder)
+        if self.folder is not None and folder.resolve() == self.folder.resolve():
+            return self.folder
+        with owned(folder) as own:
+            if files.has_record(folder):
+                raise ValueError(f"{folder} holds a training record already: give another folder, or remove that one")
+            new = own.stage()
+            files.write_head(new, self.head)
+            files.write_rows(new, files.Rows(self.labels, self.trained_on, self.not_finite, self.content))
+            for epoch in range(self.num_epochs):
+                values = {name: self.read_epoch(name, epoch) for name in self.arrays}
+                files.write_epoch(new, epoch, values | self._test_hits_of(epoch))
+            own.commit()
+        return folder
+
+    @classmethod
+    def load(cls, folder: str | Path) -> "TrainingRecord":
+        """Open the record in a folder; one that a training still writes shows the epochs finished so far.
+
+        Raises:
+            FileNotFoundError: If there is none.
+            ValueError: If it is damaged or of an unknown format.
+        """
+        files.count_epochs(Path(folder))  # a gap is told at once
+        return cls(files.read_head(Path(folder)), Path(folder))
+
+    @classmethod
+    def from_arrays(
+        cls,
+        *,
+        dataset: str,
+        labels: ArrayLike,
+        arrays: Mapping[str, ArrayLike],
+        mode: str = "end",
+        trained_on: ArrayLike | None = None,
+        num_classes: int | None = None,
+        test_hits: ArrayLike | None = None,
+        rows: Dataset | None = None,
+    ) -> "TrainingRecord":
+        """Make a record in memory from the arrays of any training.
+
+        Args:
+            dataset: Name of the data set, for messages.
+            labels: Class of each row, shape (n,); -1 where it was never seen.
+            arrays: Shape (epochs, n) each, ``epoch_probs`` (epochs, n, classes); NaN where a row was not presented.
+                Kept as float16.
+            mode: ``"online"``, ``"epoch"`` or ``"end"``, see `mode`.
+            trained_on: Shape (n,) bool; None takes the rows that have a value.
+            num_classes: Classes of the model.
+            test_hits: Shape (m,) bool, on a test set after the last epoch.
+            rows: The data set, n rows, whose content is noted so that scoring finds each row again whatever its place;
+                without it a record fits whatever has as many rows with these classes.
+
+        Raises:
+            ValueError: If a name or the mode is unknown, or shapes differ.
+            OSError: If a file of ``rows`` cannot be read.
+        """
+        codes = np.asarray(labels, dtype=np.int64)
+        held = checked_arrays(arrays, len(codes), mode)
+        first = next(iter(held.values()))
+        seen = ~np.isnan(first).all(axis=0).reshape(len(codes), -1).all(axis=1)
+        presented = seen if trained_on is None else np.asarray(trained_on, dtype=bool)
+        if presented.shape != codes.shape:
+            raise ValueError(f"trained_on has shape {presented.shape}, labels have {codes.shape}")
+        if rows is not None and len(rows) != len(codes):
+            raise ValueError(f"rows has {len(rows)} rows, labels have {len(codes)}: give the rows of the labels")
+        hits = {} if test_hits is None else {"test_hits": np.asarray(test_hits, dtype=bool)}
+        head = files.Head(dataset, mode, len(codes), num_classes, tuple(held))
+        content = None if rows is None else row_content(rows)
+        return cls(head, None, held | hits, files.Rows(codes, presented, content=content))
+
+    def match(
+        self, num_rows: int, labels: ArrayLike | None, dataset: str, content: RowContent | None
+    ) -> NDArray[np.int64]:
+        """Find the rows of a data set among those recorded, in whatever order, and refuse another data set.
+
+        Args:
+            num_rows: Rows of the data set at hand.
+            labels: Their classes, or None; classes may be numbered differently, -1 is left out.
+            dataset: Its name; it decides where there are neither contents nor labels to compare.
+            content: Of the rows at hand, from the columns of this record's ``content``; None leaves each row where it is.
+
+        Returns:
+            For each row at hand the number of the recorded one, shape (n,).
+
+        Raises:
+            ValueError: If a row is not among those recorded, or if sizes, classes or, without both, names differ.
+        """
+        known = self._rows() or files.Rows(self.labels, self.trained_on)
+        return match_rows(self._head, known, num_rows, labels, dataset, content)
+
+    def _rows(self) -> files.Rows | None:
+        return self._known if self.folder is None else files.read_rows(self.folder)
+
+    def _check(self, name: str) -> None:
+        if name not in self.arrays:
+            hint = ": record with watch(trainer, epoch_probs=True)" if name == PER_CLASS else ""
+            raise ValueError(f"the record of {self.dataset!r} has no {name!r}, it has {', '.join(self.arrays)}{hint}")
+        if self.num_epochs == 0:
+            raise ValueError(f"the record of {self.dataset!r} in {self.folder} has no finished epoch yet: train first")
+
+    def _epoch_file(self, epoch: int) -> Path:
+        self._check(self.arrays[0])
+        assert self.folder is not None  # a record is in memory or in a folder
+        return files.epoch_file(self.folder, range(self.num_epochs)[epoch])
+
+    def _test_hits_of(self, epoch: int) -> dict[str, NDArray[Any]]:
+        if self._memory is not None and epoch < self.num_epochs - 1:
+            return {}  # in memory are those of the last epoch
+        held = self._memory if self._memory is not None else files.read_file(self._epoch_file(epoch))
+        return {"test_hits": held["test_hits"]} if "test_hits" in held else {}
+
+
+def open_records(dynamics: Records) -> list[TrainingRecord]:
+    """Open whatever a caller may give as ``dynamics=``.
+
+    Args:
+        dynamics: A record; the folder of one; the ``output_dir`` of a watched Trainer; a folder of such folders, as
+            `train_teachers` writes it, in the order of their names and numbers; or a list of those.
+
+    Returns:
+        The records, at least one.
+
+    Raises:
+        FileNotFoundError: If a folder holds none.
+        TypeError: If something else is given.
+        ValueError: If the list is empty or a record is damaged.
+
+    Example:
+        >>> record = TrainingRecord.from_arrays(dataset="toy", labels=[0], arrays={"correct": [[1]]})
+        >>> open_records([record, record]) == [record, record]
+        True
+    """
+    if isinstance(dynamics, TrainingRecord):
+        return [dynamics]
+    if isinstance(dynamics, str | Path):
+        return _open_folder(Path(dynamics))
+    if not isinstance(dynamics, Sequence):
+        raise TypeError(f"dynamics={type(dynamics).__name__}: give a TrainingRecord, its folder, or a list of those")
+    if not dynamics:
+        raise ValueError("dynamics=[] is an empty list: give at least one TrainingRecord or its folder")
+    return [record for part in dynamics for record in open_records(part)]
+
+
+def dataset_name(ds: Any) -> str:
+    """Name a data set for messages: its name and split where `datasets` knows them, else its type.
+
+    Example:
+        >>> dataset_name([1, 2])
+        'list'
+    """
+    info = getattr(ds, "info", None)
+    name = getattr(info, "dataset_name", None) or getattr(info, "builder_name", None)
+    if not isinstance(name, str):
+        return type(ds).__name__
+    split = getattr(ds, "split", None)
+    return name if split is None else f"{name} {split}"
+
+
+def _in_order(place: Path) -> list[Any]:
+    """The number in a name by its size: teacher-99 comes before teacher-100, as where the teachers are used."""
+    return [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", place.parent.name)]
+
+
+def _open_folder(folder: Path) -> list[TrainingRecord]:
+    for found in ([folder], [folder / "dynamics"], sorted(folder.glob("*/dynamics"), key=_in_order)):
+        if held := [TrainingRecord.load(place) for place in found if files.has_record(place)]:
+            return held
+    return [TrainingRecord.load(folder)]  # raises: there is none

@@ -1,0 +1,242 @@
+"""The course of a record: opened when a training begins, one file per epoch, cut back when a checkpoint is resumed."""
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from hf_prune.dynamics import files
+from hf_prune.dynamics.checkpoint_state import CheckpointState, read_state, write_state
+from hf_prune.dynamics.content import RowContent
+from hf_prune.dynamics.epoch_rows import EpochRows, Presentations, placed
+from hf_prune.dynamics.figures import PER_CLASS, divergences
+from hf_prune.dynamics.files import Head, Rows
+from hf_prune.runtime.files import says_when_full
+from hf_prune.runtime.messages import warn
+from hf_prune.runtime.processes import is_main_process, together
+
+
+@dataclasses.dataclass(frozen=True)
+class Passes:
+    """Passes of the model over rows that are not being trained on.
+
+    Attributes:
+        score: Gives the rows of a data set.
+        attempt: Raises where the first batch of a data set shows that it cannot be scored.
+    """
+
+    score: Callable[[Any], EpochRows]
+    attempt: Callable[[Any], None]
+
+
+class Recorder:
+    """Writes the record of one Trainer. Its methods are called by all processes alike; the main one writes.
+
+    Args:
+        folder: Where the record goes.
+        head: Name and size of the data set, mode and names of the arrays.
+        dataset: All rows that are counted.
+        test_dataset: A second data set, or None.
+        content: What the rows that are counted are, made when a training begins; None where that cannot be known.
+        passes: Passes of the model.
+        overwrite: Whether a training that starts at its first step may remove a record that is there.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        head: Head,
+        *,
+        dataset: Any,
+        test_dataset: Any,
+        content: Callable[[], RowContent | None],
+        passes: Passes,
+        overwrite: bool,
+    ) -> None:
+        self.folder, self.head, self.overwrite = folder, head, overwrite
+        self._dataset, self._test_dataset, self._passes, self._content = dataset, test_dataset, passes, content
+        self.datasets = (dataset, test_dataset)
+        self.running, self._warned = False, False  # between the first and the last epoch of a training
+        self.epoch, self._finished, self._steps_per_epoch = 0, False, 0
+        self._resumed: CheckpointState | None = None
+        self._collected: EpochRows | None = None
+        self._before: NDArray[np.float16] | None = None  # log-probabilities of the epoch before, (n, classes)
+        self._now: NDArray[np.float16] | None = None  # and of the last finished one; both in the main process only
+        self._forget(0)
+
+    def begin(self, checkpoint: Path | None, epochs_done: int, steps_per_epoch: int, *, again: bool) -> None:
+        """Start the record, or go on with it.
+
+        Args:
+            checkpoint: The checkpoint that is resumed, or None.
+            epochs_done: Whole epochs behind the model, by the Trainer's count.
+            steps_per_epoch: Steps of the optimiser in each.
+            again: Whether this very call of ``train`` starts over, with a smaller batch.
+
+        Raises:
+            ValueError: If there is a record that would be lost, or none that could be continued, or if what is to be
+                scored beside the training cannot be.
+        """
+        self._steps_per_epoch = steps_per_epoch
+        together(self._try_passes)
+        content = self._content()
+        replace = self.overwrite or again
+        opened = together(lambda: self._open(checkpoint, content, replace=replace) if is_main_process() else 0)
+        self._forget(opened[0], content)  # the main process comes first
+        if self._resumed is not None:
+            state, self._resumed = self._resumed, None
+            self.rows = state.rows
+            self._seen, self._before = Presentations(state.seen), state.before
+        self.running = True
+        if epochs_done > self.epoch:  # saved after the last step of an epoch, before the epoch was finished
+            self.finish_epoch()
+
+    def add(self, rows: torch.Tensor, **given: Any) -> None:
+        """Note one batch; see `Presentations.add`."""
+        self._seen.add(rows, **given)
+        self._warn_of_step()
+
+    @property
+    def num_batches(self) -> int:
+        """Batches noted in this epoch by this process."""
+        return self._seen.num_batches
+
+    def start_epoch(self) -> None:
+        """Make room for the next epoch if the last is finished."""
+        if self._finished:
+            self.epoch, self._before = self.epoch + 1, self._now
+            self._seen, self._finished = Presentations(), False
+
+    def finish_epoch(self) -> None:
+        """Write what was seen in this epoch, all of it or as far as it went."""
+        seen = self._seen.collect()
+        self._warn_of_step()
+        self.rows.trained_on[seen.rows] = True
+        values = seen if self.head.mode == "online" else None
+        if self.head.mode == "epoch":
+            values = self._passes.score(self._dataset)
+        if values is not None:
+            self._write(self.epoch, values, self._divergences(values))
+        self._collected, self._finished = seen, True
+
+    def end(self) -> None:
+        """Run the one pass of mode ``"end"``."""
+        if self.running and self.head.mode == "end":
+            self._write(0, self._passes.score(self._dataset), None)
+        self.running = False
+
+    def save_state(self, checkpoint: Path, epochs_done: int) -> None:
+        """Put what a resumed training needs beside the model of a checkpoint."""
+        if self._finished and epochs_done > self.epoch:  # the unfinished epoch is the next, of which nothing was seen
+            epoch, seen, before = self.epoch + 1, None, self._now
+        else:
+            epoch, before = self.epoch, self._before
+            seen = self._collected if self._finished else self._seen.collect()
+        state = CheckpointState(self.head, self._steps_per_epoch, epoch, seen, before, self.rows)
+        together(lambda: write_state(checkpoint, state) if is_main_process() else None)
+
+    def _try_passes(self) -> None:
+        for dataset in (self._dataset if self.head.mode != "online" else None, self._test_dataset):
+            if dataset is not None:
+                self._passes.attempt(dataset)
+
+    def _warn_of_step(self) -> None:
+        if self._seen.problem is not None:
+            what, step = self._seen.problem
+            self._warn(f"{what} not finite at step {step} (epoch {self.epoch + 1})")
+
+    def _warn(self, problem: str) -> None:
+        """Say once in a training that it goes wrong: it is the user's, and goes on."""
+        if not self._warned:
+            self._warned = True
+            warn(
+                f"{problem}: the training diverges; stop it and lower the learning rate, since such rows get no score",
+                stacklevel=2,
+            )
+
+    def _when(self, epoch: int) -> str:
+        return "after the last epoch" if self.head.mode == "end" else f"in epoch {epoch + 1}"
+
+    def _forget(self, epoch: int, content: RowContent | None = None) -> None:
+        num_rows = self.head.num_rows
+        self.epoch, self._finished, self._warned = epoch, False, False
+        zeros = np.zeros(num_rows, dtype=np.int32)
+        self.rows = Rows(np.full(num_rows, -1), np.zeros(num_rows, dtype=bool), zeros, content)
+        self._seen = Presentations()
+        self._collected = self._before = self._now = None
+
+    def _open(self, checkpoint: Path | None, content: RowContent | None, *, replace: bool) -> int:
+        """Bring the folder to where the training starts; gives the number of the epoch that comes next."""
+        held = files.has_record(self.folder)
+        if checkpoint is None:
+            if held and not replace:
+                raise ValueError(
+                    f"{self.folder} holds the record of another training: resume that one with "
+                    "trainer.train(resume_from_checkpoint=...), or call watch with another folder= or overwrite=True"
+                )
+            files.remove_record(self.folder)
+            files.write_head(self.folder, self.head)
+            return 0
+        state = read_state(checkpoint)
+        state.check(self.head, self._steps_per_epoch, content, checkpoint)
+        needed = 0 if self.head.mode == "end" else state.epoch
+        present = files.count_epochs(self.folder) if held else 0
+        if present < needed:
+            raise ValueError(
+                f"the record in {self.folder} has {present} epochs and the checkpoint {checkpoint} comes after "
+                f"{needed}: call watch with the folder= of the training that is resumed"
+            )
+        if not held:
+            files.write_head(self.folder, self.head)
+        files.cut_back(self.folder, needed)
+        files.write_rows(self.folder, state.rows)
+        self._resumed = state
+        return state.epoch
+
+    def _divergences(self, values: EpochRows) -> NDArray[np.float16]:
+        """Compare with the epoch before, (n,); NaN for rows that one of the two does not have."""
+        self._now, before = placed(values.rows, values.log_probs, self.head.num_rows), self._before
+        if not is_main_process() or before is None or not before.shape[1]:
+            return np.full(self.head.num_rows, np.nan, dtype=np.float16)
+        return divergences(self._now, before)
+
+    def _write(self, epoch: int, values: EpochRows, changes: NDArray[np.float16] | None) -> None:
+        num_rows = self.head.num_rows
+        known = values.labels >= 0
+        self.rows.labels[values.rows[known]] = values.labels[known]
+        self._note_not_finite(epoch, values)
+        arrays: dict[str, NDArray[Any]] = values.spread(num_rows)
+        if changes is not None:
+            arrays["divergences"] = changes
+        if PER_CLASS in self.head.arrays and is_main_process():
+            arrays[PER_CLASS] = np.exp(placed(values.rows, values.log_probs, num_rows))
+        if self._test_dataset is not None:
+            tested = self._passes.score(self._test_dataset)
+            if len(tested.not_finite):
+                self._warn(f"the logits of {len(tested.not_finite)} test rows were not finite {self._when(epoch)}")
+            else:
+                arrays["test_hits"] = tested.spread(len(self._test_dataset))["correct"] == 1
+        num_classes = values.log_probs.shape[1]
+        together(lambda: self._put(epoch, arrays, num_classes) if is_main_process() else None)
+
+    def _note_not_finite(self, epoch: int, values: EpochRows) -> None:
+        """Note of each row the first epoch in which it went wrong."""
+        if not len(values.not_finite):
+            return
+        self._warn(f"the logits of {len(values.not_finite)} rows were not finite {self._when(epoch)}")
+        if self.rows.not_finite is not None:  # else it was not noted before a checkpoint, and is found in the arrays
+            new = values.not_finite[self.rows.not_finite[values.not_finite] == 0]
+            self.rows.not_finite[new] = epoch + 1
+
+    def _put(self, epoch: int, arrays: dict[str, NDArray[Any]], num_classes: int) -> None:
+        with says_when_full(self.folder, "the record", "make room, and resume the training or train anew"):
+            if self.head.num_classes is None:
+                self.head = Head(**{**vars(self.head), "num_classes": num_classes})
+                files.write_head(self.folder, self.head)
+            trained_on = self.rows.trained_on & (self.rows.labels >= 0)
+            files.write_rows(self.folder, dataclasses.replace(self.rows, trained_on=trained_on))
+            files.write_epoch(self.folder, epoch, arrays)

@@ -1,0 +1,1 @@
+"""Cards: sections of a page rendered from records alone."""

@@ -1,0 +1,222 @@
+"""The Python lines that make a published split again, written from its record."""
+
+import shlex
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from hf_prune.hub.card.text import python
+from hf_prune.hub.manifest import CHANGED, CHANGED_SCORES
+
+
+class _Code(str):
+    """Text that is Python already."""
+
+    __slots__ = ()
+
+
+# Placeholders stand where only the user has what was used; the comment beside says what that was.
+_UNKNOWN = "..."
+
+
+def reproduction(entry: Mapping[str, Any]) -> list[str]:
+    """Write the lines that load the source of a split and repeat its steps.
+
+    Args:
+        entry: The record of the split.
+
+    Returns:
+        Lines of Python, safe inside a fenced block of Markdown.
+    """
+    return [
+        "import hf_prune",
+        "from datasets import load_dataset",
+        "",
+        f"ds = {_load(entry['source'])}",
+        *(
+            ["# what was done to the rows here, before the first step, is not known"]
+            if changed_at_start(entry)
+            else []
+        ),
+        *(line for step in entry["steps"] for line in _step(step)),
+        *(["# what was done outside hf_prune is not known"] if _is_changed(entry) else []),
+    ]
+
+
+def changed_at_start(entry: Mapping[str, Any]) -> bool:
+    """Whether the rows before the first step are known not to be those of the split that was loaded."""
+    loaded = entry.get("loaded")
+    return isinstance(loaded, Mapping) and loaded.get("same") is False
+
+
+def _is_changed(entry: Mapping[str, Any]) -> bool:
+    return bool(entry[CHANGED] or entry.get(CHANGED_SCORES))
+
+
+def loading(record: Mapping[str, Any]) -> str:
+    """Write the expression that loads what was published.
+
+    Args:
+        record: The record of a configuration; of one that lies in a folder the reader knows where.
+    """
+    places = [record["repo_id"] or "path/to/this/folder"]
+    if record["config_name"] != "default":
+        places.append(record["config_name"])
+    splits = [*record["splits"], *record["other_splits"]]
+    return _call("load_dataset", places, {"split": splits[0]} if len(splits) == 1 else {})
+
+
+def using(record: Mapping[str, Any]) -> list[str]:
+    """Write the lines that bring published scores, or a cut without rows, to a copy of the source; of rows, none.
+
+    Args:
+        record: The record of a configuration.
+    """
+    holds, place = record.get("holds", "rows"), record["repo_id"] or "path/to/this/folder"
+    if holds == "rows":
+        return []
+    call = (
+        _call("hf_prune.load_scores", [place, _Code("ds")], {})
+        if holds == "scores"
+        else _call("hf_prune.apply", [place, _Code("ds")], {"config": record["config_name"]})
+    )
+    source = next(iter(record["splits"].values()))["source"]
+    return ["import hf_prune", "from datasets import load_dataset", "", f"ds = {_load(source)}", f"ds = {call}"]
+
+
+def rebuilding(record: Mapping[str, Any]) -> list[str]:
+    """Write the commands that check what was published and make it again; none where the rows cannot be made again.
+
+    Args:
+        record: The record of a configuration.
+    """
+    entries = record["splits"].values()
+    if any(entry["source"]["known"] == "local" or entry[CHANGED] or changed_at_start(entry) for entry in entries):
+        return []
+    place = record["repo_id"] or "path/to/this/folder"
+    config = [] if record["config_name"] == "default" else ["--config", record["config_name"]]
+    verify, rebuild = ["hf-prune", "verify", place], ["hf-prune", "rebuild", place, *config, "--out", "rebuilt"]
+    return [shlex.join(verify), *([] if record.get("holds") == "scores" else [shlex.join(rebuild)])]
+
+
+def _load(source: Mapping[str, Any]) -> str:
+    if source["known"] == "local":
+        return f"load_dataset({_UNKNOWN})  # the source is local"
+    places = [source["repo_id"]]
+    if source.get("config_name", "default") != "default":
+        places.append(source["config_name"])
+    keywords = {"revision": source["commit"]} | ({"split": source["split"]} if "split" in source else {})
+    return _call("load_dataset", places, keywords)
+
+
+def _step(step: Mapping[str, Any]) -> Iterator[str]:
+    taken = [made["published"] for made in step.get("inputs", {}).values() if "published" in made]
+    if taken:
+        yield from _taken_over(step, taken[0])
+        return
+    keywords: dict[str, Any] = {}
+    notes: list[str] = []
+    if step["kind"] == "score":
+        for made_from in step["inputs"].items():
+            _add_input(keywords, notes, *made_from)
+        if step["column"] != step["metric"]:
+            keywords["column"] = step["column"]
+        if step["unscored"]:
+            keywords["on_error"] = "skip"
+        keywords |= {"seed": step["seed"], **step["options"]}
+        call = _call("ds.score_with", [step["metric"]], keywords)
+    elif step["kind"] == "combine":
+        keywords = {"how": step["metric"], "column": step["column"]}
+        keywords |= {"weights": step["options"]["weights"]} if step["options"].get("weights") else {}
+        call = _call("hf_prune.combine", [_Code("ds"), step["options"]["metrics"]], keywords)
+    else:
+        recorded = {name: step.get(name) for name in ("keep", "order", "class_balance", "label_column", "seed")}
+        keywords = {name: value for name, value in recorded.items() if value is not None}
+        for made_from in step.get("inputs", {}).items():
+            _add_input(keywords, notes, *made_from)
+        keywords |= step.get("options", {})
+        call = _call("ds.prune", [step["column"]], keywords)
+    yield from (f"# {note}" for note in notes)
+    yield f"ds = {call}"
+
+
+def _taken_over(step: Mapping[str, Any], published: Mapping[str, Any]) -> Iterator[str]:
+    """The lines for scores or row numbers that somebody published."""
+    place: Any = published.get("shelf") or published.get("repo_id") or Ellipsis
+    if place is Ellipsis:
+        yield f"# taken from your own {python(published.get('folder') or published.get('file'))}"
+    revision = {"revision": published["commit"]} if "commit" in published else {}
+    if step["kind"] == "prune":
+        call = _call("hf_prune.apply", [place, _Code("ds")], {"config": published.get("config")} | revision)
+    else:
+        call = _call("hf_prune.load_scores", [place, _Code("ds")], {"columns": step["column"]} | revision)
+    yield f"ds = {call}"
+
+
+def _add_input(keywords: dict[str, Any], notes: list[str], name: str, made_from: Mapping[str, Any]) -> None:
+    """Add what `score_with` is given for one input of a metric."""
+    if "given_sha256" in made_from:
+        keywords.setdefault("inputs", {})[name] = Ellipsis
+        notes.append(f"{python(name)} was handed in, SHA-256 {python(made_from['given_sha256'])}")
+    if "label_column" in made_from:
+        keywords["label_column"] = made_from["label_column"]
+    if "heads" in made_from:
+        keywords["teachers"] = _Code(_call("hf_prune.Heads", [], made_from["heads"]))
+    if "dynamics" in made_from:
+        keywords["dynamics"] = Ellipsis
+        notes.append(f"the record of your own training for {python(name)}, SHA-256 {python(made_from['sha256'])}")
+    if "prototypes" in made_from:
+        keywords["prototypes"] = _prototypes(made_from["prototypes"], notes)
+    for argument in ("encoder", "teachers", "student"):
+        if argument in made_from:
+            _add_models(keywords, notes, argument, made_from[argument])
+
+
+def _add_models(keywords: dict[str, Any], notes: list[str], argument: str, found: Any) -> None:
+    """Add what names the models, their commit, and how they were opened."""
+    models = found if isinstance(found, list) else [found]
+    given = [_model(model, argument, notes) for model in models]
+    keywords[argument] = given if isinstance(found, list) else given[0]
+    commits = {model.get("commit") for model in models} - {None}
+    if len(commits) == 1:
+        keywords["revision"] = commits.pop()
+    for option in ("dtype", "image_size"):
+        if models[0].get(option) is not None:
+            keywords[option] = models[0][option]
+
+
+def _model(model: Mapping[str, Any], argument: str, notes: list[str]) -> Any:
+    """What names a model: its id on the Hub or ``"pixels"``, else a placeholder and a note on what it was."""
+    if model["kind"] == "pixels" or model.get("commit"):
+        return model["id"]
+    weights = model.get("weights_sha256")
+    known = f", weights SHA-256 {python(weights)}" if weights else ""
+    notes.append(f"{argument}: your own {python(model['id'])}{known}")
+    return Ellipsis
+
+
+def _prototypes(found: Mapping[str, Any], notes: list[str]) -> Any:
+    """What names prototypes and their commit, else a placeholder and a note."""
+    if found.get("commit"):
+        return f"{found['id']}@{found['commit']}"
+    notes.append(f"prototypes: your own, SHA-256 {python(found['centroids_sha256'])}")
+    return Ellipsis
+
+
+def _call(function: str, places: list[Any], keywords: Mapping[str, Any]) -> str:
+    arguments = [_value(place) for place in places]
+    # Options come from metrics that anybody may register: only a name that Python takes as one is written as such.
+    named = {name: value for name, value in keywords.items() if name.isidentifier() and name.isascii()}
+    arguments += [f"{name}={_value(value)}" for name, value in named.items()]
+    return f"{function}({', '.join(arguments)})"
+
+
+def _value(value: Any) -> str:
+    if value is Ellipsis:
+        return _UNKNOWN
+    if isinstance(value, _Code):
+        return value
+    if isinstance(value, list):
+        return f"[{', '.join(map(_value, value))}]"
+    if isinstance(value, dict) and any(item is Ellipsis for item in value.values()):
+        return "{" + ", ".join(f"{python(key)}: {_value(item)}" for key, item in value.items()) + "}"
+    return str(python(value))

@@ -1,0 +1,195 @@
+"""Cards of published models, rendered from their records as those of data sets are."""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from hf_prune.hub.card.code import reproduction
+from hf_prune.hub.card.environment import environment
+from hf_prune.hub.card.facts import model_text
+from hf_prune.hub.card.header import card_text
+from hf_prune.hub.card.metadata import TAGS, extend, listed, load_card
+from hf_prune.hub.card.sections import put_section, section_of
+from hf_prune.hub.card.text import code, names, number, percent, python, words
+from hf_prune.hub.manifest import CHANGED
+from hf_prune.metrics import get_metric
+
+if TYPE_CHECKING:
+    from markupsafe import Markup
+
+
+_OWN_NETWORK = "small_resnet"  # model type of the networks that ship in hf_prune
+
+
+def prototypes_card(
+    config: Mapping[str, Any], shape: Sequence[int], repo_id: str | None = None, existing: str | None = None
+) -> str:
+    """Write the card of fitted prototypes.
+
+    Args:
+        config: Their record, see `hf_prune.hub.models.prototypes.Prototypes`.
+        shape: Number of prototypes and of their dimensions.
+        repo_id: Repository on the Hub; None for a folder.
+        existing: The README.md that is there; None where there is none.
+
+    Returns:
+        Content of a README.md. Of an existing one everything is kept that is not about them: other YAML keys, and the text
+        outside our section.
+
+    Raises:
+        ValueError: If the existing header is no YAML, or one of the comments around our section is missing.
+    """
+    encoder, source, metric = config["encoder"], config["source"], get_metric("prototypes")
+    header: dict[str, Any] = {"library_name": "hf_prune", "tags": [*TAGS, "prototypes"]}
+    if encoder.get("commit"):
+        header["base_model"] = encoder["id"]
+    if source.get("repo_id"):
+        header["datasets"] = [source["repo_id"]]
+    return _page(
+        existing,
+        header,
+        ("prototypes", repo_id.rpartition("/")[2] if repo_id else "Prototypes"),
+        config=config,
+        shape=shape,
+        source=source if source.get("repo_id") else None,
+        encoder=model_text(encoder),
+        preprocessing=_preprocessing(encoder.get("preprocessing")),
+        load=_loading(encoder, repo_id),
+        limits=metric.limits,
+        paper=metric.paper,
+    )
+
+
+def teacher_card(record: Mapping[str, Any], repo_id: str | None = None, existing: str | None = None) -> str:
+    """Write the card of a trained model.
+
+    Args:
+        record: Its ``training.json``, see `hf_prune.hub.models.record`.
+        repo_id: Repository on the Hub; None for a folder.
+        existing: As for `prototypes_card`.
+
+    Returns:
+        As `prototypes_card`.
+
+    Raises:
+        ValueError: As `prototypes_card`.
+    """
+    model, data, training = record["model"], record["data"], record["training"]
+    entry, published = data["entry"], data["published"]
+    own = model["model_type"] == _OWN_NETWORK
+    header: dict[str, Any] = {"library_name": "hf_prune" if own else "transformers"}
+    header |= {"pipeline_tag": "image-classification", "tags": [*TAGS]}
+    begun = training["network"] if training else {}
+    if begun.get("commit"):
+        header["base_model"] = begun["id"]
+    used = [place["repo_id"] for place in (published or {}, entry["source"]) if place.get("repo_id")]
+    if used:
+        header["datasets"] = list(dict.fromkeys(used))
+    place = repo_id or "path/to/this/folder"
+    return _page(
+        existing,
+        header,
+        ("teacher", repo_id.rpartition("/")[2] if repo_id else "Teacher"),
+        record=record,
+        model=model,
+        data=data,
+        entry=entry,
+        published=published,
+        training=training,
+        settings=list(_settings(record)) if training else [],
+        rows=_lines(*reproduction(_loaded(data) or entry)),
+        load=_lines(*_opening(place, own)),
+        use=_lines("import hf_prune", "", f'scored = ds.score_with("el2n", teachers={python(place)})'),
+    )
+
+
+def _loaded(data: Mapping[str, Any]) -> dict[str, Any] | None:
+    """A split that is loaded as it was published, without steps; None where its rows are not on the Hub."""
+    published = data["published"] or {}
+    if published.get("holds") != "rows" or "repo_id" not in published:
+        return None
+    source = {name: published[name] for name in ("repo_id", "commit", "split")}
+    return {"source": {**source, "known": "given", "config_name": published["config"]}, "steps": [], CHANGED: False}
+
+
+def _opening(place: str, own: bool) -> Iterator[str]:
+    if own:
+        yield "import hf_prune.models.small_resnet  # tells transformers of this network"
+    yield "from transformers import AutoImageProcessor, AutoModelForImageClassification"
+    yield ""
+    yield f"model = AutoModelForImageClassification.from_pretrained({python(place)})"
+    yield f"processor = AutoImageProcessor.from_pretrained({python(place)})"
+
+
+def _lines(*lines: str) -> "list[Markup]":
+    """Mark lines of Python, whose values `python` wrote, as safe for a fenced block."""
+    from markupsafe import Markup
+
+    return [Markup(line) for line in lines]
+
+
+def _settings(record: Mapping[str, Any]) -> "Iterator[tuple[Markup, Markup]]":
+    """How a model was trained, as rows of a table."""
+    from markupsafe import Markup
+
+    training = record["training"]
+    network = training["network"]
+    yield Markup("Network"), code(network["name"]) if set(network) == {"name"} else words(network)
+    yield Markup("Preprocessing"), words(training["processor"])
+    yield Markup("Seed"), code(training["seed"])
+    yield Markup("Epochs"), number(training["num_epochs"])
+    processes = number(training["num_processes"] or 1)
+    yield (
+        Markup("Batch"),
+        Markup("{} images, in each of {}").format(number(training["batch_size"]), processes)
+        + (Markup(" processes" if training["num_processes"] != 1 else " process")),
+    )
+    yield Markup("Learning rate"), code(training["learning_rate"])
+    yield Markup("Augmentation"), Markup("shifted and mirrored" if training["augment"] else "none")
+    if training["subset"] is not None:
+        yield Markup("Rows drawn"), percent(training["subset"])
+    if training["arguments"]:
+        yield Markup("Arguments of the Trainer"), words(training["arguments"])
+    if training["arguments_not_shown"]:
+        yield Markup("Given to the Trainer, not shown"), names(training["arguments_not_shown"])
+    if test := training["test"]:
+        text = Markup("{} of {} rows ({})")
+        yield (
+            Markup("Right on a test set, at the end"),
+            text.format(number(test["right"]), number(test["rows"]), percent(test["right"], test["rows"])),
+        )
+    if record["model"]["transformers"]:
+        yield Markup("transformers"), code(record["model"]["transformers"])
+
+
+def _page(existing: str | None, header: Mapping[str, Any], about: tuple[str, str], **values: Any) -> str:
+    """Put our section onto a page that may be there already; ``about`` is what the section is called, and a new page."""
+    name, title = about
+    card = load_card(existing)
+    # The model is another now: of the data sets in the header those go that our section said of the former one.
+    former = section_of(card.text.replace("\r\n", "\n"), name)
+    if known := listed(card.data, "datasets"):
+        card.data["datasets"] = [data for data in known if f"/datasets/{data})" not in former]
+    for key, value in header.items():
+        if isinstance(value, list):
+            extend(card.data, key, value)
+        else:
+            card.data[key] = value
+    section = environment().get_template(f"{name}.md.jinja").render(**values).strip()
+    section = re.sub(r"\n{3,}", "\n\n", section)  # blocks that were left out leave blank lines behind
+    put_section(card, name, section, title)
+    return card_text(card)
+
+
+def _loading(encoder: Mapping[str, Any], repo_id: str | None) -> "Markup":
+    """The line that opens prototypes; of an encoder that is none of the Hub the reader knows where it is."""
+    from markupsafe import Markup
+
+    own = Markup("") if encoder.get("commit") or encoder["kind"] == "pixels" else Markup(", encoder=...")
+    return Markup("Prototypes.from_pretrained({}{})").format(python(repo_id or "path/to/this/folder"), own)
+
+
+def _preprocessing(found: Any) -> "Markup":
+    if isinstance(found, Mapping):
+        return words(found)
+    return code(found if found is not None else "of the function itself")

@@ -1,0 +1,196 @@
+"""The layout of a published data set: names of files, configurations and cuts, and which file belongs to which."""
+
+import functools
+import json
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from datasets import Dataset
+
+from hf_prune.data.history import provenance
+from hf_prune.selection.orders import RANDOM, is_random
+
+README = "README.md"
+RECORD_FILE = "provenance.json"
+CROISSANT_FILE = "croissant.json"
+SHARD_NAME = re.compile(r"-\d{5}-of-\d{5}\.parquet")
+# What a configuration holds: the rows of a cut, only their numbers in the source, or a score for every row of the source.
+# The configuration with the scores is called so, too; no cut may have its name.
+ROWS, ROW_NUMBERS, SCORES = "rows", "row numbers", "scores"
+DEFAULT = "default"
+# What may name a configuration: it becomes a folder, a glob pattern and a line of the card.
+_CONFIG_NAME = re.compile(r"\w(?:[\w .+=@-]*[\w+=@-])?")
+_DATA_DIR = re.compile(r"\w[\w .+=@-]*(?:/\w[\w .+=@-]*)*")
+_SPLIT_NAME = re.compile(r"\w+(?:\.\w+)*")
+_TAKEN = {
+    "data": "is where the configuration 'default' has its files",
+    SCORES: "is where the scores of all rows lie",
+}
+_EVERY_SPLIT = "all"
+# What tells two cuts by one column apart.
+_SETTINGS = ("column", "keep", "order", "class_balance", "label_column", "seed", "options", "inputs")
+
+
+def check_names(config_name: str, data_dir: str, splits: Iterable[str]) -> None:
+    """Raise a one-line ValueError if a configuration cannot be called so, or not have its files there."""
+    for argument, name, allowed in (
+        ("config_name", config_name, _CONFIG_NAME),
+        ("data_dir", data_dir, _DATA_DIR),
+        *(("split", name, _SPLIT_NAME) for name in splits),
+    ):
+        if not allowed.fullmatch(str(name)) or ".." in str(name):
+            raise ValueError(
+                f"{argument}={name!r} is no usable name: use letters, digits, '_', and '-' or '.' inside it"
+            )
+    for name in splits:
+        if str(name).lower() == _EVERY_SPLIT:
+            raise ValueError(f"split={name!r} means every split to `datasets` and cannot be loaded: name another")
+    if config_name in _TAKEN:
+        raise ValueError(f"config_name={config_name!r} {_TAKEN[config_name]}: choose another")
+    if data_dir.split("/")[0] == SCORES:
+        raise ValueError(f"data_dir={data_dir!r} {_TAKEN[SCORES]}: choose another")
+
+
+def cut_name(splits: Mapping[str, Dataset]) -> str:
+    """What a data set is called after its last pruning.
+
+    Args:
+        splits: Split → rows.
+
+    Returns:
+        Such as ``"prototypes-keep0.8"``, or ``"prototypes-keep1000"`` for a count of rows, ``"random-keep0.8"`` where the
+        scores had no say; ``"default"`` where nothing was pruned.
+
+    Raises:
+        ValueError: If splits were pruned differently.
+
+    Example:
+        >>> ds = Dataset.from_dict({"my score": [0.1, 0.2, 0.3]})
+        >>> cut_name({"train": ds.prune("my score", keep=0.5, order="hard")}), cut_name({"train": ds})
+        ('my_score-keep0.5', 'default')
+    """
+    found = {}
+    for split, rows in splits.items():
+        prunings = [step for step in provenance(rows).steps if step.kind == "prune"]
+        if prunings:
+            last = prunings[-1]
+            found[split] = f"{RANDOM if is_random(last.to_dict()) else _safe(last.column)}-keep{last.keep!r}"
+    names = list(dict.fromkeys(found.values()))
+    if len(names) > 1:
+        raise ValueError(f"the splits are different cuts ({found}): name the configuration with config_name=")
+    return names[0] if names else DEFAULT
+
+
+def _safe(column: str) -> str:
+    """The name of a column as part of the name of a configuration."""
+    return re.sub(r"\.{2,}", ".", re.sub(r"[^\w.+=@-]+", "_", column)).strip("_.+=@-") or "cut"
+
+
+def cut_settings(steps: Iterable[Any]) -> dict[str, Any] | None:
+    """How the last pruning among published steps was made; None if none of them prunes, or anybody edited them."""
+    prunings = [step for step in steps if isinstance(step, Mapping) and step.get("kind") == "prune"]
+    if not prunings:
+        return None
+    found: dict[str, Any] = json.loads(json.dumps({name: prunings[-1].get(name) for name in _SETTINGS}))
+    return found
+
+
+# Characters of a pattern, and comparisons of files with patterns with stars; hf_prune writes one such pattern per split.
+_MAX_PATTERN, _MAX_COMPARED = 1000, 1_000_000
+_NOTHING = re.compile(r"(?!)")  # what no text is
+
+
+def _untold(path: str) -> None:
+    """What a place answers that knows no digests."""
+
+
+@dataclass(frozen=True)
+class Published:
+    """What a folder or repository holds now.
+
+    Attributes:
+        files: Path → bytes, of every file.
+        readme: Content of README.md, if there is one.
+        provenance: Content of provenance.json, if there is one.
+        sha256: Path → SHA-256 of that file; None where the place does not tell.
+    """
+
+    files: Mapping[str, int] = field(default_factory=dict)
+    readme: str | None = None
+    provenance: str | None = None
+    sha256: Callable[[str], str | None] = _untold
+
+
+def matches(name: str, patterns: Iterable[str]) -> bool:
+    """Whether a path fits one of the glob patterns of a configuration, found in time that grows with their lengths alone.
+
+    Example:
+        >>> matches("data/a/x.parquet", ["data/**/x.*"]), matches("data/a/x.parquet", ["data/*.parquet"])
+        (True, False)
+    """
+    parts = name.split("/")
+    return any(pattern == name or _fits(parts, _compiled(pattern)) for pattern in patterns)
+
+
+def matching(names: Iterable[str], patterns: Iterable[str]) -> list[str]:
+    """The paths that fit one of the patterns, sorted.
+
+    Raises:
+        ValueError: If there are so many of both, or patterns so long, that finding them would take long.
+    """
+    names, wanted = list(names), set(patterns)
+    globs = [pattern for pattern in wanted if "*" in pattern or "?" in pattern]
+    if any(len(pattern) > _MAX_PATTERN for pattern in wanted) or len(globs) * len(names) > _MAX_COMPARED:
+        raise ValueError(
+            f"{len(globs):,} patterns for {len(names):,} files, which are too many or too long: name files by fewer"
+        )
+    return sorted(name for name in names if name in wanted or matches(name, globs))
+
+
+@functools.lru_cache(maxsize=1024)
+def _compiled(pattern: str) -> tuple[re.Pattern[str] | None, ...]:
+    """What each part of a path must be; None stands for any number of parts."""
+    parts = pattern.split("/")
+    parts += ["*"] if parts[-1] == "**" else []  # whatever is in a folder, and not the folder itself
+    return tuple(None if part == "**" else re.compile(_as_regex(part), re.DOTALL) for part in parts)
+
+
+def _as_regex(part: str) -> str:
+    """The earliest place of what lies between two stars is as good as any, so none is tried twice: (?>...)."""
+    first, *others = (_plain(text) for text in re.split(r"\*+", part))
+    if not others:
+        return first
+    *inner, last = others
+    return f"{first}{''.join(f'(?>.*?{text})' for text in inner if text)}.*{last}"
+
+
+def _plain(text: str) -> str:
+    return "".join("." if letter == "?" else re.escape(letter) for letter in text)
+
+
+def _fits(parts: list[str], pattern: tuple[re.Pattern[str] | None, ...]) -> bool:
+    """Match part by part; where one does not fit, only the last ``**`` takes a part more."""
+    place = wanted = 0
+    again: tuple[int, int] | None = None
+    while place < len(parts):
+        part = pattern[wanted] if wanted < len(pattern) else _NOTHING
+        if part is None:
+            again, wanted = (place, wanted), wanted + 1
+        elif part.fullmatch(parts[place]):
+            place, wanted = place + 1, wanted + 1
+        elif again is not None:
+            again = again[0] + 1, again[1]
+            place, wanted = again[0], again[1] + 1
+        else:
+            return False
+    return all(part is None for part in pattern[wanted:])
+
+
+def is_shard(name: str, patterns: Iterable[str]) -> bool:
+    """Whether a path is a Parquet shard under a pattern like ``data/train-*``, and not merely some file that fits it."""
+    return any(
+        pattern.endswith("-*") and name.startswith(pattern[:-2]) and SHARD_NAME.fullmatch(name[len(pattern) - 2 :])
+        for pattern in patterns
+    )

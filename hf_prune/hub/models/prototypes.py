@@ -1,0 +1,324 @@
+"""The metric ``prototypes`` as a thing of its own: fitted on one data set, kept, published, and scoring rows it never saw."""
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+from datasets import Dataset, Image
+from huggingface_hub import CommitInfo
+from numpy.typing import NDArray
+
+from hf_prune.hub.models.repository import send_model
+from hf_prune.models.recorded import load_known_encoder
+from hf_prune.scoring import Request, store_root
+from hf_prune.scoring.from_prototypes import METRIC, FittedPrototypes, read_prototypes
+from hf_prune.scoring.pool import unit
+from hf_prune.scoring.prototypes import fit_as_scored, fit_prototypes
+
+if TYPE_CHECKING:
+    import torch
+
+    from hf_prune.models.loaded import LoadedModel
+from hf_prune.hub.card.model_card import prototypes_card
+from hf_prune.hub.layout import README
+from hf_prune.hub.models.repository import read_readme
+from hf_prune.runtime.files import write_arrays
+from hf_prune.runtime.folders import owned
+from hf_prune.runtime.integrity import sealed
+from hf_prune.scoring.from_prototypes import ARRAYS, CONFIG
+
+
+def write_prototypes(
+    folder: Path, centroids: NDArray[np.float64], config: dict[str, Any], repo_id: str | None
+) -> Path:
+    """Write them to a folder, which is made if it is not there; text of a card in it stays, outside our section."""
+    with owned(folder) as own:
+        new = own.stage()
+        write_arrays(new / ARRAYS, {"centroids": centroids})
+        (new / CONFIG).write_bytes(sealed(dict(sorted(config.items()))))
+        (new / README).write_bytes(prototypes_card(config, centroids.shape, repo_id, read_readme(folder)).encode())
+        own.commit()
+    return folder
+
+
+@dataclasses.dataclass
+class Prototypes(FittedPrototypes):
+    """Prototypes of a data set in the embedding space of an encoder, as a function that scores rows.
+
+    ``stream.map(prototypes, batched=True)`` adds the score to every row, of a ``Dataset`` and of a stream. For the rows it
+    was fitted on the scores are those of ``ds.score_with("prototypes", ...)``, as far as the encoder gives an image the same
+    embedding in batches of other sizes: pass the ``batch_size`` of the scoring to ``map`` as well.
+
+    Scores that are published are pinned to published prototypes by ``ds.score_with("prototypes", prototypes=...)``: the
+    history, the card and `hf-prune rebuild --rescore` then name and use these, where k-means would be run again. Rows that
+    were scored without are pinned by ``Prototypes.from_scored(ds).push_to_hub(repo_id)`` and that call with ``overwrite=True``.
+
+    Attributes:
+        column: Name of the column that a call adds.
+    """
+
+    column: str = METRIC
+    device: str | None = dataclasses.field(default=None, repr=False)
+    _open: Any = dataclasses.field(default=None, init=False, repr=False)
+
+    @classmethod
+    def fit(
+        cls,
+        ds: Dataset,
+        encoder: Any,
+        *,
+        num_prototypes: int | None = None,
+        num_iterations: int = 100,
+        seed: int = 0,
+        image_column: str | None = None,
+        batch_size: int = 64,
+        dtype: str = "auto",
+        image_size: int | None = None,
+        revision: str | None = None,
+        device: str | None = None,
+        num_workers: int = 0,
+        load_from_cache_file: bool | None = None,
+        cache_dir: str | Path | None = None,
+        on_error: str = "raise",
+        allow_pickle: bool = False,
+    ) -> Self:
+        """Find the prototypes of a data set; embeddings that `score_with` has made are taken from the cache.
+
+        Args:
+            ds: Rows with images, n of them.
+            encoder: As for `score_with`.
+            num_prototypes: Number of prototypes k; None takes what `score_with` takes.
+            num_iterations: At most so many iterations of k-means.
+            seed: Seed of the first centroids.
+            image_column: Column with the images; None takes the only ``Image`` column.
+            batch_size: Images per batch and process.
+            dtype: As for `score_with`.
+            image_size: Side in pixels instead of the one in the encoder's own preprocessing.
+            revision: Branch, tag or commit of the encoder on the Hub.
+            device: Such as ``"cuda:1"`` or ``"cpu"``; None leaves it to Accelerate.
+            num_workers: Processes that decode images beside the main one.
+            load_from_cache_file: Whether to use and fill the cache; None follows ``datasets.disable_caching()``.
+            cache_dir: Folder of the cache; None is ``$HF_HOME/hf_prune``.
+            on_error: ``"raise"`` stops at a row that cannot be read, ``"skip"`` leaves it out.
+            allow_pickle: Also load weights that are not safetensors.
+
+        Returns:
+            The prototypes.
+
+        Raises:
+            ValueError: If the data set or the encoder does not fit; the message says what would.
+
+        Example:
+            >>> import PIL.Image
+            >>> from datasets import Features, Image
+            >>> rows = {"image": [PIL.Image.new("L", (2, 2), grey) for grey in (10, 200)]}
+            >>> ds = Dataset.from_dict(rows, features=Features({"image": Image()}))
+            >>> Prototypes.fit(ds, "pixels", num_prototypes=1, image_size=2).centroids.shape
+            (1, 12)
+        """
+        request = Request.of(locals())
+        options = {"num_prototypes": num_prototypes, "num_iterations": num_iterations, "seed": seed}
+        centroids, config, _ = fit_prototypes(ds, request, options)
+        return cls(centroids, config, encoder=encoder, device=device)
+
+    @classmethod
+    def from_scored(
+        cls,
+        ds: Dataset,
+        column: str = METRIC,
+        *,
+        encoder: Any = None,
+        image_column: str | None = None,
+        batch_size: int = 64,
+        device: str | None = None,
+        load_from_cache_file: bool | None = None,
+        cache_dir: str | Path | None = None,
+    ) -> Self:
+        """Find the prototypes that a column of scores was made by, as the history of the data set tells it.
+
+        Args:
+            ds: A data set as `score_with` returned it.
+            column: The column.
+            encoder: The encoder, where the history cannot name one that is found again: a folder, a module, a function.
+            image_column: As for `fit`.
+            batch_size: As for `fit`.
+            device: As for `fit`.
+            load_from_cache_file: As for `fit`.
+            cache_dir: As for `fit`.
+
+        Returns:
+            The prototypes, which give the rows these scores.
+
+        Raises:
+            ValueError: If the column was not made by ``prototypes`` from an encoder, or has other scores, since the rows or
+                the encoder changed.
+        """
+        running = {
+            "batch_size": batch_size,
+            "device": device,
+            "store_root": store_root(load_from_cache_file, cache_dir),
+        }
+        (centroids, config, _), given = fit_as_scored(ds, column, encoder, image_column, **running)
+        return cls(centroids, config, column, encoder=given, device=device)
+
+    def __call__(self, batch: Mapping[str, Any]) -> dict[str, Any]:
+        """Score a batch of rows, for ``map(prototypes, batched=True)``.
+
+        Args:
+            batch: Column → values; one of the columns holds B images, decoded or, of a column with ``decode=False``, as
+                they are stored.
+
+        Returns:
+            The column of scores: float32, shape (B,), or a list with None where there is no image.
+
+        Raises:
+            ValueError: If no column holds a list of images, or one cannot be read.
+        """
+        images = batch.get(self.config["image_column"])
+        if not isinstance(images, list):
+            raise ValueError(
+                f"no list of images {self.config['image_column']!r} in {sorted(batch)}: call map(prototypes, batched=True), "
+                "or set prototypes.config['image_column']"
+            )
+        there = [place for place, image in enumerate(images) if image is not None]
+        found = self.score([_decoded(images[place], place) for place in there])
+        if len(there) == len(images):
+            return {self.column: found}
+        by_place = dict(zip(there, found.tolist(), strict=True))
+        return {self.column: [by_place.get(place) for place in range(len(images))]}
+
+    def score(self, images: list[Any]) -> NDArray[np.float32]:
+        """Cosine distance of images to the nearest prototype.
+
+        Args:
+            images: B PIL images of any mode.
+
+        Returns:
+            Shape (B,), in [0, 2]; higher is farther from what is typical, that is harder.
+
+        Raises:
+            ValueError: If an embedding has no direction.
+        """
+        if not images:
+            return np.empty(0, np.float32)
+        from hf_prune.metrics.kmeans import distances_to
+
+        units, good = unit(self.embed(images))
+        if not good.all():
+            raise ValueError(
+                f"the embedding of image {int(np.flatnonzero(~good)[0])} is zero or not finite: leave it out"
+            )
+        return distances_to(self.centroids, units).astype(np.float32)
+
+    def embed(self, images: list[Any]) -> NDArray[np.float32]:
+        """Embeddings of B images as the encoder gives them, shape (B, d)."""
+        import torch
+
+        from hf_prune.engine.loop import exact_settings
+
+        if self._open is None:
+            self._open = self._open_encoder()
+        model, forward, device = self._open
+        with torch.inference_mode(), exact_settings(device):
+            values: torch.Tensor = forward(model.collate(images))
+        return np.asarray(values.float().cpu().numpy(), dtype=np.float32)
+
+    def _open_encoder(self) -> "tuple[LoadedModel, Any, torch.device]":
+        import torch
+
+        from hf_prune.models.loaded import default_device
+
+        model = load_known_encoder(self.config["encoder"], self.encoder, self.device)
+        device = torch.device(self.device) if self.device else default_device()
+        return model, model.open(device), device
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What is copied to another process: everything but the open encoder, which is opened there again."""
+        return {**self.__dict__, "_open": None}
+
+    def save_pretrained(self, folder: str | Path, *, repo_id: str | None = None) -> Path:
+        """Write centroids, what made them, and a card to a folder, all or nothing.
+
+        Args:
+            folder: Made if it is not there.
+            repo_id: Where the folder is going to be published, for the card.
+
+        Returns:
+            The folder.
+        """
+        return write_prototypes(Path(folder), self.centroids, self.config, repo_id)
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        name: str | Path,
+        *,
+        encoder: Any = None,
+        revision: str | None = None,
+        token: str | None = None,
+        device: str | None = None,
+    ) -> Self:
+        """Open prototypes that were kept or published.
+
+        Args:
+            name: A folder, or a repository on the Hub; ``id@revision`` is one with its ``revision``.
+            encoder: The encoder, where it is none of the Hub.
+            revision: Branch, tag or commit of the repository.
+            token: Token for a private repository.
+            device: Where the encoder runs; None takes the accelerator of this machine, or its CPU.
+
+        Returns:
+            The prototypes; the encoder is opened at the first call.
+
+        Raises:
+            FileNotFoundError: If there are none.
+            ValueError: If the files are damaged or of a later version.
+        """
+        found = read_prototypes(name, revision, token)
+        return cls(found.centroids, found.config, encoder=encoder, device=device, origin=found.origin)
+
+    def push_to_hub(
+        self,
+        repo_id: str,
+        *,
+        private: bool | None = None,
+        token: str | None = None,
+        revision: str | None = None,
+        create_pr: bool = False,
+        commit_message: str = "Upload prototypes with hf_prune",
+    ) -> CommitInfo:
+        """Publish the prototypes as a model repository, in one commit; arguments are those of `hf_prune.push_to_hub`.
+
+        Scores that are made by them from now on name the repository and this commit.
+        """
+        sent = send_model(
+            repo_id,
+            lambda folder, name: self.save_pretrained(folder, repo_id=name),
+            private=private,
+            token=token,
+            revision=revision,
+            create_pr=create_pr,
+            commit_message=commit_message,
+        )
+        self.origin = {"id": sent.repo_url.repo_id, "commit": sent.oid}
+        return sent
+
+
+def _decoded(image: Any, place: int) -> Any:
+    """An image of a batch, decoded if that was left to us."""
+    from PIL.Image import Image as Decoded
+
+    if isinstance(image, Decoded):
+        return image
+    if not isinstance(image, Mapping) or not {"bytes", "path"} <= image.keys():
+        raise ValueError(
+            f"row {place} of the batch holds {type(image).__name__}, no image: use ds.cast_column(name, datasets.Image()) first"
+        )
+    try:
+        return Image().decode_example(dict(image))
+    except Exception as error:  # decoders fail with errors of many types
+        raise ValueError(
+            f"the image in row {place} of the batch cannot be read ({' '.join(str(error).split())})"
+        ) from error

@@ -1,0 +1,58 @@
+"""Files of a model repository, sent in one commit."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from huggingface_hub import CommitInfo
+
+from hf_prune.hub.layout import README, Published
+from hf_prune.hub.publish.repository import Repository, workplace
+from hf_prune.runtime.untrusted import read_bytes
+
+
+def send_model(
+    repo_id: str,
+    write: Callable[[Path, str], Any],
+    *,
+    private: bool | None,
+    token: str | None,
+    revision: str | None,
+    create_pr: bool,
+    commit_message: str,
+) -> CommitInfo:
+    """Write files to a folder and send them as a model repository, in one commit; text that is on its card stays.
+
+    Args:
+        repo_id: Name, with or without a namespace.
+        write: Writes the files into the folder that it is given, for the repository of that name; where a card is in it,
+            what is not about the files stays on that.
+        private: Whether a repository that is made is private; True refuses one that is there and public.
+        token: A token with write access; None takes the one that is logged in.
+        revision: Branch; None is the main one.
+        create_pr: Whether to open a pull request instead.
+        commit_message: Title of the commit.
+    """
+    hub = Repository(repo_id, token, revision, create_pr, repo_type="model", private=private)
+    readme = hub.read().readme  # what the Hub refuses, it refuses before the work
+    with workplace() as folder:
+
+        def write_over(readme: str | None) -> list[str]:
+            if readme is not None:
+                (folder / README).write_bytes(readme.encode())
+            write(folder, hub.repo_id)
+            return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+
+        names = write_over(readme)
+
+        def arrange(published: Published) -> tuple[list[str], tuple[str, ...]]:
+            # Somebody may have edited the card meanwhile.
+            return names if published.readme == readme else write_over(published.readme), ()
+
+        return hub.send(folder, arrange, commit_message)
+
+
+def read_readme(folder: Path) -> str | None:
+    """The card in a folder; None where there is none."""
+    path = folder / README
+    return read_bytes(path).decode() if path.is_file() else None

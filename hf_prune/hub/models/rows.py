@@ -1,0 +1,108 @@
+"""The rows that a model was trained on, as its record names them: a published cut, or a data set with its history."""
+
+from typing import Any
+
+import numpy as np
+from datasets import Dataset
+
+from hf_prune.data.digests import images_sha256
+from hf_prune.data.history import provenance
+from hf_prune.data.images import EncodedImages
+from hf_prune.data.source import locate_source
+from hf_prune.hub.manifest import CHANGED, CHANGED_SCORES, Entry, images_digest, without_paths
+from hf_prune.hub.publish.parts import Describer
+from hf_prune.hub.read.cut import Cut, choose_cut, choose_cut_split
+from hf_prune.hub.read.place import DamagedError, open_published
+from hf_prune.hub.read.scores import origin
+
+# What is said of the rows; the rest of a split's description is about files that do not lie beside a model.
+_SAID = (
+    *(
+        "source",
+        "rows",
+        "rows_before",
+        "loaded",
+        CHANGED,
+        CHANGED_SCORES,
+        "damaged_steps",
+        "row_numbers",
+        "rows_sha256",
+        "images_sha256",
+    ),
+    *("class_counts", "references", "steps", "published_by", "versions"),
+)
+
+
+def describe_trained_rows(ds: Dataset, cut: str | None, source: str | None, token: str | None) -> dict[str, Any]:
+    """Describe the rows that a model was trained on.
+
+    Args:
+        ds: The rows.
+        cut: Where they were published, ``"name:configuration"``; None finds that where `datasets` loaded them from there.
+        source: Where they came from, as for `hf_prune.push_to_hub`.
+        token: Token for private repositories.
+
+    Returns:
+        ``split``, ``entry`` (as in ``provenance.json``) and ``published`` (repository, commit, configuration and digest of
+        the record, or None).
+
+    Raises:
+        ValueError: If the cut holds other rows, or no source is found.
+        OSError: If the cut cannot be read.
+    """
+    found = _detected_cut(ds, token) if cut is None and source is None else _named_cut(ds, cut, token)
+    if found is None:
+        split = str(ds.split or "train").partition("[")[0]
+        entry = Describer(source, token).describe(ds)
+        return _said(split, entry | {"images_sha256": images_digest(ds, entry)}, None)
+    _check_same(found, ds)
+    holds = found.place.record(found.config).get("holds", "rows")
+    published = without_paths(origin(found.place, found.config, found.split)) | {"holds": holds}
+    return _said(found.split, found.entry, published)
+
+
+def _said(split: str, entry: Entry, published: Entry | None) -> dict[str, Any]:
+    return {"split": split, "entry": {name: entry[name] for name in _SAID if name in entry}, "published": published}
+
+
+def _named_cut(ds: Dataset, cut: str | None, token: str | None) -> Cut | None:
+    if cut is None:
+        return None
+    name, _, config = cut.partition(":")
+    place = open_published(name, token=token)
+    return choose_cut_split(place, choose_cut(place, config or None), ds, None)
+
+
+def _detected_cut(ds: Dataset, token: str | None) -> Cut | None:
+    """The cut that a data set without a history was loaded from, if it is one."""
+    if provenance(ds).steps:
+        return None
+    source = locate_source(ds)
+    try:
+        place = open_published(f"{source.repo_id}@{source.commit}", token=token)
+    except DamagedError:
+        raise
+    except ValueError:  # a repository that hf_prune did not publish
+        return None
+    config = source.config_name if source.config_name in place.records else None
+    return choose_cut_split(place, choose_cut(place, config), ds, None)
+
+
+def _check_same(cut: Cut, ds: Dataset) -> None:
+    """Refuse to say that rows are those of a cut which holds others."""
+    where = f"configuration {cut.config!r} of {cut.place.shown}"
+    column, digest = cut.entry.get("image_column"), cut.entry.get("images_sha256")
+    if not column or not digest:
+        raise ValueError(f"{where} has no digest of its images to compare with: leave out cut= and name source=")
+    published = int(cut.entry.get("rows") or 0)
+    if column not in ds.column_names or len(ds) != published:
+        raise ValueError(
+            f"trained_on has {len(ds):,} rows and the columns {ds.column_names}, {where} has {published:,} rows with "
+            f"images in {column!r}: give the rows that it holds, or source= instead of cut="
+        )
+    by_position = str(cut.entry.get("row_numbers", "")).startswith("position")
+    rows = np.arange(published, dtype=np.int64) if by_position else cut.source_rows()
+    if images_sha256(EncodedImages(ds, column), rows) != digest:
+        raise ValueError(
+            f"trained_on holds other images, or in another order, than {where}: give the rows that it holds"
+        )

@@ -1,0 +1,1 @@
+"""Publish a pruned data set, in a folder or on the Hub."""

@@ -1,0 +1,185 @@
+"""Pictures of scores as PNG for the card: the same rows give the same bytes, and nothing in a data set is drawn as markup."""
+
+import functools
+import io
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from datasets import ClassLabel, Dataset, Image
+
+from hf_prune.runtime.figures import new_figure
+from hf_prune.runtime.optional_results import extra
+from hf_prune.scoring.plots import plot_extremes
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+import contextlib
+import threading
+from concurrent.futures import Future
+from typing import TypeVar
+
+FOLDER = "images"
+_DPI = 120
+_LONGEST = 24  # characters of a name in a picture
+_ALL, _KEPT = "#C8C8C8", "#0072B2"  # grey and Okabe and Ito's blue: told apart by lightness too
+
+
+def pictures(
+    compared: Mapping[str, Any], scored: Dataset, config_name: str, split: str, *, images: bool = True
+) -> dict[str, tuple[str, bytes]]:
+    """Draw what the card of one split shows.
+
+    Args:
+        compared: Statistics of the scores, as `hf_prune.hub.statistics.compare_scores` makes them.
+        scored: The scored data set before it was pruned.
+        config_name: Configuration that is published.
+        split: Split that is published.
+        images: Whether rows of the source may be shown.
+
+    Returns:
+        ``"histogram"`` and, where there is one column of images, ``"extremes"`` → path in the repository and PNG; nothing
+        without matplotlib.
+    """
+    try:
+        new_figure(1, 1)
+    except ImportError:
+        return {}
+    histogram = functools.partial(_histogram, compared)
+    drawn = {"histogram": extra(lambda: _png(histogram), "the picture of the scores")}
+    if images and (shown := _shown_columns(scored, compared["column"])):
+        extremes = functools.partial(_extremes, shown, compared["column"])
+        drawn["extremes"] = extra(lambda: _png(extremes), "the picture of the easiest and hardest images")
+    return {
+        kind: (f"{FOLDER}/{config_name}-{split}-{kind}.png", png) for kind, png in drawn.items() if png is not None
+    }
+
+
+def _shown_columns(scored: Dataset, column: str) -> Dataset | None:
+    """The scores, the only column with images and the only one with classes; None where no such images are there."""
+    found = {
+        kind: [name for name, feature in scored.features.items() if isinstance(feature, kind)]
+        for kind in (Image, ClassLabel)
+    }
+    if len(found[Image]) != 1:
+        return None
+    classes = found[ClassLabel] if len(found[ClassLabel]) == 1 else []
+    return scored.select_columns(list(dict.fromkeys([column, *found[Image], *classes])))  # a class can be the score
+
+
+def plot_histogram(compared: Mapping[str, Any], ax: "Axes | None" = None) -> "Axes":
+    """Draw how many rows have which score, before and after the cut.
+
+    Args:
+        compared: Statistics of the scores, as the record holds them.
+        ax: Where to draw; None makes a figure of its own, ``ax.figure``.
+
+    Returns:
+        The axes; infinite scores are not drawn.
+
+    Raises:
+        ImportError: If matplotlib is not installed.
+    """
+    ax = ax if ax is not None else new_figure(6, 3).subplots()
+    edges = compared["edges"]
+    styles = {"before": ("all scored rows", _ALL), "after": ("kept", _KEPT)}
+    for when, (label, colour) in styles.items():
+        if compared[when] is not None:
+            ax.stairs(compared[when]["histogram"], edges, fill=True, color=colour, label=label)
+    ax.set(xlabel=drawable(compared["column"]), ylabel="rows")
+    if edges[0] < edges[-1]:  # written with six digits, the edges of large numbers may be one
+        ax.set_xlim(edges[0], edges[-1])
+    ax.locator_params(axis="y", integer=True)
+    ax.spines[["top", "right"]].set_visible(False)
+    ax.figure.legend(loc="outside upper center", ncols=2, frameon=False)
+    return ax
+
+
+def _histogram(compared: Mapping[str, Any]) -> "Figure":
+    return _figure_of(plot_histogram(compared))
+
+
+def _extremes(scored: Dataset, column: str) -> "Figure":
+    ax = plot_extremes(scored, column)
+    ax.set_yticks(ax.get_yticks(), [drawable(label.get_text()) for label in ax.get_yticklabels()])
+    ax.set_title(drawable(ax.get_title()), y=1.0, pad=22)
+    return _figure_of(ax)
+
+
+def _figure_of(ax: "Axes") -> "Figure":
+    figure: Any = ax.figure
+    return figure
+
+
+def drawable(text: str) -> str:
+    """Shorten a name, and write characters that the font of the pictures lacks as question marks."""
+    from matplotlib.font_manager import FontProperties, findfont, get_font
+
+    font = get_font(findfont(FontProperties(family="DejaVu Sans")))  # comes with matplotlib
+    short = text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
+    return "".join(
+        character if character.isprintable() and font.get_char_index(ord(character)) else "?" for character in short
+    )
+
+
+def _png(draw: Callable[[], "Figure"]) -> bytes:
+    """Draw with matplotlib's own settings and write a PNG that says neither when nor with what it was made."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    with _plain_settings():
+        file = io.BytesIO()
+        FigureCanvasAgg(draw()).print_figure(
+            file, format="png", dpi=_DPI, bbox_inches="tight", metadata={"Software": None}
+        )
+    return file.getvalue()
+
+
+@contextmanager
+def _plain_settings() -> Iterator[None]:
+    """The settings that matplotlib comes with, whatever the user has set; a dollar sign is a dollar sign."""
+    from matplotlib import rc_context, style
+
+    with style.context("default"), rc_context({"text.parse_math": False}):
+        yield
+
+
+T = TypeVar("T")
+
+
+@contextlib.contextmanager
+def beside(work: Callable[[], T]) -> Iterator[Future[T]]:
+    """Do some work in a thread of its own while a block runs.
+
+    Args:
+        work: What is done; it should leave Python's lock to others, as hashing does, or nothing is gained.
+
+    Yields:
+        Its result, which is there after the block.
+
+    Raises:
+        Exception: What the work raised, at the end of the block; where the block met an error of the same files, too, since
+            the work names the row.
+
+    Example:
+        >>> with beside(lambda: 1 + 1) as answer:
+        ...     pass
+        >>> answer.result()
+        2
+    """
+    future: Future[T] = Future()
+
+    def run() -> None:
+        try:
+            future.set_result(work())
+        except BaseException as error:  # raised again by result(), in the thread that waits for it
+            future.set_exception(error)
+
+    # A daemon: an interrupt ends the program, however long the work would take.
+    threading.Thread(target=run, daemon=True).start()
+    try:
+        yield future
+    except OSError:
+        future.result()
+        raise
+    future.result()

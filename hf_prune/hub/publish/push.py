@@ -1,0 +1,203 @@
+"""Publish on the Hub: everything is built on disk first, then sent in one commit on the parent that was read."""
+
+import dataclasses
+from collections.abc import Mapping
+
+from datasets import Dataset, DatasetDict
+from huggingface_hub import CommitInfo
+from huggingface_hub.errors import HFValidationError
+from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]  # public, though not marked as such
+
+from hf_prune.hub.card.metadata import config_info, config_patterns, load_card, same_features
+from hf_prune.hub.layout import Published, matches
+from hf_prune.hub.manifest import images_digests
+from hf_prune.hub.publish.export import TEXTS, write_texts
+from hf_prune.hub.publish.parts import Describer, compose, describe, describe_parts
+from hf_prune.hub.publish.prepare import prepare
+from hf_prune.hub.publish.publication import Publication, Written
+from hf_prune.hub.publish.repository import Repository, workplace
+from hf_prune.hub.publish.shards import ShardOptions, Shards
+
+
+def push_to_hub(
+    ds: Dataset | DatasetDict,
+    repo_id: str,
+    *,
+    source: str | None = None,
+    scores: Dataset | DatasetDict | None = None,
+    what: str = "split",
+    config_name: str | None = None,
+    set_default: bool | None = None,
+    split: str | None = None,
+    data_dir: str | None = None,
+    commit_message: str | None = None,
+    commit_description: str | None = None,
+    private: bool | None = None,
+    token: str | None = None,
+    revision: str | None = None,
+    create_pr: bool = False,
+    max_shard_size: int | str | None = None,
+    num_shards: int | Mapping[str, int | None] | None = None,
+    embed_external_files: bool = True,
+    num_proc: int | None = None,
+) -> CommitInfo:
+    """Push a data set with its card and its record to the Hub, in one commit.
+
+    Prose of an existing card, its other configurations and its other YAML keys stay; of the configuration that is
+    pushed, a ``DatasetDict`` replaces all splits and a ``Dataset`` its own.
+
+    Args:
+        ds: What to push; of a ``DatasetDict`` all splits that have rows.
+        repo_id: Repository, ``"namespace/name"`` or a name of your own; made if it is not there.
+        source: Where the data set came from: ``"name@COMMIT"`` on the Hub, ``"local"``, or None to detect it from the
+            files that `datasets` loaded.
+        scores: The scored data set before it was pruned; adds statistics of its scores to record and card.
+        what: ``"split"`` publishes the rows; ``"scores"`` also a configuration ``scores`` with a content key, every score,
+            whether it was kept and why for every row of ``scores``; ``"rows"`` that alone and the numbers of the kept
+            rows, without any column of the source, where its licence forbids copies.
+        config_name: Configuration to write; None calls it after the last pruning, such as ``"prototypes-keep0.8"``, and
+            ``"default"`` what was not pruned. Several cuts stand side by side under names of their own.
+        set_default: Whether ``load_dataset(repo_id)`` opens it; None does so for a pruned data set, unless there is a
+            configuration ``default``.
+        split: Name of the split of a ``Dataset``; None takes its own, else ``"train"``.
+        data_dir: Folder of the shards; None is ``"data"`` for the default configuration, else its name.
+        commit_message: Title of the commit.
+        commit_description: Text of the commit.
+        private: Whether a repository that is made is private; None leaves it to the account's settings. With True, a
+            public repository is refused.
+        token: A token with write access; None takes the one that is logged in.
+        revision: Branch to push to, made if it is not there.
+        create_pr: Whether to open a pull request instead.
+        max_shard_size: Upper limit of a shard before compression; None is the 500 MB of `datasets`.
+        num_shards: Number of shards instead, for a ``DatasetDict`` also by split.
+        embed_external_files: Whether the bytes of files given by path or URL are put into the shards.
+        num_proc: Processes that write shards.
+
+    Returns:
+        The commit, as ``Dataset.push_to_hub`` does.
+
+    Raises:
+        ValueError: If a name, the source, ``scores`` or what is published does not fit; the message says what does.
+        TypeError: If ``ds`` is a stream.
+        PermissionError: If the token may not write there.
+        OSError: If the Hub or the disk fails, or others keep committing; the message says what became of it.
+    """
+    _check_target(repo_id, revision, create_pr)
+    options = ShardOptions(max_shard_size, num_shards, embed_external_files, num_proc)
+    publication = prepare(
+        ds,
+        what=what,
+        scores=scores,
+        config_name=config_name,
+        split=split,
+        data_dir=data_dir,
+        set_default=set_default,
+        repo_id=repo_id,
+    )
+    hub = Repository(repo_id, token, revision, create_pr, private=private)
+    there = hub.read()
+    publication = dataclasses.replace(publication, repo_id=hub.repo_id)
+    publication.check_fits(there)
+    describer = Describer(source, token)
+    parts = describe_parts(publication, what, scores, describer, config_name is None)
+    for part in parts:
+        part.check_fits(there)
+    with workplace() as folder:
+        written = [part.write(folder, options) for part in parts]
+
+        def arrange(published: Published) -> tuple[list[str], tuple[str, ...]]:
+            composed = compose(parts, written, published)  # which compares again: writing may have taken hours
+            write_texts(folder, composed.readme, composed.provenance)
+            return [*(name for files in written for name in files.files), *TEXTS], composed.stale
+
+        names = " and ".join(part.publication.config_name for part in parts)
+        message = commit_message or f"Upload {names} with hf_prune"
+        return hub.send(folder, arrange, message, commit_description)
+
+
+def push_card(
+    ds: Dataset | DatasetDict,
+    repo_id: str,
+    *,
+    source: str | None = None,
+    scores: Dataset | DatasetDict | None = None,
+    config_name: str = "default",
+    split: str | None = None,
+    commit_message: str | None = None,
+    commit_description: str | None = None,
+    token: str | None = None,
+    revision: str | None = None,
+    create_pr: bool = False,
+) -> CommitInfo:
+    """Add card and record to splits that were pushed with ``ds.push_to_hub``.
+
+    Args:
+        ds: The data set as it was pushed.
+        repo_id: Where it was pushed to.
+        source: As for `push_to_hub`.
+        scores: As for `push_to_hub`.
+        config_name: Configuration it was pushed as.
+        split: Split it was pushed as; None takes that of the ``Dataset``, else ``"train"``.
+        commit_message: Title of the commit.
+        commit_description: Text of the commit.
+        token: A token with write access; None takes the one that is logged in.
+        revision: Branch it was pushed to.
+        create_pr: Whether to open a pull request instead.
+
+    Returns:
+        The commit.
+
+    Raises:
+        ValueError: If the repository does not hold these rows with these features.
+        PermissionError: If the token may not write there.
+        OSError: If the repository changed meanwhile, in which case nothing is published, or the Hub fails.
+    """
+    _check_target(repo_id, revision, create_pr)
+    publication = prepare(ds, config_name=config_name, split=split, set_default=False, repo_id=repo_id)
+    hub = Repository(repo_id, token, revision, create_pr)
+    published = hub.read()
+    publication = dataclasses.replace(publication, repo_id=hub.repo_id, whole=False)
+    shards = _pushed_shards(publication, published)
+    files = {name: file for part in shards.values() for name, file in part.files.items()}
+    describer = Describer(source, token)
+    entries = describe(publication, scores, describer)
+    described = {name: entry | {"published_by": "datasets"} for name, entry in entries.items()}
+    written = Written(shards, files, images_digests(publication.splits, entries))
+    composed = publication.compose(published, described, written)
+    with workplace() as folder:
+        write_texts(folder, composed.readme, composed.provenance)
+        message = commit_message or f"Say how {config_name} was made, with hf_prune"
+        return hub.commit(folder, TEXTS, (), message, commit_description)
+
+
+def _pushed_shards(publication: Publication, published: Published) -> dict[str, Shards]:
+    """The files of splits that were pushed natively, which must be what the card is going to describe."""
+    data = load_card(published.readme).data
+    patterns = config_patterns(data).get(publication.config_name, {})
+    info = config_info(data, publication.config_name)
+    pushed = {split["name"]: split for split in info.get("splits") or []}
+    shards = {}
+    where = f"{publication.repo_id} ({publication.config_name})"
+    for name, rows in publication.splits.items():
+        if name not in pushed or name not in patterns:
+            raise ValueError(f"{where} has no split {name!r}: push it first with ds.push_to_hub, or name split=")
+        if pushed[name]["num_examples"] != len(rows) or not same_features(info["features"], publication.features):
+            raise ValueError(
+                f"split {name!r} of {where} is not this data set ({pushed[name]['num_examples']} rows there, "
+                f"{len(rows)} here, or other features): push it again first"
+            )
+        sizes = {path: size for path, size in published.files.items() if matches(path, patterns[name])}
+        files = {path: {"size": size, "sha256": published.sha256(path)} for path, size in sizes.items()}
+        shards[name] = Shards(tuple(patterns[name]), files, pushed[name]["num_bytes"])
+    return shards
+
+
+def _check_target(repo_id: str, revision: str | None, create_pr: bool) -> None:
+    try:
+        validate_repo_id(repo_id)
+    except HFValidationError as error:
+        raise ValueError(
+            f"repo_id={repo_id!r} is no name of a repository: give 'namespace/name' of letters, digits, '-', '_', '.'"
+        ) from error
+    if create_pr and revision not in (None, "main"):
+        raise ValueError(f"create_pr=True starts from main; leave out revision={revision!r}")

@@ -1,0 +1,116 @@
+"""What an answer of the Hub means: whether to ask again, how long to wait before, and one line for the user."""
+
+import json
+import logging
+import re
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+from huggingface_hub.errors import HfHubHTTPError
+
+from hf_prune.data.source import HTTP_ERROR
+from hf_prune.runtime.messages import one_line
+
+logger = logging.getLogger(__name__)
+
+
+# The client's own rule, which it follows for uploads and listings but not for the commit and what precedes it.
+_PASSING = (408, 429, 500, 502, 503, 504)
+_WAITS_S = (1.0, 2.0, 4.0, 8.0, 8.0)
+# Who is asked to wait longer wants to know, and to do something else meanwhile.
+_LONGEST_WAIT_S = 600.0
+_CONFLICT = (409, 412)
+# No answer, one that reports an error, or one that is not the JSON that was asked for (a proxy's page).
+TROUBLE: tuple[type[BaseException], ...] = (HTTP_ERROR, json.JSONDecodeError)
+
+
+T = TypeVar("T")
+
+
+class ConflictError(OSError):
+    """Another commit came in between."""
+
+
+class UncertainError(OSError):
+    """Whether the commit arrived is not known."""
+
+
+def patiently(call: Callable[[], T]) -> T:
+    """Call, and again after a wait where the Hub is in trouble that passes, at most six times.
+
+    Args:
+        call: What asks the Hub; it must do no harm if it is repeated.
+
+    Returns:
+        What the call returns.
+    """
+    for wait in _WAITS_S:
+        try:
+            return call()
+        except TROUBLE as error:
+            seconds = wait_asked(error)
+            if not is_passing(error) or (seconds or 0.0) > _LONGEST_WAIT_S:
+                raise
+            seconds = wait if seconds is None else seconds + 1.0  # the Hub counts in whole seconds
+            logger.warning("%s; asking again in %g s", server_line(error), seconds)
+            time.sleep(seconds)
+    return call()
+
+
+def is_passing(error: BaseException) -> bool:
+    """Whether the same call may succeed later: the server is in trouble or gave no answer."""
+    return status(error) in (None, *_PASSING)
+
+
+def is_conflict(error: BaseException) -> bool:
+    """Whether another commit came in between."""
+    return status(error) in _CONFLICT
+
+
+def status(error: BaseException) -> int | None:
+    """The status of an answer; None where there was none, or none that can be read."""
+    return error.response.status_code if isinstance(error, HfHubHTTPError) else None
+
+
+def wait_asked(error: BaseException) -> float | None:
+    """Seconds that the Hub asks to wait (``Retry-After``, or ``t=`` of its ``RateLimit``); None where it does not."""
+    if not isinstance(error, HfHubHTTPError):
+        return None
+    headers = error.response.headers
+    found = re.fullmatch(r"\s*(\d+)\s*", headers.get("Retry-After", ""))
+    if found is None and status(error) == 429:
+        found = re.search(r"\br=0\b.*\bt=(\d+)", headers.get("RateLimit", ""))
+    return float(found[1]) if found else None
+
+
+def server_line(error: BaseException) -> str:
+    """What the server, or else the error, says in one line."""
+    return one_line((isinstance(error, HfHubHTTPError) and error.server_message) or error)
+
+
+def plain(error: BaseException, repo_id: str, state: str) -> OSError:
+    """Say in one line what went wrong and what it means.
+
+    Args:
+        error: What the client raised.
+        repo_id: The repository.
+        state: What became of it.
+
+    Returns:
+        An error to raise.
+    """
+    answer = status(error)
+    if answer in (401, 403):
+        return PermissionError(
+            f"the Hub refused {repo_id} ({answer}): log in with 'hf auth login' or pass token= with write access; {state}"
+        )
+    if is_conflict(error):
+        return ConflictError(f"{repo_id} was changed meanwhile by another commit: {state}, push again")
+    if answer is not None:
+        seconds = wait_asked(error)
+        later = f"try again after {seconds:g} s; " if seconds else ""
+        return OSError(f"the Hub answered {answer} for {repo_id}: {server_line(error)}; {later}{state}")
+    if isinstance(error, TROUBLE):
+        return ConnectionError(f"the Hub cannot be reached ({server_line(error)}): {state}, try again once it can")
+    return OSError(f"{repo_id} was not written ({server_line(error)}): {state}")

@@ -1,0 +1,1 @@
+"""Read what others published: scores, cuts and records."""

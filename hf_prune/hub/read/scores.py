@@ -1,0 +1,224 @@
+"""The configuration ``scores`` of a published data set, and the rows of a reader's own copy found in it."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from datasets import Dataset, Image
+from numpy.typing import NDArray
+
+from hf_prune.data.history import Step
+from hf_prune.data.row_keys import match_keys, row_keys
+from hf_prune.hub.manifest import changed_scores
+from hf_prune.hub.read.place import SCORES, Place
+from hf_prune.scoring.scores import Scores
+
+ROW, KEY, KEPT, REASON = "row", "content_key", "kept", "reason"
+_OWN: dict[str, Callable[[pa.DataType], bool]] = {
+    ROW: pa.types.is_integer,
+    KEY: pa.types.is_string,
+    KEPT: pa.types.is_boolean,
+    REASON: pa.types.is_string,
+}
+KEY_LENGTH = 64
+
+
+@dataclass(frozen=True)
+class PublishedScores:
+    """Scores of every row of a split of a source.
+
+    Attributes:
+        place: Where they were published.
+        split: Name of the split.
+        keys: Content key of each row of the source, m of them.
+        key_columns: Columns of the source that the keys are made of.
+        columns: Names of the score columns.
+        table: The rows, in the order of the source.
+    """
+
+    place: Place
+    split: str
+    keys: list[str]
+    key_columns: list[str]
+    columns: tuple[str, ...]
+    table: pa.Table
+
+    def scores(self, column: str) -> Scores:
+        """One score column, masked where it is null, shape (m,)."""
+        values = self.table.column(column)
+        missing = pc.is_null(values).to_numpy()
+        plain = pc.fill_null(values, pa.scalar(0).cast(values.type)).to_numpy()
+        return np.ma.MaskedArray(plain, mask=missing)
+
+    def find(self, ds: Dataset, key_columns: Sequence[str] | None = None) -> NDArray[np.int64]:
+        """The published row of each row of a data set, or -1, shape (n,).
+
+        Args:
+            ds: The data set, n rows.
+            key_columns: What its columns are called that the keys are made of; None takes the published names, and of
+                a single image column whatever it is called.
+
+        Raises:
+            ValueError: If a column is not there, or no row is found.
+        """
+        scores = sorted({*self.key_columns} & {*self.columns} - {*ds.column_names})
+        if scores and key_columns is None:  # as earlier versions published data without a single image column
+            raise ValueError(
+                f"rows of {self.place.shown} are found by the columns {self.key_columns}, of which {scores[0]!r} is a "
+                "score that only its publisher has: it has to be published again by this version of hf_prune"
+            )
+        names = own_names(ds, self.key_columns) if key_columns is None else list(key_columns)
+        if len(names) != len(self.key_columns):
+            raise ValueError(f"key_columns={names} for keys made of {self.key_columns}: name as many, in that order")
+        keys, _ = row_keys(ds, names)
+        found = match_keys(self.keys, keys.tolist())
+        if len(found) and not (found >= 0).any():
+            raise ValueError(
+                f"none of the {len(ds):,} rows is among the {len(self.keys):,} rows of {self.place.shown} "
+                f"(split {self.split!r}), by the content of {names}: is this a copy of its source?"
+            )
+        return found
+
+    def was_changed(self, column: str) -> bool:
+        """Whether the record says that the scores are other ones than the step made that is named after them."""
+        return column in changed_scores(self.place.entry(SCORES, self.split))
+
+    def made_by(self, column: str) -> dict[str, Any]:
+        """The published step that made a score column, as plain values; empty where the record has none."""
+        steps = self.place.entry(SCORES, self.split).get("steps")
+        found = [step for step in steps or [] if isinstance(step, dict) and step.get("column") == column]
+        return found[-1] if found else {}
+
+
+def own_names(ds: Dataset, key_columns: list[str]) -> list[str]:
+    """What the columns that keys are made of are called in a data set.
+
+    Raises:
+        ValueError: If one is not there.
+    """
+    missing = [name for name in key_columns if name not in ds.column_names]
+    if not missing:
+        return key_columns
+    images = [name for name, feature in ds.features.items() if isinstance(feature, Image)]
+    if len(key_columns) == len(images) == 1:
+        return images
+    raise ValueError(
+        f"rows are found by the columns {key_columns}, and {missing[0]!r} is not there. Columns: {ds.column_names}; "
+        "name yours with key_columns="
+    )
+
+
+def choose_split(place: Place, config: str, ds: Dataset | None, split: str | None) -> str:
+    """The published split that a data set is compared with: the one named, the one of the same name, or the only one.
+
+    Raises:
+        ValueError: If that is not clear.
+    """
+    splits = list(place.record(config).get("splits") or {})
+    own = str(ds.split or "").partition("[")[0] if ds is not None else ""
+    for name in (split, own):
+        if name and (name in splits or name == split):
+            place.entry(config, name)
+            return name
+    if len(splits) != 1:
+        raise ValueError(f"configuration {config!r} of {place.shown} has the splits {splits}: name one with split=")
+    return str(splits[0])
+
+
+def read_scores_of(place: Place, ds: Dataset | None = None, split: str | None = None) -> PublishedScores:
+    """Read the published scores of a split.
+
+    Args:
+        place: Where they were published.
+        ds: Whose split's name is taken where ``split`` is None.
+        split: Name of the split.
+
+    Raises:
+        ValueError: If there are none, or they are not laid out as scores are.
+    """
+    if SCORES not in place.records:
+        raise ValueError(
+            f"{place.shown} has no configuration {SCORES!r}: only its cuts were published, "
+            "so there are no scores of other rows (hf_prune.apply makes the same cut)"
+        )
+    split = choose_split(place, SCORES, ds, split)
+    listed = place.entry(SCORES, split).get("score_columns")
+    key_columns = (place.record(SCORES).get("key_columns") or {}).get(split)
+    table = place.read_table(SCORES, split, lambda schema: _own_columns(schema, listed))
+    if not {ROW, KEY} <= set(table.column_names) or not key_columns:
+        raise ValueError(f"the configuration {SCORES!r} of {place.shown} was not written by hf_prune")
+    rows = table.column(ROW).to_numpy()
+    if not np.array_equal(rows, np.arange(len(rows))):
+        raise ValueError(f"the rows of {SCORES!r} of {place.shown} are not 0 … {len(rows) - 1} in this order")
+    keys = table.column(KEY)
+    if keys.null_count or (len(rows) and pc.max(pc.binary_length(keys)).as_py() > KEY_LENGTH):
+        raise ValueError(f"the content keys of {SCORES!r} of {place.shown} are not of {KEY_LENGTH} characters each")
+    columns = [name for name in table.column_names if name not in _OWN]
+    try:
+        return PublishedScores(place, split, keys.to_pylist(), key_columns, tuple(columns), table)
+    except UnicodeDecodeError as error:
+        raise ValueError(f"the content keys of {SCORES!r} of {place.shown} are no text") from error
+
+
+def _own_columns(schema: pa.Schema, listed: list[str] | None) -> list[str]:
+    """The columns of a file that hf_prune wrote there, and nothing else that may lie in it."""
+    names = [name for name in schema.names if schema.names.count(name) == 1]
+    of_type = {name: schema.field(name).type for name in names}
+    scores = [
+        name
+        for name, kind in of_type.items()
+        if name not in _OWN
+        and (listed is None or name in listed)
+        and (pa.types.is_floating(kind) or pa.types.is_integer(kind) or pa.types.is_boolean(kind))
+    ]
+    return [name for name, fits in _OWN.items() if name in of_type and fits(of_type[name])] + scores
+
+
+def origin(place: Place, config: str, split: str) -> dict[str, Any]:
+    """What a step says of a published data set that something was taken from."""
+    named = {"repo_id": place.repo_id, "commit": place.commit, "folder": str(place.folder) if place.folder else None}
+    told = {name: value for name, value in named.items() if value is not None}
+    digest = {"record_sha256": place.record(config).get("record_sha256") or manifest_sha256(place)}
+    return {**told, "config": config, "split": split, **digest}
+
+
+def manifest_sha256(place: Place) -> str:
+    """Digest of the whole provenance.json, for records that have none of their own."""
+    import hashlib
+
+    return hashlib.sha256(place.provenance.encode()).hexdigest()
+
+
+def taken_over(made: dict[str, Any], column: str) -> Step:
+    """A step for scores that somebody else made: their metric and options, without what they were made from."""
+    from hf_prune.metrics import get_metric
+    from hf_prune.runtime.names import UnknownNameError
+
+    metric = made.get("metric") if made.get("kind") == "score" else None
+    try:
+        known = get_metric(str(metric)).name if isinstance(metric, str) else column
+    except UnknownNameError:
+        known = str(metric)
+    options = made.get("options") if metric and isinstance(made.get("options"), dict) else {}
+    seed = made.get("seed") if isinstance(made.get("seed"), int) else 0
+    return Step(kind="score", metric=known, column=column, options=dict(options or {}), seed=int(seed or 0))
+
+
+# Rows that a message names.
+_NAMED = 5
+
+
+def named_rows(rows: NDArray[np.int64], total: int, what: str = "rows") -> str:
+    """Count rows and name the first of them.
+
+    Example:
+        >>> named_rows(np.array([3, 7]), 10)
+        '2 of 10 rows (3, 7)'
+        >>> named_rows(np.arange(9), 10)
+        '9 of 10 rows (0, 1, 2, 3, 4, …)'
+    """
+    first = ", ".join(map(str, rows[:_NAMED].tolist())) + (", …" if len(rows) > _NAMED else "")
+    return f"{len(rows):,} of {total:,} {what} ({first})"

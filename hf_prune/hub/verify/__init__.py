@@ -1,0 +1,1 @@
+"""Check what was published: verify its files, rebuild its rows."""

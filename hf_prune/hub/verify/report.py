@@ -1,0 +1,104 @@
+"""What a check of something published found, readable when printed."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from hf_prune.runtime.messages import printable, shortened
+
+_SHOWN = 300  # characters of a value that somebody else wrote
+SAME, DIFFERS, UNKNOWN, NOTE = "same", "differs", "cannot tell", "note"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was checked.
+
+    Attributes:
+        outcome: ``"same"``, ``"differs"``, ``"cannot tell"``, or ``"note"`` for what was left unchecked by its nature.
+        subject: The file, or configuration and split.
+        said: What was compared and what differs.
+    """
+
+    outcome: str
+    subject: str
+    said: str
+
+    def __str__(self) -> str:
+        return printable(f"{self.outcome:11}  {self.subject}: {self.said}")
+
+
+@dataclass
+class Report:
+    """The findings of one check, in the order in which they were made.
+
+    Attributes:
+        title: What was checked.
+        findings: What was found.
+    """
+
+    title: str
+    findings: list[Finding] = field(default_factory=list)
+
+    def same(self, subject: str, said: str) -> None:
+        """Add what agrees."""
+        self.findings.append(Finding(SAME, subject, said))
+
+    def differs(self, subject: str, said: str) -> None:
+        """Add what does not agree."""
+        self.findings.append(Finding(DIFFERS, subject, said))
+
+    def unknown(self, subject: str, said: str) -> None:
+        """Add what could not be checked and should be."""
+        self.findings.append(Finding(UNKNOWN, subject, said))
+
+    def note(self, subject: str, said: str) -> None:
+        """Add what is not covered."""
+        self.findings.append(Finding(NOTE, subject, said))
+
+    def compare(self, subject: str, what: str, expected: object, found: object) -> bool:
+        """Add whether two values agree, and return it."""
+        if expected == found:
+            self.same(subject, what)
+        else:
+            recorded, there = (shortened(str(value), _SHOWN) for value in (expected, found))
+            self.differs(subject, f"{what}: recorded {recorded}, found {there}")
+        return expected == found
+
+    @property
+    def differences(self) -> list[Finding]:
+        """The findings that differ."""
+        return [finding for finding in self.findings if finding.outcome == DIFFERS]
+
+    @property
+    def exit_code(self) -> int:
+        """0 where all agrees, 1 where something differs, 2 where something could not be told.
+
+        Example:
+            >>> report = Report("a folder")
+            >>> report.same("README.md", "as rendered")
+            >>> report.exit_code
+            0
+            >>> report.compare("train", "rows", 3, 4), report.exit_code
+            (False, 1)
+        """
+        outcomes = {finding.outcome for finding in self.findings}
+        if DIFFERS in outcomes:
+            return 1
+        return 2 if UNKNOWN in outcomes or not outcomes else 0
+
+    def __str__(self) -> str:
+        return "\n".join([*map(str, self.findings), self.verdict])
+
+    @property
+    def verdict(self) -> str:
+        """The outcome in one line."""
+        count = len(self.differences)
+        said = {
+            0: f"all {sum(finding.outcome == SAME for finding in self.findings)} checks agree",
+            1: f"{count} {'thing differs' if count == 1 else 'things differ'}",
+            2: "cannot tell",
+        }
+        return printable(f"{self.title}: {said[self.exit_code]}")
+
+    def __iter__(self) -> Iterator[Finding]:
+        return iter(self.findings)

@@ -1,0 +1,250 @@
+"""The rows of a published configuration compared with its record, read in pieces."""
+
+import hashlib
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from datasets import Dataset, Features
+from datasets.table import table_cast
+from numpy.typing import NDArray
+
+from hf_prune.data.columns import read_labels
+from hf_prune.data.digests import ImagesDigest, rows_sha256, scores_digest, unpack_rows
+from hf_prune.data.history import Step
+from hf_prune.data.images import EncodedImages
+from hf_prune.data.row_keys import row_keys
+from hf_prune.hub.manifest import CHANGED, changed_scores
+from hf_prune.hub.read.cut import Cut, read_cut
+from hf_prune.hub.read.parquet_files import count_rows, read_batches, read_schema
+from hf_prune.hub.read.place import ROWS, SCORES, Place
+from hf_prune.hub.read.scores import KEPT, REASON, PublishedScores, read_scores_of
+from hf_prune.hub.record_fields import read_features, schema_features
+from hf_prune.hub.verify.report import Report
+from hf_prune.pruning.reasons import unpack_reasons
+from hf_prune.runtime.messages import listed, one_line
+from hf_prune.scoring.scores import read_scores
+
+_BATCH_ROWS = 1000
+
+
+def verify_rows(place: Place, config: str, split: str, report: Report) -> None:
+    """Check a split of a cut: its steps, and its files where it has some.
+
+    Args:
+        place: Where it was published.
+        config: Name of the configuration.
+        split: Name of the split.
+        report: What findings are added to.
+    """
+    subject = f"{config}/{split}"
+    cut = read_cut(place, config, split)
+    if place.record(config).get("holds", ROWS) != ROWS:
+        _verify_steps(cut, subject, report)
+        return
+    paths = place.data_files(config, split)
+    features = read_features(place.record(config)["features"])
+    if not _verify_features(place, paths, features, subject, report):
+        return
+    # Counted before the steps are followed: what they claim to have left takes memory.
+    count = count_rows([place.fetch(path) for path in paths])
+    if not report.compare(subject, f"{cut.entry['rows']:,} rows", cut.entry["rows"], count):
+        return
+    rows = _verify_steps(cut, subject, report)
+    batches = Batches(place, paths, features)
+    _verify_images(cut, batches, rows, subject, report)
+    _verify_classes(cut, batches, subject, report)
+    _verify_against_scores(cut, batches, rows, subject, report)
+
+
+class Batches:
+    """The rows of a split, a thousand at a time."""
+
+    def __init__(self, place: Place, paths: list[str], features: Features) -> None:
+        self._place, self._paths, self.features = place, paths, features
+
+    def read(self, columns: list[str]) -> Iterator[Dataset]:
+        """Some columns of each batch, as a data set."""
+        features = Features({name: self.features[name] for name in columns})
+        for path in self._paths:
+            for batch in read_batches(self._place.fetch(path), _BATCH_ROWS, columns):
+                table = table_cast(pa.Table.from_batches([batch]), features.arrow_schema)
+                yield Dataset(table)
+
+
+def _verify_features(place: Place, paths: list[str], features: Features, subject: str, report: Report) -> bool:
+    for path in paths:
+        try:
+            found = schema_features(read_schema(place.fetch(path)))
+        except ValueError as error:
+            report.differs(path, f"it is no Parquet file of hf_prune ({one_line(error)})")
+            return False
+        if found != features:
+            odd = sorted(
+                name for name in {*found, *features} if name not in found or found[name] != features.get(name)
+            )
+            report.differs(
+                subject, f"features of {path}: {listed(odd) if odd else 'their order'} are not those of the record"
+            )
+            return False
+    report.same(subject, f"{len(features)} features")
+    return True
+
+
+def _verify_steps(cut: Cut, subject: str, report: Report) -> NDArray[np.int64] | None:
+    """Check that the steps fit each other and what is published; return the row numbers in the source if known."""
+    entry, steps = cut.entry, cut.history.steps
+    for column in changed_scores(entry):
+        report.unknown(
+            subject, f"the scores {column!r} were changed outside hf_prune, so they are not what a step made"
+        )
+    if entry.get(CHANGED):
+        report.unknown(
+            subject, "the rows were changed outside hf_prune, so which rows of the source they are is not known"
+        )
+        return None
+    if steps and steps[-1].rows_out != entry["rows"]:
+        report.differs(subject, f"{entry['rows']:,} rows are published, the last step left {steps[-1].rows_out:,}")
+        return None
+    for step in cut.prunings:
+        kept = unpack_rows(str(step.rows), step.rows_in, step.rows_out)
+        if rows_sha256(kept) != step.rows_sha256:
+            report.differs(subject, f"the row numbers of the pruning by {step.column!r} do not have its digest")
+            return None
+    rows = cut.source_rows()
+    if entry.get("rows_sha256") is not None:
+        report.compare(subject, "digest of the row numbers", entry["rows_sha256"], rows_sha256(rows))
+    if len(rows) != entry["rows"]:
+        report.differs(subject, f"{entry['rows']:,} rows are published, its steps keep {len(rows):,}")
+        return None
+    return rows
+
+
+def _verify_images(cut: Cut, batches: Batches, rows: NDArray[np.int64] | None, subject: str, report: Report) -> None:
+    """Compute the digest of the images again, which tells of their order as well."""
+    column, expected = cut.entry.get("image_column"), cut.entry.get("images_sha256")
+    if column is None or expected is None:
+        return
+    digest = ImagesDigest()
+    for batch in batches.read([column]):
+        digest.update(EncodedImages(batch, column))
+    numbers = np.arange(cut.entry["rows"], dtype=np.int64) if rows is None else rows
+    report.compare(subject, "digest of the images in their order", expected, digest.hexdigest(numbers))
+
+
+def _verify_classes(cut: Cut, batches: Batches, subject: str, report: Report) -> None:
+    counted = cut.entry.get("class_counts")
+    if not counted:
+        return
+    found: dict[str, int] = {}
+    for batch in batches.read([counted["label_column"]]):
+        try:
+            labels = read_labels(batch, counted["label_column"])
+        except ValueError as error:  # what was published has no such labels
+            report.differs(subject, str(error))
+            return
+        for code, rows in zip(*np.unique(labels.codes, return_counts=True), strict=True):
+            found[labels.name(int(code))] = found.get(labels.name(int(code)), 0) + int(rows)
+    expected = {name: after for name, _, after in counted["classes"] if after}
+    report.compare(subject, "rows per class", expected, found)
+    before = sum(rows for _, rows, _ in counted["classes"])
+    if before != cut.entry["rows_before"]:
+        report.differs(subject, f"rows per class before: {before:,} of {cut.entry['rows_before']:,}")
+
+
+def _verify_against_scores(
+    cut: Cut, batches: Batches, rows: NDArray[np.int64] | None, subject: str, report: Report
+) -> None:
+    """Check that the published rows are the ones that the published scores are of."""
+    place = cut.place
+    if rows is None or cut.split not in (place.records.get(SCORES, {}).get("splits") or {}):
+        return
+    try:
+        published = read_scores_of(place, None, cut.split)
+    except ValueError:  # said where the scores themselves are checked
+        return
+    if not cut.is_numbered_as(published):
+        report.note(subject, f"the scores are of {len(published.keys):,} rows, other ones than it was cut from")
+        return
+    if set(published.key_columns) <= set(batches.features):
+        keys = [
+            key for part in batches.read(published.key_columns) for key in row_keys(part, published.key_columns)[0]
+        ]
+        expected = [published.keys[row] for row in rows.tolist()]
+        wrong = [place for place, pair in enumerate(zip(keys, expected, strict=True)) if pair[0] != pair[1]]
+        _say(report, subject, "content keys of the rows in their order", wrong)
+    for column in published.columns:
+        if cut.holds_scores(published, column) is False or not cut.has_column_as_cut(column):
+            report.note(subject, f"the scores {column!r} that are published are other ones than those of its rows")
+        elif column in batches.features:
+            parts = [read_scores(part, column).filled(np.nan) for part in batches.read([column])]
+            expected_scores = published.scores(column)[rows].filled(np.nan)
+            equal = np.isclose(np.concatenate(parts), expected_scores, rtol=0, atol=0, equal_nan=True)
+            _say(report, subject, f"scores {column!r} of the rows", np.flatnonzero(~equal).tolist())
+
+
+def _say(report: Report, subject: str, what: str, wrong: list[int]) -> None:
+    if wrong:
+        report.differs(subject, f"{what}: {len(wrong):,} differ from {SCORES!r} (first: row {wrong[0]})")
+    else:
+        report.same(subject, what)
+
+
+def verify_scores(place: Place, split: str, report: Report) -> None:
+    """Check the published scores of a split.
+
+    Args:
+        place: Where they were published.
+        split: Name of the split.
+        report: What findings are added to.
+    """
+    subject = f"{SCORES}/{split}"
+    entry = place.entry(SCORES, split)
+    features = read_features(place.record(SCORES)["features"])
+    if not _verify_features(place, place.data_files(SCORES, split), features, subject, report):
+        return
+    try:
+        published = read_scores_of(place, None, split)
+    except ValueError as error:
+        report.differs(subject, str(error))
+        return
+    report.compare(subject, f"{entry['rows']:,} rows", entry["rows"], len(published.keys))
+    keys = hashlib.sha256("\n".join(published.keys).encode()).hexdigest()
+    report.compare(subject, "digest of the content keys in their order", entry.get("keys_sha256"), keys)
+    for column, expected in (entry.get("score_digests") or {}).items():
+        scores = published.scores(column)
+        found = scores_digest(np.ma.getdata(scores), np.ma.getmaskarray(scores))
+        report.compare(subject, f"digest of the scores {column!r}", expected, found)
+    for column in changed_scores(entry):
+        report.unknown(
+            subject, f"the scores {column!r} were changed outside hf_prune, so they are not what a step made"
+        )
+    config = place.record(SCORES).get("cut")
+    if config is not None and split in (place.record(str(config)).get("splits") or {}):
+        _verify_fates(read_cut(place, str(config), split), published, subject, report)
+
+
+def _verify_fates(cut: Cut, published: PublishedScores, subject: str, report: Report) -> None:
+    """Check which rows are said to be kept, and why."""
+    if cut.num_source_rows != len(published.keys):
+        report.note(subject, f"{cut.config!r} was cut from {cut.num_source_rows:,} rows, other ones than these")
+        return
+    rows = cut.source_rows()
+    kept = np.zeros(len(published.keys), dtype=bool)
+    kept[rows] = True
+    said = np.asarray(published.table.column(KEPT).to_pylist(), dtype=object)
+    _say_fates(report, subject, f"kept rows of {cut.config!r}", np.flatnonzero(said != kept))
+    step: Step = cut.prunings[-1]
+    if step.reasons is not None and len(cut.prunings) == 1:
+        unscored = np.array(step.unscored, dtype=np.int64)
+        reasons: Any = np.asarray(unpack_reasons(step.reasons, kept, unscored), dtype=object)
+        told = np.asarray(published.table.column(REASON).to_pylist(), dtype=object)
+        _say_fates(report, subject, f"reasons of {cut.config!r}", np.flatnonzero(told != reasons))
+
+
+def _say_fates(report: Report, subject: str, what: str, wrong: NDArray[np.int64]) -> None:
+    if len(wrong):
+        report.differs(subject, f"{what}: {len(wrong):,} rows differ from the record (first: row {wrong[0]})")
+    else:
+        report.same(subject, what)

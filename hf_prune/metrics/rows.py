@@ -1,0 +1,126 @@
+"""Rows in blocks: a metric over a million rows takes a few at a time, whatever the number of epochs and classes."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+BLOCK_NUMBERS = 2**22  # numbers held at once, 32 MiB in float64
+
+
+def row_blocks(num_rows: int, numbers_per_row: int) -> Iterator[slice]:
+    """Cut rows into consecutive blocks of about `BLOCK_NUMBERS` numbers.
+
+    Args:
+        num_rows: How many rows there are.
+        numbers_per_row: How many numbers a row brings along, such as epochs x classes.
+
+    Yields:
+        Slices that cover all rows once, in order.
+
+    Example:
+        >>> list(row_blocks(3, 2**21))
+        [slice(0, 2, None), slice(2, 3, None)]
+    """
+    step = max(1, BLOCK_NUMBERS // max(1, numbers_per_row))
+    for start in range(0, num_rows, step):
+        yield slice(start, min(start + step, num_rows))
+
+
+Array = NDArray[Any]
+
+
+NEVER_PRESENTED = (
+    "they were never presented while this was recorded, as rows are that a sampler, drop_last, max_steps or a Subset leaves "
+    "out or that have the label -100: record more epochs or more runs"
+)
+
+
+def as_runs(values: Array, name: str) -> Array:
+    """View values of one record or of several as (runs, epochs, n).
+
+    Raises:
+        ValueError: If they have another number of axes, or there is no epoch.
+    """
+    array = np.asarray(values)
+    runs = array[None] if array.ndim == 2 else array
+    if runs.ndim != 3 or 0 in runs.shape[:2]:
+        raise ValueError(f"{name} of shape {array.shape}; give (epochs, n), or (runs, epochs, n) for several records")
+    return runs
+
+
+def blocks(values: Array, name: str, low: float = -np.inf, high: float = np.inf) -> Iterator[tuple[slice, Array]]:
+    """Hand out recorded values a few rows at a time.
+
+    Args:
+        values: Shape (epochs, n) or (runs, epochs, n); NaN where a row was not presented.
+        name: What to call them in messages.
+        low: The smallest value that makes sense.
+        high: The largest one.
+
+    Yields:
+        Which rows, and their values in float64, shape (runs, epochs, rows).
+
+    Raises:
+        ValueError: If the shape is another, or a value is infinite or out of bounds.
+    """
+    runs = as_runs(values, name)
+    for rows in row_blocks(runs.shape[2], runs.shape[0] * runs.shape[1]):
+        block = runs[:, :, rows].astype(np.float64)
+        smallest, largest = np.fmin.reduce(block, axis=None), np.fmax.reduce(block, axis=None)  # NaN where all are
+        if smallest < low or largest > high or np.isinf(smallest) or np.isinf(largest):
+            allowed = "finite" if np.isinf(low) and np.isinf(high) else f"finite and in [{low:g}, {high:g}]"
+            raise ValueError(
+                f"{name} from {smallest:g} to {largest:g}; every value must be {allowed}, "
+                "or NaN where the row was not presented"
+            )
+        yield rows, block
+
+
+def mean_over_runs(
+    values: Array, name: str, score: Callable[[Array], Array], *, low: float = -np.inf, high: float = np.inf
+) -> Array:
+    """Score every run by itself and average over the runs that have a score for the row.
+
+    Args:
+        values: Shape (epochs, n) or (runs, epochs, n); NaN where a row was not presented.
+        name: What to call them in messages.
+        score: From values (runs, epochs, rows) to scores (runs, rows), NaN where there is nothing to go by.
+        low: The smallest value that makes sense.
+        high: The largest one.
+
+    Returns:
+        Shape (n,); NaN where no run has a score.
+    """
+    found = np.empty(as_runs(values, name).shape[2])
+    for rows, block in blocks(values, name, low, high):
+        found[rows] = present_mean(score(block), axis=0)
+    return found
+
+
+def present_mean(values: Array, axis: int) -> Array:
+    """Mean along an axis without what is missing; NaN where all is.
+
+    Example:
+        >>> present_mean(np.array([[1.0, np.nan], [3.0, np.nan]]), axis=0).tolist()
+        [2.0, nan]
+    """
+    present = ~np.isnan(values)
+    count = present.sum(axis=axis)
+    total = np.where(present, values, 0).sum(axis=axis)
+    return np.divide(total, count, out=np.full(total.shape, np.nan), where=count > 0)
+
+
+def scatter(values: Array) -> tuple[Array, Array]:
+    """Sum of squared deviations from the mean over the epochs, and the number of presentations.
+
+    Args:
+        values: Shape (runs, epochs, n); NaN where a row was not presented.
+
+    Returns:
+        Two arrays of shape (runs, n).
+    """
+    present = ~np.isnan(values)
+    deviations = np.where(present, values - present_mean(values, axis=1)[:, None], 0)
+    return np.square(deviations).sum(axis=1), present.sum(axis=1)

@@ -1,0 +1,261 @@
+"""Pruned by a score or at random: students trained on either, the table of their accuracies, and what it shows."""
+
+import csv
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, fields
+from itertools import product
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from datasets import Dataset
+from numpy.typing import ArrayLike, NDArray
+
+from hf_prune.data.columns import find_label_column, read_labels
+from hf_prune.heads.students import train_students
+from hf_prune.pruning.classes import Cutting
+from hf_prune.pruning.prune import prune_dataset
+
+SCORE_ORDERS = ("hard", "easy")
+RANDOM, FULL = "random", "full data"
+
+
+@dataclass(frozen=True)
+class Result:
+    """One training of a student.
+
+    Attributes:
+        metric: The score that the rows were chosen by; ``"random"`` and ``"full data"`` are the references.
+        order: Which end was kept; of a reference its name.
+        keep: Fraction kept.
+        num_rows: Rows it was trained on.
+        seed: Seed of the student, and of the draw of rows where that is random.
+        accuracy: On the test rows, in [0, 1].
+    """
+
+    metric: str
+    order: str
+    keep: float
+    num_rows: int
+    seed: int
+    accuracy: float
+
+    @property
+    def name(self) -> str:
+        """Metric and order, or the name of the reference."""
+        return self.metric if self.metric in (RANDOM, FULL) else f"{self.metric} {self.order}"
+
+
+@dataclass(frozen=True)
+class Cell:
+    """The trainings of one choice of rows, in per cent.
+
+    Attributes:
+        name: As `Result.name`.
+        mean: Mean accuracy.
+        spread: Standard deviation over the trainings.
+    """
+
+    name: str
+    mean: float
+    spread: float
+
+    def __str__(self) -> str:
+        return f"{self.mean:.1f} ± {self.spread:.1f}"
+
+
+def compare(
+    scored: Dataset,
+    metrics: Sequence[str],
+    keeps: Sequence[float],
+    features: ArrayLike,
+    test_features: ArrayLike,
+    test_labels: ArrayLike,
+    *,
+    label_column: str | None = None,
+    num_draws: int = 5,
+    seed: int = 0,
+) -> list[Result]:
+    """Train students on every cut of a scored data set.
+
+    Of each metric the hard and the easy end are kept, with the class floor that `prune` uses by default. Every cut gets
+    ``num_draws`` students with the same seeds; the random cut is drawn anew for each of them.
+
+    Args:
+        scored: Data set with a column per metric, n rows.
+        metrics: Names of these columns.
+        keeps: Fractions to keep.
+        features: Embeddings of the rows, shape (n, d).
+        test_features: Embeddings of the test rows, shape (m, d).
+        test_labels: Classes of the test rows, shape (m,).
+        label_column: Column with the classes; None takes the only ``ClassLabel`` column.
+        num_draws: Trainings per cut, at least 2.
+        seed: First of the seeds.
+
+    Returns:
+        One `Result` per training; those on the full data come last.
+    """
+    column = find_label_column(scored, label_column)
+    if column is None:
+        raise ValueError("students need labels: name a column with label_column=")
+    labels = read_labels(scored, column).codes
+    seeds = np.arange(seed, seed + num_draws)
+    results: list[Result] = []
+    for keep in [*sorted(set(keeps)), None]:
+        cuts = _full(scored, seeds) if keep is None else _cuts(scored, metrics, keep, seeds, column)
+        found = train_students(
+            features,
+            labels,
+            np.stack([cut.rows for cut in cuts]),
+            [cut.seed for cut in cuts],
+            test_features,
+            test_labels,
+            desc=f"{len(cuts)} students on {f'{keep:.0%}' if keep else 'all rows'}",
+        )
+        results += [
+            Result(cut.metric, cut.order, keep or 1.0, len(cut.rows), cut.seed, float(accuracy))
+            for cut, accuracy in zip(cuts, found, strict=True)
+        ]
+    return results
+
+
+class _Cut(NamedTuple):
+    metric: str
+    order: str
+    seed: int
+    rows: NDArray[np.int64]
+
+
+def _cuts(
+    scored: Dataset, metrics: Sequence[str], keep: float, seeds: NDArray[np.int64], label_column: str
+) -> list[_Cut]:
+    """All cuts at one fraction; they have the same number of rows."""
+
+    def rows(metric: str, order: str, draw: int) -> NDArray[np.int64]:
+        return prune_dataset(scored, metric, Cutting(keep, order, label_column=label_column, seed=draw))[1].kept
+
+    cuts = []
+    for metric, order in product(metrics, SCORE_ORDERS):
+        kept = rows(metric, order, int(seeds[0]))
+        cuts += [_Cut(metric, order, int(seed), kept) for seed in seeds]
+    return cuts + [_Cut(RANDOM, RANDOM, int(seed), rows(metrics[0], "random", int(seed))) for seed in seeds]
+
+
+def _full(scored: Dataset, seeds: NDArray[np.int64]) -> list[_Cut]:
+    return [_Cut(FULL, FULL, int(seed), np.arange(len(scored))) for seed in seeds]
+
+
+def summarise(results: Iterable[Result]) -> dict[float, list[Cell]]:
+    """Mean and spread of every cut.
+
+    Args:
+        results: Trainings, at least two of every cut.
+
+    Returns:
+        Fraction → cells in the order of the results; the full data are under ``1.0``.
+
+    Example:
+        >>> runs = [Result("el2n", "hard", 0.5, 10, seed, accuracy) for seed, accuracy in enumerate((0.8, 0.9))]
+        >>> {keep: [str(cell) for cell in cells] for keep, cells in summarise(runs).items()}
+        {0.5: ['85.0 ± 7.1']}
+    """
+    accuracies: dict[tuple[float, str], list[float]] = {}
+    for result in results:
+        accuracies.setdefault((result.keep, result.name), []).append(100 * result.accuracy)
+    cells: dict[float, list[Cell]] = {}
+    for (keep, name), found in accuracies.items():
+        cells.setdefault(keep, []).append(Cell(name, float(np.mean(found)), float(np.std(found, ddof=1))))
+    return cells
+
+
+def table(results: Sequence[Result]) -> str:
+    """Lay the results out as lines of text: a row per cut, a column per fraction."""
+    cells = summarise(results)
+    keeps = sorted({result.keep for result in results if result.name != FULL})
+    names = list(dict.fromkeys(result.name for result in results))
+    width = max(map(len, names)) + 2
+    lines = ["".ljust(width) + "".join(f"keep {keep:.0%}".rjust(16) for keep in keeps)]
+    for name in names:
+        found = {keep: cell for keep, row in cells.items() for cell in row if cell.name == name}
+        if name == FULL:
+            lines.append(f"{name.ljust(width)}{str(found[1.0]).rjust(16)}  (no pruning)")
+        else:
+            lines.append(name.ljust(width) + "".join(str(found[keep]).rjust(16) for keep in keeps))
+    return "\n".join(lines)
+
+
+def verdict(results: Sequence[Result]) -> list[str]:
+    """Say in sentences what the results show: at each fraction the best cut, and whether it differs from random.
+
+    A difference is beyond the spread if it is larger than the two standard deviations together.
+
+    Args:
+        results: Trainings that `compare` made.
+
+    Returns:
+        A sentence per fraction, then one that sums up.
+    """
+    cells = summarise(results)
+    full = next(cell for cell in cells[1.0] if cell.name == FULL)
+    sentences: list[str] = []
+    won: list[str] = []
+    lost: list[str] = []
+    for keep in sorted({result.keep for result in results if result.name != FULL}):
+        found = {cell.name: cell for cell in cells[keep] if cell.name != FULL}
+        random = found.pop(RANDOM)
+        best = max(found.values(), key=lambda cell: cell.mean)
+        if beyond_spread(best, random):
+            (won if best.mean > random.mean else lost).append(f"{keep:.0%}")
+        worse = [c.name for c in found.values() if c is not best and c.mean < random.mean and beyond_spread(c, random)]
+        tail = f" Worse than random, beyond the spread: {', '.join(worse)}." if worse else ""
+        sentences.append(f"Keeping {keep:.0%}: {_versus(best, random)}.{tail}")
+    return [*sentences, _summary(won, lost), _against_full(cells, full)]
+
+
+def beyond_spread(one: Cell, other: Cell) -> bool:
+    """Whether two means lie further apart than the two standard deviations together.
+
+    Example:
+        >>> (
+        ...     beyond_spread(Cell("a", 90.0, 0.4), Cell("b", 91.0, 0.5)),
+        ...     beyond_spread(Cell("a", 90, 1), Cell("b", 91, 1)),
+        ... )
+        (True, False)
+    """
+    return abs(one.mean - other.mean) > one.spread + other.spread
+
+
+def _versus(best: Cell, random: Cell) -> str:
+    gap = best.mean - random.mean
+    shown = "beyond the spread" if beyond_spread(best, random) else "within the spread"
+    if f"{abs(gap):.1f}" == "0.0":
+        return f"{best.name} ({best.mean:.1f}) and random ({random.mean:.1f}) are level"
+    if gap > 0:
+        return f"{best.name} is best ({best.mean:.1f}), {gap:.1f} points above random, {shown}"
+    return f"random is best ({random.mean:.1f}); {best.name} comes next, {-gap:.1f} points below, {shown}"
+
+
+def _summary(won: list[str], lost: list[str]) -> str:
+    parts = []
+    if won:
+        parts.append(f"the best score beats random pruning at {' and '.join(won)}")
+    if lost:
+        parts.append(f"random pruning beats every score at {' and '.join(lost)}")
+    if not parts:
+        return "In sum: at no fraction does the best score differ from random pruning beyond the spread."
+    return f"In sum, beyond the spread: {'; '.join(parts)}. (The best score is picked after the fact, in its favour.)"
+
+
+def _against_full(cells: dict[float, list[Cell]], full: Cell) -> str:
+    pruned = [(keep, cell) for keep, row in cells.items() for cell in row if cell.name != FULL]
+    keep, best = max(pruned, key=lambda pair: pair[1].mean)
+    gap = f"{best.mean - full.mean:+.1f} points, {'beyond' if beyond_spread(best, full) else 'within'} the spread"
+    return f"The best pruned set, {best.name} at {keep:.0%}, against the full data ({full}): {gap}."
+
+
+def write_csv(results: Iterable[Result], path: Path) -> None:
+    """Write one line per training."""
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, [field.name for field in fields(Result)], lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(asdict(result) for result in results)

@@ -1,0 +1,145 @@
+"""What ``order="auto"`` keeps, and whether evidence speaks against an order that was named."""
+
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+import numpy as np
+from datasets import Dataset
+
+from hf_prune.data.columns import Labels
+from hf_prune.data.history import provenance
+from hf_prune.policy import Evidence
+from hf_prune.policy.features import TooLittleToJudgeError
+from hf_prune.policy.gathering import labels_to_judge_by, recorded_evidence
+from hf_prune.policy.recommendation import points, recommendation
+from hf_prune.policy.rules import JUDGED_ORDERS, RANDOM, Rule, rule_without_evidence
+from hf_prune.pruning.classes import AUTO, Classes, Cutting, are_clusters
+from hf_prune.pruning.inputs import PruningInputs
+from hf_prune.runtime.messages import warn
+from hf_prune.runtime.optional_results import extra
+from hf_prune.selection import count_rows
+
+
+class Decision(NamedTuple):
+    """The cutting with its order and cut, why these in words, and the evidence where that is not on record already."""
+
+    cutting: Cutting
+    reason: str | None = None
+    evidence: dict[str, Any] | None = None
+
+
+def decide(ds: Dataset, column: str, cutting: Cutting, classes: Classes, inputs: PruningInputs) -> Decision:
+    """Decide by evidence, else by a general rule, which order is meant.
+
+    Args:
+        ds: The data set.
+        column: The score column.
+        cutting: What was asked for.
+        classes: The classes that have a say.
+        inputs: Where embeddings come from, if evidence is to be gathered now.
+
+    Returns:
+        An order that was named stays, and has no reason.
+
+    Raises:
+        ValueError: If ``order="auto"`` has neither evidence nor labels to go by.
+
+    Warns:
+        UserWarning: Where random rows are kept because nothing beat them, where there is no evidence, and where an order
+            that was named loses to random rows.
+    """
+    share = count_rows(cutting.keep, len(inputs.scored)) / len(inputs.scored)
+    if cutting.order != AUTO:
+        _warn_of(ds, column, Rule(cutting.order, _cutoff(cutting)), share)
+        return Decision(cutting)
+    if share == 1:
+        return Decision(replace(cutting, order=RANDOM.order), "all rows are kept")
+    recorded = recorded_evidence(ds, column) if cutting.evidence is None else None
+    evidence, lacking = (recorded, "") if recorded else _evidence(ds, column, cutting, share, inputs)
+    rule = None if evidence is None else evidence.rule(share)
+    if evidence is not None and rule is not None:
+        reason = recommendation(evidence, share, 0.0, 0.0).reason
+        if rule == RANDOM:
+            warn(f"order='auto': {reason}", stacklevel=2)
+    else:
+        rule, reason = _general(ds, column, classes, share, lacking)
+        warn(f"order='auto': {reason}", stacklevel=2)
+    new = None if evidence is None or recorded else evidence.to_dict()
+    return Decision(replace(cutting, order=rule.order, hardest_cutoff=rule.hardest_cutoff), reason, new)
+
+
+def _cutoff(cutting: Cutting) -> float:
+    return (
+        cutting.hardest_cutoff if isinstance(cutting.hardest_cutoff, (int, float)) else np.nan
+    )  # no share that was tried
+
+
+def _evidence(
+    ds: Dataset, column: str, cutting: Cutting, share: float, inputs: PruningInputs
+) -> tuple[Evidence | None, str]:
+    """What was handed in, else what the embeddings at hand say; where these say nothing, why."""
+    if cutting.evidence is not None:
+        _check_metric(ds, column, cutting.evidence.evidence)
+        return cutting.evidence.evidence, ""
+    judged_by = None if are_clusters(ds, cutting.label_column) else cutting.label_column
+    request = replace(cutting.request, label_column=judged_by)
+    if not inputs.has_embeddings or labels_to_judge_by(ds, request) is None:
+        return None, ""
+    from hf_prune.policy.gathering import gather
+
+    floor = cutting.class_balance if isinstance(cutting.class_balance, float) else 0.5
+    given = {"embeddings": inputs.embeddings("order='auto'")}
+    own = replace(request, encoder=None, given=given)
+    try:
+        return gather(ds, column, own, (share,), class_balance=floor, seed=cutting.seed), ""
+    except TooLittleToJudgeError as error:
+        return None, f" ({error})"
+
+
+def _check_metric(ds: Dataset, column: str, evidence: Evidence) -> None:
+    """Refuse evidence on other scores: rows that one metric finds hard are easy by another."""
+    step = provenance(ds).score_step(column)
+    if evidence.metric not in (column, None if step is None else step.metric):
+        raise ValueError(
+            f"evidence= is on the scores of {evidence.metric!r}, not on column {column!r}: give what recommend returned "
+            "for that column"
+        )
+
+
+def _general(ds: Dataset, column: str, classes: Classes, share: float, lacking: str) -> tuple[Rule, str]:
+    labels: Labels | None = classes.labels
+    if labels is None:
+        raise ValueError(
+            f"order='auto' has no evidence on {column!r} and no labels to go by: name one, such as order='hard' or 'easy'"
+        )
+    if are_clusters(ds, classes.column):
+        reason = f"there is no evidence on {column!r}{lacking}, and the size of clusters does not tell whether rows are scarce"
+        return RANDOM, f"{reason}: random rows are kept"
+    codes = labels.codes[labels.codes >= 0]
+    rows_per_class = len(codes) / max(len(np.unique(codes)), 1)
+    rule = rule_without_evidence(rows_per_class, share)
+    return rule, (
+        f"there is no evidence on {column!r}{lacking}; by {rows_per_class:,.0f} rows per class and keep {share:g}, {rule} rows are kept"
+    )
+
+
+def _warn_of(ds: Dataset, column: str, rule: Rule, share: float) -> None:
+    """Warn where the evidence on record says that a rule loses to random rows."""
+    if rule.order not in JUDGED_ORDERS or rule == RANDOM or share == 1:
+        return
+    words = extra(lambda: _loss(ds, column, rule, share), f"what the evidence on record says of order={rule.order!r}")
+    if words is not None:
+        warn(words, stacklevel=2)
+
+
+def _loss(ds: Dataset, column: str, rule: Rule, share: float) -> str | None:
+    """By how much a rule loses to random rows, in words; None where nothing says that it does."""
+    evidence = recorded_evidence(ds, column)
+    found = None if evidence is None else evidence.nearest(share)
+    compared = None if found is None else found.gain_of(rule)
+    if found is None or compared is None or not compared.high < 0:
+        return None
+    return (
+        f"order={rule.order!r} loses to random rows by the evidence on record: {points(compared)} points at keep "
+        f"{found.keep:g}; order='auto' would keep {found.rule} rows"
+    )

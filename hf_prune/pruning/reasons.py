@@ -1,0 +1,151 @@
+"""The reason of every row in a few kilobytes, for the history of a data set."""
+
+import base64
+import zlib
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from datasets import Dataset
+from numpy.typing import NDArray
+
+from hf_prune.data.digests import pack_rows, unpack_rows
+from hf_prune.data.history import Step, not_the_input, provenance
+from hf_prune.data.splits import check_one
+from hf_prune.scoring.scores import read_scores
+from hf_prune.selection.result import REASONS, Reason, Selection, explain_rows, is_kept, reason_words
+
+
+def pack_reasons(selection: Selection) -> dict[str, Any]:
+    """Write why each row was kept or dropped.
+
+    Args:
+        selection: What was selected from n rows.
+
+    Returns:
+        Plain values: ``counts``, from a reason to its rows; ``kept`` and ``dropped``, the commonest reason of each,
+        which the rows have that are not listed; ``rows``, the packed rows of every other reason; and
+        ``duplicate_of``, for each duplicate the row it repeats.
+    """
+    codes, counts = np.unique(selection.reasons, return_counts=True)
+    by_number = [int(code) for code in codes[np.argsort(-counts, kind="stable")] if code != Reason.NO_SCORE]
+    usual = {
+        name: next((code for code in by_number if bool(is_kept(np.array([code]))[0]) is kept), None)
+        for name, kept in (("kept", True), ("dropped", False))
+    }
+    record: dict[str, Any] = {
+        "counts": {REASONS[code]: int(count) for code, count in zip(codes.tolist(), counts.tolist(), strict=True)},
+        **{name: REASONS[code] for name, code in usual.items() if code is not None},
+        "rows": {
+            REASONS[code]: pack_rows(selection.rows(code), len(selection.reasons))
+            for code in by_number
+            if code not in usual.values()
+        },
+    }
+    if Reason.DUPLICATE in by_number and selection.duplicate_of is not None:
+        record["duplicate_of"] = _pack_numbers(selection.duplicate_of[selection.rows(Reason.DUPLICATE)])
+    return record
+
+
+def unpack_reasons(record: Mapping[str, Any], kept: NDArray[np.bool_], unscored: NDArray[np.int64]) -> list[str]:
+    """Read what `pack_reasons` wrote: the reason of every row, in words.
+
+    Args:
+        record: The record.
+        kept: Whether each row was kept, shape (n,).
+        unscored: Rows without a score.
+
+    Raises:
+        ValueError: If the record is damaged or covers other rows.
+    """
+    try:
+        words = np.where(kept, record.get("kept", ""), record.get("dropped", "")).astype(object)
+        for reason, packed in record["rows"].items():
+            words[unpack_rows(packed, len(kept))] = reason
+        words[unscored] = REASONS[Reason.NO_SCORE]
+        duplicates = np.flatnonzero(words == REASONS[Reason.DUPLICATE])
+        if "duplicate_of" in record:
+            numbers = _unpack_numbers(record["duplicate_of"], len(duplicates))
+            words[duplicates] = [reason_words(Reason.DUPLICATE, row) for row in numbers.tolist()]
+    except (KeyError, TypeError, AttributeError, IndexError, zlib.error) as error:
+        raise ValueError(f"damaged record of reasons: {error!r}") from error
+    return [str(word) for word in words]
+
+
+def _pack_numbers(numbers: NDArray[np.int64]) -> str:
+    """Row numbers in any order as compressed text."""
+    return base64.b64encode(zlib.compress(numbers.astype("<i8").tobytes())).decode("ascii")
+
+
+def _unpack_numbers(text: str, count: int) -> NDArray[np.int64]:
+    content = zlib.decompressobj().decompress(base64.b64decode(text, validate=True), max_length=8 * count + 1)
+    if len(content) != 8 * count:
+        raise ValueError(f"the record of duplicates does not hold {count} rows")
+    return np.frombuffer(content, dtype="<i8").astype(np.int64)
+
+
+def explain(ds: Dataset, kept: Dataset) -> Dataset:
+    """Say of every row of a scored data set whether a pruning kept it, its score, its rank and why.
+
+    Nothing is computed again: the reasons lie in the history of what was kept.
+
+    Args:
+        ds: The scored data set as it was before it was pruned, n rows.
+        kept: What `prune` made of it, whatever was done to it since.
+
+    Returns:
+        A ``Dataset`` of n rows with the columns ``row``, ``kept``, ``score`` (null where there is none), ``rank`` (1 is
+        the hardest, equal scores share a rank, null without a score) and ``reason``. Its ``to_csv`` writes it.
+
+    Raises:
+        ValueError: If ``kept`` has no pruning of ``ds`` in its history: rows and scores are compared with their digests.
+        TypeError: If one of them is not a single ``Dataset``.
+
+    Example:
+        >>> import hf_prune
+        >>> ds = Dataset.from_dict({"difficulty": [0.1, 0.9, 0.5, 0.7]})
+        >>> hf_prune.explain(ds, ds.prune("difficulty", keep=0.5, order="hard"))["reason"][:]
+        ['below the cut', 'above the cut', 'below the cut', 'above the cut']
+    """
+    for name, found in (("ds", ds), ("kept", kept)):
+        check_one(found, f"{name}= of explain")
+    step = _find_step(ds, kept)
+    is_kept = np.zeros(len(ds), dtype=bool)
+    is_kept[unpack_rows(str(step.rows), len(ds))] = True
+    return explain_rows(is_kept, read_scores(ds, step.column), pa.array(_reasons(step, is_kept), pa.string()))
+
+
+def _find_step(ds: Dataset, kept: Dataset) -> Step:
+    """The pruning of ``ds`` in the history of ``kept``."""
+    prunings = [step for step in provenance(kept).steps if step.kind == "prune"]
+    if not prunings:
+        raise ValueError("kept has no pruning in its history: give what prune made of ds")
+    alike = [step for step in prunings if step.rows_in == len(ds) and step.column in ds.column_names]
+    reasons = [_why_not(step, ds) for step in alike]
+    if None in reasons:
+        return alike[reasons.index(None)]
+    last = (alike or prunings)[-1]
+    but = f", but {reasons[-1]}" if reasons else ""
+    raise ValueError(
+        f"kept was pruned from {last.rows_in} rows by column {last.column!r}, ds has {len(ds)} rows and the columns "
+        f"{ds.column_names}{but}: give the scored data set as it was before that pruning"
+    )
+
+
+def _why_not(step: Step, ds: Dataset) -> str | None:
+    """Why a data set is not the one that a pruning began with; None if it is."""
+    history = provenance(ds)
+    if step.rows is None:
+        return "the row numbers were not recorded"
+    if step.digest_before is None and step.parents != tuple(head.id for head in history.heads):
+        return "its last step is another than the one before the pruning"
+    if step.digest_before is None and history.changed_since(ds):
+        return "it was changed since its last step"
+    return not_the_input(step, ds)
+
+
+def _reasons(step: Step, kept: NDArray[np.bool_]) -> list[str]:
+    """The reason of every row; of a pruning that recorded none, what is known."""
+    record: dict[str, Any] = step.reasons or {"kept": "kept", "dropped": "dropped", "rows": {}}
+    return unpack_reasons(record, kept, np.array(step.unscored, dtype=np.int64))

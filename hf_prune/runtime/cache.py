@@ -1,0 +1,301 @@
+"""What lies below the cache folder: listed, cleared and held to a size, and never taken from a running process.
+
+rows/<digest>/      results of one model, see `hf_prune.engine.store`
+heads/<digest>/     heads trained on embeddings, see `hf_prune.heads.results`
+keys/               content keys of image columns, one file each, see `hf_prune.engine.content`
+shelf/              scores that others released, as they were downloaded, see `hf_prune.hub.read.shelf`
+"""
+
+import contextlib
+import os
+import re
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from datasets.utils.py_utils import convert_file_size_to_int
+
+from hf_prune.runtime.file_locks import Lock, is_abandoned
+from hf_prune.runtime.files import PART_PREFIX, array_shape
+from hf_prune.runtime.integrity import unsealed
+from hf_prune.runtime.untrusted import read_bytes
+
+MAX_SIZE = "HF_PRUNE_CACHE_MAX_SIZE"  # environment variable: such as 50GB
+META, USED = "meta.json", ".used"  # the time of the second is that of the last use; who uses the folder locks it
+_EVICTING = ".evicting"
+# By folder, the files of ours in it and what they hold; those of the first two lie in a folder for each model or training.
+_NESTED = {"rows": ("*.safetensors", "rows"), "heads": ("head-*.safetensors", "heads")}
+_FLAT = {"keys": ("*.safetensors", "image columns"), "shelf": ("*.csv", "files")}
+_NAME = re.compile(r"[0-9a-f]{32}")
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)([smhdw])")
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
+_sizes: dict[Path, int] = {}  # of each cache that this process adds to, as far as it knows
+
+
+@dataclass(frozen=True)
+class CacheEntry:
+    """What `list_caches` says about one folder of the cache.
+
+    Attributes:
+        name: Folder name, accepted by `clear`.
+        kind: ``"rows"`` of a model, ``"heads"``, ``"keys"`` or ``"shelf"``.
+        identity: What was run, as recorded in ``meta.json``; empty where there is none that can be read.
+        count: Number of what is stored: images of a model (one stored twice counts twice), heads, or files.
+        size: Bytes on disk.
+        used: When it was last used, in seconds since 1970 by the clock of the machine that used it.
+    """
+
+    name: str
+    kind: str
+    identity: dict[str, Any]
+    count: int
+    size: int
+    used: float
+
+    @property
+    def holds(self) -> str:
+        """Count and unit, such as ``"4096 rows"``."""
+        return f"{self.count} {(_NESTED | _FLAT)[self.kind][1]}"
+
+
+@dataclass(frozen=True)
+class Freed:
+    """What was removed.
+
+    Attributes:
+        size: Bytes.
+        in_use: Names of what running processes use, which stays.
+    """
+
+    size: int
+    in_use: list[str]
+
+
+@dataclass(frozen=True)
+class _Piece:
+    """What is removed at once: a folder of a model or training, or one file."""
+
+    path: Path
+    pattern: str  # of the files that are ours, in a folder
+    size: int
+    used: float
+
+
+def use(folder: Path, *, make: bool = False) -> Lock:
+    """Say that this process uses a folder of the cache, which is not removed until the lock is released.
+
+    Args:
+        folder: The folder.
+        make: Whether to make it where it is not there.
+    """
+    while True:
+        if make:
+            folder.mkdir(parents=True, exist_ok=True)
+        lock = Lock(folder / USED, shared=True, wait=True)
+        if lock.held is not None or not make or folder.is_dir():  # else it was removed in between
+            touch(folder / USED)
+            return lock
+
+
+def touch(path: Path) -> None:
+    """Note that a file is used now; in a read-only cache nothing is noted."""
+    with contextlib.suppress(OSError):
+        os.utime(path)
+
+
+def list_caches(root: Path) -> list[CacheEntry]:
+    """Describe everything that is kept under a root, by kind and name.
+
+    Args:
+        root: What `hf_prune.engine.store.default_root` returns, or the folder given as ``cache_dir=``.
+
+    Returns:
+        The entries; an empty list where nothing was kept.
+    """
+    return [_describe(kind, folder) for kind, folder in _entries(root)]
+
+
+def clear(
+    root: Path, name: str | None = None, *, older_than: float | None = None, max_size: int | None = None
+) -> Freed:
+    """Remove what is kept, and nothing else that may lie in the folder; what a running process uses stays.
+
+    Args:
+        root: What `hf_prune.engine.store.default_root` returns, or the folder given as ``cache_dir=``.
+        name: One entry of `list_caches`; ``None`` takes all of them.
+        older_than: Remove only what was not used for so many seconds.
+        max_size: Remove what was used least recently until no more than so many bytes are left.
+
+    Returns:
+        Bytes freed, and what stayed since it is in use.
+
+    Raises:
+        KeyError: If there is no entry of that name.
+    """
+    entries = [(kind, folder) for kind, folder in _entries(root) if name in (None, folder.name)]
+    if name is not None and not entries:
+        known = [folder.name for _, folder in _entries(root)]
+        raise KeyError(f"no cached results named {name!r} in {root}; known: {known}")
+    pieces = sorted((piece for entry in entries for piece in _pieces(*entry)), key=lambda piece: piece.used)
+    left, freed, in_use = sum(piece.size for piece in pieces), 0, []
+    oldest = None if older_than is None else time.time() - older_than
+    for piece in pieces:
+        if (oldest is not None and piece.used > oldest) or (max_size is not None and left <= max_size):
+            continue
+        if not _remove(piece):
+            in_use.append(piece.path.name)
+            continue
+        left, freed = left - piece.size, freed + piece.size
+    for _, folder in entries:
+        _remove_empty(folder)
+    return Freed(freed, in_use)
+
+
+def keep_to_limit(root: Path, added: int | None = None) -> None:
+    """Make room where the environment sets a size: what was used least recently goes, never what is in use.
+
+    Args:
+        root: The cache.
+        added: Bytes about to be written by this process; None measures anew.
+
+    Raises:
+        ValueError: If the environment sets no size that can be read.
+    """
+    text = os.environ.get(MAX_SIZE)
+    if not text:
+        return
+    limit = parse_size(text, f"the environment variable {MAX_SIZE}")
+    size = _sizes.get(root)
+    if added is not None and size is not None and size + added <= limit:
+        _sizes[root] = size + added
+        return
+    if root.is_dir():
+        with Lock(root / _EVICTING) as lock:  # one process at a time: two would remove twice as much
+            if lock.held:
+                with contextlib.suppress(OSError):  # a disk that is full says so itself, to who writes
+                    clear(root, max_size=max(0, limit - (added or 0)))
+    _sizes[root] = sum(piece.size for entry in _entries(root) for piece in _pieces(*entry)) + (added or 0)
+
+
+def parse_size(text: str, name: str) -> int:
+    """Read a size.
+
+    Args:
+        text: Such as ``"50GB"``, ``"512MiB"`` or a number of bytes.
+        name: What an error calls it.
+
+    Returns:
+        Bytes.
+
+    Raises:
+        ValueError: If it is no size.
+
+    Example:
+        >>> parse_size("50GB", "--max-size"), parse_size("1.5 GiB", "--max-size"), parse_size("0", "--max-size")
+        (50000000000, 1610612736, 0)
+    """
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([kKmMgGtTpP]i?B)?", text.strip())
+    if found is None or (found[2] is None and "." in found[1]):
+        raise ValueError(f"{name} is {text!r}; give a size such as 50GB or 512MiB")
+    return int(float(found[1]) * convert_file_size_to_int(f"1{found[2]}")) if found[2] else int(found[1])
+
+
+def parse_duration(text: str, name: str) -> float:
+    """Read how long something takes: seconds, from such as ``"30d"``, ``"12h"`` or ``"2w"``.
+
+    Raises:
+        ValueError: If it is none.
+
+    Example:
+        >>> parse_duration("30d", "--older-than")
+        2592000.0
+    """
+    found = _DURATION.fullmatch(text.strip())
+    if found is None:
+        raise ValueError(f"{name} is {text!r}; give a time such as 30d, 12h or 2w")
+    return float(found[1]) * _SECONDS[found[2]]
+
+
+def _entries(root: Path) -> Iterator[tuple[str, Path]]:
+    """Kind and folder of everything that this package writes below a root."""
+    for kind in _NESTED:
+        for folder in _inside(root / kind):
+            if _NAME.fullmatch(folder.name) and any(_own_files(folder, _NESTED[kind][0])):
+                yield kind, folder
+    for kind, (pattern, _) in _FLAT.items():
+        if any(_own_files(root / kind, pattern)):
+            yield kind, root / kind
+
+
+def _own_files(folder: Path, pattern: str) -> list[Path]:
+    """Files that this package wrote to a folder, those that are still being written included."""
+    patterns = (pattern, f"{PART_PREFIX}*", META, USED)
+    return [path for path in _inside(folder) if any(map(path.match, patterns)) and path.is_file()]
+
+
+def _inside(folder: Path) -> list[Path]:
+    """What lies in a folder; nothing in one that is not there, such as one that another process just removed."""
+    try:
+        return sorted(folder.iterdir())
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+
+
+def _describe(kind: str, folder: Path) -> CacheEntry:
+    pattern = (_NESTED | _FLAT)[kind][0]
+    files = [path for path in _inside(folder) if path.match(pattern)]
+    count = sum(map(_stored_rows, files)) if kind == "rows" else len(files)
+    pieces = _pieces(kind, folder)
+    size, used = sum(piece.size for piece in pieces), max((piece.used for piece in pieces), default=0.0)
+    return CacheEntry(folder.name, kind, _read_identity(folder), count, size, used)
+
+
+def _stored_rows(chunk: Path) -> int:
+    shape = array_shape(chunk, "keys")
+    return shape[0] if shape else 0
+
+
+def _read_identity(folder: Path) -> dict[str, Any]:
+    try:
+        return dict(unsealed(read_bytes(folder / META))["identity"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
+
+
+def _pieces(kind: str, folder: Path) -> list[_Piece]:
+    pattern = (_NESTED | _FLAT)[kind][0]
+    facts: dict[Path, os.stat_result] = {}
+    for path in _own_files(folder, pattern):
+        with contextlib.suppress(FileNotFoundError):  # another process removes, or renames what it wrote
+            facts[path] = path.stat()
+    if kind in _FLAT:
+        return [_Piece(path, "", fact.st_size, fact.st_mtime) for path, fact in facts.items()]
+    noted = facts.get(folder / USED)
+    used = noted.st_mtime if noted else max((fact.st_mtime for fact in facts.values()), default=0.0)
+    return [_Piece(folder, pattern, sum(fact.st_size for fact in facts.values()), used)]
+
+
+def _remove(piece: _Piece) -> bool:
+    """Remove a piece unless a running process uses it; say whether it was removed."""
+    if not piece.pattern:
+        if piece.path.name.startswith(PART_PREFIX) and not is_abandoned(piece.path):
+            return False
+        piece.path.unlink(missing_ok=True)
+        return True
+    with Lock(piece.path / USED) as lock:
+        if lock.held is False:
+            return False
+        for path in _own_files(piece.path, piece.pattern):
+            if path.name != USED:
+                path.unlink(missing_ok=True)
+        # The last, and while it is locked: who waits for it sees that it is gone.
+        (piece.path / USED).unlink(missing_ok=True)
+    _remove_empty(piece.path)
+    return True
+
+
+def _remove_empty(folder: Path) -> None:
+    with contextlib.suppress(OSError):  # not empty, or gone
+        folder.rmdir()

@@ -1,0 +1,211 @@
+"""Array files that are complete or absent, and known to be what was written.
+
+Written beside their place and renamed, so that a killed process or a full disk leaves no half file behind, and read
+with a checksum, so that a file cut short or altered later is noticed. Safetensors only: reading runs no code.
+"""
+
+import contextlib
+import errno
+import json
+import os
+import re
+import shutil
+import uuid
+import zlib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import safetensors
+import safetensors.numpy
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+
+from hf_prune.runtime.file_locks import is_abandoned, lock
+from hf_prune.runtime.messages import one_line
+from hf_prune.runtime.untrusted import read_json
+
+PART_PREFIX = ".part-"  # a file or folder being written; it gets its name when complete, and is locked until then
+_ATTEMPTS = 5
+
+
+class DamagedFile(ValueError):
+    """A file is cut short or altered."""
+
+
+def write_file(path: Path, data: bytes) -> None:
+    """Write a file that is complete or absent, whatever happens to this process or the disk."""
+    for attempts_left in reversed(range(_ATTEMPTS)):
+        try:
+            _write_file(path, data)
+        except FileNotFoundError:
+            # Somebody removed the part before it was locked, or on another machine where the lock is not seen.
+            if not attempts_left or not path.parent.is_dir():
+                raise
+        else:
+            return
+
+
+def _write_file(path: Path, data: bytes) -> None:
+    part = path.parent / f"{PART_PREFIX}{uuid.uuid4().hex}"
+    try:
+        with part.open("xb") as file:
+            locked = lock(file.fileno())
+            file.write(data)
+            file.flush()
+            if locked:  # until it has its name: nobody may take it for a leftover in between
+                part.replace(path)
+        if not locked:
+            part.replace(path)
+    except BaseException:  # an interrupt too must leave no part behind
+        part.unlink(missing_ok=True)
+        raise
+
+
+def write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]], note: str = "") -> None:
+    """Write named arrays with a checksum and a free text, complete or not at all; the same give the same bytes."""
+    checksum = _checksum(arrays, note)
+    write_file(path, _in_order(safetensors.numpy.save(dict(arrays), {"crc32": checksum, "note": note})))
+
+
+def read_arrays(path: Path) -> tuple[dict[str, NDArray[Any]], str]:
+    """Read what `write_arrays` wrote.
+
+    Raises:
+        DamagedFile: If the file is cut short or altered.
+        FileNotFoundError: If there is none.
+    """
+    data = path.read_bytes()  # no memory map: a file cut short meanwhile must be an error, not a bus error
+    try:
+        arrays = safetensors.numpy.load(data)
+        header = read_json(data[8 : 8 + int.from_bytes(data[:8], "little")])["__metadata__"]
+        intact = header["crc32"] == _checksum(arrays, header["note"])
+    except (SafetensorError, ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
+        raise DamagedFile(f"{path} ({one_line(error)})") from error
+    if not intact:
+        raise DamagedFile(f"{path} (checksum differs)")
+    return arrays, header["note"]
+
+
+def array_shape(path: Path, name: str) -> tuple[int, ...] | None:
+    """Read the shape of one array from the file's header alone, None where the file is damaged or gone."""
+    try:
+        with safetensors.safe_open(path, "numpy") as file:
+            return tuple(file.get_slice(name).get_shape())
+    except (OSError, SafetensorError):
+        return None
+
+
+def discard(path: Path) -> None:
+    """Remove a file if that is allowed; in a read-only cache it stays and is left out again next time."""
+    with contextlib.suppress(OSError):
+        path.unlink(missing_ok=True)
+
+
+def remove_stale_parts(folder: Path) -> None:
+    """Remove what killed processes left half-written; parts of running processes are locked and stay."""
+    with contextlib.suppress(FileNotFoundError):  # the folder, while it is read: others clear as well
+        _remove_parts(folder)
+
+
+def _remove_parts(folder: Path) -> None:
+    for part in folder.glob(f"{PART_PREFIX}*"):
+        if not is_abandoned(part):
+            continue
+        if part.is_dir():
+            shutil.rmtree(part, ignore_errors=True)
+        else:
+            discard(part)
+
+
+def pack_floats(values: NDArray[np.float32]) -> NDArray[np.generic]:
+    """Half the bytes, exactly, where every value is a bf16, a float32 with zeros in its low 16 bits.
+
+    Args:
+        values: Float32 of any shape.
+
+    Returns:
+        The upper halves as uint16, or a copy of the values where that would lose something.
+
+    Example:
+        >>> pack_floats(np.array([1.5], np.float32)).dtype, pack_floats(np.array([0.1], np.float32)).dtype
+        (dtype('uint16'), dtype('float32'))
+    """
+    values = np.ascontiguousarray(values, dtype=np.float32)
+    bits = values.view(np.uint32)
+    if (bits & np.uint32(0xFFFF)).any():
+        return values.copy()
+    return (bits >> np.uint32(16)).astype(np.uint16)
+
+
+def unpack_floats(packed: NDArray[Any]) -> NDArray[np.float32]:
+    """Undo `pack_floats`."""
+    if packed.dtype == np.uint16:
+        return (packed.astype(np.uint32) << np.uint32(16)).view(np.float32)
+    return packed.astype(np.float32, copy=False)
+
+
+def _in_order(data: bytes) -> bytes:
+    """A file with the metadata of its header sorted: safetensors writes them in another order each time."""
+    size = int.from_bytes(data[:8], "little")
+    header = json.loads(data[8 : 8 + size])
+    header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+    text = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)  # what follows begins at a multiple of eight bytes
+    return len(text).to_bytes(8, "little") + text + data[8 + size :]
+
+
+def _checksum(arrays: Mapping[str, NDArray[Any]], note: str) -> str:
+    checksum = zlib.crc32(note.encode())
+    for name in sorted(arrays):
+        array = np.ascontiguousarray(arrays[name])
+        checksum = zlib.crc32(f"{name}{array.dtype}{array.shape}".encode(), checksum)
+        checksum = zlib.crc32(array.data, checksum)
+    return f"{checksum:08x}"
+
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+# safetensors names the number of the system's error, torch and NumPy only say that writing failed.
+_NUMBER = re.compile(r"\(os error (\d+)\)")
+_CUT_OFF = re.compile(
+    r"PytorchStreamWriter failed writing|file write failed|inline_container\.cc.*unexpected pos|\d+ requested and \d+ written"
+)
+
+
+@contextlib.contextmanager
+def says_when_full(place: str | Path, what: str, way_out: str) -> Iterator[None]:
+    """Let one line say so where what is written meanwhile finds no room.
+
+    Args:
+        place: Where it is written.
+        what: What it is, such as ``"the training"``.
+        way_out: What to do.
+
+    Raises:
+        OSError: If there is no room; any other error is raised as it is.
+
+    Example:
+        >>> with says_when_full("/tmp", "the record", "make room"):
+        ...     raise OSError(errno.ENOSPC, "No space left on device")
+        Traceback (most recent call last):
+        ...
+        OSError: there is no room for the record in '/tmp' (No space left on device): make room
+    """
+    try:
+        yield
+    except Exception as error:
+        reason = _why_full(error)
+        if reason is None:
+            raise
+        raise OSError(f"there is no room for {what} in {str(place)!r} ({reason}): {way_out}") from error
+
+
+def _why_full(error: Exception) -> str | None:
+    """Why there was no room, in the system's words; None where something else was the matter."""
+    if isinstance(error, OSError) and error.errno is not None:
+        return os.strerror(error.errno) if error.errno in _FULL else None
+    number = _NUMBER.search(str(error))
+    if number is not None:
+        return os.strerror(int(number[1])) if int(number[1]) in _FULL else None
+    return "a file could not be written whole" if _CUT_OFF.search(str(error)) else None

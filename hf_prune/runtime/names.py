@@ -1,0 +1,24 @@
+"""Names that are not known, answered with the nearest known one."""
+
+import difflib
+from collections.abc import Iterable
+
+
+class UnknownNameError(KeyError):
+    """A name that is not known, with the nearest known one; reads as one plain line."""
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+
+def unknown_name(kind: str, name: str, known: Iterable[str]) -> str:
+    """Word the message for a name that is not known.
+
+    Example:
+        >>> unknown_name("metric", "el2m", ["el2n", "random"])
+        "unknown metric 'el2m'. Did you mean 'el2n'? Known: el2n, random"
+    """
+    known = sorted(known)
+    near = difflib.get_close_matches(str(name), known, n=1)
+    hint = f" Did you mean {near[0]!r}?" if near else ""
+    return f"unknown {kind} {name!r}.{hint} Known: {', '.join(known) or 'none'}"

@@ -1,0 +1,437 @@
+"""The only module that knows there are other processes; every function is the identity when there are none.
+
+Embeddings stay in the process that made them. What travels is small: sums, counts, one number per row.
+
+Every exchange begins with an envelope in which each process says where it has come to and whether it failed. So a failure
+in one ends all, however differently they went on, and none waits for another.
+"""
+
+import hashlib
+import logging
+import os
+import sys
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hf_prune.runtime.messages import one_line
+
+if TYPE_CHECKING:
+    import torch
+    from accelerate import PartialState
+from collections.abc import Callable
+
+T = TypeVar("T")
+Array = NDArray[Any]
+
+
+logger = logging.getLogger(__name__)
+
+
+_ERRORS = (ValueError, TypeError, KeyError, FileNotFoundError, FileExistsError, PermissionError, OSError)
+# What a failure elsewhere is raised as, else RuntimeError: an error of the user's stays one in every process.
+_RAISED_AS: Mapping[str, type[Exception]] = {kind.__name__: kind for kind in _ERRORS}
+_KNOWN = "__hf_prune_known__"  # mark of an error that every process knows of
+_SHOWN = 60  # characters of a value in an error
+_SAME = "give every process the same"
+
+
+# The call that all processes make together, None outside of one.
+_call: ContextVar[str | None] = ContextVar("call", default=None)
+# The device that the caller asked for; metrics are pure functions of arrays and have no argument for it.
+_chosen_device: ContextVar[str | None] = ContextVar("chosen_device", default=None)
+
+
+def process_state(device: str | None = None) -> "PartialState":
+    """Join the processes that a launcher started and return Accelerate's view of them.
+
+    Args:
+        device: ``None`` for the accelerator of this process, or a name such as ``"cpu"``.
+
+    Returns:
+        The ``PartialState``; its ``device``, ``process_index`` and ``num_processes`` are what the engine uses.
+
+    Raises:
+        RuntimeError: If a launcher announced several processes but Accelerate was already set up with one, in which
+            case every process would score everything.
+    """
+    import torch
+    from accelerate import PartialState
+
+    announced = num_announced()
+    # On a machine with no accelerator a plain PartialState() ignores torchrun's environment. A single process that asks
+    # for its CPU leaves the state as it is: the state outlives this call, and a training may want the accelerator.
+    state = PartialState(cpu=not torch.accelerator.is_available() or (device == "cpu" and announced > 1))
+    if announced != state.num_processes:
+        raise RuntimeError(
+            f"the launcher announced WORLD_SIZE={announced} but Accelerate runs {state.num_processes} process: "
+            "call hf_prune before creating another Accelerator, or set ACCELERATE_USE_CPU=1 on a machine without a GPU"
+        )
+    return state
+
+
+def num_announced() -> int:
+    """Return how many processes a launcher announced, joined or not; 1 without a launcher."""
+    return int(os.environ.get("WORLD_SIZE", "1"))
+
+
+@contextmanager
+def alone() -> Iterator[None]:
+    """Work as if no launcher had announced other processes, for what one of them does for all; to be entered unjoined.
+
+    Example:
+        >>> with alone():
+        ...     num_announced()
+        1
+    """
+    names = ("WORLD_SIZE", "RANK", "LOCAL_RANK")
+    announced = {name: os.environ.pop(name) for name in names if name in os.environ}
+    try:
+        yield
+    finally:
+        os.environ.update(announced)
+
+
+def join_processes(device: str | None = None) -> None:
+    """Join the processes that a launcher announced, before the rows are shared out; alone, load nothing."""
+    if num_announced() > 1:
+        process_state(device)
+
+
+@contextmanager
+def in_step(call: str, device: str | None = None) -> Iterator[None]:
+    """Make one call in all processes: what ends it in one ends it in all, and no process waits for one that failed.
+
+    The processes are joined at its start and have all come to its end when the block is left. Within another such block
+    it does nothing.
+
+    Args:
+        call: What is called, for the messages.
+        device: As of `process_state`.
+    """
+    if num_announced() == 1 or _call.get() is not None:
+        yield
+        return
+    process_state(_chosen_device.get() if device is None else device)
+    token = _call.set(call)
+    try:
+        check_alike({"call": call})
+        yield
+        _exchange(None, "its end")
+    except Exception as error:  # of any kind: it is raised again, and the others have to hear of it
+        announce(error)
+        raise
+    finally:
+        _call.reset(token)
+
+
+@contextmanager
+def apart(doing: str) -> Iterator[None]:
+    """Do something in which the processes exchange in another way than here, such as a training by a Trainer.
+
+    A failure in it does not reach the others: they wait in an exchange of another kind, which breaks off when the
+    process ends.
+
+    Args:
+        doing: What is done, for the log.
+    """
+    try:
+        yield
+    except Exception as error:  # raised again; it is noted since the others cannot hear of it
+        if num_processes() > 1 and not _is_known(error):
+            logger.error("%s failed: %s: %s", doing, type(error).__name__, error)
+            setattr(error, _KNOWN, True)
+        raise
+
+
+def announce(error: Exception) -> None:
+    """Have a failure of this process raised in all others where they exchange next; to be called before it is raised.
+
+    What every process knows of already is not announced twice.
+    """
+    if num_processes() == 1 or _is_known(error):
+        return
+    logger.error("%s: %s (this process failed; the others end with it)", type(error).__name__, error)
+    setattr(error, _KNOWN, True)
+    with suppress(RuntimeError):  # a broken exchange is no news beside the failure
+        _exchange(None, "a failure", (type(error).__name__, one_line(error)))
+
+
+def _is_known(error: BaseException | None) -> bool:
+    """Whether every process knows of an error, or of the one that it comes from."""
+    while error is not None:
+        if hasattr(error, _KNOWN):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
+def _exchange(held: T, place: str, failure: tuple[str, str] | None = None) -> list[T]:
+    """What each process holds, in rank order, in every process; called where there are several.
+
+    Args:
+        held: Something that pickles.
+        place: Where this process has come to.
+        failure: Type and text of the error that ended this process's work.
+
+    Raises:
+        Exception: In all processes that did not fail themselves, what ended another.
+        RuntimeError: If the processes have come to different places, or one has gone.
+    """
+    from accelerate.utils import gather_object
+
+    try:
+        gathered = gather_object([(place, failure, held)])
+    except RuntimeError as error:
+        raise _known(
+            RuntimeError(
+                f"{_call.get() or 'the exchange between processes'} broke off, since another process ended, or took too long, while this one "
+                f"waited for it: see what that one wrote ({' '.join(str(error).split())[:_SHOWN]} …)"
+            )
+        ) from None
+    if failure is not None:
+        return []
+    for rank, (_, problem, _) in enumerate(gathered):
+        if problem is not None:
+            raise _known(_RAISED_AS.get(problem[0], RuntimeError)(f"process {rank}: {problem[1]}"))
+    for rank, (other, _, _) in enumerate(gathered):
+        if other != gathered[0][0]:
+            raise _known(
+                RuntimeError(
+                    f"in {_call.get() or 'one call'} process {rank} has come to {other} and process 0 to {gathered[0][0]}: have "
+                    "every process make the same calls with the same arguments"
+                )
+            )
+    return [part for _, _, part in gathered]
+
+
+def _known(error: Exception) -> Exception:
+    setattr(error, _KNOWN, True)
+    return error
+
+
+def check_alike(held: Mapping[str, Any]) -> None:
+    """Raise one line, the same in every process, unless all processes hold the same.
+
+    Args:
+        held: Name → a plain value, which the message shows where it is short, or bytes, which it does not. What differs
+            first is named. Only digests travel.
+
+    Raises:
+        ValueError: If something differs.
+
+    Example:
+        >>> check_alike({"rows": b"digest", "batch_size": 64})
+    """
+    if num_processes() == 1:
+        return
+    everyone = _exchange({name: _digest(value) for name, value in held.items()}, "a comparison")
+    for rank, theirs in enumerate(everyone):
+        for name in (*everyone[0], *theirs):
+            if theirs.get(name) != everyone[0].get(name):
+                raise _known(ValueError(_difference(rank, name, theirs.get(name), everyone[0].get(name))))
+
+
+def _digest(value: Any) -> str | bytes:
+    """A plain value as it is shown where it is short, else bytes that only show whether two are the same."""
+    text = value if isinstance(value, bytes) else repr(value).encode()
+    return hashlib.sha256(text).digest() if isinstance(value, bytes) or len(text) > _SHOWN else text.decode()
+
+
+def _difference(rank: int, name: str, theirs: str | bytes | None, ours: str | bytes | None) -> str:
+    if name == "call":
+        return f"process {rank} calls {theirs!s} and process 0 {ours!s}: have every process make the same calls"
+    if not isinstance(theirs, bytes) and not isinstance(ours, bytes):
+        return f"process {rank} has {name}={theirs}, process 0 {name}={ours}: {_SAME}"
+    example = ", e.g. train_test_split(seed=0)" if name == "rows" else ""
+    return f"process {rank} holds other {name} than process 0: {_SAME} {name}{example}"
+
+
+@contextmanager
+def use_device(device: str | None) -> Iterator[None]:
+    """Let `compute_device` answer with a caller's choice while the block runs; None leaves it to Accelerate.
+
+    Raises:
+        ValueError: If there is no such device here.
+    """
+    if device is not None:
+        check_device(device)
+    token = _chosen_device.set(device)
+    try:
+        yield
+    finally:
+        _chosen_device.reset(token)
+
+
+def check_device(device: "torch.device | str | None") -> None:
+    """Refuse a device that this machine does not have.
+
+    Args:
+        device: As the user gave it; None stands for the accelerator of this machine, or its CPU.
+
+    Raises:
+        ValueError: If it is no name of a device, or there is no such device.
+
+    Example:
+        >>> check_device("cpu")
+    """
+    import torch
+
+    if device is None:
+        return
+    if not isinstance(device, str | torch.device):
+        raise ValueError(f"device={device!r}; give a device such as 'cuda:1' or 'cpu', or leave it out")
+    try:
+        place = torch.device(device)
+    except RuntimeError as error:  # lists all devices that torch was ever built for
+        raise ValueError(f"device={device!r} is none; give one such as 'cuda:1' or 'cpu', or leave it out") from error
+    there = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
+    counts = {"cpu": 1} | ({} if there is None else {there.type: torch.accelerator.device_count()})
+    if place.type != "meta" and (place.index or 0) >= counts.get(place.type, 0):
+        known = [f"{kind}:{number}" for kind, count in counts.items() for number in range(count)]
+        raise ValueError(
+            f"device={str(device)!r} is not among those that torch finds here ({', '.join(known)}): "
+            "give one of these, or leave it out"
+        )
+
+
+def compute_device() -> "torch.device":
+    """The device for models and clustering in this process: the caller's choice, else Accelerate's."""
+    import torch
+
+    chosen = _chosen_device.get()
+    return torch.device(process_state(chosen).device if chosen is None else chosen)
+
+
+def num_processes() -> int:
+    """Return how many processes work together, 1 when there is no process group."""
+    torch = sys.modules.get("torch")
+    if torch is None or not torch.distributed.is_available() or not torch.distributed.is_initialized():
+        return 1
+    return int(torch.distributed.get_world_size())
+
+
+def process_index() -> int:
+    """This process's number among those that work together, 0 when it is alone."""
+    return int(sys.modules["torch"].distributed.get_rank()) if num_processes() > 1 else 0
+
+
+def is_main_process() -> bool:
+    """Say whether this process is the one that writes files and shows progress.
+
+    Before a process group exists the launcher's environment decides, so that a folder is never written twice.
+    """
+    return process_index() == 0 if num_processes() > 1 else int(os.environ.get("RANK", "0")) == 0
+
+
+def all_sum(values: Array) -> Array:
+    """Sum an array over all processes.
+
+    Args:
+        values: Numbers of any shape, the same shape and dtype in every process.
+
+    Returns:
+        The sum, in every process, of the same shape and dtype.
+
+    Example:
+        >>> all_sum(np.array([1.0, 2.0])).tolist()
+        [1.0, 2.0]
+    """
+    if num_processes() == 1:
+        return values
+    import torch
+    from accelerate import PartialState
+    from accelerate.utils import reduce
+
+    _exchange(None, f"a sum of {values.dtype} {values.shape}")
+    tensor = torch.from_numpy(np.ascontiguousarray(values)).to(PartialState().device)
+    return np.asarray(reduce(tensor, reduction="sum").cpu().numpy())
+
+
+def broadcast(values: Array) -> Array:
+    """Return the main process's array in every process; all give arrays of one shape and dtype."""
+    return all_sum(values if is_main_process() else np.zeros_like(values))
+
+
+def gather_objects(items: list[T]) -> list[T]:
+    """Concatenate the lists of all processes in rank order, in every process.
+
+    Example:
+        >>> gather_objects(["a", "b"])
+        ['a', 'b']
+    """
+    if num_processes() == 1:
+        return items
+    return [item for part in _exchange(items, "an exchange of objects") for item in part]
+
+
+def all_max(value: int) -> int:
+    """The largest of the processes' numbers, in every process.
+
+    Example:
+        >>> all_max(3)
+        3
+    """
+    return max(gather_objects([value]))
+
+
+def gather_rows(rows: NDArray[np.int64], values: Array, num_rows: int, absent: Collection[int] = ()) -> Array:
+    """Put every process's rows into their places in one array.
+
+    Args:
+        rows: Global row numbers held by this process, shape (n_local,).
+        values: Their values, shape (n_local, ...); a numeric dtype.
+        num_rows: Rows in all.
+        absent: Rows that no process holds, such as unreadable images; their place stays 0.
+
+    Returns:
+        Array of shape (num_rows, ...), complete in every process.
+
+    Raises:
+        RuntimeError: If another row was delivered by no process or by more than one.
+
+    Example:
+        >>> gather_rows(np.array([1, 0]), np.array([10.0, 20.0]), 2).tolist()
+        [20.0, 10.0]
+    """
+    placed = np.zeros((num_rows, *values.shape[1:]), dtype=values.dtype)
+    placed[rows] = values
+    times = all_sum(np.bincount(rows, minlength=num_rows).astype(np.int32))
+    times[list(absent)] += 1
+    if (times != 1).any():
+        row = int(np.flatnonzero(times != 1)[0])
+        raise RuntimeError(f"row {row} was delivered {int(times[row])} times by the processes; expected once")
+    return all_sum(placed)
+
+
+def barrier() -> None:
+    """Wait until every process has come this far."""
+    if num_processes() > 1:
+        _exchange(None, "a barrier")
+
+
+def together(work: Callable[[], T]) -> list[T]:
+    """Do something in every process and return what each got, in rank order; a failure in one is raised in all.
+
+    Without this, the processes that did not fail would wait in the next exchange for the one that did.
+
+    Args:
+        work: Gives something small that pickles.
+
+    Returns:
+        One outcome per process.
+
+    Example:
+        >>> together(lambda: 3)
+        [3]
+    """
+    try:
+        outcome = work()
+    except Exception as error:  # whatever it is, the other processes have to hear of it
+        announce(error)
+        raise
+    return gather_objects([outcome])

@@ -1,0 +1,144 @@
+"""Who trains on the rows that a cut keeps: a small student on embeddings, or a command of the user's."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+from datasets import Dataset
+from numpy.typing import NDArray
+
+from hf_prune.data.digests import array_sha256
+from hf_prune.scaling.runs.results import Key
+from hf_prune.scaling.runs.rows import Rows
+from hf_prune.training.commands import Answer, run_command
+
+# Students of an initial set see about so many rows with repeats, in at least so many and at most so many epochs: a few
+# hundred rows take as many steps as many thousands, and all cuts of an initial set get the same epochs.
+ROWS_SEEN, FEWEST_EPOCHS, MOST_EPOCHS = 100_000, 5, 200
+
+
+class Task(NamedTuple):
+    """One training: size, fraction, order and draw; its rows; its seed."""
+
+    key: Key
+    rows: Rows
+    seed: int
+
+
+class Trainer(Protocol):
+    """Trains on rows and counts what the trained model gets wrong."""
+
+    @property
+    def name(self) -> str:
+        """What is trained, in words."""
+
+    def identity(self) -> Mapping[str, Any]:
+        """What decides its answers beside the rows."""
+
+    def train(self, tasks: Sequence[Task]) -> Iterator[tuple[Task, Answer]]:
+        """Train on the tasks of one initial size and yield each answer as soon as it is there."""
+
+
+def default_num_epochs(size: int) -> int:
+    """Epochs of the students of an initial set of so many rows, whatever is kept of them.
+
+    Example:
+        >>> default_num_epochs(500), default_num_epochs(20_000), default_num_epochs(1_000_000)
+        (200, 5, 5)
+    """
+    return int(np.clip(-(-ROWS_SEEN // size), FEWEST_EPOCHS, MOST_EPOCHS))
+
+
+@dataclass(frozen=True)
+class Students:
+    """Small classifiers on embeddings, trained side by side.
+
+    Attributes:
+        points: Embeddings of all rows, shape (n, d); test rows are centred and scaled as they are.
+        codes: Their classes, shape (n,).
+        test_points: Shape (m, d).
+        test_codes: Shape (m,).
+        groups: Name → which test rows belong to it, bool, shape (m,).
+        hidden: Units of the hidden layer; 0 makes linear students.
+        num_epochs: None takes `default_num_epochs` of the initial size.
+    """
+
+    points: NDArray[np.float32]
+    codes: NDArray[np.int64]
+    test_points: NDArray[np.float32]
+    test_codes: NDArray[np.int64]
+    groups: Mapping[str, NDArray[np.bool_]]
+    hidden: int
+    num_epochs: int | None
+
+    @property
+    def name(self) -> str:
+        """Linear student, or how many units."""
+        return f"student with {self.hidden} hidden units" if self.hidden else "linear student"
+
+    def identity(self) -> Mapping[str, Any]:
+        """Settings and digests."""
+        arrays: dict[str, NDArray[Any]] = {
+            "points": self.points,
+            "codes": self.codes,
+            "test": self.test_points,
+            "test_codes": self.test_codes,
+        }
+        found: dict[str, Any] = {name: array_sha256(array) for name, array in (arrays | dict(self.groups)).items()}
+        return found | {"hidden": self.hidden, "num_epochs": self.num_epochs, "rows_seen": ROWS_SEEN}
+
+    def train(self, tasks: Sequence[Task]) -> Iterator[tuple[Task, Answer]]:
+        """All tasks that train on equally many rows share their steps."""
+        from hf_prune.heads.students import student_hits
+
+        for num_rows in sorted({len(task.rows) for task in tasks}):
+            same = [task for task in tasks if len(task.rows) == num_rows]
+            size = same[0].key[0]
+            hits = student_hits(
+                self.points,
+                self.codes,
+                np.stack([task.rows for task in same]),
+                [task.seed for task in same],
+                self.test_points,
+                self.test_codes,
+                hidden=self.hidden,
+                num_epochs=self.num_epochs or default_num_epochs(size),
+                desc=f"{len(same)} students on {num_rows:,} of {size:,} rows",
+            )
+            for task, right in zip(same, hits, strict=True):
+                yield task, self._answer(~right)
+
+    def _answer(self, wrong: NDArray[np.bool_]) -> Answer:
+        groups = {name: (int(wrong[own].sum()), int(own.sum())) for name, own in self.groups.items()}
+        return Answer(int(wrong.sum()), len(wrong), groups)
+
+
+@dataclass(frozen=True)
+class CommandTrainer:
+    """A command of the user's, run once per task.
+
+    Attributes:
+        command: Program and arguments.
+        ds: The data set whose rows it is given.
+    """
+
+    command: Sequence[str]
+    ds: Dataset
+
+    @property
+    def name(self) -> str:
+        """The program."""
+        return f"command {self.command[0]}"
+
+    def identity(self) -> Mapping[str, Any]:
+        """The arguments and the columns of the rows."""
+        return {"command": list(self.command), "columns": self.ds.column_names, "num_rows": len(self.ds)}
+
+    def train(self, tasks: Sequence[Task]) -> Iterator[tuple[Task, Answer]]:
+        """One after the other."""
+        for task in tasks:
+            size, keep, order, draw = task.key
+            job = {"size": size, "keep": keep, "order": order, "draw": draw}
+            job |= {"num_rows": len(task.rows), "seed": task.seed}
+            yield task, run_command(self.command, self.ds.select(task.rows), job)

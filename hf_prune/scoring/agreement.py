@@ -1,0 +1,88 @@
+"""What the processes of a launcher hold of one data set and one request, compared before anything is made of it."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from datasets import Dataset
+from numpy.typing import NDArray
+
+from hf_prune.data.columns import find_label_column, read_labels
+from hf_prune.data.digests import array_sha256, column_digest, labels_digest
+from hf_prune.runtime.processes import check_alike, num_processes
+from hf_prune.scoring.request import Request
+
+# Where a process computes and keeps things may differ: machines have devices, processors and disks of their own.
+_OWN = ("device", "num_workers", "store_root")
+_MODELS = ("encoder", "teachers", "student", "dynamics", "prototypes")
+
+
+def check_request(
+    call: str, ds: Dataset, request: Request, settings: Mapping[str, Any], scores: str | None = None
+) -> None:
+    """Raise one line, the same in every process, where processes mean other rows, labels, inputs or settings.
+
+    Digests travel, not the data. Those of the rows are the cheap ones of the history; the engine compares what it reads
+    of the images by their whole content, and models by their identities.
+
+    Args:
+        call: What is called.
+        ds: The data set.
+        request: Where inputs come from.
+        settings: Further arguments, by name.
+        scores: Column of scores that is used.
+
+    Raises:
+        ValueError: If something differs; the message names it.
+    """
+    if num_processes() == 1:
+        return
+    columns = {"scores": scores, "labels": _label_column(ds, request)}
+    rows = [name for name in ds.column_names if name not in columns.values()]
+    held: dict[str, Any] = {"call": call} | dict(settings) | {"rows": _rows_digest(ds, rows)}
+    held |= {name: b"" if column is None else _labels_digest(ds, column) for name, column in columns.items()}
+    held["features"] = repr(ds.features).encode()
+    held |= {f"inputs[{name!r}]": _array_digest(values) for name, values in sorted(request.given.items())}
+    if request.test_dataset is not None:
+        held["rows of the test set"] = _rows_digest(request.test_dataset, request.test_dataset.column_names)
+    held |= {name: _model_name(getattr(request, name)) for name in _MODELS}
+    fields = [name for name in Request.__dataclass_fields__ if name not in (*_OWN, *_MODELS, "given", "test_dataset")]
+    check_alike(held | {name: getattr(request, name) for name in fields})
+
+
+def _label_column(ds: Dataset, request: Request) -> str | None:
+    try:
+        return None if "labels" in request.given else find_label_column(ds, request.label_column)
+    except ValueError:  # an error only where labels are needed, and then one of its own
+        return None
+
+
+def _rows_digest(ds: Dataset, columns: Sequence[str]) -> bytes:
+    return hashlib.sha256(repr([len(ds), *(column_digest(ds, name) for name in columns)]).encode()).digest()
+
+
+def _labels_digest(ds: Dataset, column: str) -> bytes:
+    """Digest of every value of a column, classes by their names."""
+    try:
+        return labels_digest(read_labels(ds, column))
+    except ValueError:  # scores and other numbers, which the digest of a column covers
+        return column_digest(ds, column).encode()
+
+
+def _array_digest(values: Any) -> bytes:
+    array: NDArray[Any] = np.asarray(values)
+    content = repr(array.tolist()) if array.dtype.hasobject else array_sha256(array)
+    return f"{array.dtype} {array.shape} {content}".encode()
+
+
+def _model_name(model: Any) -> Any:
+    """A model or record as far as its name distinguishes it; folders may lie elsewhere on each machine."""
+    model = getattr(model, "folders", model)  # those of `Teachers`
+    if isinstance(model, list):
+        return [_model_name(one) for one in model]
+    if isinstance(model, str | Path):
+        return Path(model).name if Path(model).expanduser().exists() else str(model)
+    plain = model is None or isinstance(model, Mapping) or type(model).__module__.startswith("hf_prune.heads")
+    return model if plain else type(model).__qualname__

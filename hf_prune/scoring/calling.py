@@ -1,0 +1,145 @@
+"""Call a metric on its inputs and bring the scores of all processes together."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hf_prune.metrics import Metric
+from hf_prune.runtime.messages import warn
+from hf_prune.runtime.processes import gather_rows
+from hf_prune.scoring.request import Inputs, has_members, num_members
+from hf_prune.scoring.scores import Scores
+
+
+def call_metric(
+    metric: Metric, made: Inputs, options: Mapping[str, Any], num_rows: int, *, on_error: str = "raise"
+) -> Scores:
+    """The scores of all rows, shape (num_rows,), masked where there can be none; what one process refuses, all refuse.
+
+    Args:
+        metric: The metric.
+        made: Its inputs for the rows of this process.
+        options: All of its options.
+        num_rows: Rows of the data set.
+        on_error: ``"raise"`` refuses rows for which the metric gives NaN, ``"skip"`` masks them.
+
+    Raises:
+        ValueError: If the metric refuses its inputs, gives anything but finite scores, +inf and NaN, or no score at all.
+    """
+    from hf_prune.runtime.processes import together
+
+    found = np.empty(0)
+
+    def call() -> None:
+        nonlocal found
+        found = np.asarray(metric.function(**made.arrays, **options), dtype=np.float64)
+        _check_found(found, metric, made.rows)
+
+    together(call)
+    mask = np.zeros(num_rows, dtype=bool)
+    mask[list(made.unscored)] = True
+    scores = np.ma.MaskedArray(gather_rows(made.rows, found, num_rows, absent=made.unscored), mask=mask)
+    undefined = np.flatnonzero(np.isnan(scores.data) & ~mask)
+    scored = num_rows - int(mask.sum())
+    if len(undefined) and (on_error == "raise" or len(undefined) == scored):
+        hint = ", or pass on_error='skip' to leave their scores null" if len(undefined) < scored else ""
+        raise ValueError(
+            f"metric {metric.name!r} has no score for {len(undefined)} of {scored} rows (first: row {undefined[0]}): "
+            + (metric.undefined or "check its inputs of these rows")
+            + hint
+        )
+    scores[undefined] = np.ma.masked
+    return scores
+
+
+def _check_found(found: NDArray[np.float64], metric: Metric, rows: NDArray[np.int64]) -> None:
+    if found.shape != (len(rows),):
+        raise ValueError(
+            f"metric {metric.name!r} returned shape {found.shape} for {len(rows)} rows; one score per row"
+        )
+    bad = np.flatnonzero(np.isneginf(found))
+    if len(bad):
+        raise ValueError(
+            f"metric {metric.name!r} gave row {int(rows[bad[0]])} the score -inf ({len(bad)} such rows): "
+            "check its inputs of that row; a score is finite or +inf"
+        )
+
+
+Array = NDArray[Any]
+
+
+MIN_MEMBERS = 4  # two in each half
+NOISY = 0.5  # split-half Spearman correlation below which a ranking is mostly noise
+
+
+def ensemble_figures(metric: Metric, made: Inputs, options: Mapping[str, Any], num_rows: int) -> dict[str, float]:
+    """Score the rows with either half of the teachers, students or runs, and compare the two rankings.
+
+    Args:
+        metric: The metric.
+        made: Its inputs for the rows of this process.
+        options: Its options as used.
+        num_rows: Rows of the data set.
+
+    Returns:
+        ``members`` and ``split_half_spearman`` in [-1, 1]; nothing for metrics without an ensemble, or with fewer than
+        `MIN_MEMBERS` members, or where a half gives all rows one score. Halves are half as large as the ensemble, so
+        the ranking of all members is more reliable than the number says.
+
+    Warns:
+        UserWarning: If the correlation is below `NOISY`.
+    """
+    members = num_members(made.arrays)
+    if members < MIN_MEMBERS:
+        return {"members": members} if members else {}
+    halves = [_half_scores(metric, made, options, first, num_rows) for first in (0, 1)]
+    known = ~np.isnan(halves[0]) & ~np.isnan(halves[1])
+    correlation = spearman(halves[0][known], halves[1][known])
+    if correlation is None:
+        return {"members": members}
+    if correlation < NOISY:
+        warn(
+            f"the two halves of the {members} members rank the rows by {metric.name!r} with a Spearman correlation of "
+            f"{correlation:.2f}; below {NOISY} a ranking is mostly noise: use more members",
+            stacklevel=2,
+        )
+    return {"members": members, "split_half_spearman": round(correlation, 4)}
+
+
+def _half_scores(metric: Metric, made: Inputs, options: Mapping[str, Any], first: int, num_rows: int) -> Array:
+    """Scores of all rows by every second member, NaN where there is none."""
+    from hf_prune.runtime.processes import together
+
+    found = np.empty(0)
+
+    def call() -> None:
+        nonlocal found
+        half = {name: part[first::2] if has_members(name, part) else part for name, part in made.arrays.items()}
+        found = np.asarray(metric.function(**half, **options), dtype=np.float64)
+
+    together(call)
+    scores = gather_rows(made.rows, found, num_rows, absent=made.unscored)
+    scores[list(made.unscored)] = np.nan
+    return scores
+
+
+def spearman(left: Array, right: Array) -> float | None:
+    """Spearman correlation of two columns of scores, ties and +inf included; None where a column does not vary.
+
+    Args:
+        left: Shape (n,).
+        right: Shape (n,).
+
+    Example:
+        >>> round(spearman(np.array([1.0, 2.0, np.inf]), np.array([0.1, 0.2, 0.3])), 6)
+        1.0
+    """
+    from scipy.stats import rankdata
+
+    ranks = [rankdata(side) - (len(side) + 1) / 2 for side in (left, right)]
+    norms = [float(np.sqrt(side @ side)) for side in ranks]
+    if min(norms, default=0.0) == 0.0:
+        return None
+    return float(np.clip(ranks[0] @ ranks[1] / (norms[0] * norms[1]), -1.0, 1.0))

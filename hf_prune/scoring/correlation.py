@@ -1,0 +1,92 @@
+"""How alike the rankings of several metrics are: Spearman correlations between score columns."""
+
+import csv
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from datasets import Dataset
+from numpy.typing import NDArray
+
+from hf_prune.data.history import provenance
+from hf_prune.data.splits import check_one
+from hf_prune.scoring.calling import spearman
+from hf_prune.scoring.scores import read_scores, score_column
+
+
+@dataclass(frozen=True)
+class Correlations:
+    """A symmetric table of Spearman correlations.
+
+    Attributes:
+        columns: Score columns, k of them.
+        values: Shape (k, k), in [-1, 1]; NaN where a column does not vary.
+        num_rows: Rows that both columns have a score for, shape (k, k).
+    """
+
+    columns: tuple[str, ...]
+    values: NDArray[np.float64]
+    num_rows: NDArray[np.int64]
+
+    def write_csv(self, path: str | Path) -> Path:
+        """Write the table, one line per column with four decimals; an empty cell where there is no correlation."""
+        path = Path(path)
+        with path.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file, lineterminator="\n")
+            writer.writerow(["column", *self.columns])
+            for column, line in zip(self.columns, self.values.tolist(), strict=True):
+                writer.writerow([column, *("" if np.isnan(value) else f"{value:.4f}" for value in line)])
+        return path
+
+
+def correlate(ds: Dataset, metrics: Sequence[str] | None = None) -> Correlations:
+    """Compare the rankings of score columns, each pair over the rows that both have a score for.
+
+    Args:
+        ds: A scored data set, n rows.
+        metrics: Score columns, or metrics scored under their own names, at least two; None takes every column that
+            hf_prune made.
+
+    Returns:
+        `Correlations`. Equal scores share their mean rank, +inf ranks highest.
+
+    Raises:
+        ValueError: If there are fewer than two columns, or one holds no scores.
+
+    Example:
+        >>> ds = Dataset.from_dict({"a": [1, 2, 3], "b": [3.0, 2.0, 1.0]})
+        >>> correlate(ds, ["a", "b"]).values.round(2).tolist()
+        [[1.0, -1.0], [-1.0, 1.0]]
+
+    References:
+        Figure 5A of Sorscher et al. (2022), arXiv:2206.14486.
+    """
+    check_one(ds, "correlate")
+    if isinstance(metrics, str):
+        raise ValueError(f"metrics={metrics!r} is one text; give a list of two or more score columns")
+    columns = [score_column(ds, metric) for metric in (_made_columns(ds) if metrics is None else metrics)]
+    if len(set(columns)) < max(2, len(columns)):
+        raise ValueError(f"columns {columns} to correlate; give two or more, each once")
+    scores = [_filled(ds, column) for column in columns]
+    values = np.full((len(columns), len(columns)), np.nan)
+    num_rows = np.zeros(values.shape, dtype=np.int64)
+    for place, left in enumerate(scores):
+        for other in range(place, len(scores)):
+            known = ~np.isnan(left) & ~np.isnan(scores[other])
+            found = spearman(left[known], scores[other][known])
+            values[[place, other], [other, place]] = np.nan if found is None else found
+            num_rows[[place, other], [other, place]] = known.sum()
+    return Correlations(tuple(columns), values, num_rows)
+
+
+def _made_columns(ds: Dataset) -> list[str]:
+    made = [step.column for step in provenance(ds).steps if step.makes_scores and step.column in ds.column_names]
+    return list(dict.fromkeys(made))
+
+
+def _filled(ds: Dataset, column: str) -> NDArray[Any]:
+    """Scores with NaN where there is none."""
+    scores = read_scores(ds, column)
+    return np.where(np.ma.getmaskarray(scores), np.nan, np.ma.getdata(scores).astype(np.float64))

@@ -1,0 +1,78 @@
+"""Embeddings of all rows in every process, for what compares rows with each other rather than scores them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from datasets import Dataset
+from numpy.typing import NDArray
+
+from hf_prune.data.splits import check_one
+from hf_prune.scoring.from_models import make_embeddings
+from hf_prune.scoring.pool import MadeInputs
+from hf_prune.scoring.request import Request, check_mapping
+
+
+@dataclass(frozen=True)
+class WholeEmbeddings:
+    """Embeddings of all rows, the same in every process.
+
+    Attributes:
+        points: Unit rows, float32, shape (n, d); zeros for rows in ``unscored``.
+        unscored: Rows that have none, by row number, and why.
+    """
+
+    points: NDArray[np.float32]
+    unscored: dict[int, str]
+
+
+def as_dataset(rows: Any, given: Mapping[str, Any], verb: str) -> tuple[Dataset, dict[str, Any]]:
+    """Take a data set, or embeddings in its place.
+
+    Args:
+        rows: A ``Dataset``, or embeddings, shape (n, d).
+        given: Arrays handed in beside it.
+        verb: The function that was called, for messages.
+
+    Returns:
+        A data set of n rows, and the arrays handed in, to which the embeddings were added.
+
+    Raises:
+        TypeError: If it is neither.
+        ValueError: If an array that was handed in does not have n rows, or the data set has none.
+
+    Example:
+        >>> ds, given = as_dataset(np.eye(3), {}, "duplicates")
+        >>> len(ds), list(given)
+        (3, ['embeddings'])
+    """
+    check_mapping(given)
+    if isinstance(rows, np.ndarray):
+        given = {"embeddings": rows, **given}
+        rows = Dataset.from_dict({"row": np.arange(len(rows))})
+    check_one(rows, verb, also=" or an array (n, d)")
+    if len(rows) == 0:
+        raise ValueError(f"the data set is empty: {verb} has nothing to compare")
+    check_first_axes(given, len(rows))
+    return rows, dict(given)
+
+
+def check_first_axes(given: Mapping[str, Any], num_rows: int) -> None:
+    """Raise a one-line ValueError if an array that was handed in does not have one entry per row."""
+    for name, values in given.items():
+        if np.shape(values)[:1] != (num_rows,):
+            raise ValueError(
+                f"inputs[{name!r}] has shape {np.shape(values)}; its first axis must hold the {num_rows} rows"
+            )
+
+
+def whole_embeddings(ds: Dataset, request: Request) -> WholeEmbeddings:
+    """Embeddings that were handed in or that ``encoder=`` makes, brought together from all processes."""
+    made = MadeInputs(ds, request)
+    if "embeddings" in request.given:
+        points = made.unit_rows(request.given["embeddings"], np.arange(len(ds), dtype=np.int64))
+    else:
+        make_embeddings(made)
+        points = made.embeddings_everywhere()
+    return WholeEmbeddings(points, dict(made.unscored))

@@ -1,0 +1,154 @@
+"""Prototypes that were fitted before, on these rows or on others: opened, and measured by as they were fitted."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hf_prune.data.digests import array_sha256
+from hf_prune.data.source import split_revision
+from hf_prune.metrics import get_metric
+from hf_prune.metrics.registry import Metric
+from hf_prune.models.hub_files import find_files
+from hf_prune.models.recorded import check_known_encoder, check_recorded, named_encoder
+from hf_prune.runtime.files import DamagedFile, read_arrays
+from hf_prune.runtime.integrity import unsealed
+from hf_prune.runtime.messages import one_line
+from hf_prune.runtime.untrusted import read_bytes
+from hf_prune.scoring.from_models import encoder_of
+from hf_prune.scoring.pool import MadeInputs
+from hf_prune.scoring.request import Request
+
+CONFIG, ARRAYS = "prototypes.json", "prototypes.safetensors"
+FORMAT = 1
+METRIC = "prototypes"
+CENTROIDS = "centroids"  # the input of a metric that is measured by them
+
+
+@dataclass
+class FittedPrototypes:
+    """Prototypes of a data set in the embedding space of an encoder.
+
+    Attributes:
+        centroids: Unit rows, float64, shape (k, d).
+        config: How they were made, in plain JSON values: ``encoder`` (id, commit, preprocessing, ...), ``options``, ``rows``,
+            ``source``, ``image_column``, ``versions``, ``centroids_sha256``.
+        encoder: The encoder, where it is none of the Hub.
+        origin: Where they were opened or published: ``id`` of the repository, or name of the folder, and ``commit``.
+    """
+
+    centroids: NDArray[np.float64]
+    config: dict[str, Any]
+    encoder: Any = field(default=None, repr=False, kw_only=True)
+    origin: dict[str, str | None] = field(default_factory=dict, kw_only=True)
+
+    @property
+    def identity(self) -> dict[str, str | None]:
+        """What a record says of them."""
+        known = {"id": self.origin.get("id"), "commit": self.origin.get("commit")}
+        return known | {"centroids_sha256": array_sha256(self.centroids)}
+
+
+def read_prototypes(name: str | Path, revision: str | None = None, token: str | None = None) -> FittedPrototypes:
+    """Read them from a folder or a repository on the Hub.
+
+    Args:
+        name: The folder, or the repository; ``id@revision`` is one with its ``revision``.
+        revision: Branch, tag or commit of the repository.
+        token: Token for a private one.
+
+    Raises:
+        FileNotFoundError: If there are none.
+        ValueError: If the files are damaged or of a later version.
+    """
+    (config_file, arrays_file), commit = find_files(name, (CONFIG, ARRAYS), revision, token)
+    try:
+        config = unsealed(read_bytes(config_file))
+        if config["format"] != FORMAT:
+            raise ValueError(f"format {config['format']}, this version reads {FORMAT}")
+        check_recorded(config["encoder"])
+        if not isinstance(config["options"], dict) or config["options"].keys() - get_metric(METRIC).options.keys():
+            raise ValueError(f"its options are not those of {METRIC!r}")
+        centroids = read_arrays(arrays_file)[0]["centroids"]
+        if config["centroids_sha256"] != array_sha256(centroids):
+            raise ValueError("the centroids are not those of their digest")
+        if centroids.ndim != 2 or centroids.dtype.kind != "f":
+            raise ValueError("the centroids are no rows of numbers")
+    except (DamagedFile, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ValueError(
+            f"the prototypes in {str(name)!r} cannot be read ({one_line(error)}): fetch or fit them again"
+        ) from error
+    place = split_revision(str(name))[0] if commit else Path(name).expanduser().resolve().name
+    return FittedPrototypes(centroids, config, origin={"id": place, "commit": commit})
+
+
+def open_prototypes(request: Request, metrics: Sequence[Metric]) -> Request:
+    """Open the prototypes that a caller named, and take their encoder where none is given.
+
+    Args:
+        request: What the caller said.
+        metrics: What is scored.
+
+    Returns:
+        The request, with what is needed to measure by the prototypes.
+
+    Raises:
+        ValueError: If no metric is measured by prototypes, or the encoder is not theirs.
+        FileNotFoundError: If there are none.
+        TypeError: If they are neither named nor fitted.
+    """
+    given = request.prototypes
+    if given is None:
+        return request
+    if not any(CENTROIDS in metric.inputs for metric in metrics):
+        raise ValueError(f"prototypes= is for the metric 'prototypes', not {metrics[0].name!r}: leave it out")
+    opened = read_prototypes(given) if isinstance(given, str | Path) else given
+    if not isinstance(opened, FittedPrototypes):
+        raise TypeError(f"prototypes={given!r}: give a Prototypes, or the folder or repository of one")
+    request = replace(request, prototypes=opened)
+    return request if "embeddings" in request.given else _with_encoder(request, opened)
+
+
+def _with_encoder(request: Request, prototypes: FittedPrototypes) -> Request:
+    """Ask for the encoder of some prototypes, opened as it was for them, and no other."""
+    known = prototypes.config["encoder"]
+    encoder = next((one for one in (request.encoder, prototypes.encoder) if one is not None), None)
+    encoder = named_encoder(known) if encoder is None else encoder
+    by_name = isinstance(encoder, str | Path)
+    own = by_name and str(encoder) == known["id"]
+    request = replace(
+        request,
+        encoder=encoder,
+        revision=request.revision or (known.get("commit") if own else None),
+        dtype=known["dtype"] if request.dtype == "auto" else request.dtype,
+        image_size=request.image_size or (known.get("image_size") if by_name else None),
+    )
+    check_known_encoder(encoder_of(request).identity, known)
+    return request
+
+
+def options_of(request: Request, metric: Metric, options: Mapping[str, Any]) -> dict[str, Any]:
+    """The options of a metric; where it is measured by prototypes that are there, those that they were fitted with.
+
+    Raises:
+        ValueError: If another option was given.
+    """
+    own = {name: value for name, value in options.items() if name in metric.options}
+    if CENTROIDS not in metric.inputs or CENTROIDS not in request.sources:
+        return own
+    given = request.given.get(CENTROIDS)
+    fitted = dict(request.prototypes.config["options"]) if given is None else {"num_prototypes": len(given)}
+    odd = [name for name, value in own.items() if name != "seed" and value not in (None, fitted.get(name))]
+    if odd:
+        raise ValueError(f"{odd[0]}={own[odd[0]]!r}, but the prototypes have {fitted.get(odd[0])!r}: leave it out")
+    return own | fitted
+
+
+def make_centroids(made: MadeInputs) -> None:
+    """The centroids of prototypes that were given; the same in every process."""
+    prototypes = made.request.prototypes
+    made.made_from[CENTROIDS] = {"prototypes": prototypes.identity}
+    made.whole[CENTROIDS] = prototypes.centroids

@@ -1,0 +1,151 @@
+"""Labels for metrics, and the classes of teachers brought into the order of the labels."""
+
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hf_prune.data.columns import Labels
+from hf_prune.runtime.messages import warn
+
+Array = NDArray[Any]
+
+
+def given_labels(values: Any) -> Labels:
+    """Check labels that were handed in: one integer from 0 per row, -1 for no label."""
+    codes = np.asarray(values)
+    if codes.ndim != 1 or codes.dtype.kind not in "iub" or (len(codes) and codes.min() < -1):
+        raise ValueError(
+            f"inputs['labels'] has shape {codes.shape} and type {codes.dtype}; "
+            "give one integer from 0 per row, -1 for no label"
+        )
+    return Labels(codes.astype(np.int64), None, complete=False)
+
+
+def plain_name(name: str) -> str:
+    """The name of a class as it is compared: without case, and with spaces, underscores and hyphens alike.
+
+    Example:
+        >>> plain_name("Polar_Bear") == plain_name(" polar  bear ") == plain_name("polar-bear")
+        True
+    """
+    return " ".join(re.split(r"[\s_-]+", unicodedata.normalize("NFKC", name).casefold())).strip()
+
+
+def class_order(
+    labels: Labels, teacher_names: tuple[str, ...] | None, classes: int | None, who: str
+) -> list[int] | None:
+    """Where a teacher has the classes of the labels.
+
+    Args:
+        labels: The labels.
+        teacher_names: Names of the teacher's classes in the order of its logits, if it has any.
+        classes: How many classes the teacher knows; None where that shows later.
+        who: Such as ``"teacher 2"``, for messages.
+
+    Returns:
+        For each label code the position in the logits; None where the order is the same.
+
+    Raises:
+        ValueError: If the teacher cannot know the classes, or its names show another order of which a part is not known.
+
+    Warns:
+        UserWarning: If its names are others, so that classes are matched by position.
+    """
+    expected = labels.num_classes
+    if classes is not None and (classes < expected or (labels.complete and classes != expected)):
+        raise ValueError(
+            f"{who} knows {classes} classes, the labels have {expected}: "
+            "give a teacher trained on the classes of this data set"
+        )
+    if labels.names is None:
+        return None
+    order = None if teacher_names is None else _by_name(labels.names, teacher_names, who)
+    if order is not None:
+        return order
+    if not labels.complete:
+        raise ValueError(
+            f"{who} does not name the classes {list(labels.names[:3])} … of the string labels: "
+            "use ds.class_encode_column(), or a teacher whose id2label has these names"
+        )
+    if teacher_names is not None:
+        _check_positions(labels.names, teacher_names, who)
+        warn(
+            f"{who} calls its classes {list(teacher_names[:3])} …, the labels are {list(labels.names[:3])} …: "
+            "they are matched by position; check that the order is the same",
+            stacklevel=2,
+        )
+    return None
+
+
+def _by_name(names: Sequence[str], teacher_names: Sequence[str], who: str) -> list[int] | None:
+    """Where a teacher has each class, by names as they are written, else as they are compared; None where one is not there."""
+    for own, known in ((names, teacher_names), _plain(names, teacher_names)):
+        if set(own) <= set(known) and len(set(own)) == len(own):
+            twice = [name for name, count in Counter(known).items() if count > 1 and name in set(own)]
+            if twice:
+                raise ValueError(
+                    f"{who} calls several of its classes {twice[0]!r}, so that its order cannot be told: "
+                    "give its id2label a name for each class"
+                )
+            return [list(known).index(name) for name in own]
+    return None
+
+
+def _plain(*names: Sequence[str]) -> tuple[list[str], ...]:
+    return tuple([plain_name(name) for name in part] for part in names)
+
+
+def _check_positions(names: Sequence[str], teacher_names: Sequence[str], who: str) -> None:
+    """Raise a one-line ValueError if a name that both have stands in another place."""
+    own, known = _plain(names, teacher_names)
+    for place, name in enumerate(own):
+        if name in known and name not in known[place : place + 1]:
+            raise ValueError(
+                f"{who} has the class {names[place]!r} in place {known.index(name)}, the labels in place {place}, and it does "
+                "not name them all: give a teacher trained on these classes, or its id2label the names of the labels"
+            )
+
+
+def in_label_order(probs: Array, labels: Labels, teacher_names: tuple[str, ...] | None, who: str) -> Array:
+    """Probabilities (n, classes) with their columns in the order of the label codes; classes without a label last."""
+    return ClassOrder(labels, teacher_names, who).arrange(probs)
+
+
+class ClassOrder:
+    """Where a teacher has the classes of the labels: settled, or refused, as soon as its number of classes is known.
+
+    Args:
+        labels: The labels.
+        teacher_names: Names of the teacher's classes in the order of its logits, if it has any.
+        who: Such as ``"teacher 2"``, for messages.
+    """
+
+    def __init__(self, labels: Labels, teacher_names: tuple[str, ...] | None, who: str) -> None:
+        self.labels, self.teacher_names, self.who = labels, teacher_names, who
+        self._settled: tuple[int, list[int] | None] | None = None
+
+    def settle(self, classes: int) -> list[int] | None:
+        """The order as `class_order` finds it, once for each number of classes.
+
+        Raises:
+            ValueError: If the teacher cannot know the classes.
+        """
+        if self._settled is None or self._settled[0] != classes:
+            self._settled = classes, class_order(self.labels, self.teacher_names, classes, self.who)
+        return self._settled[1]
+
+    def see(self, logits: Any) -> None:
+        """Settle it by logits (n, classes)."""
+        self.settle(logits.shape[-1])
+
+    def arrange(self, probs: Array) -> Array:
+        """Probabilities (n, classes) with their columns in the order of the label codes; classes without a label last."""
+        order = self.settle(probs.shape[1])
+        if order is None:
+            return probs
+        return probs[:, order + sorted(set(range(probs.shape[1])) - set(order))]

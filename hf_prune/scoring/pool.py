@@ -1,0 +1,173 @@
+"""The inputs that are there so far, and the rows that this process holds of them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from datasets import Dataset
+from numpy.typing import NDArray
+
+from hf_prune.data.columns import Labels, find_label_column, read_labels
+from hf_prune.data.digests import array_sha256
+from hf_prune.runtime.processes import all_max, gather_objects, gather_rows, num_processes, process_index
+from hf_prune.scoring.labels import given_labels
+from hf_prune.scoring.request import Request
+
+if TYPE_CHECKING:
+    from hf_prune.dynamics.record import TrainingRecord
+    from hf_prune.heads.runs import HeadRuns
+
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class MatchedRecords:
+    """Records of the data set at hand.
+
+    Attributes:
+        records: The records.
+        orders: Of each, the recorded row of each row at hand, shape (n,).
+        source: How the history calls them.
+    """
+
+    records: "list[TrainingRecord]"
+    orders: list[NDArray[np.int64]]
+    source: dict[str, Any]
+
+
+class MadeInputs:
+    """Inputs in the making for all metrics of one call.
+
+    Args:
+        ds: The data set, n rows.
+        request: Where inputs come from.
+
+    Attributes:
+        whole: Inputs over all rows of the data set, or along no rows.
+        held: Inputs over the rows that this process holds, in their order.
+        made_from: How each was made, for the record.
+        unscored: Rows that can have no score, by row number, and why; the same in every process.
+        figures: What was found out on the way.
+        records: The training records, once they were opened and their rows found.
+        heads: By what they are needed for, heads trained on the embeddings and the numbers of their rows.
+        keeps_features: Whether the first teacher's features are held beside its predictions, as ``features``.
+    """
+
+    def __init__(self, ds: Dataset, request: Request) -> None:
+        self.ds, self.request = ds, request
+        self.whole: dict[str, Array] = {}
+        self.held: dict[str, Array] = {}
+        self.made_from: dict[str, dict[str, Any]] = {}
+        self.unscored: dict[int, str] = {}
+        self.figures: dict[str, float] = {}
+        self.records: MatchedRecords | None = None
+        self.heads: dict[str, tuple[HeadRuns, NDArray[np.int64]]] = {}
+        self.keeps_features = False
+        self._rows: NDArray[np.int64] | None = None  # settled by the first model that runs
+
+    def __contains__(self, name: str) -> bool:
+        return name in self.whole or name in self.held
+
+    def take(self, name: str) -> None:
+        """Take an array that was handed in."""
+        array = np.asarray(self.request.given[name])
+        self.made_from[name] = {"given_sha256": array_sha256(array)}
+        if name == "embeddings":
+            array = self.unit_rows(array, np.arange(len(array)))
+        elif name == "labels":
+            array = self.known(given_labels(array), "inputs['labels']").codes
+        self.whole[name] = array
+
+    def hold(self, rows: NDArray[np.int64], unreadable: Mapping[int, str]) -> None:
+        """Take over the rows that a model left in this process; all models leave the same."""
+        if all_max(int(self._rows is not None and not np.array_equal(self._rows, rows))):
+            raise RuntimeError(
+                "the processes hold other rows of this model than of the one before, since an earlier run on separate "
+                "caches was cut off: point cache_dir= at a folder that all share, or pass load_from_cache_file=False"
+            )
+        self._rows = rows
+        self.unscored |= unreadable
+
+    def rows(self) -> NDArray[np.int64]:
+        """Row numbers held here; where no model ran, the rows are shared out as they come."""
+        if self._rows is not None:
+            return self._rows
+        return np.array_split(np.arange(len(self.ds), dtype=np.int64), num_processes())[process_index()]
+
+    def unit_rows(self, values: Array, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Rows scaled to length one, in float32; those without a direction are refused or left out."""
+        values = np.asarray(values, dtype=np.float32)
+        if values.ndim != 2:
+            raise ValueError(f"embeddings of shape {values.shape}; give one vector per row, shape (n, d)")
+        units, good = unit(values)
+        bad = sorted(set(gather_objects(rows[~good].tolist())))  # all processes raise, or none
+        if bad and self.request.on_error == "raise":
+            raise ValueError(
+                f"the embedding of row {bad[0]} is zero or not finite ({len(bad)} such rows) and has no direction to "
+                "compare: use another encoder, or pass on_error='skip' to leave such scores null"
+            )
+        self.unscored |= dict.fromkeys(bad, "its embedding is zero or not finite")
+        return units
+
+    def leave_out(self, rows: NDArray[np.int64], reason: str, problem: str) -> None:
+        """Leave rows without a score, or refuse them, as the caller wants; every process gives the same.
+
+        Args:
+            rows: Their numbers, any order.
+            reason: Why one has no score, after "row 3:".
+            problem: What is wrong, and what helps, after "3 of 9 rows (first: row 1)".
+        """
+        if len(rows) and self.request.on_error == "raise":
+            hint = ", or pass on_error='skip' to leave their scores null" if len(rows) < len(self.ds) else ""
+            raise ValueError(f"{len(rows)} of {len(self.ds)} rows (first: row {rows.min()}) {problem}{hint}")
+        self.unscored |= dict.fromkeys(rows.tolist(), reason)
+
+    def embeddings_everywhere(self, name: str = "embeddings") -> Array:
+        """Unit rows of all rows, shape (n, d), the same in every process; zeros for rows in ``unscored``."""
+        if name in self.whole:
+            return self.whole[name]
+        rows = self.rows()
+        here = ~np.isin(rows, list(self.unscored))
+        return gather_rows(rows[here], self.held[name][here], len(self.ds), absent=self.unscored)
+
+    def find_labels(self) -> Labels | None:
+        """The labels that were handed in or that the data set has, or None."""
+        return labels_of(self.ds, self.request)
+
+    def read_labels(self) -> Labels:
+        """The labels that were handed in or that the data set has; an error where there are none."""
+        found = self.find_labels()
+        if found is None:
+            raise ValueError(
+                f"this metric needs labels and there is no ClassLabel column among {self.ds.column_names}: "
+                "name one with label_column="
+            )
+        return found
+
+    def known(self, labels: Labels, where: str) -> Labels:
+        """The labels, once rows without one are found and refused or left out."""
+        missing = np.flatnonzero(labels.codes < 0)
+        if len(missing) and self.request.on_error == "raise":
+            raise ValueError(
+                f"{len(missing)} rows have no label in {where} (first: row {missing[0]}): "
+                "filter them out, or pass on_error='skip' to leave their score null"
+            )
+        self.unscored |= dict.fromkeys(missing.tolist(), "no label")
+        return labels
+
+
+def unit(values: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """Rows (n, d) scaled to length one, zeros where that cannot be, and where it could, (n,)."""
+    lengths = np.linalg.norm(values, axis=1, keepdims=True)
+    good = np.isfinite(lengths) & (lengths > 0)
+    return np.divide(values, lengths, out=np.zeros_like(values), where=good), good[:, 0]
+
+
+def labels_of(ds: Dataset, request: Request) -> Labels | None:
+    """The labels that were handed in or that a data set has, or None."""
+    if "labels" in request.given:
+        return given_labels(request.given["labels"])
+    column = find_label_column(ds, request.label_column)
+    return None if column is None else read_labels(ds, column)

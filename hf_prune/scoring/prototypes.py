@@ -1,0 +1,138 @@
+"""Fit prototypes to a data set, or again as the history of a column of scores says."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from datasets import Dataset
+from numpy.typing import NDArray
+
+from hf_prune.data.columns import find_image_column
+from hf_prune.data.digests import array_sha256
+from hf_prune.data.history import package_versions, provenance
+from hf_prune.data.source import locate_source
+from hf_prune.metrics import get_metric
+from hf_prune.models.recorded import check_recorded, named_encoder
+from hf_prune.runtime.processes import broadcast, gather_rows, in_step, use_device
+from hf_prune.scoring import InputBuilder, Request
+from hf_prune.scoring.agreement import check_request
+from hf_prune.scoring.from_prototypes import CENTROIDS, FORMAT, METRIC
+from hf_prune.scoring.scores import Scores, read_scores
+
+_TOLERANCE = 1e-5  # of a score, where embeddings are made anew on the same hardware
+
+
+Fitted = tuple[NDArray[np.float64], dict[str, Any], Scores]
+
+
+def fit_prototypes(ds: Dataset, request: Request, options: dict[str, Any]) -> Fitted:
+    """Find prototypes.
+
+    Args:
+        ds: Rows with images, n of them.
+        request: The encoder, and how it is run.
+        options: Options of the metric ``prototypes``.
+
+    Returns:
+        Centroids (k, d), what made them in plain JSON values, and the scores of all rows (n,).
+    """
+    with in_step("Prototypes.fit", request.device), use_device(request.device):
+        check_request("Prototypes.fit", ds, request, {"options": options})
+        return _fit(ds, request, options)
+
+
+def _fit(ds: Dataset, request: Request, options: dict[str, Any]) -> Fitted:
+    from hf_prune.metrics.kmeans import spherical_kmeans
+
+    metric = get_metric(METRIC)
+    made = InputBuilder(ds, request, [(metric, options)]).make(metric)
+    used = metric.resolve_options(options, len(ds) - len(made.unscored))
+    found = spherical_kmeans(
+        made.arrays["embeddings"],
+        made.rows,
+        used["num_prototypes"],
+        num_iterations=used["num_iterations"],
+        seed=used["seed"],
+    )
+    centroids = broadcast(found.centroids)
+    config = {
+        "format": FORMAT,
+        "encoder": made.made_from["embeddings"]["encoder"],
+        "options": used,
+        "rows": len(ds) - len(made.unscored),
+        "source": _source_of(ds),
+        "image_column": find_image_column(ds, request.image_column),
+        "versions": package_versions(),
+        "centroids_sha256": array_sha256(centroids),
+    }
+    scores: Scores = np.ma.MaskedArray(gather_rows(made.rows, found.distances, len(ds), absent=made.unscored))
+    scores[list(made.unscored)] = np.ma.masked
+    return centroids, config, scores
+
+
+def fit_as_scored(
+    ds: Dataset, column: str, encoder: Any, image_column: str | None, **running: Any
+) -> tuple[Fitted, Any]:
+    """Find the prototypes that a column of scores was made by.
+
+    Args:
+        ds: A data set as `hf_prune.score_with` returned it.
+        column: The column.
+        encoder: The encoder; None takes what the history names.
+        image_column: Column with the images.
+        **running: How it is run: fields of `hf_prune.scoring.Request`.
+
+    Returns:
+        What `fit_prototypes` returns, and the encoder.
+
+    Raises:
+        ValueError: If the column was made otherwise, or has other scores.
+    """
+    step = provenance(ds).score_step(column)
+    made_from = {} if step is None else step.inputs.get("embeddings", {})
+    if step is None or step.metric != METRIC or "encoder" not in made_from:
+        raise ValueError(
+            f"column {column!r} was not made by score_with({METRIC!r}, encoder=...): use Prototypes.fit(ds, encoder)"
+        )
+    if CENTROIDS in step.inputs:
+        made_by = (step.inputs[CENTROIDS].get("prototypes") or {}).get("id")
+        raise ValueError(
+            f"column {column!r} was made by prototypes that were there before ({made_by or 'not published'}): open "
+            "those with Prototypes.from_pretrained"
+        )
+    known = made_from["encoder"]
+    check_recorded(known)
+    given = named_encoder(known) if encoder is None else encoder
+    by_name = isinstance(given, str | Path)
+    request = Request(
+        encoder=given,
+        image_column=image_column,
+        dtype=known["dtype"],
+        image_size=known.get("image_size") if by_name else None,
+        revision=known.get("commit") if by_name and str(given) == known["id"] else None,
+        on_error="skip",
+        **running,
+    )
+    fitted = fit_prototypes(ds, request, {**step.options, "seed": step.seed})
+    _check_same(fitted[2], read_scores(ds, column), column)
+    return fitted, given
+
+
+def _check_same(found: Scores, column: Scores, name: str) -> None:
+    """Refuse prototypes that give other scores than a column has."""
+    masks = np.array_equal(np.ma.getmaskarray(found), np.ma.getmaskarray(column))
+    away = np.abs(found.compressed() - column.compressed()).max(initial=0.0) if masks else np.inf
+    if away > _TOLERANCE:
+        other = f"differ by up to {away:.2g}" if masks else "are null in other rows"
+        raise ValueError(
+            f"the scores of column {name!r} {other} from those of the prototypes found now: the rows or the encoder are "
+            "not those that were scored; use Prototypes.fit(ds, encoder)"
+        )
+
+
+def _source_of(ds: Dataset) -> dict[str, Any]:
+    """Where the rows came from; empty where that is not known."""
+    try:
+        return locate_source(ds).to_dict()
+    except ValueError:
+        return {}

@@ -1,0 +1,103 @@
+"""Score one split: make the inputs, call the metrics, add a column and write a step for each."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Protocol
+
+import numpy as np
+from datasets import Dataset
+
+from hf_prune.data.columns import find_label_column
+from hf_prune.data.history import Step, check_options, record
+from hf_prune.metrics import Metric
+from hf_prune.runtime.optional_results import extra_of_all
+from hf_prune.runtime.processes import in_step, use_device
+from hf_prune.runtime.seeds import check_seed
+from hf_prune.scoring import InputBuilder, Inputs, Request
+from hf_prune.scoring.agreement import check_request
+from hf_prune.scoring.calling import call_metric, ensemble_figures
+from hf_prune.scoring.from_prototypes import options_of
+from hf_prune.scoring.scores import Scores, add_scores
+
+
+class EvidenceSource(Protocol):
+    """Weighs rules of pruning for each column as it is scored; scoring itself knows nothing of pruning."""
+
+    def wants_features(self, ds: Dataset, request: Request) -> bool:
+        """Whether what a teacher's last layer sees is to be kept, to judge rules on."""
+
+    def begin(self, ds: Dataset, request: Request) -> None:
+        """Read the labels to judge by."""
+
+    def evidence(self, metric: Metric, step: Step, scores: Scores, builder: InputBuilder) -> dict[str, Any] | None:
+        """Return the evidence on a column for its step, or None where it cannot be judged."""
+
+
+def score_dataset(
+    ds: Dataset,
+    metrics: Sequence[Metric],
+    request: Request,
+    options: Mapping[str, Any],
+    columns: Sequence[str],
+    overwrite: bool,
+    evidence: EvidenceSource | None = None,
+) -> Dataset:
+    """Return the data set with a column of scores per metric; the arguments are those of `hf_prune.score_with`."""
+    _check(ds, request, columns, overwrite)
+    own = [options_of(request, metric, options) for metric in metrics]
+    for metric, chosen in zip(metrics, own, strict=True):
+        check_options({**metric.options, **chosen})
+        check_seed(chosen.get("seed", 0))
+    with in_step("score_with", request.device), use_device(request.device):
+        settings = {"metrics": [metric.name for metric in metrics], "options": own, "columns": list(columns)}
+        check_request("score_with", ds, request, settings | {"overwrite": overwrite, "evidence": evidence is not None})
+        builder = InputBuilder(ds, request, list(zip(metrics, own, strict=True)))
+        builder.keep_features(wanted=evidence is not None and evidence.wants_features(ds, request))
+        for metric in metrics:
+            builder.prepare(metric)  # all inputs first: a row that one of them cannot have has no score of any
+        if evidence is not None:
+            evidence.begin(ds, request)  # here, where what is wrong with the labels for the metrics has been raised
+        for metric, chosen, column in zip(metrics, own, columns, strict=True):
+            step, scores = _score(ds, metric, builder.make(metric), chosen, column, request.on_error)
+            if evidence is not None and not metric.baseline:
+                step = replace(step, evidence=evidence.evidence(metric, step, scores, builder))
+            ds = record(ds, add_scores(ds, column, scores), step)
+    return ds
+
+
+def _check(ds: Dataset, request: Request, columns: Sequence[str], overwrite: bool) -> None:
+    """Raise one line for what cannot be scored, before anything is computed."""
+    for column in columns:
+        if column in ds.column_names and not overwrite:
+            raise ValueError(
+                f"column {column!r} is there already; choose another with column=, or pass overwrite=True"
+            )
+    if len(ds) == 0:
+        raise ValueError("the data set is empty: there is nothing to score")
+    if request.label_column is not None:
+        find_label_column(ds, request.label_column)  # one that was named has to be one of classes
+
+
+def _score(
+    ds: Dataset, metric: Metric, made: Inputs, options: dict[str, Any], column: str, on_error: str
+) -> tuple[Step, Scores]:
+    """The scores of one metric and what is recorded of them."""
+    num_scored = len(ds) - len(made.unscored)
+    if num_scored == 0:
+        row, reason = next(iter(sorted(made.unscored.items())))
+        raise ValueError(f"none of the {len(ds)} rows can be scored (row {row}: {reason})")
+    used = metric.resolve_options(options, num_scored)
+    scores = call_metric(metric, made, used, len(ds), on_error=on_error)
+    how_reliable = f"the comparison of two halves of the members by {metric.name!r}"
+    figures = extra_of_all(lambda: ensemble_figures(metric, made, used, len(ds)), how_reliable)
+    step = Step(
+        kind="score",
+        metric=metric.name,
+        column=column,
+        options={name: value for name, value in used.items() if name != "seed"},
+        inputs=made.made_from,
+        figures=(made.figures | (figures or {})) or None,
+        seed=int(used.get("seed", 0)),
+        unscored=tuple(np.flatnonzero(np.ma.getmaskarray(scores)).tolist()),
+    )
+    return step, scores

@@ -1,0 +1,120 @@
+"""Score columns: written to a data set without copying its images, and read back as numbers."""
+
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from datasets import Dataset, Value
+from datasets.fingerprint import Hasher
+from numpy.typing import NDArray
+
+from hf_prune.data.columns import read_column, row_mapping
+from hf_prune.data.history import provenance
+from hf_prune.metrics import get_metric
+from hf_prune.runtime.messages import warn
+from hf_prune.runtime.names import UnknownNameError
+
+Scores = np.ma.MaskedArray[Any, Any]
+
+
+def add_scores(ds: Dataset, column: str, scores: Scores) -> Dataset:
+    """Add a float32 column, null where a score is masked, and keep the data set's format as it is.
+
+    On a shuffled or pruned set, `Dataset.add_column` copies every image into a new table. Here the column goes to the
+    table underneath, null in the rows that the set does not show, and the indices are laid over it again. Only where
+    the set shows a row of its table twice, which may have two scores, the images are copied.
+
+    Args:
+        ds: The data set, n rows.
+        column: Its name; a column of that name is replaced.
+        scores: Shape (n,).
+
+    Returns:
+        A new data set.
+    """
+    mapping = row_mapping(ds)
+    if mapping is not None and len(mapping) and np.bincount(mapping).max() > 1:
+        mapping = None
+    plain, values, mask = ds.with_format(None), np.ma.getdata(scores), np.ma.getmaskarray(scores)
+    if mapping is not None:
+        plain = Dataset(
+            ds.data, info=ds.info.copy(), split=ds.split, fingerprint=Hasher.hash([ds._fingerprint, "unmapped"])
+        )
+        values, mask = _spread(values, mapping, len(plain), 0.0), _spread(mask, mapping, len(plain), True)
+    if column in plain.column_names:
+        plain = plain.remove_columns(column)
+    added = plain.add_column(column, pa.array(values.astype(np.float32), mask=mask), feature=Value("float32"))
+    if mapping is not None:
+        added = added.select(mapping)
+    return _with_format_of(added, ds)
+
+
+def _spread(values: NDArray[Any], mapping: NDArray[np.int64], length: int, otherwise: Any) -> NDArray[Any]:
+    spread = np.full(length, otherwise, dtype=values.dtype)
+    spread[mapping] = values
+    return spread
+
+
+def _with_format_of(ds: Dataset, like: Dataset) -> Dataset:
+    """The format or transform of another data set, with the new columns in it only where it showed all columns."""
+    wanted = dict(like.format)
+    if wanted["type"] is None and set(wanted["columns"]) == set(like.column_names):
+        return ds
+    columns = None if set(wanted["columns"]) == set(like.column_names) else wanted["columns"]
+    return ds.with_format(
+        wanted["type"], columns=columns, output_all_columns=wanted["output_all_columns"], **wanted["format_kwargs"]
+    )
+
+
+def read_scores(ds: Dataset, column: str) -> Scores:
+    """Read any numeric column as scores, masked where it is null.
+
+    Raises:
+        ValueError: If the column does not hold one number per row.
+    """
+    values = read_column(ds, column)
+    kind = values.type
+    if not (pa.types.is_integer(kind) or pa.types.is_floating(kind)):
+        raise ValueError(f"column {column!r} holds {kind}; give a column with one number per row")
+    if not values.null_count:
+        return np.ma.MaskedArray(values.to_numpy())
+    missing = pc.is_null(values).to_numpy()
+    return np.ma.MaskedArray(pc.fill_null(values, pa.scalar(0).cast(kind)).to_numpy(), mask=missing)
+
+
+def without_scores(ds: Dataset) -> Dataset:
+    """Drop the columns that hf_prune made, as its history names them."""
+    made = {step.column for step in provenance(ds).steps if step.makes_scores}
+    return ds.remove_columns([column for column in ds.column_names if column in made])
+
+
+def score_column(ds: Dataset, metric: str) -> str:
+    """The column to read scores from: one of that name, or the one that scoring with the metric of that name makes.
+
+    Raises:
+        ValueError: If there is none.
+
+    Warns:
+        UserWarning: If a step made the column and it holds other scores by now.
+    """
+    column = _find_column(ds, metric)
+    if column in provenance(ds).changed_scores(ds):
+        warn(
+            f"column {column!r} does not hold the scores that hf_prune left in it: they were changed by other means, "
+            "which the history will say",
+            stacklevel=3,
+        )
+    return column
+
+
+def _find_column(ds: Dataset, metric: str) -> str:
+    if metric in ds.column_names:
+        return metric
+    try:
+        name = get_metric(metric).name
+    except UnknownNameError:
+        raise ValueError(f"no column {metric!r}. Columns: {ds.column_names}") from None
+    if name not in ds.column_names:
+        raise ValueError(f"no column {name!r}: run ds.score_with({name!r}, …) first. Columns: {ds.column_names}")
+    return name

@@ -1,0 +1,250 @@
+"""The order that covers the embedding space: each next row is the one farthest from all those chosen."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hf_prune.selection.candidates import Candidates, Ranking, rank
+from hf_prune.selection.classes import grouped, ranks_in_group, round_within
+from hf_prune.selection.result import Reason
+
+
+def check_embeddings(embeddings: Any, num_rows: int) -> NDArray[Any]:
+    """The embeddings as an array of one vector per row.
+
+    Raises:
+        ValueError: If they are not.
+    """
+    found = np.asarray(embeddings)
+    if found.ndim != 2 or len(found) != num_rows or found.dtype.kind != "f":
+        raise ValueError(
+            f"embeddings of shape {found.shape} and type {found.dtype}; give one vector of floats for each of "
+            f"the {num_rows} rows"
+        )
+    return found
+
+
+def unit_rows(embeddings: Any, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+    """Some rows, scaled to length one, float32, shape (m, d).
+
+    Raises:
+        ValueError: If one has no direction.
+    """
+    found = np.asarray(embeddings[rows], dtype=np.float32)
+    # Several times as fast as the norm along an axis; float64, in which no square of a float32 overflows.
+    lengths = np.sqrt(np.einsum("ij,ij->i", found, found, dtype=np.float64)).astype(np.float32)[:, None]
+    bad = np.flatnonzero(~(np.isfinite(lengths[:, 0]) & (lengths[:, 0] > 0)))
+    if len(bad):
+        raise ValueError(
+            f"the embedding of row {int(rows[bad[0]])} is zero or not finite ({len(bad)} such rows) and has no "
+            "direction to compare: give such rows no score, or use another encoder"
+        )
+    return found / lengths
+
+
+# Rows among which the next ones are searched before all rows are compared with what was found: 8 MB at d = 512.
+POOL_ROWS = 4_096
+# Chosen rows after which all are compared: a matrix product of this width runs at full speed.
+BATCH = 512
+BLOCK_ROWS = 16_384
+
+
+def diverse(found: Candidates) -> Ranking:
+    """K-center greedy on the sphere, begun at a random row; the rows beyond the budget farthest first.
+
+    References:
+        Gonzalez (1985); Sener & Savarese (2018), arXiv:1708.00489. Cosine distances of the embeddings; the scores
+        are not read.
+    """
+    vectors = unit_rows(found.embeddings, found.rows[found.drawn])
+    chosen, nearest = k_center(vectors, found.budget)
+    left = np.ones(len(vectors), dtype=bool)
+    left[chosen] = False
+    rest = np.flatnonzero(left)
+    places = np.concatenate([chosen, rest[np.argsort(nearest[rest], kind="stable")]])
+    return Ranking(found.drawn[places], Reason.DIVERSE, Reason.NEAR_KEPT)
+
+
+def k_center(vectors: NDArray[np.float32], count: int) -> tuple[NDArray[np.int64], NDArray[Any]]:
+    """Choose rows one by one, each the farthest from those before; the first row is the first of all.
+
+    The plain algorithm reads all rows for each choice. Here a pool of the farthest rows is searched as long as its
+    best is farther than any row outside can be, since distances only shrink; then all rows are brought up to date in
+    one matrix product. Up to the rounding of float32 the choices are those of the plain algorithm.
+
+    Args:
+        vectors: Unit rows, shape (m, d).
+        count: Rows to choose, in [1, m].
+
+    Returns:
+        Their numbers in the order of choice, shape (count,), and each row's cosine similarity to the nearest of them,
+        shape (m,).
+
+    Example:
+        >>> k_center(np.float32([[1, 0], [0.8, 0.6], [0, 1], [-1, 0]]), 3)[0].tolist()
+        [0, 3, 2]
+    """
+    nearest = np.full(len(vectors), -np.inf, dtype=np.float32)
+    taken = np.zeros(len(vectors), dtype=bool)
+    chosen: list[int] = []
+    while len(chosen) < count:
+        batch = _choose(vectors, np.where(taken, np.inf, nearest), min(BATCH, count - len(chosen)))
+        taken[batch] = True
+        chosen += batch
+        for start in range(0, len(vectors), BLOCK_ROWS):
+            block = slice(start, start + BLOCK_ROWS)
+            found = (vectors[block] @ vectors[batch].T).max(axis=1)
+            np.maximum(nearest[block], found, out=nearest[block])
+    return np.array(chosen), nearest
+
+
+def _choose(vectors: NDArray[np.float32], nearest: NDArray[Any], limit: int) -> list[int]:
+    """The next rows, at least one and at most ``limit``: those that are known to be farther than all others."""
+    if not np.isfinite(nearest).any():  # nothing was chosen yet, and any row is as good as another
+        return [int(np.argmin(nearest))]
+    size = min(POOL_ROWS, len(vectors))
+    pool = np.sort(np.argpartition(nearest, size - 1)[:size])
+    outside = float(nearest[pool].max()) if size < len(vectors) else np.inf
+    inside, similar = vectors[pool], nearest[pool].copy()
+    # The first is the farthest of all rows; ties with rows outside the pool go to the lower number.
+    row = int(np.argmin(nearest))
+    batch = [row]
+    while len(batch) < limit:
+        np.maximum(similar, inside @ vectors[row], out=similar)
+        similar[np.searchsorted(pool, row)] = np.inf
+        place = int(np.argmin(similar))
+        if not similar[place] < outside:
+            break
+        row = int(pool[place])
+        batch.append(row)
+    return batch
+
+
+Array = NDArray[Any]
+
+
+# As in the authors' code: the softmax's temperature, and how many neighbours a cluster's distance is averaged over.
+TEMPERATURE = 0.5
+NEIGHBOURS = 20
+_CODE_ROWS = 65_536
+
+
+def cluster(found: Candidates) -> Ranking:
+    """The highest scores of each cluster, as many as its complexity earns it.
+
+    The complexity of a cluster is its mean cosine distance to the 20 nearest centroids times the mean cosine distance
+    of its rows to its own centroid. A softmax over the complexities says which share of the budget each cluster should
+    have, and a quadratic program finds the counts nearest to that which add up to the budget, with at least one row
+    and at most all of each cluster.
+
+    References:
+        Abbas et al. (2024), Effective pruning of web-scale datasets based on complexity of concept clusters,
+        arXiv:2401.04578. Deviations: the program is solved exactly and in whole rows, where their code rounds the
+        answer of a numerical solver; a cluster of one row counts as any other. Of clusters
+        with the same claim to an odd row the seed draws who begins.
+    """
+    codes, sizes = numbered(np.asarray(found.clusters))
+    first = np.full(len(sizes), len(codes))
+    np.minimum.at(first, codes, found.turns)
+    targets = softmax(complexities(found, codes, sizes)) * found.budget
+    counts = nearest_counts(targets, sizes, found.budget, first)
+    hardest = found.ascending[::-1]
+    ranks, _ = ranks_in_group(codes[hardest])
+    wanted = counts[codes[hardest]]
+    when = np.empty(len(codes))
+    # Below 1 exactly for the rows that the counts keep; the clusters are interleaved on both sides of it.
+    when[hardest] = np.where(ranks < wanted, (ranks + 0.5) / np.maximum(wanted, 1), 1 + ranks)
+    return Ranking(rank(when, found.turns), Reason.ABOVE_CLUSTER_CUT, Reason.BELOW_CLUSTER_CUT)
+
+
+def numbered(clusters: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Number the clusters that occur from 0, and count their rows: shapes (m,) and (k,).
+
+    Example:
+        >>> [part.tolist() for part in numbered(np.array([7, -1, 7]))]
+        [[1, 0, 1], [1, 2]]
+    """
+    places, starts, sizes = grouped(clusters)
+    codes = np.empty(len(clusters), dtype=np.int64)
+    codes[places] = np.repeat(np.arange(len(starts)), sizes)
+    return codes, sizes
+
+
+def complexities(found: Candidates, codes: NDArray[np.int64], sizes: NDArray[np.int64]) -> Array:
+    """Distance to the other clusters times distance inside, shape (k,)."""
+    sums = np.zeros((len(sizes), np.asarray(found.embeddings).shape[1]))
+    for start in range(0, len(codes), _CODE_ROWS):
+        block = slice(start, start + _CODE_ROWS)
+        sums += _sums(unit_rows(found.embeddings, found.rows[block]), codes[block], len(sizes))
+    lengths = np.linalg.norm(sums, axis=1)
+    # For unit rows the mean similarity to the direction of their sum is the length of their mean.
+    inside = np.maximum(1.0 - lengths / sizes, 0.0)
+    centroids = sums / np.maximum(lengths, np.finfo(float).tiny)[:, None]
+    return inside * distance_to_others(centroids)
+
+
+def _sums(vectors: NDArray[np.float32], codes: NDArray[np.int64], num_clusters: int) -> Array:
+    """Sum of the rows of each cluster, shape (k, d)."""
+    from scipy.sparse import csr_matrix
+
+    ones, places = np.ones(len(codes), dtype=np.float64), np.arange(len(codes))
+    return csr_matrix((ones, (codes, places)), shape=(num_clusters, len(codes))) @ vectors
+
+
+def distance_to_others(centroids: Array) -> Array:
+    """Mean cosine distance of each centroid to its nearest others, 20 or all there are, shape (k,).
+
+    Example:
+        >>> distance_to_others(np.array([[1.0, 0.0], [0.0, 1.0], [-1.0, 0.0]])).tolist()
+        [1.5, 1.0, 1.5]
+    """
+    count = min(NEIGHBOURS, len(centroids) - 1)
+    if count == 0:
+        return np.zeros(len(centroids))
+    found = np.empty(len(centroids))
+    for start in range(0, len(centroids), NEIGHBOURS * 50):
+        similar = centroids[start : start + NEIGHBOURS * 50] @ centroids.T
+        similar[np.arange(len(similar)), start + np.arange(len(similar))] = -np.inf
+        found[start : start + len(similar)] = 1.0 - np.partition(similar, -count, axis=1)[:, -count:].mean(axis=1)
+    return found
+
+
+def softmax(complexity: Array) -> Array:
+    """Shares that add up to 1, shape (k,)."""
+    powers = np.exp((complexity - complexity.max()) / TEMPERATURE)
+    return powers / powers.sum()
+
+
+def nearest_counts(
+    targets: Array, sizes: NDArray[np.int64], budget: int, first: NDArray[np.int64] | None = None
+) -> NDArray[np.int64]:
+    """Whole numbers nearest to the targets by the sum of squares that add up to the budget.
+
+    Args:
+        targets: Rows that each cluster should have, shape (k,).
+        sizes: Rows that it has, shape (k,), none zero.
+        budget: In [1, sum of the sizes].
+        first: Who comes first where rounding leaves several the same claim, see `round_within`.
+
+    Returns:
+        Rows to keep, shape (k,), each at least 1 where the budget reaches for that, and at most its size.
+
+    Example:
+        >>> nearest_counts(np.array([6.0, 3.0, 1.0]), np.array([4, 9, 9]), 10).tolist()
+        [4, 4, 2]
+    """
+    lowest = np.full(len(sizes), int(budget >= len(sizes)))
+    # The optimum is clip(target + shift) for one shift, and its sum grows with the shift along straight pieces.
+    ends = np.sort(np.concatenate([lowest - targets, sizes - targets]))
+    low, high = 0, len(ends) - 1
+    while high - low > 1:
+        half = (low + high) // 2
+        if np.clip(targets + ends[half], lowest, sizes).sum() <= budget:
+            low = half
+        else:
+            high = half
+    below, above = (np.clip(targets + ends[end], lowest, sizes).sum() for end in (low, high))
+    share = (budget - below) / (above - below) if above > below else 0.0
+    shares = np.clip(targets + ends[low] + share * (ends[high] - ends[low]), lowest, sizes)
+    return round_within(shares, lowest, sizes, budget, first)

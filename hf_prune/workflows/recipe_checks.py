@@ -1,0 +1,128 @@
+"""A block of a recipe compared with the function that it will be passed to, before anything runs."""
+
+import inspect
+import types
+import typing
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from hf_prune.runtime.names import unknown_name
+
+# Parameters that no file can hold, and why.
+_NOT_IN_A_FILE = {
+    "scores": "the runner hands in the scored data set",
+    "token": "a secret has no place in a file: log in with 'hf auth login', or set HF_TOKEN",
+    "return_selection": "a recipe ends with a data set",
+    "processor": "an object of transformers; set image_size, or train in Python",
+}
+
+
+def check_keywords(
+    function: Callable[..., Any],
+    where: str,
+    block: Mapping[str, Any],
+    *,
+    filled_in: str = "ds",
+    options_of: Sequence[Callable[..., Any]] = (),
+) -> None:
+    """Compare a block with the signature of the function that it will be passed to.
+
+    Args:
+        function: The function.
+        where: Name of the block, for messages.
+        block: Its keys and values.
+        filled_in: The parameter that the caller fills in.
+        options_of: Functions of metrics, whose keyword-only parameters are allowed as well.
+
+    Raises:
+        ValueError: If a key is missing, not known or has a value of the wrong type.
+    """
+    parameters = {name: value for name, value in inspect.signature(function).parameters.items() if name != filled_in}
+    hints = typing.get_type_hints(function)
+    if any(value.kind is value.VAR_KEYWORD and name == "training_args" for name, value in parameters.items()):
+        parameters |= _training_arguments()
+    for metric in options_of:
+        options = inspect.signature(metric).parameters.items()
+        parameters |= {name: value for name, value in options if value.kind is value.KEYWORD_ONLY}
+        hints |= typing.get_type_hints(metric)
+    known = {key for key, value in parameters.items() if value.kind is not value.VAR_KEYWORD} - _NOT_IN_A_FILE.keys()
+    for key, value in block.items():
+        if key in _NOT_IN_A_FILE and key in parameters:
+            raise ValueError(f"{where}.{key}: {_NOT_IN_A_FILE[key]}")
+        if key not in known:
+            raise ValueError(unknown_name(f"key of {where}", str(key), known))
+        check_type(f"{where}.{key}", value, hints.get(key, Any))
+    for key in sorted(known - block.keys()):
+        if parameters[key].default is inspect.Parameter.empty:
+            raise ValueError(f"{where} needs {key!r}: write it in the recipe, or set {where}.{key}=…")
+
+
+def _training_arguments() -> dict[str, inspect.Parameter]:
+    """What the Trainer takes besides."""
+    import transformers
+
+    return dict(inspect.signature(transformers.TrainingArguments).parameters)
+
+
+def check_type(where: str, value: Any, hint: Any) -> None:
+    """Compare a value from a file with a type hint, as far as YAML can be wrong about it.
+
+    Args:
+        where: Dotted key, for the message.
+        value: A plain value.
+        hint: The type hint of the parameter.
+
+    Raises:
+        ValueError: If the value has another type.
+
+    Example:
+        >>> check_type("prune.keep", 1, float)
+        >>> check_type("prune.keep", "80%", float)
+        Traceback (most recent call last):
+        ...
+        ValueError: prune.keep='80%' is text; give a number
+    """
+    is_union = isinstance(hint, types.UnionType) or typing.get_origin(hint) is typing.Union
+    choices = typing.get_args(hint) if is_union else (hint,)
+    if not any(_fits(value, choice) for choice in choices):
+        wanted = " or ".join(dict.fromkeys(_KINDS.get(_plain_type(choice), "a list") for choice in choices))
+        quote = (
+            ", in quotes where YAML reads it as true or false" if isinstance(value, bool) and "text" in wanted else ""
+        )
+        raise ValueError(f"{where}={value!r} is {_KINDS.get(type(value), 'a value of its own')}; give {wanted}{quote}")
+
+
+_KINDS: dict[Any, str] = {
+    str: "text",
+    Path: "text",
+    int: "a whole number",
+    float: "a number",
+    bool: "true or false",
+    type(None): "nothing",
+    Sequence: "a list",
+    list: "a list",
+    Mapping: "keys and values",
+    dict: "keys and values",
+}
+
+
+def _plain_type(hint: Any) -> Any:
+    origin = typing.get_origin(hint)
+    return hint if origin is None else origin
+
+
+def _fits(value: Any, hint: Any) -> bool:
+    kind = _plain_type(hint)
+    if hint is Any or kind not in _KINDS:
+        return True
+    if isinstance(value, bool) or kind is bool:
+        return isinstance(value, bool) and kind is bool
+    if kind is Path:
+        return isinstance(value, str)
+    if kind is float:
+        return isinstance(value, int | float)
+    if kind in (Sequence, list):
+        # Text is a sequence of letters to Python, never a list to a reader of YAML.
+        return isinstance(value, list) and all(_fits(item, typing.get_args(hint)[0]) for item in value)
+    return isinstance(value, kind)

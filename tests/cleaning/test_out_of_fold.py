@@ -1,0 +1,119 @@
+"""Folds, and predictions that have not seen the row."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.linear_model import LogisticRegression
+
+from hf_prune.cleaning.label_noise import label_noise
+from hf_prune.cleaning.out_of_fold import (
+    STRENGTHS,
+    choose_strength,
+    make_folds,
+    out_of_fold_probs,
+    standardised,
+    tells_apart,
+)
+
+
+def blobs(rows=90, classes=3, seed=0) -> tuple[np.ndarray, np.ndarray]:
+    generator = np.random.default_rng(seed)
+    labels = np.arange(rows) % classes
+    points = 2 * np.eye(classes, 6)[labels] + generator.normal(size=(rows, 6))
+    return points.astype(np.float32), labels
+
+
+@settings(max_examples=40, deadline=None)
+@given(rows=st.integers(8, 80), classes=st.integers(2, 4), folds=st.integers(2, 6), seed=st.integers(0, 1000))
+def test_folds_are_even_in_every_class(rows, classes, folds, seed):
+    points, labels = blobs(rows, classes)
+    found = make_folds(points, labels, folds, seed)
+    assert np.ptp(np.bincount(found, minlength=folds)) <= 1
+    for code in range(classes):
+        assert np.ptp(np.bincount(found[labels == code], minlength=folds)) <= 1
+    np.testing.assert_array_equal(found, make_folds(points, labels, folds, seed))
+
+
+def test_equal_rows_share_a_fold():
+    points, labels = blobs()
+    points[50:70] = points[10:30]
+    for seed in range(5):
+        found = make_folds(points, labels, 5, seed)
+        np.testing.assert_array_equal(found[50:70], found[10:30])
+
+
+def test_a_seed_decides():
+    points, labels = blobs()
+    assert (make_folds(points, labels, 5, 0) != make_folds(points, labels, 5, 1)).any()
+
+
+@pytest.mark.parametrize("num_folds", [1, 0, 91, 2.0, True])
+def test_a_number_of_folds_that_cannot_be(num_folds):
+    with pytest.raises(ValueError, match="of 90 rows with a label; give a count from 2 up to the rows"):
+        make_folds(*blobs(), num_folds, 0)
+
+
+def test_one_class_cannot_be_told_apart():
+    points, labels = blobs()
+    with pytest.raises(ValueError, match="fewer than two classes have two different rows"):
+        make_folds(points, labels * 0, 5, 0)
+
+
+def test_probabilities_are_those_of_scikit_learn_fold_by_fold():
+    points, labels = blobs()
+    points, folds = standardised(points), make_folds(points, labels, 4, 0)
+    found = out_of_fold_probs(points, labels, folds, 0.1, 5)
+    assert found.shape == (90, 5)
+    assert (found[:, 3:] == 0).all()
+    for fold in range(4):
+        model = LogisticRegression(C=0.1, tol=1e-8, max_iter=10_000).fit(points[folds != fold], labels[folds != fold])
+        np.testing.assert_allclose(found[folds == fold][:, :3], model.predict_proba(points[folds == fold]), atol=5e-3)
+
+
+def test_no_row_sees_its_own_label():
+    points, labels = blobs()
+    points, folds = standardised(points), make_folds(points, labels, 5, 0)
+    before = out_of_fold_probs(points, labels, folds, 0.1, 3)
+    changed = labels.copy()
+    changed[folds == 2] = (labels[folds == 2] + 1) % 3
+    after = out_of_fold_probs(points, changed, folds, 0.1, 3)
+    np.testing.assert_array_equal(after[folds == 2], before[folds == 2])
+    assert (after[folds != 2] != before[folds != 2]).any()
+
+
+def test_the_strength_is_the_best_on_held_out_rows():
+    points, labels = blobs(600)
+    points, folds = standardised(points), make_folds(points, labels, 5, 0)
+    losses = []
+    for strength in STRENGTHS:
+        probs = out_of_fold_probs(points, labels, folds, strength, 3)[folds == 0]
+        losses.append(-np.log(probs[np.arange(len(probs)), labels[folds == 0]]).mean())
+    assert choose_strength(points, labels, folds) == STRENGTHS[int(np.argmin(losses))]
+
+
+def test_standardised():
+    points = standardised(blobs()[0] + 100)
+    np.testing.assert_allclose(points.mean(axis=0), 0, atol=1e-5)
+    assert points.std() == pytest.approx(1, abs=1e-5)
+    assert (standardised(np.ones((4, 3), np.float32)) == 0).all()
+
+
+def test_two_classes_with_different_rows_are_told_apart():
+    points, labels = np.array([[0.0], [1], [1], [2], [3], [4]]), np.array([0, 0, 0, 1, 1, 1])
+    assert tells_apart(points, labels)
+    assert not tells_apart(points, labels, fewest=3)
+    assert not tells_apart(np.minimum(points, 2), labels)
+
+
+def test_few_different_rows_leave_folds_empty_and_few_labels_leave_one_class():
+    points = np.repeat(np.array([[0.1, 1], [0.2, 1], [5, 1], [6, 1]], np.float32), 3, axis=0)
+    labels = np.repeat([0, 1], 6)
+    folds = make_folds(points, labels, 5, seed=0)
+    assert len(np.unique(folds)) == 4
+    probs = out_of_fold_probs(points, labels, folds, 1.0, 2)
+    assert (probs.argmax(axis=1) == labels).all()
+    alone = out_of_fold_probs(points, np.where(folds == folds[0], labels, 1), folds, 1.0, 2)
+    assert alone[folds == folds[0]].tolist() == [[0.0, 1.0]] * int((folds == folds[0]).sum())
+    found = label_noise(points, inputs={"labels": labels})
+    assert not found.suspects.any()

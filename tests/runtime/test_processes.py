@@ -1,0 +1,166 @@
+"""Alone, every function is the identity; in two and three real processes all get the same."""
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+
+from hf_prune.runtime.processes import (
+    all_max,
+    all_sum,
+    alone,
+    apart,
+    barrier,
+    broadcast,
+    compute_device,
+    gather_objects,
+    gather_rows,
+    in_step,
+    is_main_process,
+    join_processes,
+    num_announced,
+    num_processes,
+    process_index,
+    process_state,
+    use_device,
+)
+
+WORLDS = (1, 2, 3)
+
+
+@pytest.fixture(params=WORLDS)
+def world(request):
+    return request.param
+
+
+@pytest.fixture
+def found(rank_results, world):
+    return [result["collectives"] for result in rank_results[world]]
+
+
+def test_each_process_knows_its_place(found, world):
+    assert [result["world"] for result in found] == [world] * world
+    assert [result["rank"] for result in found] == list(range(world))
+    assert [result["main"] for result in found] == [True] + [False] * (world - 1)
+
+
+def test_sums_and_maxima_are_over_all_processes(found, world):
+    for result in found:
+        assert result["sum"].tolist() == [world * (world + 1) / 2, world]
+        assert result["integers"].tolist() == [world * 2**40 + world * (world - 1) // 2]
+        assert result["integers"].dtype == np.int64
+        assert result["max"] == 10 * (world - 1)
+        assert result["broadcast"].tolist() == [5]
+
+
+def test_objects_come_in_rank_order(found, world):
+    for result in found:
+        assert result["objects"] == [item for rank in range(world) for item in (rank, str(rank))]
+
+
+def test_rows_are_put_into_their_places_and_absent_ones_stay_zero(found):
+    expected = np.stack([np.arange(37), np.arange(37) * 0.5], axis=1)
+    expected[11] = 0
+    for result in found:
+        assert result["placed"].tolist() == expected.tolist()
+
+
+def test_a_row_that_none_or_several_delivered_is_an_error_in_all(found, world):
+    for result in found:
+        assert result["missing"].startswith("RuntimeError: row 11 was delivered 0 times by the processes")
+        assert result["twice"].startswith(f"RuntimeError: row 11 was delivered {world + 1} times by the processes")
+
+
+DIFFERING = {
+    "fails": ("FileNotFoundError: no such thing", "FileNotFoundError: process {last}: no such thing"),
+    "fails within": ("FileNotFoundError: no such thing", "FileNotFoundError: process {last}: no such thing"),
+    "caught": ("FileNotFoundError: no such thing", "FileNotFoundError: process {last}: no such thing"),
+    "returns": "RuntimeError: in a call process {last} has come to its end and process 0 to a barrier: have every process "
+    "make the same calls with the same arguments",
+    "holds": "ValueError: process {last} holds other rows than process 0: give every process the same rows, e.g. "
+    "train_test_split(seed=0)",
+    "holds more": "ValueError: process {last} has size=2, process 0 size=1: give every process the same",
+    "holds much": "ValueError: process {last} holds other names than process 0: give every process the same names",
+    "adds": "RuntimeError: in one call process {last} has come to a sum of float64 (3,) and process 0 to a sum of float64 "
+    "(2,): have every process make the same calls with the same arguments",
+}
+
+
+@pytest.mark.parametrize("name", DIFFERING)
+def test_what_one_process_does_otherwise_ends_all_in_one_line(rank_results, world, name):
+    found = [result["differing"] for result in rank_results[world]]
+    wanted = DIFFERING[name] if isinstance(DIFFERING[name], tuple) else (DIFFERING[name],) * 2
+    said = [wanted[0] if rank == world - 1 else wanted[1] for rank in range(world)]
+    expected = ["no error"] if world == 1 else [text.format(last=world - 1) for text in said]
+    assert [result[name] for result in found] == expected
+    assert [result["after"] for result in found] == [[float(world)]] * world
+
+
+def test_what_one_process_does_for_all_waits_for_no_other(monkeypatch):
+    launched = {"WORLD_SIZE": "2", "RANK": "0", "LOCAL_RANK": "0"}
+    for variable, value in launched.items():
+        monkeypatch.setenv(variable, value)
+    assert num_announced() == 2
+    with alone(), in_step("a call"):
+        assert num_announced() == 1
+    assert {variable: os.environ[variable] for variable in launched} == launched
+
+
+def test_a_failure_apart_does_not_reach_processes_that_wait_elsewhere():
+    with pytest.raises(ValueError, match="lost"), in_step("a call"), apart("a training"):
+        raise ValueError("lost")
+
+
+def test_alone_everything_is_the_identity():
+    values = np.arange(3.0)
+    assert all_sum(values) is values
+    assert broadcast(values) is values
+    assert gather_objects(["a"]) == ["a"]
+    assert all_max(-4) == -4
+    assert (num_processes(), process_index(), is_main_process()) == (1, 0, True)
+    barrier()
+    join_processes()
+
+
+def test_a_row_delivered_twice_by_one_process_is_an_error():
+    with pytest.raises(RuntimeError, match="row 1 was delivered 2 times"):
+        gather_rows(np.array([0, 1, 1]), np.ones(3), 2)
+
+
+def test_no_rows_at_all():
+    assert gather_rows(np.empty(0, np.int64), np.empty((0, 4)), 0).shape == (0, 4)
+
+
+def test_the_chosen_device_holds_inside_the_block_alone():
+    with use_device("meta"):
+        assert compute_device() == torch.device("meta")
+        with use_device(None):
+            assert compute_device() == process_state().device
+    assert compute_device() == process_state().device
+
+
+def test_the_environment_tells_the_main_process_before_there_is_a_group(monkeypatch):
+    monkeypatch.setenv("RANK", "1")
+    assert not is_main_process()
+
+
+def test_processes_announced_too_late_are_an_error_that_names_the_way_out(monkeypatch):
+    process_state("cpu")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(
+        RuntimeError, match=r"^the launcher announced WORLD_SIZE=2 .*set ACCELERATE_USE_CPU=1"
+    ) as caught:
+        join_processes("cpu")
+    assert "\n" not in str(caught.value)
+
+
+def test_nothing_heavy_is_loaded_to_learn_that_one_is_alone():
+    script = (
+        "import sys; from hf_prune.runtime.processes import *; join_processes(); num_processes(); is_main_process(); "
+        "print('torch' in sys.modules)"
+    )
+    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == "False"
