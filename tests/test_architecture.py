@@ -140,8 +140,12 @@ def test_no_function_shadows_a_module():
 def imported_names(path: Path) -> set[str]:
     """Names that a package takes from elsewhere and shows as its own, those of its lazy table included."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
+    package = ".".join(path.parent.relative_to(ROOT).parts)  # what it takes from itself are its modules
     taken = {
-        alias.asname or alias.name for node in tree.body if isinstance(node, ast.ImportFrom) for alias in node.names
+        alias.asname or alias.name
+        for node in tree.body
+        if isinstance(node, ast.ImportFrom) and node.module != package
+        for alias in node.names
     }
     lazy = [
         node.value for node in tree.body if isinstance(node, ast.Assign) and "_LAZY" in ast.unparse(node.targets[0])
