@@ -15,6 +15,7 @@ from hf_prune.data.history import History, Step, provenance
 from hf_prune.metrics import Metric, get_metric, list_metrics, register_metric, unregister_metric
 from hf_prune.policy import Recommendation
 from hf_prune.pruning.reasons import explain
+from hf_prune.runtime.errors import InputError, InputTypeError, MissingPackageError, StateError, UserError
 from hf_prune.scoring.combination import combine
 from hf_prune.scoring.correlation import Correlations, correlate
 from hf_prune.selection import Selection, error_quotas, select
@@ -75,15 +76,20 @@ __all__ = [
     "HeadRuns",
     "Heads",
     "History",
+    "InputError",
+    "InputTypeError",
     "LabelNoise",
     "Metric",
+    "MissingPackageError",
     "Prototypes",
     "Recommendation",
     "Selection",
+    "StateError",
     "Step",
     "Teachers",
     "TrainingDynamicsCallback",
     "TrainingRecord",
+    "UserError",
     "apply",
     "build_card",
     "combine",

@@ -15,6 +15,7 @@ from hf_prune.policy.while_scoring import EvidenceWhileScoring
 from hf_prune.pruning.classes import Cutting
 from hf_prune.pruning.prune import prune_dataset
 from hf_prune.runtime.arguments import check_flag, check_text
+from hf_prune.runtime.errors import InputError
 from hf_prune.runtime.processes import check_alike, in_step
 from hf_prune.scoring import Request
 from hf_prune.scoring.from_prototypes import open_prototypes
@@ -117,7 +118,7 @@ def score_with(
     """
     named = [metric] if isinstance(metric, str) else metric
     if not isinstance(named, Sequence):
-        raise ValueError(f"metric={metric!r}; give the name of a metric, or a list of names")
+        raise InputError(f"metric={metric!r}; give the name of a metric, or a list of names")
     check_flag("overwrite", overwrite)
     check_flag("evidence", evidence)
     with in_step("score_with", device):
@@ -138,13 +139,13 @@ def _columns(metrics: Sequence[Metric], column: str | None) -> list[str]:
     """Names of the columns to make."""
     names = [metric.name for metric in metrics]
     if not names:
-        raise ValueError("no metric was named; give one, or a list of some")
+        raise InputError("no metric was named; give one, or a list of some")
     if len(set(names)) < len(names):
-        raise ValueError(f"the metrics {names} name one twice; give each once")
+        raise InputError(f"the metrics {names} name one twice; give each once")
     if column is not None:
         check_text("column", column, "the name of the new column")
     if column is not None and len(names) > 1:
-        raise ValueError(f"column={column!r} for {len(names)} metrics; score them one by one, or leave it out")
+        raise InputError(f"column={column!r} for {len(names)} metrics; score them one by one, or leave it out")
     return names if column is None else [column]
 
 
@@ -255,7 +256,7 @@ def prune(
         al. (2025), arXiv:2404.05579.
     """
     if not isinstance(metric, str):
-        raise ValueError(f"metric={metric!r}; give the name of one score column")
+        raise InputError(f"metric={metric!r}; give the name of one score column")
     check_flag("return_selection", return_selection)
     request = Request.of(
         locals(),

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from hf_prune.data.columns import Labels, find_image_column
 from hf_prune.data.images import EncodedImages
+from hf_prune.runtime.errors import InputError
 from hf_prune.runtime.messages import printable
 from hf_prune.runtime.processes import in_step, process_state, use_device
 from hf_prune.scoring import Request
@@ -187,12 +188,12 @@ def duplicates(
 
 def _check(threshold: Any, encoder: Any, given: Mapping[str, Any]) -> None:
     if isinstance(threshold, bool) or not isinstance(threshold, (int, float, np.floating)) or not 0 < threshold <= 1:
-        raise ValueError(f"threshold={threshold!r}; give the least cosine of duplicates, in (0, 1]")
+        raise InputError(f"threshold={threshold!r}; give the least cosine of duplicates, in (0, 1]")
     strange = sorted(given.keys() - {"embeddings", "labels"})
     if strange:
-        raise ValueError(f"inputs={{{strange[0]!r}: …}}, but duplicates takes embeddings and labels")
+        raise InputError(f"inputs={{{strange[0]!r}: …}}, but duplicates takes embeddings and labels")
     if threshold < 1 and encoder is None and "embeddings" not in given:
-        raise ValueError(
+        raise InputError(
             f"threshold={threshold} needs embeddings: pass encoder= or inputs={{'embeddings': array}}, or leave the "
             "threshold out to find images with the same bytes"
         )
@@ -207,7 +208,7 @@ def _same_bytes(ds: Dataset, request: Request) -> Duplicates:
     keys, unreadable = content_keys(ds, column, images, request.store_root, process_state(request.device))
     if unreadable and request.on_error == "raise":
         row = min(unreadable)
-        raise ValueError(
+        raise InputError(
             f"row {row}: the image in column {column!r} cannot be read: {unreadable[row]}; repair or drop the row, or "
             "pass on_error='skip' to leave it out"
         )

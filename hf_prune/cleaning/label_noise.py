@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from hf_prune.cleaning.confident_learning import confident_joint, log_odds
 from hf_prune.cleaning.planted_noise import SelfTest, judge, most_suspicious, plant
 from hf_prune.data.columns import Labels
+from hf_prune.runtime.errors import InputError
 from hf_prune.runtime.messages import printable
 from hf_prune.runtime.processes import in_step, use_device
 from hf_prune.runtime.seeds import check_seed
@@ -191,21 +192,21 @@ def label_noise(
 def _check(encoder: Any, given: Mapping[str, Any], planted: Any, seed: int) -> None:
     strange = sorted(given.keys() - {"embeddings", "labels", "probs"})
     if strange:
-        raise ValueError(f"inputs={{{strange[0]!r}: …}}, but label_noise takes embeddings, labels and probs")
+        raise InputError(f"inputs={{{strange[0]!r}: …}}, but label_noise takes embeddings, labels and probs")
     if (encoder is not None) + ("embeddings" in given) + ("probs" in given) != 1:
-        raise ValueError(
+        raise InputError(
             "label_noise predicts labels from one of encoder=, inputs={'embeddings': array} and inputs={'probs': array}: "
             "give exactly one"
         )
     if isinstance(planted, bool) or not isinstance(planted, (int, float, np.floating)) or not 0 <= planted <= 0.5:
-        raise ValueError(f"planted={planted!r}; give the share of labels to replace, in [0, 0.5]")
+        raise InputError(f"planted={planted!r}; give the share of labels to replace, in [0, 0.5]")
     check_seed(seed)
 
 
 def _labels(ds: Dataset, request: Request) -> Labels:
     found = labels_of(ds, request)
     if found is None:
-        raise ValueError(
+        raise InputError(
             f"label_noise needs labels and there is no ClassLabel column among {ds.column_names}: "
             "name one with label_column=, or pass inputs={'labels': array}"
         )
@@ -216,12 +217,12 @@ def _from_probs(probs: NDArray[Any], labels: Labels) -> LabelNoise:
     """Suspects by predictions that were handed in, as many as confident learning says."""
     judged = np.flatnonzero(labels.codes >= 0)
     if probs.ndim != 2 or len(judged) == 0 or probs.shape[1] <= labels.codes.max():
-        raise ValueError(
+        raise InputError(
             f"inputs['probs'] has shape {probs.shape}, the labels have {int(labels.codes.max()) + 1} classes: give one "
             "probability per row and class, shape (n, classes)"
         )
     if not np.isfinite(probs[judged]).all():
-        raise ValueError("inputs['probs'] holds NaN or infinity: give finite probabilities for every row with a label")
+        raise InputError("inputs['probs'] holds NaN or infinity: give finite probabilities for every row with a label")
     unscored = dict.fromkeys(np.flatnonzero(labels.codes < 0).tolist(), "no label")
     return _result(judged, probs[judged], labels, unscored, None)
 

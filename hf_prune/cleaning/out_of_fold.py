@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hf_prune.runtime.errors import InputError
 from hf_prune.runtime.seeds import row_uniform
 
 # Strengths of the prior that are tried, as scikit-learn counts them. The best one hardly changes with the number of rows,
@@ -37,13 +38,13 @@ def make_folds(points: NDArray[Any], labels: NDArray[np.int64], num_folds: int, 
     """
     count: Any = num_folds  # an option of the caller's, of whatever type
     if isinstance(count, bool) or not isinstance(count, (int, np.integer)) or not 2 <= count <= len(labels):
-        raise ValueError(
+        raise InputError(
             f"num_folds={num_folds!r} of {len(labels)} rows with a label; give a count from 2 up to the rows"
         )
     first, copy_of = _first_of_equals(points)
     order = np.lexsort((row_uniform(first, seed), labels[first]))
     if (np.bincount(labels[first]) > 1).sum() < 2:
-        raise ValueError("fewer than two classes have two different rows: there is nothing to tell apart")
+        raise InputError("fewer than two classes have two different rows: there is nothing to tell apart")
     folds = np.empty(len(first), dtype=np.int64)
     folds[order] = np.arange(len(first)) % num_folds
     return np.asarray(folds[copy_of])

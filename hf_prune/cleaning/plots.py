@@ -8,6 +8,7 @@ from datasets import Dataset
 from hf_prune.cleaning.duplicates import Duplicates
 from hf_prune.data.columns import find_image_column
 from hf_prune.data.images import EncodedImages
+from hf_prune.runtime.errors import InputError
 from hf_prune.runtime.figures import new_figure
 from hf_prune.scoring.plots import draw_image
 
@@ -44,12 +45,12 @@ def plot_duplicates(
         ImportError: If matplotlib is not installed.
     """
     if len(ds) != len(found.duplicate_of):
-        raise ValueError(
+        raise InputError(
             f"the data set has {len(ds)} rows, the duplicates are of {len(found.duplicate_of)}: give that one"
         )
     groups = found.label_conflicts if conflicts else found.groups
     if not groups:
-        raise ValueError(
+        raise InputError(
             f"there are no groups of duplicates{' with more than one class' if conflicts else ''} to show"
         )
     images = EncodedImages(ds, find_image_column(ds, image_column))

@@ -5,6 +5,7 @@ from pathlib import Path
 from datasets import Dataset, DatasetDict, load_from_disk
 
 from hf_prune.data.history import provenance
+from hf_prune.runtime.errors import InputError
 from hf_prune.runtime.folders import is_ours, owned, recover
 from hf_prune.runtime.integrity import DIGESTS, write_digests
 
@@ -26,19 +27,19 @@ def check_target(folder: Path, overwrite: bool) -> None:
     if not folder.exists():
         parent = next(parent for parent in folder.absolute().parents if parent.exists())
         if not parent.is_dir():
-            raise ValueError(
+            raise InputError(
                 f"--out {str(folder)!r} would lie in {str(parent)!r}, which is a file: name another folder"
             )
         return
     if not folder.is_dir():
-        raise ValueError(f"--out {str(folder)!r} is a file: name a new folder")
+        raise InputError(f"--out {str(folder)!r} is a file: name a new folder")
     if all(is_ours(path.name) for path in folder.iterdir()):
         return
     reason = _foreign(folder)
     if reason:
-        raise ValueError(f"--out {str(folder)!r} {reason}, so it is never replaced: name a new folder")
+        raise InputError(f"--out {str(folder)!r} {reason}, so it is never replaced: name a new folder")
     if not overwrite:
-        raise ValueError(f"--out {str(folder)!r} holds a data set: name a new folder, or replace it with --overwrite")
+        raise InputError(f"--out {str(folder)!r} holds a data set: name a new folder, or replace it with --overwrite")
 
 
 def save(ds: Dataset | DatasetDict, folder: Path, overwrite: bool) -> None:

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from hf_prune.metrics import Metric, list_metrics
+from hf_prune.runtime.errors import InputTypeError
 
 _ENTRY = re.compile(r"^    \*{0,2}(\w+): (.+)$")
 
@@ -111,7 +112,9 @@ def option_type(hint: Any) -> Any:
     is_union = isinstance(hint, types.UnionType) or typing.get_origin(hint) is typing.Union
     choices = typing.get_args(hint) if is_union else [hint]
     if any(typing.get_origin(choice) is Mapping for choice in choices):
-        raise TypeError(f"text cannot be turned into {hint} in one way: annotate the parameter with one of its own")
+        raise InputTypeError(
+            f"text cannot be turned into {hint} in one way: annotate the parameter with one of its own"
+        )
     sequences = [choice for choice in choices if typing.get_origin(choice) in (Sequence, list, tuple)]
     if sequences:
         return list[typing.get_args(sequences[0])[0]]  # type: ignore[misc]  # built at run time, read by typer
@@ -131,7 +134,9 @@ def metric_parameters() -> list[inspect.Parameter]:
 def _metric_parameter(name: str, metrics: Sequence[Metric]) -> inspect.Parameter:
     kinds = {option_type(typing.get_type_hints(metric.function)[name]) for metric in metrics}
     if len(kinds) != 1:
-        raise TypeError(f"option {name!r} means different types in {', '.join(metric.name for metric in metrics)}")
+        raise InputTypeError(
+            f"option {name!r} means different types in {', '.join(metric.name for metric in metrics)}"
+        )
     defaults = ", ".join(f"{metric.name}, default {_shown(metric, name)}" for metric in metrics)
     text = f"{argument_docs(metrics[0].function)[name]} (Of {defaults}.)"
     return inspect.Parameter(

@@ -23,6 +23,7 @@ from hf_prune.hub.publish.export import export
 from hf_prune.hub.publish.push import push_to_hub
 from hf_prune.metrics import get_metric
 from hf_prune.metrics.registry import check_option_names
+from hf_prune.runtime.errors import InputError
 from hf_prune.runtime.processes import barrier, in_step, is_main_process
 from hf_prune.scoring.combination import combine
 
@@ -112,7 +113,7 @@ def parse_by_name(
     for entry in given:
         name, equals, text = entry.rpartition("=")
         if name in found:
-            raise ValueError(f"{flag} names {name!r} twice; give each once")
+            raise InputError(f"{flag} names {name!r} twice; give each once")
         try:
             if alone is not None and not equals and len(given) == 1:
                 return alone(text)
@@ -120,7 +121,7 @@ def parse_by_name(
         except ValueError:
             equals = ""
         if not (name and equals):
-            raise ValueError(f"{flag} {entry!r}: {hint}")
+            raise InputError(f"{flag} {entry!r}: {hint}")
     return found or None
 
 
@@ -130,7 +131,7 @@ def parse_inputs(pairs: Sequence[str]) -> dict[str, Any]:
     for pair in pairs:
         name, equals, path = pair.partition("=")
         if not (name and equals and path):
-            raise ValueError(f"--inputs {pair!r}: write name=file.npy, such as embeddings=vectors.npy")
+            raise InputError(f"--inputs {pair!r}: write name=file.npy, such as embeddings=vectors.npy")
         files[name] = path
     return read_inputs(files)
 

@@ -19,6 +19,7 @@ from hf_prune.cli.signatures import (
 from hf_prune.cli.steps import input_parameters, open_data, parse_inputs
 from hf_prune.data.loading import open_test_dataset, train_split
 from hf_prune.hub.models.teacher import push_teacher
+from hf_prune.runtime.errors import InputError
 from hf_prune.runtime.processes import in_step, is_main_process
 from hf_prune.scaling.runs import measure_scaling, write_report
 from hf_prune.scaling.runs.report import report_lines
@@ -40,7 +41,7 @@ def parse_training_args(pairs: Sequence[str]) -> dict[str, Any]:
     for pair in pairs:
         name, equals, value = pair.partition("=")
         if not (name and equals and value):
-            raise ValueError(f"--training-args {pair!r}: write name=value, such as weight_decay=0.01")
+            raise InputError(f"--training-args {pair!r}: write name=value, such as weight_decay=0.01")
         found[name] = value if value.lower() in _WORDS else parse_yaml(value, f"--training-args {pair!r}")
     return found
 

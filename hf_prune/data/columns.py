@@ -13,6 +13,8 @@ import pyarrow.compute as pc
 from datasets import ClassLabel, Dataset, Image, Value
 from numpy.typing import NDArray
 
+from hf_prune.runtime.errors import InputError
+
 # Integers are the codes of classes, and what counts classes up to the largest code takes memory for each.
 MOST_CLASSES = 1_000_000
 _LARGEST_CODE = int(np.iinfo(np.int64).max)
@@ -39,7 +41,7 @@ class Labels:
             return len(self.names)
         found = int(self.codes.max(initial=-1)) + 1
         if found > MOST_CLASSES:
-            raise ValueError(
+            raise InputError(
                 f"the largest label is {found - 1}, and integers are taken for the numbers of up to {MOST_CLASSES} classes: "
                 "number those that occur with ds.class_encode_column()"
             )
@@ -55,7 +57,7 @@ class Labels:
 def check_column(ds: Dataset, column: str) -> None:
     """Raise a one-line ValueError if the data set has no such column."""
     if column not in ds.info.features:
-        raise ValueError(f"no column {column!r}. Columns: {ds.column_names}")
+        raise InputError(f"no column {column!r}. Columns: {ds.column_names}")
 
 
 def feature_of(ds: Dataset, column: str) -> Any:
@@ -66,7 +68,7 @@ def feature_of(ds: Dataset, column: str) -> Any:
 def _only_column(ds: Dataset, feature_type: type, argument: str) -> str | None:
     found = [name for name, feature in ds.features.items() if isinstance(feature, feature_type)]
     if len(found) > 1:
-        raise ValueError(f"{len(found)} {feature_type.__name__} columns: {found}; name one with {argument}=")
+        raise InputError(f"{len(found)} {feature_type.__name__} columns: {found}; name one with {argument}=")
     return found[0] if found else None
 
 
@@ -86,14 +88,14 @@ def find_image_column(ds: Dataset, image_column: str | None = None) -> str:
     if image_column is None:
         image_column = _only_column(ds, Image, "image_column")
         if image_column is None:
-            raise ValueError(
+            raise InputError(
                 f"no Image column among {ds.column_names}; use ds.cast_column(name, datasets.Image()) first, "
                 "or hand the arrays in with inputs="
             )
     check_column(ds, image_column)
     feature = feature_of(ds, image_column)
     if not isinstance(feature, Image):
-        raise ValueError(
+        raise InputError(
             f"column {image_column!r} is {type(feature).__name__}, not Image; "
             f"use ds.cast_column({image_column!r}, datasets.Image()) first"
         )
@@ -120,14 +122,14 @@ def find_label_column(ds: Dataset, label_column: str | None = None) -> str | Non
     if isinstance(feature, ClassLabel):
         return label_column
     if not isinstance(feature, Value):
-        raise ValueError(
+        raise InputError(
             f"label column {label_column!r} is {type(feature).__name__}: several labels per row are not classes; "
             "give a column with one class per row"
         )
     if not _can_be_class(feature.pa_type):
         number = pa.types.is_floating(feature.pa_type) or pa.types.is_decimal(feature.pa_type)
         why = "a regression target is not a class" if number else "its values name no classes"
-        raise ValueError(
+        raise InputError(
             f"label column {label_column!r} is {feature.dtype}: {why}; give a ClassLabel, integer, string or date column"
         )
     return label_column
@@ -199,7 +201,7 @@ def read_labels(ds: Dataset, column: str) -> Labels:
     if not isinstance(feature, ClassLabel) or feature.names is None:
         return Labels(codes, None, complete=False)
     if codes.max(initial=-1) >= len(feature.names):
-        raise ValueError(
+        raise InputError(
             f"label {codes.max()} in column {column!r}, whose ClassLabel names {len(feature.names)} classes (codes from 0): "
             "give every class a name, or the label -1 to rows without one"
         )
@@ -218,7 +220,7 @@ def _check_range(values: pa.ChunkedArray, column: str) -> None:
             allowed = (
                 "integers from 0, or -1 for no label" if label < 0 else f"integers up to {_LARGEST_CODE}, or text"
             )
-            raise ValueError(f"label {label} in column {column!r}: give {allowed}")
+            raise InputError(f"label {label} in column {column!r}: give {allowed}")
 
 
 def _numbered(values: pa.ChunkedArray) -> tuple[pa.ChunkedArray, tuple[str, ...]]:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from hf_prune.data.columns import Labels, feature_of, read_column
 from hf_prune.data.images import EncodedImages, spans_of
+from hf_prune.runtime.errors import InputError
 
 # Rows whose content goes into the cheap digest whole, spread evenly over the data set.
 SAMPLED_ROWS = 256
@@ -83,15 +84,15 @@ def unpack_rows(text: str, num_rows: int, num_kept: int | None = None) -> NDArra
     """
     num_bytes = (num_rows + 7) // 8
     if num_rows > MAX_EASY_ROWS + _ROWS_PER_CHARACTER * len(text):
-        raise ValueError(f"the list of kept rows is of {num_rows:,} rows, far more than it can tell of")
+        raise InputError(f"the list of kept rows is of {num_rows:,} rows, far more than it can tell of")
     try:
         bits = zlib.decompressobj().decompress(base64.b64decode(text, validate=True), max_length=num_bytes + 1)
     except (zlib.error, ValueError) as error:  # binascii.Error is a ValueError
-        raise ValueError(f"damaged list of kept rows: {error}") from error
+        raise InputError(f"damaged list of kept rows: {error}") from error
     if len(bits) != num_bytes:
-        raise ValueError(f"the list of kept rows does not cover {num_rows} rows")
+        raise InputError(f"the list of kept rows does not cover {num_rows} rows")
     if num_kept is not None and _count_bits(bits, num_rows) != num_kept:
-        raise ValueError(f"the list of kept rows is not of {num_kept:,} rows")
+        raise InputError(f"the list of kept rows is not of {num_kept:,} rows")
     mask = np.unpackbits(np.frombuffer(bits, dtype=np.uint8), count=num_rows)
     return np.flatnonzero(mask.view(bool)).astype(np.int64, copy=False)
 
@@ -287,7 +288,7 @@ class ImagesDigest:
         """The digest of the images taken so far, whose row numbers are ``rows``: 64 hexadecimal digits."""
         lengths = np.concatenate(self._lengths)
         if len(lengths) != len(rows):
-            raise ValueError(f"{len(lengths)} images with {len(rows)} row numbers")
+            raise InputError(f"{len(lengths)} images with {len(rows)} row numbers")
         digest = self._digest.copy()
         digest.update(np.concatenate([rows, lengths, [len(rows)]]).astype("<i8").tobytes())
         return digest.hexdigest()

@@ -21,6 +21,7 @@ from hf_prune import version
 from hf_prune.data.digests import column_digest, content_digest, score_column_digest, unpack_rows
 from hf_prune.data.loaded_rows import loaded_rows
 from hf_prune.data.source import remember_source
+from hf_prune.runtime.errors import InputError, InputTypeError
 from hf_prune.runtime.untrusted import read_json
 
 MARK = "hf_prune step: "
@@ -139,16 +140,16 @@ class Step:
         """
         known = {item.name for item in fields(cls)}
         if not {"kind", "metric", "column", "id"} <= data.keys() <= known:
-            raise ValueError(f"not a step of hf_prune: fields {sorted(data)}")
+            raise InputError(f"not a step of hf_prune: fields {sorted(data)}")
         wrong = [name for name, value in data.items() if not isinstance(value, _TYPES.get(name, str))]
         named = ("columns", "parents", "changed_scores", "scores")
         names = [] if wrong else [name for key in named for name in data.get(key, ())]
         if wrong or not all(isinstance(name, str) for name in (*names, *data.get("scores", {}).values())):
-            raise ValueError(f"not a step of hf_prune: wrong type in {sorted(wrong) or sorted(named)}")
+            raise InputError(f"not a step of hf_prune: wrong type in {sorted(wrong) or sorted(named)}")
         lists: dict[str, Any] = {name: tuple(data[name]) for name in _LISTS if name in data}
         step = cls(**(data | lists))
         if step.id != step.content_id():
-            raise ValueError(f"step {step.id!r} was edited: its content has the id {step.content_id()!r}")
+            raise InputError(f"step {step.id!r} was edited: its content has the id {step.content_id()!r}")
         return step
 
     def content_id(self) -> str:
@@ -276,13 +277,13 @@ class History:
         left = self.steps[0].rows_in
         for step in self.steps:
             if step.rows_in != left:
-                raise ValueError(f"a step began with {step.rows_in:,} rows, the one before it left {left:,}")
+                raise InputError(f"a step began with {step.rows_in:,} rows, the one before it left {left:,}")
             left = step.rows_out
             if step.rows is not None:
                 kept = unpack_rows(step.rows, step.rows_in, step.rows_out)
                 rows = kept if rows is None else rows[kept]
             elif step.rows_out != step.rows_in:
-                raise ValueError(f"a step left {left:,} of {step.rows_in:,} rows and does not say which")
+                raise InputError(f"a step left {left:,} of {step.rows_in:,} rows and does not say which")
         return np.arange(left, dtype=np.int64) if rows is None else rows
 
 
@@ -437,7 +438,7 @@ def check_options(options: dict[str, Any]) -> None:
         try:
             json.dumps(value, allow_nan=False, default=_plain)
         except (TypeError, ValueError) as error:
-            raise ValueError(
+            raise InputError(
                 f"option {name}={value!r} cannot be recorded ({error}); give a finite number, a text or a list of these"
             ) from error
 
@@ -446,7 +447,7 @@ def _plain(value: Any) -> Any:
     """A NumPy number as Python's, which JSON knows."""
     if isinstance(value, np.generic):
         return value.item()
-    raise TypeError(f"{type(value).__name__} is not JSON")
+    raise InputTypeError(f"{type(value).__name__} is not JSON")
 
 
 def _row_columns(ds: Dataset, score_columns: Iterable[str]) -> tuple[str, ...]:

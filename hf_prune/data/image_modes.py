@@ -4,6 +4,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hf_prune.runtime.errors import InputError
+
 if TYPE_CHECKING:
     from PIL import Image
 
@@ -51,7 +53,7 @@ def _grey_to_8_bit(image: "Image.Image") -> np.ndarray[Any, np.dtype[np.uint8]]:
     low, high = float(values.min(initial=0)), float(values.max(initial=0))
     limit = 255.0 if image.mode == "F" else 65535.0
     if not (low >= 0 and high <= limit):  # written so that NaN is refused too
-        raise ValueError(
+        raise InputError(
             f"an image of mode {image.mode!r} has values from {low:g} to {high:g}, allowed are 0 to {limit:g}: "
             "convert it to 8 bits first"
         )

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from hf_prune.data.columns import feature_of, row_mapping
 from hf_prune.data.row_files import read_row_file
+from hf_prune.runtime.errors import InputError
 
 # Rows whose places are looked up at once: few enough for their views to stay in the cache of a core.
 _BLOCK_ROWS = 512
@@ -72,7 +73,7 @@ class EncodedImages:
             return bytes(stored.as_py())
         path = self._paths[chunk][place].as_py()
         if path is None:
-            raise ValueError(f"row {row} has no image (null)")
+            raise InputError(f"row {row} has no image (null)")
         return read_row_file(path)
 
     def decoded(self, row: int) -> Any:

@@ -11,6 +11,7 @@ from datasets.exceptions import DatasetGenerationError, DatasetsError
 
 from hf_prune.data.source import split_revision
 from hf_prune.runtime.arguments import check_path
+from hf_prune.runtime.errors import InputError
 from hf_prune.runtime.folders import recover
 from hf_prune.runtime.integrity import DIGESTS, check_digests
 
@@ -100,7 +101,7 @@ def open_test_dataset(source: Any) -> Any:
     if not isinstance(ds, DatasetDict):
         return ds
     if len(ds) != 1 and "test" not in ds:
-        raise ValueError(f"test_dataset has the splits {list(ds)}; name one with split=")
+        raise InputError(f"test_dataset has the splits {list(ds)}; name one with split=")
     return ds["test"] if "test" in ds else next(iter(ds.values()))
 
 
@@ -113,7 +114,7 @@ def train_split(ds: Dataset | DatasetDict) -> Dataset:
     if not isinstance(ds, DatasetDict):
         return ds
     if "train" not in ds:
-        raise ValueError(f"there is no train split among {list(ds)}; name one with split=")
+        raise InputError(f"there is no train split among {list(ds)}; name one with split=")
     return ds["train"]
 
 
@@ -137,9 +138,9 @@ def _read_array(path: str | Path) -> Any:
     try:
         found = np.load(Path(path).expanduser(), mmap_mode="r", allow_pickle=False)
     except (ValueError, EOFError) as error:
-        raise ValueError(f"{str(path)!r} is not an array: give a .npy file as written by numpy.save") from error
+        raise InputError(f"{str(path)!r} is not an array: give a .npy file as written by numpy.save") from error
     if not isinstance(found, np.ndarray):
-        raise ValueError(f"{str(path)!r} holds several arrays: give a .npy file with one, as written by numpy.save")
+        raise InputError(f"{str(path)!r} holds several arrays: give a .npy file with one, as written by numpy.save")
     return found
 
 
@@ -156,7 +157,7 @@ def _open_saved(path: Path, split: str | None) -> Dataset | DatasetDict:
     try:
         parts = ReadInstruction.from_spec(split).to_absolute({known: len(rows) for known, rows in splits.items()})
     except (ValueError, AssertionError) as error:
-        raise ValueError(f"no split {split!r} in {str(path)!r}, which holds {', '.join(splits)} ({error})") from error
+        raise InputError(f"no split {split!r} in {str(path)!r}, which holds {', '.join(splits)} ({error})") from error
     found = [splits[part.splitname].select(range(part.from_ or 0, _end(part, splits))) for part in parts]
     return found[0] if len(found) == 1 else concatenate_datasets(found)
 
@@ -168,13 +169,13 @@ def _end(part: Any, splits: Mapping[str, Dataset]) -> int:
 def _refuse(path: str | Path, kind: str, **arguments: Any) -> None:
     for argument, given in arguments.items():
         if given is not None:
-            raise ValueError(f"{argument}={given!r} does not apply to {str(path)!r}, which is {kind}; leave it out")
+            raise InputError(f"{argument}={given!r} does not apply to {str(path)!r}, which is {kind}; leave it out")
 
 
 def _open_file(path: Path, split: str | None) -> Dataset:
     builder = _BUILDERS.get(path.suffix.lower())
     if builder is None:
-        raise ValueError(f"{str(path)!r} is none of {', '.join(_BUILDERS)}; give one of these, or a folder")
+        raise InputError(f"{str(path)!r} is none of {', '.join(_BUILDERS)}; give one of these, or a folder")
     # A single file is a single split, whatever the caller calls it.
     wanted = split or "train"
     data_files = {wanted.partition("[")[0]: [str(path)]}

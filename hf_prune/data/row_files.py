@@ -12,6 +12,7 @@ from typing import Any
 
 from datasets.utils.file_utils import xopen
 
+from hf_prune.runtime.errors import InputError
 from hf_prune.runtime.messages import one_line
 
 MAX_BYTES = 1 << 29  # of an image; Pillow would take several times as much
@@ -71,11 +72,11 @@ def check_kind(data: bytes, path: str, feature: Any) -> None:
         >>> check_kind(b"HOME=/home/somebody", "/proc/self/environ", Image())
         Traceback (most recent call last):
         ...
-        ValueError: '/proc/self/environ' is no Image by its first bytes, and nothing else is published of a row: mend its path
+        hf_prune.InputError: '/proc/self/environ' is no Image by its first bytes, and nothing else is published of a row: mend its path
     """
     kind = type(feature).__name__
     if not _KINDS.get(kind, _is_unknown)(data):
-        raise ValueError(
+        raise InputError(
             f"{path!r} is no {kind} by its first bytes, and nothing else is published of a row: mend its path"
         )
 

@@ -19,6 +19,7 @@ from hf_prune.data.columns import check_column, feature_of
 from hf_prune.data.history import provenance
 from hf_prune.data.images import EncodedImages, image_hashes
 from hf_prune.data.row_files import MAX_OTHER_BYTES, read_row_file
+from hf_prune.runtime.errors import InputError
 
 Key = TypeVar("Key", str, bytes)
 
@@ -55,7 +56,7 @@ def row_keys(ds: Dataset, columns: Sequence[str] | None = None) -> tuple[NDArray
     for column in columns:
         check_column(ds, column)
     if not columns:
-        raise ValueError(f"no column to make keys of among {ds.column_names}: name some with columns=")
+        raise InputError(f"no column to make keys of among {ds.column_names}: name some with columns=")
     if len(columns) == 1 and isinstance(feature_of(ds, columns[0]), Image):
         return _image_keys(image_hashes(EncodedImages(ds, columns[0]))), columns
     return np.array(list(_value_keys(ds, columns)), dtype="U64"), columns

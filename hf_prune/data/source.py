@@ -15,6 +15,8 @@ from huggingface_hub import HfApi, constants
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, RepositoryNotFoundError, RevisionNotFoundError
 from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]  # public, though its package does not say so
 
+from hf_prune.runtime.errors import InputError
+
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _HUB_URL = re.compile(r"(?:^|::)hf://datasets/(?P<repo>[^/@\s]+(?:/[^/@\s]+)?)@(?P<commit>[0-9a-f]{40})/")
 # What every failure to reach a server is made of, whichever HTTP library the client uses (httpx or its successor).
@@ -117,7 +119,7 @@ def check_source(source: Source, token: str | bool | None = None) -> Source:
         HfApi(token=token).dataset_info(str(source.repo_id), revision=source.commit, timeout=TIMEOUT_S)
     except (RepositoryNotFoundError, RevisionNotFoundError) as error:
         what = "commit" if isinstance(error, RevisionNotFoundError) else "data set (or it needs another token)"
-        raise ValueError(f"the Hub has no such {what}: {name} ({source.known}); {WAYS_OUT}") from error
+        raise InputError(f"the Hub has no such {what}: {name} ({source.known}); {WAYS_OUT}") from error
     except (OSError, HTTP_ERROR):  # no connection, offline mode, or a server in trouble: known, but not confirmed
         return source
     return replace(source, checked=True)
@@ -142,7 +144,7 @@ def split_revision(name: str, revision: str | None = None) -> tuple[str, str | N
     """
     repo_id, _, given = name.partition("@")
     if given and revision not in (None, given):
-        raise ValueError(f"{name!r} names the revision {given!r}, but revision={revision!r}; give one of them")
+        raise InputError(f"{name!r} names the revision {given!r}, but revision={revision!r}; give one of them")
     return repo_id, given or revision
 
 
@@ -157,9 +159,9 @@ def hub_name(repo_id: Any, commit: Any) -> str:
     if not (
         isinstance(repo_id, str) and isinstance(commit, str) and _is_repo_id(repo_id) and _COMMIT.fullmatch(commit)
     ):
-        raise ValueError(f"{repo_id!r} at {commit!r} is no repository of the Hub and its commit")
+        raise InputError(f"{repo_id!r} at {commit!r} is no repository of the Hub and its commit")
     if Path(repo_id).exists() or Path(f"{repo_id}@{commit}").exists():
-        raise ValueError(f"a file or folder here is called {repo_id!r} as well: call this from another folder")
+        raise InputError(f"a file or folder here is called {repo_id!r} as well: call this from another folder")
     return repo_id
 
 
@@ -170,17 +172,17 @@ def _parse(source: str) -> Source:
     except HFValidationError:
         commit = None
     if commit is None or not _COMMIT.fullmatch(commit):
-        raise ValueError(f"source={source!r} does not name a commit: {WAYS_OUT}")
+        raise InputError(f"source={source!r} does not name a commit: {WAYS_OUT}")
     return Source(repo_id, commit, "given")
 
 
 def _detect(ds: Dataset) -> Source:
     found = {(repo_id, commit) for repo_id, commit in _traces(ds) if _is_repo_id(repo_id)}
     if not found:
-        raise ValueError(f"this data set does not say where it came from: {WAYS_OUT}")
+        raise InputError(f"this data set does not say where it came from: {WAYS_OUT}")
     if len(found) > 1:
         names = ", ".join(sorted(f"{repo_id}@{commit}" for repo_id, commit in found))
-        raise ValueError(f"this data set comes from several sources ({names}): {WAYS_OUT}")
+        raise InputError(f"this data set comes from several sources ({names}): {WAYS_OUT}")
     repo_id, commit = found.pop()
     return Source(repo_id, commit, "detected", config_name=ds.info.config_name)
 

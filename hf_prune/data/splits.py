@@ -7,6 +7,8 @@ from typing import Any, TypeVar
 
 from datasets import Dataset, DatasetDict, IterableDataset, IterableDatasetDict
 
+from hf_prune.runtime.errors import InputError, InputTypeError
+
 _STREAM = "load it without streaming=True, or write it out with Dataset.from_generator(lambda: iter(ds)) first"
 
 
@@ -22,10 +24,10 @@ def check_one(ds: Any, name: str, *, also: str = "") -> None:
         >>> check_one([{"x": 1}], "recommend")
         Traceback (most recent call last):
         ...
-        TypeError: recommend takes one Dataset, not list: make one with Dataset.from_list(rows), of rows that are dicts
+        hf_prune.InputTypeError: recommend takes one Dataset, not list: make one with Dataset.from_list(rows), of rows that are dicts
     """
     if not isinstance(ds, Dataset):
-        raise TypeError(f"{name} takes one Dataset{also}, not {type(ds).__name__}: {_way(ds)}")
+        raise InputTypeError(f"{name} takes one Dataset{also}, not {type(ds).__name__}: {_way(ds)}")
 
 
 def check_dataset(ds: Any, name: str) -> None:
@@ -34,8 +36,8 @@ def check_dataset(ds: Any, name: str) -> None:
         return
     if isinstance(ds, IterableDataset | IterableDatasetDict):
         kind = type(ds).__name__
-        raise TypeError(f"{name} needs rows that can be read in any order, which {kind} has not: {_STREAM}")
-    raise TypeError(f"{name} takes a Dataset or a DatasetDict, not {type(ds).__name__}: {_way(ds)}")
+        raise InputTypeError(f"{name} needs rows that can be read in any order, which {kind} has not: {_STREAM}")
+    raise InputTypeError(f"{name} takes a Dataset or a DatasetDict, not {type(ds).__name__}: {_way(ds)}")
 
 
 def _way(given: Any) -> str:
@@ -79,12 +81,12 @@ def on_splits(
     check_dataset(ds, verb)
     if isinstance(ds, Dataset):
         if splits is not None:
-            raise ValueError(f"splits={splits!r} is for a DatasetDict; this is one Dataset")
+            raise InputError(f"splits={splits!r} is for a DatasetDict; this is one Dataset")
         return transform(ds, "")
     if splits is not None and not isinstance(splits, str | Sequence):
-        raise ValueError(f"splits={splits!r}; give the name of a split, or a list of names")
+        raise InputError(f"splits={splits!r}; give the name of a split, or a list of names")
     wanted = ["train"] if splits is None else [splits] if isinstance(splits, str) else list(splits)
     unknown = [name for name in wanted if name not in ds]
     if unknown:
-        raise ValueError(f"no split {unknown[0]!r} among {list(ds)}; name the splits to use with splits=")
+        raise InputError(f"no split {unknown[0]!r} among {list(ds)}; name the splits to use with splits=")
     return DatasetDict({name: transform(split, name) if name in wanted else split for name, split in ds.items()})

@@ -5,6 +5,8 @@ from typing import Any
 
 import torch
 
+from hf_prune.runtime.errors import InputError
+
 
 def labels_of(trainer: Any, inputs: Any) -> torch.Tensor:
     """Read the classes of a batch before a loss function takes them out of it.
@@ -21,14 +23,14 @@ def labels_of(trainer: Any, inputs: Any) -> torch.Tensor:
     """
     names = [name for name in ("labels", *trainer.label_names) if name in inputs][:1]
     if not names:
-        raise ValueError(
+        raise InputError(
             f"the training batches hold no labels, only {', '.join(map(str, inputs))}: the data set needs a column that "
             'the data collator turns into "labels", and with remove_unused_columns=True one that the model takes'
         )
     labels = inputs[names[0]]
     if not isinstance(labels, torch.Tensor) or labels.is_floating_point() or labels.numel() != len(labels):
         given = f"{labels.dtype} of shape {tuple(labels.shape)}" if isinstance(labels, torch.Tensor) else type(labels)
-        raise ValueError(
+        raise InputError(
             f"{names[0]} of a training batch are {given}: a record needs one class per row as an integer; soft labels, "
             "several labels per row and regression targets have none"
         )
@@ -56,11 +58,11 @@ def logits_of(outputs: Any, num_rows: int) -> torch.Tensor:
     else:
         found, given = getattr(outputs, "logits", None), type(outputs).__name__
     if not isinstance(found, torch.Tensor):
-        raise ValueError(
+        raise InputError(
             f"the model's outputs hold no logits ({given}): watch needs a model that returns them by name"
         )
     if found.ndim != 2 or len(found) != num_rows or found.shape[1] < 2:
-        raise ValueError(
+        raise InputError(
             f"the model gave logits of shape {tuple(found.shape)} for {num_rows} rows: a record needs (rows, classes) "
             "with two classes or more"
         )
@@ -76,7 +78,7 @@ def check_classes(labels: torch.Tensor, logits: torch.Tensor) -> None:
     """
     largest = int(labels.max()) if len(labels) else -1
     if largest >= logits.shape[1]:
-        raise ValueError(
+        raise InputError(
             f"a training batch holds the label {largest}, the model has {logits.shape[1]} classes: give labels below "
             "that, and -100 to rows without one"
         )
@@ -85,6 +87,6 @@ def check_classes(labels: torch.Tensor, logits: torch.Tensor) -> None:
 def check_rows(rows: torch.Tensor, labels: torch.Tensor) -> None:
     """Raise unless a batch has one label for each row that the data set gave."""
     if len(rows) != len(labels):
-        raise ValueError(
+        raise InputError(
             f"the data collator made {len(labels)} examples of {len(rows)} rows: watch needs one example for each row"
         )

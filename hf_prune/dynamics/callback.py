@@ -20,6 +20,7 @@ from hf_prune.dynamics.record import TrainingRecord, dataset_name
 from hf_prune.dynamics.recorder import Passes, Recorder
 from hf_prune.dynamics.same_rows import check_same_rows
 from hf_prune.dynamics.scoring_pass import score_rows, try_pass
+from hf_prune.runtime.errors import InputError, InputTypeError, StateError
 from hf_prune.runtime.messages import warn
 
 
@@ -130,7 +131,7 @@ class TrainingDynamicsCallback(transformers.TrainerCallback):  # type: ignore[mi
     def on_train_begin(self, args: Any, state: Any, _control: Any, **given: Any) -> None:
         """Open the record."""
         if self._watched is None:
-            raise RuntimeError(
+            raise StateError(
                 "TrainingDynamicsCallback alone sees neither rows nor logits: remove it and call "
                 "hf_prune.watch(trainer), which installs it"
             )
@@ -143,7 +144,7 @@ class TrainingDynamicsCallback(transformers.TrainerCallback):  # type: ignore[mi
     def on_step_end(self, *_: Any, **__: Any) -> None:
         """Raise where the batches of a Trainer have no row numbers."""
         if not self._recorder.num_batches:
-            raise RuntimeError(
+            raise StateError(
                 "the training batches carry no row numbers: get_train_dataloader of this Trainer must read "
                 "self.train_dataset and self.data_collator, and its training_step must call compute_loss"
             )
@@ -203,7 +204,7 @@ class _Watched:
 
     def begin(self, args: Any, state: Any, loader: Any) -> None:
         if state.is_hyper_param_search:
-            raise RuntimeError("watch records one training, not the trials of hyperparameter_search: train once")
+            raise StateError("watch records one training, not the trials of hyperparameter_search: train once")
         steps = max(1, -(-len(loader) // args.gradient_accumulation_steps))
         checkpoint = self._checkpoint if state.global_step else None
         check_same_rows(self.trainer, self.trainer.train_dataset, *self.recorder.datasets)
@@ -242,7 +243,7 @@ class _Watched:
         labels = labels_of(self.trainer, inputs)  # before a loss function takes them out
         given = self._compute_loss(model, inputs, return_outputs=True, **kwargs)
         if not isinstance(given, tuple) or len(given) != 2:
-            raise ValueError(
+            raise InputError(
                 f"{type(self.trainer).__name__}.compute_loss gives no (loss, outputs) for return_outputs=True: "
                 "watch needs the outputs"
             )
@@ -257,10 +258,10 @@ def _loss_of(given: Any) -> torch.Tensor | None:
 
 def _check_content(rows: Any, num_rows: int) -> None:
     if rows is not None and not isinstance(rows, Dataset | RowContent):
-        raise TypeError(f"rows={type(rows).__name__}: give the datasets.Dataset that train_dataset is made from")
+        raise InputTypeError(f"rows={type(rows).__name__}: give the datasets.Dataset that train_dataset is made from")
     given = None if rows is None else len(rows.keys) if isinstance(rows, RowContent) else len(rows)
     if given not in (None, num_rows):
-        raise ValueError(f"rows has {given} rows and train_dataset {num_rows}: give the rows that it is made from")
+        raise InputError(f"rows has {given} rows and train_dataset {num_rows}: give the rows that it is made from")
 
 
 def _content_of(rows: Dataset | RowContent | None) -> RowContent | None:
@@ -278,32 +279,32 @@ def _check_map_style(rows: Any, name: str) -> None:
     if isinstance(rows, torch.utils.data.IterableDataset) or not (
         hasattr(rows, "__len__") and hasattr(rows, "__getitem__")
     ):
-        raise ValueError(
+        raise InputError(
             f"{name} is {type(rows).__name__}, whose rows have no numbers: give a data set with length and rows, "
             "such as datasets.Dataset"
         )
     if len(rows) == 0:
-        raise ValueError(f"{name} has no rows: there is nothing to record")
+        raise InputError(f"{name} has no rows: there is nothing to record")
 
 
 def _check_trainer(trainer: Any, mode: str, test_dataset: Any) -> None:
     if not isinstance(trainer, transformers.Trainer):
-        raise TypeError(f"cannot watch {type(trainer).__name__}: give a transformers.Trainer")
+        raise InputTypeError(f"cannot watch {type(trainer).__name__}: give a transformers.Trainer")
     if mode not in MODES:
-        raise ValueError(f"mode={mode!r}; give one of {', '.join(MODES)}")
+        raise InputError(f"mode={mode!r}; give one of {', '.join(MODES)}")
     if any(isinstance(callback, TrainingDynamicsCallback) for callback in trainer.callback_handler.callbacks):
-        raise ValueError(
+        raise InputError(
             "the Trainer has a TrainingDynamicsCallback already: call watch(trainer) once, and leave the callback to it"
         )
     rows = trainer.train_dataset
     if rows is None:
-        raise ValueError("the Trainer has no train_dataset: there is nothing to record")
+        raise InputError("the Trainer has no train_dataset: there is nothing to record")
     _check_map_style(rows, "train_dataset")
     if test_dataset is not None:
         _check_map_style(test_dataset, "test_dataset")
     if (mode != "online" or test_dataset is not None) and (trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled):
         needs = f"mode={mode!r}" if mode != "online" else "test_dataset="
-        raise ValueError(
+        raise InputError(
             f'{needs} needs the whole model in each process, not FSDP or DeepSpeed: use mode="online" without a test set'
         )
 
@@ -313,7 +314,7 @@ def _check_folder(folder: Path, head: Head, overwrite: bool) -> None:
         return
     held = files.read_head(folder)
     if (held.dataset, held.num_rows) != (head.dataset, head.num_rows):
-        raise ValueError(
+        raise InputError(
             f"{folder} holds the record of {held.num_rows} rows of {held.dataset!r}, the Trainer has {head.num_rows} rows "
             f"of {head.dataset!r}: give another folder=, or overwrite=True"
         )

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from hf_prune.dynamics.content import RowContent
 from hf_prune.dynamics.epoch_rows import EpochRows
 from hf_prune.dynamics.files import Head, Rows
+from hf_prune.runtime.errors import InputError
 from hf_prune.runtime.files import DamagedFile, read_arrays, write_arrays
 
 STATE_FILE = "hf_prune_dynamics.safetensors"
@@ -39,23 +40,23 @@ class CheckpointState:
         """Raise a one-line ValueError unless the training at hand is the one that was saved."""
         theirs = f"the checkpoint {checkpoint} is of a training"
         if (self.head.dataset, self.head.num_rows) != (head.dataset, head.num_rows):
-            raise ValueError(
+            raise InputError(
                 f"{theirs} on {self.head.num_rows} rows of {self.head.dataset!r}, this one is on {head.num_rows} rows "
                 f"of {head.dataset!r}: resume with that data set, or train anew"
             )
         if (self.head.mode, self.head.arrays) != (head.mode, head.arrays):
-            raise ValueError(
+            raise InputError(
                 f"{theirs} recorded with mode={self.head.mode!r} and {', '.join(self.head.arrays)}, this one has "
                 f"mode={head.mode!r} and {', '.join(head.arrays)}: call watch with the same options"
             )
         noted = self.rows.content
         if noted and content and noted.columns == content.columns and not np.array_equal(noted.keys, content.keys):
-            raise ValueError(
+            raise InputError(
                 f"{theirs} on other rows of {head.dataset!r} or on these in another order: resume with the rows as they "
                 "were, or train anew"
             )
         if self.steps_per_epoch != steps_per_epoch:
-            raise ValueError(
+            raise InputError(
                 f"{theirs} with {self.steps_per_epoch} steps an epoch, this one has {steps_per_epoch}: resume with the "
                 "same batch size over all processes"
             )
@@ -87,12 +88,12 @@ def read_state(checkpoint: Path) -> CheckpointState:
     try:
         arrays, note = read_arrays(checkpoint / STATE_FILE)
     except FileNotFoundError as error:
-        raise ValueError(
+        raise InputError(
             f"the checkpoint {checkpoint} holds no state of a record ({STATE_FILE}): it was saved without watch, or the "
             "process was killed while saving; resume from an older checkpoint, or train anew"
         ) from error
     except DamagedFile as error:
-        raise ValueError(f"the state of the record is damaged: {error}; resume from an older checkpoint") from error
+        raise InputError(f"the state of the record is damaged: {error}; resume from an older checkpoint") from error
     fields = json.loads(note)
     head = Head(**{**fields["head"], "arrays": tuple(fields["head"]["arrays"])})
     names = [field.name for field in dataclasses.fields(EpochRows)]

@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 from hf_prune.dynamics.content import RowContent, find_rows
 from hf_prune.dynamics.figures import PER_CLASS, PER_ROW
 from hf_prune.dynamics.files import MODES, Head, Rows
+from hf_prune.runtime.errors import InputError
 
 
 def checked_arrays(arrays: Mapping[str, ArrayLike], num_rows: int, mode: str) -> dict[str, NDArray[Any]]:
@@ -18,17 +19,17 @@ def checked_arrays(arrays: Mapping[str, ArrayLike], num_rows: int, mode: str) ->
         ValueError: If a name or the mode is unknown, or a shape does not fit.
     """
     if mode not in MODES:
-        raise ValueError(f"mode={mode!r}; give one of {', '.join(MODES)}")
+        raise InputError(f"mode={mode!r}; give one of {', '.join(MODES)}")
     known = (*PER_ROW, PER_CLASS)
     if not arrays or set(arrays) - set(known):
-        raise ValueError(f"arrays {sorted(arrays)}; give at least one of {', '.join(known)} and no other")
+        raise InputError(f"arrays {sorted(arrays)}; give at least one of {', '.join(known)} and no other")
     held = {name: np.asarray(values, dtype=np.float16) for name, values in arrays.items()}
     num_epochs = len(next(iter(held.values())))
     for name, values in held.items():
         expected = (num_epochs, num_rows, values.shape[-1]) if name == PER_CLASS else (num_epochs, num_rows)
         if values.shape != expected or num_epochs == 0:
             needed = f"({max(num_epochs, 1)}, {num_rows}{', classes' * (name == PER_CLASS)})"
-            raise ValueError(f"{name!r} has shape {values.shape}; give (epochs, rows, ...) = {needed}")
+            raise InputError(f"{name!r} has shape {values.shape}; give (epochs, rows, ...) = {needed}")
     return held
 
 
@@ -46,7 +47,7 @@ def match_rows(
         content: What they are, or None.
     """
     if num_rows != head.num_rows:
-        raise ValueError(
+        raise InputError(
             f"the record covers {head.num_rows} rows of {head.dataset!r}, the dataset {dataset!r} has {num_rows}: "
             "score before you filter, or record again"
         )
@@ -58,7 +59,7 @@ def match_rows(
         _check_name(head, codes, dataset)
     rows = np.empty(0) if codes is None else relabelled_rows(known.labels[order], codes)
     if len(rows):
-        raise ValueError(
+        raise InputError(
             f"the record of {head.dataset!r} has other labels than {dataset!r} in {len(rows)} of {num_rows} rows "
             f"(first: row {rows[0]}): give the rows in the recorded order, or record again"
         )
@@ -76,7 +77,7 @@ def _order_by_content(
     order = find_rows(recorded, content)
     missing = np.flatnonzero(order < 0)
     if len(missing):
-        raise ValueError(
+        raise InputError(
             f"{len(missing)} of {len(order)} rows of {dataset!r} (first: row {missing[0]}) are not among those recorded of "
             f"{head.dataset!r}, by their {', '.join(content.columns)}: give the rows that were recorded, in any order, or "
             "record again"
@@ -96,7 +97,7 @@ def _with_labels(content: RowContent, labels: NDArray[np.int64]) -> RowContent:
 def _check_name(head: Head, codes: NDArray[np.int64] | None, dataset: str) -> None:
     """Without contents and classes the name decides."""
     if codes is None and dataset != head.dataset and not (_is_type_name(dataset) or _is_type_name(head.dataset)):
-        raise ValueError(f"the record is of {head.dataset!r}, not of {dataset!r}: record a training on this one")
+        raise InputError(f"the record is of {head.dataset!r}, not of {dataset!r}: record a training on this one")
 
 
 def relabelled_rows(recorded: NDArray[np.int64], given: NDArray[np.int64]) -> NDArray[np.int64]:

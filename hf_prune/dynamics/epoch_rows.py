@@ -8,6 +8,7 @@ import torch
 from numpy.typing import NDArray
 
 from hf_prune.dynamics.figures import FIGURES, logit_figures
+from hf_prune.runtime.errors import InputError
 from hf_prune.runtime.processes import (
     all_max,
     gather_objects,
@@ -101,7 +102,7 @@ class Presentations:
             rows, labels = rows.to(logits.device), labels.to(logits.device)
             self._num_classes = self._num_classes or logits.shape[1]
             if logits.shape[1] != self._num_classes:
-                raise ValueError(
+                raise InputError(
                     f"the model gave logits of {self._num_classes} and of {logits.shape[1]} classes: a record needs the "
                     "same classes in all batches"
                 )

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from hf_prune.dynamics.content import RowContent
 from hf_prune.dynamics.figures import PER_CLASS, PER_ROW
+from hf_prune.runtime.errors import InputError
 from hf_prune.runtime.files import DamagedFile, array_shape, read_arrays, remove_stale_parts, write_arrays, write_file
 from hf_prune.runtime.integrity import sealed, unsealed
 from hf_prune.runtime.untrusted import read_bytes
@@ -111,8 +112,8 @@ def read_head(folder: Path) -> Head:
             f"{folder} holds no training record (no {HEAD}): give the folder that watch(trainer) or record.save wrote"
         ) from None
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"{folder / HEAD} is damaged ({type(error).__name__}): record again") from error
-    raise ValueError(
+        raise InputError(f"{folder / HEAD} is damaged ({type(error).__name__}): record again") from error
+    raise InputError(
         f"{folder} holds a training record of format {written}, this version reads format {FORMAT}: "
         "use the version that wrote it, or record again"
     )
@@ -144,7 +145,7 @@ def count_epochs(folder: Path) -> int:
     """
     found = {int(match[1]) for path in folder.glob("epoch-*") if (match := _EPOCH.fullmatch(path.name))}
     if missing := set(range(len(found))) - found:
-        raise ValueError(f"{epoch_file(folder, min(missing))} is missing but later epochs are there: record again")
+        raise InputError(f"{epoch_file(folder, min(missing))} is missing but later epochs are there: record again")
     return len(found)
 
 
@@ -205,9 +206,9 @@ def _read(path: Path) -> tuple[dict[str, NDArray[Any]], str]:
     try:
         return read_arrays(path)
     except DamagedFile as error:
-        raise ValueError(f"the training record is damaged: {error}; record again") from error
+        raise InputError(f"the training record is damaged: {error}; record again") from error
     except FileNotFoundError as error:
-        raise ValueError(f"the training record is damaged: {path} is missing; record again") from error
+        raise InputError(f"the training record is damaged: {path} is missing; record again") from error
 
 
 def cut_back(folder: Path, num_epochs: int) -> None:

@@ -9,6 +9,8 @@ import torch
 from datasets import Dataset
 from numpy.typing import NDArray
 
+from hf_prune.runtime.errors import InputTypeError
+
 ROW_KEY = "hf_prune_row"  # of the row numbers in a batch, (B,) int64; taken out before the model sees it
 
 
@@ -58,7 +60,7 @@ class NumberedCollator:
         try:
             batch[ROW_KEY] = torch.tensor([row for row, _ in numbered])
         except TypeError:
-            raise TypeError(
+            raise InputTypeError(
                 f"the data collator gives {type(batch).__name__} instead of a dict: watch needs batches by name, "
                 "as models of transformers do"
             ) from None

@@ -13,6 +13,7 @@ from hf_prune.dynamics import files
 from hf_prune.dynamics.checks import checked_arrays, match_rows
 from hf_prune.dynamics.content import RowContent, row_content
 from hf_prune.dynamics.figures import FIGURES, PER_CLASS
+from hf_prune.runtime.errors import InputError, InputTypeError
 from hf_prune.runtime.folders import owned
 
 Records: TypeAlias = Union["TrainingRecord", str, Path, Sequence[Union["TrainingRecord", str, Path]]]
@@ -121,7 +122,7 @@ class TrainingRecord:
             ValueError: If the record holds presentations instead of full passes.
         """
         if self.mode == "online":
-            raise ValueError(
+            raise InputError(
                 f"the record of {self.dataset!r} holds each row at its presentation, and hits need one pass over all "
                 'rows: watch with mode="end" or mode="epoch"'
             )
@@ -136,7 +137,7 @@ class TrainingRecord:
         """
         held = self._memory if self._memory is not None else files.read_file(self._epoch_file(-1))
         if "test_hits" not in held:
-            raise ValueError(
+            raise InputError(
                 f"the record of {self.dataset!r} has no test set, or one with logits that were not finite: give watch a "
                 "test_dataset="
             )
@@ -184,7 +185,7 @@ class TrainingRecord:
             return self.folder
         with owned(folder) as own:
             if files.has_record(folder):
-                raise ValueError(f"{folder} holds a training record already: give another folder, or remove that one")
+                raise InputError(f"{folder} holds a training record already: give another folder, or remove that one")
             new = own.stage()
             files.write_head(new, self.head)
             files.write_rows(new, files.Rows(self.labels, self.trained_on, self.not_finite, self.content))
@@ -242,9 +243,9 @@ class TrainingRecord:
         seen = ~np.isnan(first).all(axis=0).reshape(len(codes), -1).all(axis=1)
         presented = seen if trained_on is None else np.asarray(trained_on, dtype=bool)
         if presented.shape != codes.shape:
-            raise ValueError(f"trained_on has shape {presented.shape}, labels have {codes.shape}")
+            raise InputError(f"trained_on has shape {presented.shape}, labels have {codes.shape}")
         if rows is not None and len(rows) != len(codes):
-            raise ValueError(f"rows has {len(rows)} rows, labels have {len(codes)}: give the rows of the labels")
+            raise InputError(f"rows has {len(rows)} rows, labels have {len(codes)}: give the rows of the labels")
         hits = {} if test_hits is None else {"test_hits": np.asarray(test_hits, dtype=bool)}
         head = files.Head(dataset, mode, len(codes), num_classes, tuple(held))
         content = None if rows is None else row_content(rows)
@@ -276,9 +277,9 @@ class TrainingRecord:
     def _check(self, name: str) -> None:
         if name not in self.arrays:
             hint = ": record with watch(trainer, epoch_probs=True)" if name == PER_CLASS else ""
-            raise ValueError(f"the record of {self.dataset!r} has no {name!r}, it has {', '.join(self.arrays)}{hint}")
+            raise InputError(f"the record of {self.dataset!r} has no {name!r}, it has {', '.join(self.arrays)}{hint}")
         if self.num_epochs == 0:
-            raise ValueError(f"the record of {self.dataset!r} in {self.folder} has no finished epoch yet: train first")
+            raise InputError(f"the record of {self.dataset!r} in {self.folder} has no finished epoch yet: train first")
 
     def _epoch_file(self, epoch: int) -> Path:
         self._check(self.arrays[0])
@@ -317,9 +318,11 @@ def open_records(dynamics: Records) -> list[TrainingRecord]:
     if isinstance(dynamics, str | Path):
         return _open_folder(Path(dynamics))
     if not isinstance(dynamics, Sequence):
-        raise TypeError(f"dynamics={type(dynamics).__name__}: give a TrainingRecord, its folder, or a list of those")
+        raise InputTypeError(
+            f"dynamics={type(dynamics).__name__}: give a TrainingRecord, its folder, or a list of those"
+        )
     if not dynamics:
-        raise ValueError("dynamics=[] is an empty list: give at least one TrainingRecord or its folder")
+        raise InputError("dynamics=[] is an empty list: give at least one TrainingRecord or its folder")
     return [record for part in dynamics for record in open_records(part)]
 
 

@@ -15,6 +15,7 @@ from hf_prune.dynamics.content import RowContent
 from hf_prune.dynamics.epoch_rows import EpochRows, Presentations, placed
 from hf_prune.dynamics.figures import PER_CLASS, divergences
 from hf_prune.dynamics.files import Head, Rows
+from hf_prune.runtime.errors import InputError
 from hf_prune.runtime.files import says_when_full
 from hf_prune.runtime.messages import warn
 from hf_prune.runtime.processes import is_main_process, together
@@ -174,7 +175,7 @@ class Recorder:
         held = files.has_record(self.folder)
         if checkpoint is None:
             if held and not replace:
-                raise ValueError(
+                raise InputError(
                     f"{self.folder} holds the record of another training: resume that one with "
                     "trainer.train(resume_from_checkpoint=...), or call watch with another folder= or overwrite=True"
                 )
@@ -186,7 +187,7 @@ class Recorder:
         needed = 0 if self.head.mode == "end" else state.epoch
         present = files.count_epochs(self.folder) if held else 0
         if present < needed:
-            raise ValueError(
+            raise InputError(
                 f"the record in {self.folder} has {present} epochs and the checkpoint {checkpoint} comes after "
                 f"{needed}: call watch with the folder= of the training that is resumed"
             )

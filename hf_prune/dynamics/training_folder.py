@@ -16,6 +16,7 @@ from datasets import Dataset
 from hf_prune.data.columns import find_image_column
 from hf_prune.data.digests import column_digest
 from hf_prune.dynamics.record import dataset_name
+from hf_prune.runtime.errors import InputError
 from hf_prune.runtime.files import PART_PREFIX, write_file
 from hf_prune.runtime.integrity import sealed, unsealed
 from hf_prune.runtime.untrusted import read_bytes
@@ -119,22 +120,22 @@ def claim(folder: Path, given: Mapping[str, Any], *, num_processes: int | None) 
     differing = [name for name in names if held.get(name) != wanted.get(name)]
     if differing:
         changes = ", ".join(_change(name, held.get(name), wanted.get(name)) for name in differing)
-        raise ValueError(f"{folder} was begun with other settings: {changes}; give those again, or another folder=")
+        raise InputError(f"{folder} was begun with other settings: {changes}; give those again, or another folder=")
 
 
 def _read(folder: Path) -> dict[str, Any] | None:
     try:
         held = unsealed(read_bytes(folder / SETTINGS))
         if held["format"] != FORMAT:
-            raise ValueError(f"format {held['format']}")
+            raise InputError(f"format {held['format']}")
     except FileNotFoundError:
         if work := _work(folder):
-            raise ValueError(
+            raise InputError(
                 f"{folder} holds {work} but no {SETTINGS}, so it is not known what that is: give another folder="
             ) from None
         return None
     except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"{folder / SETTINGS} cannot be read ({error}): give another folder=") from error
+        raise InputError(f"{folder / SETTINGS} cannot be read ({error}): give another folder=") from error
     return held
 
 
@@ -150,7 +151,7 @@ def _compare_rows(folder: Path, kind: str, held: dict[str, Any] | None, given: d
         return
     theirs, ours = (f"{rows['rows']} rows of {rows['name']!r}" if rows else "none" for rows in (held, given))
     other = " with other images or labels" if theirs == ours else ""
-    raise ValueError(f"{folder} was begun with another {kind}: {theirs}, not {ours}{other}; give another folder=")
+    raise InputError(f"{folder} was begun with another {kind}: {theirs}, not {ours}{other}; give another folder=")
 
 
 def _rows_of(described: dict[str, Any] | None) -> dict[str, Any] | None:

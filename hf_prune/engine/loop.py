@@ -26,6 +26,7 @@ from hf_prune.engine.image_batches import Batch, Collate, ImageRows
 from hf_prune.engine.plan import make_plan
 from hf_prune.engine.store import Store
 from hf_prune.models.loaded import LoadedModel
+from hf_prune.runtime.errors import InputError, StateError
 from hf_prune.runtime.processes import check_alike, compute_device, gather_objects, in_step, together
 
 CHUNK_ROWS = 4096  # a killed run computes at most so many rows again ...
@@ -139,7 +140,7 @@ def _check_outputs(loop: "_Loop", images: ImageRows, rows: NDArray[np.int64]) ->
         first = outputs[0]
         same = output.shape == first.shape and np.linalg.norm(output - first) <= ONE_MODEL * np.linalg.norm(first)
         if not same and np.isfinite(first).all() and np.isfinite(output).all():
-            raise ValueError(
+            raise InputError(
                 f"process {rank} runs another model than process 0: they give image {int(rows[0])} other outputs; give every "
                 "process the same model"
             )
@@ -160,7 +161,7 @@ class _Problems:
     def _check(self, unreadable: dict[int, str]) -> None:
         if unreadable and self.on_error == "raise":
             row = min(unreadable)
-            raise ValueError(
+            raise InputError(
                 f"row {row}: the image in column {self.column!r} cannot be read: {unreadable[row]}; repair or drop "
                 'the row, or pass on_error="skip" to leave its score null'
             )
@@ -247,7 +248,7 @@ class _Loop:
         with torch.inference_mode():
             output = self._forward(inputs)
             if output.ndim != 2 or len(output) != len(batch.rows):
-                raise ValueError(
+                raise InputError(
                     f"the model gave an output of shape {tuple(output.shape)} for {len(batch.rows)} images; it must give "
                     f"one vector per image, shape ({len(batch.rows)}, d)"
                 )
@@ -268,7 +269,7 @@ class _Loop:
             self.store.append(filed[part], values[part])
             self.computed += len(part)
         if not finite.all():
-            raise ValueError(
+            raise InputError(
                 f"row {rows[~finite].min()}: the model gave NaN or infinity ({int((~finite).sum())} such rows in a chunk of "
                 f"{len(rows)}); check its weights and preprocessing, or use dtype='float32'"
             )
@@ -357,7 +358,7 @@ def _read_rows(store: Store, keys: NDArray[np.void], rows: NDArray[np.int64]) ->
         nonlocal values
         found = store.has(keys[rows])
         if not found.all():
-            raise RuntimeError(f"row {rows[~found][0]} was never written: the store lost it, or a batch lost its row")
+            raise StateError(f"row {rows[~found][0]} was never written: the store lost it, or a batch lost its row")
         values = store.gather(keys[rows])
         return values.shape[1]
 

@@ -18,6 +18,7 @@ from hf_prune.dynamics.record import TrainingRecord
 from hf_prune.heads.results import HeadFiles, Passes, Values, hits_of
 from hf_prune.heads.settings import DEFAULTS, Heads
 from hf_prune.heads.training import Training, Weights, on_threads, scaled, train
+from hf_prune.runtime.errors import InputError
 from hf_prune.runtime.files import says_when_full
 from hf_prune.runtime.processes import (
     check_alike,
@@ -111,7 +112,7 @@ def train_heads(
         points, codes, num_classes = _checked(embeddings, labels, num_classes)
         tests = _checked_tests(test_embeddings, test_labels, points.shape[1], num_classes)
         if need not in DEFAULTS:
-            raise ValueError(f"need={need!r}; give one of {', '.join(DEFAULTS)}")
+            raise InputError(f"need={need!r}; give one of {', '.join(DEFAULTS)}")
         job = _Job(points, codes, tests, num_classes, need, epoch_probs, heads or Heads())
         check_alike(job.described())
         ours = range(process_index(), job.heads.num_heads or 0, num_processes())
@@ -240,18 +241,18 @@ def _checked(
     """Embeddings (n, d), labels (n,) and the number of classes; an error unless they fit each other."""
     points, codes = np.asarray(embeddings, dtype=np.float32), np.asarray(labels)
     if points.ndim != 2 or codes.shape != points.shape[:1] or points.size == 0:
-        raise ValueError(
+        raise InputError(
             f"embeddings {points.shape} and labels {codes.shape}; give (n, d) and (n,), neither n nor d 0"
         )
     if not np.isfinite(points).all():
-        raise ValueError(f"the embedding of row {np.flatnonzero(~np.isfinite(points).all(axis=1))[0]} is not finite")
+        raise InputError(f"the embedding of row {np.flatnonzero(~np.isfinite(points).all(axis=1))[0]} is not finite")
     if not np.issubdtype(codes.dtype, np.integer):
-        raise ValueError(f"labels are {codes.dtype}; give integers from 0")
+        raise InputError(f"labels are {codes.dtype}; give integers from 0")
     classes = max(int(codes.max()) + 1, 2) if num_classes is None else num_classes
     bad = np.flatnonzero((codes < 0) | (codes >= classes))
     if classes < 2 or len(bad):
         first = f" (row {bad[0]}: {codes[bad[0]]})" if len(bad) else ""
-        raise ValueError(
+        raise InputError(
             f"{classes} classes, {len(bad)} labels outside [0, {classes}){first}; two classes are the least"
         )
     return points, codes.astype(np.int64), classes
@@ -264,8 +265,8 @@ def _checked_tests(
     if embeddings is None and labels is None:
         return None
     if embeddings is None or labels is None:
-        raise ValueError("a test set has test_embeddings and test_labels; give both or neither")
+        raise InputError("a test set has test_embeddings and test_labels; give both or neither")
     points, codes, _ = _checked(embeddings, labels, num_classes)
     if points.shape[1] != num_dimensions:
-        raise ValueError(f"test_embeddings have {points.shape[1]} dimensions, embeddings {num_dimensions}")
+        raise InputError(f"test_embeddings have {points.shape[1]} dimensions, embeddings {num_dimensions}")
     return points, codes

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from hf_prune.runtime.errors import InputError
 from hf_prune.runtime.seeds import check_seed
 
 # need -> what `Heads` leaves open. "probs": early, before the heads have settled. "dynamics": a whole training, watched.
@@ -59,12 +60,12 @@ class Heads:
         for name in _WHOLE:
             value: Any = getattr(self, name)
             if value is not None and (type(value) is not int or value < _LOWEST[name]):
-                raise ValueError(f"{name}={value!r}; give an integer from {_LOWEST[name]} up, or None")
+                raise InputError(f"{name}={value!r}; give an integer from {_LOWEST[name]} up, or None")
         for name, allowed, fits in _RANGES:
             value = getattr(self, name)
             known = isinstance(value, (int, float)) and not isinstance(value, bool) and np.isfinite(value)
             if value is not None and not (known and fits(value)):
-                raise ValueError(f"{name}={value!r}; give a number {allowed}, or None")
+                raise InputError(f"{name}={value!r}; give a number {allowed}, or None")
 
     @classmethod
     def recorded(cls, settings: Mapping[str, Any]) -> "Heads":
@@ -77,15 +78,15 @@ class Heads:
             >>> Heads.recorded({"num_heads": 10**9})
             Traceback (most recent call last):
             ...
-            ValueError: a record asks for num_heads=1000000000: at most 1,000 are trained by its word
+            hf_prune.InputError: a record asks for num_heads=1000000000: at most 1,000 are trained by its word
         """
         odd = sorted(str(name) for name in settings if name not in {field.name for field in fields(cls)})
         if odd:
-            raise ValueError(f"a record gives heads the setting {odd[0]!r}, which they do not have")
+            raise InputError(f"a record gives heads the setting {odd[0]!r}, which they do not have")
         for name, most in _MOST_RECORDED.items():
             value = settings.get(name)
             if isinstance(value, int | float) and not value <= most:
-                raise ValueError(f"a record asks for {name}={value}: at most {most:,} are trained by its word")
+                raise InputError(f"a record asks for {name}={value}: at most {most:,} are trained by its word")
         return cls(**settings)
 
     def settled(self, need: str, num_rows: int) -> "Heads":
@@ -101,7 +102,7 @@ class Heads:
         chosen = {**DEFAULTS[need], **{name: value for name, value in vars(self).items() if value is not None}}
         own_rows = round(chosen["subset"] * num_rows)
         if own_rows == 0:
-            raise ValueError(f"subset={chosen['subset']} of {num_rows} rows is none; give a larger share")
+            raise InputError(f"subset={chosen['subset']} of {num_rows} rows is none; give a larger share")
         smaller = 2 ** int(np.log2(max(own_rows // STEPS_PER_EPOCH, 1)))
         chosen.setdefault("batch_size", int(np.clip(smaller, SMALLEST_BATCH, LARGEST_BATCH)))
         if need == "runs" and self.num_epochs is None:

@@ -10,6 +10,7 @@ from typing import Any
 from datasets import Dataset
 
 from hf_prune.data.history import provenance
+from hf_prune.runtime.errors import InputError
 from hf_prune.selection.orders import RANDOM, is_random
 
 README = "README.md"
@@ -41,16 +42,16 @@ def check_names(config_name: str, data_dir: str, splits: Iterable[str]) -> None:
         *(("split", name, _SPLIT_NAME) for name in splits),
     ):
         if not allowed.fullmatch(str(name)) or ".." in str(name):
-            raise ValueError(
+            raise InputError(
                 f"{argument}={name!r} is no usable name: use letters, digits, '_', and '-' or '.' inside it"
             )
     for name in splits:
         if str(name).lower() == _EVERY_SPLIT:
-            raise ValueError(f"split={name!r} means every split to `datasets` and cannot be loaded: name another")
+            raise InputError(f"split={name!r} means every split to `datasets` and cannot be loaded: name another")
     if config_name in _TAKEN:
-        raise ValueError(f"config_name={config_name!r} {_TAKEN[config_name]}: choose another")
+        raise InputError(f"config_name={config_name!r} {_TAKEN[config_name]}: choose another")
     if data_dir.split("/")[0] == SCORES:
-        raise ValueError(f"data_dir={data_dir!r} {_TAKEN[SCORES]}: choose another")
+        raise InputError(f"data_dir={data_dir!r} {_TAKEN[SCORES]}: choose another")
 
 
 def cut_name(splits: Mapping[str, Dataset]) -> str:
@@ -79,7 +80,7 @@ def cut_name(splits: Mapping[str, Dataset]) -> str:
             found[split] = f"{RANDOM if is_random(last.to_dict()) else _safe(last.column)}-keep{last.keep!r}"
     names = list(dict.fromkeys(found.values()))
     if len(names) > 1:
-        raise ValueError(f"the splits are different cuts ({found}): name the configuration with config_name=")
+        raise InputError(f"the splits are different cuts ({found}): name the configuration with config_name=")
     return names[0] if names else DEFAULT
 
 
@@ -143,7 +144,7 @@ def matching(names: Iterable[str], patterns: Iterable[str]) -> list[str]:
     names, wanted = list(names), set(patterns)
     globs = [pattern for pattern in wanted if "*" in pattern or "?" in pattern]
     if any(len(pattern) > _MAX_PATTERN for pattern in wanted) or len(globs) * len(names) > _MAX_COMPARED:
-        raise ValueError(
+        raise InputError(
             f"{len(globs):,} patterns for {len(names):,} files, which are too many or too long: name files by fewer"
         )
     return sorted(name for name in names if name in wanted or matches(name, globs))

@@ -18,6 +18,7 @@ from hf_prune.data.source import Source
 from hf_prune.hub.layout import RECORD_FILE
 from hf_prune.hub.statistics import compare_scores
 from hf_prune.metrics import Metric, get_metric
+from hf_prune.runtime.errors import InputError
 from hf_prune.runtime.integrity import file_sha256, json_sha256
 from hf_prune.runtime.messages import one_line
 from hf_prune.runtime.names import UnknownNameError
@@ -224,13 +225,13 @@ def parse(text: str | None) -> dict[str, Any]:
     try:
         data = read_json(text)
     except ValueError as error:
-        raise ValueError(
+        raise InputError(
             f"{RECORD_FILE} is no JSON that can be read ({one_line(error)}): repair or remove it"
         ) from error
     if not isinstance(data, dict) or type(data.get("schema")) is not int or not isinstance(data.get("configs"), dict):
-        raise ValueError(f"{RECORD_FILE} was not written by hf_prune: choose another folder or repository")
+        raise InputError(f"{RECORD_FILE} was not written by hf_prune: choose another folder or repository")
     if data["schema"] > SCHEMA:
-        raise ValueError(f"{RECORD_FILE} has schema {data['schema']}, this hf_prune knows {SCHEMA}: upgrade hf-prune")
+        raise InputError(f"{RECORD_FILE} has schema {data['schema']}, this hf_prune knows {SCHEMA}: upgrade hf-prune")
     return dict(data["configs"])
 
 

@@ -5,6 +5,7 @@ from typing import Any
 
 from datasets import Features
 
+from hf_prune.runtime.errors import InputError
 from hf_prune.runtime.messages import one_line, shortened
 from hf_prune.runtime.untrusted import check_nesting, read_json
 
@@ -120,44 +121,44 @@ def check_records(records: Mapping[str, Any]) -> None:
         >>> check_records({"default": {"splits": {"train": {"rows": -1}}}})
         Traceback (most recent call last):
         ...
-        ValueError: configuration 'default', split 'train': its 'rows' is -1, which it cannot be
+        hf_prune.InputError: configuration 'default', split 'train': its 'rows' is -1, which it cannot be
     """
     if len(records) > MAX_CONFIGS:
-        raise ValueError(f"it has {len(records):,} configurations, more than {MAX_CONFIGS:,}")
+        raise InputError(f"it has {len(records):,} configurations, more than {MAX_CONFIGS:,}")
     for config, record in records.items():
         where = f"configuration {_name(config)}"
         if not isinstance(record, dict):
-            raise ValueError(f"{where} describes nothing that can be read")
+            raise InputError(f"{where} describes nothing that can be read")
         _check_fields(record, _RECORD, where)
         splits = record.get("splits")
         if splits is None:
             continue
         if not isinstance(splits, dict) or len(splits) > MAX_SPLITS:
-            raise ValueError(f"{where}: its 'splits' are no mapping of up to {MAX_SPLITS:,}")
+            raise InputError(f"{where}: its 'splits' are no mapping of up to {MAX_SPLITS:,}")
         for split, entry in splits.items():
             _check_entry(entry, f"{where}, split {_name(split)}")
 
 
 def _name(name: str) -> str:
     if len(name) > _NAME or not name.isprintable():
-        raise ValueError(f"{shortened(repr(name), 100)} is no name of a configuration or split")
+        raise InputError(f"{shortened(repr(name), 100)} is no name of a configuration or split")
     return repr(name)
 
 
 def _check_entry(entry: Any, where: str) -> None:
     if not isinstance(entry, dict):
-        raise ValueError(f"{where} describes nothing that can be read")
+        raise InputError(f"{where} describes nothing that can be read")
     _check_fields(entry, _ENTRY, where)
     for step in entry.get("steps") or ():
         for made_from in step.get("inputs", {}).values():
             if not _MADE_FROM(made_from):
-                raise ValueError(f"{where}: what a step was made from cannot be read")
+                raise InputError(f"{where}: what a step was made from cannot be read")
 
 
 def _check_fields(data: Mapping[str, Any], fields: Mapping[str, Check], where: str) -> None:
     for name, check in fields.items():
         if name in data and not check(data[name]):
-            raise ValueError(f"{where}: its {name!r} is {shortened(repr(data[name]), 100)}, which it cannot be")
+            raise InputError(f"{where}: its {name!r} is {shortened(repr(data[name]), 100)}, which it cannot be")
 
 
 def read_features(listed: Any) -> Features:
@@ -183,7 +184,7 @@ def schema_features(schema: Any) -> Features:
         try:
             told = read_json(metadata[b"huggingface"])
         except ValueError as error:
-            raise ValueError(f"its features cannot be read ({one_line(error)})") from error
+            raise InputError(f"its features cannot be read ({one_line(error)})") from error
         return _features(told, lambda _: Features.from_arrow_schema(schema))
     return _features([], lambda _: Features.from_arrow_schema(schema))
 
@@ -194,11 +195,11 @@ def _features(told: Any, read: Callable[[Any], Features]) -> Features:
         (name for name, value in _items(told) if name in _NOT_OF_A_RECORD and isinstance(value, str | int)), None
     )
     if odd is not None:
-        raise ValueError(f"its features have {odd!r}, which no record of hf_prune has")
+        raise InputError(f"its features have {odd!r}, which no record of hf_prune has")
     try:
         return read(told)
     except (ValueError, TypeError, KeyError, AttributeError, LookupError, RecursionError) as error:
-        raise ValueError(f"its features cannot be read ({type(error).__name__}: {one_line(error)})") from error
+        raise InputError(f"its features cannot be read ({type(error).__name__}: {one_line(error)})") from error
 
 
 def _items(told: Any) -> Iterator[tuple[Any, Any]]:

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from hf_prune.data.digests import unpack_rows
 from hf_prune.data.history import History, Step, not_the_input
+from hf_prune.runtime.errors import InputError
 from hf_prune.scoring.scores import Scores, read_scores
 
 BINS = 20
@@ -31,15 +32,15 @@ def compare_scores(ds: Dataset, scores: Dataset, history: History, changed: bool
     """
     step = _last_scored(history)
     if step.column not in scores.column_names:
-        raise ValueError(f"scores= has no column {step.column!r}. Columns: {scores.column_names}")
+        raise InputError(f"scores= has no column {step.column!r}. Columns: {scores.column_names}")
     if len(scores) != step.rows_in:
-        raise ValueError(
+        raise InputError(
             f"scores= has {len(scores)} rows, the last step began with {step.rows_in}: "
             "give the scored data set as it was before prune"
         )
     reason = not_the_input(step, scores) if step.kind == "prune" else None
     if reason is not None:
-        raise ValueError(f"scores= is not what was pruned ({reason}): give the scored data set as it was before prune")
+        raise InputError(f"scores= is not what was pruned ({reason}): give the scored data set as it was before prune")
     before = read_scores(scores, step.column)
     after = _scores_after(ds, before, step, changed)
     finite = _finite(before)
@@ -58,7 +59,7 @@ def _last_scored(history: History) -> Step:
     """The last pruning, or where there is none the last scoring."""
     steps = [step for step in history.steps if step.kind == "prune"] or list(history.steps)
     if not steps:
-        raise ValueError("scores= describes what a data set was pruned by; this one was neither scored nor pruned")
+        raise InputError("scores= describes what a data set was pruned by; this one was neither scored nor pruned")
     return steps[-1]
 
 
@@ -70,7 +71,7 @@ def _scores_after(ds: Dataset, before: Scores, step: Step, changed: bool) -> Sco
         return kept
     own = read_scores(ds, step.column)
     if kept is not None and not _same(own, kept):
-        raise ValueError(f"column {step.column!r} of scores= is not the one this data set was pruned by")
+        raise InputError(f"column {step.column!r} of scores= is not the one this data set was pruned by")
     return own
 
 

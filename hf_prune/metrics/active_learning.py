@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from hf_prune.metrics.probabilities import as_members, blocks, entropy_of
 from hf_prune.metrics.registry import ChooseInputs, register_metric
 from hf_prune.metrics.rows import NEVER_PRESENTED, mean_over_runs, present_mean
+from hf_prune.runtime.errors import InputError
 
 Array = NDArray[Any]
 
@@ -73,10 +74,10 @@ def active_learning(
         theirs; ties of votes are left open there.
     """
     if acquisition not in _ACQUISITIONS:
-        raise ValueError(f"acquisition={acquisition!r} is not known; give {', '.join(map(repr, _ACQUISITIONS))}")
+        raise InputError(f"acquisition={acquisition!r} is not known; give {', '.join(map(repr, _ACQUISITIONS))}")
     members, name = _members(probs, epoch_probs)
     if len(members) < 2 and acquisition != "entropy":
-        raise ValueError(
+        raise InputError(
             f"{name} of shape {members.shape} have one member, which agrees with itself: "
             "give several, or acquisition='entropy'"
         )
@@ -91,7 +92,7 @@ def active_learning(
 def _members(probs: Array | None, epoch_probs: Array | None) -> tuple[Array, str]:
     if epoch_probs is None:
         if probs is None:
-            raise ValueError("active_learning needs probs or epoch_probs")
+            raise InputError("active_learning needs probs or epoch_probs")
         return as_members(probs), "probs"
     array = np.asarray(epoch_probs)
     if array.ndim == 4:  # (runs, epochs, n, classes)
@@ -155,7 +156,7 @@ def entropy(probs: Array | None = None, entropies: Array | None = None) -> Array
     if entropies is not None:
         return mean_over_runs(entropies, "entropies", lambda values: present_mean(values, axis=1), low=-0.01)
     if probs is None:
-        raise ValueError("entropy needs probs or entropies")
+        raise InputError("entropy needs probs or entropies")
     members = as_members(probs)
     scores = np.empty(members.shape[1])
     for rows, block in blocks(members):

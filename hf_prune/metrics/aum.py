@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from hf_prune.metrics.probabilities import as_members, blocks, check_labels, label_losses, log
 from hf_prune.metrics.registry import register_metric
 from hf_prune.metrics.rows import NEVER_PRESENTED, mean_over_runs, present_mean
+from hf_prune.runtime.errors import InputError
 
 Array = NDArray[Any]
 
@@ -71,7 +72,7 @@ def margin(probs: Array, labels: Array) -> Array:
     probs = as_members(probs)
     codes = check_labels(labels, probs)
     if probs.shape[2] < 2:
-        raise ValueError("one class has no margin; give probs of two classes or more")
+        raise InputError("one class has no margin; give probs of two classes or more")
     scores = np.empty(len(codes))
     for rows, block in blocks(probs):
         own = label_losses(block, codes[rows])

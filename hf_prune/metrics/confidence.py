@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from hf_prune.metrics.registry import register_metric
 from hf_prune.metrics.rows import NEVER_PRESENTED, mean_over_runs, present_mean, scatter
+from hf_prune.runtime.errors import InputError
 
 Array = NDArray[Any]
 
@@ -83,6 +84,6 @@ def variability(label_probs: Array) -> Array:
 
 def _deviation(values: Array) -> Array:
     if values.shape[1] < 2:
-        raise ValueError("one epoch has no spread; give label_probs of two epochs or more")
+        raise InputError("one epoch has no spread; give label_probs of two epochs or more")
     squares, counts = scatter(values)
     return np.sqrt(np.divide(squares, counts, out=np.full(squares.shape, np.nan), where=counts > 1))

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from hf_prune.metrics.probabilities import as_members, blocks, check_labels, label_losses
 from hf_prune.metrics.registry import register_metric
+from hf_prune.runtime.errors import InputError
 
 Array = NDArray[Any]
 
@@ -77,12 +78,12 @@ def _fitted(trained_on: Array | None, members: Array) -> Array:
         return np.zeros(members.shape[:2], dtype=bool)
     fitted = np.atleast_2d(trained_on)
     if fitted.shape != members.shape[:2]:
-        raise ValueError(
+        raise InputError(
             f"trained_on of shape {fitted.shape} for {members.shape[0]} teachers and {members.shape[1]} rows; "
             "give the record of each teacher, in order, or none"
         )
     if fitted.size and not ((fitted == 0) | (fitted == 1)).all():
-        raise ValueError(f"trained_on from {fitted.min():g} to {fitted.max():g}; every value must be 0 or 1")
+        raise InputError(f"trained_on from {fitted.min():g} to {fitted.max():g}; every value must be 0 or 1")
     return fitted.astype(bool, copy=False)
 
 

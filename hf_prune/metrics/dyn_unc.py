@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from hf_prune.metrics.confidence import PROBABLE
 from hf_prune.metrics.registry import register_metric
 from hf_prune.metrics.rows import mean_over_runs, present_mean, scatter
+from hf_prune.runtime.errors import InputError
 
 Array = NDArray[Any]
 
@@ -92,7 +93,7 @@ def tdds(divergences: Array, *, window: int = 10, decay: float = 0.9) -> Array:
         none, is scaled up to its full number.
     """
     if not 0 < decay <= 1:
-        raise ValueError(f"decay={decay} is no weight; give a number above 0, at most 1")
+        raise InputError(f"decay={decay} is no weight; give a number above 0, at most 1")
 
     def score(values: Array) -> Array:
         average = np.zeros((values.shape[0], values.shape[2]))
@@ -112,9 +113,9 @@ def _windows(values: Array, window: int, smallest: int) -> Iterator[Array]:
     """Views of (runs, epochs, rows), one per window, each (runs, window, rows)."""
     num_epochs = values.shape[1]
     if window < smallest:
-        raise ValueError(f"window={window} is too short to have a spread; give {smallest} epochs or more")
+        raise InputError(f"window={window} is too short to have a spread; give {smallest} epochs or more")
     if num_epochs < window:
-        raise ValueError(
+        raise InputError(
             f"window={window}, but there are {num_epochs} epochs: train longer, or give window={num_epochs} or less"
         )
     for start in range(num_epochs - window + 1):

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from hf_prune.metrics.probabilities import as_members, blocks, check_labels
 from hf_prune.metrics.registry import register_metric
 from hf_prune.metrics.rows import NEVER_PRESENTED, as_runs, mean_over_runs
+from hf_prune.runtime.errors import InputError
 
 Array = NDArray[Any]
 
@@ -74,13 +75,13 @@ def el2n(
         the training mode on augmented images; theirs are of the evaluation mode.
     """
     if ord < 1:
-        raise ValueError(f"ord={ord} is not a norm; give 1, 2, 3, …")
+        raise InputError(f"ord={ord} is not a norm; give 1, 2, 3, …")
     if errors is not None:
         return _recorded(errors, ord, epoch)
     if probs is None or labels is None:
-        raise ValueError("el2n needs probs and labels, or errors")
+        raise InputError("el2n needs probs and labels, or errors")
     if epoch is not None:
-        raise ValueError(f"epoch={epoch} is an epoch of records, and these are probs; give errors, or leave epoch out")
+        raise InputError(f"epoch={epoch} is an epoch of records, and these are probs; give errors, or leave epoch out")
     probs = as_members(probs)
     codes = check_labels(labels, probs)
     scores = np.empty(len(codes))
@@ -92,11 +93,11 @@ def el2n(
 
 def _recorded(errors: Array, ord: int, epoch: int | None) -> Array:
     if ord != 2:
-        raise ValueError(f"ord={ord}, but records hold the 2-norm; leave ord out, or score with teachers")
+        raise InputError(f"ord={ord}, but records hold the 2-norm; leave ord out, or score with teachers")
     runs = as_runs(errors, "errors")
     last = min(_EPOCH, runs.shape[1]) if epoch is None else epoch
     if not 1 <= last <= runs.shape[1]:
-        raise ValueError(f"epoch={epoch}, but the epochs recorded are 1 … {runs.shape[1]}")
+        raise InputError(f"epoch={epoch}, but the epochs recorded are 1 … {runs.shape[1]}")
     return mean_over_runs(runs[:, :last], "errors", _latest, low=0, high=1.42)  # the square root of 2, rounded
 
 
@@ -134,9 +135,9 @@ def grand(grad_norms: Array) -> Array:
     """
     norms = np.atleast_2d(grad_norms)
     if norms.ndim != 2 or len(norms) == 0:
-        raise ValueError(f"grad_norms of shape {np.shape(grad_norms)}; give (teachers, n)")
+        raise InputError(f"grad_norms of shape {np.shape(grad_norms)}; give (teachers, n)")
     if norms.size and not (norms.min() >= 0 and np.isfinite(norms.max())):
-        raise ValueError(
+        raise InputError(
             f"grad_norms from {norms.min():g} to {norms.max():g}; every norm must be 0 or above and finite"
         )
     return norms.mean(axis=0, dtype=np.float64)

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from hf_prune.metrics.registry import register_metric
 from hf_prune.metrics.rows import NEVER_PRESENTED, as_runs, blocks, present_mean
+from hf_prune.runtime.errors import InputError
 
 Array = NDArray[Any]
 
@@ -49,7 +50,7 @@ def forgetting(correct: Array) -> Array:
     scores = np.empty(runs.shape[2])
     for rows, block in blocks(runs, "correct", 0, 1):
         if ((block != 0) & (block != 1) & ~np.isnan(block)).any():
-            raise ValueError("correct holds values between 0 and 1; give 1 where the prediction was right, else 0")
+            raise InputError("correct holds values between 0 and 1; give 1 where the prediction was right, else 0")
         forgotten = _transitions(block)
         learnt, presented = (block == 1).any(axis=1), ~np.isnan(block).all(axis=1)
         times = present_mean(np.where(learnt, forgotten, np.nan), axis=0)

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from hf_prune.metrics.memorization import check_runs
 from hf_prune.metrics.registry import register_metric
 from hf_prune.metrics.rows import row_blocks
+from hf_prune.runtime.errors import InputError
 
 Array = NDArray[Any]
 
@@ -98,7 +99,7 @@ def _over_test_rows(trained_on: Array, test_hits: Array, summary: Callable[[Arra
     trained_on, test_hits = np.asarray(trained_on), np.asarray(test_hits)
     check_runs(trained_on, test_hits, "test_hits")
     if test_hits.shape[1] == 0:
-        raise ValueError("test_hits of no test rows; give runs that were tested")
+        raise InputError("test_hits of no test rows; give runs that were tested")
     hits = test_hits.astype(np.float32)  # (runs, m); counts of hits are whole numbers below 2^24 and so exact
     total = hits.sum(axis=0)
     num_inside = trained_on.sum(axis=0, dtype=np.float32)

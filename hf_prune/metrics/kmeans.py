@@ -8,6 +8,7 @@ import torch
 from datasets.utils import tqdm
 from numpy.typing import NDArray
 
+from hf_prune.runtime.errors import InputError
 from hf_prune.runtime.processes import all_sum, broadcast, check_alike, compute_device, gather_objects, is_main_process
 from hf_prune.runtime.seeds import row_uniform
 
@@ -81,7 +82,7 @@ def spherical_kmeans(
     total = int(all_sum(np.array([len(rows)]))[0])
     count: Any = num_clusters  # an option of the caller's, of whatever type
     if not isinstance(count, (int, np.integer)) or not 1 <= count <= total:
-        raise ValueError(f"num_prototypes={num_clusters} of {total} rows; give a count in [1, {total}]")
+        raise InputError(f"num_prototypes={num_clusters} of {total} rows; give a count in [1, {total}]")
     points = torch.from_numpy(np.require(embeddings, np.float32, ["C", "W"]))  # torch wants it writable
     centroids = _seed_centroids(embeddings, rows, num_clusters, seed)
     assignments = np.full(len(rows), -1, dtype=np.int64)

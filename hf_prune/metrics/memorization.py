@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from hf_prune.metrics.registry import register_metric
 from hf_prune.metrics.rows import row_blocks
+from hf_prune.runtime.errors import InputError
 from hf_prune.runtime.processes import all_sum, gather_objects
 
 Array = NDArray[Any]
@@ -23,7 +24,7 @@ _INPUTS = {"sampled": ("trained_on", "hits"), "loo": ("embeddings", "labels")}
 
 def _inputs(estimator: str) -> tuple[str, ...]:
     if estimator not in _INPUTS:
-        raise ValueError(f"estimator={estimator!r} is not known; give {' or '.join(map(repr, _INPUTS))}")
+        raise InputError(f"estimator={estimator!r} is not known; give {' or '.join(map(repr, _INPUTS))}")
     return _INPUTS[estimator]
 
 
@@ -81,7 +82,7 @@ def memorization(
     given = {"trained_on": trained_on, "hits": hits, "embeddings": embeddings, "labels": labels}
     arrays = [np.asarray(given[name]) for name in wanted if given[name] is not None]
     if len(arrays) < len(wanted):
-        raise ValueError(f"memorization with estimator={estimator!r} needs {' and '.join(wanted)}")
+        raise InputError(f"memorization with estimator={estimator!r} needs {' and '.join(wanted)}")
     return _sampled(*arrays) if estimator == "sampled" else _left_out(*arrays, l2=l2)
 
 
@@ -94,7 +95,7 @@ def check_runs(trained_on: Array, hits: Array, name: str = "hits") -> None:
         name: What to call the hits in the message.
     """
     if trained_on.ndim != 2 or hits.ndim != 2 or len(trained_on) != len(hits) or len(hits) == 0:
-        raise ValueError(
+        raise InputError(
             f"trained_on of shape {trained_on.shape} and {name} of shape {hits.shape}; give (runs, rows) of one set of runs"
         )
     for values, called, allowed in ((trained_on, "trained_on", "0 or 1"), (hits, name, "in [0, 1]")):
@@ -107,13 +108,13 @@ def check_runs(trained_on: Array, hits: Array, name: str = "hits") -> None:
             else values.min() >= 0 and values.max() <= 1
         )
         if not good:
-            raise ValueError(f"{called} from {values.min():g} to {values.max():g}; every value must be {allowed}")
+            raise InputError(f"{called} from {values.min():g} to {values.max():g}; every value must be {allowed}")
 
 
 def _sampled(trained_on: Array, hits: Array) -> Array:
     check_runs(trained_on, hits)
     if trained_on.shape != hits.shape:
-        raise ValueError(
+        raise InputError(
             f"trained_on of shape {trained_on.shape} and hits of shape {hits.shape}; give both as (runs, n)"
         )
     num_inside, hits_inside, hits_all = np.zeros((3, hits.shape[1]))
@@ -130,10 +131,10 @@ def _left_out(points: Array, labels: Array, *, l2: float) -> Array:
     problem = _problem(points, labels, l2)
     problems = [told for told in gather_objects([problem]) if told]  # all refuse what one refuses
     if problems:
-        raise ValueError(problem or problems[0])
+        raise InputError(problem or problems[0])
     total = int(all_sum(np.array([len(points)]))[0])
     if total < 2:
-        raise ValueError(f"{total} row: leaving a row out takes two or more")
+        raise InputError(f"{total} row: leaving a row out takes two or more")
     classes = np.unique(gather_objects(np.unique(labels).tolist()))
     codes = np.searchsorted(classes, labels)
     mean, sums, scatter = _moments(points, codes, len(classes), total)

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hf_prune.metrics.rows import row_blocks
+from hf_prune.runtime.errors import InputError
 
 Array = NDArray[Any]
 
@@ -23,7 +24,7 @@ def as_members(probs: Array, name: str = "probs", members: str = "teachers") -> 
     array = np.asarray(probs)
     array = array[None] if array.ndim == 2 else array
     if array.ndim != 3 or 0 in (len(array), array.shape[2]):
-        raise ValueError(f"{name} of shape {array.shape}; give ({members}, n, classes)")
+        raise InputError(f"{name} of shape {array.shape}; give ({members}, n, classes)")
     return array
 
 
@@ -41,9 +42,9 @@ def check_labels(labels: Array, probs: Array, name: str = "probs", members: str 
     """
     codes = np.asarray(labels, dtype=np.int64)
     if codes.ndim != 1 or probs.shape[1] != len(codes):
-        raise ValueError(f"{name} of shape {probs.shape} for {codes.size} labels; give ({members}, n, classes)")
+        raise InputError(f"{name} of shape {probs.shape} for {codes.size} labels; give ({members}, n, classes)")
     if len(codes) and (codes.min() < 0 or codes.max() >= probs.shape[2]):
-        raise ValueError(f"labels {codes.min()} … {codes.max()}, but the {members} know {probs.shape[2]} classes")
+        raise InputError(f"labels {codes.min()} … {codes.max()}, but the {members} know {probs.shape[2]} classes")
     return codes
 
 
@@ -68,7 +69,7 @@ def blocks(probs: Array, name: str = "probs", *, may_miss: bool = False) -> Iter
         if may_miss:
             good |= np.isnan(block).all(axis=2)
         if not good.all():
-            raise ValueError(
+            raise InputError(
                 f"{name} do not sum to 1 in every row; give the softmax of the logits, not logits or embeddings"
             )
         yield rows, block

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hf_prune.metrics.registry import register_metric
+from hf_prune.runtime.errors import InputError
 from hf_prune.runtime.processes import all_sum, gather_objects
 
 Array = NDArray[Any]
@@ -94,7 +95,7 @@ def prototypes(
 def _checked_centroids(centroids: Array, embeddings: Array) -> NDArray[np.float64]:
     """The centroids, unless they are of another space."""
     if np.ndim(centroids) != 2 or np.shape(centroids)[1] != embeddings.shape[1]:
-        raise ValueError(
+        raise InputError(
             f"centroids of shape {np.shape(centroids)} for embeddings of {embeddings.shape[1]} dimensions: give (k, "
             f"{embeddings.shape[1]})"
         )

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Mapping, Set
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar
 
+from hf_prune.runtime.errors import InputError, InputTypeError
 from hf_prune.runtime.names import UnknownNameError, unknown_name
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -135,7 +136,7 @@ def register_metric(
         parameters = inspect.signature(function).parameters.values()
         strange = [p.name for p in parameters if p.kind not in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
         if strange:
-            raise ValueError(
+            raise InputError(
                 f"metric {name!r} cannot take {strange[0]!r}: give it named inputs, then options after a bare *"
             )
         positional = [p for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD]
@@ -158,7 +159,7 @@ def register_metric(
         )
         for taken in (name, *aliases):
             if taken in _METRICS or taken in _ALIASES:
-                raise ValueError(f"a metric called {taken!r} is registered already; choose another name")
+                raise InputError(f"a metric called {taken!r} is registered already; choose another name")
         _METRICS[name] = metric
         _ALIASES.update(dict.fromkeys(aliases, name))
         return function
@@ -198,7 +199,7 @@ def check_option_names(metrics: Iterable[Metric], options: Iterable[str]) -> Non
     for option in options:
         if option not in known:
             names = " and ".join(repr(metric.name) for metric in metrics)
-            raise TypeError(unknown_name(f"option of metric {names}", option, known))
+            raise InputTypeError(unknown_name(f"option of metric {names}", option, known))
 
 
 def list_metrics() -> tuple[Metric, ...]:

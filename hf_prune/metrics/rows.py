@@ -6,6 +6,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hf_prune.runtime.errors import InputError
+
 BLOCK_NUMBERS = 2**22  # numbers held at once, 32 MiB in float64
 
 
@@ -46,7 +48,7 @@ def as_runs(values: Array, name: str) -> Array:
     array = np.asarray(values)
     runs = array[None] if array.ndim == 2 else array
     if runs.ndim != 3 or 0 in runs.shape[:2]:
-        raise ValueError(f"{name} of shape {array.shape}; give (epochs, n), or (runs, epochs, n) for several records")
+        raise InputError(f"{name} of shape {array.shape}; give (epochs, n), or (runs, epochs, n) for several records")
     return runs
 
 
@@ -71,7 +73,7 @@ def blocks(values: Array, name: str, low: float = -np.inf, high: float = np.inf)
         smallest, largest = np.fmin.reduce(block, axis=None), np.fmax.reduce(block, axis=None)  # NaN where all are
         if smallest < low or largest > high or np.isinf(smallest) or np.isinf(largest):
             allowed = "finite" if np.isinf(low) and np.isinf(high) else f"finite and in [{low:g}, {high:g}]"
-            raise ValueError(
+            raise InputError(
                 f"{name} from {smallest:g} to {largest:g}; every value must be {allowed}, "
                 "or NaN where the row was not presented"
             )

@@ -18,6 +18,7 @@ from typing import Any
 import torch
 
 from hf_prune.models.failures import first_line
+from hf_prune.runtime.errors import InputError
 from hf_prune.runtime.integrity import file_sha256
 
 CHECKPOINT_SUFFIXES = (".safetensors", ".pth", ".pt", ".tar", ".ckpt", ".bin")
@@ -66,7 +67,7 @@ def files_digest(paths: Iterable[Path], folder: Path) -> str:
     """
     found = sorted(paths)
     if not found:
-        raise ValueError(f"no files to digest in {str(folder)!r}")
+        raise InputError(f"no files to digest in {str(folder)!r}")
     if len(found) == 1:
         return file_sha256(found[0])
     lines = "".join(f"{file_sha256(path)}  {path.relative_to(folder).as_posix()}\n" for path in found)
@@ -129,12 +130,12 @@ class Unchanged:
         """Raise a one-line ValueError if one was written since: what was read may belong to another digest."""
         for file, before, now in zip(self._files, self._seen, self._look(), strict=True):
             if before != now:
-                raise ValueError(f"{str(file)!r} was changed while the model was opened from it: run again")
+                raise InputError(f"{str(file)!r} was changed while the model was opened from it: run again")
 
 
 def refuse_pickle(name: str) -> ValueError:
     """Return the error for weights that exist only as a pickle."""
-    return ValueError(
+    return InputError(
         f"the weights of {name} are pickled, and reading a pickle can run code: convert them to safetensors, "
         "or give allow_pickle=True (they are then read with weights_only=True)"
     )
@@ -175,9 +176,9 @@ def _shards(index: Path, folder: Path) -> list[Path]:
     try:
         names = sorted({str(name) for name in json.loads(index.read_bytes())["weight_map"].values()})
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"{str(index)!r} is no index of weight files: download it again") from error
+        raise InputError(f"{str(index)!r} is no index of weight files: download it again") from error
     if not names:
-        raise ValueError(f"{str(index)!r} lists no weight files: download it again")
+        raise InputError(f"{str(index)!r} lists no weight files: download it again")
     files = [_below(folder, name) for name in names]
     missing = [file for file in files if not file.is_file()]
     if missing:
@@ -188,7 +189,7 @@ def _shards(index: Path, folder: Path) -> list[Path]:
 def _below(folder: Path, name: str) -> Path:
     """A file that an index or a config names, if it lies in the model's folder."""
     if Path(name).is_absolute() or ".." in Path(name).parts:
-        raise ValueError(
+        raise InputError(
             f"{str(folder)!r} names {name!r} as its weights, which lies outside: give a folder of one model"
         )
     return folder / name
@@ -207,7 +208,7 @@ def check_weights(path: Path) -> None:
 
     with path.open("rb") as file:
         if file.read(len(_LFS_POINTER)) == _LFS_POINTER:
-            raise ValueError(
+            raise InputError(
                 f"{str(path)!r} is a placeholder of Git LFS, not the weights: run 'git lfs pull' in its folder, "
                 "or download the file itself"
             )
@@ -217,7 +218,7 @@ def check_weights(path: Path) -> None:
         with safe_open(path, framework="np"):
             pass
     except SafetensorError as error:
-        raise ValueError(
+        raise InputError(
             f"the weights {str(path)!r} are damaged or cut off ({' '.join(str(error).split())}): download them again"
         ) from error
 
@@ -247,10 +248,10 @@ def read_state_dict(path: Path, *, allow_pickle: bool) -> dict[str, torch.Tensor
         with torch.serialization.safe_globals([argparse.Namespace]):
             content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a damaged pickle can raise anything
-        raise ValueError(f"{str(path)!r} cannot be read with weights_only=True: {first_line(error)}") from error
+        raise InputError(f"{str(path)!r} cannot be read with weights_only=True: {first_line(error)}") from error
     inner = next((content[name] for name in _CONTAINERS if isinstance(content, Mapping) and name in content), content)
     if not isinstance(inner, Mapping) or not all(isinstance(value, torch.Tensor) for value in inner.values()):
-        raise ValueError(
+        raise InputError(
             f"{str(path)!r} holds no state dict: pass (module, transform) with the weights loaded yourself"
         )
     return dict(inner)
@@ -278,7 +279,7 @@ def convert_resnet(state: Mapping[str, torch.Tensor]) -> ResNetCheckpoint:
         if name.startswith(_HEADS):
             ignored.append(key)
         elif match is None:
-            raise ValueError(f"key {key!r} is not one of a torchvision ResNet: pass (module, transform) instead")
+            raise InputError(f"key {key!r} is not one of a torchvision ResNet: pass (module, transform) instead")
         elif match["fc_leaf"]:
             classifier[match["fc_leaf"]] = value
         else:
@@ -317,7 +318,7 @@ def _infer_settings(weights: Mapping[str, torch.Tensor], *, bottleneck: bool) ->
     last = 2 if bottleneck else 1
     ends = [weights.get(f"encoder.stages.{stage}.layers.0.layer.{last}.convolution.weight") for stage in range(4)]
     if stem is None or any(end is None for end in ends):
-        raise ValueError("the checkpoint lacks conv1 or one of layer1 to layer4: it is no complete torchvision ResNet")
+        raise InputError("the checkpoint lacks conv1 or one of layer1 to layer4: it is no complete torchvision ResNet")
     return {
         "num_channels": stem.shape[1],
         "embedding_size": stem.shape[0],
@@ -337,13 +338,13 @@ def _check(settings: dict[str, Any], weights: Mapping[str, torch.Tensor]) -> Non
     missing = [key for key in expected if key not in weights and not key.endswith("num_batches_tracked")]
     surplus = [key for key in weights if key not in expected]
     if missing or surplus:
-        raise ValueError(
+        raise InputError(
             f"the checkpoint fits no ResNetModel: {'missing' if missing else 'surplus'} {(missing or surplus)[0]!r}"
         )
     wrong = next((key for key in weights if weights[key].shape != expected[key].shape), None)
     if wrong is not None:
         found, wanted = tuple(weights[wrong].shape), tuple(expected[wrong].shape)
-        raise ValueError(
+        raise InputError(
             f"the checkpoint fits no ResNetModel (grouped, wide-bottleneck or small-image ResNet?): {wrong!r} is {found}, "
             f"not {wanted}; pass (module, transform) instead"
         )

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from hf_prune.runtime.errors import InputError, StateError
+
 
 def first_line(error: BaseException) -> str:
     r"""Return the first line of an error's text, or its class where it has none.
@@ -29,7 +31,7 @@ def cannot_open(label: str, error: BaseException, advice: str = "") -> Exception
         return OSError(f"cannot read the weights of {label}: {said}")
     if isinstance(error, MemoryError):
         return MemoryError(f"no memory for the weights of {label}: {said}")
-    return ValueError(f"the weights of {label} do not fit its config, or are damaged: {said}")
+    return InputError(f"the weights of {label} do not fit its config, or are damaged: {said}")
 
 
 def cannot_run(label: str, pixels: Any, error: BaseException) -> Exception:
@@ -43,10 +45,10 @@ def cannot_run(label: str, pixels: Any, error: BaseException) -> Exception:
     shape = tuple(pixels.shape)
     size = " x ".join(str(side) for side in shape[-2:])
     if "out of memory" in str(error).lower() or isinstance(error, MemoryError):
-        return RuntimeError(
+        return StateError(
             f"no memory to run {label} on {shape[0]} images of {size} pixels: give a smaller batch_size or image_size"
         )
-    return ValueError(
+    return InputError(
         f"{label} cannot be run on images of {size} pixels ({first_line(error)}): "
         "give image_size= that it was made for, or another model"
     )

@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING, Any
 
+from hf_prune.runtime.errors import InputError
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -37,7 +39,7 @@ def with_gradient_norms(model: LoadedModel) -> LoadedModel:
         forward, release = model.load(device)
         if not hasattr(forward, "model"):
             release()
-            raise ValueError(
+            raise InputError(
                 f"teacher {model.identity['id']!r} is a function, which has no weights to differentiate by: "
                 "give a model of transformers, or (module, transform)"
             )
@@ -60,7 +62,7 @@ class GradientNorms:
         # Weights that the user froze are not trained, so they have no part in the gradient.
         self._weights = {name: value for name, value in self._wrapped.named_parameters() if value.requires_grad}
         if not self._weights:
-            raise ValueError("every weight of the teacher is frozen, so there is no gradient: unfreeze some")
+            raise InputError("every weight of the teacher is frozen, so there is no gradient: unfreeze some")
         size = sum(value.numel() for value in self._weights.values())
         self._chunk_size = max(1, MAX_GRADIENT_VALUES // size)
         self._num_classes = 0
@@ -98,7 +100,7 @@ class GradientNorms:
         if not self._num_classes:
             self._num_classes = self._wrapped(torch.utils._pytree.tree_map(lambda value: value[:1], batch)).shape[1]
         if int(targets.max()) >= self._num_classes:
-            raise ValueError(
+            raise InputError(
                 f"the teacher knows {self._num_classes} classes, a row has label {int(targets.max())}: "
                 "give a teacher trained on the classes of this data set"
             )

@@ -26,6 +26,7 @@ from hf_prune.models.preprocessing import ProcessorCollate, describe, resize_to
 from hf_prune.models.pretrained import load_pretrained, open_model
 from hf_prune.models.usermodels import load_function, load_module, load_pixels
 from hf_prune.runtime.arguments import check_side
+from hf_prune.runtime.errors import InputError, InputTypeError
 from hf_prune.runtime.integrity import file_sha256
 from hf_prune.runtime.processes import check_device
 
@@ -133,7 +134,7 @@ def _load(
     if str(model) == "pixels":
         _refuse(revision=revision, what="'pixels'")
         if logits:
-            raise ValueError("'pixels' gives no class logits: give a classifier as teacher")
+            raise InputError("'pixels' gives no class logits: give a classifier as teacher")
         return load_pixels(image_size)
     if str(model).endswith(CHECKPOINT_SUFFIXES) and Path(model).expanduser().is_file():
         _refuse(revision=revision, what="a checkpoint file")
@@ -160,7 +161,7 @@ def _load_own(
     """Build what the user made: a module with its transform, or a function."""
     _refuse(revision=revision, image_size=image_size, what="a model of your own")
     if isinstance(model, torch.nn.Module):
-        raise TypeError(
+        raise InputTypeError(
             f"{type(model).__name__} comes without its preprocessing: pass (module, transform), "
             "where transform maps one PIL image to a tensor"
         )
@@ -168,14 +169,14 @@ def _load_own(
         return load_module(*model, dtype=dtype, device=device, logits=logits)
     if callable(model) and not isinstance(model, type):
         return load_function(model, logits=logits)
-    raise TypeError(f"cannot make a model of {type(model).__name__}: give {_FORMS}")
+    raise InputTypeError(f"cannot make a model of {type(model).__name__}: give {_FORMS}")
 
 
 def _refuse(*, what: str, **options: Any) -> None:
     """Refuse options that would have no effect."""
     for name, value in options.items():
         if value is not None:
-            raise ValueError(f"{name}={value!r} does not apply to {what}: leave it out")
+            raise InputError(f"{name}={value!r} does not apply to {what}: leave it out")
 
 
 def _load_file(

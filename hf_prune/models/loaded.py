@@ -10,6 +10,8 @@ import dataclasses
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Self
 
+from hf_prune.runtime.errors import InputError
+
 if TYPE_CHECKING:
     import torch
     from PIL import Image
@@ -139,7 +141,7 @@ def resolve_dtype(dtype: str, device: torch.device | str | None) -> torch.dtype:
     import torch
 
     if dtype not in DTYPES:
-        raise ValueError(f"dtype={dtype!r} is not known; give one of {', '.join(map(repr, DTYPES))}")
+        raise InputError(f"dtype={dtype!r} is not known; give one of {', '.join(map(repr, DTYPES))}")
     if dtype != "auto":
         chosen: torch.dtype = getattr(torch, dtype)
         return chosen

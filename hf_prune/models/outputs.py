@@ -26,6 +26,8 @@ import dataclasses
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from hf_prune.runtime.errors import InputError
+
 if TYPE_CHECKING:
     import torch
 
@@ -190,7 +192,7 @@ def embedding_output(config: Any) -> Output:
     rows = FAMILIES.get(config.model_type)
     vision_config = getattr(config, "vision_config", None)
     if rows is None and vision_config is not None:
-        raise ValueError(
+        raise InputError(
             f"model type {config.model_type!r} joins several towers and is not in the table of outputs: "
             "open its vision tower yourself and pass (module, transform)"
         )
@@ -216,7 +218,7 @@ def _field(result: Any, name: str, output: Output) -> Any:
     found = getattr(result, name, None)
     if found is None:
         part = "" if output is LOGITS else ", or its part without a head (base_model)"
-        raise ValueError(
+        raise InputError(
             f"the model returned {type(result).__name__} without {name}, from which its {output.name!r} output is "
             f"taken: give a model that returns it{part}"
         )

@@ -16,6 +16,7 @@ import torch
 from PIL import Image
 
 from hf_prune.data.image_modes import RGB_RULE, to_rgb
+from hf_prune.runtime.errors import InputError
 
 # What a processor's record may hold beyond its settings: where it came from, and how it is called.
 _VOLATILE = frozenset(
@@ -28,7 +29,7 @@ def _to_batch(arrays: list[Any]) -> Any:
     """Stack arrays (C, h, w); one line says what to do where the sizes differ."""
     shapes = sorted({tuple(array.shape[-2:]) for array in arrays})
     if len(shapes) > 1:
-        raise ValueError(
+        raise InputError(
             f"the image processor keeps the aspect ratio, so images of {shapes[0]} and {shapes[-1]} pixels make no batch: "
             "give image_size= to resize all of them to one square"
         )
@@ -156,7 +157,7 @@ def resize_to(processor: Any, image_size: int) -> None:
     """
     size = getattr(processor, "size", None)
     if not size or hasattr(processor, "max_num_patches"):
-        raise ValueError(
+        raise InputError(
             f"image_size={image_size} cannot be applied to {type(processor).__name__}, which has no fixed size: leave it out"
         )
     crop = processor.crop_size if getattr(processor, "do_center_crop", False) else None

@@ -19,6 +19,7 @@ from hf_prune.models.loaded import LoadedModel, resolve_dtype
 from hf_prune.models.outputs import LOGITS, Output, embedding_output, needs_float32, take
 from hf_prune.models.preprocessing import ProcessorCollate, describe, resize_to
 from hf_prune.models.sources import BY_HAND, Source, find_source, quiet_loading, read_config, read_processor
+from hf_prune.runtime.errors import InputError
 
 if TYPE_CHECKING:
     import torch
@@ -35,7 +36,7 @@ def _model_class(config: Any, output: Output, source: Source) -> Any:
     import transformers
 
     if type(config) in transformers.AutoModelForVideoClassification._model_mapping:
-        raise ValueError(f"{source.label} ({config.model_type}) takes videos, not images: give an image model")
+        raise InputError(f"{source.label} ({config.model_type}) takes videos, not images: give an image model")
     if output.model:
         return getattr(transformers, output.model)
     auto = transformers.AutoModelForImageClassification if output is LOGITS else transformers.AutoModel
@@ -43,11 +44,11 @@ def _model_class(config: Any, output: Output, source: Source) -> Any:
         found = auto._model_mapping[type(config)]
     except KeyError:
         purpose = "image classification model" if output is LOGITS else "encoder"
-        raise ValueError(f"{source.label} ({config.model_type}) is no {purpose} of transformers: {BY_HAND}") from None
+        raise InputError(f"{source.label} ({config.model_type}) is no {purpose} of transformers: {BY_HAND}") from None
     candidates = found if isinstance(found, tuple) else (found,)
     chosen = next((c for c in candidates if c.__name__ in (config.architectures or [])), candidates[0])
     if chosen.main_input_name != "pixel_values":
-        raise ValueError(f"{source.label} ({config.model_type}) does not take images: give a vision model")
+        raise InputError(f"{source.label} ({config.model_type}) does not take images: give a vision model")
     return chosen
 
 
@@ -149,7 +150,7 @@ def _collate(processor: Any, source: Source) -> ProcessorCollate:
     try:
         return ProcessorCollate(processor)
     except Exception as error:  # processors of other inputs than single images fail in their own ways
-        raise ValueError(
+        raise InputError(
             f"the image processor of {source.label} cannot be used ({first_line(error)}): {BY_HAND}"
         ) from error
 
@@ -214,12 +215,12 @@ def open_model(
         forward = PretrainedForward(model, output, label)
         random = _random_weights(model, missing, forward, collate) if missing else []
     if random and output is LOGITS:
-        raise ValueError(
+        raise InputError(
             f"{label} has no trained classification head ({_some(random)} would be random): "
             "fine-tune it on the labels first, or give another teacher"
         )
     if random:
-        raise ValueError(
+        raise InputError(
             f"the {output.name!r} output of {label} depends on weights that its checkpoint lacks, which would be random: "
             f"{_some(random)}; {BY_HAND}"
         )

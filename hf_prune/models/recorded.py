@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hf_prune.data.source import hub_name
+from hf_prune.runtime.errors import InputError
 from hf_prune.runtime.messages import warn
 
 if TYPE_CHECKING:
@@ -23,17 +24,17 @@ def check_recorded(identity: Mapping[str, Any]) -> None:
         >>> check_recorded({"id": "pixels", "kind": "pixels", "dtype": "float32", "image_size": 60_000})
         Traceback (most recent call last):
         ...
-        ValueError: a record asks for images of 60,000 pixels a side: at most 256 are made by its word
+        hf_prune.InputError: a record asks for images of 60,000 pixels a side: at most 256 are made by its word
     """
     texts = [identity.get(name) for name in ("id", "kind", "dtype")]
     side = identity.get("image_size")
     if not all(isinstance(text, str | None) for text in texts) or not (
         side is None or (type(side) is int and side > 0)
     ):
-        raise ValueError("what a record says of a model cannot be read")
+        raise InputError("what a record says of a model cannot be read")
     most = MAX_SIDE_OF_PIXELS if identity.get("kind") == PIXELS else MAX_SIDE
     if side is not None and side > most:
-        raise ValueError(f"a record asks for images of {side:,} pixels a side: at most {most:,} are made by its word")
+        raise InputError(f"a record asks for images of {side:,} pixels a side: at most {most:,} are made by its word")
 
 
 def named_encoder(identity: Mapping[str, Any]) -> str:
@@ -46,7 +47,7 @@ def named_encoder(identity: Mapping[str, Any]) -> str:
         return PIXELS
     if identity.get("commit"):
         return hub_name(identity.get("id"), identity["commit"])
-    raise ValueError(
+    raise InputError(
         f"the encoder {identity['id']!r} is none of the Hub: pass encoder=, as it was given when these were made"
     )
 
@@ -91,7 +92,7 @@ def check_known_encoder(found: Mapping[str, Any], identity: Mapping[str, Any]) -
     known = {name: value for name, value in identity.items() if name not in left_out}
     differing = sorted(name for name, value in known.items() if found.get(name) != value)
     if differing:
-        raise ValueError(
+        raise InputError(
             f"encoder {found['id']!r} is not the one that these prototypes were made by ({', '.join(differing)} "
             f"differ): pass the encoder {identity['id']!r} as it was"
         )

@@ -12,6 +12,7 @@ import transformers
 from torch import nn
 from transformers.modeling_outputs import BaseModelOutputWithPooling, ImageClassifierOutput
 
+from hf_prune.runtime.errors import InputError
 from hf_prune.runtime.names import unknown_name
 
 IMAGE_SIZE = 32  # side in pixels that the network was designed for; others work, the features are averaged
@@ -60,9 +61,9 @@ class SmallResNetConfig(transformers.PretrainedConfig):  # type: ignore[misc]  #
         **kwargs: Any,
     ) -> None:
         if norm not in NORMS:
-            raise ValueError(unknown_name("norm", norm, NORMS))
+            raise InputError(unknown_name("norm", norm, NORMS))
         if norm == "group" and any(width % _GROUPS for width in widths):
-            raise ValueError(f"widths={list(widths)} with group norm; give multiples of {_GROUPS}")
+            raise InputError(f"widths={list(widths)} with group norm; give multiples of {_GROUPS}")
         self.num_blocks, self.widths, self.norm = num_blocks, list(widths), norm
         self.num_channels, self.image_size = num_channels, image_size
         super().__init__(**kwargs)
@@ -85,7 +86,7 @@ def network_config(name: str) -> SmallResNetConfig:
         3
     """
     if name not in NETWORKS:
-        raise ValueError(unknown_name("model", name, NETWORKS))
+        raise InputError(unknown_name("model", name, NETWORKS))
     return SmallResNetConfig(**NETWORKS[name])
 
 

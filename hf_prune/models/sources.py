@@ -14,6 +14,7 @@ from typing import Any
 
 from hf_prune.models.failures import first_line
 from hf_prune.models.hub_files import UNREACHABLE, hub_answers
+from hf_prune.runtime.errors import InputError, MissingPackageError
 from hf_prune.runtime.integrity import check_digests
 
 BY_HAND = "load it yourself and pass (module, transform)"
@@ -85,7 +86,7 @@ def find_source(name: str | Path, revision: str | None) -> Source:
     if not folder.is_dir():
         return _find_on_hub(str(name), revision)
     if revision is not None:
-        raise ValueError(
+        raise InputError(
             f"revision={revision!r} is for models of the Hub, {str(name)!r} is a local folder: leave it out"
         )
     if (folder / _ADAPTER).is_file():
@@ -103,7 +104,7 @@ def _refuse_adapter(label: str, config_file: Path) -> ValueError:
     except (ValueError, KeyError, TypeError):
         base = None
     of = f" to {str(base)!r}" if base else ""
-    return ValueError(
+    return InputError(
         f"{label} is a PEFT adapter (such as LoRA){of}, not a whole model: merge the two, "
         "model.merge_and_unload().save_pretrained(folder), and give that folder"
     )
@@ -163,22 +164,22 @@ def read_config(source: Source) -> Any:
     try:
         settings, _ = PretrainedConfig.get_config_dict(source.place, **source.keywords)
     except OSError as error:
-        raise ValueError(f"the config of {source.label} is damaged: {first_line(error)}") from error
+        raise InputError(f"the config of {source.label} is damaged: {first_line(error)}") from error
     model_type = settings.get("model_type")
     if model_type == "timm_wrapper" or "pretrained_cfg" in settings:
         if not is_timm_available():
-            raise ImportError(f"{source.label} is a timm checkpoint and needs timm: pip install timm")
+            raise MissingPackageError(f"{source.label} is a timm checkpoint and needs timm: pip install timm")
     elif model_type not in CONFIG_MAPPING:
         if "auto_map" in settings:
-            raise ValueError(f"{source.label} needs code from its repository, which is never run here: {BY_HAND}")
-        raise ValueError(
+            raise InputError(f"{source.label} needs code from its repository, which is never run here: {BY_HAND}")
+        raise InputError(
             f"{source.label} has model type {model_type!r}, unknown to this version of transformers: {BY_HAND}"
         )
     try:
         with quiet_loading():
             return AutoConfig.from_pretrained(source.place, **source.keywords)
     except Exception as error:  # each config checks its entries in its own way
-        raise ValueError(f"the config of {source.label} cannot be used ({first_line(error)}): {BY_HAND}") from error
+        raise InputError(f"the config of {source.label} cannot be used ({first_line(error)}): {BY_HAND}") from error
 
 
 def read_processor(source: Source, config: Any) -> Any:
@@ -201,19 +202,19 @@ def read_processor(source: Source, config: Any) -> Any:
 
     channels = getattr(getattr(config, "vision_config", config), "num_channels", 3)
     if channels != 3:
-        raise ValueError(f"{source.label} takes images of {channels} channels, not RGB: {BY_HAND}")
+        raise InputError(f"{source.label} takes images of {channels} channels, not RGB: {BY_HAND}")
     try:
         with quiet_loading():
             return AutoImageProcessor.from_pretrained(source.place, backend="pil", config=config, **source.keywords)
     except OSError as error:
         if "valid JSON" in str(error):
-            raise ValueError(f"the image processor of {source.label} is damaged: {first_line(error)}") from error
+            raise InputError(f"the image processor of {source.label} is damaged: {first_line(error)}") from error
         raise OSError(f"{source.label} has no preprocessor_config.json, so it is no image model: {BY_HAND}") from error
     except (ImportError, ValueError) as error:
         if "torchvision" in str(error).lower() and not is_torchvision_available():
-            raise ImportError(
+            raise MissingPackageError(
                 f"the image processor of {source.label} needs torchvision: pip install torchvision"
             ) from error
-        raise ValueError(
+        raise InputError(
             f"the image processor of {source.label} cannot be opened ({first_line(error)}): {BY_HAND}"
         ) from error

@@ -27,6 +27,7 @@ from hf_prune.models.preprocessing import (
     rgb_images,
 )
 from hf_prune.models.pretrained import PretrainedForward, class_names
+from hf_prune.runtime.errors import InputError
 
 if TYPE_CHECKING:
     import torch
@@ -262,7 +263,7 @@ def _checked(result: Any, name: str, rows: int, logits: bool) -> torch.Tensor:
     found = tuple(result.shape) if isinstance(result, torch.Tensor) else type(result).__name__
     wanted = "classes" if logits else "d"
     wrap = ": wrap it in a module that returns one of its tensors" if hasattr(result, "last_hidden_state") else ""
-    raise ValueError(f"{name} returned {found} for {rows} images; it must return one tensor ({rows}, {wanted}){wrap}")
+    raise InputError(f"{name} returned {found} for {rows} images; it must return one tensor ({rows}, {wanted}){wrap}")
 
 
 def _identity(kind: str, name: str, output: str, dtype: Any) -> dict[str, Any]:

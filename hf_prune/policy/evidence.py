@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from hf_prune.policy.rules import JUDGED_ORDERS, RANDOM, Rule, rules_for
+from hf_prune.runtime.errors import InputError, InputTypeError
 
 LINEAR, TWO_LAYER = "linear", "two-layer"
 
@@ -153,7 +154,7 @@ class Evidence:
             keeps = tuple(_keep_evidence(found) for found in data["keeps"])
             return cls(**{**data, "keeps": keeps})
         except (TypeError, KeyError, AttributeError) as error:
-            raise ValueError(f"this is no evidence of hf_prune ({error}): score again") from error
+            raise InputError(f"this is no evidence of hf_prune ({error}): score again") from error
 
 
 def _keep_evidence(data: Mapping[str, Any]) -> KeepEvidence:
@@ -165,7 +166,7 @@ def _keep_evidence(data: Mapping[str, Any]) -> KeepEvidence:
     for item in items:
         numbers = (item.gain, item.low, item.high, item.hardest_cutoff)
         if item.order not in JUDGED_ORDERS or not all(isinstance(value, int | float) for value in numbers):
-            raise TypeError(f"{item.order!r} is no order that is weighed, or a number is none")
+            raise InputTypeError(f"{item.order!r} is no order that is weighed, or a number is none")
     return found
 
 

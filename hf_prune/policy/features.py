@@ -6,12 +6,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hf_prune.cleaning.out_of_fold import tells_apart
+from hf_prune.runtime.errors import InputError
 
 NUM_DIRECTIONS, ROWS_PER_DIRECTION = 256, 8
 FEWEST_ROWS, FEWEST_PER_CLASS, MOST_ROWS = 200, 5, 100_000
 
 
-class TooLittleToJudgeError(ValueError):
+class TooLittleToJudgeError(InputError):
     """The rows at hand do not suffice to weigh rules of pruning."""
 
 

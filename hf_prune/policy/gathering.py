@@ -10,6 +10,7 @@ from hf_prune.data.history import History, Step, provenance
 from hf_prune.policy.evidence import Evidence
 from hf_prune.policy.trial import Student
 from hf_prune.policy.weighing import Case, weigh
+from hf_prune.runtime.errors import InputError
 from hf_prune.runtime.processes import check_alike, in_step, use_device
 from hf_prune.scoring import Request
 from hf_prune.scoring.agreement import check_request
@@ -64,7 +65,7 @@ def case_of(ds: Dataset, column: str, request: Request) -> Case:
     """
     labels = labels_to_judge_by(ds, request)
     if labels is None:
-        raise ValueError(
+        raise InputError(
             f"rules are judged by labels, and there is no single ClassLabel column among {ds.column_names}: "
             "name one with label_column="
         )

@@ -16,6 +16,7 @@ from hf_prune.policy.intervals import Draw, intervals
 from hf_prune.policy.judging import Judge
 from hf_prune.policy.rules import RANDOM, Rule
 from hf_prune.policy.weighing import judge_of
+from hf_prune.runtime.errors import InputError
 from hf_prune.runtime.messages import printable
 from hf_prune.runtime.processes import check_alike, in_step
 from hf_prune.runtime.seeds import check_seed
@@ -142,10 +143,10 @@ def keep_curve(
     column = score_column(ds, metric)
     listed: Any = keeps  # whatever a caller gave
     if isinstance(listed, str) or not isinstance(listed, Iterable):
-        raise ValueError(f"keeps={keeps!r}; give a list of fractions in (0, 1)")
+        raise InputError(f"keeps={keeps!r}; give a list of fractions in (0, 1)")
     fractions = sorted({_checked(keep) for keep in keeps}, reverse=True)
     if not fractions:
-        raise ValueError("keeps is empty; give a list of fractions in (0, 1)")
+        raise InputError("keeps is empty; give a list of fractions in (0, 1)")
     check_seed(seed)
     request = Request.of(locals(), on_error="skip")
     with in_step("keep_curve", device):
@@ -156,7 +157,7 @@ def keep_curve(
 
 def _checked(keep: Any) -> float:
     if not is_number(keep) or not 0 < keep < 1:
-        raise ValueError(f"keeps holds {keep!r}; give fractions in (0, 1)")
+        raise InputError(f"keeps holds {keep!r}; give fractions in (0, 1)")
     return float(keep)
 
 

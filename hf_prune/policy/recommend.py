@@ -12,6 +12,7 @@ from hf_prune.policy.gathering import gather, recorded_evidence, scoring_passes
 from hf_prune.policy.recommendation import Recommendation, recommendation
 from hf_prune.policy.trial import make_student
 from hf_prune.policy.weighing import KEEPS
+from hf_prune.runtime.errors import InputError
 from hf_prune.runtime.seeds import check_seed
 from hf_prune.scoring import Request
 from hf_prune.scoring.scores import score_column
@@ -110,7 +111,7 @@ def recommend(
     if encoder is None and "embeddings" not in request.given:
         evidence = None if student is not None else recorded_evidence(ds, column)
         if evidence is None:
-            raise ValueError(
+            raise InputError(
                 f"there is no evidence on {column!r} in the history{' of such a student' if student is not None else ''}: "
                 "pass encoder= or inputs={'embeddings': array} to gather it"
             )
@@ -127,13 +128,13 @@ def _share(keep: Any, num_rows: int) -> float | None:
         return None
     share = count_rows(keep, num_rows) / num_rows
     if share >= 1:
-        raise ValueError(f"keep={keep} keeps all {num_rows} rows; give a fraction below 1, or None")
+        raise InputError(f"keep={keep} keeps all {num_rows} rows; give a fraction below 1, or None")
     return keep if isinstance(keep, float) else share
 
 
 def _check(tolerance: Any, class_balance: Any) -> None:
     check_class_balance(class_balance)
     if isinstance(class_balance, Mapping):
-        raise ValueError("class_balance= is a share here, not counts per class: all rules get the same floor")
+        raise InputError("class_balance= is a share here, not counts per class: all rules get the same floor")
     if isinstance(tolerance, bool) or not isinstance(tolerance, (int, float)) or not 0 <= tolerance <= 1:
-        raise ValueError(f"tolerance={tolerance!r}; give an accuracy in [0, 1], such as 0.01 for one point")
+        raise InputError(f"tolerance={tolerance!r}; give an accuracy in [0, 1], such as 0.01 for one point")

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from hf_prune.policy.evidence import LINEAR, Comparison, Evidence, KeepEvidence
 from hf_prune.policy.rules import RANDOM, Rule
+from hf_prune.runtime.errors import InputError
 from hf_prune.runtime.messages import printable
 
 if TYPE_CHECKING:
@@ -130,5 +131,5 @@ def recommendation(evidence: Evidence, keep: float | None, scoring_passes: float
     rule = evidence.rule(keep)
     if rule is None:
         tried = ", ".join(f"{found.keep:g}" for found in evidence.keeps)
-        raise ValueError(f"keep={keep}: the evidence on record is of {tried}; pass encoder= or inputs= to gather it")
+        raise InputError(f"keep={keep}: the evidence on record is of {tried}; pass encoder= or inputs= to gather it")
     return Recommendation(keep, rule.order, rule.hardest_cutoff, evidence, scoring_passes, tolerance)

@@ -12,6 +12,7 @@ from hf_prune.policy.features import Features
 from hf_prune.policy.folds import Repeat
 from hf_prune.policy.intervals import LEVEL, Interval
 from hf_prune.policy.rules import RANDOM, Rule
+from hf_prune.runtime.errors import InputError, InputTypeError
 from hf_prune.scoring.scores import Scores
 
 # (rows to train on, rows to judge by) → accuracy in [0, 1]
@@ -38,7 +39,7 @@ class Student:
         """Accuracy in [0, 1] of a student trained on some rows; an error if it says something else."""
         found: Any = self.train(self.ds.select(rows), self.ds.select(judged))
         if isinstance(found, bool) or not isinstance(found, (int, float, np.number)) or not 0 <= found <= 1:
-            raise ValueError(f"student {self.name} returned {found!r}; return an accuracy in [0, 1]")
+            raise InputError(f"student {self.name} returned {found!r}; return an accuracy in [0, 1]")
         return float(found)
 
 
@@ -59,7 +60,9 @@ def make_student(ds: Dataset, student: Any) -> Student | None:
     if callable(student):
         return Student(ds, student, str(getattr(student, "__name__", type(student).__name__)))
     if not isinstance(student, str | Sequence):
-        raise TypeError(f"student={student!r}; give a function (train_ds, eval_ds) -> accuracy, or a training command")
+        raise InputTypeError(
+            f"student={student!r}; give a function (train_ds, eval_ds) -> accuracy, or a training command"
+        )
     from hf_prune.training.commands import read_command, run_command
 
     command = read_command(student)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from hf_prune.data.columns import Labels, find_label_column, read_labels
 from hf_prune.policy import Recommendation
 from hf_prune.pruning.inputs import PruningInputs
+from hf_prune.runtime.errors import InputError, InputTypeError
 from hf_prune.runtime.names import unknown_name
 from hf_prune.runtime.seeds import check_seed
 from hf_prune.scoring import Request
@@ -97,27 +98,27 @@ def check_cutting(cutting: Cutting) -> None:
         check_class_balance(cutting.class_balance)
     share: Any = cutting.drop_duplicates
     if share is not None and share is not False and not (is_number(share) and 0 < share <= 1):
-        raise ValueError(f"drop_duplicates={share!r}; give the least cosine of duplicates, in (0, 1]")
+        raise InputError(f"drop_duplicates={share!r}; give the least cosine of duplicates, in (0, 1]")
     if cutting.quotas not in (None, BY_ERROR):
-        raise ValueError(f"quotas={cutting.quotas!r}; give {BY_ERROR!r}, or counts per class as class_balance=")
+        raise InputError(f"quotas={cutting.quotas!r}; give {BY_ERROR!r}, or counts per class as class_balance=")
     if cutting.class_errors is not None and not isinstance(cutting.class_errors, Mapping):
-        raise ValueError(f"class_errors={cutting.class_errors!r}; give the error of each class by its name")
+        raise InputError(f"class_errors={cutting.class_errors!r}; give the error of each class by its name")
     if cutting.quotas is None and cutting.class_errors is not None:
-        raise ValueError(f"class_errors= is for quotas={BY_ERROR!r}: give both, or leave it out")
+        raise InputError(f"class_errors= is for quotas={BY_ERROR!r}: give both, or leave it out")
     if cutting.quotas is not None and cutting.class_balance is not None:
-        raise ValueError(f"quotas={cutting.quotas!r} and class_balance= both set what classes get; give one of them")
+        raise InputError(f"quotas={cutting.quotas!r} and class_balance= both set what classes get; give one of them")
 
 
 def _check_auto(cutting: Cutting) -> None:
     """Raise one line where what is decided by evidence was given as well."""
     if cutting.order == AUTO and cutting.hardest_cutoff:
-        raise ValueError(
+        raise InputError(
             f"hardest_cutoff={cutting.hardest_cutoff!r} with order='auto', which chooses the cut: name an order, or leave it out"
         )
     if cutting.evidence is not None and not isinstance(cutting.evidence, Recommendation):
-        raise TypeError(f"evidence={cutting.evidence!r}; give what hf_prune.recommend returned")
+        raise InputTypeError(f"evidence={cutting.evidence!r}; give what hf_prune.recommend returned")
     if cutting.order != AUTO and cutting.evidence is not None:
-        raise ValueError(f"evidence= is for order='auto', not {cutting.order!r}: leave one of them out")
+        raise InputError(f"evidence= is for order='auto', not {cutting.order!r}: leave one of them out")
 
 
 def find_classes(ds: Dataset, cutting: Cutting, inputs: PruningInputs) -> Classes:
@@ -131,7 +132,7 @@ def find_classes(ds: Dataset, cutting: Cutting, inputs: PruningInputs) -> Classe
     if labels is None:
         if needs:
             asked = f"quotas={cutting.quotas!r}" if cutting.quotas else f"class_balance={wanted}"
-            raise ValueError(
+            raise InputError(
                 f"{asked} needs classes and there is no ClassLabel column among {ds.column_names}: "
                 "name one with label_column=, or pass class_balance=0"
             )
@@ -170,15 +171,15 @@ def by_code(values: Mapping[Any, Any], labels: Labels, column: str, argument: st
     found: dict[int, Any] = {}
     for given, value in values.items():
         if isinstance(given, bool) and labels.names is not None:
-            raise ValueError(
+            raise InputError(
                 f"{argument} names class {given}, as YAML reads yes, no, on and off: write the name in quotes"
             )
         is_code = isinstance(given, (int, np.integer)) and (labels.names is None or str(given) not in codes)
         name = labels.name(int(given)) if is_code else labels.name(-1) if given is None else str(given)
         if name not in codes:
-            raise ValueError(f"{argument}: {unknown_name(f'class of column {column!r}', str(given), codes)}")
+            raise InputError(f"{argument}: {unknown_name(f'class of column {column!r}', str(given), codes)}")
         if codes[name] in found:
-            raise ValueError(f"{argument} names class {name!r} twice; give each once")
+            raise InputError(f"{argument} names class {name!r} twice; give each once")
         found[codes[name]] = value
     return found
 

@@ -15,6 +15,7 @@ from hf_prune.data.columns import find_label_column, read_labels
 from hf_prune.heads.students import train_students
 from hf_prune.pruning.classes import Cutting
 from hf_prune.pruning.prune import prune_dataset
+from hf_prune.runtime.errors import InputError
 
 SCORE_ORDERS = ("hard", "easy")
 RANDOM, FULL = "random", "full data"
@@ -97,7 +98,7 @@ def compare(
     """
     column = find_label_column(scored, label_column)
     if column is None:
-        raise ValueError("students need labels: name a column with label_column=")
+        raise InputError("students need labels: name a column with label_column=")
     labels = read_labels(scored, column).codes
     seeds = np.arange(seed, seed + num_draws)
     results: list[Result] = []

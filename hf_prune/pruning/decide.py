@@ -15,6 +15,7 @@ from hf_prune.policy.recommendation import points, recommendation
 from hf_prune.policy.rules import JUDGED_ORDERS, RANDOM, Rule, rule_without_evidence
 from hf_prune.pruning.classes import AUTO, Classes, Cutting, are_clusters
 from hf_prune.pruning.inputs import PruningInputs
+from hf_prune.runtime.errors import InputError
 from hf_prune.runtime.messages import warn
 from hf_prune.runtime.optional_results import extra
 from hf_prune.selection import count_rows
@@ -100,7 +101,7 @@ def _check_metric(ds: Dataset, column: str, evidence: Evidence) -> None:
     """Refuse evidence on other scores: rows that one metric finds hard are easy by another."""
     step = provenance(ds).score_step(column)
     if evidence.metric not in (column, None if step is None else step.metric):
-        raise ValueError(
+        raise InputError(
             f"evidence= is on the scores of {evidence.metric!r}, not on column {column!r}: give what recommend returned "
             "for that column"
         )
@@ -109,7 +110,7 @@ def _check_metric(ds: Dataset, column: str, evidence: Evidence) -> None:
 def _general(ds: Dataset, column: str, classes: Classes, share: float, lacking: str) -> tuple[Rule, str]:
     labels: Labels | None = classes.labels
     if labels is None:
-        raise ValueError(
+        raise InputError(
             f"order='auto' has no evidence on {column!r} and no labels to go by: name one, such as order='hard' or 'easy'"
         )
     if are_clusters(ds, classes.column):

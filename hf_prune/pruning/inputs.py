@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from hf_prune.data.digests import array_sha256
 from hf_prune.metrics.prototypes import default_num_prototypes
+from hf_prune.runtime.errors import InputError
 from hf_prune.runtime.processes import gather_rows, join_processes, num_processes, process_index, use_device
 from hf_prune.scoring import Request
 from hf_prune.scoring.embeddings import check_first_axes, whole_embeddings
@@ -56,7 +57,7 @@ class PruningInputs:
         """Check what was handed in."""
         for name in self.request.given:
             if name not in GIVEN:
-                raise ValueError(f"inputs={{{name!r}: …}}, but prune takes {', '.join(GIVEN)}")
+                raise InputError(f"inputs={{{name!r}: …}}, but prune takes {', '.join(GIVEN)}")
         check_first_axes(self.request.given, len(self.ds))
 
     @property
@@ -83,13 +84,13 @@ class PruningInputs:
         from hf_prune.scoring.from_models import encoder_of
 
         if not self.has_embeddings:
-            raise ValueError(f"{who} needs embeddings: pass encoder=, or inputs={{'embeddings': array}}")
+            raise InputError(f"{who} needs embeddings: pass encoder=, or inputs={{'embeddings': array}}")
         with use_device(self.request.device):
             join_processes(self.request.device)
             found = whole_embeddings(self.ds, self.request)
         missing = sorted(found.unscored.keys() & set(self.scored.tolist()))
         if missing:
-            raise ValueError(
+            raise InputError(
                 f"row {missing[0]} has a score but no embedding ({len(missing)} such rows): {found.unscored[missing[0]]}"
             )
         if not self._given("embeddings"):
@@ -105,7 +106,7 @@ class PruningInputs:
     def _make_clusters(self, who: str) -> Array:
         if self._given("clusters"):
             if self.num_clusters is not None:
-                raise ValueError(
+                raise InputError(
                     f"num_clusters={self.num_clusters} and inputs['clusters'] were given; give one of them"
                 )
             return np.asarray(self.request.given["clusters"])
@@ -126,7 +127,7 @@ class PruningInputs:
         """For each row the row that it repeats, or -1; None where nobody asked."""
         if self._given("duplicate_of"):
             if threshold is not None:
-                raise ValueError(
+                raise InputError(
                     f"drop_duplicates={threshold} and inputs['duplicate_of'] were given; give one of them"
                 )
             return np.asarray(self.request.given["duplicate_of"])
@@ -150,7 +151,7 @@ class PruningInputs:
         if self._given("suspects"):
             return np.asarray(self.request.given["suspects"])
         if labels is None:
-            raise ValueError("hardest_cutoff='noise' needs labels: name their column with label_column=")
+            raise InputError("hardest_cutoff='noise' needs labels: name their column with label_column=")
         rows, found = self._label_noise(labels, "hardest_cutoff='noise'", planted=0.1)
         suspects = np.zeros(len(self.ds), dtype=bool)
         suspects[rows] = found.suspects
@@ -161,7 +162,7 @@ class PruningInputs:
     def class_errors(self, labels: Array) -> dict[int, float]:
         """Class code → share of its rows that classifiers on the embeddings of other rows get wrong."""
         if not self.has_embeddings:
-            raise ValueError(
+            raise InputError(
                 "quotas='error' needs class_errors=, or encoder= or inputs={'embeddings': array} to find them out"
             )
         rows, found = self._label_noise(labels, "quotas='error'", planted=0.0)
@@ -183,9 +184,9 @@ class PruningInputs:
         """Raise a one-line ValueError if something was given that the pruning did not look at."""
         unused = [name for name in self.request.given if name not in self.made_from]
         if unused:
-            raise ValueError(f"inputs[{unused[0]!r}] has no part in this pruning: leave it out")
+            raise InputError(f"inputs[{unused[0]!r}] has no part in this pruning: leave it out")
         if self.num_clusters is not None and self._clusters is None:
-            raise ValueError(
+            raise InputError(
                 f"num_clusters={self.num_clusters} has no part in this pruning: it is for order='cluster' and "
                 "label_column='clusters'"
             )
@@ -202,4 +203,4 @@ def check_num_clusters(num_clusters: Any, num_rows: int) -> None:
     """Raise a one-line ValueError unless so many clusters can be made of the rows."""
     is_count = isinstance(num_clusters, (int, np.integer)) and not isinstance(num_clusters, bool)
     if not is_count or not 1 <= num_clusters <= num_rows:
-        raise ValueError(f"num_clusters={num_clusters!r} of {num_rows} rows; give a count in [1, {num_rows}]")
+        raise InputError(f"num_clusters={num_clusters!r} of {num_rows} rows; give a count in [1, {num_rows}]")

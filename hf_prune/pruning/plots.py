@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from hf_prune.pruning.comparison import FULL, RANDOM, Result, summarise
+from hf_prune.runtime.errors import InputError
 from hf_prune.runtime.figures import new_figure
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ def plot_accuracy(results: Sequence[Result], ax: "Axes | None" = None, *, metric
     metrics = metrics_of(results)
     metric = metric or next(iter(metrics), "")
     if metric not in metrics:
-        raise ValueError(f"no results of {metric!r}; there are some of {', '.join(metrics) or 'none'}")
+        raise InputError(f"no results of {metric!r}; there are some of {', '.join(metrics) or 'none'}")
     ax = ax if ax is not None else new_figure(5, 4).subplots()
     orders = [order for order in _STYLES if order == RANDOM or any(r.order == order for r in results)]
     cells = {(keep, cell.name): cell for keep, row in summarise(results).items() for cell in row}

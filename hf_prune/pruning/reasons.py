@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from hf_prune.data.digests import pack_rows, unpack_rows
 from hf_prune.data.history import Step, not_the_input, provenance
 from hf_prune.data.splits import check_one
+from hf_prune.runtime.errors import InputError
 from hf_prune.scoring.scores import read_scores
 from hf_prune.selection.result import REASONS, Reason, Selection, explain_rows, is_kept, reason_words
 
@@ -69,7 +70,7 @@ def unpack_reasons(record: Mapping[str, Any], kept: NDArray[np.bool_], unscored:
             numbers = _unpack_numbers(record["duplicate_of"], len(duplicates))
             words[duplicates] = [reason_words(Reason.DUPLICATE, row) for row in numbers.tolist()]
     except (KeyError, TypeError, AttributeError, IndexError, zlib.error) as error:
-        raise ValueError(f"damaged record of reasons: {error!r}") from error
+        raise InputError(f"damaged record of reasons: {error!r}") from error
     return [str(word) for word in words]
 
 
@@ -81,7 +82,7 @@ def _pack_numbers(numbers: NDArray[np.int64]) -> str:
 def _unpack_numbers(text: str, count: int) -> NDArray[np.int64]:
     content = zlib.decompressobj().decompress(base64.b64decode(text, validate=True), max_length=8 * count + 1)
     if len(content) != 8 * count:
-        raise ValueError(f"the record of duplicates does not hold {count} rows")
+        raise InputError(f"the record of duplicates does not hold {count} rows")
     return np.frombuffer(content, dtype="<i8").astype(np.int64)
 
 
@@ -120,14 +121,14 @@ def _find_step(ds: Dataset, kept: Dataset) -> Step:
     """The pruning of ``ds`` in the history of ``kept``."""
     prunings = [step for step in provenance(kept).steps if step.kind == "prune"]
     if not prunings:
-        raise ValueError("kept has no pruning in its history: give what prune made of ds")
+        raise InputError("kept has no pruning in its history: give what prune made of ds")
     alike = [step for step in prunings if step.rows_in == len(ds) and step.column in ds.column_names]
     reasons = [_why_not(step, ds) for step in alike]
     if None in reasons:
         return alike[reasons.index(None)]
     last = (alike or prunings)[-1]
     but = f", but {reasons[-1]}" if reasons else ""
-    raise ValueError(
+    raise InputError(
         f"kept was pruned from {last.rows_in} rows by column {last.column!r}, ds has {len(ds)} rows and the columns "
         f"{ds.column_names}{but}: give the scored data set as it was before that pruning"
     )

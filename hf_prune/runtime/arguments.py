@@ -5,6 +5,8 @@ from typing import Any
 
 import numpy as np
 
+from hf_prune.runtime.errors import InputError
+
 LONGEST_SIDE = 8192  # pixels; one such image takes 800 MB before any model has seen it
 
 
@@ -16,12 +18,12 @@ def check_count(name: str, value: Any, lowest: int, highest: int | None = None) 
         >>> check_count("batch_size", "64", 1)
         Traceback (most recent call last):
         ...
-        ValueError: batch_size='64'; give a whole number of at least 1
+        hf_prune.InputError: batch_size='64'; give a whole number of at least 1
     """
     is_count = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
     if not is_count or value < lowest or (highest is not None and value > highest):
         allowed = f"of at least {lowest}" if highest is None else f"in [{lowest}, {highest}]"
-        raise ValueError(f"{name}={value!r}; give a whole number {allowed}")
+        raise InputError(f"{name}={value!r}; give a whole number {allowed}")
 
 
 def check_side(image_size: Any) -> None:
@@ -31,17 +33,17 @@ def check_side(image_size: Any) -> None:
         >>> check_side(60_000)
         Traceback (most recent call last):
         ...
-        ValueError: image_size=60000; give a whole number in [1, 8192]
+        hf_prune.InputError: image_size=60000; give a whole number in [1, 8192]
     """
     is_side = isinstance(image_size, int) and not isinstance(image_size, bool) and 1 <= image_size <= LONGEST_SIDE
     if image_size is not None and not is_side:
-        raise ValueError(f"image_size={image_size!r}; give a whole number in [1, {LONGEST_SIDE}]")
+        raise InputError(f"image_size={image_size!r}; give a whole number in [1, {LONGEST_SIDE}]")
 
 
 def check_flag(name: str, value: Any) -> None:
     """Raise a one-line ValueError unless an argument is True or False: any text counts as true."""
     if not isinstance(value, (bool, np.bool_)):
-        raise ValueError(f"{name}={value!r}; give True or False")
+        raise InputError(f"{name}={value!r}; give True or False")
 
 
 def check_text(name: str, value: Any, example: str) -> None:
@@ -53,10 +55,10 @@ def check_text(name: str, value: Any, example: str) -> None:
         example: What might be given, for the message.
     """
     if not isinstance(value, str) or not value:
-        raise ValueError(f"{name}={value!r}; give {example}")
+        raise InputError(f"{name}={value!r}; give {example}")
 
 
 def check_path(name: str, value: Any) -> None:
     """Raise a one-line ValueError unless an argument is a path."""
     if not isinstance(value, (str, Path)):
-        raise ValueError(f"{name}={value!r}; give a path")
+        raise InputError(f"{name}={value!r}; give a path")

@@ -17,6 +17,7 @@ from typing import Any
 
 from datasets.utils.py_utils import convert_file_size_to_int
 
+from hf_prune.runtime.errors import InputError
 from hf_prune.runtime.file_locks import Lock, is_abandoned
 from hf_prune.runtime.files import PART_PREFIX, array_shape
 from hf_prune.runtime.integrity import unsealed
@@ -198,7 +199,7 @@ def parse_size(text: str, name: str) -> int:
     """
     found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([kKmMgGtTpP]i?B)?", text.strip())
     if found is None or (found[2] is None and "." in found[1]):
-        raise ValueError(f"{name} is {text!r}; give a size such as 50GB or 512MiB")
+        raise InputError(f"{name} is {text!r}; give a size such as 50GB or 512MiB")
     return int(float(found[1]) * convert_file_size_to_int(f"1{found[2]}")) if found[2] else int(found[1])
 
 
@@ -214,7 +215,7 @@ def parse_duration(text: str, name: str) -> float:
     """
     found = _DURATION.fullmatch(text.strip())
     if found is None:
-        raise ValueError(f"{name} is {text!r}; give a time such as 30d, 12h or 2w")
+        raise InputError(f"{name} is {text!r}; give a time such as 30d, 12h or 2w")
     return float(found[1]) * _SECONDS[found[2]]
 
 

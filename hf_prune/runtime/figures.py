@@ -2,6 +2,8 @@
 
 from typing import TYPE_CHECKING
 
+from hf_prune.runtime.errors import MissingPackageError
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
@@ -16,5 +18,5 @@ def new_figure(width: float, height: float) -> "Figure":
         from matplotlib.figure import Figure
         from matplotlib.layout_engine import ConstrainedLayoutEngine
     except ImportError as error:
-        raise ImportError("plots need matplotlib: pip install matplotlib") from error
+        raise MissingPackageError("plots need matplotlib: pip install matplotlib") from error
     return Figure(figsize=(width, height), layout=ConstrainedLayoutEngine(w_pad=0.1, h_pad=0.12, wspace=0.03))

@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from hf_prune.runtime.errors import InputError
 from hf_prune.runtime.files import DamagedFile, write_file
 from hf_prune.runtime.untrusted import read_bytes, read_json
 
@@ -53,9 +54,9 @@ def unsealed(data: bytes) -> dict[str, Any]:
     """
     fields = read_json(data, allow_nan=True)
     if not isinstance(fields, dict):
-        raise ValueError("no JSON object")
+        raise InputError("no JSON object")
     if fields.pop(SEAL, None) not in (None, json_sha256(fields, allow_nan=True)):
-        raise ValueError("it is not what was written: its digest differs")
+        raise InputError("it is not what was written: its digest differs")
     return fields
 
 

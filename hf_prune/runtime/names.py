@@ -3,8 +3,10 @@
 import difflib
 from collections.abc import Iterable
 
+from hf_prune.runtime.errors import UserError
 
-class UnknownNameError(KeyError):
+
+class UnknownNameError(UserError, KeyError):
     """A name that is not known, with the nearest known one; reads as one plain line."""
 
     def __str__(self) -> str:

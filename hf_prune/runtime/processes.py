@@ -10,7 +10,7 @@ import hashlib
 import logging
 import os
 import sys
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -18,12 +18,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from hf_prune.runtime.errors import InputError, InputTypeError, MissingPackageError, StateError
 from hf_prune.runtime.messages import one_line
+from hf_prune.runtime.names import UnknownNameError
 
 if TYPE_CHECKING:
     import torch
     from accelerate import PartialState
-from collections.abc import Callable
 
 T = TypeVar("T")
 Array = NDArray[Any]
@@ -32,9 +33,18 @@ Array = NDArray[Any]
 logger = logging.getLogger(__name__)
 
 
-_ERRORS = (ValueError, TypeError, KeyError, FileNotFoundError, FileExistsError, PermissionError, OSError)
-# What a failure elsewhere is raised as, else RuntimeError: an error of the user's stays one in every process.
-_RAISED_AS: Mapping[str, type[Exception]] = {kind.__name__: kind for kind in _ERRORS}
+# A failure of one process is raised in the others as the first of these that it is, else as a StateError, since they did
+# nothing wrong themselves.
+_RAISED_AS: tuple[type[Exception], ...] = (
+    InputError,
+    InputTypeError,
+    UnknownNameError,
+    MissingPackageError,
+    ValueError,
+    TypeError,
+    KeyError,
+)
+_RAISED_AS += (FileNotFoundError, FileExistsError, PermissionError, OSError)
 _KNOWN = "__hf_prune_known__"  # mark of an error that every process knows of
 _SHOWN = 60  # characters of a value in an error
 _SAME = "give every process the same"
@@ -67,7 +77,7 @@ def process_state(device: str | None = None) -> "PartialState":
     # for its CPU leaves the state as it is: the state outlives this call, and a training may want the accelerator.
     state = PartialState(cpu=not torch.accelerator.is_available() or (device == "cpu" and announced > 1))
     if announced != state.num_processes:
-        raise RuntimeError(
+        raise StateError(
             f"the launcher announced WORLD_SIZE={announced} but Accelerate runs {state.num_processes} process: "
             "call hf_prune before creating another Accelerator, or set ACCELERATE_USE_CPU=1 on a machine without a GPU"
         )
@@ -158,7 +168,11 @@ def announce(error: Exception) -> None:
     logger.error("%s: %s (this process failed; the others end with it)", type(error).__name__, error)
     setattr(error, _KNOWN, True)
     with suppress(RuntimeError):  # a broken exchange is no news beside the failure
-        _exchange(None, "a failure", (type(error).__name__, one_line(error)))
+        _exchange(None, "a failure", (_raised_as(error), one_line(error)))
+
+
+def _raised_as(error: Exception) -> type[Exception]:
+    return next((kind for kind in _RAISED_AS if isinstance(error, kind)), StateError)
 
 
 def _is_known(error: BaseException | None) -> bool:
@@ -170,13 +184,13 @@ def _is_known(error: BaseException | None) -> bool:
     return False
 
 
-def _exchange(held: T, place: str, failure: tuple[str, str] | None = None) -> list[T]:
+def _exchange(held: T, place: str, failure: tuple[type[Exception], str] | None = None) -> list[T]:
     """What each process holds, in rank order, in every process; called where there are several.
 
     Args:
         held: Something that pickles.
         place: Where this process has come to.
-        failure: Type and text of the error that ended this process's work.
+        failure: What to raise elsewhere, and the text of the error that ended this process's work.
 
     Raises:
         Exception: In all processes that did not fail themselves, what ended another.
@@ -188,7 +202,7 @@ def _exchange(held: T, place: str, failure: tuple[str, str] | None = None) -> li
         gathered = gather_object([(place, failure, held)])
     except RuntimeError as error:
         raise _known(
-            RuntimeError(
+            StateError(
                 f"{_call.get() or 'the exchange between processes'} broke off, since another process ended, or took too long, while this one "
                 f"waited for it: see what that one wrote ({' '.join(str(error).split())[:_SHOWN]} …)"
             )
@@ -197,11 +211,11 @@ def _exchange(held: T, place: str, failure: tuple[str, str] | None = None) -> li
         return []
     for rank, (_, problem, _) in enumerate(gathered):
         if problem is not None:
-            raise _known(_RAISED_AS.get(problem[0], RuntimeError)(f"process {rank}: {problem[1]}"))
+            raise _known(problem[0](f"process {rank}: {problem[1]}"))
     for rank, (other, _, _) in enumerate(gathered):
         if other != gathered[0][0]:
             raise _known(
-                RuntimeError(
+                StateError(
                     f"in {_call.get() or 'one call'} process {rank} has come to {other} and process 0 to {gathered[0][0]}: have "
                     "every process make the same calls with the same arguments"
                 )
@@ -233,7 +247,7 @@ def check_alike(held: Mapping[str, Any]) -> None:
     for rank, theirs in enumerate(everyone):
         for name in (*everyone[0], *theirs):
             if theirs.get(name) != everyone[0].get(name):
-                raise _known(ValueError(_difference(rank, name, theirs.get(name), everyone[0].get(name))))
+                raise _known(InputError(_difference(rank, name, theirs.get(name), everyone[0].get(name))))
 
 
 def _digest(value: Any) -> str | bytes:
@@ -284,16 +298,16 @@ def check_device(device: "torch.device | str | None") -> None:
     if device is None:
         return
     if not isinstance(device, str | torch.device):
-        raise ValueError(f"device={device!r}; give a device such as 'cuda:1' or 'cpu', or leave it out")
+        raise InputError(f"device={device!r}; give a device such as 'cuda:1' or 'cpu', or leave it out")
     try:
         place = torch.device(device)
     except RuntimeError as error:  # lists all devices that torch was ever built for
-        raise ValueError(f"device={device!r} is none; give one such as 'cuda:1' or 'cpu', or leave it out") from error
+        raise InputError(f"device={device!r} is none; give one such as 'cuda:1' or 'cpu', or leave it out") from error
     there = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
     counts = {"cpu": 1} | ({} if there is None else {there.type: torch.accelerator.device_count()})
     if place.type != "meta" and (place.index or 0) >= counts.get(place.type, 0):
         known = [f"{kind}:{number}" for kind, count in counts.items() for number in range(count)]
-        raise ValueError(
+        raise InputError(
             f"device={str(device)!r} is not among those that torch finds here ({', '.join(known)}): "
             "give one of these, or leave it out"
         )
@@ -404,7 +418,7 @@ def gather_rows(rows: NDArray[np.int64], values: Array, num_rows: int, absent: C
     times[list(absent)] += 1
     if (times != 1).any():
         row = int(np.flatnonzero(times != 1)[0])
-        raise RuntimeError(f"row {row} was delivered {int(times[row])} times by the processes; expected once")
+        raise StateError(f"row {row} was delivered {int(times[row])} times by the processes; expected once")
     return all_sum(placed)
 
 

@@ -5,6 +5,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from hf_prune.runtime.errors import InputError
+
 
 def check_seed(seed: Any) -> None:
     """Raise a one-line ValueError unless every generator in use takes the number as its seed.
@@ -13,7 +15,7 @@ def check_seed(seed: Any) -> None:
         >>> check_seed(7)
     """
     if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or not 0 <= seed < 2**32:
-        raise ValueError(f"seed={seed!r}; give an integer in [0, 2**32)")  # scikit-learn's limit
+        raise InputError(f"seed={seed!r}; give an integer in [0, 2**32)")  # scikit-learn's limit
 
 
 def row_uniform(rows: ArrayLike, seed: int) -> NDArray[np.float64]:

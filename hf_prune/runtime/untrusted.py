@@ -12,6 +12,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from hf_prune.runtime.errors import InputError
+
 MAX_TEXT_BYTES = 64 << 20  # of a record, a card or another text that is read whole
 MAX_VALUES = 4_000_000  # in a JSON file: each takes some hundred bytes of memory
 MAX_DEPTH = 64  # of lists and mappings inside each other
@@ -39,7 +41,7 @@ def read_bytes(path: Path, limit: int = MAX_TEXT_BYTES) -> bytes:
             data = file.read(limit + 1)  # of some files the system says no size
         if len(data) <= limit:
             return data
-    raise ValueError(f"{path.name} has more than {limit:,} bytes, which is more than is read of such a file")
+    raise InputError(f"{path.name} has more than {limit:,} bytes, which is more than is read of such a file")
 
 
 def read_json(data: str | bytes, *, allow_nan: bool = False) -> Any:
@@ -62,30 +64,30 @@ def read_json(data: str | bytes, *, allow_nan: bool = False) -> Any:
         >>> read_json("[" * 100_000)
         Traceback (most recent call last):
         ...
-        ValueError: its lists and mappings are more than 64 deep
+        hf_prune.InputError: its lists and mappings are more than 64 deep
     """
     raw = data.encode("utf-8", "surrogatepass") if isinstance(data, str) else data
     if sum(map(raw.count, (b",", b"[", b"{"))) > MAX_VALUES:
-        raise ValueError(f"it holds more than {MAX_VALUES:,} values")
+        raise InputError(f"it holds more than {MAX_VALUES:,} values")
     try:
         value = json.loads(data, parse_constant=float if allow_nan else _refuse_constant, parse_int=_whole)
         check_nesting(value)
         # In the speed of C: half of a character, and a number beyond all bounds, are refused when written.
         json.dumps(value, ensure_ascii=False, allow_nan=allow_nan).encode()
     except RecursionError as error:
-        raise ValueError(f"its lists and mappings are more than {MAX_DEPTH} deep") from error
+        raise InputError(f"its lists and mappings are more than {MAX_DEPTH} deep") from error
     except UnicodeEncodeError as error:
-        raise ValueError("one of its texts is no valid Unicode") from error
+        raise InputError("one of its texts is no valid Unicode") from error
     return value
 
 
 def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is no number of JSON")
+    raise InputError(f"{name} is no number of JSON")
 
 
 def _whole(digits: str) -> int:
     if not _DECIMALS.fullmatch(digits):
-        raise ValueError("one of its numbers has more than 400 digits")
+        raise InputError("one of its numbers has more than 400 digits")
     return int(digits)
 
 
@@ -103,7 +105,7 @@ def check_nesting(value: Any, most_values: int = MAX_VALUES) -> None:
         >>> check_nesting(laughs)
         Traceback (most recent call last):
         ...
-        ValueError: it holds more than 4,000,000 values
+        hf_prune.InputError: it holds more than 4,000,000 values
     """
     level, count = [value], 0
     for _ in range(MAX_DEPTH + 1):
@@ -114,9 +116,9 @@ def check_nesting(value: Any, most_values: int = MAX_VALUES) -> None:
             elif isinstance(one, list | tuple | set):
                 inside += one
             if count + len(inside) > most_values:
-                raise ValueError(f"it holds more than {most_values:,} values")
+                raise InputError(f"it holds more than {most_values:,} values")
         count += len(inside)
         level = inside
         if not level:
             return
-    raise ValueError(f"its lists and mappings are more than {MAX_DEPTH} deep")
+    raise InputError(f"its lists and mappings are more than {MAX_DEPTH} deep")

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from hf_prune.runtime.errors import InputError
 from hf_prune.scaling.counts import read_counts
 from hf_prune.scaling.fitting import ScalingLaw, fit_again, fit_counts, too_few
 from hf_prune.scaling.laws import LAWS
@@ -96,13 +97,13 @@ def compare_laws(
     """
     unknown = [law for law in laws if law not in LAWS]
     if unknown or not laws:
-        raise ValueError(f"laws={list(laws)}; give some of {', '.join(LAWS)}")
+        raise InputError(f"laws={list(laws)}; give some of {', '.join(LAWS)}")
     counts = read_counts(sizes, wrong, total)
     known = counts.distinct
     left_out = {law: reason for law in laws if (reason := too_few(law, len(known) - 1))}
     tried = [law for law in laws if law not in left_out]
     if not tried:
-        raise ValueError(f"{len(known)} sizes, one of them held out, are too few for any law; measure more sizes")
+        raise InputError(f"{len(known)} sizes, one of them held out, are too few for any law; measure more sizes")
     fits = {law: fit_counts(counts, law) for law in tried}
     held_out = {law: np.array([_held_out(fit, size) for size in known]) for law, fit in fits.items()}
     return LawComparison(known, held_out, left_out)

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from hf_prune.runtime.errors import InputError
+
 Array = NDArray[np.float64]
 
 
@@ -70,15 +72,15 @@ def read_counts(sizes: ArrayLike, wrong: ArrayLike, total: ArrayLike) -> Counts:
     try:
         rows, errors, asked = (np.array(values) for values in np.broadcast_arrays(*given))
     except ValueError as error:
-        raise ValueError(
+        raise InputError(
             f"shapes {[values.shape for values in given]} of sizes, wrong, total do not fit: give (n,)"
         ) from error
     if rows.ndim != 1 or not rows.size:
-        raise ValueError(f"sizes of shape {rows.shape}; give one number per training, shape (n,), at least one")
+        raise InputError(f"sizes of shape {rows.shape}; give one number per training, shape (n,), at least one")
     if not (np.isfinite(rows).all() and (rows > 0).all()):
-        raise ValueError("a size is not a number above 0; give the rows that each model was trained on")
+        raise InputError("a size is not a number above 0; give the rows that each model was trained on")
     if not ((errors >= 0) & (errors <= asked) & (asked >= 1) & np.isfinite(asked)).all():
-        raise ValueError("a count is out of range; give 0 <= wrong <= total and total >= 1")
+        raise InputError("a count is out of range; give 0 <= wrong <= total and total >= 1")
     return Counts(rows, errors, asked, *_scatter(rows, errors, asked))
 
 

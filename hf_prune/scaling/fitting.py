@@ -7,6 +7,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from hf_prune.runtime.errors import InputError
 from hf_prune.scaling.counts import Counts, read_counts
 from hf_prune.scaling.laws import LAWS, STEEPEST, Law
 from hf_prune.scaling.maximum import Maximum, Problem
@@ -108,7 +109,7 @@ class ScalingLaw:
             ValueError: If the law has none.
         """
         if "nu" not in self._law.names:
-            raise ValueError(f"law {self.law!r} has no exponent; see .parameters")
+            raise InputError(f"law {self.law!r} has no exponent; see .parameters")
         return self.parameters["nu"]
 
     @cached_property
@@ -159,7 +160,7 @@ class ScalingLaw:
         """
         rows = np.asarray(num_rows, dtype=np.float64)
         if not (np.isfinite(rows).all() and (rows > 0).all()):
-            raise ValueError("num_rows holds a value that is not above 0; give rows trained on")
+            raise InputError("num_rows holds a value that is not above 0; give rows trained on")
         ends = np.array([self._at(float(size)) for size in rows.ravel()]).reshape(*rows.shape, 3)
         return Prediction(*np.moveaxis(ends, -1, 0))
 
@@ -239,13 +240,13 @@ def fit_law(
         Hestness et al. (2017), arXiv:1712.00409, for the law; Williams (1982) for the scatter.
     """
     if law not in LAWS:
-        raise ValueError(f"law={law!r}; give one of {', '.join(LAWS)}")
+        raise InputError(f"law={law!r}; give one of {', '.join(LAWS)}")
     if not 0 < confidence < 1:
-        raise ValueError(f"confidence={confidence}; give a number in (0, 1), such as 0.95")
+        raise InputError(f"confidence={confidence}; give a number in (0, 1), such as 0.95")
     counts = read_counts(sizes, wrong, total)
     lacking = too_few(law, len(counts.distinct))
     if lacking:
-        raise ValueError(f"{lacking}; measure more sizes, or fit another law")
+        raise InputError(f"{lacking}; measure more sizes, or fit another law")
     return fit_counts(counts, law, confidence)
 
 

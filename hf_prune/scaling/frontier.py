@@ -3,6 +3,8 @@
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from hf_prune.runtime.errors import InputError
+
 
 def pareto_frontier(num_rows: ArrayLike, errors: ArrayLike) -> NDArray[np.int64]:
     """Find the points that no other matches with as few rows trained on, as in the paper's figure 3.
@@ -30,11 +32,11 @@ def pareto_frontier(num_rows: ArrayLike, errors: ArrayLike) -> NDArray[np.int64]
     """
     rows, values = np.asarray(num_rows, dtype=np.float64), np.asarray(errors, dtype=np.float64)
     if rows.ndim != 1 or rows.shape != values.shape or not rows.size:
-        raise ValueError(
+        raise InputError(
             f"num_rows {rows.shape} and errors {values.shape}; give one of each per point, at least one point"
         )
     if not (np.isfinite(rows).all() and np.isfinite(values).all()):
-        raise ValueError("a point is not finite; leave it out")
+        raise InputError("a point is not finite; leave it out")
     order = np.lexsort((values, rows))
     lowest = np.minimum.accumulate(values[order])
     first = np.concatenate(([True], lowest[1:] < lowest[:-1]))

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from hf_prune.data.columns import find_label_column
 from hf_prune.dynamics.figures import OF_THE_END
 from hf_prune.metrics.registry import Metric
+from hf_prune.runtime.errors import InputError
 from hf_prune.runtime.processes import check_device
 from hf_prune.scoring.from_heads import heads_of, make_from_heads
 from hf_prune.scoring.from_models import make_embeddings, make_grad_norms, make_probs, make_student_probs
@@ -89,7 +90,7 @@ class InputBuilder:
             elif name in RECORDED:
                 make_recorded(self._made, name)
             else:
-                raise ValueError(f"metric {metric.name!r} needs {name!r}: hand it in with inputs={{{name!r}: array}}")
+                raise InputError(f"metric {metric.name!r} needs {name!r}: hand it in with inputs={{{name!r}: array}}")
 
     def _is_from_heads(self, name: str) -> bool:
         """Whether heads give an input that models or trainings would give; a record at hand comes first."""
@@ -121,11 +122,11 @@ def _check_given(
     taken = list(dict.fromkeys(known for known in inputs if known != "rows"))
     if name not in taken:
         who = " and ".join(repr(metric) for metric in names)
-        raise ValueError(f"inputs={{{name!r}: …}}, but metric {who} takes {', '.join(taken) or 'none'}")
+        raise InputError(f"inputs={{{name!r}: …}}, but metric {who} takes {', '.join(taken) or 'none'}")
     axis = row_axis(name, array)
     if axis is not None and (not 0 <= axis < array.ndim or array.shape[axis] != num_rows):
         place = "its rows" if axis < 0 else f"its axis {axis}"
-        raise ValueError(f"inputs[{name!r}] has shape {array.shape}; {place} must hold the {num_rows} rows")
+        raise InputError(f"inputs[{name!r}] has shape {array.shape}; {place} must hold the {num_rows} rows")
 
 
 def _collect(made: MadeInputs, names: Sequence[str]) -> Inputs:

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hf_prune.metrics import Metric
+from hf_prune.runtime.errors import InputError
 from hf_prune.runtime.messages import warn
 from hf_prune.runtime.processes import gather_rows
 from hf_prune.scoring.request import Inputs, has_members, num_members
@@ -45,7 +46,7 @@ def call_metric(
     scored = num_rows - int(mask.sum())
     if len(undefined) and (on_error == "raise" or len(undefined) == scored):
         hint = ", or pass on_error='skip' to leave their scores null" if len(undefined) < scored else ""
-        raise ValueError(
+        raise InputError(
             f"metric {metric.name!r} has no score for {len(undefined)} of {scored} rows (first: row {undefined[0]}): "
             + (metric.undefined or "check its inputs of these rows")
             + hint
@@ -56,12 +57,12 @@ def call_metric(
 
 def _check_found(found: NDArray[np.float64], metric: Metric, rows: NDArray[np.int64]) -> None:
     if found.shape != (len(rows),):
-        raise ValueError(
+        raise InputError(
             f"metric {metric.name!r} returned shape {found.shape} for {len(rows)} rows; one score per row"
         )
     bad = np.flatnonzero(np.isneginf(found))
     if len(bad):
-        raise ValueError(
+        raise InputError(
             f"metric {metric.name!r} gave row {int(rows[bad[0]])} the score -inf ({len(bad)} such rows): "
             "check its inputs of that row; a score is finite or +inf"
         )

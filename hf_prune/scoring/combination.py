@@ -11,6 +11,7 @@ from hf_prune.data.digests import column_digest
 from hf_prune.data.history import Step, provenance, record
 from hf_prune.data.splits import AnyDataset, on_splits
 from hf_prune.runtime.arguments import check_text
+from hf_prune.runtime.errors import InputError
 from hf_prune.runtime.names import unknown_name
 from hf_prune.scoring.scores import Scores, add_scores, read_scores, score_column
 from hf_prune.selection.budget import is_number
@@ -60,7 +61,7 @@ def combine(
     check_text("column", column or how, "the name of the new column")
     listed: Any = metrics  # whatever a caller gave
     if isinstance(listed, str) or not isinstance(listed, Sequence) or len(listed) < 2:
-        raise ValueError(f"metrics={metrics!r}; give a list of two or more score columns")
+        raise InputError(f"metrics={metrics!r}; give a list of two or more score columns")
 
     def combine_split(split: Dataset, _: str) -> Dataset:
         return combine_scores(split, list(metrics), how, weights, column or how, overwrite)
@@ -73,17 +74,17 @@ def combine_scores(
 ) -> Dataset:
     """Return the data set with one more column; the arguments are those of `hf_prune.combine`."""
     if how not in WAYS:
-        raise ValueError(unknown_name("how", how, WAYS))
+        raise InputError(unknown_name("how", how, WAYS))
     if column in ds.column_names and not overwrite:
-        raise ValueError(f"column {column!r} is there already; choose another with column=, or pass overwrite=True")
+        raise InputError(f"column {column!r} is there already; choose another with column=, or pass overwrite=True")
     columns = [score_column(ds, metric) for metric in metrics]
     if len(set(columns)) < len(columns):
-        raise ValueError(f"the columns {columns} name one twice; give each once")
+        raise InputError(f"the columns {columns} name one twice; give each once")
     factors = _weights(weights, columns, how)
     scores = [read_scores(ds, name) for name in columns]
     missing = np.logical_or.reduce([np.ma.getmaskarray(part) for part in scores])
     if missing.all():
-        raise ValueError(f"no row has a score in all of {columns}; score the same rows with every metric")
+        raise InputError(f"no row has a score in all of {columns}; score the same rows with every metric")
     combined = np.zeros(len(ds))
     combined[~missing] = WAYS[how](np.stack([_ranks(part, ~missing) for part in scores]), axis=0, **factors)
     step = Step(
@@ -103,12 +104,12 @@ def _weights(weights: Sequence[float] | None, columns: list[str], how: str) -> d
         return {}
     given: Any = weights  # whatever a caller gave
     if isinstance(given, str) or not all(map(is_number, given)):
-        raise ValueError(f"weights={weights!r}; give {len(columns)} numbers of at least 0, one per column")
+        raise InputError(f"weights={weights!r}; give {len(columns)} numbers of at least 0, one per column")
     found = np.asarray(weights, dtype=np.float64)
     if how != "rank_mean":
-        raise ValueError(f"weights={list(weights)} have no meaning for how={how!r}: leave them out")
+        raise InputError(f"weights={list(weights)} have no meaning for how={how!r}: leave them out")
     if found.shape != (len(columns),) or not np.isfinite(found).all() or found.min() < 0 or found.sum() == 0:
-        raise ValueError(f"weights={list(weights)}; give {len(columns)} numbers of at least 0, one per column")
+        raise InputError(f"weights={list(weights)}; give {len(columns)} numbers of at least 0, one per column")
     return {"weights": found}
 
 
@@ -118,7 +119,7 @@ def _ranks(scores: Scores, rows: NDArray[np.bool_]) -> Array:
 
     values = np.ma.getdata(scores)[rows]
     if np.isnan(values.astype(np.float64)).any():
-        raise ValueError("a score column holds NaN, which has no rank; make it null or drop these rows")
+        raise InputError("a score column holds NaN, which has no rank; make it null or drop these rows")
     return np.asarray((rankdata(values) - 0.5) / len(values))
 
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from hf_prune.data.history import provenance
 from hf_prune.data.splits import check_one
+from hf_prune.runtime.errors import InputError
 from hf_prune.scoring.calling import spearman
 from hf_prune.scoring.scores import read_scores, score_column
 
@@ -65,10 +66,10 @@ def correlate(ds: Dataset, metrics: Sequence[str] | None = None) -> Correlations
     """
     check_one(ds, "correlate")
     if isinstance(metrics, str):
-        raise ValueError(f"metrics={metrics!r} is one text; give a list of two or more score columns")
+        raise InputError(f"metrics={metrics!r} is one text; give a list of two or more score columns")
     columns = [score_column(ds, metric) for metric in (_made_columns(ds) if metrics is None else metrics)]
     if len(set(columns)) < max(2, len(columns)):
-        raise ValueError(f"columns {columns} to correlate; give two or more, each once")
+        raise InputError(f"columns {columns} to correlate; give two or more, each once")
     scores = [_filled(ds, column) for column in columns]
     values = np.full((len(columns), len(columns)), np.nan)
     num_rows = np.zeros(values.shape, dtype=np.int64)

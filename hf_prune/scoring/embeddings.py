@@ -9,6 +9,7 @@ from datasets import Dataset
 from numpy.typing import NDArray
 
 from hf_prune.data.splits import check_one
+from hf_prune.runtime.errors import InputError
 from hf_prune.scoring.from_models import make_embeddings
 from hf_prune.scoring.pool import MadeInputs
 from hf_prune.scoring.request import Request, check_mapping
@@ -53,7 +54,7 @@ def as_dataset(rows: Any, given: Mapping[str, Any], verb: str) -> tuple[Dataset,
         rows = Dataset.from_dict({"row": np.arange(len(rows))})
     check_one(rows, verb, also=" or an array (n, d)")
     if len(rows) == 0:
-        raise ValueError(f"the data set is empty: {verb} has nothing to compare")
+        raise InputError(f"the data set is empty: {verb} has nothing to compare")
     check_first_axes(given, len(rows))
     return rows, dict(given)
 
@@ -62,7 +63,7 @@ def check_first_axes(given: Mapping[str, Any], num_rows: int) -> None:
     """Raise a one-line ValueError if an array that was handed in does not have one entry per row."""
     for name, values in given.items():
         if np.shape(values)[:1] != (num_rows,):
-            raise ValueError(
+            raise InputError(
                 f"inputs[{name!r}] has shape {np.shape(values)}; its first axis must hold the {num_rows} rows"
             )
 

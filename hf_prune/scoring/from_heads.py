@@ -11,6 +11,7 @@ from hf_prune.data.columns import Labels, find_label_column
 from hf_prune.data.digests import array_sha256
 from hf_prune.dynamics.figures import OF_THE_END, PER_RUN
 from hf_prune.heads.settings import Heads
+from hf_prune.runtime.errors import InputError
 from hf_prune.runtime.processes import gather_rows
 from hf_prune.scoring.from_models import embed, make_embeddings
 from hf_prune.scoring.from_records import leave_out_not_finite, read_input
@@ -125,9 +126,9 @@ def _test_set(made: MadeInputs, labels: Labels) -> dict[str, Any]:
     found = embed(ds, request, "Embedding the test set")
     test_labels = labels_of(ds, request)
     if test_labels is None:
-        raise ValueError(f"the test set has no ClassLabel column among {ds.column_names}: name one with label_column=")
+        raise InputError(f"the test set has no ClassLabel column among {ds.column_names}: name one with label_column=")
     if test_labels.names != labels.names:
-        raise ValueError(
+        raise InputError(
             f"the test set has the classes {list(test_labels.names or ())[:3]} …, the data set has "
             f"{list(labels.names or ())[:3]} …: give one with the same classes"
         )

@@ -8,6 +8,7 @@ from datasets import Dataset
 from numpy.typing import NDArray
 
 from hf_prune.data.columns import Labels, find_image_column
+from hf_prune.runtime.errors import InputError
 from hf_prune.runtime.processes import process_state
 from hf_prune.scoring.labels import ClassOrder, class_order
 from hf_prune.scoring.pool import MadeInputs, unit
@@ -32,7 +33,7 @@ def make_embeddings(made: MadeInputs) -> None:
 def encoder_of(request: Request) -> "LoadedModel":
     """The encoder of a request, its weights not yet read."""
     if request.encoder is None:
-        raise ValueError(
+        raise InputError(
             "this metric needs embeddings: pass encoder= (a model id, a folder, a module with its transform, "
             "a function or 'pixels'), or inputs={'embeddings': array}"
         )
@@ -67,7 +68,7 @@ def _make_predictions(made: MadeInputs, name: str, models: Any, keyword: str, wh
         probs.append(values if order is None else order.arrange(values))
         identities.append(model.identity)
     if labels is None and len({part.shape[1] for part in probs}) > 1:
-        raise ValueError(
+        raise InputError(
             f"the {who}s know {[part.shape[1] for part in probs]} classes: give some with one set of classes"
         )
     made.made_from[name] = {keyword: identities}
@@ -140,7 +141,7 @@ def as_list(models: Any, message: str) -> list[Any]:
     What `train_teachers` returned, and its folder, stand for all teachers in it.
     """
     if models is None or models == []:
-        raise ValueError(message)
+        raise InputError(message)
     models = getattr(models, "folders", models)
     listed = models if isinstance(models, list) else [models]
     return [found for model in listed for found in _trained_together(model)]
@@ -153,7 +154,7 @@ def _trained_together(model: Any) -> list[Any]:
         return [model]
     found = [str(place) for place in finished(Path(model))]
     if not found:
-        raise ValueError(f"none of the trainings in {str(model)!r} is finished: run the same training again to go on")
+        raise InputError(f"none of the trainings in {str(model)!r} is finished: run the same training again to go on")
     return found
 
 

@@ -14,6 +14,7 @@ from hf_prune.metrics import get_metric
 from hf_prune.metrics.registry import Metric
 from hf_prune.models.hub_files import find_files
 from hf_prune.models.recorded import check_known_encoder, check_recorded, named_encoder
+from hf_prune.runtime.errors import InputError, InputTypeError
 from hf_prune.runtime.files import DamagedFile, read_arrays
 from hf_prune.runtime.integrity import unsealed
 from hf_prune.runtime.messages import one_line
@@ -68,17 +69,17 @@ def read_prototypes(name: str | Path, revision: str | None = None, token: str | 
     try:
         config = unsealed(read_bytes(config_file))
         if config["format"] != FORMAT:
-            raise ValueError(f"format {config['format']}, this version reads {FORMAT}")
+            raise InputError(f"format {config['format']}, this version reads {FORMAT}")
         check_recorded(config["encoder"])
         if not isinstance(config["options"], dict) or config["options"].keys() - get_metric(METRIC).options.keys():
-            raise ValueError(f"its options are not those of {METRIC!r}")
+            raise InputError(f"its options are not those of {METRIC!r}")
         centroids = read_arrays(arrays_file)[0]["centroids"]
         if config["centroids_sha256"] != array_sha256(centroids):
-            raise ValueError("the centroids are not those of their digest")
+            raise InputError("the centroids are not those of their digest")
         if centroids.ndim != 2 or centroids.dtype.kind != "f":
-            raise ValueError("the centroids are no rows of numbers")
+            raise InputError("the centroids are no rows of numbers")
     except (DamagedFile, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ValueError(
+        raise InputError(
             f"the prototypes in {str(name)!r} cannot be read ({one_line(error)}): fetch or fit them again"
         ) from error
     place = split_revision(str(name))[0] if commit else Path(name).expanduser().resolve().name
@@ -104,10 +105,10 @@ def open_prototypes(request: Request, metrics: Sequence[Metric]) -> Request:
     if given is None:
         return request
     if not any(CENTROIDS in metric.inputs for metric in metrics):
-        raise ValueError(f"prototypes= is for the metric 'prototypes', not {metrics[0].name!r}: leave it out")
+        raise InputError(f"prototypes= is for the metric 'prototypes', not {metrics[0].name!r}: leave it out")
     opened = read_prototypes(given) if isinstance(given, str | Path) else given
     if not isinstance(opened, FittedPrototypes):
-        raise TypeError(f"prototypes={given!r}: give a Prototypes, or the folder or repository of one")
+        raise InputTypeError(f"prototypes={given!r}: give a Prototypes, or the folder or repository of one")
     request = replace(request, prototypes=opened)
     return request if "embeddings" in request.given else _with_encoder(request, opened)
 
@@ -143,7 +144,7 @@ def options_of(request: Request, metric: Metric, options: Mapping[str, Any]) -> 
     fitted = dict(request.prototypes.config["options"]) if given is None else {"num_prototypes": len(given)}
     odd = [name for name, value in own.items() if name != "seed" and value not in (None, fitted.get(name))]
     if odd:
-        raise ValueError(f"{odd[0]}={own[odd[0]]!r}, but the prototypes have {fitted.get(odd[0])!r}: leave it out")
+        raise InputError(f"{odd[0]}={own[odd[0]]!r}, but the prototypes have {fitted.get(odd[0])!r}: leave it out")
     return own | fitted
 
 

@@ -12,6 +12,7 @@ from hf_prune.data.columns import Labels
 from hf_prune.data.digests import array_sha256
 from hf_prune.dynamics.content import RowContent, row_content
 from hf_prune.dynamics.figures import PER_CLASS, PER_ROW, PER_RUN
+from hf_prune.runtime.errors import InputError
 from hf_prune.runtime.messages import warn
 from hf_prune.runtime.processes import check_alike
 from hf_prune.scoring.from_models import as_list
@@ -37,7 +38,7 @@ def make_recorded(made: MadeInputs, name: str) -> None:
     parts = [take_rows(name, read_input(record, name), order) for record, order in zip(records, orders, strict=True)]
     shapes = sorted({part.shape for part in parts})
     if len(shapes) > 1:
-        raise ValueError(
+        raise InputError(
             f"the {len(records)} records hold {name!r} of shapes {shapes[0]} and {shapes[-1]}: "
             "give records of equally long trainings with one test set"
         )
@@ -97,7 +98,7 @@ def _check_pairs(teachers: Any, records: "Sequence[TrainingRecord]") -> None:
     if any(
         place is not None and place in trained and other != place for place, other in zip(named, trained, strict=False)
     ):
-        raise ValueError(
+        raise InputError(
             "teachers= and dynamics= name the same trainings in another order, and each record says which rows the "
             "teacher in its place was trained on: give both in one order"
         )
@@ -106,7 +107,7 @@ def _check_pairs(teachers: Any, records: "Sequence[TrainingRecord]") -> None:
 def _matched(made: MadeInputs, name: str) -> MatchedRecords:
     """The records that were given, once their rows are found in this data set."""
     if made.request.dynamics is None:
-        raise ValueError(
+        raise InputError(
             f"this metric needs {name}: pass dynamics= (a record of hf_prune.watch, its folder, or a list of them), "
             f"teachers='heads' with encoder=, or inputs={{{name!r}: array}}"
         )

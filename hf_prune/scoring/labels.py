@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hf_prune.data.columns import Labels
+from hf_prune.runtime.errors import InputError
 from hf_prune.runtime.messages import warn
 
 Array = NDArray[Any]
@@ -19,7 +20,7 @@ def given_labels(values: Any) -> Labels:
     """Check labels that were handed in: one integer from 0 per row, -1 for no label."""
     codes = np.asarray(values)
     if codes.ndim != 1 or codes.dtype.kind not in "iub" or (len(codes) and codes.min() < -1):
-        raise ValueError(
+        raise InputError(
             f"inputs['labels'] has shape {codes.shape} and type {codes.dtype}; "
             "give one integer from 0 per row, -1 for no label"
         )
@@ -58,7 +59,7 @@ def class_order(
     """
     expected = labels.num_classes
     if classes is not None and (classes < expected or (labels.complete and classes != expected)):
-        raise ValueError(
+        raise InputError(
             f"{who} knows {classes} classes, the labels have {expected}: "
             "give a teacher trained on the classes of this data set"
         )
@@ -68,7 +69,7 @@ def class_order(
     if order is not None:
         return order
     if not labels.complete:
-        raise ValueError(
+        raise InputError(
             f"{who} does not name the classes {list(labels.names[:3])} … of the string labels: "
             "use ds.class_encode_column(), or a teacher whose id2label has these names"
         )
@@ -88,7 +89,7 @@ def _by_name(names: Sequence[str], teacher_names: Sequence[str], who: str) -> li
         if set(own) <= set(known) and len(set(own)) == len(own):
             twice = [name for name, count in Counter(known).items() if count > 1 and name in set(own)]
             if twice:
-                raise ValueError(
+                raise InputError(
                     f"{who} calls several of its classes {twice[0]!r}, so that its order cannot be told: "
                     "give its id2label a name for each class"
                 )
@@ -105,7 +106,7 @@ def _check_positions(names: Sequence[str], teacher_names: Sequence[str], who: st
     own, known = _plain(names, teacher_names)
     for place, name in enumerate(own):
         if name in known and name not in known[place : place + 1]:
-            raise ValueError(
+            raise InputError(
                 f"{who} has the class {names[place]!r} in place {known.index(name)}, the labels in place {place}, and it does "
                 "not name them all: give a teacher trained on these classes, or its id2label the names of the labels"
             )

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from hf_prune.data.columns import Labels, find_label_column, read_labels
 from hf_prune.data.digests import array_sha256
+from hf_prune.runtime.errors import InputError, StateError
 from hf_prune.runtime.processes import all_max, gather_objects, gather_rows, num_processes, process_index
 from hf_prune.scoring.labels import given_labels
 from hf_prune.scoring.request import Request
@@ -83,7 +84,7 @@ class MadeInputs:
     def hold(self, rows: NDArray[np.int64], unreadable: Mapping[int, str]) -> None:
         """Take over the rows that a model left in this process; all models leave the same."""
         if all_max(int(self._rows is not None and not np.array_equal(self._rows, rows))):
-            raise RuntimeError(
+            raise StateError(
                 "the processes hold other rows of this model than of the one before, since an earlier run on separate "
                 "caches was cut off: point cache_dir= at a folder that all share, or pass load_from_cache_file=False"
             )
@@ -100,11 +101,11 @@ class MadeInputs:
         """Rows scaled to length one, in float32; those without a direction are refused or left out."""
         values = np.asarray(values, dtype=np.float32)
         if values.ndim != 2:
-            raise ValueError(f"embeddings of shape {values.shape}; give one vector per row, shape (n, d)")
+            raise InputError(f"embeddings of shape {values.shape}; give one vector per row, shape (n, d)")
         units, good = unit(values)
         bad = sorted(set(gather_objects(rows[~good].tolist())))  # all processes raise, or none
         if bad and self.request.on_error == "raise":
-            raise ValueError(
+            raise InputError(
                 f"the embedding of row {bad[0]} is zero or not finite ({len(bad)} such rows) and has no direction to "
                 "compare: use another encoder, or pass on_error='skip' to leave such scores null"
             )
@@ -121,7 +122,7 @@ class MadeInputs:
         """
         if len(rows) and self.request.on_error == "raise":
             hint = ", or pass on_error='skip' to leave their scores null" if len(rows) < len(self.ds) else ""
-            raise ValueError(f"{len(rows)} of {len(self.ds)} rows (first: row {rows.min()}) {problem}{hint}")
+            raise InputError(f"{len(rows)} of {len(self.ds)} rows (first: row {rows.min()}) {problem}{hint}")
         self.unscored |= dict.fromkeys(rows.tolist(), reason)
 
     def embeddings_everywhere(self, name: str = "embeddings") -> Array:
@@ -140,7 +141,7 @@ class MadeInputs:
         """The labels that were handed in or that the data set has; an error where there are none."""
         found = self.find_labels()
         if found is None:
-            raise ValueError(
+            raise InputError(
                 f"this metric needs labels and there is no ClassLabel column among {self.ds.column_names}: "
                 "name one with label_column="
             )
@@ -150,7 +151,7 @@ class MadeInputs:
         """The labels, once rows without one are found and refused or left out."""
         missing = np.flatnonzero(labels.codes < 0)
         if len(missing) and self.request.on_error == "raise":
-            raise ValueError(
+            raise InputError(
                 f"{len(missing)} rows have no label in {where} (first: row {missing[0]}): "
                 "filter them out, or pass on_error='skip' to leave their score null"
             )

@@ -13,6 +13,7 @@ from hf_prune.data.history import package_versions, provenance
 from hf_prune.data.source import locate_source
 from hf_prune.metrics import get_metric
 from hf_prune.models.recorded import check_recorded, named_encoder
+from hf_prune.runtime.errors import InputError
 from hf_prune.runtime.processes import broadcast, gather_rows, in_step, use_device
 from hf_prune.scoring import InputBuilder, Request
 from hf_prune.scoring.agreement import check_request
@@ -91,12 +92,12 @@ def fit_as_scored(
     step = provenance(ds).score_step(column)
     made_from = {} if step is None else step.inputs.get("embeddings", {})
     if step is None or step.metric != METRIC or "encoder" not in made_from:
-        raise ValueError(
+        raise InputError(
             f"column {column!r} was not made by score_with({METRIC!r}, encoder=...): use Prototypes.fit(ds, encoder)"
         )
     if CENTROIDS in step.inputs:
         made_by = (step.inputs[CENTROIDS].get("prototypes") or {}).get("id")
-        raise ValueError(
+        raise InputError(
             f"column {column!r} was made by prototypes that were there before ({made_by or 'not published'}): open "
             "those with Prototypes.from_pretrained"
         )
@@ -124,7 +125,7 @@ def _check_same(found: Scores, column: Scores, name: str) -> None:
     away = np.abs(found.compressed() - column.compressed()).max(initial=0.0) if masks else np.inf
     if away > _TOLERANCE:
         other = f"differ by up to {away:.2g}" if masks else "are null in other rows"
-        raise ValueError(
+        raise InputError(
             f"the scores of column {name!r} {other} from those of the prototypes found now: the rows or the encoder are "
             "not those that were scored; use Prototypes.fit(ds, encoder)"
         )

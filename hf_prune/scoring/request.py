@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from hf_prune.dynamics.figures import PER_ROW, PER_RUN
 from hf_prune.runtime.arguments import check_count, check_flag, check_path, check_side, check_text
+from hf_prune.runtime.errors import InputError
 
 Array = NDArray[Any]
 
@@ -70,7 +71,7 @@ class Request:
     def __post_init__(self) -> None:
         """Check what every caller would have to check."""
         if self.on_error not in ("raise", "skip"):
-            raise ValueError(f"on_error={self.on_error!r}; give 'raise' or 'skip'")
+            raise InputError(f"on_error={self.on_error!r}; give 'raise' or 'skip'")
         check_count("batch_size", self.batch_size, 1)
         check_count("num_workers", self.num_workers, 0)
         check_side(self.image_size)
@@ -125,14 +126,14 @@ class Inputs:
 def check_mapping(inputs: Any) -> Mapping[str, Any]:
     """The arrays that were handed in; a one-line ValueError unless they are numbers and come by name."""
     if not isinstance(inputs, Mapping):
-        raise ValueError(f"inputs= is {type(inputs).__name__}; give arrays by name, such as {{'embeddings': array}}")
+        raise InputError(f"inputs= is {type(inputs).__name__}; give arrays by name, such as {{'embeddings': array}}")
     for name, values in inputs.items():
         try:
             kind = np.asarray(values).dtype
         except ValueError as error:  # rows of several lengths
-            raise ValueError(f"inputs[{name!r}] is no array ({error}); give one of numbers") from error
+            raise InputError(f"inputs[{name!r}] is no array ({error}); give one of numbers") from error
         if kind.kind not in "biuf":
-            raise ValueError(f"inputs[{name!r}] is {type(values).__name__} of {kind}; give an array of numbers")
+            raise InputError(f"inputs[{name!r}] is {type(values).__name__} of {kind}; give an array of numbers")
     return inputs
 
 

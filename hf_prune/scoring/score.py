@@ -10,6 +10,7 @@ from datasets import Dataset
 from hf_prune.data.columns import find_label_column
 from hf_prune.data.history import Step, check_options, record
 from hf_prune.metrics import Metric
+from hf_prune.runtime.errors import InputError
 from hf_prune.runtime.optional_results import extra_of_all
 from hf_prune.runtime.processes import in_step, use_device
 from hf_prune.runtime.seeds import check_seed
@@ -69,11 +70,11 @@ def _check(ds: Dataset, request: Request, columns: Sequence[str], overwrite: boo
     """Raise one line for what cannot be scored, before anything is computed."""
     for column in columns:
         if column in ds.column_names and not overwrite:
-            raise ValueError(
+            raise InputError(
                 f"column {column!r} is there already; choose another with column=, or pass overwrite=True"
             )
     if len(ds) == 0:
-        raise ValueError("the data set is empty: there is nothing to score")
+        raise InputError("the data set is empty: there is nothing to score")
     if request.label_column is not None:
         find_label_column(ds, request.label_column)  # one that was named has to be one of classes
 
@@ -85,7 +86,7 @@ def _score(
     num_scored = len(ds) - len(made.unscored)
     if num_scored == 0:
         row, reason = next(iter(sorted(made.unscored.items())))
-        raise ValueError(f"none of the {len(ds)} rows can be scored (row {row}: {reason})")
+        raise InputError(f"none of the {len(ds)} rows can be scored (row {row}: {reason})")
     used = metric.resolve_options(options, num_scored)
     scores = call_metric(metric, made, used, len(ds), on_error=on_error)
     how_reliable = f"the comparison of two halves of the members by {metric.name!r}"

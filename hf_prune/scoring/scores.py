@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from hf_prune.data.columns import read_column, row_mapping
 from hf_prune.data.history import provenance
 from hf_prune.metrics import get_metric
+from hf_prune.runtime.errors import InputError
 from hf_prune.runtime.messages import warn
 from hf_prune.runtime.names import UnknownNameError
 
@@ -76,7 +77,7 @@ def read_scores(ds: Dataset, column: str) -> Scores:
     values = read_column(ds, column)
     kind = values.type
     if not (pa.types.is_integer(kind) or pa.types.is_floating(kind)):
-        raise ValueError(f"column {column!r} holds {kind}; give a column with one number per row")
+        raise InputError(f"column {column!r} holds {kind}; give a column with one number per row")
     if not values.null_count:
         return np.ma.MaskedArray(values.to_numpy())
     missing = pc.is_null(values).to_numpy()
@@ -114,7 +115,7 @@ def _find_column(ds: Dataset, metric: str) -> str:
     try:
         name = get_metric(metric).name
     except UnknownNameError:
-        raise ValueError(f"no column {metric!r}. Columns: {ds.column_names}") from None
+        raise InputError(f"no column {metric!r}. Columns: {ds.column_names}") from None
     if name not in ds.column_names:
-        raise ValueError(f"no column {name!r}: run ds.score_with({name!r}, …) first. Columns: {ds.column_names}")
+        raise InputError(f"no column {name!r}: run ds.score_with({name!r}, …) first. Columns: {ds.column_names}")
     return name

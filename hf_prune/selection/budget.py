@@ -5,6 +5,8 @@ from typing import Any
 
 import numpy as np
 
+from hf_prune.runtime.errors import InputError, InputTypeError
+
 NUMBERS = (int, float, np.integer, np.floating)  # a NumPy bool is none of these; Python's is an int
 NOISE = "noise"
 MAX_CUTOFF = 0.5
@@ -34,17 +36,17 @@ def count_rows(keep: Any, num_rows: int) -> int:
         (32, 1, 40)
     """
     if num_rows == 0:
-        raise ValueError("no rows with a score to choose from: the data set is empty, or every score is null")
+        raise InputError("no rows with a score to choose from: the data set is empty, or every score is null")
     if not is_number(keep):
-        raise TypeError(f"keep={keep!r} is a {type(keep).__name__}; give a fraction in (0, 1] or a count of rows")
+        raise InputTypeError(f"keep={keep!r} is a {type(keep).__name__}; give a fraction in (0, 1] or a count of rows")
     allowed = f"give a fraction in (0, 1] or a count in [1, {num_rows}]"
     if isinstance(keep, (int, np.integer)):
         if not 1 <= keep <= num_rows:
-            raise ValueError(f"keep={keep} of {num_rows} rows; {allowed}")
+            raise InputError(f"keep={keep} of {num_rows} rows; {allowed}")
         return int(keep)
     if not 0 < keep <= 1:
         selects = f"selects {round(keep * num_rows)} of {num_rows} rows" if np.isfinite(keep) else "is not a fraction"
-        raise ValueError(f"keep={keep} {selects}; {allowed}")
+        raise InputError(f"keep={keep} {selects}; {allowed}")
     return max(1, round(float(keep) * num_rows))
 
 
@@ -53,7 +55,7 @@ def check_hardest_cutoff(hardest_cutoff: Any) -> None:
     if isinstance(hardest_cutoff, str) and hardest_cutoff == NOISE:
         return
     if not is_number(hardest_cutoff) or not 0 <= hardest_cutoff <= MAX_CUTOFF:
-        raise ValueError(
+        raise InputError(
             f"hardest_cutoff={hardest_cutoff!r}; give the share of the hardest rows to drop first, in [0, {MAX_CUTOFF}], "
             f"or {NOISE!r} to drop those whose label looks wrong"
         )
@@ -81,7 +83,7 @@ def check_room(keep: Any, budget: int, left: int, num_scored: int, removed: str)
         removed: What went before, such as ``"30 duplicates"``.
     """
     if budget > left:
-        raise ValueError(
+        raise InputError(
             f"keep={keep} keeps {budget} of {num_scored} rows with a score, of which {left} are left after {removed}: "
             f"give a count up to {left}, or remove fewer before"
         )

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hf_prune.runtime.errors import InputError
 from hf_prune.selection.candidates import Candidates, Ranking, rank
 from hf_prune.selection.classes import grouped, ranks_in_group, round_within
 from hf_prune.selection.result import Reason
@@ -18,7 +19,7 @@ def check_embeddings(embeddings: Any, num_rows: int) -> NDArray[Any]:
     """
     found = np.asarray(embeddings)
     if found.ndim != 2 or len(found) != num_rows or found.dtype.kind != "f":
-        raise ValueError(
+        raise InputError(
             f"embeddings of shape {found.shape} and type {found.dtype}; give one vector of floats for each of "
             f"the {num_rows} rows"
         )
@@ -36,7 +37,7 @@ def unit_rows(embeddings: Any, rows: NDArray[np.int64]) -> NDArray[np.float32]:
     lengths = np.sqrt(np.einsum("ij,ij->i", found, found, dtype=np.float64)).astype(np.float32)[:, None]
     bad = np.flatnonzero(~(np.isfinite(lengths[:, 0]) & (lengths[:, 0] > 0)))
     if len(bad):
-        raise ValueError(
+        raise InputError(
             f"the embedding of row {int(rows[bad[0]])} is zero or not finite ({len(bad)} such rows) and has no "
             "direction to compare: give such rows no score, or use another encoder"
         )

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hf_prune.runtime.errors import InputError
 from hf_prune.selection.budget import NOISE, check_hardest_cutoff, is_number
 from hf_prune.selection.by_embedding import check_embeddings
 from hf_prune.selection.candidates import Settings
@@ -48,11 +49,11 @@ def check_settings(order: Any, num_strata: Any, random_share: Any, also: Sequenc
         ValueError: If the order is not known, or an option is out of range.
     """
     if not isinstance(order, str) or order not in (*also, *ORDERS):
-        raise ValueError(f"order={order!r}; give one of {', '.join(map(repr, (*also, *ORDERS)))}")
+        raise InputError(f"order={order!r}; give one of {', '.join(map(repr, (*also, *ORDERS)))}")
     if isinstance(num_strata, bool) or not isinstance(num_strata, (int, np.integer)) or num_strata < 1:
-        raise ValueError(f"num_strata={num_strata!r}; give a count of strata of at least 1")
+        raise InputError(f"num_strata={num_strata!r}; give a count of strata of at least 1")
     if not is_number(random_share) or not 0 <= random_share <= 1:
-        raise ValueError(f"random_share={random_share!r}; give the share of random rows, in [0, 1]")
+        raise InputError(f"random_share={random_share!r}; give the share of random rows, in [0, 1]")
     return Settings(int(num_strata), float(random_share))
 
 
@@ -76,13 +77,13 @@ def check_given(
     check_class_balance(class_balance)
     check_hardest_cutoff(hardest_cutoff)
     if labels is None and (isinstance(class_balance, Mapping) or class_balance > 0):
-        raise ValueError(f"class_balance={class_balance} needs classes: pass labels=, or class_balance=0")
+        raise InputError(f"class_balance={class_balance} needs classes: pass labels=, or class_balance=0")
     if (suspects is None) is (hardest_cutoff == NOISE):
-        raise ValueError(f"hardest_cutoff={NOISE!r} and suspects= go together: give both or neither")
+        raise InputError(f"hardest_cutoff={NOISE!r} and suspects= go together: give both or neither")
     arrays = {"embeddings": embeddings, "clusters": clusters}
     for name in ORDERS[order].needs:
         if arrays[name] is None:
-            raise ValueError(f"order={order!r} needs {name}: pass {name}=")
+            raise InputError(f"order={order!r} needs {name}: pass {name}=")
     return Given(
         labels=None if labels is None else check_labels(labels, num_rows),
         clusters=None if clusters is None else check_labels(clusters, num_rows, "clusters"),
@@ -95,20 +96,20 @@ def check_given(
 def _check_suspects(suspects: Any, num_rows: int) -> NDArray[np.bool_]:
     found = np.asarray(suspects)
     if found.shape != (num_rows,) or found.dtype != bool:
-        raise ValueError(f"suspects of shape {found.shape} and type {found.dtype}; give {num_rows} bools, one per row")
+        raise InputError(f"suspects of shape {found.shape} and type {found.dtype}; give {num_rows} bools, one per row")
     return found
 
 
 def _check_duplicates(duplicate_of: Any, num_rows: int) -> NDArray[np.int64]:
     found = np.asarray(duplicate_of)
     if found.shape != (num_rows,) or found.dtype.kind not in "iu":
-        raise ValueError(
+        raise InputError(
             f"duplicate_of of shape {found.shape} and type {found.dtype}; give {num_rows} integers, one per row"
         )
     found = found.astype(np.int64)
     copies = np.flatnonzero(found >= 0)
     if len(found) and (found.min() < -1 or found.max() >= num_rows or (found[found[copies]] >= 0).any()):
-        raise ValueError(
+        raise InputError(
             f"duplicate_of holds rows from {found.min()} to {found.max()}; give -1, or the number of another of the "
             f"{num_rows} rows that itself has -1"
         )

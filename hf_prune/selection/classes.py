@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hf_prune.runtime.arguments import check_count
+from hf_prune.runtime.errors import InputError
 from hf_prune.selection.budget import is_number
 
 Mask = NDArray[np.bool_]
@@ -22,11 +23,11 @@ def check_class_balance(class_balance: Any) -> None:
     if isinstance(class_balance, Mapping):
         for name, quota in class_balance.items():
             if isinstance(quota, bool) or not isinstance(quota, (int, np.integer)) or quota < 0:
-                raise ValueError(
+                raise InputError(
                     f"class_balance={{{name!r}: {quota!r}}}; give each class a count of rows of at least 0"
                 )
     elif not is_number(class_balance) or not 0 <= class_balance <= 1:
-        raise ValueError(
+        raise InputError(
             f"class_balance={class_balance!r}; give a share in [0, 1] of what equal pruning leaves a class, "
             "or a count of rows per class"
         )
@@ -40,7 +41,7 @@ def check_labels(labels: Any, num_rows: int, name: str = "labels") -> NDArray[np
     """
     codes = np.asarray(labels)
     if codes.shape != (num_rows,) or codes.dtype.kind not in "iu":
-        raise ValueError(
+        raise InputError(
             f"{name} of shape {codes.shape} and type {codes.dtype}; give {num_rows} integers, one per row"
         )
     return np.maximum(codes.astype(np.int64), -1)  # all that have no label are one group
@@ -121,11 +122,11 @@ def check_quotas(quotas: Mapping[int, int], codes: NDArray[np.int64], uncut: Mas
     sizes = class_sizes(codes)
     for code, quota in quotas.items():
         if quota > sizes.get(code, 0):
-            raise ValueError(f"class_balance asks for {quota} rows of class {code}, which has {sizes.get(code, 0)}")
+            raise InputError(f"class_balance asks for {quota} rows of class {code}, which has {sizes.get(code, 0)}")
     total = sum(quotas.values())
     others = int((uncut & ~np.isin(codes, list(quotas))).sum())
     if not total <= budget <= total + others:
-        raise ValueError(
+        raise InputError(
             f"class_balance asks for {total} rows of {len(quotas)} classes and the others have {others}, while keep= "
             f"makes {budget} rows: give quotas that add up to the rows to keep, or leave a class out to take the rest"
         )
@@ -249,13 +250,13 @@ def error_quotas(errors: Mapping[Name, float], sizes: Mapping[Name, int], budget
     """
     for argument, given in (("errors", errors), ("sizes", sizes)):
         if not isinstance(given, Mapping):
-            raise ValueError(f"{argument} is {type(given).__name__}; give a number for each class by its name")
+            raise InputError(f"{argument} is {type(given).__name__}; give a number for each class by its name")
     for name, size in sizes.items():
         check_count(f"the size of class {name!r}", size, 0)
         _check_error(name, errors)
     rows = np.array(list(sizes.values()), dtype=np.int64)
     if not is_number(budget) or not 0 <= budget <= rows.sum():
-        raise ValueError(f"budget={budget!r} of {rows.sum()} rows; give a count in [0, {rows.sum()}]")
+        raise InputError(f"budget={budget!r} of {rows.sum()} rows; give a count in [0, {rows.sum()}]")
     weights = rows * np.array([float(errors[name]) for name in sizes])
     shares = _fill(weights, rows.astype(np.float64), float(budget))
     shares += _fill(rows - shares, rows - shares, budget - shares.sum())
@@ -264,9 +265,9 @@ def error_quotas(errors: Mapping[Name, float], sizes: Mapping[Name, int], budget
 
 def _check_error(name: Any, errors: Mapping[Any, float]) -> None:
     if name not in errors:
-        raise ValueError(f"class {name!r} has no error among those of {list(errors)}: give one per class")
+        raise InputError(f"class {name!r} has no error among those of {list(errors)}: give one per class")
     if not is_number(errors[name]) or not 0 <= errors[name] <= 1:
-        raise ValueError(f"the error of class {name!r} is {errors[name]!r}; give a share in [0, 1]")
+        raise InputError(f"the error of class {name!r} is {errors[name]!r}; give a share in [0, 1]")
 
 
 def _fill(weights: Any, room: Any, amount: float) -> Any:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from hf_prune.runtime.errors import InputError
 from hf_prune.runtime.seeds import check_seed
 from hf_prune.selection.budget import check_room, count_cut, count_rows
 from hf_prune.selection.candidates import Candidates, Ranking, Settings, rank
@@ -238,16 +239,16 @@ def _check_scores(scores: ArrayLike) -> tuple["np.ma.MaskedArray[Any, Any]", Row
     try:
         found: np.ma.MaskedArray[Any, Any] = np.ma.asarray(scores)
     except ValueError as error:  # rows of several lengths
-        raise ValueError(f"scores are no array ({error}); give one number per row") from error
+        raise InputError(f"scores are no array ({error}); give one number per row") from error
     values = np.ma.getdata(found)
     if values.ndim != 1 or values.dtype.kind not in "iuf":
-        raise ValueError(f"scores of shape {values.shape} and type {values.dtype}; give one number per row")
+        raise InputError(f"scores of shape {values.shape} and type {values.dtype}; give one number per row")
     scored = np.flatnonzero(~np.ma.getmaskarray(found))
     numbers = values[scored]
     bad = np.flatnonzero(np.isnan(numbers) | np.isneginf(numbers)) if values.dtype.kind == "f" else scored[:0]
     if len(bad):
         row = int(scored[bad[0]])
-        raise ValueError(
+        raise InputError(
             f"score of row {row} is {values[row]} ({len(bad)} such rows): only finite scores and +inf can be ranked; "
             "give rows without a score a null, in an array a mask"
         )

@@ -8,6 +8,7 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from hf_prune.runtime.errors import InputError
 from hf_prune.theory.kept import kept_region
 from hf_prune.theory.student import solve
 
@@ -101,7 +102,7 @@ def checked(alpha_tot: ArrayLike, keep: ArrayLike, theta: ArrayLike, order: str)
     if order not in get_args(Order):
         near = get_close_matches(str(order), get_args(Order), n=1)
         hint = f"; did you mean {near[0]!r}?" if near else ""
-        raise ValueError(f"order={order!r}; choose {', '.join(map(repr, get_args(Order)))}{hint}")
+        raise InputError(f"order={order!r}; choose {', '.join(map(repr, get_args(Order)))}{hint}")
     given = {"alpha_tot": numbers("alpha_tot", alpha_tot), "keep": numbers("keep", keep)}
     given["theta"] = numbers("theta", theta)
     within("alpha_tot", given["alpha_tot"], given["alpha_tot"] > 0, "examples per dimension, above 0")
@@ -112,7 +113,7 @@ def checked(alpha_tot: ArrayLike, keep: ArrayLike, theta: ArrayLike, order: str)
         alphas, keeps, thetas = np.broadcast_arrays(*given.values())
     except ValueError:
         shapes = ", ".join(f"{name} {value.shape}" for name, value in given.items())
-        raise ValueError(f"shapes do not fit together: {shapes}; give scalars or equal shapes") from None
+        raise InputError(f"shapes do not fit together: {shapes}; give scalars or equal shapes") from None
     return alphas, keeps, thetas
 
 
@@ -121,17 +122,17 @@ def numbers(name: str, value: ArrayLike) -> Values:
     try:
         return np.asarray(value, dtype=np.float64)
     except (TypeError, ValueError):
-        raise ValueError(f"{name}={value!r} is no number; give a number or an array of numbers") from None
+        raise InputError(f"{name}={value!r} is no number; give a number or an array of numbers") from None
 
 
 def single(name: str, value: ArrayLike) -> None:
     """Refuse an array where the function is about one number."""
     if np.ndim(value):
-        raise ValueError(f"{name} has shape {np.shape(value)}; give one number here")
+        raise InputError(f"{name} has shape {np.shape(value)}; give one number here")
 
 
 def within(name: str, values: Values, allowed: NDArray[np.bool_], rule: str) -> None:
     """Refuse the first value that is not allowed, or not finite."""
     bad = values[~(allowed & np.isfinite(values))]
     if bad.size:
-        raise ValueError(f"{name}={bad.flat[0]:g}; give {rule}")
+        raise InputError(f"{name}={bad.flat[0]:g}; give {rule}")

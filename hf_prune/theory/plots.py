@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from hf_prune.runtime.errors import InputError
 from hf_prune.runtime.figures import new_figure
 from hf_prune.theory import PerceptronPoint
 
@@ -54,9 +55,9 @@ def plot_pruning_curves(
         'examples trained on, per dimension'
     """
     if not curves:
-        raise ValueError("no curves; give at least one array of points from test_error")
+        raise InputError("no curves; give at least one array of points from test_error")
     if simulated and len(simulated) != len(curves):
-        raise ValueError(f"{len(simulated)} simulated curves for {len(curves)} curves; give one for each, or none")
+        raise InputError(f"{len(simulated)} simulated curves for {len(curves)} curves; give one for each, or none")
     ax = ax if ax is not None else new_figure(5.5, 4.5).subplots()
     for number, (curve, colour) in enumerate(zip(curves, _shades(len(curves)), strict=True)):
         ax.plot(curve.alpha_prune, curve.error, color=colour, linewidth=1.2)
@@ -96,7 +97,7 @@ def plot_frontiers(
         ImportError: If matplotlib is not installed.
     """
     if not 1 <= len(frontiers) <= len(_DASHES):
-        raise ValueError(f"{len(frontiers)} frontiers; give 1 to {len(_DASHES)}, as many as can be told apart")
+        raise InputError(f"{len(frontiers)} frontiers; give 1 to {len(_DASHES)}, as many as can be told apart")
     ax = ax if ax is not None else new_figure(5.5, 4.5).subplots()
     for frontier, dashes, colour in zip(frontiers, _DASHES, _shades(len(frontiers)), strict=False):
         degrees = math.degrees(float(frontier.theta.flat[0]))
@@ -127,7 +128,7 @@ def plot_information(
         ImportError: If matplotlib is not installed.
     """
     if not 1 <= len(gains) <= len(_DASHES):
-        raise ValueError(f"{len(gains)} lines; give 1 to {len(_DASHES)}, as many as can be told apart")
+        raise InputError(f"{len(gains)} lines; give 1 to {len(_DASHES)}, as many as can be told apart")
     ax = ax if ax is not None else new_figure(5.5, 4.5).subplots()
     for (name, nats), dashes, colour in zip(gains.items(), _DASHES, _shades(len(gains)), strict=False):
         ax.plot(alpha_tot, nats, linestyle=dashes, color=colour, label=name)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from hf_prune.runtime.errors import InputError
 from hf_prune.theory.perceptron import Order, checked, single
 
 Matrix = NDArray[np.float64]
@@ -82,7 +83,7 @@ def simulate(
     _at_least_two("draws", draws, "a standard error needs them")
     num_examples = round(alpha_tot * num_dimensions)
     if num_examples < 1:
-        raise ValueError(f"alpha_tot={alpha_tot:g} in {num_dimensions} dimensions gives no example; raise either")
+        raise InputError(f"alpha_tot={alpha_tot:g} in {num_dimensions} dimensions gives no example; raise either")
     num_kept = max(1, round(keep * num_examples))
     runs = [
         _run(np.random.default_rng(stream), (num_examples, num_dimensions), num_kept, theta, order)
@@ -94,7 +95,7 @@ def simulate(
 
 def _at_least_two(name: str, value: float, reason: str) -> None:
     if value != round(value) or value < 2:
-        raise ValueError(f"{name}={value!r}; give a whole number of at least 2: {reason}")
+        raise InputError(f"{name}={value!r}; give a whole number of at least 2: {reason}")
 
 
 def _run(
@@ -176,7 +177,7 @@ def _least_distance(signed_inputs: Matrix) -> tuple[Matrix, Matrix]:
     residual = system @ coefficients - target
     # 1 / (1 + |w|^2): zero when a non-negative combination of the examples vanishes.
     if -residual[-1] < INSEPARABLE:
-        raise ValueError(
+        raise InputError(
             f"{count} examples in {width} dimensions are not separable; labels must come from a perceptron"
         )
     return coefficients, -residual[:-1] / residual[-1]

@@ -20,6 +20,7 @@ from transformers.trainer_callback import PrinterCallback
 
 from hf_prune.dynamics.training_folder import WEIGHTS
 from hf_prune.models.sources import quiet_loading
+from hf_prune.runtime.errors import InputError, InputTypeError
 from hf_prune.runtime.file_locks import Lock
 from hf_prune.runtime.files import PART_PREFIX
 from hf_prune.runtime.folders import temporary_folder
@@ -102,12 +103,12 @@ def train_classifier(
         3
     """
     if not num_epochs > 0:
-        raise ValueError(f"num_epochs={num_epochs}; give a positive number")
+        raise InputError(f"num_epochs={num_epochs}; give a positive number")
     if resumable and (folder is None or num_epochs != int(num_epochs) or "max_steps" in arguments):
-        raise ValueError("resumable=True needs folder= to keep checkpoints in, and whole epochs, not max_steps")
+        raise InputError("resumable=True needs folder= to keep checkpoints in, and whole epochs, not max_steps")
     whole = images.dataset if isinstance(images, torch.utils.data.Subset) else images
     if not isinstance(whole, TrainingImages):
-        raise TypeError(
+        raise InputTypeError(
             f"cannot train on {type(whole).__name__}: give TrainingImages(ds, processor) or a subset of it"
         )
     process_state()  # the Trainer joins these processes instead of starting over

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 from datasets import Dataset
 
+from hf_prune.runtime.errors import InputError
 from hf_prune.runtime.folders import temporary_folder
 from hf_prune.runtime.untrusted import read_bytes, read_json
 
@@ -45,9 +46,9 @@ def read_command(command: str | Sequence[str]) -> list[str]:
     try:
         arguments = shlex.split(command) if isinstance(command, str) else [str(word) for word in command]
     except ValueError as error:
-        raise ValueError(f"command={command!r}: {error}; close the quote") from error
+        raise InputError(f"command={command!r}: {error}; close the quote") from error
     if not arguments:
-        raise ValueError("command is empty; give a program and its arguments, such as 'python train.py'")
+        raise InputError("command is empty; give a program and its arguments, such as 'python train.py'")
     return arguments
 
 
@@ -78,7 +79,7 @@ def run_command(
         code, said = _run([*command, str(folder)])
         if code:
             lines = said.decode("utf-8", "replace").strip().splitlines()
-            raise ValueError(
+            raise InputError(
                 f"command {shlex.join(command)!r} ended with {code} on {dict(job)}: {lines[-1] if lines else ''}"
             )
         return read_answer(folder / RESULT)
@@ -95,7 +96,7 @@ def _run(arguments: Sequence[str]) -> tuple[int, bytes]:
             process_group=0,  # of its own, so that what it starts can be ended with it
         )
     except OSError as error:
-        raise ValueError(f"command {arguments[0]!r} cannot be started: {error.strerror}; name a program") from error
+        raise InputError(f"command {arguments[0]!r} cannot be started: {error.strerror}; name a program") from error
     with process:
         try:
             said, _ = process.communicate()
@@ -131,10 +132,10 @@ def read_answer(path: Path) -> Answer:
         return Answer(*_counts(found["wrong"], found["total"]), groups)
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         wanted = '{"wrong": 812, "total": 10000, "groups": {"class cat": [103, 1000]}}'
-        raise ValueError(f"the command left no {RESULT} such as {wanted} in its folder ({error})") from error
+        raise InputError(f"the command left no {RESULT} such as {wanted} in its folder ({error})") from error
 
 
 def _counts(wrong: Any, total: Any) -> tuple[int, int]:
     if not (type(wrong) is type(total) is int and 0 <= wrong <= total and total > 0):
-        raise ValueError(f"wrong {wrong!r} of total {total!r} are no counts")
+        raise InputError(f"wrong {wrong!r} of total {total!r} are no counts")
     return wrong, total

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from hf_prune.data.columns import Labels, find_image_column, find_label_column, read_labels
 from hf_prune.data.images import EncodedImages
+from hf_prune.runtime.errors import InputError
 
 if TYPE_CHECKING:
     import torch
@@ -34,18 +35,18 @@ def training_labels(ds: Dataset, label_column: str | None = None) -> tuple[str, 
     """
     column = find_label_column(ds, label_column)
     if column is None:
-        raise ValueError(
+        raise InputError(
             f"training needs labels and there is no ClassLabel column among {ds.column_names}: "
             "name one with label_column="
         )
     labels = read_labels(ds, column)
     missing = np.flatnonzero(labels.codes < 0)
     if len(missing):
-        raise ValueError(
+        raise InputError(
             f"{len(missing)} rows have no label in column {column!r} (first: row {missing[0]}): filter them out"
         )
     if len(ds) == 0:
-        raise ValueError("the data set is empty: there is nothing to train on")
+        raise InputError("the data set is empty: there is nothing to train on")
     return column, labels
 
 
@@ -146,4 +147,4 @@ class TrainingImages:
         try:
             return self._feature.decode_example({"path": None, "bytes": data})
         except Exception as error:  # decoders fail with errors of many types, all of which mean the same here
-            raise ValueError(f"row {row}: the image cannot be read ({type(error).__name__}); drop the row") from error
+            raise InputError(f"row {row}: the image cannot be read ({type(error).__name__}); drop the row") from error

@@ -14,6 +14,7 @@ from hf_prune.models.preprocessing import resize_to
 from hf_prune.models.pretrained import class_names
 from hf_prune.models.sources import find_source, quiet_loading, read_config, read_processor
 from hf_prune.runtime.arguments import check_side
+from hf_prune.runtime.errors import InputError, InputTypeError
 from hf_prune.runtime.names import unknown_name
 
 FORMS = "a config of transformers, a function that builds a model, a Hub id or a folder"
@@ -101,7 +102,9 @@ def open_trainable(model: Any, *, processor: Any = None, image_size: int | None 
         return Trainable(model, made, {"class": type(model).__name__, **_settings(model)})
     if callable(model) and not isinstance(model, type) and not hasattr(model, "parameters"):
         return Trainable(model, _processor(processor, image_size, None), None)
-    raise TypeError(f"model is {type(model).__name__}, which cannot be begun anew for each training: give {FORMS}")
+    raise InputTypeError(
+        f"model is {type(model).__name__}, which cannot be begun anew for each training: give {FORMS}"
+    )
 
 
 def _settings(config: Any) -> dict[str, Any]:
@@ -112,7 +115,7 @@ def _open_checkpoint(model: str | Path, processor: Any, image_size: int | None) 
     from hf_prune.models.small_resnet import NETWORKS
 
     if not Path(model).expanduser().is_dir() and "/" not in str(model):
-        raise ValueError(f"{unknown_name('model', str(model), NETWORKS)}; or give {FORMS}")
+        raise InputError(f"{unknown_name('model', str(model), NETWORKS)}; or give {FORMS}")
     source = find_source(model, None)
     config = read_config(source)
     made = _processor(processor or read_processor(source, config), image_size, None)
@@ -134,7 +137,7 @@ def _processor(given: Any, image_size: int | None, own_size: Any) -> Any:
     if given is None:
         size = image_size or own_size
         if not isinstance(size, int):
-            raise ValueError("the model does not say how large its images are: give image_size= or processor=")
+            raise InputError("the model does not say how large its images are: give image_size= or processor=")
         return make_processor(size)
     made = copy.deepcopy(given)
     if image_size is not None:
@@ -147,11 +150,11 @@ def _checked(model: Any, id2label: dict[int, str]) -> Any:
     import transformers
 
     if not isinstance(model, transformers.PreTrainedModel):
-        raise TypeError(
+        raise InputTypeError(
             f"the function gave {type(model).__name__}: it must build a new model of transformers each time"
         )
     if model.config.num_labels != len(id2label):
-        raise ValueError(
+        raise InputError(
             f"the function built {type(model).__name__} for {model.config.num_labels} classes, the data set has "
             f"{len(id2label)}: build it with num_labels={len(id2label)}"
         )

@@ -19,6 +19,7 @@ from hf_prune.dynamics.files import MODES
 from hf_prune.dynamics.record import dataset_name
 from hf_prune.dynamics.training_folder import claim, describe_rows, is_finished, place_of, remove_parts
 from hf_prune.runtime.arguments import check_count
+from hf_prune.runtime.errors import InputError, InputTypeError
 from hf_prune.runtime.files import says_when_full
 from hf_prune.runtime.folders import owned
 from hf_prune.runtime.names import unknown_name
@@ -140,7 +141,7 @@ class TrainingRuns:
         for name, value in ((f"num_{self.kind}s", count), ("num_epochs", self.options["num_epochs"])):
             check_count(name, value, 1)
         if self.recording["mode"] not in MODES:
-            raise ValueError(f"mode={self.recording['mode']!r}; give one of {', '.join(MODES)}")
+            raise InputError(f"mode={self.recording['mode']!r}; give one of {', '.join(MODES)}")
         check_seed(self.options["seed"])
         check_seed(self.options["seed"] + count - 1)
         for name, rows in (("ds", ds), ("test_dataset", test_dataset)):
@@ -154,13 +155,13 @@ class TrainingRuns:
         for name, kinds, word in (("batch_size", int, "a whole number"), ("learning_rate", int | float, "a number")):
             value = self.options[name]
             if isinstance(value, bool) or not isinstance(value, kinds) or not 0 < value < float("inf"):
-                raise ValueError(f"{name}={value!r}; give {word} above 0")
+                raise InputError(f"{name}={value!r}; give {word} above 0")
         known = {field.name for field in dataclasses.fields(transformers.TrainingArguments)}
         for name in self.arguments:
             if name in _SETTLED:
-                raise TypeError(f"{name!r} of TrainingArguments cannot be set here: {_SETTLED[name]}")
+                raise InputTypeError(f"{name!r} of TrainingArguments cannot be set here: {_SETTLED[name]}")
             if name not in known:
-                raise TypeError(unknown_name("training argument", name, known).partition(" Known: ")[0])
+                raise InputTypeError(unknown_name("training argument", name, known).partition(" Known: ")[0])
 
     def _describe(
         self, ds: Dataset, column: str, labels: Labels, test_dataset: Dataset | None, trainable: "Trainable"
@@ -276,7 +277,7 @@ def draw_subset(num_rows: int, subset: float, seed: int) -> NDArray[np.int64]:
     """
     size = round(subset * num_rows) if 0 < subset < 1 else 0
     if not 0 < size < num_rows:
-        raise ValueError(
+        raise InputError(
             f"subset={subset} of {num_rows} rows; give a share in (0, 1) that takes some rows and not all"
         )
     return np.sort(np.argsort(row_uniform(np.arange(num_rows), seed), kind="stable")[:size])
@@ -285,7 +286,7 @@ def draw_subset(num_rows: int, subset: float, seed: int) -> NDArray[np.int64]:
 def _check_classes(labels: Labels, tested: Labels) -> None:
     """Refuse a test set whose class numbers may mean something else."""
     if labels.names != tested.names:
-        raise ValueError(
+        raise InputError(
             f"test_dataset has the classes {list(tested.names or ())}, the data set {list(labels.names or ())}: "
             "cast its label column to the data set's feature"
         )

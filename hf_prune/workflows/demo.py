@@ -18,6 +18,7 @@ from hf_prune.hub.publish.export import export
 from hf_prune.pruning import comparison
 from hf_prune.pruning.comparison import Result
 from hf_prune.pruning.plots import accuracy_figure
+from hf_prune.runtime.errors import InputError
 from hf_prune.runtime.folders import owned
 from hf_prune.runtime.processes import process_state
 from hf_prune.scoring import store_root
@@ -97,11 +98,11 @@ def run_demo(
     """
     started = time.monotonic()
     if num_draws < 2:
-        raise ValueError(f"num_draws={num_draws} shows no spread; give 2 or more")
+        raise InputError(f"num_draws={num_draws} shows no spread; give 2 or more")
     if not keeps:
-        raise ValueError("no fraction to keep; give one or several in (0, 1]")
+        raise InputError("no fraction to keep; give one or several in (0, 1]")
     if process_state().num_processes > 1:
-        raise ValueError("the demo runs in one process: start it without a launcher")
+        raise InputError("the demo runs in one process: start it without a launcher")
     data = open_data(dataset, image_column, label_column, seed)
     for keep in keeps:
         count_rows(keep, len(data.train))

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from hf_prune.data.columns import find_image_column, find_label_column, read_labels
 from hf_prune.data.loading import open_dataset
 from hf_prune.data.source import split_revision
+from hf_prune.runtime.errors import InputError
 
 DIGITS_TEST = 1 / 3  # 599 of 1,797: on fewer the accuracies would differ by chance alone
 HOLDOUT = 0.2
@@ -150,7 +151,7 @@ def _hold_out(data: DemoData, fraction: float, seed: int) -> DemoData:
     assert data.label_column is not None
     held = holdout_rows(read_labels(data.train, data.label_column).codes, fraction, seed)
     if len(held) == 0:
-        raise ValueError(f"{data.origin} has no class with two rows, so none can be set aside to test on")
+        raise InputError(f"{data.origin} has no class with two rows, so none can be set aside to test on")
     rest = np.setdiff1d(np.arange(len(data.train)), held)
     origin = f"{data.origin}, {fraction:.0%} of each class set aside to test on"
     return replace(data, train=data.train.select(rest), test=data.train.select(held), origin=origin)

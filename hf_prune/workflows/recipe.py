@@ -18,6 +18,7 @@ from hf_prune.hub.publish.push import push_to_hub
 from hf_prune.hub.read.apply import apply
 from hf_prune.hub.read.load_scores import load_scores
 from hf_prune.metrics import get_metric
+from hf_prune.runtime.errors import InputError
 from hf_prune.runtime.messages import one_line
 from hf_prune.runtime.names import unknown_name
 from hf_prune.runtime.processes import barrier, in_step, is_main_process
@@ -92,7 +93,7 @@ def load_recipe(path: str | Path, settings: Sequence[str] = ()) -> Recipe:
     """
     blocks = parse_yaml(Path(path).read_bytes(), str(path))
     if not isinstance(blocks, dict):
-        raise ValueError(f"{str(path)!r} holds no blocks; write 'dataset: {{path: …}}' and so on")
+        raise InputError(f"{str(path)!r} holds no blocks; write 'dataset: {{path: …}}' and so on")
     for setting in settings:
         _apply(blocks, setting)
     for name in _REPEATED:
@@ -191,11 +192,11 @@ def parse_yaml(text: str | bytes, where: str) -> Any:
         value = yaml.load(text, Loader=_Loader)
         check_nesting(value)
     except yaml.reader.ReaderError as error:
-        raise ValueError(
+        raise InputError(
             f"{where}: not text in UTF-8 ({error.reason} at {error.position}): save it as UTF-8"
         ) from error
     except (yaml.YAMLError, RecursionError, ValueError, TypeError) as error:
-        raise ValueError(f"{where}: not plain YAML: {one_line(error)}") from error
+        raise InputError(f"{where}: not plain YAML: {one_line(error)}") from error
     return value
 
 
@@ -203,7 +204,7 @@ def _apply(blocks: dict[str, Any], setting: str) -> None:
     key, equals, text = setting.partition("=")
     parts = key.split(".")
     if not equals or not all(parts):
-        raise ValueError(f"setting {setting!r}: write key=value, such as prune.keep=0.8 or score.0.encoder=pixels")
+        raise InputError(f"setting {setting!r}: write key=value, such as prune.keep=0.8 or score.0.encoder=pixels")
     target: Any = blocks
     for part in parts[:-1]:
         target = target[_place(target, part, setting)]
@@ -214,10 +215,10 @@ def _place(target: Any, part: str, setting: str) -> Any:
     """The key or the number of an entry; an empty block is made where a new one begins."""
     if isinstance(target, list):
         if not (part.isdecimal() and int(part) < len(target)):
-            raise ValueError(f"setting {setting!r}: {part!r} is none of the entries 0 … {len(target) - 1}")
+            raise InputError(f"setting {setting!r}: {part!r} is none of the entries 0 … {len(target) - 1}")
         return int(part)
     if not isinstance(target, dict):
-        raise ValueError(f"setting {setting!r}: there is a single value where {part!r} should be a key")
+        raise InputError(f"setting {setting!r}: there is a single value where {part!r} should be a key")
     if target.get(part) is None:
         target[part] = {}
     return part
@@ -226,15 +227,15 @@ def _place(target: Any, part: str, setting: str) -> Any:
 def _check(blocks: dict[str, Any]) -> None:
     for name, block in blocks.items():
         if name not in (*_FUNCTIONS, EVALUATE):
-            raise ValueError(unknown_name("block", str(name), [*_FUNCTIONS, EVALUATE]))
+            raise InputError(unknown_name("block", str(name), [*_FUNCTIONS, EVALUATE]))
         for number, entry in enumerate(block if name in _REPEATED and isinstance(block, list) else [block]):
             where = f"{name}.{number}" if name in _REPEATED else name
             if not isinstance(entry, dict):
-                raise ValueError(f"{where}={entry!r} is no block: write keys and values")
+                raise InputError(f"{where}={entry!r} is no block: write keys and values")
             if name != EVALUATE:
                 _check_block(name, where, entry)
     if "dataset" not in blocks:
-        raise ValueError("the recipe has no block 'dataset': add dataset: {path: …}")
+        raise InputError("the recipe has no block 'dataset': add dataset: {path: …}")
 
 
 def _check_block(name: str, where: str, block: dict[str, Any]) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from hf_prune.runtime.errors import InputError
 from hf_prune.runtime.names import unknown_name
 
 # Parameters that no file can hold, and why.
@@ -49,13 +50,13 @@ def check_keywords(
     known = {key for key, value in parameters.items() if value.kind is not value.VAR_KEYWORD} - _NOT_IN_A_FILE.keys()
     for key, value in block.items():
         if key in _NOT_IN_A_FILE and key in parameters:
-            raise ValueError(f"{where}.{key}: {_NOT_IN_A_FILE[key]}")
+            raise InputError(f"{where}.{key}: {_NOT_IN_A_FILE[key]}")
         if key not in known:
-            raise ValueError(unknown_name(f"key of {where}", str(key), known))
+            raise InputError(unknown_name(f"key of {where}", str(key), known))
         check_type(f"{where}.{key}", value, hints.get(key, Any))
     for key in sorted(known - block.keys()):
         if parameters[key].default is inspect.Parameter.empty:
-            raise ValueError(f"{where} needs {key!r}: write it in the recipe, or set {where}.{key}=…")
+            raise InputError(f"{where} needs {key!r}: write it in the recipe, or set {where}.{key}=…")
 
 
 def _training_arguments() -> dict[str, inspect.Parameter]:
@@ -81,7 +82,7 @@ def check_type(where: str, value: Any, hint: Any) -> None:
         >>> check_type("prune.keep", "80%", float)
         Traceback (most recent call last):
         ...
-        ValueError: prune.keep='80%' is text; give a number
+        hf_prune.InputError: prune.keep='80%' is text; give a number
     """
     is_union = isinstance(hint, types.UnionType) or typing.get_origin(hint) is typing.Union
     choices = typing.get_args(hint) if is_union else (hint,)
@@ -90,7 +91,7 @@ def check_type(where: str, value: Any, hint: Any) -> None:
         quote = (
             ", in quotes where YAML reads it as true or false" if isinstance(value, bool) and "text" in wanted else ""
         )
-        raise ValueError(f"{where}={value!r} is {_KINDS.get(type(value), 'a value of its own')}; give {wanted}{quote}")
+        raise InputError(f"{where}={value!r} is {_KINDS.get(type(value), 'a value of its own')}; give {wanted}{quote}")
 
 
 _KINDS: dict[Any, str] = {

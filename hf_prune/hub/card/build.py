@@ -9,6 +9,7 @@ from hf_prune.hub.card.environment import environment
 from hf_prune.hub.card.header import card_text
 from hf_prune.hub.card.metadata import load_card, merge_metadata, opened_config
 from hf_prune.hub.card.sections import FIRST, has_section, marked, put_section, render_overview, with_section
+from hf_prune.runtime.errors import InputError
 
 _OVERVIEW = "(all configurations)"  # what no configuration can be called
 _NAME = re.compile(r"[\w .+=@-]+")
@@ -34,7 +35,7 @@ def build_card(
     """
     name = str(record["config_name"])
     if not _NAME.fullmatch(name):
-        raise ValueError(f"config_name={name!r}: use letters, digits and any of '_ .+=@-'")
+        raise InputError(f"config_name={name!r}: use letters, digits and any of '_ .+=@-'")
     card = load_card(existing)
     merge_metadata(card.data, record)
     title = str(record["repo_id"]).rpartition("/")[2] if record["repo_id"] else "Pruned data set"

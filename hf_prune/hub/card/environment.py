@@ -33,6 +33,7 @@ from hf_prune.hub.card.text import (
     versions,
     words,
 )
+from hf_prune.runtime.errors import InputTypeError
 
 if TYPE_CHECKING:
     import jinja2
@@ -173,7 +174,7 @@ def environment() -> "jinja2.Environment":
     def only_escaped(value: Any) -> Any:
         if isinstance(value, int | Markup) and not isinstance(value, bool):
             return value
-        raise TypeError(f"a card template prints {value!r} without a filter that makes it safe")
+        raise InputTypeError(f"a card template prints {value!r} without a filter that makes it safe")
 
     folder = files("hf_prune.hub.card") / "templates"
     found = jinja2.Environment(

@@ -15,6 +15,7 @@ from huggingface_hub.repocard import REGEX_YAML_BLOCK
 from hf_prune.hub.card.header import read_card
 from hf_prune.hub.card.rules import LICENSES, size_category
 from hf_prune.hub.record_fields import read_features
+from hf_prune.runtime.errors import InputError
 from hf_prune.runtime.messages import one_line
 from hf_prune.runtime.untrusted import check_nesting
 
@@ -45,7 +46,7 @@ def load_card(text: str | None) -> DatasetCard:
         config_patterns(card.data)
     except (yaml.YAMLError, TypeError, ValueError, AttributeError, KeyError, RecursionError) as error:
         reason = one_line(error)
-        raise ValueError(f"the header of README.md cannot be read ({reason}): repair its YAML first") from error
+        raise InputError(f"the header of README.md cannot be read ({reason}): repair its YAML first") from error
     return card
 
 
@@ -54,9 +55,9 @@ def _check_header(text: str) -> None:
     found = REGEX_YAML_BLOCK.search(text)
     header = found[2] if found else ""
     if len(header) > MAX_HEADER:
-        raise ValueError(f"it has {len(header):,} characters, more than {MAX_HEADER:,}")
+        raise InputError(f"it has {len(header):,} characters, more than {MAX_HEADER:,}")
     if "<<" in header and "*" in header:
-        raise ValueError("it merges keys (<<: *…), which are not read: write them out")
+        raise InputError("it merges keys (<<: *…), which are not read: write them out")
 
 
 def config_patterns(data: CardData) -> dict[str, dict[str, list[str]]]:
@@ -154,7 +155,7 @@ def _merged_configs(data: CardData, record: Mapping[str, Any]) -> list[dict[str,
             config.pop("default", None)
     elif record["set_default"]:
         if any(config["config_name"] == "default" for config in configs):
-            raise ValueError("set_default=True: a configuration called 'default' exists and is the default; rename it")
+            raise InputError("set_default=True: a configuration called 'default' exists and is the default; rename it")
         for config in configs:
             config.pop("default", None)
         own["default"] = True

@@ -10,6 +10,7 @@ from hf_prune.hub.card.environment import environment
 from hf_prune.hub.card.facts import chosen_rows
 from hf_prune.hub.card.text import code, names, number
 from hf_prune.hub.manifest import changed_scores
+from hf_prune.runtime.errors import InputError
 
 if TYPE_CHECKING:
     from markupsafe import Markup
@@ -68,7 +69,7 @@ def with_section(text: str, name: str, section: str) -> str:
         return f"{text.rstrip()}\n\n{marked(name, section)}\n"
     begins, ends = found
     if len(begins) != 1 or len(ends) != 1 or begins[0] > ends[0]:
-        raise ValueError(f"README.md must hold the lines '{begin}' and '{end}' once each, in this order: repair them")
+        raise InputError(f"README.md must hold the lines '{begin}' and '{end}' once each, in this order: repair them")
     return text[: begins[0][0]] + marked(name, section) + text[ends[0][1] :]
 
 

@@ -12,6 +12,8 @@ from urllib.parse import quote
 
 from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]  # public, though its package does not say so
 
+from hf_prune.runtime.errors import InputError
+
 if TYPE_CHECKING:
     from markupsafe import Markup
 
@@ -162,7 +164,7 @@ def commit_link(source: Mapping[str, Any]) -> "Markup":
     repo_id, commit = source["repo_id"], source["commit"]
     validate_repo_id(repo_id)
     if not _COMMIT.fullmatch(commit):
-        raise ValueError(f"not a commit: {commit!r}")
+        raise InputError(f"not a commit: {commit!r}")
     return Markup(f"[`{commit[:12]}`](https://huggingface.co/datasets/{repo_id}/tree/{commit})")
 
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from hf_prune.hub.models.repository import send_model
 from hf_prune.models.recorded import load_known_encoder
+from hf_prune.runtime.errors import InputError
 from hf_prune.scoring import Request, store_root
 from hf_prune.scoring.from_prototypes import METRIC, FittedPrototypes, read_prototypes
 from hf_prune.scoring.pool import unit
@@ -178,7 +179,7 @@ class Prototypes(FittedPrototypes):
         """
         images = batch.get(self.config["image_column"])
         if not isinstance(images, list):
-            raise ValueError(
+            raise InputError(
                 f"no list of images {self.config['image_column']!r} in {sorted(batch)}: call map(prototypes, batched=True), "
                 "or set prototypes.config['image_column']"
             )
@@ -207,7 +208,7 @@ class Prototypes(FittedPrototypes):
 
         units, good = unit(self.embed(images))
         if not good.all():
-            raise ValueError(
+            raise InputError(
                 f"the embedding of image {int(np.flatnonzero(~good)[0])} is zero or not finite: leave it out"
             )
         return distances_to(self.centroids, units).astype(np.float32)
@@ -313,12 +314,12 @@ def _decoded(image: Any, place: int) -> Any:
     if isinstance(image, Decoded):
         return image
     if not isinstance(image, Mapping) or not {"bytes", "path"} <= image.keys():
-        raise ValueError(
+        raise InputError(
             f"row {place} of the batch holds {type(image).__name__}, no image: use ds.cast_column(name, datasets.Image()) first"
         )
     try:
         return Image().decode_example(dict(image))
     except Exception as error:  # decoders fail with errors of many types
-        raise ValueError(
+        raise InputError(
             f"the image in row {place} of the batch cannot be read ({' '.join(str(error).split())})"
         ) from error

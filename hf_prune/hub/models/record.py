@@ -17,6 +17,7 @@ from hf_prune.dynamics.files import has_record
 from hf_prune.dynamics.record import TrainingRecord
 from hf_prune.dynamics.training_folder import KINDS, SETTINGS, describe_rows, finished, is_finished, read_settings
 from hf_prune.hub.manifest import file_entry, seal, without_paths
+from hf_prune.runtime.errors import InputError
 from hf_prune.runtime.untrusted import read_bytes, read_json
 from hf_prune.training.images import training_labels
 from hf_prune.training.teachers import Teachers
@@ -104,9 +105,9 @@ def open_trained(teacher: Teachers | str | Path) -> Trained:
     if isinstance(teacher, Teachers) or (folder / SETTINGS).is_file():
         places = [Path(place) for place in teacher.folders] if isinstance(teacher, Teachers) else finished(folder)
         if not places:
-            raise ValueError(f"{folder} holds no finished training: train first")
+            raise InputError(f"{folder} holds no finished training: train first")
         if len(places) > 1:
-            raise ValueError(
+            raise InputError(
                 f"{folder} holds {len(places)} finished trainings: give the folder of one, each goes to a repository of its own"
             )
         folder = places[0]
@@ -133,7 +134,7 @@ def check_trained_on(trained: Trained, ds: Dataset) -> bool:
     given = describe_rows(ds, trained.settings["image_column"], column)
     if any(given[name] != noted[name] for name in ("rows", "images", "labels")) or not _is_recorded(trained, ds):
         other = "" if given["rows"] != noted["rows"] else " with other images or labels, or in another order"
-        raise ValueError(
+        raise InputError(
             f"{trained.folder} was trained on {noted['rows']:,} rows, trained_on has {given['rows']:,}{other}: "
             "give the rows that it was trained on"
         )

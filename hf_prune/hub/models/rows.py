@@ -14,6 +14,7 @@ from hf_prune.hub.publish.parts import Describer
 from hf_prune.hub.read.cut import Cut, choose_cut, choose_cut_split
 from hf_prune.hub.read.place import DamagedError, open_published
 from hf_prune.hub.read.scores import origin
+from hf_prune.runtime.errors import InputError
 
 # What is said of the rows; the rest of a split's description is about files that do not lie beside a model.
 _SAID = (
@@ -93,16 +94,16 @@ def _check_same(cut: Cut, ds: Dataset) -> None:
     where = f"configuration {cut.config!r} of {cut.place.shown}"
     column, digest = cut.entry.get("image_column"), cut.entry.get("images_sha256")
     if not column or not digest:
-        raise ValueError(f"{where} has no digest of its images to compare with: leave out cut= and name source=")
+        raise InputError(f"{where} has no digest of its images to compare with: leave out cut= and name source=")
     published = int(cut.entry.get("rows") or 0)
     if column not in ds.column_names or len(ds) != published:
-        raise ValueError(
+        raise InputError(
             f"trained_on has {len(ds):,} rows and the columns {ds.column_names}, {where} has {published:,} rows with "
             f"images in {column!r}: give the rows that it holds, or source= instead of cut="
         )
     by_position = str(cut.entry.get("row_numbers", "")).startswith("position")
     rows = np.arange(published, dtype=np.int64) if by_position else cut.source_rows()
     if images_sha256(EncodedImages(ds, column), rows) != digest:
-        raise ValueError(
+        raise InputError(
             f"trained_on holds other images, or in another order, than {where}: give the rows that it holds"
         )

@@ -15,6 +15,7 @@ from hf_prune.hub.layout import README
 from hf_prune.hub.models.record import Trained, check_trained_on, describe_trained, open_trained
 from hf_prune.hub.models.repository import read_readme, send_model
 from hf_prune.hub.models.rows import describe_trained_rows
+from hf_prune.runtime.errors import InputError
 from hf_prune.runtime.folders import is_ours, owned, recover
 from hf_prune.runtime.integrity import check_digests
 from hf_prune.training.teachers import Teachers
@@ -111,7 +112,7 @@ def export_teacher(
     own = folder.resolve() == open_trained(teacher).folder.resolve()
     held = folder.exists() and not all(is_ours(path.name) for path in folder.iterdir())
     if held and not own and not (folder / RECORD).is_file():
-        raise ValueError(f"{str(folder)!r} is not empty and holds no {RECORD}: name a new or an empty folder")
+        raise InputError(f"{str(folder)!r} is not empty and holds no {RECORD}: name a new or an empty folder")
     write = _writer(teacher, trained_on, cut, source, dynamics, None)
     write(folder, None)
     return folder

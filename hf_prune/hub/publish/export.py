@@ -14,6 +14,7 @@ from hf_prune.hub.layout import CROISSANT_FILE, README, RECORD_FILE, Published
 from hf_prune.hub.publish.parts import Describer, compose, describe_parts
 from hf_prune.hub.publish.prepare import prepare
 from hf_prune.hub.publish.shards import ShardOptions
+from hf_prune.runtime.errors import InputError
 from hf_prune.runtime.folders import is_ours, owned, recover
 from hf_prune.runtime.untrusted import read_bytes
 
@@ -106,13 +107,13 @@ def read_folder(folder: Path) -> Published:
         ValueError: If it holds something that hf_prune did not export.
     """
     if folder.exists() and not folder.is_dir():
-        raise ValueError(f"{str(folder)!r} is a file: name a folder")
+        raise InputError(f"{str(folder)!r} is a file: name a folder")
     recover(folder)
     found = [path for path in folder.iterdir() if not is_ours(path.name)] if folder.exists() else []
     if not found:
         return Published()
     if not (folder / RECORD_FILE).is_file():
-        raise ValueError(
+        raise InputError(
             f"{str(folder)!r} is not empty and was not exported by hf_prune (no {RECORD_FILE}): "
             "name a new or an empty folder"
         )

@@ -24,6 +24,7 @@ from hf_prune.hub.publish.scores_table import (
     score_columns,
 )
 from hf_prune.hub.publish.shards import ShardOptions, Shards, write_shards
+from hf_prune.runtime.errors import InputError
 
 
 @dataclass(frozen=True)
@@ -110,7 +111,7 @@ def describe(publication: Publication, scores: Dataset | DatasetDict | None, des
         name: describer.describe(rows, _scores_of(scores, name, rows)) for name, rows in publication.splits.items()
     }
     if scores is not None and not any(entry["scores"] for entry in entries.values()):
-        raise ValueError("scores= describes what a data set was pruned by; no split here was scored or pruned")
+        raise InputError("scores= describes what a data set was pruned by; no split here was scored or pruned")
     return entries
 
 
@@ -165,7 +166,7 @@ def _scores_part(publication: Publication, scores: Dataset | DatasetDict | None,
             check_scored(found, rows)
             scored[split] = found
         elif provenance(rows).steps:
-            raise ValueError(f"scores= has no split {split!r}: give the scored rows of it as well")
+            raise InputError(f"scores= has no split {split!r}: give the scored rows of it as well")
     columns = {split: score_columns(found, publication.splits[split]) for split, found in scored.items()}
     every = list(dict.fromkeys(column for named in columns.values() for column in named))
     tables, entries, key_columns = {}, {}, {}
@@ -203,7 +204,7 @@ def _check_same_cut(former: Mapping[str, object], config_name: str, entries: Map
             told = ", ".join(
                 f"{name}={value!r}" for name, value in before.items() if now is None or now[name] != value
             )
-            raise ValueError(
+            raise InputError(
                 f"configuration {config_name!r} is published and holds another cut ({told}): name this one with "
                 f"config_name=, or pass config_name={config_name!r} to replace it"
             )

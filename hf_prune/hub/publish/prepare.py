@@ -6,6 +6,7 @@ from hf_prune.data.history import provenance
 from hf_prune.data.splits import check_dataset
 from hf_prune.hub.layout import DEFAULT, ROW_NUMBERS, ROWS, check_names, cut_name
 from hf_prune.hub.publish.publication import Publication
+from hf_prune.runtime.errors import InputError
 from hf_prune.runtime.messages import warn
 
 # The rows of a cut; the same and the scores of all rows of the source; or these scores and the numbers of the kept rows.
@@ -33,7 +34,7 @@ def prepare(
     """
     check_what(what)
     if what != SPLIT and scores is None:
-        raise ValueError(f"what={what!r} publishes the score of every row: pass scores=, the data set before prune")
+        raise InputError(f"what={what!r} publishes the score of every row: pass scores=, the data set before prune")
     splits, left_out = _splits(ds, split)
     config_name = cut_name(splits) if config_name is None else config_name
     data_dir = data_dir or ("data" if config_name == DEFAULT else config_name)
@@ -57,7 +58,7 @@ def prepare(
 def check_what(what: str, where: str = "what") -> None:
     """Raise a one-line ValueError if there is no such choice of what is published."""
     if what not in WHAT:
-        raise ValueError(f"{where}={what!r}: give one of {', '.join(WHAT)}")
+        raise InputError(f"{where}={what!r}: give one of {', '.join(WHAT)}")
 
 
 def _is_pruned(rows: Dataset) -> bool:
@@ -71,18 +72,18 @@ def _splits(ds: Dataset | DatasetDict, split: str | None) -> tuple[dict[str, Dat
         name = split or str(ds.split or "train").partition("[")[0]
         found = {name: ds}
     elif split is not None:
-        raise ValueError(f"split={split!r} names the split of a single Dataset: pass ds[{split!r}], or leave it out")
+        raise InputError(f"split={split!r} names the split of a single Dataset: pass ds[{split!r}], or leave it out")
     else:
         found = {str(name): rows for name, rows in ds.items()}
     left_out = tuple(name for name, rows in found.items() if len(rows) == 0)
     splits = {name: rows for name, rows in found.items() if len(rows)}
     if not splits:
-        raise ValueError("there are no rows to publish, and an empty split cannot be loaded")
+        raise InputError("there are no rows to publish, and an empty split cannot be loaded")
     first = next(iter(splits))
     for name, rows in splits.items():
         if rows.features != splits[first].features:
             odd = sorted(set(rows.column_names) ^ set(splits[first].column_names)) or "same names, other types"
-            raise ValueError(
+            raise InputError(
                 f"splits {first!r} and {name!r} differ in their columns ({odd}): one configuration cannot hold both; "
                 "drop the score columns, or publish them under different config_name="
             )

@@ -12,6 +12,7 @@ from hf_prune.hub.card.text import is_picture
 from hf_prune.hub.layout import DEFAULT, ROW_NUMBERS, ROWS, SCORES, Published, is_shard, matches
 from hf_prune.hub.manifest import SINCE_SCHEMA_4, Entry, dump, parse, seal
 from hf_prune.hub.publish.shards import Shards
+from hf_prune.runtime.errors import InputError
 from hf_prune.runtime.messages import warn
 
 
@@ -87,13 +88,13 @@ class Publication:
         if self.holds == ROW_NUMBERS:
             return  # no file that could stand in the way of another
         if self.holds == SCORES and self.config_name in patterns and former.get("holds") != SCORES:
-            raise ValueError(
+            raise InputError(
                 f"configuration {SCORES!r} is there and was not written by hf_prune: publish scores in another place"
             )
         own = {f"{self.data_dir}/{split}-*" for split in self.splits}
         for config, splits in patterns.items():
             if config != self.config_name and own & {path for paths in splits.values() for path in paths}:
-                raise ValueError(
+                raise InputError(
                     f"data_dir={self.data_dir!r} holds the files of configuration {config!r}: name another"
                 )
         info = config_info(data, self.config_name)
@@ -102,18 +103,18 @@ class Publication:
             way_out = (
                 "give both as a DatasetDict" if self.holds == SCORES else "publish this one under another config_name="
             )
-            raise ValueError(
+            raise InputError(
                 f"configuration {self.config_name!r} has a split {others[0]!r} with other features: {way_out}"
             )
         if self.set_default and self.config_name != DEFAULT and DEFAULT in patterns:
-            raise ValueError("set_default=True, but a configuration called 'default' is there and is the default")
+            raise InputError("set_default=True, but a configuration called 'default' is there and is the default")
 
     def _check_same_kind(self, former: Mapping[str, Any]) -> None:
         """Refuse to lose rows under a record without files, or a record without files under other splits."""
         held = former.get("holds", ROWS) if former else self.holds
         lost = [] if self.whole else [split for split in _splits_of(former) if split not in self.splits]
         if held != self.holds and (self.holds == ROW_NUMBERS or lost):
-            raise ValueError(
+            raise InputError(
                 f"configuration {self.config_name!r} is published with its {held}, this would be its {self.holds}: "
                 "name another config_name=, or publish all its splits again in the same way"
             )

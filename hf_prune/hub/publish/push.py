@@ -17,6 +17,7 @@ from hf_prune.hub.publish.prepare import prepare
 from hf_prune.hub.publish.publication import Publication, Written
 from hf_prune.hub.publish.repository import Repository, workplace
 from hf_prune.hub.publish.shards import ShardOptions, Shards
+from hf_prune.runtime.errors import InputError
 
 
 def push_to_hub(
@@ -180,9 +181,9 @@ def _pushed_shards(publication: Publication, published: Published) -> dict[str, 
     where = f"{publication.repo_id} ({publication.config_name})"
     for name, rows in publication.splits.items():
         if name not in pushed or name not in patterns:
-            raise ValueError(f"{where} has no split {name!r}: push it first with ds.push_to_hub, or name split=")
+            raise InputError(f"{where} has no split {name!r}: push it first with ds.push_to_hub, or name split=")
         if pushed[name]["num_examples"] != len(rows) or not same_features(info["features"], publication.features):
-            raise ValueError(
+            raise InputError(
                 f"split {name!r} of {where} is not this data set ({pushed[name]['num_examples']} rows there, "
                 f"{len(rows)} here, or other features): push it again first"
             )
@@ -196,8 +197,8 @@ def _check_target(repo_id: str, revision: str | None, create_pr: bool) -> None:
     try:
         validate_repo_id(repo_id)
     except HFValidationError as error:
-        raise ValueError(
+        raise InputError(
             f"repo_id={repo_id!r} is no name of a repository: give 'namespace/name' of letters, digits, '-', '_', '.'"
         ) from error
     if create_pr and revision not in (None, "main"):
-        raise ValueError(f"create_pr=True starts from main; leave out revision={revision!r}")
+        raise InputError(f"create_pr=True starts from main; leave out revision={revision!r}")

@@ -25,6 +25,7 @@ from hf_prune.hub.publish.retries import (
     patiently,
     plain,
 )
+from hf_prune.runtime.errors import InputError
 from hf_prune.runtime.files import says_when_full
 from hf_prune.runtime.folders import temporary_folder
 from hf_prune.runtime.integrity import file_sha256
@@ -87,7 +88,7 @@ class Repository:
                 return Published()
             self._is_there = True
             if self.private and info.private is False:
-                raise ValueError(
+                raise InputError(
                     f"private=True, but {info.id} is there and public: nothing was published; "
                     "make it private in its settings, or name another"
                 )

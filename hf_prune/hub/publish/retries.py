@@ -10,6 +10,7 @@ from typing import TypeVar
 from huggingface_hub.errors import HfHubHTTPError
 
 from hf_prune.data.source import HTTP_ERROR
+from hf_prune.runtime.errors import UserError
 from hf_prune.runtime.messages import one_line
 
 logger = logging.getLogger(__name__)
@@ -28,11 +29,11 @@ TROUBLE: tuple[type[BaseException], ...] = (HTTP_ERROR, json.JSONDecodeError)
 T = TypeVar("T")
 
 
-class ConflictError(OSError):
+class ConflictError(UserError, OSError):
     """Another commit came in between."""
 
 
-class UncertainError(OSError):
+class UncertainError(UserError, OSError):
     """Whether the commit arrived is not known."""
 
 

@@ -16,6 +16,7 @@ from hf_prune.data.row_keys import key_columns as key_columns_of
 from hf_prune.data.row_keys import row_keys
 from hf_prune.hub.manifest import Entry
 from hf_prune.pruning.reasons import explain
+from hf_prune.runtime.errors import InputError
 from hf_prune.runtime.messages import warn
 from hf_prune.scoring.scores import read_scores
 
@@ -39,12 +40,12 @@ def check_scored(scored: Dataset, kept: Dataset) -> None:
     history, later = provenance(scored), provenance(kept)
     prunings = [step for step in history.steps if step.kind == "prune"]
     if prunings:
-        raise ValueError(
+        raise InputError(
             f"scores= was pruned itself (from {prunings[0].rows_in} rows): the scores of all rows are published, "
             "so give the scored data set as it was before its first pruning"
         )
     if history.rows_changed(scored) or (history.steps and not history.is_chain):
-        raise ValueError(
+        raise InputError(
             "scores= was changed outside hf_prune since its first score, so the numbers of its rows are not those of "
             "the source: score it again and prune that"
         )
@@ -52,11 +53,11 @@ def check_scored(scored: Dataset, kept: Dataset) -> None:
     taken = sorted({ROW, KEY, KEPT, REASON} & set(columns))
     if not columns or taken:
         found = f"has a score column {taken[0]!r}, a name that is taken" if taken else "has no score column"
-        raise ValueError(f"scores= {found}. Columns: {scored.column_names}")
+        raise InputError(f"scores= {found}. Columns: {scored.column_names}")
     for column in columns:
         read_scores(scored, column)
     if later.rows_changed(kept):
-        raise ValueError(
+        raise InputError(
             "the rows to publish were changed outside hf_prune since they were pruned, so which rows were kept is not "
             "known: publish what prune returned"
         )
@@ -100,7 +101,7 @@ def _fates(scored: Dataset, kept: Dataset) -> dict[str, Any]:
     is_kept: NDArray[np.bool_] = np.asarray(said.data.column("kept").to_numpy())
     rows = provenance(kept).source_rows()
     if rows is None or not np.array_equal(rows, np.flatnonzero(is_kept)):
-        raise ValueError(
+        raise InputError(
             "the rows to publish were pruned more than once: give the scored data set of the last pruning"
         )
     return {KEPT: said.data.column("kept"), REASON: said.data.column("reason")}
@@ -114,7 +115,7 @@ def _check_keys(keys: NDArray[np.str_], key_columns: list[str], kept: Dataset) -
     rows = provenance(kept).source_rows() if pruned else np.arange(len(keys))
     own = row_keys(kept, key_columns)[0]
     if rows is None or len(own) != len(rows) or not np.array_equal(own, keys[rows]):
-        raise ValueError(
+        raise InputError(
             f"the rows to publish have other content in {key_columns} than those of scores= that they are said to be: "
             "publish what prune returned, with the scored data set that it was given"
         )
@@ -149,7 +150,7 @@ def check_nothing_lost(former: Mapping[str, Any], entries: Mapping[str, Entry], 
     published = former.get("splits") or {}
     gone = [split for split in published if split not in entries] if whole else []
     if gone:
-        raise ValueError(f"scores of split {gone[0]!r} are published and would be lost: give those as well")
+        raise InputError(f"scores of split {gone[0]!r} are published and would be lost: give those as well")
     for split, entry in entries.items():
         there = published.get(split) or {}
         missing = [column for column in there.get("score_columns", []) if column not in entry["score_columns"]]
@@ -167,7 +168,7 @@ def check_nothing_lost(former: Mapping[str, Any], entries: Mapping[str, Entry], 
                 stacklevel=5,
             )
         elif missing:
-            raise ValueError(
+            raise InputError(
                 f"scores {missing[0]!r} of split {split!r} are published and would be lost: give a scored data set "
                 "that has them, or combine them with hf_prune.load_scores first"
             )

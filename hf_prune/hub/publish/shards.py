@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from hf_prune.data.columns import feature_of, row_mapping
 from hf_prune.data.row_files import embedded_file
 from hf_prune.hub.publish.hashed_file import HashedFile
+from hf_prune.runtime.errors import InputError
 
 # Rows that are embedded, or put together, at once; `datasets` uses the same number for images.
 _EMBED_ROWS = 100
@@ -46,11 +47,11 @@ class ShardOptions:
 
     def __post_init__(self) -> None:
         if self.max_shard_size is not None and self.num_shards is not None:
-            raise ValueError("max_shard_size and num_shards exclude each other: give one of them")
+            raise InputError("max_shard_size and num_shards exclude each other: give one of them")
         counts = self.num_shards.values() if isinstance(self.num_shards, Mapping) else [self.num_shards]
         for count in (*counts, self.num_proc):
             if count is not None and count < 1:
-                raise ValueError(f"num_shards and num_proc are counts from 1, not {count}")
+                raise InputError(f"num_shards and num_proc are counts from 1, not {count}")
         self.max_bytes()
 
     def max_bytes(self) -> int:
@@ -64,7 +65,7 @@ class ShardOptions:
         except ValueError:
             size = 0
         if size < 1 or self.max_shard_size == 0:
-            raise ValueError(
+            raise InputError(
                 f"max_shard_size={self.max_shard_size!r} is no size: give bytes, or a text such as '500MB'"
             )
         return int(size)
@@ -258,7 +259,7 @@ def _check_outside_files(ds: Dataset, embed: bool) -> None:
         remote = pc.fill_null(pc.match_substring_regex(paths, r"^\w+://"), False).to_numpy()
         local = np.flatnonzero(~inside & ~remote)
         if len(local):
-            raise ValueError(
+            raise InputError(
                 f"{len(local)} rows of column {column!r} are files of this machine (first: row {local[0]}): "
                 "embed_external_files=False would publish their paths; leave it out"
             )

@@ -16,6 +16,7 @@ from hf_prune.data.splits import AnyDataset, check_dataset
 from hf_prune.hub.read.cut import Cut, choose_cut, choose_cut_split
 from hf_prune.hub.read.place import SCORES, Place, open_published
 from hf_prune.hub.read.scores import named_rows, origin, read_scores_of
+from hf_prune.runtime.errors import InputError
 from hf_prune.runtime.messages import warn
 
 
@@ -69,19 +70,19 @@ def apply(
     there = list(place.record(config).get("splits") or {})
     wanted = [part for part in ds if part in there and split in (None, part)]
     if not wanted:
-        raise ValueError(f"the cut {config!r} has the splits {there}, the data set {list(ds)}")
+        raise InputError(f"the cut {config!r} has the splits {there}, the data set {list(ds)}")
     cut = {part: _apply(choose_cut_split(place, config, ds[part], part), ds[part], names) for part in wanted}
     return DatasetDict({part: cut.get(part, rows) for part, rows in ds.items()})
 
 
 def _apply(cut: Cut, ds: Dataset, names: Sequence[str] | None) -> Dataset:
     if not cut.prunings:
-        raise ValueError(f"configuration {cut.config!r} of {cut.place.shown} was not pruned: there is no cut to make")
+        raise InputError(f"configuration {cut.config!r} of {cut.place.shown} was not pruned: there is no cut to make")
     cut.check_known()
     exact = is_source(ds, cut)
     kept = cut.source_rows() if exact else _rows_by_content(cut, ds, names)
     if not len(kept):
-        raise ValueError(f"none of the {len(ds):,} rows was kept by {cut.config!r} of {cut.place.shown}")
+        raise InputError(f"none of the {len(ds):,} rows was kept by {cut.config!r} of {cut.place.shown}")
     return record(ds, ds.select(kept), _step(cut, ds, kept, exact))
 
 
@@ -103,14 +104,14 @@ def _rows_by_content(cut: Cut, ds: Dataset, names: Sequence[str] | None) -> NDAr
     """Rows of a data set whose content is that of a row that the cut kept."""
     place = cut.place
     if not _has_scores(place, cut):
-        raise ValueError(
+        raise InputError(
             f"this data set has {len(ds):,} rows that are not, or not in this order, the {cut.num_source_rows:,} rows "
             f"that {cut.config!r} of {place.shown} was cut from, and no {SCORES!r} were published of its split to find "
             "rows by content: load the source as it was"
         )
     published = read_scores_of(place, ds, cut.split)
     if not cut.is_numbered_as(published):
-        raise ValueError(
+        raise InputError(
             f"the scores of {place.shown} are of {len(published.keys):,} rows and {cut.config!r} was cut from "
             f"{cut.num_source_rows:,} others: rows cannot be found by content"
         )

@@ -12,6 +12,7 @@ from hf_prune.hub.card.metadata import load_card
 from hf_prune.hub.manifest import CHANGED, changed_scores
 from hf_prune.hub.read.place import ROWS, SCORES, Place
 from hf_prune.hub.read.scores import PublishedScores, choose_split
+from hf_prune.runtime.errors import InputError
 from hf_prune.runtime.messages import one_line
 
 DEFAULT = "default"
@@ -78,7 +79,7 @@ class Cut:
         """Raise a one-line ValueError if the record cannot say which rows of the source were kept."""
         one_chain = not self.history.steps or self.history.is_chain
         if self.entry.get(CHANGED) or not one_chain:
-            raise ValueError(
+            raise InputError(
                 f"configuration {self.config!r} of {self.place.shown} was changed outside hf_prune after it was "
                 "pruned, so the numbers of its rows are not known"
             )
@@ -96,7 +97,7 @@ class Cut:
         if rows is None and self.place.record(self.config).get("holds", ROWS) == ROWS:
             rows = np.arange(self.place.count_rows(self.config, self.split), dtype=np.int64)
         if rows is None:
-            raise ValueError(f"configuration {self.config!r} of {self.place.shown} does not say which rows were kept")
+            raise InputError(f"configuration {self.config!r} of {self.place.shown} does not say which rows were kept")
         return rows
 
 
@@ -120,13 +121,13 @@ def choose_cut(place: Place, config: str | None) -> str:
     if config is not None:
         place.record(config)
         if config not in cuts:
-            raise ValueError(f"configuration {config!r} of {place.shown} holds scores and no cut; cuts: {cuts}")
+            raise InputError(f"configuration {config!r} of {place.shown} holds scores and no cut; cuts: {cuts}")
         return config
     for name in (_opened_by_default(place), DEFAULT, place.records.get(SCORES, {}).get("cut")):
         if name in cuts:
             return str(name)
     if len(cuts) != 1:
-        raise ValueError(f"{place.shown} has the cuts {cuts}: name one with config=" if cuts else _no_cut(place))
+        raise InputError(f"{place.shown} has the cuts {cuts}: name one with config=" if cuts else _no_cut(place))
     return cuts[0]
 
 
@@ -163,5 +164,5 @@ def published_steps(entry: dict[str, Any], shown: str) -> tuple[Step, ...]:
             fits = Step(**fields).content_id()
             found.append(replace(Step.from_dict(data | {"id": fits}), id=str(data["id"])))
     except (TypeError, ValueError, KeyError, AttributeError, OverflowError) as error:
-        raise ValueError(f"the record of {shown} is damaged: {one_line(error)}") from error
+        raise InputError(f"the record of {shown} is damaged: {one_line(error)}") from error
     return tuple(found)

@@ -14,6 +14,7 @@ from hf_prune.data.splits import AnyDataset, check_dataset
 from hf_prune.hub.read.place import SCORES, open_published
 from hf_prune.hub.read.scores import PublishedScores, named_rows, origin, read_scores_of, taken_over
 from hf_prune.hub.read.shelf import Shelved, is_shelved, open_shelved
+from hf_prune.runtime.errors import InputError
 from hf_prune.runtime.messages import warn
 from hf_prune.scoring.scores import Scores, add_scores
 
@@ -86,7 +87,7 @@ def _on_splits(
     check_dataset(ds, "load_scores")
     wanted = [name for name in ds if name in published and split in (None, name)]
     if not wanted:
-        raise ValueError(f"scores are published of {list(published)}, the data set has the splits {list(ds)}")
+        raise InputError(f"scores are published of {list(published)}, the data set has the splits {list(ds)}")
     return DatasetDict({name: put(rows, name) if name in wanted else rows for name, rows in ds.items()})
 
 
@@ -151,7 +152,7 @@ def _wanted(columns: Sequence[str] | None, known: Sequence[str], shown: str) -> 
     wanted = list(known if columns is None else columns)
     unknown = [column for column in wanted if column not in known]
     if unknown or not wanted:
-        raise ValueError(f"{shown} has no score column {unknown[0] if unknown else ''!r}, it has {list(known)}")
+        raise InputError(f"{shown} has no score column {unknown[0] if unknown else ''!r}, it has {list(known)}")
     return wanted
 
 
@@ -159,7 +160,7 @@ def check_free(ds: Dataset, columns: Sequence[str], overwrite: bool) -> None:
     """Raise a one-line ValueError if a column is there already."""
     taken = [column for column in columns if column in ds.column_names]
     if taken and not overwrite:
-        raise ValueError(
+        raise InputError(
             f"column {taken[0]!r} is there already; pass overwrite=True, or name the others with columns="
         )
 

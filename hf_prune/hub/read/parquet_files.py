@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from hf_prune.runtime.errors import InputError
 from hf_prune.runtime.messages import one_line
 
 # Rows, and bytes once decompressed, that a file may have however small it is, and more for each of its own bytes. An
@@ -30,11 +31,11 @@ def _in_one_line(path: Path) -> Iterator[None]:
     try:
         yield
     except (pa.ArrowException, UnicodeDecodeError, OverflowError, MemoryError) as error:
-        raise ValueError(f"{path.name} cannot be read ({one_line(error)})") from error
+        raise InputError(f"{path.name} cannot be read ({one_line(error)})") from error
     except OSError as error:
         if error.errno is not None:  # the system's own, such as a file that is not there
             raise
-        raise ValueError(f"{path.name} cannot be read ({one_line(error)})") from error
+        raise InputError(f"{path.name} cannot be read ({one_line(error)})") from error
 
 
 def check_file(path: Path) -> pq.FileMetaData:
@@ -55,13 +56,13 @@ def check_file(path: Path) -> pq.FileMetaData:
     size = path.stat().st_size
     rows, columns, groups = found.num_rows, found.num_columns, found.num_row_groups
     if not 0 <= rows <= MAX_ROWS + size // _BYTES_PER_ROW:
-        raise ValueError(f"{path.name} has {rows:,} rows in {size:,} bytes, more than it can say anything of")
+        raise InputError(f"{path.name} has {rows:,} rows in {size:,} bytes, more than it can say anything of")
     if columns > MAX_COLUMNS or columns * groups > MAX_PIECES:
-        raise ValueError(f"{path.name} has {columns:,} columns in {groups:,} groups of rows, which are too many")
+        raise InputError(f"{path.name} has {columns:,} columns in {groups:,} groups of rows, which are too many")
     there = (found.row_group(group) for group in range(groups))
     decompressed = sum(group.column(place).total_uncompressed_size for group in there for place in range(columns))
     if not 0 <= decompressed <= MAX_BYTES + _TIMES_ITS_SIZE * size:
-        raise ValueError(f"{path.name} is {size:,} bytes of {decompressed:,}, which is more than is decompressed")
+        raise InputError(f"{path.name} is {size:,} bytes of {decompressed:,}, which is more than is decompressed")
     return found
 
 
@@ -74,7 +75,7 @@ def count_rows(paths: Sequence[Path]) -> int:
     """
     rows, size = sum(check_file(path).num_rows for path in paths), sum(path.stat().st_size for path in paths)
     if rows > MAX_ROWS + size // _BYTES_PER_ROW:
-        raise ValueError(
+        raise InputError(
             f"{len(paths):,} files have {rows:,} rows in {size:,} bytes, more than they can say anything of"
         )
     return int(rows)
@@ -112,13 +113,13 @@ def read_batches(path: Path, num_rows: int, columns: Sequence[str] | None = None
         names = plain.schema_arrow.names if columns is None else list(columns)
         for name in names:
             if plain.schema_arrow.names.count(name) != 1:
-                raise ValueError(f"{path.name} has no column {name!r}, or several of that name")
+                raise InputError(f"{path.name} has no column {name!r}, or several of that name")
         schema = pa.schema([plain.schema_arrow.field(name) for name in names])
         for batch in file.iter_batches(num_rows, columns=names):
             ends = np.cumsum(sum((_lengths(column) for column in batch.columns), np.zeros(len(batch), np.int64)))
             left -= int(ends[-1]) if len(ends) else 0
             if left < 0:
-                raise ValueError(f"{path.name} becomes more than {most:,} bytes, which is too much")
+                raise InputError(f"{path.name} becomes more than {most:,} bytes, which is too much")
             for start, stop in _cuts(ends):
                 yield _plain(batch.slice(start, stop - start), schema)
 

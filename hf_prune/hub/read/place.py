@@ -23,6 +23,7 @@ from hf_prune.hub import manifest
 from hf_prune.hub.layout import README, RECORD_FILE, matching
 from hf_prune.hub.read.parquet_files import count_rows, read_batches, read_schema
 from hf_prune.hub.record_fields import check_records
+from hf_prune.runtime.errors import InputError
 from hf_prune.runtime.folders import recover
 from hf_prune.runtime.integrity import file_sha256
 from hf_prune.runtime.messages import listed as named
@@ -34,7 +35,7 @@ ROWS = "rows"
 _TABLE_ROWS = 50_000  # read at once
 
 
-class DamagedError(ValueError):
+class DamagedError(InputError):
     """A text that hf_prune wrote is not what it was."""
 
 
@@ -92,7 +93,7 @@ class Place:
         """
         found = matching(self.files, self.entry(config, split).get("data_files") or [])
         if not found:
-            raise ValueError(f"{self.shown} has no data file of split {split!r} of configuration {config!r}")
+            raise InputError(f"{self.shown} has no data file of split {split!r} of configuration {config!r}")
         return found
 
     def count_rows(self, config: str, split: str) -> int:
@@ -119,7 +120,7 @@ class Place:
         for path, place in paths.items():
             expected = (listed.get(path) or {}).get("sha256")
             if expected is not None and file_sha256(place) != expected:
-                raise ValueError(
+                raise InputError(
                     f"{path} of {self.shown} is not the file of its record: see hf-prune verify {self.name}"
                 )
         try:
@@ -130,7 +131,7 @@ class Place:
             ]
             return pa.Table.from_batches(batches)
         except (ValueError, pa.ArrowException) as error:
-            raise ValueError(f"{SCORES!r} of {self.shown}: {one_line(error)}") from error
+            raise InputError(f"{SCORES!r} of {self.shown}: {one_line(error)}") from error
 
     def entry(self, config: str, split: str) -> dict[str, Any]:
         """What the record says of a split.
@@ -142,7 +143,7 @@ class Place:
         found = splits.get(split) if isinstance(splits, dict) else None
         if not isinstance(found, dict):
             there = named(splits) if isinstance(splits, dict) else "no splits"
-            raise ValueError(f"configuration {config!r} of {self.shown} has no split {split!r}, it has {there}")
+            raise InputError(f"configuration {config!r} of {self.shown} has no split {split!r}, it has {there}")
         return found
 
     def record(self, config: str) -> dict[str, Any]:
@@ -152,7 +153,7 @@ class Place:
             ValueError: If there is none.
         """
         if config not in self.records:
-            raise ValueError(f"{self.shown} has no configuration {config!r}, it has {named(self.records)}")
+            raise InputError(f"{self.shown} has no configuration {config!r}, it has {named(self.records)}")
         return self.records[config]
 
 
@@ -174,7 +175,7 @@ def open_published(name: str | Path, revision: str | None = None, token: str | b
     folder = Path(name).expanduser()
     if folder.is_dir():
         if revision is not None:
-            raise ValueError(f"revision={revision!r} is for repositories, {str(name)!r} is a folder: leave it out")
+            raise InputError(f"revision={revision!r} is for repositories, {str(name)!r} is a folder: leave it out")
         recover(folder)
         place = _read_folder(str(name), folder)
     else:
@@ -186,7 +187,7 @@ def open_published(name: str | Path, revision: str | None = None, token: str | b
 
 def _read_folder(name: str, folder: Path) -> Place:
     if not (folder / RECORD_FILE).is_file():
-        raise ValueError(f"{name!r} was not published by hf_prune: it has no {RECORD_FILE}")
+        raise InputError(f"{name!r} was not published by hf_prune: it has no {RECORD_FILE}")
     files = {path.relative_to(folder).as_posix(): path.stat().st_size for path in folder.rglob("*") if path.is_file()}
     files = {path: size for path, size in files.items() if not path.startswith(".")}
     readme = read_text(folder / README) if README in files else None
@@ -208,7 +209,7 @@ def _read_repository(name: str, repo_id: str, revision: str | None, token: str |
     except (HfHubHTTPError, HTTP_ERROR, OSError) as error:
         raise unreachable(name, error) from error
     if RECORD_FILE not in files:
-        raise ValueError(f"{repo_id} was not published by hf_prune: it has no {RECORD_FILE}")
+        raise InputError(f"{repo_id} was not published by hf_prune: it has no {RECORD_FILE}")
     commit = str(info.sha)
     texts = {path: read_text(_download(api, repo_id, path, commit)) for path in (RECORD_FILE, README) if path in files}
     provenance = texts[RECORD_FILE]

@@ -14,6 +14,7 @@ from hf_prune.data.history import Step
 from hf_prune.data.row_keys import match_keys, row_keys
 from hf_prune.hub.manifest import changed_scores
 from hf_prune.hub.read.place import SCORES, Place
+from hf_prune.runtime.errors import InputError
 from hf_prune.scoring.scores import Scores
 
 ROW, KEY, KEPT, REASON = "row", "content_key", "kept", "reason"
@@ -66,17 +67,17 @@ class PublishedScores:
         """
         scores = sorted({*self.key_columns} & {*self.columns} - {*ds.column_names})
         if scores and key_columns is None:  # as earlier versions published data without a single image column
-            raise ValueError(
+            raise InputError(
                 f"rows of {self.place.shown} are found by the columns {self.key_columns}, of which {scores[0]!r} is a "
                 "score that only its publisher has: it has to be published again by this version of hf_prune"
             )
         names = own_names(ds, self.key_columns) if key_columns is None else list(key_columns)
         if len(names) != len(self.key_columns):
-            raise ValueError(f"key_columns={names} for keys made of {self.key_columns}: name as many, in that order")
+            raise InputError(f"key_columns={names} for keys made of {self.key_columns}: name as many, in that order")
         keys, _ = row_keys(ds, names)
         found = match_keys(self.keys, keys.tolist())
         if len(found) and not (found >= 0).any():
-            raise ValueError(
+            raise InputError(
                 f"none of the {len(ds):,} rows is among the {len(self.keys):,} rows of {self.place.shown} "
                 f"(split {self.split!r}), by the content of {names}: is this a copy of its source?"
             )
@@ -105,7 +106,7 @@ def own_names(ds: Dataset, key_columns: list[str]) -> list[str]:
     images = [name for name, feature in ds.features.items() if isinstance(feature, Image)]
     if len(key_columns) == len(images) == 1:
         return images
-    raise ValueError(
+    raise InputError(
         f"rows are found by the columns {key_columns}, and {missing[0]!r} is not there. Columns: {ds.column_names}; "
         "name yours with key_columns="
     )
@@ -124,7 +125,7 @@ def choose_split(place: Place, config: str, ds: Dataset | None, split: str | Non
             place.entry(config, name)
             return name
     if len(splits) != 1:
-        raise ValueError(f"configuration {config!r} of {place.shown} has the splits {splits}: name one with split=")
+        raise InputError(f"configuration {config!r} of {place.shown} has the splits {splits}: name one with split=")
     return str(splits[0])
 
 
@@ -140,7 +141,7 @@ def read_scores_of(place: Place, ds: Dataset | None = None, split: str | None = 
         ValueError: If there are none, or they are not laid out as scores are.
     """
     if SCORES not in place.records:
-        raise ValueError(
+        raise InputError(
             f"{place.shown} has no configuration {SCORES!r}: only its cuts were published, "
             "so there are no scores of other rows (hf_prune.apply makes the same cut)"
         )
@@ -149,18 +150,18 @@ def read_scores_of(place: Place, ds: Dataset | None = None, split: str | None = 
     key_columns = (place.record(SCORES).get("key_columns") or {}).get(split)
     table = place.read_table(SCORES, split, lambda schema: _own_columns(schema, listed))
     if not {ROW, KEY} <= set(table.column_names) or not key_columns:
-        raise ValueError(f"the configuration {SCORES!r} of {place.shown} was not written by hf_prune")
+        raise InputError(f"the configuration {SCORES!r} of {place.shown} was not written by hf_prune")
     rows = table.column(ROW).to_numpy()
     if not np.array_equal(rows, np.arange(len(rows))):
-        raise ValueError(f"the rows of {SCORES!r} of {place.shown} are not 0 … {len(rows) - 1} in this order")
+        raise InputError(f"the rows of {SCORES!r} of {place.shown} are not 0 … {len(rows) - 1} in this order")
     keys = table.column(KEY)
     if keys.null_count or (len(rows) and pc.max(pc.binary_length(keys)).as_py() > KEY_LENGTH):
-        raise ValueError(f"the content keys of {SCORES!r} of {place.shown} are not of {KEY_LENGTH} characters each")
+        raise InputError(f"the content keys of {SCORES!r} of {place.shown} are not of {KEY_LENGTH} characters each")
     columns = [name for name in table.column_names if name not in _OWN]
     try:
         return PublishedScores(place, split, keys.to_pylist(), key_columns, tuple(columns), table)
     except UnicodeDecodeError as error:
-        raise ValueError(f"the content keys of {SCORES!r} of {place.shown} are no text") from error
+        raise InputError(f"the content keys of {SCORES!r} of {place.shown} are no text") from error
 
 
 def _own_columns(schema: pa.Schema, listed: list[str] | None) -> list[str]:

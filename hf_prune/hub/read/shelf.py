@@ -24,6 +24,7 @@ from hf_prune.data.images import EncodedImages
 from hf_prune.data.row_keys import match_keys
 from hf_prune.engine.store import default_root
 from hf_prune.runtime.cache import touch
+from hf_prune.runtime.errors import InputError
 from hf_prune.runtime.file_locks import lock
 from hf_prune.runtime.files import PART_PREFIX, discard, remove_stale_parts
 from hf_prune.runtime.integrity import file_sha256
@@ -87,7 +88,7 @@ class Shelved:
         own = _own_names(ds, columns)
         found = match_keys(self.names, own)
         if len(found) and not (found >= 0).any():
-            raise ValueError(
+            raise InputError(
                 f"none of the {len(ds):,} rows is among the {len(self.names):,} images of {self.name} "
                 f"(the first is called {own[0]!r} here and {self.names[0]!r} there)"
             )
@@ -115,7 +116,7 @@ def open_shelved(name: str | Path) -> Shelved:
     else:
         released = str(name).removeprefix(PREFIX)
         if released not in RELEASED:
-            raise ValueError(f"no scores called {released!r} on the shelf {PREFIX!r}. Known: {', '.join(RELEASED)}")
+            raise InputError(f"no scores called {released!r} on the shelf {PREFIX!r}. Known: {', '.join(RELEASED)}")
         path, where = _download(released), {"shelf": str(name), "url": ADDRESS.format(name=released)}
     names, scores = read_released(path)
     column = re.sub(r"\W+", "_", released).lower()
@@ -141,11 +142,11 @@ def read_released(path: Path) -> tuple[list[str], NDArray[np.float64]]:
             next(lines, None)
             names, scores = _split(lines, path)
         except (csv.Error, UnicodeDecodeError) as error:
-            raise ValueError(f"{path.name} is no CSV file ({one_line(error)})") from error
+            raise InputError(f"{path.name} is no CSV file ({one_line(error)})") from error
     if len(set(names)) < len(names):
         seen: set[str] = set()
         twice = next(name for name in names if name in seen or seen.add(name))  # type: ignore[func-returns-value]  # None is meant
-        raise ValueError(f"{path.name} names the image {twice!r} twice")
+        raise InputError(f"{path.name} names the image {twice!r} twice")
     return names, np.array(scores, dtype=np.float64)
 
 
@@ -161,11 +162,11 @@ def _split(lines: Iterator[list[str]], path: Path) -> tuple[list[str], list[floa
             names.append(image_name(cells[places[0]]))
             scores.append(float(cells[places[1]]))
         except (ValueError, IndexError):
-            raise ValueError(
+            raise InputError(
                 f"{path.name}, line {number}: no file name and score; give a CSV file with a head line and both"
             ) from None
     if not names:
-        raise ValueError(f"{path.name} holds no scores: give a CSV file with a head line, file names and scores")
+        raise InputError(f"{path.name} holds no scores: give a CSV file with a head line, file names and scores")
     return names, scores
 
 
@@ -200,7 +201,7 @@ def image_name(path: str) -> str:
 
 def _own_names(ds: Dataset, columns: Sequence[str] | None) -> list[str]:
     if columns is not None and len(columns) != 1:
-        raise ValueError(f"key_columns={list(columns)}: name the one column with the file names")
+        raise InputError(f"key_columns={list(columns)}: name the one column with the file names")
     if columns is None or isinstance(ds.features.get(columns[0]), Image):
         column = find_image_column(ds, None if columns is None else columns[0])
         images = EncodedImages(ds, column)
@@ -209,7 +210,7 @@ def _own_names(ds: Dataset, columns: Sequence[str] | None) -> list[str]:
         column = columns[0]
         paths = read_column(ds, column).to_pylist()
     if not any(isinstance(path, str) and path for path in paths):
-        raise ValueError(f"column {column!r} keeps no file names: name a text column with the names, key_columns='…'")
+        raise InputError(f"column {column!r} keeps no file names: name a text column with the names, key_columns='…'")
     return [image_name(path) if isinstance(path, str) else "" for path in paths]
 
 

@@ -27,6 +27,7 @@ from hf_prune.hub.verify.report import Report
 from hf_prune.hub.verify.rescore import Models, compare_kept
 from hf_prune.hub.verify.rows import Batches
 from hf_prune.hub.verify.verify import verify_records
+from hf_prune.runtime.errors import InputError
 from hf_prune.runtime.messages import one_line, shortened
 from hf_prune.scoring.scores import without_scores
 
@@ -144,7 +145,7 @@ def _load_source(making: Making, given: Dataset | DatasetDict | None, token: str
     try:
         repo_id = hub_name(found["repo_id"], found.get("commit"))
         if repo_id in _PACKAGED_DATASETS_MODULES:
-            raise ValueError(f"{repo_id!r} is no repository but a reader of files of this machine")
+            raise InputError(f"{repo_id!r} is no repository but a reader of files of this machine")
         check_source(Source(repo_id, found["commit"], "recorded"), token)
     except ValueError as error:
         report.differs(f"source {shown}", str(error).partition(";")[0])

@@ -14,6 +14,7 @@ from hf_prune.hub.layout import CROISSANT_FILE, README, RECORD_FILE, matching
 from hf_prune.hub.read.place import ROWS, SCORES, DamagedError, Place, open_published
 from hf_prune.hub.verify.report import Report
 from hf_prune.hub.verify.rows import verify_rows, verify_scores
+from hf_prune.runtime.errors import InputError
 from hf_prune.runtime.integrity import file_sha256
 from hf_prune.runtime.messages import error_line, one_line
 from hf_prune.runtime.untrusted import read_bytes
@@ -145,7 +146,7 @@ def _rendered(place: Place) -> str:
     defaults = [config["config_name"] for config in configs if config.get("default")]
     wrong = [name for name in defaults if not place.records.get(name, {"set_default": True})["set_default"]]
     if wrong:
-        raise ValueError(f"{wrong[0]!r} is the default configuration, which its record does not say")
+        raise InputError(f"{wrong[0]!r} is the default configuration, which its record does not say")
     text = place.readme
     # What is rendered last becomes the default, as what was published last did.
     for _, record in sorted(place.records.items(), key=lambda item: item[0] in defaults):

@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from hf_prune.runtime.errors import UserError
+
 LOCK = ".hf_prune.lock"
 _OURS = ".hf_prune-"  # begins the names of all else that is put into a folder while it is written to
 _HELD_ELSEWHERE = (errno.EACCES, errno.EAGAIN)
@@ -30,7 +32,7 @@ _guard = threading.Lock()
 _held: dict[tuple[int, int], int] = {}
 
 
-class FolderInUseError(OSError):
+class FolderInUseError(UserError, OSError):
     """Another process writes to a folder."""
 
 

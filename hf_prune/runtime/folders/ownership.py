@@ -16,6 +16,7 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from hf_prune.runtime.errors import InputError
 from hf_prune.runtime.folders.earlier import put_back, remove_leftovers
 from hf_prune.runtime.folders.lock import LOCK, FolderInUseError, is_ours, take
 from hf_prune.runtime.folders.signals import unwound_by_signals
@@ -206,7 +207,7 @@ def _finish(folder: Path) -> None:
     except FileNotFoundError:  # the folder was being taken away, with all done
         return _remove(binding)
     except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(
+        raise InputError(
             f"{str(binding)!r} was not written by hf_prune ({error}): move it away, or name another folder"
         ) from error
     for name in stale:
@@ -226,7 +227,7 @@ def _inside(folder: Path, name: str) -> str:
     """A path of a list, which may be a stranger's, unless it leads out of the folder."""
     path = PurePosixPath(name)
     if path.is_absolute() or ".." in path.parts or not (folder / name).parent.resolve().is_relative_to(folder):
-        raise ValueError(f"{name!r} lies outside")
+        raise InputError(f"{name!r} lies outside")
     return name
 
 

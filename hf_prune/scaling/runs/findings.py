@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from hf_prune.runtime.errors import InputError
 from hf_prune.scaling.choice import compare_laws
 from hf_prune.scaling.fitting import fit_law, too_few
 from hf_prune.scaling.runs.results import ALL, FULL, ScalingRun
@@ -105,7 +106,7 @@ def interval(values: Sequence[float], level: float) -> Contrast:
     from scipy.stats import t
 
     if len(values) < 2:
-        raise ValueError(f"{len(values)} draws of both cuts; an interval needs two")
+        raise InputError(f"{len(values)} draws of both cuts; an interval needs two")
     half = float(t.ppf((1 + level) / 2, len(values) - 1)) * float(np.std(values, ddof=1)) / len(values) ** 0.5
     mean = float(np.mean(values))
     return Contrast(mean, mean - half, mean + half, len(values))

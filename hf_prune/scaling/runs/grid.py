@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from hf_prune.data.columns import Labels, check_column
 from hf_prune.metrics import get_metric
 from hf_prune.metrics.registry import check_option_names
+from hf_prune.runtime.errors import InputError
 from hf_prune.runtime.folders import owned
 from hf_prune.runtime.processes import num_announced
 from hf_prune.runtime.seeds import check_seed
@@ -111,7 +112,7 @@ def measure_scaling(
         Sorscher et al. (2022), arXiv:2206.14486, figure 3: whole networks there, at equal epochs as here.
     """
     if num_announced() > 1:
-        raise ValueError("scaling studies run in one process: start this without a launcher")
+        raise InputError("scaling studies run in one process: start this without a launcher")
     request = Request(
         encoder=encoder,
         given=dict(inputs or {}),
@@ -125,14 +126,14 @@ def measure_scaling(
     check_seed(seed)
     keys = _keys(len(ds), sizes, keeps, num_draws)
     if heads_of(teachers) is None:
-        raise ValueError(
+        raise InputError(
             f"teachers={teachers!r}; give 'heads' or Heads(...): initial sets are scored anew, each by its own"
         )
     anew = metric not in ds.column_names if rescore is None else rescore
     if anew:
         check_option_names([get_metric(metric)], options)
     elif options:
-        raise ValueError(f"options {', '.join(options)} are for scoring anew; pass rescore=True, or leave them out")
+        raise InputError(f"options {', '.join(options)} are for scoring anew; pass rescore=True, or leave them out")
     with owned(folder):
         rows = _rows(ds, metric, request, anew, command is None, class_balance)
         rows = replace(rows, seed=seed, options=options, heads=teachers)
@@ -149,11 +150,11 @@ def _keys(num_rows: int, sizes: Sequence[int] | None, keeps: Sequence[float], nu
     halves = [num_rows >> halving for halving in range(HALVINGS, -1, -1)]
     wanted = sorted({*(sizes or [half for half in halves if half >= FEWEST_ROWS])})
     if not wanted or wanted[0] < 2 or wanted[-1] > num_rows:
-        raise ValueError(f"sizes={wanted}; give whole numbers from 2 to the {num_rows} rows there are")
+        raise InputError(f"sizes={wanted}; give whole numbers from 2 to the {num_rows} rows there are")
     if not keeps or not all(0 < keep < 1 for keep in keeps):
-        raise ValueError(f"keeps={list(keeps)}; give fractions in (0, 1); training on all is always included")
+        raise InputError(f"keeps={list(keeps)}; give fractions in (0, 1); training on all is always included")
     if num_draws < 2:
-        raise ValueError(f"num_draws={num_draws}; give at least 2: an interval needs them")
+        raise InputError(f"num_draws={num_draws}; give at least 2: an interval needs them")
     cuts = [*product(sorted({*keeps}), ORDERS), (1.0, FULL)]
     return [(size, keep, order, draw) for size in wanted for keep, order in cuts for draw in range(num_draws)]
 
@@ -170,9 +171,9 @@ def _rows(
     scores: Scores | None = None if anew else read_scores(ds, score_column(ds, metric))
     labels = labels_of(ds, request)
     if is_student and labels is None:
-        raise ValueError(f"students need classes and there are none among {ds.column_names}: pass label_column=")
+        raise InputError(f"students need classes and there are none among {ds.column_names}: pass label_column=")
     if labels is not None and (labels.codes < 0).any():
-        raise ValueError(f"row {np.flatnonzero(labels.codes < 0)[0]} has no label: filter such rows out")
+        raise InputError(f"row {np.flatnonzero(labels.codes < 0)[0]} has no label: filter such rows out")
     wanted = is_student or (anew and (request.encoder is not None or "embeddings" in request.given))
     points = whole_embeddings(ds, request).points if wanted else None
     return StudyRows(ds, labels, points, scores, metric, class_balance)
@@ -187,14 +188,14 @@ def _students(
     num_epochs: int | None,
 ) -> Students:
     if test_dataset is None:
-        raise ValueError("students are measured on test rows: pass test_dataset=, or command=")
+        raise InputError("students are measured on test rows: pass test_dataset=, or command=")
     labels, own = labels_of(test_dataset, request), rows.labels
     if labels is None or own is None or rows.points is None:
-        raise ValueError(f"the test set has no classes among {test_dataset.column_names}: pass label_column=")
+        raise InputError(f"the test set has no classes among {test_dataset.column_names}: pass label_column=")
     if labels.names != own.names:
-        raise ValueError(f"the test set has the classes {labels.names}, the data set {own.names}: give the same")
+        raise InputError(f"the test set has the classes {labels.names}, the data set {own.names}: give the same")
     if (labels.codes < 0).any():
-        raise ValueError(f"test row {np.flatnonzero(labels.codes < 0)[0]} has no label: filter such rows out")
+        raise InputError(f"test row {np.flatnonzero(labels.codes < 0)[0]} has no label: filter such rows out")
     points = whole_embeddings(test_dataset, request).points
     groups = _groups(test_dataset, labels, group_column)
     return Students(rows.points, own.codes, points, labels.codes, groups, hidden, num_epochs)
@@ -215,7 +216,7 @@ def _measure(rows: StudyRows, trainer: Trainer, keys: Sequence[Key], path: Path)
     study = _study(rows, trainer)
     done = {run.key: run for run in (read_runs(path) if path.exists() else [])}
     if any(run.study != study for run in done.values()):
-        raise ValueError(
+        raise InputError(
             f"{str(path)!r} holds results of another study (other rows, scores, students or seed): name another folder"
         )
     for size in sorted({key[0] for key in keys}):

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hf_prune.runtime.errors import InputError
 from hf_prune.runtime.figures import new_figure
 from hf_prune.scaling.frontier import pareto_frontier
 from hf_prune.scaling.runs.findings import EASY, HARD, RANDOM, Study
@@ -40,7 +41,7 @@ def plot_scaling(
     """
     study = Study(runs, measure)
     if not any(run.order == order for run in runs):
-        raise ValueError(f"no results of order {order!r}; there are {', '.join(sorted({run.order for run in runs}))}")
+        raise InputError(f"no results of order {order!r}; there are {', '.join(sorted({run.order for run in runs}))}")
     from matplotlib import colormaps
 
     ax = ax if ax is not None else new_figure(5, 4.2).subplots()

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from hf_prune.runtime.errors import InputError
 from hf_prune.runtime.folders import owned
 from hf_prune.runtime.messages import printable
 from hf_prune.scaling.runs.findings import EASY, HARD, RANDOM, Contrast, Study, sentences
@@ -40,7 +41,7 @@ def write_report(runs: Sequence[ScalingRun], folder: str | Path) -> list[Path]:
         OSError: If a file cannot be written.
     """
     if not runs:
-        raise ValueError("no trainings; make some with measure_scaling")
+        raise InputError("no trainings; make some with measure_scaling")
     target = Path(folder)
     with owned(target) as own:
         names = _write(runs, own.stage())

@@ -10,6 +10,8 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from hf_prune.runtime.errors import InputError
+
 # What a training was; a study has at most one line of each.
 Key: TypeAlias = tuple[int, float, str, int]
 
@@ -72,7 +74,7 @@ class ScalingRun:
         else:
             own = [self.groups[measure]] if measure in self.groups else []
         if not own:
-            raise ValueError(f"no {measure!r} in these results; there are {', '.join([ALL, *self.groups])}")
+            raise InputError(f"no {measure!r} in these results; there are {', '.join([ALL, *self.groups])}")
         return max(own, key=lambda counts: counts[0] / counts[1])
 
     def error(self, measure: str = ALL) -> float:
@@ -103,7 +105,7 @@ def read_runs(path: str | Path) -> list[ScalingRun]:
     whole = _whole_lines(data)
     lines = csv.DictReader(io.StringIO(whole.decode("utf-8", "replace"), newline=""))
     if whole and lines.fieldnames not in (FIELDS, [*FIELDS, CHECK]):
-        raise ValueError(f"{str(path)!r} holds no results of a scaling study: name another file")
+        raise InputError(f"{str(path)!r} holds no results of a scaling study: name another file")
     runs = [_parse(line, f"{str(path)!r}, line {number}") for number, line in enumerate(lines, start=2)]
     if not _is_cut_off(data[len(whole) :].decode("utf-8", "replace")):
         raise _refusal(f"{str(path)!r}, line {len(runs) + 2}", "its end is damaged")
@@ -146,7 +148,7 @@ def _checksum(cells: Iterable[str]) -> str:
 
 
 def _refusal(where: str, reason: str = "is no result of a scaling study") -> ValueError:
-    return ValueError(f"{where}, {reason}: remove the line, or name another file")
+    return InputError(f"{where}, {reason}: remove the line, or name another file")
 
 
 def _is_possible(run: ScalingRun) -> bool:
