@@ -90,6 +90,6 @@ def test_an_error_in_one_process_is_raised_in_all(outcomes, world):
     folder, _ = outcomes
     for rank in range(world):
         _, errors = pickle.loads((folder / f"ranks-{world}" / f"{rank}.pickle").read_bytes())
-        assert errors[0].startswith("ValueError row 35: ")
-        assert errors[1].startswith("RuntimeError ")
+        assert errors[0].startswith("InputError row 35: ")
+        assert errors[1].startswith("StateError ")
         assert errors[1].endswith("the last process failed")

@@ -134,7 +134,7 @@ def test_several_processes_find_what_one_finds(rank_results, world):
     assert len(alone) == ROWS
     for result in rank_results[world]:
         np.testing.assert_allclose(result["left_out"]["scores"], alone, atol=1e-12)
-        assert result["left_out"]["refused"].startswith("ValueError: the embeddings hold values that are not finite")
+        assert result["left_out"]["refused"].startswith("InputError: the embeddings hold values that are not finite")
 
 
 def test_the_estimator_decides_what_is_asked_for():

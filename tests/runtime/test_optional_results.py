@@ -151,7 +151,7 @@ def test_labels_that_only_evidence_reads_stop_nothing():
     scores, evidence, said = score(ds, points, "prototypes", num_prototypes=2)
     assert (len(scores), evidence) == (ROWS, None)
     assert len(said) == 1
-    assert "ValueError: label 7 in column 'label', whose ClassLabel names 2 classes" in said[0]
+    assert "InputError: label 7 in column 'label', whose ClassLabel names 2 classes" in said[0]
 
 
 def test_a_label_column_that_is_named_has_to_be_there_all_the_same():

@@ -70,21 +70,21 @@ def test_rows_are_put_into_their_places_and_absent_ones_stay_zero(found):
 
 def test_a_row_that_none_or_several_delivered_is_an_error_in_all(found, world):
     for result in found:
-        assert result["missing"].startswith("RuntimeError: row 11 was delivered 0 times by the processes")
-        assert result["twice"].startswith(f"RuntimeError: row 11 was delivered {world + 1} times by the processes")
+        assert result["missing"].startswith("StateError: row 11 was delivered 0 times by the processes")
+        assert result["twice"].startswith(f"StateError: row 11 was delivered {world + 1} times by the processes")
 
 
 DIFFERING = {
     "fails": ("FileNotFoundError: no such thing", "FileNotFoundError: process {last}: no such thing"),
     "fails within": ("FileNotFoundError: no such thing", "FileNotFoundError: process {last}: no such thing"),
     "caught": ("FileNotFoundError: no such thing", "FileNotFoundError: process {last}: no such thing"),
-    "returns": "RuntimeError: in a call process {last} has come to its end and process 0 to a barrier: have every process "
+    "returns": "StateError: in a call process {last} has come to its end and process 0 to a barrier: have every process "
     "make the same calls with the same arguments",
-    "holds": "ValueError: process {last} holds other rows than process 0: give every process the same rows, e.g. "
+    "holds": "InputError: process {last} holds other rows than process 0: give every process the same rows, e.g. "
     "train_test_split(seed=0)",
-    "holds more": "ValueError: process {last} has size=2, process 0 size=1: give every process the same",
-    "holds much": "ValueError: process {last} holds other names than process 0: give every process the same names",
-    "adds": "RuntimeError: in one call process {last} has come to a sum of float64 (3,) and process 0 to a sum of float64 "
+    "holds more": "InputError: process {last} has size=2, process 0 size=1: give every process the same",
+    "holds much": "InputError: process {last} holds other names than process 0: give every process the same names",
+    "adds": "StateError: in one call process {last} has come to a sum of float64 (3,) and process 0 to a sum of float64 "
     "(2,): have every process make the same calls with the same arguments",
 }
 

@@ -266,6 +266,6 @@ def test_every_process_finds_recorded_rows_by_their_content(rank_results, world)
 @pytest.mark.parametrize("world", [1, 2, 3])
 def test_what_one_process_refuses_all_refuse(rank_results, world):
     for result in rank_results[world]:
-        assert result["scoring"]["refused"].startswith("ValueError: ")
+        assert result["scoring"]["refused"].startswith("InputError: ")
         assert "give the softmax of the logits" in result["scoring"]["refused"]
-        assert result["scoring"]["zero"].startswith("ValueError: the embedding of row 1 is zero or not finite (1 such")
+        assert result["scoring"]["zero"].startswith("InputError: the embedding of row 1 is zero or not finite (1 such")

@@ -223,7 +223,7 @@ def test_private_touches_nothing_public(hub, found):
     assert hub.repos["somebody/hidden"].private
     for name, earlier in (("open", 1), ("turned", 0)):
         assert results[name]["error"] == (
-            f"ValueError: private=True, but somebody/{name} is there and public: nothing was published; "
+            f"InputError: private=True, but somebody/{name} is there and public: nothing was published; "
             "make it private in its settings, or name another"
         )
         assert commits(hub, name) == (earlier, earlier)
