@@ -25,7 +25,7 @@ from hf_prune.engine import content
 from hf_prune.engine.image_batches import Batch, Collate, ImageRows
 from hf_prune.engine.plan import make_plan
 from hf_prune.engine.store import Store
-from hf_prune.models.loaded import LoadedModel
+from hf_prune.models.loaded_model import LoadedModel
 from hf_prune.runtime.errors import InputError, StateError
 from hf_prune.runtime.processes import check_alike, compute_device, gather_objects, in_step, together
 

@@ -1,4 +1,4 @@
-"""Weight files: their digests, the rule about pickles, and ResNets in torchvision's layout as models of `transformers`.
+"""Weight files: the rule about pickles, and ResNets in torchvision's layout as models of `transformers`.
 
 SwAV and DINO published ResNet-50 checkpoints as torch files whose keys are torchvision's. They open here as `ResNetModel`:
 the config is inferred from the shapes, and every key is either used or ignored by name.
@@ -11,7 +11,7 @@ import dataclasses
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +19,9 @@ import torch
 
 from hf_prune.models.failures import first_line
 from hf_prune.runtime.errors import InputError
-from hf_prune.runtime.integrity import file_sha256
 
-CHECKPOINT_SUFFIXES = (".safetensors", ".pth", ".pt", ".tar", ".ckpt", ".bin")
 _SAFE = ("model.safetensors", "model.safetensors.index.json")
 _PICKLED = ("pytorch_model.bin", "pytorch_model.bin.index.json")
-# What from_pretrained reads of a folder beside the weights.
-_SETTINGS = ("config.json", "preprocessor_config.json", "processor_config.json")
 _LFS_POINTER = b"version https://git-lfs.github.com/"
 # Where full training checkpoints keep the network; DINO's teacher is the one that its authors evaluate.
 _CONTAINERS = ("teacher", "student", "state_dict", "model")
@@ -55,34 +51,6 @@ class ResNetCheckpoint:
     ignored: tuple[str, ...]
 
 
-def files_digest(paths: Iterable[Path], folder: Path) -> str:
-    """Return one SHA-256 for some files of a model: the file's own for one, over names and digests for several.
-
-    Args:
-        paths: The files, at least one.
-        folder: The model's folder, from which their names are counted.
-
-    Raises:
-        ValueError: There are no files, whose digest would be the same for all models.
-    """
-    found = sorted(paths)
-    if not found:
-        raise InputError(f"no files to digest in {str(folder)!r}")
-    if len(found) == 1:
-        return file_sha256(found[0])
-    lines = "".join(f"{file_sha256(path)}  {path.relative_to(folder).as_posix()}\n" for path in found)
-    return hashlib.sha256(lines.encode()).hexdigest()
-
-
-def settings_digest(folder: Path) -> str:
-    """Return one SHA-256 over ``config.json`` and the files of the image processor, as `files_digest` makes it."""
-    return files_digest(_settings_files(folder), folder)
-
-
-def _settings_files(folder: Path) -> list[Path]:
-    return [path for name in _SETTINGS if (path := folder / name).is_file()]
-
-
 def state_digest(module: torch.nn.Module) -> str:
     """Return the SHA-256 over a module's state dict: names, dtypes, shapes and bytes.
 
@@ -106,31 +74,6 @@ def state_digest(module: torch.nn.Module) -> str:
         flat = value.detach().cpu().contiguous().reshape(-1)
         digest.update(flat.view(torch.uint8).numpy().data)
     return digest.hexdigest()
-
-
-class Unchanged:
-    """Files whose digests make an identity, while a model is opened from them later.
-
-    Args:
-        paths: The files; folders stand for the settings in them.
-
-    Raises:
-        OSError: One is not there.
-    """
-
-    def __init__(self, *paths: Path) -> None:
-        self._files = [file for path in paths for file in (_settings_files(path) if path.is_dir() else [path])]
-        self._seen = self._look()
-
-    def _look(self) -> list[tuple[int, int, int]]:
-        found = [file.stat() for file in self._files]
-        return [(state.st_mtime_ns, state.st_size, state.st_ino) for state in found]
-
-    def check(self) -> None:
-        """Raise a one-line ValueError if one was written since: what was read may belong to another digest."""
-        for file, before, now in zip(self._files, self._seen, self._look(), strict=True):
-            if before != now:
-                raise InputError(f"{str(file)!r} was changed while the model was opened from it: run again")
 
 
 def refuse_pickle(name: str) -> ValueError:

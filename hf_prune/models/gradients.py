@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     import torch
 
-    from hf_prune.models.loaded import Forward, LoadedModel
+    from hf_prune.models.loaded_model import Forward, LoadedModel
 
 
 MAX_GRADIENT_VALUES = 2**26  # gradients of several images at once: 256 MiB of float32

@@ -14,7 +14,7 @@ from hf_prune.runtime.processes import all_max
 if TYPE_CHECKING:
     import torch
 
-    from hf_prune.models.loaded import Forward, LoadedModel
+    from hf_prune.models.loaded_model import Forward, LoadedModel
 
 
 def with_features(model: LoadedModel) -> LoadedModel:

@@ -13,18 +13,17 @@ import torch
 import transformers
 
 from hf_prune.models.checkpoints import (
-    CHECKPOINT_SUFFIXES,
-    Unchanged,
     check_weights,
     convert_resnet,
     read_state_dict,
     refuse_pickle,
 )
-from hf_prune.models.loaded import LoadedModel, default_device, resolve_dtype
+from hf_prune.models.loaded_model import LoadedModel, default_device, resolve_dtype
 from hf_prune.models.outputs import LOGITS, Output, embedding_output
 from hf_prune.models.preprocessing import ProcessorCollate, describe, resize_to
 from hf_prune.models.pretrained import load_pretrained, open_model
-from hf_prune.models.usermodels import load_function, load_module, load_pixels
+from hf_prune.models.sources import CHECKPOINT_SUFFIXES, Unchanged
+from hf_prune.models.user_models import load_function, load_module, load_pixels
 from hf_prune.runtime.arguments import check_side
 from hf_prune.runtime.errors import InputError, InputTypeError
 from hf_prune.runtime.integrity import file_sha256

@@ -36,7 +36,7 @@ from hf_prune.models.object_parts import (
     forward_hooks,
     tensor_parts,
 )
-from hf_prune.models.pinned import pinned_name, pinned_package
+from hf_prune.models.packages import pinned_name, pinned_package
 
 MAX_OBJECTS = 1_000_000  # more are no model
 # What brings in something that is no part of the program: files, other models, the environment, code as text.

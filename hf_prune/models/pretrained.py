@@ -13,19 +13,29 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hf_prune.models.checkpoints import Unchanged, files_digest, refuse_pickle, settings_digest, weight_files
+from hf_prune.models.checkpoints import refuse_pickle, weight_files
 from hf_prune.models.failures import cannot_open, cannot_run, first_line
-from hf_prune.models.loaded import LoadedModel, resolve_dtype
+from hf_prune.models.loaded_model import LoadedModel, resolve_dtype
 from hf_prune.models.outputs import LOGITS, Output, embedding_output, needs_float32, take
 from hf_prune.models.preprocessing import ProcessorCollate, describe, resize_to
-from hf_prune.models.sources import BY_HAND, Source, find_source, quiet_loading, read_config, read_processor
+from hf_prune.models.sources import (
+    BY_HAND,
+    Source,
+    Unchanged,
+    files_digest,
+    find_source,
+    quiet_loading,
+    read_config,
+    read_processor,
+    settings_digest,
+)
 from hf_prune.runtime.errors import InputError
 
 if TYPE_CHECKING:
     import torch
     from PIL import Image
 
-    from hf_prune.models.loaded import Forward
+    from hf_prune.models.loaded_model import Forward
 
 
 _NAMED = 4  # weights that an error names
@@ -102,7 +112,6 @@ def load_pretrained(
         ValueError: The model cannot serve: see the message.
     """
     source = find_source(name, revision)
-    settings = [] if source.folder is None else [Unchanged(source.folder)]
     config = read_config(source)
     output = LOGITS if logits else embedding_output(config)
     number_format = resolve_dtype("float32" if dtype == "auto" and needs_float32(config) else dtype, device)
@@ -112,13 +121,18 @@ def load_pretrained(
         resize_to(processor, image_size)
     collate = _collate(processor, source)
     weights = _weights(source, _tower(config, output), allow_pickle)
-    unchanged = [*settings, Unchanged(*weights)]
+    unchanged = [source.unchanged, Unchanged(*weights)]  # shards may lie in folders below
+    digests: dict[str, Any] = {"weights_sha256": None}  # on the Hub the commit says it all
+    if source.folder is not None:
+        digests = {
+            "weights_sha256": files_digest(weights, source.folder, source.digests),
+            "config_sha256": settings_digest(source.folder, source.digests),
+        }
     identity = {
         "kind": "transformers",
         "id": source.place if source.folder is None else model_class.__name__,
         "commit": source.commit,
-        "weights_sha256": None if source.folder is None else files_digest(weights, source.folder),
-        **({} if source.folder is None else {"config_sha256": settings_digest(source.folder)}),
+        **digests,
         "output": output.name,
         "preprocessing": describe(processor),
         "image_size": image_size,

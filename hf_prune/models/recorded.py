@@ -9,7 +9,7 @@ from hf_prune.runtime.errors import InputError
 from hf_prune.runtime.messages import warn
 
 if TYPE_CHECKING:
-    from hf_prune.models.loaded import LoadedModel
+    from hf_prune.models.loaded_model import LoadedModel
 
 
 # Pixels of a side that a record may ask for; of the pixels themselves each is three values of every row's embedding.

@@ -86,7 +86,9 @@ def write_digests(folder: Path, names: Iterable[str] | None = None, name: str = 
     write_file(folder / name, digests_of(folder, set(names) - {name}))
 
 
-def check_digests(folder: Path, lists: Iterable[str] = LISTS, only: Callable[[str], bool] = lambda _: True) -> None:
+def check_digests(
+    folder: Path, lists: Iterable[str] = LISTS, only: Callable[[str], bool] = lambda _: True
+) -> dict[str, str]:
     """Compare the files of a folder with the digests that were written when it was finished.
 
     Args:
@@ -94,9 +96,13 @@ def check_digests(folder: Path, lists: Iterable[str] = LISTS, only: Callable[[st
         lists: Files that may hold the digests; a folder without any is not compared.
         only: Says of the path of a file whether it is compared.
 
+    Returns:
+        Path of each file that was compared → its SHA-256.
+
     Raises:
         DamagedFile: If a file differs, or is gone.
     """
+    compared: dict[str, str] = {}
     for name in lists:
         damaged = find_damage(folder, name, only)
         if damaged is not None:
@@ -104,6 +110,8 @@ def check_digests(folder: Path, lists: Iterable[str] = LISTS, only: Callable[[st
                 f"{damaged} in {str(folder)!r}: make the folder again or fetch another copy; if that was changed on "
                 f"purpose, remove {name}"
             )
+        compared |= {path: entry["sha256"] for path, entry in _read_list(folder / name).items() if only(path)}
+    return compared
 
 
 def find_damage(folder: Path, name: str, only: Callable[[str], bool] = lambda _: True) -> str | None:

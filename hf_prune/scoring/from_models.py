@@ -84,7 +84,7 @@ def _with_order(
     """
     if labels is None:
         return [(model, None) for model in models]
-    from hf_prune.models.loaded import watched
+    from hf_prune.models.loaded_model import watched
 
     found: list[tuple[LoadedModel, ClassOrder | None]] = []
     for number, model in enumerate(models, start=1):

@@ -12,8 +12,8 @@ from hf_prune.data.digests import array_sha256
 from hf_prune.data.source import split_revision
 from hf_prune.metrics import get_metric
 from hf_prune.metrics.registry import Metric
-from hf_prune.models.hub_files import find_files
 from hf_prune.models.recorded import check_known_encoder, check_recorded, named_encoder
+from hf_prune.models.sources import find_files
 from hf_prune.runtime.errors import InputError, InputTypeError
 from hf_prune.runtime.files import DamagedFile, read_arrays
 from hf_prune.runtime.integrity import unsealed

@@ -5,7 +5,7 @@ import math
 import numpy as np
 from numpy.typing import ArrayLike
 
-from hf_prune.theory.kept import LOG_SQRT_2PI, STEPS, Array, KeptRegion, kept_region, panels, project
+from hf_prune.theory.geometry import LOG_SQRT_2PI, STEPS, Array, KeptRegion, kept_region, panels, project
 from hf_prune.theory.perceptron import Order, Values, checked, numbers, test_error, within
 
 # Outputs are followed up to FARTHEST + 11 units of 1 / sharpness: beyond, no label surprises.

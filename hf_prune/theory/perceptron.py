@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from hf_prune.runtime.errors import InputError
-from hf_prune.theory.kept import kept_region
+from hf_prune.theory.geometry import kept_region
 from hf_prune.theory.student import solve
 
 Order = Literal["hard", "easy", "random"]

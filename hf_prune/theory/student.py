@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hf_prune.theory.kept import LOG_SQRT_2PI, Array, KeptRegion, Projection, project
+from hf_prune.theory.geometry import LOG_SQRT_2PI, Array, KeptRegion, Projection, project
 
 # Newton's decrement measures the distance to the optimum in its own units: after a step from 1e-7 the error is 1e-14.
 DECREMENT = 1e-7

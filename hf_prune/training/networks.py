@@ -9,10 +9,17 @@ import json
 from pathlib import Path
 from typing import Any
 
-from hf_prune.models.checkpoints import files_digest, settings_digest, state_digest, weight_files
+from hf_prune.models.checkpoints import state_digest, weight_files
 from hf_prune.models.preprocessing import resize_to
 from hf_prune.models.pretrained import class_names
-from hf_prune.models.sources import find_source, quiet_loading, read_config, read_processor
+from hf_prune.models.sources import (
+    files_digest,
+    find_source,
+    quiet_loading,
+    read_config,
+    read_processor,
+    settings_digest,
+)
 from hf_prune.runtime.arguments import check_side
 from hf_prune.runtime.errors import InputError, InputTypeError
 from hf_prune.runtime.names import unknown_name
@@ -123,8 +130,8 @@ def _open_checkpoint(model: str | Path, processor: Any, image_size: int | None) 
     if source.folder is not None:
         files = weight_files(source.folder, allow_pickle=False, named=getattr(config, "transformers_weights", None))
         known = {
-            "weights_sha256": files_digest(files, source.folder),
-            "config_sha256": settings_digest(source.folder),
+            "weights_sha256": files_digest(files, source.folder, source.digests),
+            "config_sha256": settings_digest(source.folder, source.digests),
         }
     place = {"pretrained_model_name_or_path": source.place, **source.keywords}
     return Trainable(config, made, {"class": type(config).__name__, **known}, place)

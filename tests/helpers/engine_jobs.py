@@ -14,7 +14,7 @@ import numpy as np
 from hf_prune.data.images import EncodedImages
 from hf_prune.engine import content
 from hf_prune.engine.store import Store
-from hf_prune.models.loaded import LoadedModel
+from hf_prune.models.loaded_model import LoadedModel
 from hf_prune.runtime.processes import process_state
 from tests.helpers.tiny_sets import WEIGHTS, make_model, make_set, many, noise, ragged, run, untouchable
 

@@ -12,7 +12,7 @@ from datasets import ClassLabel, Dataset
 from hf_prune import provenance
 from hf_prune.engine.store import default_root
 from hf_prune.metrics import register_metric, unregister_metric
-from hf_prune.models.loaded import LoadedModel
+from hf_prune.models.loaded_model import LoadedModel
 from hf_prune.policy import weighing
 from hf_prune.scoring import store_root
 from tests.helpers.rank_jobs import ROWS, arrays

@@ -21,7 +21,7 @@ from hf_prune.scoring.prototypes import fit_as_scored, fit_prototypes
 if TYPE_CHECKING:
     import torch
 
-    from hf_prune.models.loaded import LoadedModel
+    from hf_prune.models.loaded_model import LoadedModel
 from hf_prune.hub.card.model_card import prototypes_card
 from hf_prune.hub.layout import README
 from hf_prune.hub.models.repository import read_readme
@@ -229,7 +229,7 @@ class Prototypes(FittedPrototypes):
     def _open_encoder(self) -> "tuple[LoadedModel, Any, torch.device]":
         import torch
 
-        from hf_prune.models.loaded import default_device
+        from hf_prune.models.loaded_model import default_device
 
         model = load_known_encoder(self.config["encoder"], self.encoder, self.device)
         device = torch.device(self.device) if self.device else default_device()

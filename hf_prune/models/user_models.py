@@ -14,10 +14,10 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from hf_prune.models.checkpoints import state_digest
-from hf_prune.models.loaded import LoadedModel, resolve_dtype
+from hf_prune.models.loaded_model import LoadedModel, resolve_dtype
 from hf_prune.models.object_digest import NoDigestError, object_digest
 from hf_prune.models.outputs import LOGITS, Output, embedding_output, needs_float32, timm_needs_float32
-from hf_prune.models.pinned import pinned_name
+from hf_prune.models.packages import pinned_name
 from hf_prune.models.preprocessing import (
     PixelsCollate,
     ProcessorCollate,
@@ -32,7 +32,7 @@ from hf_prune.runtime.errors import InputError
 if TYPE_CHECKING:
     import torch
 
-    from hf_prune.models.loaded import Forward
+    from hf_prune.models.loaded_model import Forward
 
 
 PIXELS_SIZE = 32  # side in pixels: 3,072 numbers per image, CIFAR's own resolution

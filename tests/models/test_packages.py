@@ -8,7 +8,7 @@ import pytest
 import torch
 import transformers
 
-from hf_prune.models.pinned import pinned_name, pinned_package
+from hf_prune.models.packages import pinned_name, pinned_package
 
 
 @pytest.mark.parametrize("module", ["numpy", "torch.nn.functional", "transformers.models.vit.modeling_vit", "PIL"])
@@ -32,7 +32,7 @@ def test_code_that_may_be_edited_is_not_pinned(module):
 
 @pytest.mark.parametrize("kind", ["dir_info", "archive_info", "vcs_info", None])
 def test_where_a_package_was_installed_from_counts_with_its_version(kind, tmp_path, monkeypatch):
-    import hf_prune.models.pinned as pinned
+    import hf_prune.models.packages as pinned
 
     facts = tmp_path / "yaml-1.0.dist-info"
     facts.mkdir()
@@ -57,7 +57,7 @@ def test_where_a_package_was_installed_from_counts_with_its_version(kind, tmp_pa
 
 
 def test_a_file_that_shares_the_name_of_an_installed_package_is_not_pinned(tmp_path, monkeypatch):
-    import hf_prune.models.pinned as pinned
+    import hf_prune.models.packages as pinned
 
     (tmp_path / "statistics.py").write_text("")
     (tmp_path / "yaml.py").write_text("")

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from hf_prune.models.load import load_encoder
-from hf_prune.models.loaded import LoadedModel, default_device, resolve_dtype, watched
+from hf_prune.models.loaded_model import LoadedModel, default_device, resolve_dtype, watched
 from hf_prune.runtime.processes import check_device
 
 

@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 
-from hf_prune.theory.kept import half_width, kept_region, project
+from hf_prune.theory.geometry import half_width, kept_region, project
 
 
 def sample(keep, theta, order, count=400_000):
