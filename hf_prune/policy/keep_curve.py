@@ -1,6 +1,5 @@
 """`keep_curve`: accuracy of the proxy student over kept fractions, from one scoring pass."""
 
-import csv
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from hf_prune.policy.judging import Judge
 from hf_prune.policy.rules import RANDOM, Rule
 from hf_prune.policy.weighing import judge_of
 from hf_prune.runtime.errors import InputError
+from hf_prune.runtime.files import write_csv
 from hf_prune.runtime.messages import printable
 from hf_prune.runtime.processes import check_alike, in_step
 from hf_prune.runtime.seeds import check_seed
@@ -50,12 +50,7 @@ class KeepCurve:
 
     def write_csv(self, path: str | Path) -> Path:
         """Write a line per point."""
-        path = Path(path)
-        with path.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, fieldnames=list(asdict(self.points[0])), lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(asdict(point) for point in self.points)
-        return path
+        return write_csv(path, list(asdict(self.points[0])), map(asdict, self.points))
 
     def plot(self, ax: "Axes | None" = None) -> "Axes":
         """Draw the curves, see `hf_prune.policy.plots.plot_keep_curve`."""

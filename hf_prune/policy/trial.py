@@ -8,6 +8,7 @@ import numpy as np
 from datasets import Dataset
 from numpy.typing import NDArray
 
+from hf_prune.heads.settings import num_epochs_for
 from hf_prune.policy.features import Features
 from hf_prune.policy.folds import Repeat
 from hf_prune.policy.intervals import LEVEL, Interval
@@ -102,13 +103,13 @@ ROWS_SEEN, FEWEST_EPOCHS, MOST_EPOCHS = 50_000, 8, 20
 
 
 def num_epochs(num_rows: int) -> int:
-    """Epochs of a head, by the rows before pruning.
+    """Return the epochs of a head, by the rows before pruning.
 
     Example:
         >>> num_epochs(800), num_epochs(40_000)
         (20, 8)
     """
-    return int(np.clip(ROWS_SEEN // num_rows, FEWEST_EPOCHS, MOST_EPOCHS))
+    return num_epochs_for(num_rows, ROWS_SEEN, FEWEST_EPOCHS, MOST_EPOCHS)
 
 
 class Trial:

@@ -1,6 +1,5 @@
 """Pruned by a score or at random: students trained on either, the table of their accuracies, and what it shows."""
 
-import csv
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
 from itertools import product
@@ -16,6 +15,7 @@ from hf_prune.heads.students import train_students
 from hf_prune.pruning.classes import Cutting
 from hf_prune.pruning.prune import prune_dataset
 from hf_prune.runtime.errors import InputError
+from hf_prune.runtime.files import write_csv
 
 SCORE_ORDERS = ("hard", "easy")
 RANDOM, FULL = "random", "full data"
@@ -254,9 +254,6 @@ def _against_full(cells: dict[float, list[Cell]], full: Cell) -> str:
     return f"The best pruned set, {best.name} at {keep:.0%}, against the full data ({full}): {gap}."
 
 
-def write_csv(results: Iterable[Result], path: Path) -> None:
+def write_results(results: Iterable[Result], path: Path) -> None:
     """Write one line per training."""
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, [field.name for field in fields(Result)], lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(asdict(result) for result in results)
+    write_csv(path, [field.name for field in fields(Result)], map(asdict, results))

@@ -5,6 +5,7 @@ with a checksum, so that a file cut short or altered later is noticed. Safetenso
 """
 
 import contextlib
+import csv
 import errno
 import json
 import os
@@ -12,7 +13,7 @@ import re
 import shutil
 import uuid
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +62,15 @@ def _write_file(path: Path, data: bytes) -> None:
     except BaseException:  # an interrupt too must leave no part behind
         part.unlink(missing_ok=True)
         raise
+
+
+def write_csv(path: str | Path, names: Sequence[str], lines: Iterable[Mapping[str, Any]]) -> Path:
+    """Write a table of values by column name, a cell empty where a line has none, and return its path."""
+    with Path(path).open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, names, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(lines)
+    return Path(path)
 
 
 def write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]], note: str = "") -> None:

@@ -252,7 +252,7 @@ class _Demo:
         names = []
         if made.results:
             names.append("results.csv")
-            comparison.write_csv(made.results, folder / names[0])
+            comparison.write_results(made.results, folder / names[0])
         try:
             pictures = self.pictures(made)
         except ImportError as error:

@@ -9,6 +9,7 @@ from datasets import Dataset
 from numpy.typing import NDArray
 
 from hf_prune.data.digests import array_sha256
+from hf_prune.heads.settings import num_epochs_for
 from hf_prune.scaling.runs.results import Key
 from hf_prune.scaling.runs.rows import Rows
 from hf_prune.training.commands import Answer, run_command
@@ -41,13 +42,13 @@ class Trainer(Protocol):
 
 
 def default_num_epochs(size: int) -> int:
-    """Epochs of the students of an initial set of so many rows, whatever is kept of them.
+    """Return the epochs of the students of an initial set of so many rows, whatever is kept of them.
 
     Example:
         >>> default_num_epochs(500), default_num_epochs(20_000), default_num_epochs(1_000_000)
         (200, 5, 5)
     """
-    return int(np.clip(-(-ROWS_SEEN // size), FEWEST_EPOCHS, MOST_EPOCHS))
+    return num_epochs_for(size, ROWS_SEEN, FEWEST_EPOCHS, MOST_EPOCHS, round_up=True)
 
 
 @dataclass(frozen=True)
