@@ -1,6 +1,5 @@
 """Exact and near duplicates of a data set: groups of rows, the row that stands for each, and labels that disagree."""
 
-import csv
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 from hf_prune.data.columns import Labels, find_image_column
 from hf_prune.data.images import EncodedImages
 from hf_prune.runtime.errors import InputError
+from hf_prune.runtime.files import write_csv
 from hf_prune.runtime.messages import printable
 from hf_prune.runtime.processes import in_step, process_state, use_device
 from hf_prune.scoring import Request
@@ -74,16 +74,13 @@ class Duplicates:
 
     def write_csv(self, path: str | Path) -> Path:
         """Write a line per row of every group: group, row, row it duplicates, cosine with four decimals, label."""
-        path = Path(path)
-        with path.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.writer(file, lineterminator="\n")
-            writer.writerow(["group", "row", "duplicate_of", "similarity", "label"])
-            for number, group in enumerate(self.groups):
-                for row in group:
-                    label = "" if self.labels is None else self.labels.name(int(self.labels.codes[row]))
-                    found = [self.duplicate_of[row], f"{self.similarity[row]:.4f}"] if row != group[0] else ["", ""]
-                    writer.writerow([number, row, *found, label])
-        return path
+        lines = []
+        for number, group in enumerate(self.groups):
+            for row in group:
+                label = "" if self.labels is None else self.labels.name(int(self.labels.codes[row]))
+                found = [self.duplicate_of[row], f"{self.similarity[row]:.4f}"] if row != group[0] else ["", ""]
+                lines.append([number, row, *found, label])
+        return write_csv(path, ["group", "row", "duplicate_of", "similarity", "label"], lines)
 
     def __str__(self) -> str:
         lines = [self._summary()]

@@ -1,6 +1,5 @@
 """Which labels look wrong, and how many: out-of-fold predictions, and a test of the search on planted noise."""
 
-import csv
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +13,7 @@ from hf_prune.cleaning.confident_learning import confident_joint, log_odds
 from hf_prune.cleaning.planted_noise import SelfTest, judge, most_suspicious, plant
 from hf_prune.data.columns import Labels
 from hf_prune.runtime.errors import InputError
+from hf_prune.runtime.files import write_csv
 from hf_prune.runtime.messages import printable
 from hf_prune.runtime.processes import in_step, use_device
 from hf_prune.runtime.seeds import check_seed
@@ -72,13 +72,11 @@ class LabelNoise:
 
     def write_csv(self, path: str | Path) -> Path:
         """Write a line per row judged, the most suspicious first: row, label, predicted class, score, suspect or not."""
-        path = Path(path)
-        with path.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.writer(file, lineterminator="\n")
-            writer.writerow(["row", "label", "predicted", "score", "suspect"])
-            for row in self.ranking.tolist():
-                writer.writerow([row, *self._names(row), f"{self.scores[row]:.4f}", int(self.suspects[row])])
-        return path
+        lines = (
+            [row, *self._names(row), f"{self.scores[row]:.4f}", int(self.suspects[row])]
+            for row in self.ranking.tolist()
+        )
+        return write_csv(path, ["row", "label", "predicted", "score", "suspect"], lines)
 
     def _names(self, row: int) -> tuple[str, str]:
         return self.labels.name(int(self.labels.codes[row])), self.labels.name(int(self.probs[row].argmax()))

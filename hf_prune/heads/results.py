@@ -19,7 +19,6 @@ from hf_prune.runtime.integrity import sealed
 
 Values: TypeAlias = dict[str, NDArray[Any]]
 
-
 FORMAT = 2  # of the files and of all that decides their content beside the settings
 AT_THE_END = ("correct", "label_probs")
 
@@ -56,7 +55,7 @@ class Passes:
             passes.append(self._pass_of(head, weights))
 
     def results(self) -> list[Values]:
-        """By head: arrays of all passes, (passes, n) each, ``epoch_probs`` (passes, n, classes), and those `OF_THE_END`."""
+        """Return by head the arrays of all passes, (passes, n) each, ``epoch_probs`` (passes, n, classes), and those `OF_THE_END`."""
         found = []
         for passes in self._passes:
             last = {name: passes[-1][name] for name in OF_THE_END if name in passes[-1]}
@@ -92,7 +91,7 @@ class Passes:
 def hits_of(
     points: torch.Tensor, classes: torch.Tensor, weights: Weights, head: int, num_classes: int
 ) -> NDArray[Any]:
-    """Whether one head gets each of some rows right, (m,) bool."""
+    """Return whether one head gets each of some rows right, (m,) bool."""
     guesses = [logits.argmax(dim=1) for logits in logits_of(points, weights, head, num_classes)]
     return np.asarray((torch.cat(guesses) == classes).cpu().numpy())
 
@@ -117,7 +116,7 @@ class HeadFiles:
             write_file(self.folder / META, sealed({"format": FORMAT, "identity": {"kind": "heads", **known}}))
 
     def read(self, number: int) -> Values | None:
-        """The arrays of a head; None if it is not there or no longer whole, and then to be trained again."""
+        """Return the arrays of a head, or None if it is missing or damaged and must be trained again."""
         path = self._path(number)
         try:
             return read_arrays(path)[0]
@@ -128,7 +127,7 @@ class HeadFiles:
             return None
 
     def write(self, number: int, values: Values) -> None:
-        """Keep the arrays of a head."""
+        """Write the arrays of a head."""
         write_arrays(self._path(number), values)
 
     def _path(self, number: int) -> Path:

@@ -96,7 +96,7 @@ class Heads:
 
     @classmethod
     def recorded(cls, settings: Mapping[str, Any]) -> "Heads":
-        """The settings that a record or a history names, which anybody may have written.
+        """Read the settings in a record or a history, which anybody may have written.
 
         Raises:
             ValueError: If one is not known, out of its range, or would have this machine train for hours.
@@ -117,7 +117,7 @@ class Heads:
         return cls(**settings)
 
     def settled(self, need: str, num_rows: int) -> "Heads":
-        """The same with nothing left open, for so many rows.
+        """Return these settings with nothing left open, for so many rows.
 
         Raises:
             ValueError: If the subsets would be empty.

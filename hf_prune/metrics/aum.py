@@ -12,7 +12,6 @@ from hf_prune.runtime.errors import InputError
 
 Array = NDArray[Any]
 
-
 _LIMITS = (
     "The margin is that of one way of training; wrong labels rank first, so the hard end is where label errors "
     "are, and a rare but right row may stand among them."

@@ -11,12 +11,10 @@ from hf_prune.runtime.errors import InputError
 
 Array = NDArray[Any]
 
-
 _LIMITS = (
     "The score describes one way of training: another network, learning rate or length of training gives "
     "another; a row with a wrong label looks hard."
 )
-
 
 PROBABLE = 1.001  # the largest probability, as half precision may round it
 

@@ -12,7 +12,6 @@ from hf_prune.runtime.errors import InputError
 
 Array = NDArray[Any]
 
-
 _LIMITS = (
     "The score is a count of models, so that many rows tie unless there are many models; a row that all get "
     "wrong may be impossible, by a wrong label or a damaged image, rather than useful."
@@ -73,7 +72,7 @@ def ddd(probs: Array, labels: Array, trained_on: Array | None = None) -> Array:
 
 
 def _fitted(trained_on: Array | None, members: Array) -> Array:
-    """Which teachers were trained on which rows, shape (teachers, n)."""
+    """Return which teachers were trained on which rows, shape (teachers, n)."""
     if trained_on is None:
         return np.zeros(members.shape[:2], dtype=bool)
     fitted = np.atleast_2d(trained_on)

@@ -13,12 +13,10 @@ from hf_prune.runtime.errors import InputError
 
 Array = NDArray[Any]
 
-
 _LIMITS = (
     "The score describes one way of training; it is low for what is learnt at once and for what is never "
     "learnt, so that wrong labels and easy rows stand side by side."
 )
-
 
 _UNDEFINED = "they were presented less than twice in every window of epochs: record more epochs, or widen window="
 
@@ -110,7 +108,7 @@ def tdds(divergences: Array, *, window: int = 10, decay: float = 0.9) -> Array:
 
 
 def _windows(values: Array, window: int, smallest: int) -> Iterator[Array]:
-    """Views of (runs, epochs, rows), one per window, each (runs, window, rows)."""
+    """Yield views of (runs, epochs, rows), one per window, each (runs, window, rows)."""
     num_epochs = values.shape[1]
     if window < smallest:
         raise InputError(f"window={window} is too short to have a spread; give {smallest} epochs or more")

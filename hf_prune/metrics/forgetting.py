@@ -11,7 +11,6 @@ from hf_prune.runtime.errors import InputError
 
 Array = NDArray[Any]
 
-
 _LIMITS = (
     "The count is of one way of training: another network, learning rate or order of the rows forgets other "
     "rows; a row with a wrong label is forgotten often or never learnt, and ranks hardest."
@@ -61,7 +60,7 @@ def forgetting(correct: Array) -> Array:
 
 
 def _transitions(block: Array) -> Array:
-    """How often right is followed by wrong, shape (runs, rows)."""
+    """Count how often right is followed by wrong, shape (runs, rows)."""
     count, last = np.zeros((block.shape[0], block.shape[2])), np.zeros((block.shape[0], block.shape[2]))
     for now in block.swapaxes(0, 1):
         count += (last == 1) & (now == 0)

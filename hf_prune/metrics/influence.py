@@ -13,12 +13,10 @@ from hf_prune.runtime.errors import InputError
 
 Array = NDArray[Any]
 
-
 _LIMITS = (
     "The score is an estimate from a limited number of runs and for one test set: another test set values other "
     "rows, and small influences may be noise."
 )
-
 
 _COST = "hundreds of runs on random subsets, each with its hits on a test set"
 _UNDEFINED = "they were in all runs or in none: train more runs"
@@ -95,7 +93,7 @@ def influence_sum_abs(trained_on: Array, test_hits: Array) -> Array:
 
 
 def _over_test_rows(trained_on: Array, test_hits: Array, summary: Callable[[Array], Array]) -> Array:
-    """What `summary` makes of the influences (b, m) of a block of rows, for all rows, shape (n,)."""
+    """Apply `summary` to the influences (b, m) of each block of rows; return shape (n,)."""
     trained_on, test_hits = np.asarray(trained_on), np.asarray(test_hits)
     check_runs(trained_on, test_hits, "test_hits")
     if test_hits.shape[1] == 0:

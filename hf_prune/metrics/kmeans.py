@@ -104,7 +104,7 @@ def spherical_kmeans(
 
 
 def distances_to(centroids: NDArray[np.float64], embeddings: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Cosine distance of unit rows to the nearest of some centroids, as `spherical_kmeans` gives it for its own.
+    """Return the cosine distance of unit rows to the nearest centroid, as `spherical_kmeans` does for its own centroids.
 
     Args:
         centroids: Unit rows, shape (k, d).
@@ -124,7 +124,7 @@ def distances_to(centroids: NDArray[np.float64], embeddings: NDArray[np.float32]
 def _seed_centroids(
     embeddings: NDArray[np.float32], rows: NDArray[np.int64], num_clusters: int, seed: int
 ) -> NDArray[np.float64]:
-    """k-means++ on a sample: the rows with the smallest random keys, in the order of their keys, shape (k, d)."""
+    """Run k-means++ on a sample, the rows with the smallest random keys in the order of their keys; return shape (k, d)."""
     from sklearn.cluster import kmeans_plusplus
 
     keys = row_uniform(rows, seed)
@@ -139,7 +139,7 @@ def _seed_centroids(
 
 
 def _fetch(embeddings: NDArray[np.float32], rows: NDArray[np.int64], wanted: NDArray[np.int64]) -> NDArray[np.float32]:
-    """The embeddings of some global rows, from whichever process holds each, shape (len(wanted), d)."""
+    """Collect the embeddings of some global rows from the processes that hold them, shape (len(wanted), d)."""
     place = {row: at for at, row in enumerate(rows.tolist())}
     held = [(at, place[row]) for at, row in enumerate(wanted.tolist()) if row in place]
     fetched = np.zeros((len(wanted), embeddings.shape[1]), dtype=np.float32)
@@ -149,13 +149,13 @@ def _fetch(embeddings: NDArray[np.float32], rows: NDArray[np.int64], wanted: NDA
 
 
 def _device() -> torch.device:
-    """The device of this process; MPS has no float64 and leaves the work to the CPU."""
+    """Return the device of this process; MPS has no float64 and leaves the work to the CPU."""
     device = compute_device()
     return torch.device("cpu") if device.type == "mps" else device
 
 
 def _assign(points: torch.Tensor, centroids: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Nearest centroid of each row: float32 products, near-ties decided in float64, shape (n_local,)."""
+    """Find the nearest centroid of each row: float32 products, near-ties decided in float64, shape (n_local,)."""
     device = _device()
     exact = torch.from_numpy(centroids).to(device)  # (k, d)
     fast = exact.float()
@@ -178,7 +178,7 @@ def _update(
     assignments: NDArray[np.int64],
     centroids: NDArray[np.float64],
 ) -> NDArray[np.float64]:
-    """Mean direction of each cluster, shape (k, d), summed in float64 so that the order of summing does not show."""
+    """Return the mean direction of each cluster, shape (k, d), summed in float64 so that the order of summing does not show."""
     device = _device()
     sums = torch.zeros(centroids.shape, dtype=torch.float64, device=device)
     for start in range(0, len(points), CHUNK_ROWS):
@@ -203,7 +203,7 @@ def _farthest_rows(
     count: int,
     otherwise: NDArray[np.float64],
 ) -> NDArray[np.float64]:
-    """The ``count`` rows farthest from their centroids over all processes; rows at distance 0 are no new centroid."""
+    """Return the ``count`` rows farthest from their centroids over all processes; rows at distance 0 are no new centroid."""
     distances = _distances(points, assignments, centroids)
     worst = np.argsort(-distances, kind="stable")[:count]
     candidates = gather_objects(list(zip((-distances[worst]).tolist(), rows[worst].tolist(), strict=True)))
@@ -217,7 +217,7 @@ def _farthest_rows(
 def _distances(
     points: torch.Tensor, assignments: NDArray[np.int64], centroids: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Cosine distance of each row to its centroid, shape (n_local,), in float64 and never below 0."""
+    """Return the cosine distance of each row to its centroid, shape (n_local,), in float64 and never below 0."""
     found = np.empty(len(points))
     for start in range(0, len(points), CHUNK_ROWS):
         chunk = points[start : start + CHUNK_ROWS].double().numpy()

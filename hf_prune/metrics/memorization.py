@@ -12,12 +12,10 @@ from hf_prune.runtime.processes import all_sum, gather_objects
 
 Array = NDArray[Any]
 
-
 _LIMITS = (
     "The score is an estimate, from a limited number of runs or from a linear model, so that rows near the cut change "
     "places with another one; wrong labels are memorised and rank hardest."
 )
-
 
 _INPUTS = {"sampled": ("trained_on", "hits"), "loo": ("embeddings", "labels")}
 
@@ -127,7 +125,7 @@ def _sampled(trained_on: Array, hits: Array) -> Array:
 
 
 def _left_out(points: Array, labels: Array, *, l2: float) -> Array:
-    """Each process holds other rows; what they exchange are sums over all rows, of the size of a class mean or (d, d)."""
+    """Score rows in closed form; processes hold different rows and exchange sums of the size of a class mean or (d, d)."""
     problem = _problem(points, labels, l2)
     problems = [told for told in gather_objects([problem]) if told]  # all refuse what one refuses
     if problems:
@@ -160,7 +158,7 @@ def _problem(points: Array, labels: Array, l2: float) -> str:
 
 
 def _moments(points: Array, codes: Array, num_classes: int, total: int) -> tuple[Array, Array, Array]:
-    """Mean (d,), sum of the centred rows of each class (classes, d) and centred scatter matrix (d, d), over all rows."""
+    """Return the mean (d,), the sums of the centred rows of each class (classes, d) and the centred scatter matrix (d, d)."""
     width = points.shape[1]
     mean = all_sum(points.sum(axis=0, dtype=np.float64)) / total
     sums, scatter = np.zeros((num_classes, width)), np.zeros((width, width))
@@ -172,7 +170,7 @@ def _moments(points: Array, codes: Array, num_classes: int, total: int) -> tuple
 
 
 def _inverse(scatter: Array, l2: float) -> Array:
-    """Inverse of the penalised scatter matrix; zero where all rows are one point, which leaves the intercept alone."""
+    """Invert the penalised scatter matrix; zero where all rows are one point, which leaves the intercept alone."""
     eigenvalue = float(np.trace(scatter)) / len(scatter)  # the mean one
     if eigenvalue < 1e-12:  # of unit rows in float32: rounding
         return np.zeros_like(scatter)

@@ -11,7 +11,6 @@ from hf_prune.runtime.errors import InputError
 
 Array = NDArray[Any]
 
-
 _TINY = float(np.finfo(np.float32).tiny)  # in place of probabilities that underflowed to 0: a loss of 87 nats
 
 
@@ -29,7 +28,7 @@ def as_members(probs: Array, name: str = "probs", members: str = "teachers") -> 
 
 
 def check_labels(labels: Array, probs: Array, name: str = "probs", members: str = "teachers") -> NDArray[np.int64]:
-    """The labels as integers, once they are known to fit the probabilities.
+    """Check that labels fit the probabilities and return them as integers.
 
     Args:
         labels: Class of each row, shape (n,).
@@ -49,7 +48,7 @@ def check_labels(labels: Array, probs: Array, name: str = "probs", members: str 
 
 
 def blocks(probs: Array, name: str = "probs", *, may_miss: bool = False) -> Iterator[tuple[slice, Array]]:
-    """Hand out probabilities a few rows at a time.
+    """Yield probabilities a few rows at a time.
 
     Args:
         probs: Shape (members, n, classes).
@@ -76,12 +75,12 @@ def blocks(probs: Array, name: str = "probs", *, may_miss: bool = False) -> Iter
 
 
 def log(probs: Array) -> Array:
-    """Natural logarithm, finite where a probability has underflowed to 0."""
+    """Return the natural logarithm, finite where a probability has underflowed to 0."""
     return np.log(np.maximum(probs, _TINY))
 
 
 def entropy_of(probs: Array) -> Array:
-    """Entropy over the last axis, in nats.
+    """Return the entropy over the last axis, in nats.
 
     Example:
         >>> entropy_of(np.array([[1.0, 0.0], [0.5, 0.5]])).round(4).tolist()
@@ -91,7 +90,7 @@ def entropy_of(probs: Array) -> Array:
 
 
 def label_losses(block: Array, labels: Array) -> Array:
-    """Cross-entropy of each member on each row, in nats, shape (members, rows).
+    """Return the cross-entropy of each member on each row, in nats, shape (members, rows).
 
     Args:
         block: Shape (members, rows, classes).

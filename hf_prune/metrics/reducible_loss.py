@@ -10,7 +10,6 @@ from hf_prune.metrics.registry import register_metric
 
 Array = NDArray[Any]
 
-
 _LIMITS = (
     "The score depends on both models: a reference trained on too few or on wrong labels calls noise learnable, "
     "and the score ages as the student learns."

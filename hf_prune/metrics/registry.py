@@ -58,7 +58,7 @@ class Metric:
         return (inspect.getdoc(self.function) or "").split("\n", maxsplit=1)[0]
 
     def inputs_for(self, options: Mapping[str, Any], sources: Set[str]) -> tuple[str, ...]:
-        """The inputs that will be taken; the others are left out.
+        """Return the inputs that will be taken; the others are left out.
 
         Args:
             options: Options as given by the caller.
@@ -70,7 +70,7 @@ class Metric:
         return self.choose({**self.options, **options}, sources)
 
     def resolve_options(self, options: Mapping[str, Any], num_rows: int) -> dict[str, Any]:
-        """All options as they will be used: the caller's, else the defaults, with numbers found from the rows."""
+        """Return all options as they will be used: the caller's, else the defaults, with numbers found from the rows."""
         resolved = {**self.options, **options}
         for option, default in self.default_options.items():
             if resolved[option] is None:
@@ -203,5 +203,5 @@ def check_option_names(metrics: Iterable[Metric], options: Iterable[str]) -> Non
 
 
 def list_metrics() -> tuple[Metric, ...]:
-    """All metrics, sorted by name."""
+    """Return all metrics, sorted by name."""
     return tuple(_METRICS[name] for name in sorted(_METRICS))

@@ -32,7 +32,6 @@ def row_blocks(num_rows: int, numbers_per_row: int) -> Iterator[slice]:
 
 Array = NDArray[Any]
 
-
 NEVER_PRESENTED = (
     "they were never presented while this was recorded, as rows are that a sampler, drop_last, max_steps or a Subset leaves "
     "out or that have the label -100: record more epochs or more runs"
@@ -53,7 +52,7 @@ def as_runs(values: Array, name: str) -> Array:
 
 
 def blocks(values: Array, name: str, low: float = -np.inf, high: float = np.inf) -> Iterator[tuple[slice, Array]]:
-    """Hand out recorded values a few rows at a time.
+    """Yield recorded values a few rows at a time.
 
     Args:
         values: Shape (epochs, n) or (runs, epochs, n); NaN where a row was not presented.
@@ -102,7 +101,7 @@ def mean_over_runs(
 
 
 def present_mean(values: Array, axis: int) -> Array:
-    """Mean along an axis without what is missing; NaN where all is.
+    """Return the mean along an axis over the values that are not NaN; NaN where all are.
 
     Example:
         >>> present_mean(np.array([[1.0, np.nan], [3.0, np.nan]]), axis=0).tolist()
@@ -115,7 +114,7 @@ def present_mean(values: Array, axis: int) -> Array:
 
 
 def scatter(values: Array) -> tuple[Array, Array]:
-    """Sum of squared deviations from the mean over the epochs, and the number of presentations.
+    """Sum the squared deviations from the mean over the epochs, and count the presentations.
 
     Args:
         values: Shape (runs, epochs, n); NaN where a row was not presented.

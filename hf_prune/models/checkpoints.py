@@ -115,7 +115,7 @@ def weight_files(folder: Path, *, allow_pickle: bool, named: str | None = None) 
 
 
 def _shards(index: Path, folder: Path) -> list[Path]:
-    """The files that an index lists, which may lie in folders below."""
+    """Return the files that an index lists, which may lie in folders below."""
     try:
         names = sorted({str(name) for name in json.loads(index.read_bytes())["weight_map"].values()})
     except (ValueError, KeyError, TypeError, AttributeError) as error:
@@ -130,7 +130,7 @@ def _shards(index: Path, folder: Path) -> list[Path]:
 
 
 def _below(folder: Path, name: str) -> Path:
-    """A file that an index or a config names, if it lies in the model's folder."""
+    """Return a file that an index or a config names, if it lies in the model's folder."""
     if Path(name).is_absolute() or ".." in Path(name).parts:
         raise InputError(
             f"{str(folder)!r} names {name!r} as its weights, which lies outside: give a folder of one model"

@@ -40,7 +40,7 @@ class References:
 
 
 def code_token(code: CodeType) -> bytes:
-    """Return what a function's code consists of, without the file and the lines where it stands.
+    """Return the content of a function's code as bytes, without the file and the lines where it stands.
 
     Args:
         code: The ``__code__`` of a function.
@@ -62,7 +62,7 @@ def code_token(code: CodeType) -> bytes:
 
 
 def _constant(value: Any) -> str:
-    """A constant with its type: 1, 1.0 and True are equal to Python, but not the same."""
+    """Write a constant with its type: 1, 1.0 and True are equal to Python, but not the same."""
     if isinstance(value, CodeType):
         return code_token(value).decode()
     if isinstance(value, tuple):
@@ -73,7 +73,7 @@ def _constant(value: Any) -> str:
 
 
 def _parts(code: CodeType) -> Iterator[CodeType]:
-    """The code and that of the functions and classes defined in it."""
+    """Yield the code and that of the functions and classes defined in it."""
     yield code
     for value in code.co_consts:
         if isinstance(value, CodeType):
@@ -82,7 +82,7 @@ def _parts(code: CodeType) -> Iterator[CodeType]:
 
 @functools.lru_cache(maxsize=4096)
 def references(code: CodeType) -> References:
-    """Return what code mentions, functions inside it included.
+    """Collect the names that code mentions, functions inside it included.
 
     Args:
         code: The ``__code__`` of a function.
@@ -105,7 +105,7 @@ def references(code: CodeType) -> References:
 
 
 def _steps(code: CodeType) -> list[tuple[dis.Instruction, dis.Instruction]]:
-    """Instructions, each with the one after it."""
+    """Return the instructions, each with the next one."""
     steps = [step for step in dis.get_instructions(code) if step.opname != "EXTENDED_ARG"]
     return list(itertools.pairwise([*steps, steps[-1]]))
 
@@ -115,12 +115,12 @@ def _is_passed(step: dis.Instruction, after: dis.Instruction) -> bool:
 
 
 def _variables(step: dis.Instruction) -> tuple[Any, ...]:
-    """The variables that an instruction loads: some versions of Python load two at once."""
+    """Return the variables that an instruction loads: some versions of Python load two at once."""
     return step.argval if isinstance(step.argval, tuple) else (step.argval,)
 
 
 def _imports(code: CodeType) -> Iterator[tuple[str, int, str]]:
-    """Import statements: the name, the number of leading dots, and the variable for the module itself."""
+    """Yield import statements: the name, the number of leading dots, and the variable for the module itself."""
     level: list[Any] = [0, 0]  # what the two instructions before load: number of dots, names that are taken
     for step, after in _steps(code):
         if step.opname == "IMPORT_NAME":

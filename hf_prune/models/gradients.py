@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 
     from hf_prune.models.loaded_model import Forward, LoadedModel
 
-
 MAX_GRADIENT_VALUES = 2**26  # gradients of several images at once: 256 MiB of float32
 
 
@@ -107,7 +106,7 @@ class GradientNorms:
 
 
 def _module_of(forward: Any) -> torch.nn.Module:
-    """The whole forward pass as one module, so that its weights can be replaced while it runs."""
+    """Wrap the whole forward pass in one module, so that its weights can be replaced while it runs."""
     import torch
 
     class Wrapped(torch.nn.Module):

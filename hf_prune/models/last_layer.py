@@ -42,7 +42,7 @@ def with_features(model: LoadedModel) -> LoadedModel:
 
 
 def split_features(values: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
-    """Logits (n, classes) and features (n, d) of such results, None for no features; every process must call this.
+    """Split such results into logits (n, classes) and features (n, d) or None; every process must call this.
 
     Example:
         >>> logits, features = split_features(np.array([[0.5, -0.5, 7.0, 8.0, 9.0, 3.0]], dtype=np.float32))
@@ -79,12 +79,12 @@ class LogitsAndFeatures:
         return torch.cat([logits, features, logits.new_full((len(logits), 1), features.shape[1])], dim=1)
 
     def close(self) -> None:
-        """Leave the layer as it was."""
+        """Remove the hook."""
         if self._hook is not None:
             self._hook.remove()
 
     def _first(self, batch: Any) -> torch.Tensor:
-        """Logits of the first batch, which shows whether the linear layer that was called last gives them.
+        """Run the first batch, which shows whether the linear layer that was called last gives the logits.
 
         The hook is torch's own for all modules: one on a layer inside would keep transformers of torch from their fused
         kernels, which round otherwise.
@@ -109,7 +109,7 @@ class LogitsAndFeatures:
 
 
 def _linear_layers(model: Any) -> set[Any]:
-    """Linear layers of a module; none of a function, nor of a compiled module, which a hook would compile anew."""
+    """Return the linear layers of a module; none for a function or a compiled module, which a hook would compile anew."""
     import torch
 
     if not isinstance(model, torch.nn.Module):

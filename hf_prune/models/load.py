@@ -31,7 +31,6 @@ from hf_prune.runtime.processes import check_device
 
 __all__ = ["LoadedModel", "default_device", "load_encoder", "load_teacher", "resolve_dtype"]
 
-
 _FORMS = "a Hub id, a local folder, a checkpoint file, (module, transform), or a function on a list of images"
 
 

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
     Forward = Callable[[Any], torch.Tensor]
 
-
 DTYPES = ("auto", "float32", "bfloat16", "float16")
 
 

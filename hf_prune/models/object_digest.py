@@ -211,7 +211,7 @@ class _Walk:
             self._object(value)
 
     def _pinned(self, value: Any, name: str) -> None:
-        """A class or function of an installed package, with the methods that somebody else put into it."""
+        """Write a class or function of an installed package, with the methods that somebody else put into it."""
         self.token("pinned", name)
         if name.rpartition(".")[2] in _OUTSIDE and not isinstance(value, type):
             self.doubt(f"{self.where} reads what lies outside ({name.rpartition('.')[2]})")
@@ -222,7 +222,7 @@ class _Walk:
                 self.refer(part, f"{value.__name__}.{attribute}")
 
     def _function(self, value: types.FunctionType) -> None:
-        """Code, defaults, closure and attributes of a function, and the globals that it names."""
+        """Write code, defaults, closure and attributes of a function, and the globals that it names."""
         mentioned = references(value.__code__)
         self.token("function", code_token(value.__code__))
         self.refer(value.__defaults__)
@@ -244,14 +244,14 @@ class _Walk:
                 self._module_of(module, mentioned, variable, value.__qualname__, set())
 
     def _cell(self, cell: types.CellType, where: str) -> None:
-        """A variable of the function around."""
+        """Write a variable of the enclosing function."""
         try:
             self.refer(cell.cell_contents, where)
         except ValueError:  # it has no value yet
             self.token("empty")
 
     def _imported(self, name: str, dots: int, package: str | None) -> Iterator[types.ModuleType]:
-        """The modules that an import statement in a function brings in, the packages around them, too."""
+        """Yield the modules that an import statement in a function brings in, and the packages around them."""
         if not dots and pinned_package(name):
             self.token("import", pinned_package(name) or "", name)
             return
@@ -278,7 +278,7 @@ class _Walk:
     def _module_of(
         self, module: types.ModuleType, mentioned: References, variable: str, who: str, seen: set[int]
     ) -> None:
-        """A module that code uses: its version, or else the values of the attributes that the code mentions."""
+        """Write a module that code uses: its version, or else the values of the attributes that the code mentions."""
         name, package = module.__name__, pinned_package(module.__name__)
         self.token("module", package or "", name)
         if package is not None or id(module) in seen:
@@ -301,7 +301,7 @@ class _Walk:
             self.doubt(f"{self.where} is the module {value.__name__}")
 
     def _class(self, value: type) -> None:
-        """Bases and attributes of a class; methods that nothing calls so far are left for later."""
+        """Write bases and attributes of a class; methods that nothing calls so far are left for later."""
         self.token("class", value.__qualname__)
         self.refer(type(value))
         self.token("bases", str(len(value.__bases__)))
@@ -317,7 +317,7 @@ class _Walk:
             self.refer(part, f"{value.__name__}.{name}")
 
     def _c_function(self, value: Any) -> None:
-        """A function written in C: its package and name, and the object that it is bound to."""
+        """Write a function implemented in C: its package and name, and the object that it is bound to."""
         owner = getattr(value, "__objclass__", None) or getattr(value, "__self__", None)
         module = getattr(value, "__module__", None) or getattr(owner, "__module__", None) or "builtins"
         package = pinned_package(module)
@@ -330,7 +330,7 @@ class _Walk:
             self.refer(owner)
 
     def _tensor(self, value: Any) -> None:
-        """Type, shape and bytes of a tensor, on whatever device; one that is digested elsewhere by its name there."""
+        """Write type, shape and bytes of a tensor on any device; one that is digested elsewhere by its name there."""
         name = self.known.get(id(value))
         parts = tensor_parts(value) if name is None else ("digested as", name)
         if parts is None:
@@ -340,7 +340,7 @@ class _Walk:
         self._items(attributes(value), f"{self.where}.")
 
     def _network(self, value: Any) -> None:
-        """A torch module: all attributes save the train flags, which scoring sets, and hooks by order, not by number."""
+        """Write a torch module: all attributes save the train flags, which scoring sets, and hooks by order, not by number."""
         torch = sys.modules["torch"]
         if isinstance(value, torch.jit.ScriptModule):
             self.doubt(f"{self.where or type(value).__name__} is a scripted module")
@@ -371,7 +371,7 @@ class _Walk:
             self.refer(member)
 
     def _set(self, value: Iterable[Any]) -> None:
-        """Members by their digests: a set has no order."""
+        """Write members by their digests: a set has no order."""
         self.refer(type(value))
         try:
             self.token(*sorted(object_digest(member, self.known) for member in value))
@@ -379,7 +379,7 @@ class _Walk:
             self.doubt(str(error))
 
     def _items(self, value: Mapping[Any, Any], prefix: str | None = None) -> None:
-        """Keys and values in their order, which code may read; attributes come sorted."""
+        """Write keys and values in their order, which code may read; attributes come sorted."""
         self.token("items", str(len(value)))
         for key, item in value.items():
             self.refer(key)
@@ -391,7 +391,7 @@ class _Walk:
         self._items(attributes(value), f"{type(value).__name__}.")
 
     def _object(self, value: Any) -> None:
-        """Any other object: its class, its attributes, and what it tells a pickler beyond them."""
+        """Write any other object: its class, its attributes, and what it gives a pickler beyond them."""
         kind = type(value)
         self.token("object")
         self.refer(kind)
@@ -419,7 +419,7 @@ class _Walk:
         self.refer(None if items is None else list(items))
 
     def _named(self, value: Any, name: str) -> None:
-        """An object that a pickler would name, as it would a function."""
+        """Write an object that a pickler would name, as it would a function."""
         module = pickle.whichmodule(value, name)  # type: ignore[attr-defined]  # left out of the stubs
         self.token("named", pinned_package(module) or "", module, name)
         if pinned_package(module) is None:

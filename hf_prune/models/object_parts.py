@@ -64,7 +64,7 @@ def _is_torch_word(value: Any) -> bool:
 
 
 def attributes(value: Any) -> dict[str, Any]:
-    """Return what an object holds by name, in ``__dict__`` and slots, sorted, without what does not change what it does."""
+    """Return the attributes of an object, in ``__dict__`` and slots, sorted, without those that do not change what it does."""
     kind = type(value)
     found = dict(getattr(value, "__dict__", None) or {})
     for owner in kind.__mro__:
@@ -80,7 +80,7 @@ def attributes(value: Any) -> dict[str, Any]:
 
 @functools.cache
 def _torch_hooks() -> frozenset[str]:
-    """Attributes in which a torch module keeps its hooks, and its train flag."""
+    """Return the attributes in which a torch module keeps its hooks, and its train flag."""
     import torch
 
     return frozenset(name for name in vars(torch.nn.Module()) if name in _TRAINING or "_hooks" in name)

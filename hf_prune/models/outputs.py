@@ -58,13 +58,11 @@ class Output:
 LOGITS = Output("logits")
 UNKNOWN = Output("mean")
 
-
 _NO_POOLER = {"add_pooling_layer": False}
 _POOLED = Output("pooled")
 _CONV = Output("pooled", channels_last=True)
 _VIT = Output("cls", model_kwargs=_NO_POOLER)
 _MAE = Output("mean", skip=1)  # timm's, which masks nothing
-
 
 # model_type -> (architecture that made the checkpoint, output), the first match counts; "" matches every architecture.
 FAMILIES: dict[str, tuple[tuple[str, Output], ...]] = {
@@ -124,7 +122,6 @@ FAMILIES: dict[str, tuple[tuple[str, Output], ...]] = {
     "mobilevit": (("", _CONV),),
     "mobilevitv2": (("", _CONV),),
 }
-
 
 # Their depthwise convolutions with batch norm do not bear the rounding of weights to bfloat16: the ranking changes
 # (EfficientNet-Lite0 on CIFAR-10 at 64 px, native bfloat16: rank correlation 0.997 with float32).

@@ -69,7 +69,7 @@ def _package(root: str) -> str | None:
 
 
 def _place(root: str) -> str:
-    """Where a package is loaded from, without loading it; empty where that cannot be told."""
+    """Find where a package is loaded from, without loading it; empty where that is unknown."""
     try:
         spec = find_spec(root)
     except (ImportError, ValueError):  # ValueError: a module that came from no file, such as the prompt
@@ -84,7 +84,7 @@ def _is_below(place: str, folders: list[str]) -> bool:
 
 
 def _named(name: str, installed: metadata.Distribution) -> str:
-    """Name and version, without the hardware that it was built for.
+    """Return name and version, without the hardware that it was built for.
 
     One that is installed from a repository has its commit as well; from a folder or file, where a version may stay while the
     code changes, a digest of the list of its files, which has theirs.

@@ -131,7 +131,7 @@ class TransformCollate:
 
 
 def _one(values: Any) -> torch.Tensor:
-    """The tensor of one image; an image processor gives a batch of one by the name ``pixel_values``."""
+    """Return the tensor of one image; an image processor gives a batch of one by the name ``pixel_values``."""
     if isinstance(values, Mapping) and "pixel_values" in values:
         return torch.as_tensor(np.asarray(values["pixel_values"]))[0]
     return torch.as_tensor(values)

@@ -37,7 +37,6 @@ if TYPE_CHECKING:
 
     from hf_prune.models.loaded_model import Forward
 
-
 _NAMED = 4  # weights that an error names
 
 
@@ -148,7 +147,7 @@ def load_pretrained(
 
 
 def _weights(source: Source, config: Any, allow_pickle: bool) -> list[Path]:
-    """The weight files of a local folder; those of the Hub are known by the commit."""
+    """Return the weight files of a local folder; those on the Hub are identified by the commit."""
     if source.folder is None:
         return []
     named = getattr(config, "transformers_weights", None)
@@ -156,7 +155,7 @@ def _weights(source: Source, config: Any, allow_pickle: bool) -> list[Path]:
 
 
 def _tower(config: Any, output: Output) -> Any:
-    """The config that the model is built from."""
+    """Return the config that the model is built from."""
     return config.vision_config if output.tower else config
 
 

@@ -193,7 +193,7 @@ def _refuse_adapter(label: str, config_file: Path) -> ValueError:
 
 
 def _find_on_hub(name: str, revision: str | None) -> Source:
-    """Resolve a Hub id and revision to a commit; downloads config.json where it is not in the cache."""
+    """Resolve a Hub id and revision to a commit and download config.json where it is not in the cache."""
     from transformers.utils import is_peft_available
     from transformers.utils.hub import extract_commit_hash
 
@@ -215,7 +215,7 @@ def _find_on_hub(name: str, revision: str | None) -> Source:
 
 
 def _file_on_hub(name: str, file: str, revision: str | None, offline: bool) -> tuple[Path | None, str]:
-    """A file of a repository, from the cache or else from the Hub; or why there is none."""
+    """Return a file of a repository, from the cache or else from the Hub; or why there is none."""
     from transformers.utils.hub import cached_file
 
     try:

@@ -34,7 +34,6 @@ if TYPE_CHECKING:
 
     from hf_prune.models.loaded_model import Forward
 
-
 PIXELS_SIZE = 32  # side in pixels: 3,072 numbers per image, CIFAR's own resolution
 
 
@@ -106,7 +105,7 @@ def load_module(
 
 
 def _usual_output(module: torch.nn.Module, *, logits: bool) -> Output | None:
-    """The output that is taken of a model of transformers; None for other modules, which return it themselves."""
+    """Choose the output of a model of transformers; None for other modules, which return it themselves."""
     import transformers
 
     if not isinstance(module, transformers.PreTrainedModel):
@@ -129,7 +128,7 @@ def _needs_float32(module: torch.nn.Module) -> bool:
 
 
 def _trained_weights(module: torch.nn.Module) -> str:
-    """A digest of which weights are trained, for what depends on their gradients."""
+    """Digest which weights are trained, for results that depend on their gradients."""
     names = [name for name, value in module.named_parameters() if value.requires_grad]
     return hashlib.sha256("\n".join(names).encode()).hexdigest()
 

@@ -1,7 +1,7 @@
 """`keep_curve`: accuracy of the proxy student over kept fractions, from one scoring pass."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -50,7 +50,7 @@ class KeepCurve:
 
     def write_csv(self, path: str | Path) -> Path:
         """Write a line per point."""
-        return write_csv(path, list(asdict(self.points[0])), map(asdict, self.points))
+        return write_csv(path, [field.name for field in fields(CurvePoint)], map(astuple, self.points))
 
     def plot(self, ax: "Axes | None" = None) -> "Axes":
         """Draw the curves, see `hf_prune.policy.plots.plot_keep_curve`."""

@@ -1,7 +1,7 @@
 """Pruned by a score or at random: students trained on either, the table of their accuracies, and what it shows."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import astuple, dataclass, fields
 from itertools import product
 from pathlib import Path
 from typing import NamedTuple
@@ -256,4 +256,4 @@ def _against_full(cells: dict[float, list[Cell]], full: Cell) -> str:
 
 def write_results(results: Iterable[Result], path: Path) -> None:
     """Write one line per training."""
-    write_csv(path, [field.name for field in fields(Result)], map(asdict, results))
+    write_csv(path, [field.name for field in fields(Result)], map(astuple, results))

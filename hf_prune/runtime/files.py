@@ -64,12 +64,10 @@ def _write_file(path: Path, data: bytes) -> None:
         raise
 
 
-def write_csv(path: str | Path, names: Sequence[str], lines: Iterable[Mapping[str, Any]]) -> Path:
-    """Write a table of values by column name, a cell empty where a line has none, and return its path."""
+def write_csv(path: str | Path, names: Sequence[str], rows: Iterable[Iterable[Any]]) -> Path:
+    """Write a table, its columns named in the first line, and return its path."""
     with Path(path).open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, names, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(lines)
+        csv.writer(file, lineterminator="\n").writerows([names, *rows])
     return Path(path)
 
 

@@ -13,7 +13,6 @@ from hf_prune.scaling.laws import LAWS
 
 Array = NDArray[np.float64]
 
-
 # A law is behind when it loses this many nats in all and this many standard errors over the sizes: 2 nats is a factor
 # of 7 in likelihood.
 NATS, STANDARD_ERRORS = 2.0, 2.0
@@ -110,7 +109,7 @@ def compare_laws(
 
 
 def _held_out(fit: ScalingLaw, size: float) -> float:
-    """Log density in nats of the share wrong at one size, as the law predicts it when fitted to the others alone.
+    """Return the log density in nats of the error at one size, as the law predicts it when fitted to the other sizes.
 
     Normal, with the variance of the counts and that of the fitted curve: a law that says little about the size must not
     be punished as if it had been sure.

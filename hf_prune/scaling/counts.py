@@ -9,7 +9,6 @@ from hf_prune.runtime.errors import InputError
 
 Array = NDArray[np.float64]
 
-
 BISECTIONS = 60  # of [0, 1]: the correlation to 18 digits
 
 
@@ -43,7 +42,7 @@ class Counts:
         return np.unique(self.sizes)
 
     def part(self, chosen: NDArray[np.bool_]) -> "Counts":
-        """Some of the points, with the scatter of all."""
+        """Select some of the points, with the scatter of all."""
         return Counts(self.sizes[chosen], self.wrong[chosen], self.total[chosen], self.correlation, self.degrees)
 
 
@@ -85,7 +84,7 @@ def read_counts(sizes: ArrayLike, wrong: ArrayLike, total: ArrayLike) -> Counts:
 
 
 def _scatter(sizes: Array, wrong: Array, total: Array) -> tuple[float, int]:
-    """Correlation and its degrees of freedom, from the repeats."""
+    """Estimate the correlation and its degrees of freedom from the repeats."""
     _, places = np.unique(sizes, return_inverse=True)
     means = np.bincount(places, wrong) / np.bincount(places, total)
     usable = (means > 0) & (means < 1)  # where all or none are wrong nothing is learnt of the scatter
@@ -100,7 +99,7 @@ def _scatter(sizes: Array, wrong: Array, total: Array) -> tuple[float, int]:
 
 
 def _pearson(correlation: float, places: NDArray[np.intp], wrong: Array, total: Array) -> float:
-    """Pearson's statistic around the mean of each size."""
+    """Return Pearson's statistic around the mean of each size."""
     weights = 1 / (1 + (total - 1) * correlation)
     means = (np.bincount(places, wrong * weights) / np.bincount(places, total * weights))[places]
     variances = total * means * (1 - means) / weights

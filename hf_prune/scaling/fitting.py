@@ -14,7 +14,6 @@ from hf_prune.scaling.maximum import Maximum, Problem
 
 Array = NDArray[np.float64]
 
-
 WIDENINGS = 60
 TOLERANCE = 1e-4  # of an end of an interval, relative to the standard error at hand
 LOWEST_ERROR, HIGHEST_LOG = 1e-9, 300.0
@@ -130,7 +129,7 @@ class ScalingLaw:
         return LAWS[self.law]
 
     def error(self, num_rows: ArrayLike) -> Array:
-        """Expected test error at any number of rows, without an interval; of the shape given."""
+        """Return the expected test error at any number of rows, without an interval, in the shape given."""
         return np.minimum(self._curve(np.asarray(num_rows, dtype=np.float64)), 1.0)
 
     def _curve(self, rows: Array) -> Array:
@@ -139,7 +138,7 @@ class ScalingLaw:
         return (np.exp(np.minimum(shape + factor, HIGHEST_LOG)) + floor).reshape(rows.shape)
 
     def standard_error(self, num_rows: float) -> float:
-        """Standard error of the curve at a number of rows, by linearisation; `predict` gives the better interval."""
+        """Return the standard error of the curve at a number of rows, by linearisation; `predict` gives the better interval."""
         values = self.maximum.values
         shape, slopes = self._law.shape(np.log([num_rows / self.reference]), values[1:-1])
         above = float(np.exp(shape[0] + values[0]))
@@ -147,7 +146,7 @@ class ScalingLaw:
         return max(float(gradient @ self.maximum.covariance @ gradient), 0.0) ** 0.5
 
     def predict(self, num_rows: ArrayLike) -> Prediction:
-        """Expected test error at any number of rows, with the interval of the curve.
+        """Return the expected test error at any number of rows, with the interval of the curve.
 
         Args:
             num_rows: Rows trained on, above 0; any shape.
@@ -251,20 +250,20 @@ def fit_law(
 
 
 def fit_counts(counts: Counts, law: str, confidence: float = 0.95) -> ScalingLaw:
-    """`fit_law` for counts that were checked."""
+    """Fit a law to counts that were checked."""
     reference = float(np.exp(np.mean(np.log(counts.distinct))))
     maximum = Problem(LAWS[law], counts, reference).maximise()
     return ScalingLaw(law, counts, reference, maximum, confidence)
 
 
 def fit_again(fit: ScalingLaw, counts: Counts) -> ScalingLaw:
-    """The same law fitted to some of its points, searched for from the fit to all of them."""
+    """Fit the same law to some of its points, starting from the fit to all of them."""
     maximum = Problem(LAWS[fit.law], counts, fit.reference).maximise(start=fit.maximum.values)
     return ScalingLaw(fit.law, counts, fit.reference, maximum, fit.confidence)
 
 
 def too_few(law: str, num_sizes: int) -> str:
-    """Why so many sizes are too few for a law; empty if they are enough."""
+    """Return why so many sizes are too few for a law; empty if they are enough."""
     needed = LAWS[law].num_parameters
     if num_sizes >= needed:
         return ""
@@ -279,7 +278,7 @@ def _end(
     threshold: float,
     start: Array,
 ) -> float:
-    """Where the deviance has risen by the threshold between an estimate and a limit; the limit if it never does."""
+    """Find where the deviance has risen by the threshold between an estimate and a limit; the limit if it never does."""
     from scipy.optimize import brentq
 
     direction = 1.0 if limit > value else -1.0

@@ -33,10 +33,9 @@ class Correlations:
 
     def write_csv(self, path: str | Path) -> Path:
         """Write the table, one line per column with four decimals; an empty cell where there is no correlation."""
-        names = ["column", *self.columns]
         cells = [["" if np.isnan(value) else f"{value:.4f}" for value in line] for line in self.values.tolist()]
-        rows = zip(self.columns, cells, strict=True)
-        return write_csv(path, names, (dict(zip(names, [column, *row], strict=True)) for column, row in rows))
+        rows = ([column, *line] for column, line in zip(self.columns, cells, strict=True))
+        return write_csv(path, ["column", *self.columns], rows)
 
 
 def correlate(ds: Dataset, metrics: Sequence[str] | None = None) -> Correlations:

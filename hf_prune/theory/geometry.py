@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 
-
 LOG_SQRT_2PI = 0.5 * math.log(2 * math.pi)
 # Panel edges in units of a scale: between two of them a Gaussian or its integral is a polynomial of degree 24 to 13
 # digits, and beyond the outermost ones it is 0 or 1.
@@ -80,7 +79,7 @@ class Projection:
 
 
 def kept_region(keep: float, theta: float, order: str) -> KeptRegion:
-    """Region kept by a probe at angle `theta`: small margins ("hard"), large ones ("easy") or any ("random")."""
+    """Return the region kept by a probe at angle `theta`: small margins ("hard"), large ones ("easy") or any ("random")."""
     from scipy.special import ndtri
 
     if order == "random" or keep == 1:
@@ -98,7 +97,7 @@ def kept_region(keep: float, theta: float, order: str) -> KeptRegion:
 
 
 def half_width(keep: float) -> float:
-    """Gamma with `P(|z| < gamma) = keep` for a standard normal z; infinite for 1."""
+    """Return gamma with `P(|z| < gamma) = keep` for a standard normal z; infinite for 1."""
     from scipy.special import erfinv, ndtri
 
     return math.sqrt(2) * float(erfinv(keep)) if keep < 0.5 else -float(ndtri((1 - keep) / 2))
@@ -124,7 +123,7 @@ def project(region: KeptRegion, direction: tuple[float, float], speed: float, le
 def _pieces_along(
     piece: tuple[Line, ...], region: KeptRegion, direction: tuple[float, float], speed: float, level: float
 ) -> Iterator[tuple[Array, Array, Array, Array]]:
-    """Nodes of one convex piece; none where it lies beyond the reach of the functions."""
+    """Yield the nodes of one convex piece; none where it lies beyond the reach of the functions."""
     turned = [_turn(line, direction) for line in piece]
     low, high = -region.reach, region.reach
     if speed > SLOW:
@@ -143,7 +142,7 @@ def _pieces_along(
 
 
 def _turn(line: Line, direction: tuple[float, float]) -> Line:
-    """The same half-plane in coordinates (along the direction, across it); a steep one is made upright."""
+    """Express a half-plane in coordinates (along the direction, across it); a steep one is made upright."""
     along = line.teacher * direction[0] + line.across * direction[1]
     across = line.across * direction[0] - line.teacher * direction[1]
     if abs(across) < STEEP:
@@ -152,14 +151,14 @@ def _turn(line: Line, direction: tuple[float, float]) -> Line:
 
 
 def _transition(line: Line) -> Array:
-    """Panel edges around the place where a sloped line cuts the bulk of the coordinate across."""
+    """Return panel edges around the place where a sloped line cuts the bulk of the coordinate across."""
     if line.teacher == 0:
         return np.empty(0)
     return (line.offset + abs(line.across) * STEPS) / line.teacher
 
 
 def _vertices(lines: list[Line]) -> Array:
-    """Where two lines cross: the limits across change from one line to the other."""
+    """Find where two lines cross: the limits across change from one line to the other."""
     found = []
     for number, one in enumerate(lines):
         for other in lines[:number]:
@@ -170,7 +169,7 @@ def _vertices(lines: list[Line]) -> Array:
 
 
 def panels(edges: Array, low: float, high: float) -> tuple[Array, Array]:
-    """Gauss-Legendre nodes and weights on [low, high], one panel between every two edges."""
+    """Return Gauss-Legendre nodes and weights on [low, high], one panel between every two edges."""
     nodes, weights = _legendre()
     inside = np.unique(edges[(edges > low) & (edges < high)])
     ends = np.concatenate(([low], inside, [high]))
@@ -185,7 +184,7 @@ def _legendre() -> tuple[Array, Array]:
 
 
 def _across(along: Array, weight: Array, lines: list[Line], log_mass: float) -> tuple[Array, Array, Array]:
-    """Mass, first and second moment of the coordinate across, between the lines, for each node."""
+    """Return mass, first and second moment of the coordinate across, between the lines, for each node."""
     from scipy.special import log_ndtr
 
     log_weight = -0.5 * along**2 - LOG_SQRT_2PI - log_mass
@@ -210,7 +209,7 @@ def _across(along: Array, weight: Array, lines: list[Line], log_mass: float) -> 
 
 
 def _narrow(weight: Array, middle: Array, width: Array) -> tuple[Array, Array, Array]:
-    """Moments of a narrow interval by a series: a difference of integrals would lose as many digits as it is narrow."""
+    """Return the moments of a narrow interval by a series: a difference of integrals would lose as many digits as it is narrow."""
     density = weight * width * np.exp(-0.5 * middle**2 - LOG_SQRT_2PI)
     mass = density * (1 + (middle**2 - 1) * width**2 / 24)
     curved = density * width**2 / 12

@@ -13,7 +13,7 @@ FARTHEST = 8.0
 
 
 def information_gain(alpha_tot: ArrayLike, keep: ArrayLike, theta: ArrayLike = 0.0, order: Order = "hard") -> Values:
-    """Information in nats that one more kept example would give to the student trained on the pruned data set.
+    """Return the information in nats that one more kept example would give to the student trained on the pruned data.
 
     The same as `information_at` the error of `test_error`. On random data it falls as 1 / alpha_tot; with
     `optimal_keep` it tends to exactly 1 nat, which is why the error can then fall faster than a power law.
@@ -38,7 +38,7 @@ def information_gain(alpha_tot: ArrayLike, keep: ArrayLike, theta: ArrayLike = 0
 
 
 def information_at(error: ArrayLike, keep: ArrayLike = 1.0, theta: ArrayLike = 0.0, order: Order = "hard") -> Values:
-    """Information in nats that the next kept example gives to a student of a given test error.
+    """Return the information in nats that the next kept example gives to a student of a given test error.
 
     The students that fit every label so far are taken to be spread around the present one as the teacher is: any two
     of them, and any of them and the teacher, have the overlap R = cos(pi * error). A label leaves the share

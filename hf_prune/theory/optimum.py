@@ -17,7 +17,7 @@ GRID = 13
 
 
 def optimal_keep(alpha_tot: ArrayLike, theta: ArrayLike = 0.0) -> Values:
-    """Fraction of hard examples to keep of a data set of this size.
+    """Return the fraction of hard examples to keep of a data set of this size.
 
     It is the fraction at which the number of examples trained on is best spent: the same number of hard examples out
     of a smaller data set would be less informative, and out of a larger one they would mislead. These are the points
@@ -50,7 +50,7 @@ def _touching(alpha_tot: float, theta: float) -> float:
     from scipy.optimize import brentq
 
     def slope(log_keep: float) -> float:
-        """Change of log error with log keep, the number kept held fixed: above 0, harder examples would be better."""
+        """Return the change of log error with log keep, the number kept held fixed: above 0, harder examples would be better."""
         keeps = np.exp(np.minimum(log_keep + np.array([-SLOPE_STEP, SLOPE_STEP]), 0.0))
         errors = test_error(alpha_tot * math.exp(log_keep) / keeps, keeps, theta).error
         return float(np.diff(np.log(errors))[0] / np.diff(np.log(keeps))[0])
@@ -67,7 +67,7 @@ def _touching(alpha_tot: float, theta: float) -> float:
 def pareto_frontier(
     alpha_prune: ArrayLike, theta: float = 0.0, order: Order = "hard", min_keep: float = 0.1
 ) -> PerceptronPoint:
-    """Lowest error that a number of training examples reaches, over the fractions kept.
+    """Return the lowest error that a number of training examples reaches, over the fractions kept.
 
     Args:
         alpha_prune: Examples trained on, per dimension, above 0; any shape.
@@ -112,7 +112,7 @@ def _best(alpha_prune: float, theta: float, order: Order, min_keep: float) -> fl
 
 
 def minimum_keep(theta: ArrayLike, tolerance: float = 0.05) -> Values:
-    """Fraction below which pruning hard examples further gains nothing, however large the data set.
+    """Return the fraction below which pruning hard examples further gains nothing, however large the data set.
 
     Only examples near the teacher's boundary teach a student that is nearly right. A probe that is tilted by `theta`
     keeps a strip of half-width gamma across the boundary, so with much data the error at a fixed number kept is
@@ -150,7 +150,7 @@ def _saturating(sine: float, tolerance: float) -> float:
         return 0.0
 
     def excess(width: float) -> float:
-        """Factor over the best one, less the tolerance; `width` is gamma / (sqrt(2) sin(theta))."""
+        """Return the factor over the best one, less the tolerance; `width` is gamma / (sqrt(2) sin(theta))."""
         return float(erf(width * sine) / (sine * erf(width))) - 1 - tolerance
 
     widest = 6 / sine  # both error functions are 1 there

@@ -50,7 +50,7 @@ def test_error(
     theta: ArrayLike = 0.0,  # noqa: PT028 - the name is the quantity's, this is no test
     order: Order = "hard",  # noqa: PT028 - as above
 ) -> PerceptronPoint:
-    """Test error of the maximum-margin perceptron on the examples that a probe keeps.
+    """Return the test error of the maximum-margin perceptron on the examples that a probe keeps.
 
     Inputs are Gaussian in N dimensions and labelled by a teacher; a probe at angle `theta` to it ranks
     `alpha_tot * N` of them by the size of its own output, the fraction `keep` is kept, and a perceptron without bias
@@ -118,7 +118,7 @@ def checked(alpha_tot: ArrayLike, keep: ArrayLike, theta: ArrayLike, order: str)
 
 
 def numbers(name: str, value: ArrayLike) -> Values:
-    """The argument as float64; anything that is no number is refused by name."""
+    """Convert an argument to float64; anything that is no number is refused by name."""
     try:
         return np.asarray(value, dtype=np.float64)
     except (TypeError, ValueError):

@@ -17,9 +17,7 @@ from hf_prune.theory import PerceptronPoint
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-
 Values = NDArray[np.float64]
-
 
 # Dashes tell a few lines apart without colour; many lines are told apart by shade and by a label at their end.
 _DASHES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (8, 3)))
@@ -165,7 +163,7 @@ def _label(ax: "Axes") -> None:
 
 
 def _shades(count: int) -> list[tuple[float, ...]]:
-    """Colours from light to dark, in steps that a black-and-white print keeps."""
+    """Return colours from light to dark, in steps that a black-and-white print keeps."""
     from matplotlib import colormaps
 
     return [tuple(map(float, colormaps["viridis"](value))) for value in np.linspace(_LIGHTEST, _DARKEST, count)]

@@ -11,7 +11,6 @@ from hf_prune.theory.perceptron import Order, checked, single
 
 Matrix = NDArray[np.float64]
 
-
 # Relative shortfall of a margin that counts as rounding.
 VIOLATION = 1e-9
 INSEPARABLE = 1e-12
@@ -101,7 +100,7 @@ def _at_least_two(name: str, value: float, reason: str) -> None:
 def _run(
     rng: np.random.Generator, shape: tuple[int, int], num_kept: int, theta: float, order: Order
 ) -> tuple[float, float]:
-    """Test error and margin of one run. The teacher is the first axis, the probe lies in the plane of the first two."""
+    """Return test error and margin of one run. The teacher is the first axis, the probe lies in the plane of the first two."""
     inputs = rng.standard_normal(shape)
     inputs *= np.where(inputs[:, :1] < 0, -1.0, 1.0)  # an input times its label: its margin is the teacher's output
     outputs = np.abs(math.cos(theta) * inputs[:, 0] + math.sin(theta) * inputs[:, 1])
@@ -113,7 +112,7 @@ def _run(
 
 
 def max_margin(signed_inputs: Matrix) -> Matrix:
-    """Weights of the perceptron of maximum margin without bias: the shortest w with `signed_inputs @ w >= 1`.
+    """Return the weights of the perceptron of maximum margin without bias: the shortest w with `signed_inputs @ w >= 1`.
 
     The problem is a least-distance problem, which non-negative least squares solves exactly: with the residual
     r = [X^T; 1] u - [0; 1] of the best u >= 0 the weights are -r[:-1] / r[-1]. Its active set ends at the support
@@ -150,7 +149,7 @@ def max_margin(signed_inputs: Matrix) -> Matrix:
 
 
 def _soft_margins(signed_inputs: Matrix) -> Matrix:
-    """Margins that nearly minimise |w|^2 + sum (1 - margin)_+^2: the small ones are mostly those of the hard margin."""
+    """Return margins that nearly minimise |w|^2 + sum (1 - margin)_+^2: the small ones are mostly those of the hard margin."""
     weights, margins = np.zeros(signed_inputs.shape[1]), np.zeros(len(signed_inputs))
 
     def loss(length: float) -> float:
@@ -167,7 +166,7 @@ def _soft_margins(signed_inputs: Matrix) -> Matrix:
 
 
 def _least_distance(signed_inputs: Matrix) -> tuple[Matrix, Matrix]:
-    """Multipliers and weights of the shortest w with `signed_inputs @ w >= 1`."""
+    """Return multipliers and weights of the shortest w with `signed_inputs @ w >= 1`."""
     from scipy.optimize import nnls
 
     count, width = signed_inputs.shape

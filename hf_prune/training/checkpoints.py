@@ -91,7 +91,7 @@ def remove_checkpoints(folder: Path) -> None:
 
 
 def _checkpoints(folder: Path) -> list[Path]:
-    """Folders of checkpoints by number of steps."""
+    """Return the folders of checkpoints by number of steps."""
     found = [(match, place) for place in folder.glob("checkpoint-*") if (match := _CHECKPOINT.fullmatch(place.name))]
     return [place for _, place in sorted(found, key=lambda pair: int(pair[0][1]))]
 

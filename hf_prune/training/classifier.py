@@ -221,7 +221,7 @@ def _finish(model: transformers.PreTrainedModel, processor: Any, folder: Path, r
 
 @contextlib.contextmanager
 def _working_folder(folder: str | Path | None) -> Iterator[Path]:
-    """Where the Trainer may write: the caller's folder, or one that vanishes."""
+    """Yield a folder where the Trainer may write: the caller's, or a temporary one."""
     if folder is not None:
         yield Path(folder)
         return

@@ -34,7 +34,7 @@ class Answer(NamedTuple):
 
 
 def read_command(command: str | Sequence[str]) -> list[str]:
-    """The arguments of a command; a single text is split at its spaces, quotes respected, and nothing else is read into it.
+    """Return the arguments of a command; a single text is split at spaces outside quotes, and nothing else is interpreted.
 
     Raises:
         ValueError: If there is none, or a quote is not closed.
@@ -86,7 +86,7 @@ def run_command(
 
 
 def _run(arguments: Sequence[str]) -> tuple[int, bytes]:
-    """Run a program to its end; its exit code and what it said. Whatever ends the wait ends it and all it has started."""
+    """Run a program and return its exit code and output. Whatever ends the wait ends it and all it has started."""
     try:
         process = subprocess.Popen(
             arguments,

@@ -60,7 +60,7 @@ class Trainable:
             )
 
     def begun(self, id2label: dict[int, str]) -> Any:
-        """The description; of a function digests of the weights and config it makes now, so that another one is noticed."""
+        """Return the description; for a function, digests of the weights and config it makes now, so that another one is noticed."""
         if self.description is not None:
             return self.description
         model = self.build(id2label)
@@ -138,7 +138,7 @@ def _open_checkpoint(model: str | Path, processor: Any, image_size: int | None) 
 
 
 def _processor(given: Any, image_size: int | None, own_size: Any) -> Any:
-    """A copy of the given processor, or a plain one, for images of the size asked for or else the model's own."""
+    """Copy the given processor, or make a plain one, for images of the requested size or else the model's own."""
     from hf_prune.models.small_resnet import make_processor
 
     if given is None:
@@ -153,7 +153,7 @@ def _processor(given: Any, image_size: int | None, own_size: Any) -> Any:
 
 
 def _checked(model: Any, id2label: dict[int, str]) -> Any:
-    """What a function built, if it can be trained on these classes; it gets their names where it has none."""
+    """Check that what a function built can be trained on these classes, and name its classes where it does not."""
     import transformers
 
     if not isinstance(model, transformers.PreTrainedModel):

@@ -40,7 +40,6 @@ if TYPE_CHECKING:
 
     from hf_prune.training.networks import Trainable
 
-
 # Arguments of the Trainer that are settled otherwise, and what to do instead.
 _SETTLED = {
     "output_dir": "give folder=",
@@ -166,7 +165,7 @@ class TrainingRuns:
     def _describe(
         self, ds: Dataset, column: str, labels: Labels, test_dataset: Dataset | None, trainable: "Trainable"
     ) -> dict[str, Any]:
-        """What the trainings are begun with, as values for JSON."""
+        """Describe what the trainings start from, as values for JSON."""
         import transformers
 
         from hf_prune.models.preprocessing import describe
@@ -194,7 +193,7 @@ class TrainingRuns:
         }
 
     def _claim(self, held: contextlib.ExitStack, begun: Mapping[str, Any], places: list[Path]) -> list[int]:
-        """In the main process: take the folder, note or compare the settings, and say which trainings are missing."""
+        """Take the folder, write or compare the settings, and return which trainings are missing; in the main process."""
         if all(map(is_finished, places)):  # also while another process trains more of them
             claim(self.folder, begun, num_processes=None)
             with contextlib.suppress(OSError), owned(self.folder):  # else it is in use, or nobody may write there
@@ -250,7 +249,7 @@ class TrainingRuns:
 
 
 def _by_name(begun: Mapping[str, Any]) -> dict[str, Any]:
-    """What trainings are begun with, in the order in which differences are named; digests of rows as such."""
+    """Return what trainings start from, in the order in which differences are named, with digests for rows."""
     described = {name: begun[name] for name in ("dataset", "test_dataset")}
     rows = {name: rows and {"rows": rows["rows"], "images": rows["images"]} for name, rows in described.items()}
     found: dict[str, Any] = {"rows": repr(rows).encode(), "labels": repr(described).encode()}

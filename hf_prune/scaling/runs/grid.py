@@ -146,7 +146,7 @@ def measure_scaling(
 
 
 def _keys(num_rows: int, sizes: Sequence[int] | None, keeps: Sequence[float], num_draws: int) -> list[Key]:
-    """Everything to train, smallest sets first."""
+    """List everything to train, smallest sets first."""
     halves = [num_rows >> halving for halving in range(HALVINGS, -1, -1)]
     wanted = sorted({*(sizes or [half for half in halves if half >= FEWEST_ROWS])})
     if not wanted or wanted[0] < 2 or wanted[-1] > num_rows:
@@ -167,7 +167,7 @@ def _rows(
     is_student: bool,
     class_balance: float,
 ) -> StudyRows:
-    """Labels, scores and embeddings of the data set."""
+    """Collect labels, scores and embeddings of the data set."""
     scores: Scores | None = None if anew else read_scores(ds, score_column(ds, metric))
     labels = labels_of(ds, request)
     if is_student and labels is None:
@@ -202,7 +202,7 @@ def _students(
 
 
 def _groups(ds: Dataset, labels: Labels, group_column: str | None) -> dict[str, NDArray[np.bool_]]:
-    """Name of each class and group → its test rows."""
+    """Map the name of each class and group to its test rows."""
     groups = {f"class {labels.name(code)}": labels.codes == code for code in np.unique(labels.codes).tolist()}
     if group_column is not None:
         check_column(ds, group_column)
@@ -212,7 +212,7 @@ def _groups(ds: Dataset, labels: Labels, group_column: str | None) -> dict[str, 
 
 
 def _measure(rows: StudyRows, trainer: Trainer, keys: Sequence[Key], path: Path) -> list[ScalingRun]:
-    """Train what is missing, and return all that was asked for."""
+    """Train what is missing and return all that was requested."""
     study = _study(rows, trainer)
     done = {run.key: run for run in (read_runs(path) if path.exists() else [])}
     if any(run.study != study for run in done.values()):
@@ -237,7 +237,7 @@ def _measure(rows: StudyRows, trainer: Trainer, keys: Sequence[Key], path: Path)
 
 
 def _tasks(rows: StudyRows, keys: Sequence[Key]) -> list[Task]:
-    """Rows and seed of each training of one initial size."""
+    """List the trainings of one initial size with their rows and seeds."""
     known: dict[int, tuple[Rows, Scores]] = {}
     tasks = []
     for size, keep, order, draw in keys:
@@ -250,7 +250,7 @@ def _tasks(rows: StudyRows, keys: Sequence[Key]) -> list[Task]:
 
 
 def _study(rows: StudyRows, trainer: Trainer) -> str:
-    """Digest of everything that all lines of a file share."""
+    """Digest everything that all lines of a file share."""
     known = {
         **rows.digests(),
         "metric": rows.metric,

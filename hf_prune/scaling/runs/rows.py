@@ -18,7 +18,6 @@ from hf_prune.selection import select
 
 Rows = NDArray[np.int64]
 
-
 _MADE_HERE = {"embeddings", "labels", "rows"}
 
 
@@ -49,20 +48,20 @@ class StudyRows:
     heads: Any = "heads"
 
     def initial(self, draw: int, size: int) -> Rows:
-        """The rows of an initial set, ascending; within a draw each holds the smaller ones."""
+        """Draw the rows of an initial set, ascending; within a draw each holds the smaller ones."""
         order = np.random.default_rng((self.seed, draw)).permutation(len(self.ds))
         return np.sort(order[:size])
 
     def seed_of(self, draw: int) -> int:
-        """Seed of ties, random cuts and students of a draw: the same for all cuts, so that they can be paired."""
+        """Return the seed of ties, random cuts and students of a draw: the same for all cuts, so that they can be paired."""
         return int(np.random.SeedSequence((self.seed, draw)).generate_state(1)[0])
 
     def scores_of(self, rows: Rows, draw: int) -> Scores:
-        """Scores of an initial set."""
+        """Return the scores of an initial set."""
         return self._score_anew(rows, draw) if self.scores is None else self.scores[rows]
 
     def kept(self, rows: Rows, scores: Scores, keep: float, order: str, draw: int) -> Rows:
-        """The rows of an initial set that a cut keeps."""
+        """Return the rows of an initial set that a cut keeps."""
         if order == FULL:
             return rows
         codes = None if self.labels is None else self.labels.codes[rows]
@@ -71,7 +70,7 @@ class StudyRows:
         return rows[chosen.kept]
 
     def digests(self) -> dict[str, str]:
-        """SHA-256 of what decides which rows are kept."""
+        """Return the SHA-256 of all arrays that decide which rows are kept."""
         arrays = {
             "labels": None if self.labels is None else self.labels.codes,
             "points": self.points,

@@ -35,10 +35,10 @@ class Trainer(Protocol):
         """What is trained, in words."""
 
     def identity(self) -> Mapping[str, Any]:
-        """What decides its answers beside the rows."""
+        """Return everything but the rows that decides the results."""
 
     def train(self, tasks: Sequence[Task]) -> Iterator[tuple[Task, Answer]]:
-        """Train on the tasks of one initial size and yield each answer as soon as it is there."""
+        """Train on the tasks of one initial size and yield the counts of each as soon as it ends."""
 
 
 def default_num_epochs(size: int) -> int:
@@ -79,7 +79,7 @@ class Students:
         return f"student with {self.hidden} hidden units" if self.hidden else "linear student"
 
     def identity(self) -> Mapping[str, Any]:
-        """Settings and digests."""
+        """Return settings and digests."""
         arrays: dict[str, NDArray[Any]] = {
             "points": self.points,
             "codes": self.codes,
@@ -90,7 +90,7 @@ class Students:
         return found | {"hidden": self.hidden, "num_epochs": self.num_epochs, "rows_seen": ROWS_SEEN}
 
     def train(self, tasks: Sequence[Task]) -> Iterator[tuple[Task, Answer]]:
-        """All tasks that train on equally many rows share their steps."""
+        """Train tasks side by side that have equally many rows."""
         from hf_prune.heads.students import student_hits
 
         for num_rows in sorted({len(task.rows) for task in tasks}):
@@ -133,11 +133,11 @@ class CommandTrainer:
         return f"command {self.command[0]}"
 
     def identity(self) -> Mapping[str, Any]:
-        """The arguments and the columns of the rows."""
+        """Return the arguments and the columns of the rows."""
         return {"command": list(self.command), "columns": self.ds.column_names, "num_rows": len(self.ds)}
 
     def train(self, tasks: Sequence[Task]) -> Iterator[tuple[Task, Answer]]:
-        """One after the other."""
+        """Run the command for one task after the other."""
         for task in tasks:
             size, keep, order, draw = task.key
             job = {"size": size, "keep": keep, "order": order, "draw": draw}
