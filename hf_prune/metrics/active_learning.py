@@ -4,14 +4,11 @@ from collections.abc import Callable, Mapping, Set
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from hf_prune.metrics.probabilities import as_members, blocks, entropy_of
 from hf_prune.metrics.registry import ChooseInputs, register_metric
-from hf_prune.metrics.rows import NEVER_PRESENTED, mean_over_runs, present_mean
+from hf_prune.metrics.rows import NEVER_PRESENTED, Array, mean_over_runs, present_mean
 from hf_prune.runtime.errors import InputError
-
-Array = NDArray[Any]
 
 _LIMITS = (
     "The score says how unsure these models are, not how useful the row is: ambiguous, damaged and foreign "

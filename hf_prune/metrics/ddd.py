@@ -4,13 +4,11 @@ from collections.abc import Mapping, Set
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from hf_prune.metrics.probabilities import as_members, blocks, check_labels, label_losses
 from hf_prune.metrics.registry import register_metric
+from hf_prune.metrics.rows import Array
 from hf_prune.runtime.errors import InputError
-
-Array = NDArray[Any]
 
 _LIMITS = (
     "The score is a count of models, so that many rows tie unless there are many models; a row that all get "

@@ -1,17 +1,13 @@
 """Dyn-Unc and TDDS: how much a prediction moves within sliding windows of epochs."""
 
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from hf_prune.metrics.confidence import PROBABLE
 from hf_prune.metrics.registry import register_metric
-from hf_prune.metrics.rows import mean_over_runs, present_mean, scatter
+from hf_prune.metrics.rows import Array, mean_over_runs, present_mean, scatter
 from hf_prune.runtime.errors import InputError
-
-Array = NDArray[Any]
 
 _LIMITS = (
     "The score describes one way of training; it is low for what is learnt at once and for what is never "

@@ -4,14 +4,11 @@ from collections.abc import Mapping, Set
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from hf_prune.metrics.probabilities import as_members, blocks, check_labels
 from hf_prune.metrics.registry import register_metric
-from hf_prune.metrics.rows import NEVER_PRESENTED, as_runs, mean_over_runs
+from hf_prune.metrics.rows import NEVER_PRESENTED, Array, as_runs, mean_over_runs
 from hf_prune.runtime.errors import InputError
-
-Array = NDArray[Any]
 
 _LIMITS = (
     "Taken early in training from few networks, the score changes with their seeds and with the epoch; a row "

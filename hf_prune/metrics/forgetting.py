@@ -1,15 +1,10 @@
 """Forgetting: how often a training unlearns a row."""
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
 
 from hf_prune.metrics.registry import register_metric
-from hf_prune.metrics.rows import NEVER_PRESENTED, as_runs, blocks, present_mean
+from hf_prune.metrics.rows import NEVER_PRESENTED, Array, as_runs, blocks, present_mean
 from hf_prune.runtime.errors import InputError
-
-Array = NDArray[Any]
 
 _LIMITS = (
     "The count is of one way of training: another network, learning rate or order of the rows forgets other "

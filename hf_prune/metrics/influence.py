@@ -1,17 +1,13 @@
 """Influence of a training row on test rows, estimated from runs on random subsets."""
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from hf_prune.metrics.memorization import check_runs
 from hf_prune.metrics.registry import register_metric
-from hf_prune.metrics.rows import row_blocks
+from hf_prune.metrics.rows import Array, row_blocks
 from hf_prune.runtime.errors import InputError
-
-Array = NDArray[Any]
 
 _LIMITS = (
     "The score is an estimate from a limited number of runs and for one test set: another test set values other "

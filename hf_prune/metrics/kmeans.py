@@ -173,10 +173,7 @@ def _assign(points: torch.Tensor, centroids: NDArray[np.float64]) -> NDArray[np.
 
 
 def _update(
-    points: torch.Tensor,
-    rows: NDArray[np.int64],
-    assignments: NDArray[np.int64],
-    centroids: NDArray[np.float64],
+    points: torch.Tensor, rows: NDArray[np.int64], assignments: NDArray[np.int64], centroids: NDArray[np.float64]
 ) -> NDArray[np.float64]:
     """Return the mean direction of each cluster, shape (k, d), summed in float64 so that the order of summing does not show."""
     device = _device()

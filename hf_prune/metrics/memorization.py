@@ -1,16 +1,11 @@
 """Memorization: how much likelier a row is predicted as labelled because it was trained on."""
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
 
 from hf_prune.metrics.registry import register_metric
-from hf_prune.metrics.rows import row_blocks
+from hf_prune.metrics.rows import Array, row_blocks
 from hf_prune.runtime.errors import InputError
 from hf_prune.runtime.processes import all_sum, gather_objects
-
-Array = NDArray[Any]
 
 _LIMITS = (
     "The score is an estimate, from a limited number of runs or from a linear model, so that rows near the cut change "

@@ -1,15 +1,12 @@
 """Class probabilities of an ensemble: checked, and handed out a few rows at a time."""
 
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hf_prune.metrics.rows import row_blocks
+from hf_prune.metrics.rows import Array, row_blocks
 from hf_prune.runtime.errors import InputError
-
-Array = NDArray[Any]
 
 _TINY = float(np.finfo(np.float32).tiny)  # in place of probabilities that underflowed to 0: a loss of 87 nats
 

@@ -1,15 +1,12 @@
 """Distance to a prototype in embedding space: without labels the nearest of k centroids, with labels the class mean."""
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
 from hf_prune.metrics.registry import register_metric
+from hf_prune.metrics.rows import Array
 from hf_prune.runtime.errors import InputError
 from hf_prune.runtime.processes import all_sum, gather_objects
-
-Array = NDArray[Any]
 
 _LIMITS = (
     "The distance is one in the embedding space of this encoder: what the encoder cannot tell apart looks typical, and "

@@ -12,12 +12,7 @@ from typing import Any
 import torch
 import transformers
 
-from hf_prune.models.checkpoints import (
-    check_weights,
-    convert_resnet,
-    read_state_dict,
-    refuse_pickle,
-)
+from hf_prune.models.checkpoints import check_weights, convert_resnet, read_state_dict, refuse_pickle
 from hf_prune.models.loaded_model import LoadedModel, default_device, resolve_dtype
 from hf_prune.models.outputs import LOGITS, Output, embedding_output
 from hf_prune.models.preprocessing import ProcessorCollate, describe, resize_to

@@ -438,11 +438,7 @@ def _is_called(owner: type, name: str) -> bool:
     return any(name in vars(base) for base in owner.__mro__[1:] if base is not object and pinned_name(base))
 
 
-_PLAIN: Mapping[type, Callable[[_Walk, Any], None]] = {
-    list: _Walk._members,
-    tuple: _Walk._members,
-    dict: _Walk._items,
-}
+_PLAIN: Mapping[type, Callable[[_Walk, Any], None]] = {list: _Walk._members, tuple: _Walk._members, dict: _Walk._items}
 _KINDS: tuple[tuple[Any, Callable[[_Walk, Any], None]], ...] = (
     (types.FunctionType, _Walk._function),
     (types.MethodType, lambda walk, value: walk._parts("bound", value.__func__, value.__self__)),

@@ -4,14 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from hf_prune.runtime.errors import InputError
 from hf_prune.scaling.counts import read_counts
 from hf_prune.scaling.fitting import ScalingLaw, fit_again, fit_counts, too_few
-from hf_prune.scaling.laws import LAWS
-
-Array = NDArray[np.float64]
+from hf_prune.scaling.laws import LAWS, Array
 
 # A law is behind when it loses this many nats in all and this many standard errors over the sizes: 2 nats is a factor
 # of 7 in likelihood.

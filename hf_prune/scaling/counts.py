@@ -6,8 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from hf_prune.runtime.errors import InputError
-
-Array = NDArray[np.float64]
+from hf_prune.scaling.laws import Array
 
 BISECTIONS = 60  # of [0, 1]: the correlation to 18 digits
 

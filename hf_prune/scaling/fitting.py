@@ -5,14 +5,12 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from hf_prune.runtime.errors import InputError
 from hf_prune.scaling.counts import Counts, read_counts
-from hf_prune.scaling.laws import LAWS, STEEPEST, Law
+from hf_prune.scaling.laws import LAWS, STEEPEST, Array, Law
 from hf_prune.scaling.maximum import Maximum, Problem
-
-Array = NDArray[np.float64]
 
 WIDENINGS = 60
 TOLERANCE = 1e-4  # of an end of an interval, relative to the standard error at hand
@@ -202,12 +200,7 @@ class ScalingLaw:
 
 
 def fit_law(
-    sizes: ArrayLike,
-    wrong: ArrayLike,
-    total: ArrayLike,
-    law: str = "power_floor",
-    *,
-    confidence: float = 0.95,
+    sizes: ArrayLike, wrong: ArrayLike, total: ArrayLike, law: str = "power_floor", *, confidence: float = 0.95
 ) -> ScalingLaw:
     """Fit how test error falls with the rows trained on, by maximum likelihood on counts of wrong test rows.
 

@@ -6,9 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hf_prune.scaling.counts import Counts
-from hf_prune.scaling.laws import START_FLOORS, Law
-
-Array = NDArray[np.float64]
+from hf_prune.scaling.laws import START_FLOORS, Array, Law
 
 CERTAIN = 1e-12  # no law says with more than this that all or none are wrong
 FACTORS = 60.0  # logarithm of the largest and the smallest factor

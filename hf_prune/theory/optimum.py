@@ -5,7 +5,16 @@ import math
 import numpy as np
 from numpy.typing import ArrayLike
 
-from hf_prune.theory.perceptron import Order, PerceptronPoint, Values, checked, numbers, single, test_error, within
+from hf_prune.theory.geometry import Array
+from hf_prune.theory.perceptron import (
+    Order,
+    PerceptronPoint,
+    check_arguments,
+    check_range,
+    check_single,
+    test_error,
+    to_floats,
+)
 
 # Half-width of the central difference in log keep: the error carries 13 digits, so the slope carries 8.
 SLOPE_STEP = 1e-4
@@ -16,7 +25,7 @@ STRIDE = 0.5
 GRID = 13
 
 
-def optimal_keep(alpha_tot: ArrayLike, theta: ArrayLike = 0.0) -> Values:
+def optimal_keep(alpha_tot: ArrayLike, theta: ArrayLike = 0.0) -> Array:
     """Return the fraction of hard examples to keep of a data set of this size.
 
     It is the fraction at which the number of examples trained on is best spent: the same number of hard examples out
@@ -41,7 +50,7 @@ def optimal_keep(alpha_tot: ArrayLike, theta: ArrayLike = 0.0) -> Values:
         >>> optimal_keep([1.0, 3.0, 10.0]).round(2).tolist()
         [0.96, 0.55, 0.19]
     """
-    alphas, _, thetas = checked(alpha_tot, 1.0, theta, "hard")
+    alphas, _, thetas = check_arguments(alpha_tot, 1.0, theta, "hard")
     fractions = [_touching(float(alpha), float(angle)) for alpha, angle in zip(alphas.flat, thetas.flat, strict=True)]
     return np.array(fractions).reshape(alphas.shape)
 
@@ -86,13 +95,13 @@ def pareto_frontier(
         >>> pareto_frontier([1.0, 3.0]).keep.round(3).tolist()
         [0.95, 0.1]
     """
-    kept = numbers("alpha_prune", alpha_prune)
-    within("alpha_prune", kept, kept > 0, "examples per dimension, above 0")
-    single("theta", theta)
-    single("min_keep", min_keep)
-    checked(1.0, 1.0, theta, order)
-    floor = numbers("min_keep", min_keep)
-    within("min_keep", floor, (floor > 0) & (floor <= 1), "a fraction in (0, 1]")
+    kept = to_floats("alpha_prune", alpha_prune)
+    check_range("alpha_prune", kept, kept > 0, "examples per dimension, above 0")
+    check_single("theta", theta)
+    check_single("min_keep", min_keep)
+    check_arguments(1.0, 1.0, theta, order)
+    floor = to_floats("min_keep", min_keep)
+    check_range("min_keep", floor, (floor > 0) & (floor <= 1), "a fraction in (0, 1]")
     keeps = np.array([_best(float(alpha), theta, order, float(floor)) for alpha in kept.flat]).reshape(kept.shape)
     return test_error(kept / keeps, keeps, theta, order)
 
@@ -111,7 +120,7 @@ def _best(alpha_prune: float, theta: float, order: Order, min_keep: float) -> fl
     return math.exp(found.x) if found.fun < errors[best] else math.exp(grid[best])
 
 
-def minimum_keep(theta: ArrayLike, tolerance: float = 0.05) -> Values:
+def minimum_keep(theta: ArrayLike, tolerance: float = 0.05) -> Array:
     """Return the fraction below which pruning hard examples further gains nothing, however large the data set.
 
     Only examples near the teacher's boundary teach a student that is nearly right. A probe that is tilted by `theta`
@@ -134,10 +143,10 @@ def minimum_keep(theta: ArrayLike, tolerance: float = 0.05) -> Values:
         >>> minimum_keep(np.radians([0, 10, 30, 90])).round(3).tolist()
         [0.0, 0.077, 0.249, 1.0]
     """
-    _, _, thetas = checked(1.0, 1.0, theta, "hard")
-    single("tolerance", tolerance)
-    slack = numbers("tolerance", tolerance)
-    within("tolerance", slack, slack > 0, "a relative distance above 0")
+    _, _, thetas = check_arguments(1.0, 1.0, theta, "hard")
+    check_single("tolerance", tolerance)
+    slack = to_floats("tolerance", tolerance)
+    check_range("tolerance", slack, slack > 0, "a relative distance above 0")
     fractions = [_saturating(math.sin(angle), float(slack)) for angle in thetas.flat]
     return np.array(fractions).reshape(thetas.shape)
 

@@ -9,11 +9,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from hf_prune.runtime.errors import InputError
-from hf_prune.theory.geometry import kept_region
+from hf_prune.theory.geometry import Array, kept_region
 from hf_prune.theory.student import solve
 
 Order = Literal["hard", "easy", "random"]
-Values = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -30,16 +29,16 @@ class PerceptronPoint:
         margin: Distance of the nearest kept example from the student's boundary, in standard deviations of an input.
     """
 
-    alpha_tot: Values
-    keep: Values
-    theta: Values
-    error: Values
-    overlap: Values
-    probe_overlap: Values
-    margin: Values
+    alpha_tot: Array
+    keep: Array
+    theta: Array
+    error: Array
+    overlap: Array
+    probe_overlap: Array
+    margin: Array
 
     @property
-    def alpha_prune(self) -> Values:
+    def alpha_prune(self) -> Array:
         """Examples after pruning, per dimension."""
         return self.keep * self.alpha_tot
 
@@ -77,7 +76,7 @@ def test_error(
     References:
         Sorscher et al. (2022), Beyond neural scaling laws, arXiv:2206.14486, section 2.
     """
-    alphas, keeps, thetas = checked(alpha_tot, keep, theta, order)
+    alphas, keeps, thetas = check_arguments(alpha_tot, keep, theta, order)
     points = zip(alphas.flat, keeps.flat, thetas.flat, strict=True)
     rows = [_one(float(alpha), float(fraction), float(angle), order) for alpha, fraction, angle in points]
     columns = np.array(rows).reshape(-1, 4)
@@ -97,18 +96,18 @@ def _one(alpha_tot: float, keep: float, theta: float, order: Order) -> tuple[flo
     return angle / math.pi, student.slope[0] / length, towards_probe / length, student.level / length
 
 
-def checked(alpha_tot: ArrayLike, keep: ArrayLike, theta: ArrayLike, order: str) -> tuple[Values, Values, Values]:
+def check_arguments(alpha_tot: ArrayLike, keep: ArrayLike, theta: ArrayLike, order: str) -> tuple[Array, Array, Array]:
     """Broadcast and check the arguments that every function of the theory shares."""
     if order not in get_args(Order):
         near = get_close_matches(str(order), get_args(Order), n=1)
         hint = f"; did you mean {near[0]!r}?" if near else ""
         raise InputError(f"order={order!r}; choose {', '.join(map(repr, get_args(Order)))}{hint}")
-    given = {"alpha_tot": numbers("alpha_tot", alpha_tot), "keep": numbers("keep", keep)}
-    given["theta"] = numbers("theta", theta)
-    within("alpha_tot", given["alpha_tot"], given["alpha_tot"] > 0, "examples per dimension, above 0")
-    within("keep", given["keep"], (given["keep"] > 0) & (given["keep"] <= 1), "a fraction in (0, 1]")
+    given = {"alpha_tot": to_floats("alpha_tot", alpha_tot), "keep": to_floats("keep", keep)}
+    given["theta"] = to_floats("theta", theta)
+    check_range("alpha_tot", given["alpha_tot"], given["alpha_tot"] > 0, "examples per dimension, above 0")
+    check_range("keep", given["keep"], (given["keep"] > 0) & (given["keep"] <= 1), "a fraction in (0, 1]")
     right = (given["theta"] >= 0) & (given["theta"] <= math.pi / 2)
-    within("theta", given["theta"], right, "radians in [0, pi/2]; np.radians turns degrees into them")
+    check_range("theta", given["theta"], right, "radians in [0, pi/2]; np.radians turns degrees into them")
     try:
         alphas, keeps, thetas = np.broadcast_arrays(*given.values())
     except ValueError:
@@ -117,7 +116,7 @@ def checked(alpha_tot: ArrayLike, keep: ArrayLike, theta: ArrayLike, order: str)
     return alphas, keeps, thetas
 
 
-def numbers(name: str, value: ArrayLike) -> Values:
+def to_floats(name: str, value: ArrayLike) -> Array:
     """Convert an argument to float64; anything that is no number is refused by name."""
     try:
         return np.asarray(value, dtype=np.float64)
@@ -125,13 +124,13 @@ def numbers(name: str, value: ArrayLike) -> Values:
         raise InputError(f"{name}={value!r} is no number; give a number or an array of numbers") from None
 
 
-def single(name: str, value: ArrayLike) -> None:
+def check_single(name: str, value: ArrayLike) -> None:
     """Refuse an array where the function is about one number."""
     if np.ndim(value):
         raise InputError(f"{name} has shape {np.shape(value)}; give one number here")
 
 
-def within(name: str, values: Values, allowed: NDArray[np.bool_], rule: str) -> None:
+def check_range(name: str, values: Array, allowed: NDArray[np.bool_], rule: str) -> None:
     """Refuse the first value that is not allowed, or not finite."""
     bad = values[~(allowed & np.isfinite(values))]
     if bad.size:

@@ -8,16 +8,14 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from hf_prune.runtime.errors import InputError
 from hf_prune.runtime.figures import new_figure
 from hf_prune.theory import PerceptronPoint
+from hf_prune.theory.geometry import Array
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-
-Values = NDArray[np.float64]
 
 # Dashes tell a few lines apart without colour; many lines are told apart by shade and by a label at their end.
 _DASHES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (8, 3)))
@@ -29,7 +27,7 @@ def plot_pruning_curves(
     curves: Sequence[PerceptronPoint],
     ax: "Axes | None" = None,
     *,
-    simulated: Sequence[tuple[Values, Values, Values]] = (),
+    simulated: Sequence[tuple[Array, Array, Array]] = (),
     frontier: PerceptronPoint | None = None,
 ) -> "Axes":
     """Draw test error over the number of examples trained on, one line for each fraction kept.
@@ -108,7 +106,7 @@ def plot_frontiers(
 
 
 def plot_information(
-    alpha_tot: Values, gains: Mapping[str, Values], ax: "Axes | None" = None, *, unit: bool = True
+    alpha_tot: Array, gains: Mapping[str, Array], ax: "Axes | None" = None, *, unit: bool = True
 ) -> "Axes":
     """Draw the information that one more example gives, over the size of the data set.
 

@@ -4,12 +4,10 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from hf_prune.runtime.errors import InputError
-from hf_prune.theory.perceptron import Order, checked, single
-
-Matrix = NDArray[np.float64]
+from hf_prune.theory.geometry import Array
+from hf_prune.theory.perceptron import Order, check_arguments, check_single
 
 # Relative shortfall of a margin that counts as rounding.
 VIOLATION = 1e-9
@@ -29,8 +27,8 @@ class Simulation:
         num_kept: Examples trained on in each run.
     """
 
-    errors: Matrix
-    margins: Matrix
+    errors: Array
+    margins: Array
     num_kept: int
 
     @property
@@ -76,8 +74,8 @@ def simulate(
         (100, True)
     """
     for name, value in {"alpha_tot": alpha_tot, "keep": keep, "theta": theta}.items():
-        single(name, value)
-    checked(alpha_tot, keep, theta, order)
+        check_single(name, value)
+    check_arguments(alpha_tot, keep, theta, order)
     _at_least_two("num_dimensions", num_dimensions, "the plane of teacher and probe has them")
     _at_least_two("draws", draws, "a standard error needs them")
     num_examples = round(alpha_tot * num_dimensions)
@@ -111,7 +109,7 @@ def _run(
     return math.atan2(float(np.linalg.norm(weights[1:])), weights[0]) / math.pi, float((kept @ weights).min()) / norm
 
 
-def max_margin(signed_inputs: Matrix) -> Matrix:
+def max_margin(signed_inputs: Array) -> Array:
     """Return the weights of the perceptron of maximum margin without bias: the shortest w with `signed_inputs @ w >= 1`.
 
     The problem is a least-distance problem, which non-negative least squares solves exactly: with the residual
@@ -148,7 +146,7 @@ def max_margin(signed_inputs: Matrix) -> Matrix:
         working = np.union1d(working[coefficients > 0], worst)
 
 
-def _soft_margins(signed_inputs: Matrix) -> Matrix:
+def _soft_margins(signed_inputs: Array) -> Array:
     """Return margins that nearly minimise |w|^2 + sum (1 - margin)_+^2: the small ones are mostly those of the hard margin."""
     weights, margins = np.zeros(signed_inputs.shape[1]), np.zeros(len(signed_inputs))
 
@@ -165,7 +163,7 @@ def _soft_margins(signed_inputs: Matrix) -> Matrix:
     return margins
 
 
-def _least_distance(signed_inputs: Matrix) -> tuple[Matrix, Matrix]:
+def _least_distance(signed_inputs: Array) -> tuple[Array, Array]:
     """Return multipliers and weights of the shortest w with `signed_inputs @ w >= 1`."""
     from scipy.optimize import nnls
 

@@ -159,14 +159,7 @@ def _keys(num_rows: int, sizes: Sequence[int] | None, keeps: Sequence[float], nu
     return [(size, keep, order, draw) for size in wanted for keep, order in cuts for draw in range(num_draws)]
 
 
-def _rows(
-    ds: Dataset,
-    metric: str,
-    request: Request,
-    anew: bool,
-    is_student: bool,
-    class_balance: float,
-) -> StudyRows:
+def _rows(ds: Dataset, metric: str, request: Request, anew: bool, is_student: bool, class_balance: float) -> StudyRows:
     """Collect labels, scores and embeddings of the data set."""
     scores: Scores | None = None if anew else read_scores(ds, score_column(ds, metric))
     labels = labels_of(ds, request)
@@ -180,12 +173,7 @@ def _rows(
 
 
 def _students(
-    rows: StudyRows,
-    test_dataset: Any,
-    request: Request,
-    group_column: str | None,
-    hidden: int,
-    num_epochs: int | None,
+    rows: StudyRows, test_dataset: Any, request: Request, group_column: str | None, hidden: int, num_epochs: int | None
 ) -> Students:
     if test_dataset is None:
         raise InputError("students are measured on test rows: pass test_dataset=, or command=")
