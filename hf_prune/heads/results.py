@@ -97,13 +97,7 @@ def hits_of(
 
 
 class HeadFiles:
-    """One file per finished head, in a folder named by the content of everything that decides what is in it.
-
-    Args:
-        root: Folder of all such folders.
-        settings: What the heads are trained with, as JSON knows it.
-        arrays: What they are trained on and looked at.
-    """
+    """One file per finished head, in a folder named by the content of everything that decides its results."""
 
     def __init__(self, root: Path, settings: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> None:
         digests = {name: array_sha256(array) for name, array in arrays.items()}

@@ -143,7 +143,7 @@ class _Job:
         device = compute_device()
         self.arrays: dict[str, NDArray[Any]] = {"embeddings": embeddings, "labels": labels}
         self.need, self.epoch_probs = need, epoch_probs and need == "dynamics"
-        self.heads = heads.settled(need, len(labels))
+        self.heads = heads.resolve(need, len(labels))
         self.num_own_rows = round((self.heads.subset or 1.0) * len(labels))
         self.points, self.classes = scaled(embeddings, embeddings, device), torch.from_numpy(labels).to(device)
         self.tests = None

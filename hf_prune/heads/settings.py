@@ -95,14 +95,14 @@ class Heads:
                 raise InputError(f"{name}={value!r}; give a number {allowed}, or None")
 
     @classmethod
-    def recorded(cls, settings: Mapping[str, Any]) -> "Heads":
+    def from_record(cls, settings: Mapping[str, Any]) -> "Heads":
         """Read the settings in a record or a history, which anybody may have written.
 
         Raises:
             ValueError: If one is not known, out of its range, or would have this machine train for hours.
 
         Example:
-            >>> Heads.recorded({"num_heads": 10**9})
+            >>> Heads.from_record({"num_heads": 10**9})
             Traceback (most recent call last):
             ...
             hf_prune.InputError: a record asks for num_heads=1000000000: at most 1,000 are trained by its word
@@ -116,14 +116,14 @@ class Heads:
                 raise InputError(f"a record asks for {name}={value}: at most {most:,} are trained by its word")
         return cls(**settings)
 
-    def settled(self, need: str, num_rows: int) -> "Heads":
+    def resolve(self, need: str, num_rows: int) -> "Heads":
         """Return these settings with nothing left open, for so many rows.
 
         Raises:
             ValueError: If the subsets would be empty.
 
         Example:
-            >>> Heads().settled("runs", 50_000)
+            >>> Heads().resolve("runs", 50_000)
             Heads(num_heads=200, num_epochs=12, hidden=256, subset=0.7, learning_rate=0.003, weight_decay=0.0, batch_size=256, seed=0)
         """
         chosen = {**DEFAULTS[need], **{name: value for name, value in vars(self).items() if value is not None}}

@@ -116,12 +116,8 @@ def train(
 class AdamW:
     """The optimiser of Loshchilov & Hutter (2019), arXiv:1711.05101, with PyTorch's defaults, on one tensor.
 
-    PyTorch's own is no faster here, and takes seconds to load its compiler, which nobody needs.
-
-    Args:
-        weights: Changed in place at each step.
-        gradient: Filled by the caller before each step.
-        weight_decay: Share of the weights that a step takes off, per unit of the learning rate.
+    PyTorch's own is no faster here, and takes seconds to load its compiler, which nobody needs. Each step changes the weights in
+    place by the gradient that the caller has written.
     """
 
     BETAS, EPSILON = (0.9, 0.999), 1e-8

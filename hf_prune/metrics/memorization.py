@@ -80,13 +80,7 @@ def memorization(
 
 
 def check_runs(trained_on: Array, hits: Array, name: str = "hits") -> None:
-    """Refuse runs that do not fit each other, a mask that is none, and hits outside [0, 1].
-
-    Args:
-        trained_on: Shape (runs, n).
-        hits: Shape (runs, n) or (runs, m).
-        name: What to call the hits in the message.
-    """
+    """Refuse runs that do not fit each other, a mask (runs, n) that is none, and hits (runs, n) or (runs, m) outside [0, 1]."""
     if trained_on.ndim != 2 or hits.ndim != 2 or len(trained_on) != len(hits) or len(hits) == 0:
         raise InputError(
             f"trained_on of shape {trained_on.shape} and {name} of shape {hits.shape}; give (runs, rows) of one set of runs"

@@ -25,16 +25,10 @@ def as_members(probs: Array, name: str = "probs", members: str = "teachers") -> 
 
 
 def check_labels(labels: Array, probs: Array, name: str = "probs", members: str = "teachers") -> NDArray[np.int64]:
-    """Check that labels fit the probabilities and return them as integers.
-
-    Args:
-        labels: Class of each row, shape (n,).
-        probs: Shape (members, n, classes).
-        name: What to call the probabilities in messages.
-        members: What to call the models in messages.
+    """Check that labels (n,) fit the probabilities (members, n, classes) and return them as integers.
 
     Raises:
-        ValueError: If there is another number of them, or one is no class.
+        ValueError: If there is another number of them, or one is no class; the error calls the arrays ``name`` and ``members``.
     """
     codes = np.asarray(labels, dtype=np.int64)
     if codes.ndim != 1 or probs.shape[1] != len(codes):
@@ -87,10 +81,5 @@ def entropy_of(probs: Array) -> Array:
 
 
 def label_losses(block: Array, labels: Array) -> Array:
-    """Return the cross-entropy of each member on each row, in nats, shape (members, rows).
-
-    Args:
-        block: Shape (members, rows, classes).
-        labels: Shape (rows,).
-    """
+    """Return the cross-entropy in nats, (members, rows), of a block (members, rows, classes) at the labels (rows,)."""
     return -log(block[:, np.arange(len(labels)), labels])

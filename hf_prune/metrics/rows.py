@@ -12,14 +12,7 @@ BLOCK_NUMBERS = 2**22  # numbers held at once, 32 MiB in float64
 
 
 def row_blocks(num_rows: int, numbers_per_row: int) -> Iterator[slice]:
-    """Cut rows into consecutive blocks of about `BLOCK_NUMBERS` numbers.
-
-    Args:
-        num_rows: How many rows there are.
-        numbers_per_row: How many numbers a row brings along, such as epochs x classes.
-
-    Yields:
-        Slices that cover all rows once, in order.
+    """Yield slices that cut rows into consecutive blocks of about `BLOCK_NUMBERS` numbers, such as epochs x classes each.
 
     Example:
         >>> list(row_blocks(3, 2**21))
@@ -114,14 +107,7 @@ def present_mean(values: Array, axis: int) -> Array:
 
 
 def scatter(values: Array) -> tuple[Array, Array]:
-    """Sum the squared deviations from the mean over the epochs, and count the presentations.
-
-    Args:
-        values: Shape (runs, epochs, n); NaN where a row was not presented.
-
-    Returns:
-        Two arrays of shape (runs, n).
-    """
+    """Sum the squared deviations from the mean over the epochs, and count the presentations, (runs, n) of (runs, epochs, n)."""
     present = ~np.isnan(values)
     deviations = np.where(present, values - present_mean(values, axis=1)[:, None], 0)
     return np.square(deviations).sum(axis=1), present.sum(axis=1)

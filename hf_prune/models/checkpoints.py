@@ -52,13 +52,7 @@ class ResNetCheckpoint:
 
 
 def state_digest(module: torch.nn.Module) -> str:
-    """Return the SHA-256 over a module's state dict: names, dtypes, shapes and bytes.
-
-    Args:
-        module: Any module; nothing in it is changed.
-
-    Returns:
-        64 hex digits, the same on every device.
+    """Return the SHA-256 over a module's state dict, names, dtypes, shapes and bytes: the same on every device.
 
     Examples:
         >>> layer = torch.nn.Linear(1, 1)
@@ -85,7 +79,7 @@ def refuse_pickle(name: str) -> ValueError:
 
 
 def weight_files(folder: Path, *, allow_pickle: bool, named: str | None = None) -> list[Path]:
-    """Find the weight files that `transformers` would read in a local folder, and look at their heads.
+    """Find the weight files that `transformers` would read in a local folder, and check their headers.
 
     Args:
         folder: Folder of a saved model.
@@ -139,14 +133,7 @@ def _below(folder: Path, name: str) -> Path:
 
 
 def check_weights(path: Path) -> None:
-    """Refuse a weight file that is none, or of which a part is missing, before anything is computed.
-
-    Args:
-        path: A safetensors or torch file; of the latter only Git's placeholder is noticed.
-
-    Raises:
-        ValueError: It is a placeholder of Git LFS, or its head and its length disagree.
-    """
+    """Raise a one-line ValueError if a file is Git's placeholder, or a safetensors file whose header and length disagree."""
     from safetensors import SafetensorError, safe_open
 
     with path.open("rb") as file:
@@ -167,14 +154,7 @@ def check_weights(path: Path) -> None:
 
 
 def read_state_dict(path: Path, *, allow_pickle: bool) -> dict[str, torch.Tensor]:
-    """Read the tensors of a checkpoint file.
-
-    Args:
-        path: A safetensors file, or a torch file (a pickle).
-        allow_pickle: Read a torch file, with `weights_only=True`.
-
-    Returns:
-        The state dict; for a full training checkpoint, that of its network (DINO: the teacher).
+    """Read the state dict of a safetensors or torch file; of a full training checkpoint, that of its network (DINO: the teacher).
 
     Raises:
         ValueError: A pickle without `allow_pickle`, or no state dict in the file.

@@ -40,13 +40,7 @@ class References:
 
 
 def code_token(code: CodeType) -> bytes:
-    """Return the content of a function's code as bytes, without the file and the lines where it stands.
-
-    Args:
-        code: The ``__code__`` of a function.
-
-    Returns:
-        Bytes that are equal for equal code of one version of Python.
+    """Return the content of a function's code as bytes, without file and lines: equal for equal code of one version of Python.
 
     Examples:
         >>> code_token((lambda x: x + 1).__code__) == code_token((lambda x: x + 1).__code__)
@@ -82,10 +76,7 @@ def _parts(code: CodeType) -> Iterator[CodeType]:
 
 @functools.lru_cache(maxsize=4096)
 def references(code: CodeType) -> References:
-    """Collect the names that code mentions, functions inside it included.
-
-    Args:
-        code: The ``__code__`` of a function.
+    """Collect the names that the ``__code__`` of a function mentions, functions inside it included.
 
     Examples:
         >>> sorted(references((lambda x: json.dumps(x)).__code__).found)

@@ -50,11 +50,7 @@ def with_gradient_norms(model: LoadedModel) -> LoadedModel:
 
 
 class GradientNorms:
-    """Forward pass that gives gradient norms in place of logits.
-
-    Args:
-        forward: Gives logits (B, classes) for a collated batch and holds its module as ``model``.
-    """
+    """Forward pass that gives gradient norms in place of the logits of `forward`, which holds its module as ``model``."""
 
     def __init__(self, forward: Any) -> None:
         self._wrapped = _module_of(forward)

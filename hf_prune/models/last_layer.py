@@ -18,10 +18,7 @@ if TYPE_CHECKING:
 
 
 def with_features(model: LoadedModel) -> LoadedModel:
-    """Turn a classifier into a model that also gives what its last linear layer sees.
-
-    Args:
-        model: What `load_teacher` returned.
+    """Turn a classifier into a model that also gives the inputs of its last linear layer.
 
     Returns:
         A model whose forward pass gives (B, classes + d + 1), float32: logits, features and their number d, which is 0
@@ -55,11 +52,7 @@ def split_features(values: NDArray[np.float32]) -> tuple[NDArray[np.float32], ND
 
 
 class LogitsAndFeatures:
-    """Forward pass that gives features beside logits.
-
-    Args:
-        forward: Gives logits (B, classes), float32, for a collated batch; holds its module, if it has one, as ``model``.
-    """
+    """Forward pass that gives features beside the logits of `forward`, which holds its module, if it has one, as ``model``."""
 
     def __init__(self, forward: Any) -> None:
         self._forward, self._linear = forward, _linear_layers(getattr(forward, "model", None))

@@ -51,10 +51,7 @@ class LoadedModel:
     _release: Callable[[], None] = dataclasses.field(default_factory=lambda: _nothing, init=False, repr=False)
 
     def open(self, device: torch.device) -> Forward:
-        """Load the weights and return the forward pass.
-
-        Args:
-            device: Where the model runs; batches are moved there by the forward pass itself.
+        """Load the weights on a device and return the forward pass.
 
         Returns:
             A function from a collated batch to a tensor (B, d) on `device`, to be called under `torch.inference_mode`.
@@ -75,22 +72,17 @@ class LoadedModel:
         self.close()
 
 
-def watched(model: LoadedModel, look: Callable[[torch.Tensor], object]) -> LoadedModel:
-    """Return a model that shows its first output, which may be refused before the rest is computed.
-
-    Args:
-        model: Any model.
-        look: Gets the output (B, d) of the first batch.
-    """
+def with_first_output(model: LoadedModel, look: Callable[[torch.Tensor], object]) -> LoadedModel:
+    """Return a model that passes the output (B, d) of its first batch to `look`, which may refuse it before the rest is computed."""
 
     def load(device: torch.device) -> tuple[Forward, Callable[[], None]]:
         forward, release = model.load(device)
-        return _Watched(forward, look), release
+        return _FirstOutput(forward, look), release
 
     return dataclasses.replace(model, load=load)
 
 
-class _Watched:
+class _FirstOutput:
     """Forward pass that shows its first output; it holds its module, if it has one, as ``model``."""
 
     def __init__(self, forward: Forward, look: Callable[[torch.Tensor], object]) -> None:
@@ -103,6 +95,38 @@ class _Watched:
         if look is not None:
             look(output)
         return output
+
+
+@dataclasses.dataclass(frozen=True)
+class LoadOptions:
+    """How a model is loaded: the arguments of `hf_prune.models.load.load_encoder`, and whether it is a teacher."""
+
+    revision: str | None
+    dtype: str
+    image_size: int | None
+    allow_pickle: bool
+    device: torch.device | str | None
+    logits: bool
+
+    def number_format(self, *, in_float32: bool = False) -> torch.dtype:
+        """Return the format of the weights; ``in_float32`` is what ``auto`` means where bfloat16 would change rankings."""
+        return resolve_dtype("float32" if self.dtype == "auto" and in_float32 else self.dtype, self.device)
+
+
+def model_identity(kind: str, name: str, output: str, dtype: Any, **known: Any) -> dict[str, Any]:
+    """Return an identity of a `LoadedModel` with what is known of it."""
+    return {
+        "kind": kind,
+        "id": name,
+        "commit": None,
+        "weights_sha256": None,
+        "output": output,
+        "preprocessing": None,
+        "image_size": None,
+        "backend": "pil",
+        "dtype": str(dtype).removeprefix("torch."),
+        **known,
+    }
 
 
 def default_device() -> torch.device:

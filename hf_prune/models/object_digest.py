@@ -1,7 +1,7 @@
-"""One digest of everything that an object of the user's can read when it is called: values, attributes, code and what code names.
+"""One digest of everything that a user's object can read when it is called: values, attributes, code and what code names.
 
-Two objects of one digest do the same; two that do the same may have different digests, which only costs a computation. Where it
-cannot be told, there is no digest. Two things are out of sight: an installed package whose functions were replaced, and files or
+Two objects of one digest do the same; two that do the same may have different digests, which only costs a computation. Where that
+is not known, there is no digest. Two things are out of sight: an installed package whose functions were replaced, and files or
 services that an installed package reads by itself.
 """
 
@@ -60,7 +60,7 @@ _MAKERS = frozenset(
     {"__init__", "__new__", "__init_subclass__", "__del__", "__reduce__", "__reduce_ex__", "__getstate__"}
     | {"__setstate__", "__deepcopy__", "__copy__", "__repr__", "__str__"}
 )
-_METHODS = (
+_FUNCTIONS = (
     types.FunctionType,
     staticmethod,
     classmethod,
@@ -69,18 +69,15 @@ _METHODS = (
     functools.partialmethod,
 )
 _C_FUNCTIONS = (
-    types.BuiltinFunctionType,
-    types.WrapperDescriptorType,
-    types.MethodDescriptorType,
-    types.MethodWrapperType,
-    types.ClassMethodDescriptorType,
+    *(types.BuiltinFunctionType, types.WrapperDescriptorType, types.MethodDescriptorType),
+    *(types.MethodWrapperType, types.ClassMethodDescriptorType),
 )
 _NAMED = (type, types.FunctionType, *_C_FUNCTIONS)
 _LOCKS = (type(threading.Lock()), type(threading.RLock()))
 
 
 class NoDigestError(Exception):
-    """It cannot be told what an object reads; the message says why in a few words."""
+    """What an object reads is not known; the message says why in a few words."""
 
 
 def object_digest(value: Any, known: Mapping[int, str] | None = None) -> str:
@@ -94,7 +91,7 @@ def object_digest(value: Any, known: Mapping[int, str] | None = None) -> str:
         64 hex digits; the same in every process of one Python version with the same packages.
 
     Raises:
-        NoDigestError: If it cannot be told.
+        NoDigestError: If that is not known.
 
     Examples:
         >>> object_digest([1, "a"]) == object_digest([1, "a"]) != object_digest([1.0, "a"])
@@ -310,7 +307,7 @@ class _Walk:
         for name, part in sorted(vars(value).items()):
             if name in UNREAD_OF_CLASSES or isinstance(part, DESCRIPTORS):
                 continue
-            if isinstance(part, _METHODS) and not _is_called(value, name):
+            if isinstance(part, _FUNCTIONS) and not _is_called(value, name):
                 self.waiting.append((value, name, part))
                 continue
             self.token("attribute", name)

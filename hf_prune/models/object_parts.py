@@ -96,8 +96,7 @@ def _of_slot(slot: types.MemberDescriptorType, value: Any) -> Any:
 def forward_hooks(module: Any) -> list[list[Any]]:
     """Return the hooks that run with a torch module, in their order, each with how it is called.
 
-    Args:
-        module: A torch module. Its hooks have numbers that depend on what else was hooked in the process.
+    Their numbers are left out: they depend on what else was hooked in the process.
     """
     found = [["compiled", getattr(module, "_compiled_call_impl", None) is not None]]
     for kind in _HOOKS:
@@ -122,11 +121,7 @@ def array_bytes(value: np.ndarray[Any, Any]) -> bytes:
 
 
 def tensor_parts(value: Any) -> tuple[str | memoryview, ...] | None:
-    """Return type, shape and bytes of an ordinary tensor; None for one whose bytes do not lie in one block.
-
-    Args:
-        value: A torch tensor on any device.
-    """
+    """Return type, shape and bytes of an ordinary tensor on any device; None for one whose bytes do not lie in one block."""
     import torch
 
     ordinary = type(value).__module__.partition(".")[0] == "torch" and value.layout == torch.strided

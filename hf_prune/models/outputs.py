@@ -134,10 +134,9 @@ _SENSITIVE_TIMM = (
 
 
 def needs_float32(config: Any) -> bool:
-    """Say whether a family's ranking suffers from bfloat16, so that `dtype="auto"` leaves it in float32.
+    """Whether a family's ranking suffers from bfloat16, so that `dtype="auto"` leaves it in float32.
 
-    Args:
-        config: A config of `transformers`, read for `model_type`, for timm's `architecture`, and for a `vision_config`.
+    Read are `model_type`, timm's `architecture`, and a `vision_config`.
 
     Examples:
         >>> from types import SimpleNamespace
@@ -155,10 +154,7 @@ def needs_float32(config: Any) -> bool:
 
 
 def timm_needs_float32(architecture: Any) -> bool:
-    """Say the same of a network by its name in timm.
-
-    Args:
-        architecture: Such as ``"tf_efficientnet_b0.ns_jft_in1k"``; anything but a name is none of them.
+    """Whether the same is so for a network by its name in timm; anything but a name is not.
 
     Examples:
         >>> timm_needs_float32("tf_mobilenetv3_large_100"), timm_needs_float32("resnet50")

@@ -19,13 +19,9 @@ _STDLIB = [sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib")]
 
 
 def pinned_package(module: str | None) -> str | None:
-    """Return name and version of the installed package that a module belongs to.
+    """Return name and version of the installed package that a module belongs to, the Python version for the standard library.
 
-    Args:
-        module: Its full name.
-
-    Returns:
-        Such as ``"numpy==2.3.1"``, the Python version for the standard library, or None where no version tells its code.
+    None stands for modules whose code no version identifies.
 
     Examples:
         >>> pinned_package("collections.abc").split("==")[0], pinned_package("__main__")
@@ -36,9 +32,6 @@ def pinned_package(module: str | None) -> str | None:
 
 def pinned_name(value: Any) -> str | None:
     """Return package, version and name of a class or function that can be found there under its own name, else None.
-
-    Args:
-        value: Any object.
 
     Examples:
         >>> pinned_name(json.dumps).endswith(":json.dumps"), pinned_name(lambda: None)

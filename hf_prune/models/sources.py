@@ -40,14 +40,7 @@ UNREACHABLE = "the Hub cannot be reached, and the files are not in the cache of 
 
 
 class Unchanged:
-    """Files whose digests make an identity, while a model is opened from them later.
-
-    Args:
-        paths: The files; folders stand for the settings in them.
-
-    Raises:
-        OSError: One is not there.
-    """
+    """Files whose digests make an identity, while a model is opened from them later; folders stand for the settings in them."""
 
     def __init__(self, *paths: Path) -> None:
         self._files = [file for path in paths for file in (_settings_files(path) if path.is_dir() else [path])]
@@ -96,6 +89,12 @@ class Source:
             found["local_files_only"] = True
         return found
 
+    def digests_with(self, weights: list[Path]) -> dict[str, str]:
+        """Return the digests of weights and settings in a folder, under their names in the identity of a model."""
+        folder = self.folder or Path()
+        files = {"weights_sha256": weights, "config_sha256": _settings_files(folder)}
+        return {name: files_digest(paths, folder, self.digests) for name, paths in files.items()}
+
 
 def files_digest(paths: Iterable[Path], folder: Path, known: Mapping[str, str] = MappingProxyType({})) -> str:
     """Return one SHA-256 for some files of a model: the file's own for one, over names and digests for several.
@@ -117,11 +116,6 @@ def files_digest(paths: Iterable[Path], folder: Path, known: Mapping[str, str] =
         return digests[0]
     lines = "".join(f"{digest}  {name}\n" for digest, name in zip(digests, names, strict=True))
     return hashlib.sha256(lines.encode()).hexdigest()
-
-
-def settings_digest(folder: Path, known: Mapping[str, str] = MappingProxyType({})) -> str:
-    """Return the `files_digest` of ``config.json`` and the files of the image processor."""
-    return files_digest(_settings_files(folder), folder, known)
 
 
 def _settings_files(folder: Path) -> list[Path]:
@@ -146,14 +140,7 @@ def quiet_loading() -> Iterator[None]:
 
 
 def find_source(name: str | Path, revision: str | None) -> Source:
-    """Find a model's files without reading its weights.
-
-    Args:
-        name: Local folder, or Hub id.
-        revision: Branch, tag or commit on the Hub.
-
-    Returns:
-        The folder, or the repository at one commit.
+    """Find a model's files, in a local folder or on the Hub at one commit, without reading its weights.
 
     Raises:
         OSError: Nothing is there, or it cannot be reached.
@@ -226,15 +213,9 @@ def _file_on_hub(name: str, file: str, revision: str | None, offline: bool) -> t
 
 
 def hub_answers(repo_id: str, file: str, revision: str | None = None, token: str | None = None) -> bool:
-    """Ask the Hub once for a file, without waiting for a network that is not there.
+    """Ask the Hub once for a file, which need not exist, without waiting for a network that is not there.
 
     The client itself asks six times, within half a minute, before it says that a file is neither in its cache nor to be had.
-
-    Args:
-        repo_id: Repository of a model.
-        file: Name of a file in it, which need not exist.
-        revision: Branch, tag or commit.
-        token: Token for a private one.
 
     Returns:
         False where no server can be reached, or ``HF_HUB_OFFLINE`` is set; True for any answer.
@@ -292,13 +273,7 @@ def find_files(
 
 
 def read_config(source: Source) -> Any:
-    """Read the config of a model.
-
-    Args:
-        source: Where its files are.
-
-    Returns:
-        A config of `transformers`.
+    """Read the config of a model with `transformers`.
 
     Raises:
         ImportError: A timm checkpoint, and timm is not installed.
@@ -331,14 +306,7 @@ def read_config(source: Source) -> Any:
 
 
 def read_processor(source: Source, config: Any) -> Any:
-    """Read the image processor of a model, with the PIL backend.
-
-    Args:
-        source: Where its files are.
-        config: The model's config.
-
-    Returns:
-        An image processor of `transformers`.
+    """Read the image processor of a model with `transformers`, with the PIL backend.
 
     Raises:
         ImportError: The processor exists only for torchvision, which is not installed.

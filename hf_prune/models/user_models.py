@@ -14,7 +14,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from hf_prune.models.checkpoints import state_digest
-from hf_prune.models.loaded_model import LoadedModel, resolve_dtype
+from hf_prune.models.loaded_model import LoadedModel, LoadOptions, model_identity
 from hf_prune.models.object_digest import NoDigestError, object_digest
 from hf_prune.models.outputs import LOGITS, Output, embedding_output, needs_float32, timm_needs_float32
 from hf_prune.models.packages import pinned_name
@@ -38,23 +38,15 @@ PIXELS_SIZE = 32  # side in pixels: 3,072 numbers per image, CIFAR's own resolut
 
 
 def load_pixels(image_size: int | None) -> LoadedModel:
-    """Prepare the baseline without a model: RGB pixels in [0, 1], resized and flattened.
-
-    Args:
-        image_size: Side in pixels, 32 unless given.
-
-    Returns:
-        An encoder of image_size * image_size * 3 dimensions, float32.
+    """Prepare the baseline without a model: RGB pixels in [0, 1], resized to a side of 32 pixels unless given, and flattened.
 
     Examples:
         >>> load_pixels(8).identity["image_size"]
         8
     """
     size = PIXELS_SIZE if image_size is None else image_size
-    identity = _identity("pixels", "pixels", "pixels", "float32") | {
-        "preprocessing": describe_pixels(size),
-        "image_size": size,
-    }
+    known = {"preprocessing": describe_pixels(size), "image_size": size}
+    identity = model_identity("pixels", "pixels", "pixels", "float32", **known)
     return LoadedModel(identity, None, cacheable=True, collate=PixelsCollate(size), load=_open_pixels)
 
 
@@ -62,29 +54,22 @@ def _open_pixels(device: torch.device) -> tuple[Forward, Callable[[], None]]:
     return lambda batch: batch.to(device, non_blocking=True), lambda: None
 
 
-def load_module(
-    module: torch.nn.Module, transform: Any, *, dtype: str, device: torch.device | str | None, logits: bool
-) -> LoadedModel:
-    """Prepare a torch module with the transform that makes its inputs.
+def load_module(module: torch.nn.Module, transform: Any, options: LoadOptions) -> LoadedModel:
+    """Prepare a torch module with the transform that makes its inputs; its identity covers all it reads when it is called.
 
     Args:
         module: Maps a batch (B, ...) to features (B, d), or to logits (B, classes); of a model of `transformers` the output is
             taken that `hf_prune.models.outputs` lists.
         transform: Maps one RGB PIL image to a tensor; or an image processor of `transformers`.
-        dtype: Format of the weights by name, or `auto`.
-        device: Where the model will run, which decides what `auto` means.
-        logits: The module is a teacher.
-
-    Returns:
-        The model; its identity covers its weights, all it can read when it is called, and the transform.
+        options: Format of the weights, device, and whether the module is a teacher.
     """
     import transformers
 
-    output = _usual_output(module, logits=logits)
+    output = _usual_output(module, logits=options.logits)
     config: Any = module.config if output is LOGITS else None
-    number_format = resolve_dtype("float32" if dtype == "auto" and _needs_float32(module) else dtype, device)
-    taken = output.name if output is not None else "logits" if logits else "forward"
-    identity = _identity("torch", type(module).__name__, taken, number_format)
+    number_format = options.number_format(in_float32=_needs_float32(module))
+    taken = output.name if output is not None else "logits" if options.logits else "forward"
+    identity = model_identity("torch", type(module).__name__, taken, number_format)
     _add_digests(identity, module)
     if isinstance(transform, transformers.ProcessorMixin):  # of a model that reads text, too
         transform = getattr(transform, "image_processor", transform)
@@ -98,7 +83,7 @@ def load_module(
         None if config is None else class_names(config),
         cacheable="not_cached" not in identity,
         collate=ProcessorCollate(transform) if is_processor else TransformCollate(transform),
-        load=functools.partial(_open_module, module, number_format, output, logits),
+        load=functools.partial(_open_module, module, number_format, output, options.logits),
         num_classes=config.num_labels if config is not None and pinned_name(type(module)) else None,
         differentiated=_trained_weights(module),
     )
@@ -160,15 +145,7 @@ def _open_module(
 
 
 class ModuleForward:
-    """Forward pass of a torch module of the user's.
-
-    Args:
-        model: The module in eval mode.
-        name: How errors call it.
-        dtype: Format of its inputs.
-        device: Where it runs.
-        logits: It is a teacher; its output may carry them as ``logits``.
-    """
+    """Forward pass of a user's torch module in eval mode; the output of a teacher may have the attribute ``logits``."""
 
     def __init__(
         self, model: torch.nn.Module, name: str, dtype: torch.dtype, device: torch.device, logits: bool
@@ -203,17 +180,12 @@ class TransformersForward(PretrainedForward):
 
 
 def load_function(function: Callable[..., Any], *, logits: bool) -> LoadedModel:
-    """Prepare a function from a list of B RGB PIL images to an array (B, d).
+    """Prepare a function from a list of B RGB PIL images to an array (B, d), or to logits (B, classes).
 
-    Args:
-        function: The function; what it does inside, device and number format included, is its own affair.
-        logits: It returns logits (B, classes).
-
-    Returns:
-        The model; not cacheable where it cannot be told what the function reads.
+    Device and number format inside it are its own affair. It is not cacheable where nobody can know what the function reads.
     """
     name = getattr(function, "__qualname__", type(function).__name__)
-    identity = _identity("callable", name, "logits" if logits else "forward", "float32")
+    identity = model_identity("callable", name, "logits" if logits else "forward", "float32")
     _add_digest(identity, "code_sha256", function)
     load = functools.partial(_open_function, function, name, logits)
     return LoadedModel(identity, None, cacheable="not_cached" not in identity, collate=rgb_images, load=load)
@@ -263,17 +235,3 @@ def _checked(result: Any, name: str, rows: int, logits: bool) -> torch.Tensor:
     wanted = "classes" if logits else "d"
     wrap = ": wrap it in a module that returns one of its tensors" if hasattr(result, "last_hidden_state") else ""
     raise InputError(f"{name} returned {found} for {rows} images; it must return one tensor ({rows}, {wanted}){wrap}")
-
-
-def _identity(kind: str, name: str, output: str, dtype: Any) -> dict[str, Any]:
-    return {
-        "kind": kind,
-        "id": name,
-        "commit": None,
-        "weights_sha256": None,
-        "output": output,
-        "preprocessing": None,
-        "image_size": None,
-        "backend": "pil",
-        "dtype": str(dtype).removeprefix("torch."),
-    }

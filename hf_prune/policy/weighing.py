@@ -80,7 +80,7 @@ def _refitted(metric: Metric, options: Mapping[str, Any], heads: Mapping[str, An
     needs = [need_of(name) for name in metric.inputs_for(options, frozenset({"teachers"})) if name != "labels"]
     most = min(HEADS_IN_A_REPEAT.get(need, 1) for need in needs)
     own = {name: value for name, value in options.items() if name in metric.options}
-    recorded = Heads.recorded(heads)
+    recorded = Heads.from_record(heads)
     few = dataclasses.replace(recorded, num_heads=min(recorded.num_heads or most, most))
 
     def score(rows: NDArray[np.int64]) -> Scores:

@@ -8,8 +8,6 @@ from numpy.typing import ArrayLike, NDArray
 from hf_prune.runtime.errors import InputError
 from hf_prune.scaling.laws import Array
 
-BISECTIONS = 60  # of [0, 1]: the correlation to 18 digits
-
 
 @dataclass(frozen=True)
 class Counts:
@@ -84,17 +82,19 @@ def read_counts(sizes: ArrayLike, wrong: ArrayLike, total: ArrayLike) -> Counts:
 
 def _scatter(sizes: Array, wrong: Array, total: Array) -> tuple[float, int]:
     """Estimate the correlation and its degrees of freedom from the repeats."""
+    from scipy.optimize import brentq
+
     _, places = np.unique(sizes, return_inverse=True)
     means = np.bincount(places, wrong) / np.bincount(places, total)
     usable = (means > 0) & (means < 1)  # where all or none are wrong nothing is learnt of the scatter
     degrees = int(np.sum(np.bincount(places)[usable] - 1))
     if degrees == 0 or _pearson(0.0, places, wrong, total) <= degrees:
         return 0.0, degrees
-    low, high = 0.0, 1.0
-    for _ in range(BISECTIONS):
-        middle = (low + high) / 2
-        low, high = (middle, high) if _pearson(middle, places, wrong, total) > degrees else (low, middle)
-    return (low + high) / 2, degrees
+    if _pearson(1.0, places, wrong, total) >= degrees:
+        return 1.0, degrees
+    return brentq(
+        lambda correlation: _pearson(correlation, places, wrong, total) - degrees, 0.0, 1.0, xtol=1e-16
+    ), degrees
 
 
 def _pearson(correlation: float, places: NDArray[np.intp], wrong: Array, total: Array) -> float:

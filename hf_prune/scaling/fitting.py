@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 from hf_prune.runtime.errors import InputError
 from hf_prune.scaling.counts import Counts, read_counts
 from hf_prune.scaling.laws import LAWS, STEEPEST, Array, Law
-from hf_prune.scaling.maximum import Maximum, Problem
+from hf_prune.scaling.maximum import Likelihood, Maximum
 
 WIDENINGS = 60
 TOLERANCE = 1e-4  # of an end of an interval, relative to the standard error at hand
@@ -167,7 +167,7 @@ class ScalingLaw:
         error = max(float(self._curve(np.array(size))), LOWEST_ERROR)
 
         def excess(log_error: float, start: Array) -> tuple[float, Array]:
-            pinned = Problem(self._law, self.counts, self.reference, (size, float(np.exp(log_error))))
+            pinned = Likelihood(self._law, self.counts, self.reference, (size, float(np.exp(log_error))))
             found = pinned.maximise(start=start)
             return found.deviance - self.deviance, found.values
 
@@ -179,7 +179,7 @@ class ScalingLaw:
         return min(error, 1.0), min(float(np.exp(low)), 1.0), min(float(np.exp(high)), 1.0)
 
     def _profile(self, place: int) -> Estimate:
-        problem = Problem(self._law, self.counts, self.reference)
+        problem = Likelihood(self._law, self.counts, self.reference)
         value = float(self.maximum.values[place])
 
         def excess(fixed: float, start: Array) -> tuple[float, Array]:
@@ -245,13 +245,13 @@ def fit_law(
 def fit_counts(counts: Counts, law: str, confidence: float = 0.95) -> ScalingLaw:
     """Fit a law to counts that were checked."""
     reference = float(np.exp(np.mean(np.log(counts.distinct))))
-    maximum = Problem(LAWS[law], counts, reference).maximise()
+    maximum = Likelihood(LAWS[law], counts, reference).maximise()
     return ScalingLaw(law, counts, reference, maximum, confidence)
 
 
 def fit_again(fit: ScalingLaw, counts: Counts) -> ScalingLaw:
     """Fit the same law to some of its points, starting from the fit to all of them."""
-    maximum = Problem(LAWS[fit.law], counts, fit.reference).maximise(start=fit.maximum.values)
+    maximum = Likelihood(LAWS[fit.law], counts, fit.reference).maximise(start=fit.maximum.values)
     return ScalingLaw(fit.law, counts, fit.reference, maximum, fit.confidence)
 
 

@@ -36,7 +36,7 @@ class Maximum:
         return np.sqrt(np.maximum(np.diag(self.covariance), 0.0))
 
 
-class Problem:
+class Likelihood:
     """The likelihood of one law given counts, or of its curves through one point.
 
     Args:

@@ -84,14 +84,14 @@ def _with_order(
     """
     if labels is None:
         return [(model, None) for model in models]
-    from hf_prune.models.loaded_model import watched
+    from hf_prune.models.loaded_model import with_first_output
 
     found: list[tuple[LoadedModel, ClassOrder | None]] = []
     for number, model in enumerate(models, start=1):
         order = ClassOrder(labels, model.names, f"{who} {number}")
         if model.num_classes is not None:
             order.settle(model.num_classes)
-        found.append((watched(model, order.see), order))
+        found.append((with_first_output(model, order.see), order))
     return found
 
 

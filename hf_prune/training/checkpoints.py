@@ -38,9 +38,6 @@ class RestoreWeights(transformers.TrainerCallback):  # type: ignore[misc]  # tra
 
     The Trainer matches them by their names in the file, which are older ones for some families, such as ViT, and leaves
     first weights where none matches, with no more than a line in its log (transformers 5.23, #43701).
-
-    Args:
-        checkpoint: The folder that the training goes on from.
     """
 
     def __init__(self, checkpoint: Path) -> None:
@@ -55,9 +52,6 @@ class RestoreWeights(transformers.TrainerCallback):  # type: ignore[misc]  # tra
 
 def last_checkpoint(folder: Path) -> Path | None:
     """Find the checkpoint to go on from and remove all others, such as one that was being written or is damaged.
-
-    Args:
-        folder: The Trainer's folder.
 
     Returns:
         The complete checkpoint with the most steps, the same in every process; None where there is none.

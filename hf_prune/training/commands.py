@@ -25,7 +25,7 @@ RESULT = "result.json"
 _GRACE_S = 10.0  # that a command has to end by itself
 
 
-class Answer(NamedTuple):
+class ErrorCounts(NamedTuple):
     """What a training got wrong."""
 
     wrong: int
@@ -54,7 +54,7 @@ def read_command(command: str | Sequence[str]) -> list[str]:
 
 def run_command(
     command: Sequence[str], rows: Dataset, job: Mapping[str, Any], judged: Dataset | None = None
-) -> Answer:
+) -> ErrorCounts:
     """Train with a command, in a folder of its own that is removed afterwards.
 
     An interrupt, SIGTERM included, ends the command and what it has started.
@@ -66,7 +66,7 @@ def run_command(
         judged: What to judge by; None leaves that to the command.
 
     Returns:
-        `Answer`.
+        `ErrorCounts`.
 
     Raises:
         ValueError: If the program is not there, fails, or leaves no such result.
@@ -82,7 +82,7 @@ def run_command(
             raise InputError(
                 f"command {shlex.join(command)!r} ended with {code} on {dict(job)}: {lines[-1] if lines else ''}"
             )
-        return read_answer(folder / RESULT)
+        return read_result(folder / RESULT)
 
 
 def _run(arguments: Sequence[str]) -> tuple[int, bytes]:
@@ -120,7 +120,7 @@ def _signal(process: subprocess.Popen[bytes], number: int) -> None:
         os.killpg(process.pid, number)
 
 
-def read_answer(path: Path) -> Answer:
+def read_result(path: Path) -> ErrorCounts:
     """Read and check what a command left.
 
     Raises:
@@ -129,7 +129,7 @@ def read_answer(path: Path) -> Answer:
     try:
         found = read_json(read_bytes(path))
         groups = {str(name): _counts(*pair) for name, pair in found.get("groups", {}).items()}
-        return Answer(*_counts(found["wrong"], found["total"]), groups)
+        return ErrorCounts(*_counts(found["wrong"], found["total"]), groups)
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         wanted = '{"wrong": 812, "total": 10000, "groups": {"class cat": [103, 1000]}}'
         raise InputError(f"the command left no {RESULT} such as {wanted} in its folder ({error})") from error

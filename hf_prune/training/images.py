@@ -20,14 +20,7 @@ _PREPARE_ROWS = 256  # images preprocessed at once
 
 
 def training_labels(ds: Dataset, label_column: str | None = None) -> tuple[str, Labels]:
-    """Find and read the labels that a classifier is to learn.
-
-    Args:
-        ds: The data set, n rows.
-        label_column: Its column with the classes; None takes the only ``ClassLabel`` column.
-
-    Returns:
-        Name of the column, and the classes.
+    """Find and read the labels that a classifier is to learn; return the name of their column and the classes.
 
     Raises:
         ValueError: If there is no such column, no row, or a row without a label.

@@ -13,12 +13,10 @@ from hf_prune.models.checkpoints import state_digest, weight_files
 from hf_prune.models.preprocessing import resize_to
 from hf_prune.models.pretrained import class_names
 from hf_prune.models.sources import (
-    files_digest,
     find_source,
     quiet_loading,
     read_config,
     read_processor,
-    settings_digest,
 )
 from hf_prune.runtime.arguments import check_side
 from hf_prune.runtime.errors import InputError, InputTypeError
@@ -34,7 +32,7 @@ class Trainable:
     Args:
         source: A config, or a function that builds the model.
         processor: Its image processor.
-        description: What it is, in plain JSON values; a function is told by the weights that it makes (see ``begun``).
+        description: What it is, in plain JSON values; a function is told by the weights that it makes (see ``describe``).
         checkpoint: Where weights are read from, for a model that is fine-tuned; its config is ``source``.
     """
 
@@ -59,7 +57,7 @@ class Trainable:
                 config=config, ignore_mismatched_sizes=True, dtype="float32", use_safetensors=True, **self.checkpoint
             )
 
-    def begun(self, id2label: dict[int, str]) -> Any:
+    def describe(self, id2label: dict[int, str]) -> Any:
         """Return the description; for a function, digests of the weights and config it makes now, so that another one is noticed."""
         if self.description is not None:
             return self.description
@@ -129,10 +127,7 @@ def _open_checkpoint(model: str | Path, processor: Any, image_size: int | None) 
     known: dict[str, Any] = {"id": source.place, "commit": source.commit}
     if source.folder is not None:
         files = weight_files(source.folder, allow_pickle=False, named=getattr(config, "transformers_weights", None))
-        known = {
-            "weights_sha256": files_digest(files, source.folder, source.digests),
-            "config_sha256": settings_digest(source.folder, source.digests),
-        }
+        known = source.digests_with(files)
     place = {"pretrained_model_name_or_path": source.place, **source.keywords}
     return Trainable(config, made, {"class": type(config).__name__, **known}, place)
 

@@ -151,10 +151,10 @@ class TrainingRuns:
     def _check_arguments(self) -> None:
         import transformers
 
-        for name, kinds, word in (("batch_size", int, "a whole number"), ("learning_rate", int | float, "a number")):
-            value = self.options[name]
-            if isinstance(value, bool) or not isinstance(value, kinds) or not 0 < value < float("inf"):
-                raise InputError(f"{name}={value!r}; give {word} above 0")
+        check_count("batch_size", self.options["batch_size"], 1)
+        rate = self.options["learning_rate"]
+        if isinstance(rate, bool) or not isinstance(rate, int | float) or not 0 < rate < float("inf"):
+            raise InputError(f"learning_rate={rate!r}; give a number above 0")
         known = {field.name for field in dataclasses.fields(transformers.TrainingArguments)}
         for name in self.arguments:
             if name in _SETTLED:
@@ -178,7 +178,7 @@ class TrainingRuns:
             tested = describe_rows(test_dataset, self.columns["image_column"], test_column)
         with own_random_numbers():
             transformers.set_seed(self.options["seed"])
-            model = trainable.begun(id2label(labels))
+            model = trainable.describe(id2label(labels))
         return {
             "dataset": describe_rows(ds, self.columns["image_column"], column),
             "test_dataset": tested,

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from hf_prune.models.load import load_encoder
-from hf_prune.models.loaded_model import LoadedModel, default_device, resolve_dtype, watched
+from hf_prune.models.loaded_model import LoadedModel, default_device, resolve_dtype, with_first_output
 from hf_prune.runtime.processes import check_device
 
 
@@ -81,7 +81,7 @@ def test_a_device_that_is_there_is_taken():
 def test_the_first_output_is_shown_once():
     seen = []
     model = LoadedModel({}, None, True, torch.stack, lambda _: ((lambda batch: batch), lambda: seen.append("closed")))
-    with watched(model, seen.append) as shown:
+    with with_first_output(model, seen.append) as shown:
         forward = shown.open(torch.device("cpu"))
         assert [forward(number) for number in range(3)] == [0, 1, 2]
         assert forward.model is None

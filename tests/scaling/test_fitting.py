@@ -8,7 +8,7 @@ from scipy.stats import binom, chi2
 from hf_prune.scaling import fit_law
 from hf_prune.scaling.counts import read_counts
 from hf_prune.scaling.laws import LAWS
-from hf_prune.scaling.maximum import Problem
+from hf_prune.scaling.maximum import Likelihood
 
 SIZES = np.array([500, 1000, 2000, 5000, 10_000, 20_000])
 TOTAL = 10_000
@@ -136,7 +136,7 @@ def test_derivatives_are_those_of_the_curve(law, seed):
     rng = np.random.default_rng(seed)
     counts = read_counts(SIZES, rng.integers(1, 5000, 6), TOTAL)
     for pinned in (None, (3000.0, 0.3)):
-        problem = Problem(LAWS[law], counts, 3000.0, pinned)
+        problem = Likelihood(LAWS[law], counts, 3000.0, pinned)
         values = rng.uniform(np.maximum(problem.low, -2), np.minimum(problem.high, 1.0))
         _, slopes = problem.curve(values)
         for place in np.flatnonzero(problem.low < problem.high):

@@ -98,7 +98,7 @@ def heads_of(settings: Mapping[str, Any], step: Step) -> Heads:
         CannotTellError: If one is not known here or out of bounds.
     """
     with as_recorded(step):
-        return Heads.recorded(settings)
+        return Heads.from_record(settings)
 
 
 def prototypes_name(identity: Mapping[str, Any], step: Step) -> str | None:

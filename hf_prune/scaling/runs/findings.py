@@ -35,12 +35,7 @@ class Contrast:
 
 
 class Study:
-    """The errors of one measure, by size, fraction, order and draw.
-
-    Args:
-        runs: Trainings, as `measure_scaling` returns them.
-        measure: ``"all"``, ``"worst class"``, ``"worst group"`` or a group.
-    """
+    """The errors of one measure, by size, fraction, order and draw; the arguments are those of `sentences`."""
 
     def __init__(self, runs: Sequence[ScalingRun], measure: str = ALL) -> None:
         self._errors = {run.key: run.error(measure) for run in runs}

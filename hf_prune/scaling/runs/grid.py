@@ -209,7 +209,7 @@ def _measure(rows: StudyRows, trainer: Trainer, keys: Sequence[Key], path: Path)
         )
     for size in sorted({key[0] for key in keys}):
         missing = [key for key in keys if key[0] == size and key not in done]
-        for task, answer in trainer.train(_tasks(rows, missing)):
+        for task, errors in trainer.train(_tasks(rows, missing)):
             run = ScalingRun(
                 study,
                 rows.metric,
@@ -217,7 +217,7 @@ def _measure(rows: StudyRows, trainer: Trainer, keys: Sequence[Key], path: Path)
                 trainer.name,
                 *task.key,
                 len(task.rows),
-                *answer,
+                *errors,
             )
             append_run(path, run)
             done[run.key] = run

@@ -12,7 +12,7 @@ from hf_prune.data.digests import array_sha256
 from hf_prune.heads.settings import num_epochs_for
 from hf_prune.scaling.runs.results import Key
 from hf_prune.scaling.runs.rows import Rows
-from hf_prune.training.commands import Answer, run_command
+from hf_prune.training.commands import ErrorCounts, run_command
 
 # Students of an initial set see about so many rows with repeats, in at least so many and at most so many epochs: a few
 # hundred rows take as many steps as many thousands, and all cuts of an initial set get the same epochs.
@@ -37,7 +37,7 @@ class Trainer(Protocol):
     def identity(self) -> Mapping[str, Any]:
         """Return everything but the rows that decides the results."""
 
-    def train(self, tasks: Sequence[Task]) -> Iterator[tuple[Task, Answer]]:
+    def train(self, tasks: Sequence[Task]) -> Iterator[tuple[Task, ErrorCounts]]:
         """Train on the tasks of one initial size and yield the counts of each as soon as it ends."""
 
 
@@ -89,7 +89,7 @@ class Students:
         found: dict[str, Any] = {name: array_sha256(array) for name, array in (arrays | dict(self.groups)).items()}
         return found | {"hidden": self.hidden, "num_epochs": self.num_epochs, "rows_seen": ROWS_SEEN}
 
-    def train(self, tasks: Sequence[Task]) -> Iterator[tuple[Task, Answer]]:
+    def train(self, tasks: Sequence[Task]) -> Iterator[tuple[Task, ErrorCounts]]:
         """Train tasks side by side that have equally many rows."""
         from hf_prune.heads.students import student_hits
 
@@ -108,11 +108,11 @@ class Students:
                 desc=f"{len(same)} students on {num_rows:,} of {size:,} rows",
             )
             for task, right in zip(same, hits, strict=True):
-                yield task, self._answer(~right)
+                yield task, self._count_errors(~right)
 
-    def _answer(self, wrong: NDArray[np.bool_]) -> Answer:
+    def _count_errors(self, wrong: NDArray[np.bool_]) -> ErrorCounts:
         groups = {name: (int(wrong[own].sum()), int(own.sum())) for name, own in self.groups.items()}
-        return Answer(int(wrong.sum()), len(wrong), groups)
+        return ErrorCounts(int(wrong.sum()), len(wrong), groups)
 
 
 @dataclass(frozen=True)
@@ -136,7 +136,7 @@ class CommandTrainer:
         """Return the arguments and the columns of the rows."""
         return {"command": list(self.command), "columns": self.ds.column_names, "num_rows": len(self.ds)}
 
-    def train(self, tasks: Sequence[Task]) -> Iterator[tuple[Task, Answer]]:
+    def train(self, tasks: Sequence[Task]) -> Iterator[tuple[Task, ErrorCounts]]:
         """Run the command for one task after the other."""
         for task in tasks:
             size, keep, order, draw = task.key
