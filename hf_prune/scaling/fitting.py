@@ -165,6 +165,8 @@ class ScalingLaw:
         values = self.maximum.values
         # Below the sizes measured a law may exceed 1, where it has long ceased to hold; it is cut there at the end.
         error = max(float(self._curve(np.array(size))), LOWEST_ERROR)
+        if error - values[-1] <= LOWEST_ERROR:  # so far out nothing is left of the curve but its floor
+            return error, min(self.floor.low, error), max(self.floor.high, error)
 
         def excess(log_error: float, start: Array) -> tuple[float, Array]:
             pinned = Likelihood(self._law, self.counts, self.reference, (size, float(np.exp(log_error))))

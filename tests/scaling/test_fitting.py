@@ -55,6 +55,16 @@ def test_two_sizes_by_hand():
 
 
 @pytest.mark.parametrize(
+    ("law", "errors"), [("exponential", 0.5 * np.exp(-SIZES / 2000) + 0.01), ("power", 0.9 * (SIZES / 500) ** -2.0)]
+)
+def test_a_curve_that_has_fallen_to_its_floor_has_the_interval_of_the_floor(law, errors):
+    fit = fit_law(SIZES, np.round(TOTAL * errors), TOTAL, law)
+    far = fit.predict(1e9)
+    assert float(far.low) <= float(far.error) <= float(far.high)
+    assert [float(far.low), float(far.high)] == pytest.approx([fit.floor.low, fit.floor.high], abs=1e-8)
+
+
+@pytest.mark.parametrize(
     ("law", "errors", "curve", "start"),
     [
         ("power", 3 * SIZES**-0.4, lambda v: np.exp(v[0]) * SIZES ** -v[1], [1.0, 0.4]),
