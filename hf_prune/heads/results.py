@@ -1,4 +1,4 @@
-"""What trained heads say about all rows, and where finished heads are kept."""
+"""Predictions of trained heads on all rows, and the files of finished heads."""
 
 import hashlib
 import json

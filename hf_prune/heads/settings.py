@@ -1,4 +1,4 @@
-"""How many heads are trained on the embeddings, and how, where the user leaves that open."""
+"""Settings of heads on embeddings: their number and training, with defaults by what they are for."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields

@@ -1,4 +1,4 @@
-"""The one trainer of small classifiers on embeddings: many side by side, each as if it were alone."""
+"""Training of small classifiers on embeddings: many side by side, each as if it were alone."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import CancelledError, ThreadPoolExecutor, as_completed
@@ -89,7 +89,7 @@ def train(
         seeds: Seed of each head, S of them.
         training: The settings.
         after_epoch: Called with the weights after each epoch.
-        stop: Checked at each epoch; when it is set, nobody wants the result.
+        stop: Checked at each epoch; set when the result is no longer wanted.
 
     Returns:
         Weights for `logits_of`, the first axis of each counts the heads.

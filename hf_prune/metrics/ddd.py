@@ -30,7 +30,7 @@ def _choose(_: Mapping[str, Any], sources: Set[str]) -> tuple[str, ...]:
     limits=_LIMITS,
 )
 def ddd(probs: Array, labels: Array, trained_on: Array | None = None) -> Array:
-    """How many models of an ensemble misclassify the row, of those that did not fit it.
+    """Count the models of an ensemble that misclassify the row, of those that did not fit it.
 
     Args:
         probs: Softmax outputs, shape (teachers, n, classes), or (n, classes) for one teacher.

@@ -16,7 +16,7 @@ _LIMITS = (
     "forgetting", paper="arXiv:1812.05159", cost="one training", undefined=NEVER_PRESENTED, limits=_LIMITS
 )
 def forgetting(correct: Array) -> Array:
-    """How often a row is predicted right at one presentation and wrong at the next; infinite if it is never right.
+    """Count how often a row is predicted right at one presentation and wrong at the next; infinite if it is never right.
 
     Args:
         correct: Whether the row was predicted as labelled, 1 or 0, at each presentation, shape (epochs, n), or

@@ -14,7 +14,7 @@ from hf_prune.runtime.seeds import row_uniform
 
 # Rows per matrix product: 16,384 x 1,000 centroids are 64 MB of similarities.
 CHUNK_ROWS = 16_384
-# Two centroids closer than this to a row (float32 noise of a product of unit rows is about 1e-6) are told apart in
+# Two centroids closer than this to a row (float32 noise of a product of unit rows is about 1e-6) are compared in
 # float64. Without it one flipped row moves two centroids, and a run on two processes drifts from a run on one.
 NEAR_TIE = 1e-5
 # Rows that k-means++ looks at for each centroid: enough to find small clusters, few enough to fit in one process.
@@ -67,7 +67,7 @@ def spherical_kmeans(
         `Clusters`; the same centroids in every process.
 
     Raises:
-        ValueError: If there are fewer rows than clusters, or no cluster is asked for.
+        ValueError: If there are fewer rows than clusters, or no cluster is requested.
 
     Example:
         >>> corners = np.eye(3, dtype=np.float32)[[0, 1, 2, 0, 1]]

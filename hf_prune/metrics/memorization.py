@@ -116,7 +116,7 @@ def _sampled(trained_on: Array, hits: Array) -> Array:
 def _left_out(points: Array, labels: Array, *, l2: float) -> Array:
     """Score rows in closed form; processes hold different rows and exchange sums of the size of a class mean or (d, d)."""
     problem = _problem(points, labels, l2)
-    problems = [told for told in gather_objects([problem]) if told]  # all refuse what one refuses
+    problems = [found for found in gather_objects([problem]) if found]  # all refuse what one refuses
     if problems:
         raise InputError(problem or problems[0])
     total = int(all_sum(np.array([len(points)]))[0])

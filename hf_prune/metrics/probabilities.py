@@ -1,4 +1,4 @@
-"""Class probabilities of an ensemble: checked, and handed out a few rows at a time."""
+"""Class probabilities of an ensemble, checked and read a few rows at a time."""
 
 from collections.abc import Iterator
 

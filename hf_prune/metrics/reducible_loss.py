@@ -1,4 +1,4 @@
-"""Reducible holdout loss: what a student has still to learn and a reference model knows."""
+"""Reducible holdout loss: the part of a student's loss that reference models do not share."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""One way to add a metric: a decorated pure function whose signature says what it needs and what can be set."""
+"""Registration of metrics: decorated pure functions whose signatures give their inputs and options."""
 
 import inspect
 from collections.abc import Callable, Iterable, Mapping, Set
@@ -10,8 +10,8 @@ from hf_prune.runtime.names import UnknownNameError, unknown_name
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 Axis = Literal["difficulty", "uncertainty", "none"]
-# From the options and the sources at hand ("encoder", "teachers", "student", "dynamics" and the names of arrays handed
-# in) to the inputs that a metric will take.
+# From the options and the sources that there are ("encoder", "teachers", "student", "dynamics" and the names of passed
+# arrays) to the inputs that a metric will take.
 ChooseInputs = Callable[[Mapping[str, Any], Set[str]], tuple[str, ...]]
 
 
@@ -63,7 +63,7 @@ class Metric:
         Args:
             options: Options as given by the caller.
             sources: What there is to make inputs from: ``"encoder"``, ``"teachers"``, ``"student"``, ``"dynamics"``,
-                and the names of arrays handed in.
+                and the names of passed arrays.
         """
         if self.choose is None:
             return tuple(name for name in self.inputs if name not in self.optional_inputs or name in sources)
@@ -112,7 +112,7 @@ def register_metric(
         cost: One phrase on what it costs.
         default_options: For options whose default is None, functions from the number of rows to the value used.
         choose_inputs: For a metric with several ways to its score, a function from options and sources to the names
-            of the inputs to take; without it all are taken, optional ones where they are handed in.
+            of the inputs to take; without it all are taken, optional ones where they are passed.
         undefined: What is wrong, and what helps, where the function gives NaN.
         limits: One sentence for cards on what a reader must not take the score for.
 

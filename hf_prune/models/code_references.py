@@ -1,7 +1,6 @@
-"""What the code of a function consists of and refers to, read from its bytecode, which is there also where the source is not.
+"""The content and the references of a function's code, read from its bytecode, which exists even without the source.
 
-Source text would be the wrong thing to read: a file may have been edited since it was loaded, and names do not say what they
-stand for.
+A source file may have been edited since it was loaded, and its names do not say what they stand for.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What models of others raise, as one line that names the model and says what to do."""
+"""Errors of foreign models, as one line that names the model and says what to do."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the last layer of a classifier sees: the features of an image, kept beside its logits in the same pass."""
+"""Inputs of the last layer of a classifier: the features of an image, kept beside its logits in the same pass."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""A model that is ready to be run over images, whoever made it, and the choice of its number format.
+"""A model that is ready to run over images, of whatever origin, and the choice of its number format.
 
-What the engine and the cache need to know of a model is its identity, its collate function and its forward pass; where they
+The engine and the cache need a model's identity, its collate function and its forward pass; where these
 come from (transformers, a torch module, a function) is the business of the files that build a `LoadedModel`.
 """
 
@@ -32,7 +32,7 @@ class LoadedModel:
     Args:
         identity: What makes two runs the same, in plain JSON values without a local path: kind, id, commit,
             weights_sha256, output, preprocessing, image_size, backend, dtype; config_sha256 of a local folder,
-            code_sha256 of what the user made; not_cached, a reason, where something of it cannot be told.
+            code_sha256 of what the user made; not_cached, a reason, where something of it is unknown.
         names: Class names in the order of the logits, for teachers whose config has real names.
         cacheable: False where no identity can be computed; then nothing may be cached.
         collate: Picklable; a list of B PIL images of any mode becomes one batch on the CPU.

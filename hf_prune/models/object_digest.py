@@ -105,7 +105,7 @@ def object_digest(value: Any, known: Mapping[int, str] | None = None) -> str:
         return walk.digest(value)
     except NoDigestError:
         raise
-    except Exception as error:  # objects of the user's may do anything when they are looked at
+    except Exception as error:  # a user's object may do anything when it is inspected
         raise NoDigestError(f"{walk.where or 'it'} cannot be read ({type(error).__name__})") from error
 
 

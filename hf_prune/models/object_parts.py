@@ -1,4 +1,4 @@
-"""The parts that an object is made of, as a digest needs them: plain values, attributes, bytes of arrays and tensors, hooks."""
+"""The parts of an object, as a digest needs them: plain values, attributes, bytes of arrays and tensors, hooks."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _FLAGS = ("_with_kwargs", "_always_called")
 
 
 def atom(value: Any) -> bytes | None:
-    """Return a plain value as bytes that tell its type, too, or None for whatever else.
+    """Return a plain value as bytes that include its type, or None for anything else.
 
     Examples:
         >>> atom(1), atom(True), atom((1, "a")), atom([1])

@@ -1,4 +1,4 @@
-"""Which output of a vision model is the embedding: one table, read with the config alone.
+"""The output of a vision model that is its embedding: one table, read with the config alone.
 
 The choice never needs the weights, so it can be part of a model's identity before anything is loaded. What lives here is the
 table and how an output is taken from a model's return value; opening models does not.
@@ -42,7 +42,7 @@ class Output:
         model: Class of `transformers` that opens only the vision tower; empty where `AutoModel` does.
         tower: The model takes `config.vision_config` in place of the whole config.
         model_kwargs: Keyword arguments of the model's constructor.
-        all_patches: The model masks patches at random unless it is told to keep all of them in order (ViT-MAE).
+        all_patches: The model masks patches at random unless it is made to keep all of them in order (ViT-MAE).
         channels_last: Mostly convolutions, which are faster in that memory format.
     """
 

@@ -1,6 +1,6 @@
-"""What a version pins: modules, classes and functions of installed packages, which need not be read to be known.
+"""Installed packages, whose version identifies their modules, classes and functions without reading them.
 
-A package that is installed in editable mode, or a file that only shares an installed package's name, is pinned by nothing.
+A package in editable mode, or a file that only shares an installed package's name, is not identified by a version.
 """
 
 from __future__ import annotations

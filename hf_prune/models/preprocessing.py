@@ -1,4 +1,4 @@
-"""From PIL images of any mode to the batch that a model expects, and what is recorded about it.
+"""Preprocessing of PIL images of any mode to the batch that a model expects, and its description in records.
 
 Every image is made RGB first, by one rule for all models. Each collate is a picklable object, so that DataLoader workers can
 carry it. Decoding files and moving batches to a device happens elsewhere.

@@ -1,7 +1,7 @@
 """Models that the user brings: a torch module with its transform, a function on images, and raw pixels.
 
-A module is used as it is: its train flags come back when it is closed, its gradients are never touched, and where another device or
-number format is asked for, a copy is converted.
+A module is used as it is: its train flags come back when it is closed, its gradients are never touched, and for another device or
+number format a copy is converted.
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ def _usual_output(module: torch.nn.Module, *, logits: bool) -> Output | None:
         return None
     try:
         return LOGITS if logits else embedding_output(module.config)
-    except ValueError:  # no usual one: a class of the user's own returns what it likes
+    except ValueError:  # no usual one: a user's class may return anything
         if pinned_name(type(module)):
             raise
         return None

@@ -1,4 +1,4 @@
-"""Which law the points speak for: each is asked to predict a size that it has not seen."""
+"""Comparison of laws by how well each predicts a size that it has not seen."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -13,7 +13,7 @@ from hf_prune.scaling.laws import LAWS, STEEPEST, Array, Law
 from hf_prune.scaling.maximum import Likelihood, Maximum
 
 WIDENINGS = 60
-TOLERANCE = 1e-4  # of an end of an interval, relative to the standard error at hand
+TOLERANCE = 1e-4  # of an end of an interval, relative to the standard error
 LOWEST_ERROR, HIGHEST_LOG = 1e-9, 300.0
 
 
@@ -37,7 +37,7 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Prediction:
-    """Expected test errors, each array of the shape of the sizes asked for.
+    """Expected test errors, each array of the shape of the given sizes.
 
     Attributes:
         error: Of the fitted curve.
@@ -89,7 +89,7 @@ class ScalingLaw:
         found = {}
         for place, name in enumerate(self._law.names, start=1):
             estimate = self._profile(place)
-            if name == "rate":  # of the reference; a scale in rows tells more
+            if name == "rate":  # of the reference; a scale in rows says more
                 ends = [self.reference / end if end else np.inf for end in (estimate.high, estimate.low)]
                 found["s"] = Estimate(self.reference / max(estimate.value, 1e-300), *ends)
             elif name == "log_bend":

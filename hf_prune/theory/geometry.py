@@ -1,4 +1,4 @@
-"""Which examples a probe keeps, and how they look along a student: the only geometry the theory needs.
+"""The region of examples that a probe keeps, and its projection on a student: the only geometry the theory needs.
 
 A student feels an example through two coordinates alone, those in the plane of teacher and probe. After turning every
 example with negative label around, the kept ones fill a region of that plane bounded by straight lines. Along a student

@@ -1,4 +1,4 @@
-"""What one more example teaches: the nats by which it shrinks the space of students that fit every label."""
+"""Information of one more example: the nats by which it shrinks the space of students that fit every label."""
 
 import math
 

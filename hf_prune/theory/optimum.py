@@ -1,4 +1,4 @@
-"""How much to keep: the fraction that suits a data set, the envelope over fractions, and where a probe gives out."""
+"""Optimal fractions to keep: for a size of data set, the envelope over fractions, and the limit of a probe."""
 
 import math
 

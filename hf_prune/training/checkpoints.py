@@ -1,4 +1,4 @@
-"""What a killed training leaves behind: which checkpoint of the Trainer it can go on from, and what is in the way."""
+"""Checkpoints of the Trainer that a killed training leaves behind: the one to go on from, and those to remove."""
 
 import re
 import shutil

@@ -1,7 +1,7 @@
 """Train an image classifier of `transformers` on rows of a data set, with its Trainer and without its side effects.
 
-Nothing is reported anywhere, no folder appears that was not asked for, and the random numbers of the program around a
-training are the same as without it. What a trained model is used for is decided elsewhere.
+Nothing is reported anywhere, no unrequested folder appears, and the random numbers of the program around a training are the
+same as without it.
 """
 
 import contextlib

@@ -1,8 +1,9 @@
-"""A training command of the user's: it is given a folder with rows and leaves its result there.
+"""A user's training command, which gets a folder with rows and leaves its result there.
 
-The command is a list of arguments, started without a shell; the folder is added as the last one. It finds there ``rows``
-(the data set to train on, as `save_to_disk` wrote it), where rows to judge by were chosen for it ``judged``, and ``job.json`` (size, keep, order, draw, num_rows and seed), and
-writes ``result.json``: ``{"wrong": 812, "total": 10000}``, where it likes with ``"groups": {"class cat": [103, 1000]}``.
+The command is a list of arguments, started without a shell; the folder is added as the last one. It holds ``rows`` (the data
+set to train on, as `save_to_disk` wrote it), ``judged`` where there are rows to judge by, and ``job.json`` (size, keep, order,
+draw, num_rows and seed). The command writes ``result.json``: ``{"wrong": 812, "total": 10000}``, optionally with
+``"groups": {"class cat": [103, 1000]}``.
 """
 
 import contextlib

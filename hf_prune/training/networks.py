@@ -1,4 +1,4 @@
-"""Models to be trained, by whatever names them: a network that ships, a config, a function, or a checkpoint to start from."""
+"""Models to be trained: a network of this package, a config, a function, or a checkpoint to start from."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Trainable:
     Args:
         source: A config, or a function that builds the model.
         processor: Its image processor.
-        description: What it is, in plain JSON values; a function is told by the weights that it makes (see ``describe``).
+        description: The model in plain JSON values; None for a function, see ``describe``.
         checkpoint: Where weights are read from, for a model that is fine-tuned; its config is ``source``.
     """
 

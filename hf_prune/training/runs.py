@@ -1,4 +1,4 @@
-"""Several trainings of one network in one folder: checked before the first begins, each begun once and finished once."""
+"""Several trainings of one network in one folder, all checked before the first begins."""
 
 import contextlib
 import dataclasses
@@ -53,7 +53,7 @@ _SETTLED = {
 
 @dataclasses.dataclass(frozen=True)
 class TrainingRuns:
-    """How the trainings in a folder are made.
+    """Settings of the trainings in a folder.
 
     Args:
         kind: ``"teacher"`` or ``"run"``.
@@ -113,7 +113,7 @@ class TrainingRuns:
             places = [place_of(self.folder, self.kind, number) for number in range(count)]
             self._compare(ds, test_dataset, begun)
             with contextlib.ExitStack() as held:
-                # The main process decides: it alone has the folder, and knows what is there.
+                # The main process decides: it alone owns the folder.
                 missing = together(lambda: self._claim(held, begun, places) if is_main_process() else [])[0]
                 if missing:
                     with apart("a training"):

@@ -1,4 +1,4 @@
-"""What a study shows, in sentences: what may be pruned at each size, which end to keep, and whether that flips."""
+"""Findings of a study, in sentences: how much may be pruned at each size, which end to keep, and whether that flips."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -79,7 +79,7 @@ def measure_scaling(
         keeps: Fractions to keep, in (0, 1).
         num_draws: Draws of initial sets, at least 2.
         encoder: Where embeddings come from, as for `score_with`.
-        inputs: ``embeddings`` and ``labels`` of the rows, handed in instead of being made.
+        inputs: ``embeddings`` and ``labels`` of the rows, instead of making them.
         test_inputs: The same of the test rows.
         rescore: Score each initial set anew, as somebody with so few rows would have to; needs a metric that embeddings
             and labels suffice for, where it asks for teachers or a training by way of heads. A column that is there was
@@ -102,7 +102,7 @@ def measure_scaling(
         **options: Options of the metric, where it scores anew.
 
     Returns:
-        The trainings asked for, by size, fraction, order and draw; those of ``order="full"`` prune nothing.
+        The requested trainings, by size, fraction, order and draw; those of ``order="full"`` prune nothing.
 
     Raises:
         ValueError: If something does not fit together, or the folder holds results of another study.

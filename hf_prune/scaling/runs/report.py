@@ -1,4 +1,4 @@
-"""Write a study down: means with intervals as CSV, the sentences, and the picture where matplotlib is installed."""
+"""Report of a study: means with intervals as CSV, the sentences, and the picture where matplotlib is installed."""
 
 from collections.abc import Sequence
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""One line of CSV per training, whole or absent: what a killed study has finished stays, and nothing else."""
+"""The results of a study, one line of CSV per training, whole or absent even after a kill."""
 
 import csv
 import io

@@ -1,4 +1,4 @@
-"""The rows of a study: initial sets, their scores, and what is kept of them."""
+"""The rows of a study: initial sets, their scores, and the rows that cuts keep."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""Who trains on the rows that a cut keeps: a small student on embeddings, or a command of the user's."""
+"""Trainers on the rows that a cut keeps: small students on embeddings, or a user's command."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -32,7 +32,7 @@ class Trainer(Protocol):
 
     @property
     def name(self) -> str:
-        """What is trained, in words."""
+        """The trained model, in words."""
 
     def identity(self) -> Mapping[str, Any]:
         """Return everything but the rows that decides the results."""
@@ -117,7 +117,7 @@ class Students:
 
 @dataclass(frozen=True)
 class CommandTrainer:
-    """A command of the user's, run once per task.
+    """A user's command, run once per task.
 
     Attributes:
         command: Program and arguments.
