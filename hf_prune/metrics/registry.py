@@ -19,21 +19,13 @@ ChooseInputs = Callable[[Mapping[str, Any], Set[str]], tuple[str, ...]]
 class Metric:
     """A scoring function and what is known about it; high scores are the ones ``order="hard"`` keeps.
 
+    The attributes are the arguments of `register_metric`, and what follows from the signature:
+
     Attributes:
-        name: The name in Python, on the command line, in recipes, records and cards.
         function: Pure function from arrays to one score per row.
         inputs: Names of the arrays it takes, in order; those it can do without are in ``optional_inputs``.
         options: Names and defaults of what can be set.
-        axis: What a high score means.
-        paper: Where it comes from, such as ``"arXiv:2206.14486"``.
-        aliases: Other names that mean this metric, such as those of the paper's score files.
-        seeded: Whether the result depends on the seed or on row numbers (then it is not permutation-equivariant).
-        baseline: Whether it is there to compare with and knows nothing of the images.
-        cost: One phrase on what it costs to compute.
-        default_options: Options whose default, None, stands for a number found from the number of rows.
-        choose: For a metric with several ways to its score: which inputs are taken, see `inputs_for`.
-        undefined: What is wrong, and what helps, where the function gives NaN.
-        limits: One sentence for cards on what a reader must not take the score for.
+        choose: The ``choose_inputs`` of `register_metric`, see `inputs_for`.
     """
 
     name: str

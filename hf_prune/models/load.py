@@ -79,13 +79,8 @@ def load_teacher(
 ) -> LoadedModel:
     """Prepare a classifier whose logits score the images; its weights are read when it is opened.
 
-    Args:
-        teacher: As `load_encoder`'s `encoder`, with a trained classification head; a module may return an object with `logits`.
-        revision: Branch, tag or commit of a Hub id.
-        dtype: Number format of the weights: `auto`, `float32`, `bfloat16` or `float16`.
-        image_size: Side in pixels of the square that reaches the model, in place of the image processor's.
-        allow_pickle: Accept weights that are pickled, read with `weights_only=True`.
-        device: Where the model will run, which decides what `auto` means.
+    The arguments are those of `load_encoder`; the model needs a trained classification head, and a module may return an object
+    with `logits`.
 
     Returns:
         The model; its forward pass gives float32 logits (B, classes), and `names` the classes where its config names them.

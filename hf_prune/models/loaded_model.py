@@ -73,7 +73,7 @@ class LoadedModel:
 
 
 def with_first_output(model: LoadedModel, look: Callable[[torch.Tensor], object]) -> LoadedModel:
-    """Return a model that passes the output (B, d) of its first batch to `look`, which may refuse it before the rest is computed."""
+    """Return a model that shows `look` the output (B, d) of its first batch, which may be refused before the rest is computed."""
 
     def load(device: torch.device) -> tuple[Forward, Callable[[], None]]:
         forward, release = model.load(device)
@@ -143,19 +143,12 @@ def default_device() -> torch.device:
 def resolve_dtype(dtype: str, device: torch.device | str | None) -> torch.dtype:
     """Turn the `dtype=` of a call into the number format of the weights.
 
-    Args:
-        dtype: `auto` (bfloat16 where the hardware computes in it, else float32), `float32`, `bfloat16` or `float16`.
-        device: Where the model will run; None stands for the accelerator of this machine, or its CPU.
-
-    Returns:
-        The format that the weights are converted to.
+    `auto` is bfloat16 where the hardware of `device` (None: the accelerator of this machine, or its CPU) computes in it, else
+    float32. bfloat16 keeps 8 bits of every weight. The order of distances hardly changes for wide models; networks of depthwise
+    convolutions are more sensitive, and `auto` leaves them in float32, see `hf_prune.models.outputs.needs_float32`.
 
     Raises:
-        ValueError: `dtype` is none of the four names.
-
-    Note:
-        bfloat16 keeps 8 bits of every weight. The order of distances hardly changes for wide models; networks of depthwise
-        convolutions are more sensitive, and `auto` leaves them in float32, see `hf_prune.models.outputs.needs_float32`.
+        ValueError: `dtype` is none of `auto`, `float32`, `bfloat16` and `float16`.
 
     Examples:
         >>> resolve_dtype("float32", "cpu")

@@ -60,7 +60,7 @@ def _model_class(config: Any, output: Output, source: Source) -> Any:
 
 
 def class_names(config: Any) -> tuple[str, ...] | None:
-    """Return the class names in `id2label` of a config, in the order of the logits, or None where they are placeholders (`LABEL_0`).
+    """Return the class names of a config in the order of the logits, or None where they are placeholders (`LABEL_0`).
 
     Examples:
         >>> from types import SimpleNamespace

@@ -44,15 +44,7 @@ class Counts:
 
 
 def read_counts(sizes: ArrayLike, wrong: ArrayLike, total: ArrayLike) -> Counts:
-    """Check counts and estimate from points of equal size how much repeats scatter.
-
-    Args:
-        sizes: Rows trained on, above 0, shape (n,); repeats share a size.
-        wrong: Test rows got wrong, shape (n,).
-        total: Test rows, shape (n,), or one number for all.
-
-    Returns:
-        `Counts`.
+    """Check counts, the arguments of `fit_law`, and estimate from points of equal size how much repeats scatter.
 
     Raises:
         ValueError: If the shapes do not fit, or a number is outside its range.

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from hf_prune.theory.geometry import LOG_SQRT_2PI, STEPS, Array, KeptRegion, kept_region, panels, project
-from hf_prune.theory.perceptron import Order, check_arguments, check_range, test_error, to_floats
+from hf_prune.theory.perceptron import Order, check_arguments, test_error, to_range
 
 # Outputs are followed up to FARTHEST + 11 units of 1 / sharpness: beyond, no label surprises.
 FARTHEST = 8.0
@@ -65,8 +65,7 @@ def information_at(error: ArrayLike, keep: ArrayLike = 1.0, theta: ArrayLike = 0
     References:
         Seung, Opper & Sompolinsky (1992), Query by committee. Sorscher et al. (2022), arXiv:2206.14486, section 2.
     """
-    errors = to_floats("error", error)
-    check_range("error", errors, (errors > 0) & (errors <= 0.5), "a test error in (0, 0.5]")
+    errors = to_range("error", error, "a test error in (0, 0.5]", 0.5)
     _, keeps, thetas = check_arguments(np.ones_like(errors), keep, theta, order)
     errors = np.broadcast_to(errors, keeps.shape)
     nats = [

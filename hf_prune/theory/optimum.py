@@ -6,15 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from hf_prune.theory.geometry import Array
-from hf_prune.theory.perceptron import (
-    Order,
-    PerceptronPoint,
-    check_arguments,
-    check_range,
-    check_single,
-    test_error,
-    to_floats,
-)
+from hf_prune.theory.perceptron import Order, PerceptronPoint, check_arguments, check_single, test_error, to_range
 
 # Half-width of the central difference in log keep: the error carries 13 digits, so the slope carries 8.
 SLOPE_STEP = 1e-4
@@ -95,13 +87,11 @@ def pareto_frontier(
         >>> pareto_frontier([1.0, 3.0]).keep.round(3).tolist()
         [0.95, 0.1]
     """
-    kept = to_floats("alpha_prune", alpha_prune)
-    check_range("alpha_prune", kept, kept > 0, "examples per dimension, above 0")
+    kept = to_range("alpha_prune", alpha_prune, "examples per dimension, above 0")
     check_single("theta", theta)
     check_single("min_keep", min_keep)
     check_arguments(1.0, 1.0, theta, order)
-    floor = to_floats("min_keep", min_keep)
-    check_range("min_keep", floor, (floor > 0) & (floor <= 1), "a fraction in (0, 1]")
+    floor = to_range("min_keep", min_keep, "a fraction in (0, 1]", 1.0)
     keeps = np.array([_best(float(alpha), theta, order, float(floor)) for alpha in kept.flat]).reshape(kept.shape)
     return test_error(kept / keeps, keeps, theta, order)
 
@@ -145,8 +135,7 @@ def minimum_keep(theta: ArrayLike, tolerance: float = 0.05) -> Array:
     """
     _, _, thetas = check_arguments(1.0, 1.0, theta, "hard")
     check_single("tolerance", tolerance)
-    slack = to_floats("tolerance", tolerance)
-    check_range("tolerance", slack, slack > 0, "a relative distance above 0")
+    slack = to_range("tolerance", tolerance, "a relative distance above 0")
     fractions = [_saturating(math.sin(angle), float(slack)) for angle in thetas.flat]
     return np.array(fractions).reshape(thetas.shape)
 

@@ -2,13 +2,13 @@
 
 import math
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import Literal, get_args
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from hf_prune.runtime.errors import InputError
+from hf_prune.runtime.names import unknown_name
 from hf_prune.theory.geometry import Array, kept_region
 from hf_prune.theory.student import solve
 
@@ -99,15 +99,14 @@ def _one(alpha_tot: float, keep: float, theta: float, order: Order) -> tuple[flo
 def check_arguments(alpha_tot: ArrayLike, keep: ArrayLike, theta: ArrayLike, order: str) -> tuple[Array, Array, Array]:
     """Broadcast and check the arguments that every function of the theory shares."""
     if order not in get_args(Order):
-        near = get_close_matches(str(order), get_args(Order), n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        raise InputError(f"order={order!r}; choose {', '.join(map(repr, get_args(Order)))}{hint}")
-    given = {"alpha_tot": to_floats("alpha_tot", alpha_tot), "keep": to_floats("keep", keep)}
-    given["theta"] = to_floats("theta", theta)
-    check_range("alpha_tot", given["alpha_tot"], given["alpha_tot"] > 0, "examples per dimension, above 0")
-    check_range("keep", given["keep"], (given["keep"] > 0) & (given["keep"] <= 1), "a fraction in (0, 1]")
-    right = (given["theta"] >= 0) & (given["theta"] <= math.pi / 2)
-    check_range("theta", given["theta"], right, "radians in [0, pi/2]; np.radians turns degrees into them")
+        raise InputError(unknown_name("order", order, get_args(Order)))
+    given = {
+        "alpha_tot": to_range("alpha_tot", alpha_tot, "examples per dimension, above 0"),
+        "keep": to_range("keep", keep, "a fraction in (0, 1]", 1.0),
+        "theta": to_range(
+            "theta", theta, "radians in [0, pi/2]; np.radians turns degrees into them", math.pi / 2, zero=True
+        ),
+    }
     try:
         alphas, keeps, thetas = np.broadcast_arrays(*given.values())
     except ValueError:
@@ -116,22 +115,19 @@ def check_arguments(alpha_tot: ArrayLike, keep: ArrayLike, theta: ArrayLike, ord
     return alphas, keeps, thetas
 
 
-def to_floats(name: str, value: ArrayLike) -> Array:
-    """Convert an argument to float64; anything that is no number is refused by name."""
+def to_range(name: str, value: ArrayLike, rule: str, high: float = math.inf, *, zero: bool = False) -> Array:
+    """Convert an argument to float64 and refuse by name what is no number or not in (0, high]; 0 only if it may be."""
     try:
-        return np.asarray(value, dtype=np.float64)
+        values = np.asarray(value, dtype=np.float64)
     except (TypeError, ValueError):
         raise InputError(f"{name}={value!r} is no number; give a number or an array of numbers") from None
+    allowed = np.isfinite(values) & (values <= high) & (values >= 0 if zero else values > 0)
+    if not allowed.all():
+        raise InputError(f"{name}={values[~allowed].flat[0]:g}; give {rule}")
+    return values
 
 
 def check_single(name: str, value: ArrayLike) -> None:
     """Refuse an array where the function is about one number."""
     if np.ndim(value):
         raise InputError(f"{name} has shape {np.shape(value)}; give one number here")
-
-
-def check_range(name: str, values: Array, allowed: NDArray[np.bool_], rule: str) -> None:
-    """Refuse the first value that is not allowed, or not finite."""
-    bad = values[~(allowed & np.isfinite(values))]
-    if bad.size:
-        raise InputError(f"{name}={bad.flat[0]:g}; give {rule}")

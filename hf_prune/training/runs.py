@@ -83,18 +83,7 @@ class TrainingRuns:
         processor: Any,
         image_size: int | None,
     ) -> list[Path]:
-        """Train what is not trained yet.
-
-        Args:
-            ds: Images with labels, n rows.
-            model: What `hf_prune.training.networks.open_trainable` takes.
-            count: How many trainings.
-            test_dataset: Images with the same classes, or None.
-            processor: As of `open_trainable`.
-            image_size: As of `open_trainable`.
-
-        Returns:
-            The folder of each, all finished.
+        """Train what is not trained yet and return the folder of each; the arguments are those of `train_teachers`.
 
         Raises:
             TypeError: If the data sets or an argument are of no use.
