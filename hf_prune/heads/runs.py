@@ -34,7 +34,7 @@ from hf_prune.runtime.seeds import row_uniform
 
 @dataclass(frozen=True)
 class HeadRuns:
-    """What `train_heads` made.
+    """Results of `train_heads`.
 
     Attributes:
         heads: The settings, none left open.

@@ -53,7 +53,7 @@ def batch_size_for(num_rows: int) -> int:
 
 @dataclass(frozen=True)
 class Heads:
-    """How many heads are trained on the embeddings, and how; None leaves a setting to what the heads are for.
+    """Settings of heads on embeddings; None leaves one to what the heads are for.
 
     Attributes:
         num_heads: Heads, or runs on random subsets.

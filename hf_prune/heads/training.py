@@ -29,7 +29,7 @@ EVALUATED_ROWS = 4096  # at once: 4 MB of 256 hidden units
 
 @dataclass(frozen=True)
 class Training:
-    """How heads are trained.
+    """Settings of a training, all of them known.
 
     Attributes:
         num_dimensions: Of the embeddings.

@@ -40,7 +40,7 @@ def _teachers_or(recorded: str) -> ChooseInputs:
 def active_learning(
     probs: Array | None = None, epoch_probs: Array | None = None, *, acquisition: str = "mutual_information"
 ) -> Array:
-    """How uncertain an ensemble is of the row, be it of teachers or of the states of one model at different epochs.
+    """Measure how uncertain an ensemble is of the row, be it of teachers or of the states of one model at different epochs.
 
     Args:
         probs: Softmax outputs of the teachers, shape (teachers, n, classes).

@@ -24,7 +24,7 @@ MIN_SEEDING_ROWS = 4_096
 
 @dataclass(frozen=True)
 class Clusters:
-    """What `spherical_kmeans` found.
+    """Result of `spherical_kmeans`.
 
     Attributes:
         centroids: Unit rows, float64, shape (k, d).

@@ -38,7 +38,7 @@ def memorization(
     estimator: str = "sampled",
     l2: float = 0.1,
 ) -> Array:
-    """How much likelier the label of a row is predicted by models that were trained on the row.
+    """Estimate how much likelier the label of a row is predicted by models that were trained on the row.
 
     Args:
         trained_on: Whether the row was in the training set of the run, shape (runs, n), bool.

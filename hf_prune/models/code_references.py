@@ -21,7 +21,7 @@ _ATTRIBUTE = ("LOAD_ATTR", "LOAD_METHOD")
 
 @dataclasses.dataclass(frozen=True)
 class References:
-    """What code mentions.
+    """Names, strings and imports that code mentions.
 
     Args:
         names: All names of variables and attributes.

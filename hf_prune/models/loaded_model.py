@@ -99,7 +99,7 @@ class _FirstOutput:
 
 @dataclasses.dataclass(frozen=True)
 class LoadOptions:
-    """How a model is loaded: the arguments of `hf_prune.models.load.load_encoder`, and whether it is a teacher."""
+    """Options of loading a model: the arguments of `hf_prune.models.load.load_encoder`, and whether it is a teacher."""
 
     revision: str | None
     dtype: str

@@ -77,7 +77,7 @@ _LOCKS = (type(threading.Lock()), type(threading.RLock()))
 
 
 class NoDigestError(Exception):
-    """What an object reads is not known; the message says why in a few words."""
+    """Nobody can know what an object reads; the message says why in a few words."""
 
 
 def object_digest(value: Any, known: Mapping[int, str] | None = None) -> str:

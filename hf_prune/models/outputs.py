@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass(frozen=True)
 class Output:
-    """How the features are taken from a model of one family.
+    """The features that are taken from a model of one family.
 
     Args:
         name: `cls`, `pooled`, `projected`, `mean` or `logits`; recorded in the model's identity.

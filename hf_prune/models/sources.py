@@ -59,7 +59,7 @@ class Unchanged:
 
 @dataclasses.dataclass(frozen=True)
 class Source:
-    """Where a model's files are: a local folder, or a commit of a Hub repository.
+    """The place of a model's files: a local folder, or a commit of a Hub repository.
 
     Args:
         place: What `from_pretrained` is given.

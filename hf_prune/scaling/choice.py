@@ -19,7 +19,7 @@ LEAST_SHARE = 1e-9  # wrong
 
 @dataclass(frozen=True)
 class LawComparison:
-    """How well each law predicts the sizes that it was not fitted to.
+    """Comparison of laws by how well each predicts the sizes that it was not fitted to.
 
     Attributes:
         sizes: The sizes held out, ascending, shape (k,).

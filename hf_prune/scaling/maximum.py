@@ -18,7 +18,7 @@ BEST_STARTS = 3
 
 @dataclass(frozen=True)
 class Maximum:
-    """Where the likelihood is largest.
+    """The maximum of a likelihood.
 
     Attributes:
         values: Logarithm of the error above the floor at the reference size, parameters of the shape, floor.

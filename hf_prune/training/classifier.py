@@ -35,7 +35,7 @@ ModelSource: TypeAlias = transformers.PretrainedConfig | Callable[[], transforme
 
 @dataclasses.dataclass(frozen=True)
 class TrainedClassifier:
-    """What `train_classifier` made.
+    """Result of `train_classifier`.
 
     Attributes:
         model: The model in eval mode, on the CPU.

@@ -27,7 +27,7 @@ _GRACE_S = 10.0  # that a command has to end by itself
 
 
 class ErrorCounts(NamedTuple):
-    """What a training got wrong."""
+    """Test rows that a training got wrong, of how many, in all and by group."""
 
     wrong: int
     total: int
