@@ -1,4 +1,4 @@
-"""The files of a model, in a folder or in one commit on the Hub: which there are, its config and its image processor.
+"""The files of a model, in a folder or in one commit on the Hub: their digests, its config and its image processor.
 
 Weights are not read here. Remote code is never run, one commit serves all files, and whatever is missing is named in one line.
 """
@@ -158,11 +158,10 @@ def find_source(name: str | Path, revision: str | None) -> Source:
         raise _refuse_adapter(repr(str(name)), folder / _ADAPTER)
     if not (folder / "config.json").is_file():
         raise OSError(f"no config.json in {str(name)!r}: give a folder written by save_pretrained")
-    weights = sorted(path for path in folder.iterdir() if path.suffix in (".safetensors", ".bin"))
+    weights = sorted(path for path in folder.iterdir() if path.suffix in (".safetensors", ".bin") and path.is_file())
     unchanged = Unchanged(folder, *weights)
-    digests = check_digests(
-        folder, only=lambda path: "/" not in path
-    )  # the model; the record of a training has its own
+    # Those of the model; the record of a training beside it has its own.
+    digests = check_digests(folder, only=lambda path: "/" not in path)
     return Source(str(folder), repr(str(name)), folder=folder, digests=digests, unchanged=unchanged)
 
 
