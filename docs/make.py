@@ -16,6 +16,7 @@ import tempfile
 from pathlib import Path
 
 import PIL.Image  # noqa: TID253 a script, which is run for this
+import PIL.ImageOps  # noqa: TID253
 from markdown_it import MarkdownIt
 
 import hf_prune
@@ -111,7 +112,7 @@ def card(exported: Path) -> None:
         size = f"--window-size={CARD_WIDTH},{CARD_HEIGHT}"
         command = ["chromium", *options, size, f"--screenshot={shot}", f"file://{folder}/card.html"]
         subprocess.run(command, check=True, capture_output=True)
-        _save(PIL.Image.open(io.BytesIO(shot.read_bytes())), "card.png")
+        _save(PIL.ImageOps.expand(PIL.Image.open(io.BytesIO(shot.read_bytes())), border=1, fill="#d0d7de"), "card.png")
 
 
 STYLE = """
