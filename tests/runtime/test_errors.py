@@ -24,7 +24,7 @@ def test_every_kind_is_a_user_error_and_the_built_in_one(kind, builtin):
 
 
 def test_what_leaves_the_package_is_a_user_error():
-    with pytest.raises(hf_prune.UserError, match="unknown metric 'el2m'. Did you mean 'el2n'"):
+    with pytest.raises(hf_prune.UserError, match=r"unknown metric 'el2m'\. Did you mean 'el2n'"):
         hf_prune.get_metric("el2m")
     with pytest.raises(hf_prune.UserError, match="keep=2"):
         hf_prune.select([0.1, 0.2], keep=2.0, order="hard")

@@ -22,5 +22,5 @@ def test_without_matplotlib_one_line_says_how_to_get_it(monkeypatch):
         return imported(name, *arguments)
 
     monkeypatch.setattr(builtins, "__import__", without)
-    with pytest.raises(ImportError, match="^plots need matplotlib: pip install matplotlib$"):
+    with pytest.raises(ImportError, match=r"^plots need matplotlib: pip install matplotlib$"):
         new_figure(1, 1)

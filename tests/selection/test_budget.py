@@ -72,6 +72,6 @@ def test_a_cutoff_is_a_share_up_to_a_half_or_noise(cutoff):
 def test_what_was_removed_leaves_room():
     check_room(0.5, 5, 5, 10, "5 duplicates")
     with pytest.raises(
-        ValueError, match="keep=0.6 keeps 6 of 10 rows with a score, of which 5 are left after 5 duplicates"
+        ValueError, match=r"keep=0\.6 keeps 6 of 10 rows with a score, of which 5 are left after 5 duplicates"
     ):
         check_room(0.6, 6, 5, 10, "5 duplicates")
