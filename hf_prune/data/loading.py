@@ -206,6 +206,6 @@ def _reading(shown: str, read: Callable[[], Any]) -> Any:
     except Exception as error:  # damaged files end in whatever the parser that met them happens to raise
         # "An error occurred while generating the dataset" says nothing; its cause does.
         cause = error.__cause__ if isinstance(error, DatasetGenerationError) and error.__cause__ else error
-        kind = OSError if isinstance(cause, OSError) else ValueError
+        kind = OSError if isinstance(cause, OSError) else InputError
         said = str(cause) if isinstance(cause, (OSError, ValueError, DatasetsError)) else repr(cause)
         raise kind(f"cannot open {shown}: {shorten(said, MAX_REASON_LENGTH, placeholder=' …')}") from error
