@@ -92,7 +92,7 @@ def test_a_slice_is_scored(hf, place):
         ("score data prototypes --inputs embeddings=table.parquet --out x", "is not an array"),
         ("score data random --splits test --out x", "splits="),
         ("score data random --split test --out x", "no split 'test'"),
-        ("score table.parquet random --split test --out x", "cannot open 'table.parquet'"),
+        ("score table.parquet random --split train[x] --out x", "cannot open 'table.parquet'"),
         ("score no/such/id@main random --out x", "no such file or folder"),
         ("score scored prototypes --encoder pixels --out x", "column 'prototypes' is there already"),
         ("score ./nowhere random --out x", "no such file or folder"),
