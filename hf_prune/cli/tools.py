@@ -34,6 +34,7 @@ _MADE_FROM = {
 }
 _COLUMNS = ("name", "needs", "axis", "cost", "paper", "options", "aliases")
 
+Split = Annotated[str | None, typer.Option(help="Split of a DatasetDict; left out, the train split.")]
 CacheDir = Annotated[Path | None, typer.Option(help="Folder of the cache; left out, $HF_HOME/hf_prune.")]
 
 
@@ -78,7 +79,7 @@ def correlate_columns(
     columns: Annotated[
         list[str] | None, typer.Argument(metavar="METRICS", help=argument_docs(correlate)["metrics"])
     ] = None,
-    split: Annotated[str | None, typer.Option(help="Split of a DatasetDict; left out, the train split.")] = None,
+    split: Split = None,
     out: Annotated[Path | None, typer.Option(help="CSV file for the table; left out, it is printed.")] = None,
     figure: Annotated[Path | None, typer.Option(help="Picture of the table, such as table.png.")] = None,
 ) -> None:
@@ -100,7 +101,7 @@ def correlate_columns(
 def explain_rows(
     data: Annotated[str, typer.Argument(metavar="DATA", help="Folder of the scored data set before it was pruned.")],
     kept: Annotated[str, typer.Argument(metavar="KEPT", help="Folder of what was kept of it.")],
-    split: Annotated[str | None, typer.Option(help="Split of a DatasetDict; left out, the train split.")] = None,
+    split: Split = None,
     out: Annotated[
         Path | None, typer.Option(help="CSV file with a line per row; left out, the reasons are counted.")
     ] = None,
