@@ -1,5 +1,6 @@
 """The commands that use what others published: ``load-scores``, ``apply``, ``verify`` and ``rebuild``."""
 
+import inspect
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -17,7 +18,7 @@ from hf_prune.cli.signatures import (
     repeatable,
     summary,
 )
-from hf_prune.cli.steps import MODELS, Parameters, input_parameters, open_data, output_parameters, parse_inputs
+from hf_prune.cli.steps import MODELS, input_parameters, open_data, output_parameters, parse_inputs
 from hf_prune.data.loading import open_dataset
 from hf_prune.hub.read.apply import apply
 from hf_prune.hub.read.load_scores import load_scores
@@ -27,30 +28,28 @@ from hf_prune.hub.verify.verify import verify
 from hf_prune.runtime.processes import alone
 
 
-@by_one_process
-def _load_scores(overwrite: bool = False, **values: Any) -> None:
-    _save(load_scores, overwrite, {"overwrite": overwrite}, **values)
+def _on_own_copy(function: Callable[..., Any], overwrites: str) -> Callable[..., None]:
+    """Make a command that uses a publication on DATA and saves the result; ``overwrites`` is the help of --overwrite."""
+    docs, replaces = argument_docs(function), "overwrite" in inspect.signature(function).parameters
 
+    @by_one_process
+    def run(
+        out: Path, published: str, overwrite: bool = False, published_split: str | None = None, **values: Any
+    ) -> None:
+        check_target(out, overwrite)
+        ds = open_data(values)
+        columns = {"overwrite": overwrite} if replaces else {}
+        save(function(published, ds, split=published_split, **columns, **values), out, overwrite)
+        echo(out)
 
-@by_one_process
-def _apply(overwrite: bool = False, **values: Any) -> None:
-    _save(apply, overwrite, {}, **values)
-
-
-def _save(
-    function: Callable[..., Any],
-    overwrite: bool,
-    fixed: dict[str, Any],
-    *,
-    out: Path,
-    published: str,
-    published_split: str | None = None,
-    **values: Any,
-) -> None:
-    check_target(out, overwrite)
-    ds = open_data(values)
-    save(function(published, ds, split=published_split, **fixed, **values), out, overwrite)
-    echo(out)
+    parameters = [
+        added("published", Annotated[str, typer.Argument(metavar="PUBLISHED", help=docs["name"])]),
+        *input_parameters(),
+        added("published_split", option(str, docs["split"], "--published-split"), None),
+        *function_parameters(function, leave_out=("name", "split", "overwrite")),  # --split is that of DATA
+        *output_parameters(overwrites),
+    ]
+    return make_command(run, parameters, summary(function))
 
 
 @by_one_process
@@ -75,18 +74,6 @@ def _end(report: Report) -> None:
         raise typer.Exit(report.exit_code)
 
 
-def _parameters(function: Callable[..., Any], overwrites: str) -> Parameters:
-    docs = argument_docs(function)
-    place = Annotated[str, typer.Argument(metavar="PUBLISHED", help=docs["name"])]
-    return [
-        added("published", place),
-        *input_parameters(),
-        added("published_split", option(str, docs["split"], "--published-split"), None),
-        *function_parameters(function, leave_out=("name", "split", "overwrite")),  # the split of DATA is --split
-        *output_parameters(overwrites),
-    ]
-
-
 def _commands() -> dict[str, Callable[..., None]]:
     result = "a result of an earlier step in the folder of --out."
     own = {
@@ -95,10 +82,9 @@ def _commands() -> dict[str, Callable[..., None]]:
         "out": option(Path, argument_docs(rebuild)["out"], "--out"),
         **{name: repeatable(rebuild, name) for name in MODELS},
     }
-    replaced = _parameters(load_scores, f"Replace columns of the same names, and {result}")
     return {
-        "load-scores": make_command(_load_scores, replaced, summary(load_scores)),
-        "apply": make_command(_apply, _parameters(apply, f"Replace {result}"), summary(apply)),
+        "load-scores": _on_own_copy(load_scores, f"Replace columns of the same names, and {result}"),
+        "apply": _on_own_copy(apply, f"Replace {result}"),
         "verify": make_command(_verify, function_parameters(verify), summary(verify)),
         "rebuild": make_command(_rebuild, function_parameters(rebuild, own=own), summary(rebuild)),
     }

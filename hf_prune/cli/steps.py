@@ -123,15 +123,20 @@ def parse_by_name(
     return found or None
 
 
+def parse_pairs(flag: str, pairs: Sequence[str], hint: str) -> dict[str, str]:
+    """Take apart what is given as ``name=value``; ``flag`` and ``hint`` are for messages."""
+    found = {}
+    for pair in pairs:
+        name, equals, value = pair.partition("=")
+        if not (name and equals and value):
+            raise InputError(f"{flag} {pair!r}: {hint}")
+        found[name] = value
+    return found
+
+
 def parse_inputs(pairs: Sequence[str]) -> dict[str, Any]:
     """Read arrays given as ``name=file.npy``."""
-    files = {}
-    for pair in pairs:
-        name, equals, path = pair.partition("=")
-        if not (name and equals and path):
-            raise InputError(f"--inputs {pair!r}: write name=file.npy, such as embeddings=vectors.npy")
-        files[name] = path
-    return read_inputs(files)
+    return read_inputs(parse_pairs("--inputs", pairs, "write name=file.npy, such as embeddings=vectors.npy"))
 
 
 def open_data(values: dict[str, Any]) -> Any:

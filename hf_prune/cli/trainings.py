@@ -15,10 +15,9 @@ from hf_prune.cli.signatures import (
     repeatable,
     summary,
 )
-from hf_prune.cli.steps import INPUTS, input_parameters, open_data
+from hf_prune.cli.steps import INPUTS, input_parameters, open_data, parse_pairs
 from hf_prune.data.loading import train_split
 from hf_prune.hub.models.teacher import push_teacher
-from hf_prune.runtime.errors import InputError
 from hf_prune.runtime.processes import in_step, is_main_process
 from hf_prune.scaling.runs import measure_scaling, write_report
 from hf_prune.scaling.runs.report import report_lines
@@ -36,13 +35,12 @@ def parse_training_args(pairs: Sequence[str]) -> dict[str, Any]:
         >>> parse_training_args(["weight_decay=0.01", "lr_scheduler_type=cosine", "eval_strategy=no"])
         {'weight_decay': 0.01, 'lr_scheduler_type': 'cosine', 'eval_strategy': 'no'}
     """
-    found = {}
-    for pair in pairs:
-        name, equals, value = pair.partition("=")
-        if not (name and equals and value):
-            raise InputError(f"--training-args {pair!r}: write name=value, such as weight_decay=0.01")
-        found[name] = value if value.lower() in _WORDS else parse_yaml(value, f"--training-args {pair!r}")
-    return found
+    flag = "--training-args"
+    texts = parse_pairs(flag, pairs, "write name=value, such as weight_decay=0.01")
+    return {
+        name: text if text.lower() in _WORDS else parse_yaml(text, f"{flag} {f'{name}={text}'!r}")
+        for name, text in texts.items()
+    }
 
 
 def _training(train: Callable[..., Teachers]) -> Callable[..., None]:
