@@ -159,7 +159,8 @@ def _open_saved(path: Path, split: str | None) -> Dataset | DatasetDict:
     except (ValueError, AssertionError) as error:
         raise InputError(f"no split {split!r} in {str(path)!r}, which holds {', '.join(splits)} ({error})") from error
     found = [splits[part.splitname].select(range(part.from_ or 0, _end(part, splits))) for part in parts]
-    return found[0] if len(found) == 1 else concatenate_datasets(found)
+    joined: Dataset = found[0] if len(found) == 1 else _reading(repr(str(path)), lambda: concatenate_datasets(found))
+    return joined
 
 
 def _end(part: Any, splits: Mapping[str, Dataset]) -> int:
