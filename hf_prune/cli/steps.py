@@ -32,7 +32,7 @@ from hf_prune.scoring.combination import combine
 
 Parameters = list[inspect.Parameter]
 
-INPUTS = option(list[str], "An array handed in instead of being made: name=file.npy. Repeatable.", "--inputs")
+INPUTS = option(list[str], "An array to use instead of making it: name=file.npy. Repeatable.", "--inputs")
 MODELS = ("teachers", "student", "dynamics")  # of which there may be several
 _DATA = added("data", Annotated[str, typer.Argument(metavar="DATA", help=argument_docs(open_dataset)["path"])])
 # What names the rows to open; `revision` is left out, since it is that of the models or of the branch to push to.
