@@ -1,8 +1,6 @@
 import ast
 from pathlib import Path
 
-import pytest
-
 import hf_prune
 
 PACKAGE = Path(hf_prune.__file__).parent
@@ -32,12 +30,3 @@ def test_errors_for_the_user_are_told_by_their_class():
         if name in BUILT_IN
     }
     assert found == EXCEPTIONS, "raise one of hf_prune.runtime.errors, which the command line shows as one line"
-
-
-@pytest.mark.parametrize(
-    ("kind", "also"), [("InputError", ValueError), ("InputTypeError", TypeError), ("StateError", RuntimeError)]
-)
-def test_a_kind_is_also_the_built_in_error(kind, also):
-    with pytest.raises(also, match="said"):
-        raise getattr(hf_prune, kind)("said")
-    assert issubclass(getattr(hf_prune, kind), hf_prune.UserError)
