@@ -49,8 +49,15 @@ def _start(
         echo(context.get_help())
 
 
-for _module in (trainings, steps, inspections, tools, published):
-    for _name, _function in _module.COMMANDS.items():
+for _commands in (
+    trainings.COMMANDS,
+    steps.COMMANDS,
+    inspections.COMMANDS,
+    tools.COMMANDS,
+    published.COMMANDS,
+    trainings.SCALING,  # last in the help, and in the documentation
+):
+    for _name, _function in _commands.items():
         app.command(_name)(_function)
 app.add_typer(tools.CACHE, name="cache")
 

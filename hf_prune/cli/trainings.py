@@ -75,7 +75,7 @@ def _scaling(folder: Path, **values: Any) -> None:
         echo(path)
 
 
-def _commands() -> dict[str, Callable[..., None]]:
+def _scaling_command() -> Callable[..., None]:
     docs = argument_docs(measure_scaling)
     own = {
         "folder": option(Path, docs["folder"], "--out", "--folder"),
@@ -85,14 +85,17 @@ def _commands() -> dict[str, Callable[..., None]]:
         "sizes": repeatable(measure_scaling, "sizes", int),
         "keeps": repeatable(measure_scaling, "keeps", float),
     }
-    scaling = [*input_parameters(), *function_parameters(measure_scaling, own=own), *metric_parameters()]
-    published = [*input_parameters(), *function_parameters(push_teacher, leave_out=("trained_on",))]
-    return {
-        "train-teachers": _training(train_teachers),
-        "train-subset-runs": _training(train_subset_runs),
-        "push-teacher": make_command(_push_teacher, published, summary(push_teacher)),
-        "scaling": make_command(_scaling, scaling, summary(measure_scaling)),
-    }
+    parameters = [*input_parameters(), *function_parameters(measure_scaling, own=own), *metric_parameters()]
+    return make_command(_scaling, parameters, summary(measure_scaling))
 
 
-COMMANDS = _commands()
+COMMANDS = {
+    "train-teachers": _training(train_teachers),
+    "train-subset-runs": _training(train_subset_runs),
+    "push-teacher": make_command(
+        _push_teacher,
+        [*input_parameters(), *function_parameters(push_teacher, leave_out=("trained_on",))],
+        summary(push_teacher),
+    ),
+}
+SCALING = {"scaling": _scaling_command()}

@@ -29,4 +29,4 @@ def test_errors_for_the_user_are_told_by_their_class():
         for name in raised(ast.parse(path.read_text(encoding="utf-8")))
         if name in BUILT_IN
     }
-    assert found == EXCEPTIONS, "raise one of hf_prune.runtime.errors, which the command line shows as one line"
+    assert found <= EXCEPTIONS, "raise one of hf_prune.runtime.errors, which the command line shows as one line"
