@@ -207,7 +207,7 @@ def _demo_command() -> Callable[..., None]:
     return make_command(_demo, function_parameters(run_demo, leave_out=("log",), own=own), summary(run_demo))
 
 
-COMMANDS = {
+COMMANDS: dict[str, Callable[..., None]] = {
     "demo": _demo_command(),
     "metrics": metrics,
     "correlate": correlate_columns,
