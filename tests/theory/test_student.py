@@ -4,11 +4,11 @@ import math
 
 import numpy as np
 import pytest
-from hf_prune.theory.geometry import kept_region
 from scipy.integrate import quad
 from scipy.optimize import brentq, minimize_scalar
 from scipy.stats import norm
 
+from hf_prune.theory.geometry import kept_region
 from hf_prune.theory.student import solve
 
 
