@@ -1,27 +1,39 @@
 """Training dynamics of any `transformers.Trainer`: which rows it learns when, recorded while it trains."""
 
 import functools
+import hashlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 import transformers
 from datasets import Dataset
 from transformers.trainer_utils import get_last_checkpoint
 
+from hf_prune.data.digests import column_digest
 from hf_prune.dynamics import files
-from hf_prune.dynamics.batch_outputs import check_classes, check_rows, labels_of, logits_of
 from hf_prune.dynamics.content import RowContent, row_content
 from hf_prune.dynamics.figures import FIGURES, PER_CLASS, PER_ROW
 from hf_prune.dynamics.files import MODES, Head
-from hf_prune.dynamics.numbered_rows import ROW_KEY, numbered_loader, whole_dataset
+from hf_prune.dynamics.forward_pass import (
+    check_classes,
+    check_rows,
+    labels_of,
+    logits_of,
+    score_rows,
+    try_pass,
+    unnoticed,
+)
+from hf_prune.dynamics.numbered_rows import ROW_KEY, numbered_loader, readable, subset_rows, whole_dataset
 from hf_prune.dynamics.record import TrainingRecord, dataset_name
 from hf_prune.dynamics.recorder import Passes, Recorder
-from hf_prune.dynamics.same_rows import check_same_rows
-from hf_prune.dynamics.scoring_pass import score_rows, try_pass
 from hf_prune.runtime.errors import InputError, InputTypeError, StateError
 from hf_prune.runtime.messages import warn
+from hf_prune.runtime.processes import check_alike, num_processes, together
+
+_SAMPLED_ROWS = 64  # whose labels are compared where a data set is none of `datasets`
 
 
 def watch(
@@ -207,7 +219,7 @@ class _Watched:
             raise StateError("watch records one training, not the trials of hyperparameter_search: train once")
         steps = max(1, -(-len(loader) // args.gradient_accumulation_steps))
         checkpoint = self._checkpoint if state.global_step else None
-        check_same_rows(self.trainer, self.trainer.train_dataset, *self.recorder.datasets)
+        _check_same_rows(self.trainer, self.trainer.train_dataset, *self.recorder.datasets)
         self.recorder.begin(checkpoint, int(state.epoch or 0), steps, again=self._begun)
         self._begun = True
 
@@ -318,3 +330,45 @@ def _check_folder(folder: Path, head: Head, overwrite: bool) -> None:
             f"{folder} holds the record of {held.num_rows} rows of {held.dataset!r}, the Trainer has {head.num_rows} rows "
             f"of {head.dataset!r}: give another folder=, or overwrite=True"
         )
+
+
+def _check_same_rows(trainer: Any, *datasets: Any) -> None:
+    """Raise one line in every process where one trains on other rows than another: its record would mix them.
+
+    Args:
+        trainer: The Trainer.
+        *datasets: Map-style data sets, subsets of such, or None.
+
+    Raises:
+        ValueError: If lengths, digests of columns or, of other data sets than those of `datasets`, the labels of some rows
+            differ.
+    """
+    if num_processes() == 1:
+        return
+    held: list[bytes] = []
+    together(lambda: held.extend(_rows_digest(trainer, rows) for rows in datasets if rows is not None))
+    arguments = {name: getattr(trainer.args, name) for name in ("seed", "data_seed", "num_train_epochs")}
+    check_alike({"rows": b"".join(held)} | arguments)
+
+
+def _rows_digest(trainer: Any, rows: Any) -> bytes:
+    taken = subset_rows(rows)
+    known: list[Any] = [len(rows), None if taken is None else taken.tobytes()]
+    if isinstance(rows, Dataset):
+        known += [column_digest(rows, name) for name in rows.column_names]
+    else:
+        known += _sampled_labels(trainer, rows)
+    return hashlib.sha256(repr(known).encode()).digest()
+
+
+def _sampled_labels(trainer: Any, rows: Any) -> list[int]:
+    """Classes of rows spread over a data set; nothing where its batches hold none, which the training will refuse."""
+    items, collate = readable(trainer, rows)
+    places = np.unique(np.linspace(0, len(items) - 1, min(_SAMPLED_ROWS, len(items))).astype(np.int64)).tolist()
+    with unnoticed(trainer.model):
+        batch = collate([items[place] for place in places])
+    try:
+        found: list[int] = labels_of(trainer, batch).tolist()
+    except ValueError:
+        return []
+    return found

@@ -7,7 +7,7 @@ import numpy as np
 from datasets import ClassLabel, Dataset
 from numpy.typing import NDArray
 
-from hf_prune.data.row_keys import key_columns, match_keys, row_keys
+from hf_prune.data.row_keys import key_columns, row_keys
 from hf_prune.runtime.processes import num_processes, process_index, together
 
 KEY_BYTES = 32
@@ -56,32 +56,8 @@ def row_content(ds: Dataset, columns: Sequence[str] | None = None) -> RowContent
     return RowContent(tuple(chosen), np.frombuffer(b"".join(made), np.uint8).reshape(-1, KEY_BYTES))
 
 
-def find_rows(recorded: RowContent, at_hand: RowContent) -> NDArray[np.int64]:
-    """Find each row at hand among those recorded; equal ones are matched in their order, each once.
-
-    Args:
-        recorded: Of the record, m rows.
-        at_hand: Of the data set, n rows, with keys of the same columns.
-
-    Returns:
-        For each row at hand the number of the recorded one, or -1, shape (n,).
-
-    Example:
-        >>> ds = Dataset.from_dict({"text": ["a", "b", "c"]})
-        >>> find_rows(row_content(ds), row_content(ds.select([2, 0, 1]))).tolist()
-        [2, 0, 1]
-    """
-    if np.array_equal(recorded.keys, at_hand.keys):
-        return np.arange(len(at_hand.keys))
-    return match_keys(_names(recorded), _names(at_hand))
-
-
 def _keys_of(ds: Dataset, columns: list[str]) -> bytes:
     try:
         return bytes.fromhex("".join(row_keys(ds, columns)[0].tolist()))
     except OSError as error:  # of one type, which the other processes raise too
         raise OSError(str(error)) from error
-
-
-def _names(content: RowContent) -> list[bytes]:
-    return [key.tobytes() for key in content.keys]

@@ -10,9 +10,9 @@ from datasets import Dataset
 from numpy.typing import ArrayLike, NDArray
 
 from hf_prune.dynamics import files
-from hf_prune.dynamics.checks import checked_arrays, match_rows
 from hf_prune.dynamics.content import RowContent, row_content
-from hf_prune.dynamics.figures import FIGURES, PER_CLASS
+from hf_prune.dynamics.figures import FIGURES, PER_CLASS, PER_ROW
+from hf_prune.dynamics.row_matching import match_rows
 from hf_prune.runtime.errors import InputError, InputTypeError
 from hf_prune.runtime.folders import owned
 
@@ -238,7 +238,7 @@ class TrainingRecord:
             OSError: If a file of ``rows`` cannot be read.
         """
         codes = np.asarray(labels, dtype=np.int64)
-        held = checked_arrays(arrays, len(codes), mode)
+        held = _checked_arrays(arrays, len(codes), mode)
         first = next(iter(held.values()))
         seen = ~np.isnan(first).all(axis=0).reshape(len(codes), -1).all(axis=1)
         presented = seen if trained_on is None else np.asarray(trained_on, dtype=bool)
@@ -351,3 +351,24 @@ def _open_folder(folder: Path) -> list[TrainingRecord]:
         if held := [TrainingRecord.load(place) for place in found if files.has_record(place)]:
             return held
     return [TrainingRecord.load(folder)]  # raises: there is none
+
+
+def _checked_arrays(arrays: Mapping[str, ArrayLike], num_rows: int, mode: str) -> dict[str, NDArray[Any]]:
+    """Give the arrays of a record as float16.
+
+    Raises:
+        ValueError: If a name or the mode is unknown, or a shape does not fit.
+    """
+    if mode not in files.MODES:
+        raise InputError(f"mode={mode!r}; give one of {', '.join(files.MODES)}")
+    known = (*PER_ROW, PER_CLASS)
+    if not arrays or set(arrays) - set(known):
+        raise InputError(f"arrays {sorted(arrays)}; give at least one of {', '.join(known)} and no other")
+    held = {name: np.asarray(values, dtype=np.float16) for name, values in arrays.items()}
+    num_epochs = len(next(iter(held.values())))
+    for name, values in held.items():
+        expected = (num_epochs, num_rows, values.shape[-1]) if name == PER_CLASS else (num_epochs, num_rows)
+        if values.shape != expected or num_epochs == 0:
+            needed = f"({max(num_epochs, 1)}, {num_rows}{', classes' * (name == PER_CLASS)})"
+            raise InputError(f"{name!r} has shape {values.shape}; give (epochs, rows, ...) = {needed}")
+    return held

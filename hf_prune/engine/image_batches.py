@@ -8,12 +8,10 @@ of the very bytes that were decoded.
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import numpy as np
 from datasets import Image
-from numpy.typing import NDArray
 
 from hf_prune.data.images import EncodedImages
-from hf_prune.engine.content import content_key
+from hf_prune.engine.image_keys import Keys, content_key
 from hf_prune.runtime.messages import error_line
 
 if TYPE_CHECKING:
@@ -48,7 +46,7 @@ class ImageRows:
         keys: Content keys of its rows, shape (n,): an image that is no longer the one they were made of is not used.
     """
 
-    def __init__(self, images: EncodedImages, keys: NDArray[np.void]) -> None:
+    def __init__(self, images: EncodedImages, keys: Keys) -> None:
         self._images = images
         self._keys = keys
         self._feature = Image(mode=images.decode_mode)

@@ -21,13 +21,13 @@ from datasets.utils import tqdm
 from numpy.typing import NDArray
 
 from hf_prune.data.images import EncodedImages
-from hf_prune.engine import content
 from hf_prune.engine.image_batches import Batch, Collate, ImageRows
+from hf_prune.engine.image_keys import Keys, content_keys, with_targets
 from hf_prune.engine.plan import make_plan
 from hf_prune.engine.store import Store
 from hf_prune.models.loaded import LoadedModel
 from hf_prune.runtime.errors import InputError, StateError
-from hf_prune.runtime.processes import check_alike, compute_device, gather_objects, in_step, together
+from hf_prune.runtime.processes import check_alike, compute_device, in_step, together
 
 CHUNK_ROWS = 4096  # a killed run computes at most so many rows again ...
 CHUNK_SECONDS = 30.0  # ... or so much work, whichever is less
@@ -103,7 +103,7 @@ def run_model(
         keys, unreadable = content_keys(ds, image_column, images, root, state)
         problems = _Problems(image_column, on_error, unreadable)
         image_rows = ImageRows(images, keys)
-        keys = keys if targets is None else content.with_targets(keys, targets)
+        keys = keys if targets is None else with_targets(keys, targets)
         store = Store(root, model.identity)
         plan = make_plan(keys, unreadable, store, batch_size, state.process_index, state.num_processes)
         loop = _Loop(model, store, targets, problems, state, chunk_rows, chunk_seconds)
@@ -186,7 +186,7 @@ class _Loop:
         self.device = compute_device()  # the caller's choice, which need not be the one of the process group
         self.computed = 0
         self._rows: list[int] = []
-        self._keys: list[content.Keys] = []  # of the bytes that went through the model
+        self._keys: list[Keys] = []  # of the bytes that went through the model
         self._outputs: list[torch.Tensor] = []  # left on the device: fetching each would make the device wait
         self._forward: Callable[[Any], torch.Tensor] | None = None
 
@@ -237,14 +237,14 @@ class _Loop:
         if after_next >= self.chunk_seconds or len(self._rows) >= self.chunk_rows:
             self._flush()
 
-    def _output(self, batch: Batch) -> tuple[torch.Tensor, content.Keys]:
+    def _output(self, batch: Batch) -> tuple[torch.Tensor, Keys]:
         """What the model makes of the images of a batch, and the keys that it belongs to."""
         # Not under inference_mode: a module of the caller's own must stay trainable after .to(device).
         self._forward = self._forward or self.model.open(self.device)
         inputs, keys = batch.inputs, np.frombuffer(b"".join(batch.keys), dtype="V16")
         if self.targets is not None:
             targets = self.targets[batch.rows]
-            inputs, keys = (inputs, targets), content.with_targets(keys, targets.numpy())
+            inputs, keys = (inputs, targets), with_targets(keys, targets.numpy())
         with torch.inference_mode():
             output = self._forward(inputs)
             if output.ndim != 2 or len(output) != len(batch.rows):
@@ -275,54 +275,6 @@ class _Loop:
             )
 
 
-def content_keys(
-    ds: Dataset, column: str, images: EncodedImages, root: Path | None, state: PartialState
-) -> tuple[NDArray[np.void], dict[int, str]]:
-    """Keys of all rows, and the rows that have no bytes; the same in every process, or an error in all.
-
-    Processes whose rows are pinned by the same files share the hashing; each of them, and each that has rows of its own,
-    ends with the keys of what it holds, so that they can be compared.
-    """
-    alone = state.num_processes == 1
-    stamp = None if root is None and alone else content.keys_stamp(ds, column, images)
-    kept = None if root is None or stamp is None else content.load_keys(root, stamp)
-    stamps = gather_objects([stamp or f"process {state.process_index}"])
-    group = [rank for rank, other in enumerate(stamps) if other == stamps[state.process_index]]
-    place = group.index(state.process_index)
-    start, stop = (len(images) * part // len(group) for part in (place, place + 1))
-
-    held: list[tuple[NDArray[np.void], dict[int, str]]] = []
-
-    def share() -> tuple[NDArray[np.void], dict[int, str]] | None:
-        if kept is None:
-            held.append(content.image_keys(images, range(start, stop)))
-        else:
-            held.append((kept[0][start:stop], {row: why for row, why in kept[1].items() if start <= row < stop}))
-        return held[0] if len(group) > 1 else None  # nobody else has a use for them
-
-    parts = [part or held[0] for part in map(together(share).__getitem__, group)]
-    keys = np.concatenate([part for part, _ in parts])
-    unreadable = {row: reason for _, reasons in parts for row, reason in reasons.items()}
-    if root is not None and stamp is not None and kept is None and (place == 0 or state.is_local_main_process):
-        content.save_keys(root, stamp, keys, unreadable)
-    check_alike({"rows": hashlib.sha256(keys.tobytes()).digest()})
-    return keys, gather_objects([unreadable])[0]  # reasons may name the files of a machine
-
-
-def check_rows(ds: Dataset, column: str, state: PartialState) -> None:
-    """Raise one line in every process unless all hold the same images in the same order.
-
-    Nothing is read where the same files pin the rows of all; else each process, or each group that shares files, hashes
-    what it holds.
-    """
-    if state.num_processes == 1:
-        return
-    images = EncodedImages(ds, column)
-    stamps = {*gather_objects([content.keys_stamp(ds, column, images)])}
-    if len(stamps) > 1 or None in stamps:
-        content_keys(ds, column, images, None, state)
-
-
 def _loader(
     batches: list[list[int]], rows: ImageRows, model: LoadedModel, num_workers: int, device: torch.device
 ) -> "torch.utils.data.DataLoader[Any]":
@@ -350,7 +302,7 @@ def exact_settings(device: torch.device) -> Iterator[None]:
         yield
 
 
-def _read_rows(store: Store, keys: NDArray[np.void], rows: NDArray[np.int64]) -> NDArray[np.float32]:
+def _read_rows(store: Store, keys: Keys, rows: NDArray[np.int64]) -> NDArray[np.float32]:
     """Values of this process's rows; their width is known to all processes, also to one without rows."""
     values = np.empty((0, 0), np.float32)
 

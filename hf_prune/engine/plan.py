@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from hf_prune.engine.image_keys import Keys
 from hf_prune.engine.store import Store
 from hf_prune.runtime.processes import together
 
@@ -35,9 +36,7 @@ class Plan:
         rows = np.flatnonzero(np.isin(first_of, list(found)))
         return {int(row): found[int(first_of[row])] for row in rows}
 
-    def rows_of(
-        self, process: int, keys: NDArray[np.void], store: Store, unreadable: dict[int, str]
-    ) -> NDArray[np.int64]:
+    def rows_of(self, process: int, keys: Keys, store: Store, unreadable: dict[int, str]) -> NDArray[np.int64]:
         """Agree, when all is computed, on who holds which row; give those of one process, ascending.
 
         On a disk that all share every image is at home, whoever computed it and whenever: then two models of one
@@ -52,7 +51,7 @@ class Plan:
 
 
 def make_plan(
-    keys: NDArray[np.void], unreadable: dict[int, str], store: Store, batch_size: int, process: int, processes: int
+    keys: Keys, unreadable: dict[int, str], store: Store, batch_size: int, process: int, processes: int
 ) -> Plan:
     """Agree with the other processes on who computes what.
 

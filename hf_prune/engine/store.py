@@ -14,6 +14,7 @@ from typing import Any, NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
+from hf_prune.engine.image_keys import Keys
 from hf_prune.runtime.cache import META, keep_to_limit, use
 from hf_prune.runtime.file_locks import Lock
 from hf_prune.runtime.files import (
@@ -28,9 +29,6 @@ from hf_prune.runtime.files import (
 )
 from hf_prune.runtime.integrity import sealed
 from hf_prune.runtime.messages import warn
-
-Keys = NDArray[np.void]  # shape (n,), dtype V16: blake2b-128 of the encoded image
-
 
 FORMAT = 1  # part of every folder name: a new layout never reads an old one
 

@@ -2,7 +2,7 @@
 
 rows/<digest>/      results of one model, see `hf_prune.engine.store`
 heads/<digest>/     heads trained on embeddings, see `hf_prune.heads.results`
-keys/               content keys of image columns, one file each, see `hf_prune.engine.content`
+keys/               content keys of image columns, one file each, see `hf_prune.engine.image_keys`
 shelf/              scores that others released, as they were downloaded, see `hf_prune.hub.read.shelf`
 """
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from hf_prune import Heads, train_heads
-from hf_prune.engine import content
+from hf_prune.engine import image_keys
 from hf_prune.engine.store import Store
 from hf_prune.runtime import cache
 from hf_prune.runtime.cache import CacheEntry, Freed, clear, keep_to_limit, list_caches, parse_duration, parse_size
@@ -45,7 +45,7 @@ def everything(tmp_path) -> Path:
         fill(tmp_path, f"model {number}", number + 1)
     points = np.eye(4, dtype=np.float32).repeat(2, axis=0)
     train_heads(points, [0, 1, 2, 3] * 2, Heads(num_heads=3, num_epochs=1), folder=tmp_path / "heads")
-    content.save_keys(tmp_path, "0" * 32, make_keys(1), {})
+    image_keys.save_keys(tmp_path, "0" * 32, make_keys(1), {})
     (tmp_path / "shelf").mkdir()
     (tmp_path / "shelf" / "ImageNet-1K_DDD.0123456789abcdef.csv").write_text(",image,score\n")
     return tmp_path

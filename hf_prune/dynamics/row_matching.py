@@ -1,36 +1,12 @@
-"""Whether arrays make a training record, and whether a record is of the data set at hand."""
-
-from collections.abc import Mapping
-from typing import Any
+"""Rows of a data set found among those of a training record, in whatever order, or refused."""
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from hf_prune.dynamics.content import RowContent, find_rows
-from hf_prune.dynamics.figures import PER_CLASS, PER_ROW
-from hf_prune.dynamics.files import MODES, Head, Rows
+from hf_prune.data.row_keys import match_keys
+from hf_prune.dynamics.content import RowContent
+from hf_prune.dynamics.files import Head, Rows
 from hf_prune.runtime.errors import InputError
-
-
-def checked_arrays(arrays: Mapping[str, ArrayLike], num_rows: int, mode: str) -> dict[str, NDArray[Any]]:
-    """Give the arrays of a record as float16.
-
-    Raises:
-        ValueError: If a name or the mode is unknown, or a shape does not fit.
-    """
-    if mode not in MODES:
-        raise InputError(f"mode={mode!r}; give one of {', '.join(MODES)}")
-    known = (*PER_ROW, PER_CLASS)
-    if not arrays or set(arrays) - set(known):
-        raise InputError(f"arrays {sorted(arrays)}; give at least one of {', '.join(known)} and no other")
-    held = {name: np.asarray(values, dtype=np.float16) for name, values in arrays.items()}
-    num_epochs = len(next(iter(held.values())))
-    for name, values in held.items():
-        expected = (num_epochs, num_rows, values.shape[-1]) if name == PER_CLASS else (num_epochs, num_rows)
-        if values.shape != expected or num_epochs == 0:
-            needed = f"({max(num_epochs, 1)}, {num_rows}{', classes' * (name == PER_CLASS)})"
-            raise InputError(f"{name!r} has shape {values.shape}; give (epochs, rows, ...) = {needed}")
-    return held
 
 
 def match_rows(
@@ -130,3 +106,29 @@ def relabelled_rows(recorded: NDArray[np.int64], given: NDArray[np.int64]) -> ND
 def _is_type_name(name: str) -> bool:
     """Whether a name says only how the rows were held, such as ``Dataset``: it tells no data set from another."""
     return name.isidentifier() and name[:1].isupper()
+
+
+def find_rows(recorded: RowContent, at_hand: RowContent) -> NDArray[np.int64]:
+    """Find each row at hand among those recorded; equal ones are matched in their order, each once.
+
+    Args:
+        recorded: Of the record, m rows.
+        at_hand: Of the data set, n rows, with keys of the same columns.
+
+    Returns:
+        For each row at hand the number of the recorded one, or -1, shape (n,).
+
+    Example:
+        >>> from datasets import Dataset
+        >>> from hf_prune.dynamics.content import row_content
+        >>> ds = Dataset.from_dict({"text": ["a", "b", "c"]})
+        >>> find_rows(row_content(ds), row_content(ds.select([2, 0, 1]))).tolist()
+        [2, 0, 1]
+    """
+    if np.array_equal(recorded.keys, at_hand.keys):
+        return np.arange(len(at_hand.keys))
+    return match_keys(_names(recorded), _names(at_hand))
+
+
+def _names(content: RowContent) -> list[bytes]:
+    return [key.tobytes() for key in content.keys]

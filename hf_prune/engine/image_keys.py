@@ -10,9 +10,9 @@ import json
 import os
 import time
 from collections.abc import Iterable
-from hashlib import blake2b
+from hashlib import blake2b, sha256
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from datasets import Dataset
@@ -25,6 +25,10 @@ from hf_prune.data.images import EncodedImages
 from hf_prune.runtime.cache import touch
 from hf_prune.runtime.files import DamagedFile, discard, read_arrays, remove_stale_parts, write_arrays
 from hf_prune.runtime.messages import error_line
+from hf_prune.runtime.processes import check_alike, gather_objects, together
+
+if TYPE_CHECKING:
+    from accelerate import PartialState
 
 Keys = NDArray[np.void]  # shape (n,), dtype V16
 
@@ -154,6 +158,54 @@ def save_keys(root: Path, stamp: str, keys: Keys, unreadable: dict[int, str]) ->
         write_arrays(folder / f"{stamp}.safetensors", {"keys": keys.view(np.uint8).reshape(-1, 16)}, note)
     except OSError:  # this only saves time; the store itself reports a disk that is full or read-only
         return
+
+
+def content_keys(
+    ds: Dataset, column: str, images: EncodedImages, root: Path | None, state: "PartialState"
+) -> tuple[Keys, dict[int, str]]:
+    """Keys of all rows, and the rows that have no bytes; the same in every process, or an error in all.
+
+    Processes whose rows are pinned by the same files share the hashing; each of them, and each that has rows of its own,
+    ends with the keys of what it holds, so that they can be compared.
+    """
+    alone = state.num_processes == 1
+    stamp = None if root is None and alone else keys_stamp(ds, column, images)
+    kept = None if root is None or stamp is None else load_keys(root, stamp)
+    stamps = gather_objects([stamp or f"process {state.process_index}"])
+    group = [rank for rank, other in enumerate(stamps) if other == stamps[state.process_index]]
+    place = group.index(state.process_index)
+    start, stop = (len(images) * part // len(group) for part in (place, place + 1))
+
+    held: list[tuple[Keys, dict[int, str]]] = []
+
+    def share() -> tuple[Keys, dict[int, str]] | None:
+        if kept is None:
+            held.append(image_keys(images, range(start, stop)))
+        else:
+            held.append((kept[0][start:stop], {row: why for row, why in kept[1].items() if start <= row < stop}))
+        return held[0] if len(group) > 1 else None  # nobody else has a use for them
+
+    parts = [part or held[0] for part in map(together(share).__getitem__, group)]
+    keys = np.concatenate([part for part, _ in parts])
+    unreadable = {row: reason for _, reasons in parts for row, reason in reasons.items()}
+    if root is not None and stamp is not None and kept is None and (place == 0 or state.is_local_main_process):
+        save_keys(root, stamp, keys, unreadable)
+    check_alike({"rows": sha256(keys.tobytes()).digest()})
+    return keys, gather_objects([unreadable])[0]  # reasons may name the files of a machine
+
+
+def check_rows(ds: Dataset, column: str, state: "PartialState") -> None:
+    """Raise one line in every process unless all hold the same images in the same order.
+
+    Nothing is read where the same files pin the rows of all; else each process, or each group that shares files, hashes
+    what it holds.
+    """
+    if state.num_processes == 1:
+        return
+    images = EncodedImages(ds, column)
+    stamps = {*gather_objects([keys_stamp(ds, column, images)])}
+    if len(stamps) > 1 or None in stamps:
+        content_keys(ds, column, images, None, state)
 
 
 def _column_blocks(ds: Dataset, column: str) -> list[Any]:
