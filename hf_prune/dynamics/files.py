@@ -21,9 +21,8 @@ from numpy.typing import NDArray
 from hf_prune.dynamics.content import RowContent
 from hf_prune.dynamics.figures import PER_CLASS, PER_ROW
 from hf_prune.runtime.errors import InputError
-from hf_prune.runtime.files import DamagedFile, array_shape, read_arrays, remove_stale_parts, write_arrays, write_file
-from hf_prune.runtime.integrity import sealed, unsealed
-from hf_prune.runtime.untrusted import read_bytes
+from hf_prune.runtime.files import DamagedFile, array_shape, read_arrays, remove_stale_parts, write_arrays
+from hf_prune.runtime.integrity import read_sealed, write_sealed
 
 HEAD, ROWS, FORMAT = "record.json", "rows.safetensors", 1
 MODES = ("online", "epoch", "end")
@@ -90,7 +89,7 @@ class Rows:
 def write_head(folder: Path, head: Head) -> None:
     """Write the head; the folder is made if need be."""
     folder.mkdir(parents=True, exist_ok=True)
-    write_file(folder / HEAD, sealed({"format": FORMAT, **dataclasses.asdict(head)}))
+    write_sealed(folder / HEAD, {"format": FORMAT, **dataclasses.asdict(head)})
 
 
 def read_head(folder: Path) -> Head:
@@ -101,7 +100,7 @@ def read_head(folder: Path) -> Head:
         ValueError: If the file is damaged or of a format that this version does not read.
     """
     try:
-        fields = unsealed(read_bytes(folder / HEAD))
+        fields = read_sealed(folder / HEAD)
         written = fields.pop("format")
         if written == FORMAT:
             head = Head(**{**fields, "arrays": tuple(fields["arrays"])})

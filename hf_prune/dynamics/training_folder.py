@@ -17,9 +17,8 @@ from hf_prune.data.columns import find_image_column
 from hf_prune.data.digests import column_digest
 from hf_prune.dynamics.record import dataset_name
 from hf_prune.runtime.errors import InputError
-from hf_prune.runtime.files import PART_PREFIX, write_file
-from hf_prune.runtime.integrity import sealed, unsealed
-from hf_prune.runtime.untrusted import read_bytes
+from hf_prune.runtime.files import PART_PREFIX
+from hf_prune.runtime.integrity import read_sealed, write_sealed
 
 SETTINGS, FORMAT = "teachers.json", 1
 KINDS = ("teacher", "run")
@@ -107,7 +106,7 @@ def claim(folder: Path, given: Mapping[str, Any], *, num_processes: int | None) 
     held = _read(folder)
     if held is None or not _work(folder):  # a call that failed at once does not bind the next one
         folder.mkdir(parents=True, exist_ok=True)
-        write_file(folder / SETTINGS, sealed(wanted))
+        write_sealed(folder / SETTINGS, wanted)
         return
     if num_processes is None:
         wanted["num_processes"] = held["num_processes"]
@@ -125,7 +124,7 @@ def claim(folder: Path, given: Mapping[str, Any], *, num_processes: int | None) 
 
 def _read(folder: Path) -> dict[str, Any] | None:
     try:
-        held = unsealed(read_bytes(folder / SETTINGS))
+        held = read_sealed(folder / SETTINGS)
         if held["format"] != FORMAT:
             raise InputError(f"format {held['format']}")
     except FileNotFoundError:

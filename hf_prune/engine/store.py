@@ -25,9 +25,7 @@ from hf_prune.runtime.files import (
     remove_stale_parts,
     unpack_floats,
     write_arrays,
-    write_file,
 )
-from hf_prune.runtime.integrity import sealed
 from hf_prune.runtime.messages import warn
 
 FORMAT = 1  # part of every folder name: a new layout never reads an old one
@@ -147,9 +145,7 @@ class Store:
         if self.folder is None or self._root is None or (self._lock is not None and (self.folder / META).exists()):
             return
         try:
-            self._lock = use(self.folder, make=True)
-            if not (self.folder / META).exists():
-                write_file(self.folder / META, sealed({"format": FORMAT, "identity": self.identity}))
+            self._lock = use(self.folder, {"format": FORMAT, "identity": self.identity})
             keep_to_limit(self._root, 0)
         except OSError as error:
             self._refuse(error)

@@ -204,7 +204,7 @@ def test_a_folder_that_is_removed_while_another_process_opens_it_is_made_again(t
     for path in folder.iterdir():
         path.unlink()
     folder.rmdir()
-    lock = cache.use(folder, make=True)
+    lock = cache.use(folder, {"format": 1, "identity": {}})
     assert (lock.held, (folder / ".used").exists()) == (True, True)
     lock.release()
     assert cache.use(tmp_path / "nowhere").held is None
