@@ -1,4 +1,4 @@
-"""The encoded bytes of an image column, lent from where they lie."""
+"""Images of a column: their encoded bytes without copies, their hashes, and any mode as RGB."""
 
 from collections.abc import Iterator
 from functools import cached_property
@@ -56,7 +56,7 @@ class EncodedImages:
         return chunk, table_row - int(self._starts[chunk])
 
     def path(self, row: int) -> str | None:
-        """The path stored beside the bytes, or None; it may be a bare file name."""
+        """Return the path stored beside the bytes, or None; it may be a bare file name."""
         chunk, place = self._locate(row)
         path: str | None = self._paths[chunk][place].as_py()
         return path
@@ -82,13 +82,13 @@ class EncodedImages:
         return read_row_file(path)
 
     def decoded(self, row: int) -> Any:
-        """The image of a row as PIL decodes it; None without one. No file is opened that is not a plain one."""
+        """Return the image of a row as PIL decodes it; None without one. Only regular files are opened."""
         if self.is_null(row):
             return None
         return Image(mode=self.decode_mode).decode_example({"path": None, "bytes": self[row]})
 
     def outside(self, row: int) -> bytes | None:
-        """The bytes of an image that the table has not, from its file; None without an image.
+        """Read an image that is not in the table from its file; None without an image.
 
         Raises:
             OSError: If the file cannot be read; the message names the row.
@@ -100,16 +100,16 @@ class EncodedImages:
             raise kind(f"row {row}, column {self.column!r}: {' '.join(str(error).split())}") from error
 
     def embedded(self) -> Iterator[tuple[int, list[memoryview | None]]]:
-        """Blocks of rows: the first one's number, and of each the bytes that lie in the table, lent; else None."""
+        """Yield blocks of rows: the number of the first, and a view of the bytes of each that lie in the table, else None."""
         contents = self._spans[2]
         for start, chunks, firsts, lasts in self._places():
             places = zip(chunks.tolist(), firsts.tolist(), lasts.tolist(), strict=True)
             yield start, [None if first < 0 else contents[chunk][first:last] for chunk, first, last in places]
 
     def runs(self) -> Iterator[tuple[int, NDArray[np.int64], memoryview | None]]:
-        """Rows whose bytes lie one after another in the table: the first one's number, the length of each, the bytes, lent.
+        """Yield rows whose bytes lie one after another in the table: number of the first, length of each, view of the bytes.
 
-        Rows that the table has no bytes of have -1 and None.
+        Rows without bytes in the table have the length -1, and None for the view.
         """
         contents = self._spans[2]
         for start, chunks, firsts, lasts in self._places():
@@ -122,15 +122,15 @@ class EncodedImages:
 
     @cached_property
     def _spans(self) -> tuple[NDArray[np.int64], NDArray[np.int64], list[memoryview]]:
-        """Of every row of the table: where its bytes begin and end in those of its chunk, -1 for null; those of the chunks."""
+        """Beginning and end of each row's bytes in those of its chunk, -1 for null; and the bytes of the chunks."""
         spans = [spans_of(chunk) for chunk in self._bytes]
         firsts, lasts = (np.concatenate([np.empty(0, np.int64), *(span[end] for span in spans)]) for end in (0, 1))
         return firsts, lasts, [span[2] for span in spans]
 
     def _places(self) -> Iterator[tuple[int, NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]]:
-        """Blocks of rows: the first one's number, and of each its chunk and where in that its bytes begin and end, or -1.
+        """Yield blocks of rows: the number of the first, and of each its chunk and where its bytes begin and end, or -1.
 
-        For small images, finding their places row by row takes longer than hashing them.
+        Finding small images row by row would take longer than hashing them.
         """
         firsts, lasts, _ = self._spans
         for start in range(0, self._length, _BLOCK_ROWS):
@@ -140,7 +140,7 @@ class EncodedImages:
             yield start, chunks, firsts[rows], lasts[rows]
 
     def lengths(self) -> NDArray[np.int64]:
-        """Bytes of each encoded image, shape (n,), read from offsets and file sizes; 0 where unknown."""
+        """Return the bytes of each encoded image, shape (n,), from offsets and file sizes; 0 where unknown."""
         sizes: list[Any] = [pc.fill_null(pc.binary_length(chunk), -1).to_numpy() for chunk in self._bytes]
         by_table_row = np.concatenate([np.empty(0, np.int64), *sizes]).astype(np.int64)
         lengths = by_table_row if self._rows is None else by_table_row[self._rows]
@@ -150,7 +150,7 @@ class EncodedImages:
 
 
 def spans_of(array: Any) -> tuple[NDArray[np.int64], NDArray[np.int64], memoryview]:
-    """Of an Arrow array of bytes: where each value begins and ends in the buffer of all, -1 for null, and that buffer."""
+    """Return where each value of an Arrow array of bytes begins and ends, -1 for null, and the buffer of all."""
     _, offsets, content = array.buffers()
     width = np.int64 if pa.types.is_large_binary(array.type) else np.int32
     ends = np.frombuffer(offsets, width)[array.offset : array.offset + len(array) + 1].astype(np.int64)
@@ -169,13 +169,7 @@ def _file_size(path: str | None) -> int:
 
 
 def image_hashes(images: EncodedImages) -> NDArray[np.uint8]:
-    """Hash the encoded bytes of images.
-
-    Args:
-        images: The column, n rows.
-
-    Returns:
-        The SHA-256 of each row, shape (n, 32), uint8; zeros for a row without an image.
+    """Return the SHA-256 of the encoded bytes of each image, shape (n, 32), uint8; zeros for a row without one.
 
     Raises:
         OSError: If a file cannot be read; the message names the row.
@@ -199,7 +193,7 @@ def image_hashes(images: EncodedImages) -> NDArray[np.uint8]:
 
 
 def to_rgb(image: "Picture") -> "Picture":
-    """Make an image RGB with 8 bits per channel, whatever its mode.
+    """Convert an image of any mode to RGB with 8 bits per channel.
 
     Transparency is composited onto white, as `transformers` does. 16-bit grey (`I;16`) is scaled to 8 bits. Mode `I` is taken
     as 8-bit values if none exceeds 255, else as 16-bit ones; mode `F` as [0, 1] if no value exceeds 1, else as [0, 255].
@@ -208,10 +202,10 @@ def to_rgb(image: "Picture") -> "Picture":
         image: An image of any mode that Pillow converts.
 
     Returns:
-        The image in mode RGB; the same object if it was already.
+        The image in mode RGB; the same object if it was RGB already.
 
     Raises:
-        ValueError: The values of an `I` or `F` image are out of range.
+        ValueError: If the values of an `I` or `F` image are out of range.
 
     Examples:
         >>> from PIL import Image
@@ -237,7 +231,7 @@ def _grey_to_8_bit(image: "Picture") -> np.ndarray[Any, np.dtype[np.uint8]]:
     values = np.asarray(image).astype(np.float64)
     low, high = float(values.min(initial=0)), float(values.max(initial=0))
     limit = 255.0 if image.mode == "F" else 65535.0
-    if not (low >= 0 and high <= limit):  # written so that NaN is refused too
+    if not (low >= 0 and high <= limit):  # refuses NaN, too
         raise InputError(
             f"an image of mode {image.mode!r} has values from {low:g} to {high:g}, allowed are 0 to {limit:g}: "
             "convert it to 8 bits first"
