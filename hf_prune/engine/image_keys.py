@@ -1,9 +1,9 @@
-"""Content keys of images: what decides whether two rows, wherever they are, hold the same image.
+"""Content keys of images: equal for two rows, wherever they are, that hold the same image.
 
 A key is the 128-bit BLAKE2b hash of the encoded bytes, together with the mode that the column decodes to. Hashing
-reads every image once, so key arrays of tables on disk are kept and found again by what pins the bytes: the Arrow
-files and image files with their sizes and times, and the rows taken from them. A data set's fingerprint would not do:
-adding a column changes it, and rewriting a file behind a path does not.
+reads every image once, so key arrays of tables on disk are kept under a stamp of what pins the bytes: the Arrow files and
+image files with their sizes and times, and the rows taken from them. A data set's fingerprint would not do: adding a column
+changes it, and rewriting a file behind a path does not.
 """
 
 import json
@@ -32,9 +32,8 @@ if TYPE_CHECKING:
 
 Keys = NDArray[np.void]  # shape (n,), dtype V16
 
-
 NO_IMAGE = "there is no image (null or no bytes)"
-STAMP_FORMAT = 2  # keys of format 1 may be those of other rows, where processes had been given different ones
+STAMP_FORMAT = 2  # keys of format 1 may be those of other rows, where processes held different ones
 SETTLED_SECONDS = 2.0  # a file changed a moment ago may change again within the resolution of its time
 # Steps of a memory-mapped table that touch neither the images nor their order.
 HARMLESS_STEPS = {"replace_schema_metadata", "combine_chunks", "drop", "remove_column", "select"}
@@ -45,10 +44,7 @@ def content_key(data: bytes, decode_mode: str | None = None) -> bytes:
 
     Args:
         data: The encoded bytes (PNG, JPEG, ...).
-        decode_mode: The mode that the column converts to, part of the key since it changes the pixels.
-
-    Returns:
-        The BLAKE2b-128 hash.
+        decode_mode: The mode that the column converts to, which changes the pixels.
 
     Example:
         >>> len(content_key(b"pixels")), content_key(b"pixels") == content_key(b"pixels", "L")
@@ -65,8 +61,8 @@ def image_keys(images: EncodedImages, rows: Iterable[int] | None = None) -> tupl
         rows: Row numbers; ``None`` takes all.
 
     Returns:
-        The keys in the order of the rows, shape (m,), zero for a row without bytes; and by row number why a row has
-        no bytes (null, missing file).
+        The keys in the order of the rows, shape (m,), zero for a row without bytes; and row number → why a row has no
+        bytes (null, missing file).
     """
     wanted = range(len(images)) if rows is None else list(rows)
     digests, unreadable = [], {}
@@ -85,14 +81,11 @@ def image_keys(images: EncodedImages, rows: Iterable[int] | None = None) -> tupl
 
 
 def with_targets(keys: Keys, targets: NDArray[np.int64]) -> Keys:
-    """Keys of pairs of image and class, for results that depend on both.
+    """Return keys of pairs of image and class, for results that depend on both.
 
     Args:
         keys: Keys of the images, shape (n,).
         targets: Class of each row, shape (n,).
-
-    Returns:
-        Keys of the same shape.
 
     Example:
         >>> keys = np.frombuffer(bytes(32), dtype="V16")
@@ -108,7 +101,7 @@ def with_targets(keys: Keys, targets: NDArray[np.int64]) -> Keys:
 
 
 def keys_stamp(ds: Dataset, column: str, images: EncodedImages) -> str | None:
-    """Name what pins the bytes of an image column, or None where nothing but reading them does.
+    """Return a hash of what pins the bytes of an image column, or None where only reading them does.
 
     Args:
         ds: The data set.
@@ -116,8 +109,8 @@ def keys_stamp(ds: Dataset, column: str, images: EncodedImages) -> str | None:
         images: The same column, opened.
 
     Returns:
-        A hash over Arrow files, image files (path, size, times) and the rows taken; ``None`` for a table in memory,
-        an image that is no local file, or a file changed within the last two seconds.
+        A hash of Arrow files, image files (path, size, times) and the rows taken; ``None`` for a table in memory, an image
+        that is no local file, or a file changed within the last two seconds.
     """
     blocks = _column_blocks(ds, column)
     if not blocks or not all(isinstance(block, MemoryMappedTable) for block in blocks):
@@ -134,7 +127,7 @@ def keys_stamp(ds: Dataset, column: str, images: EncodedImages) -> str | None:
 
 
 def load_keys(root: Path, stamp: str) -> tuple[Keys, dict[int, str]] | None:
-    """Read the keys kept under a stamp, None where there are none; a damaged file is removed."""
+    """Read the keys kept under a stamp; None where there are none. A damaged file is removed."""
     path = root / "keys" / f"{stamp}.safetensors"
     try:
         arrays, note = read_arrays(path)
@@ -156,17 +149,17 @@ def save_keys(root: Path, stamp: str, keys: Keys, unreadable: dict[int, str]) ->
         remove_stale_parts(folder)
         note = json.dumps({str(row): reason for row, reason in unreadable.items()})
         write_arrays(folder / f"{stamp}.safetensors", {"keys": keys.view(np.uint8).reshape(-1, 16)}, note)
-    except OSError:  # this only saves time; the store itself reports a disk that is full or read-only
+    except OSError:  # kept keys only save time; the store itself reports a disk that is full or read-only
         return
 
 
 def content_keys(
     ds: Dataset, column: str, images: EncodedImages, root: Path | None, state: "PartialState"
 ) -> tuple[Keys, dict[int, str]]:
-    """Keys of all rows, and the rows that have no bytes; the same in every process, or an error in all.
+    """Return the keys of all rows, and row number → why it has no bytes; the same in every process, or raise in all.
 
-    Processes whose rows are pinned by the same files share the hashing; each of them, and each that has rows of its own,
-    ends with the keys of what it holds, so that they can be compared.
+    Processes whose rows are pinned by the same files share the hashing; each group of them, and each process that has rows of
+    its own, gets the keys of the rows it holds, and these are compared.
     """
     alone = state.num_processes == 1
     stamp = None if root is None and alone else keys_stamp(ds, column, images)
@@ -183,7 +176,7 @@ def content_keys(
             held.append(image_keys(images, range(start, stop)))
         else:
             held.append((kept[0][start:stop], {row: why for row, why in kept[1].items() if start <= row < stop}))
-        return held[0] if len(group) > 1 else None  # nobody else has a use for them
+        return held[0] if len(group) > 1 else None  # no other process needs them
 
     parts = [part or held[0] for part in map(together(share).__getitem__, group)]
     keys = np.concatenate([part for part, _ in parts])
@@ -197,8 +190,8 @@ def content_keys(
 def check_rows(ds: Dataset, column: str, state: "PartialState") -> None:
     """Raise one line in every process unless all hold the same images in the same order.
 
-    Nothing is read where the same files pin the rows of all; else each process, or each group that shares files, hashes
-    what it holds.
+    Nothing is read where the same files pin the rows of all; else each process, or each group that shares files, hashes its
+    rows.
     """
     if state.num_processes == 1:
         return
@@ -209,20 +202,20 @@ def check_rows(ds: Dataset, column: str, state: "PartialState") -> None:
 
 
 def _column_blocks(ds: Dataset, column: str) -> list[Any]:
-    """The tables that the column's rows come from, in order."""
+    """Return the tables that hold the column, in order."""
     table = ds.data
     rows = table.blocks if isinstance(table, ConcatenationTable) else [[table]]
     return [block for row in rows for block in row if column in block.column_names]
 
 
 def _harmful_steps(block: MemoryMappedTable) -> str:
-    """Hash of the steps that were applied to a memory-mapped table and may concern the images."""
+    """Return a hash of the steps of a memory-mapped table that may concern the images."""
     steps = [step for step in block.replays or [] if step[0] not in HARMLESS_STEPS]
     return str(Hasher.hash(steps))
 
 
 def _image_files(ds: Dataset, column: str, images: EncodedImages) -> list[str]:
-    """Paths of the images that lie in files of their own, in row order; null rows have none."""
+    """Return the paths of images in files of their own, in row order."""
     if not any(chunk.field("bytes").null_count for chunk in ds.data.column(column).chunks):
         return []
     outside = (row for row in range(len(images)) if not images.is_embedded(row))
@@ -230,7 +223,7 @@ def _image_files(ds: Dataset, column: str, images: EncodedImages) -> list[str]:
 
 
 def _file_facts(paths: list[str]) -> list[tuple[str, int, int, int]] | None:
-    """Path, size, mtime and ctime of each file; None if one is missing, remote or only just changed.
+    """Return path, size, mtime and ctime of each file; None if one is missing, remote or only just changed.
 
     The ctime shows an overwrite whose mtime was set back (``cp -p``, ``rsync -t``).
     """

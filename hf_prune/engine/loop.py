@@ -1,8 +1,8 @@
-"""The only inference loop: images of a data set through a model, results to the store, in one process or many.
+"""The one inference loop: runs images of a data set through a model and stores the results, in one process or many.
 
-Rows travel with their numbers and are written to their places, so neither sharding nor batch size can reorder them.
-An image goes through the model once, however many rows hold it. A result is filed under the key of the bytes that went
-through the model, which come with it: whatever processes make of their shares, none can file it under another image.
+Rows travel with their numbers, so that neither sharding nor batch size can reorder them. An image goes through the model
+once, however many rows hold it. A result is stored under the key of the bytes that went through the model, which comes with
+them: no process can store it under another image.
 """
 
 import contextlib
@@ -31,20 +31,20 @@ from hf_prune.runtime.processes import check_alike, compute_device, in_step, tog
 
 CHUNK_ROWS = 4096  # a killed run computes at most so many rows again ...
 CHUNK_SECONDS = 30.0  # ... or so much work, whichever is less
-# Of the length of an output: more than kernels and number formats make of one model, less than another one.
+# Of the norm of an output: kernels and number formats differ by less, other models by more.
 ONE_MODEL = 0.05
 
 
 @dataclass
 class ModelRows:
-    """The rows that this process holds of a model's results.
+    """Rows of a model's results that this process holds.
 
     Attributes:
         rows: Global row numbers, ascending, shape (n_local,); every readable row is in one process only.
         values: Their values, shape (n_local, d), float32; d is the same in every process.
-        unreadable: By global row number, why a row has no value; the same in every process.
+        unreadable: Global row number → why a row has no value; the same in every process.
         computed: Images that went through the model in this call, in all processes.
-        reused: Rows that took their value from the store or from an equal image, in all processes.
+        reused: Rows with a value from the store or of an equal image, in all processes.
     """
 
     rows: NDArray[np.int64]
@@ -71,8 +71,8 @@ def run_model(
 ) -> ModelRows:
     """Run a model over every image that the store does not have yet, and return this process's share of all rows.
 
-    Every process calls this with the same arguments; an error in one is raised in all. What the processes hold is compared
-    first: the rows by their content, the model by its identity, or by what it makes of one image where it has none.
+    Every process calls this with the same arguments; an error in one is raised in all. Rows and models of the processes are
+    compared first: rows by their content, models by their identity, or by their outputs for one image if they have none.
 
     Args:
         ds: The data set, n rows; its format and transform are not used.
@@ -80,13 +80,13 @@ def run_model(
         image_column: Name of the image column.
         state: Accelerate's view of the processes, from `hf_prune.runtime.processes.process_state`.
         batch_size: Images per batch.
-        num_workers: Processes that decode and preprocess beside this one.
+        num_workers: Further processes that decode and preprocess.
         store_root: Folder of the store; ``None`` keeps nothing on disk.
         on_error: ``"raise"`` stops at an image that cannot be read, ``"skip"`` lists it in ``unreadable``.
         targets: For a model whose forward pass takes a pair (inputs, classes): the class of each row, shape (n,).
         desc: Text of the progress bar.
         chunk_rows: Most rows written to the store at once.
-        chunk_seconds: Most seconds of work before what is there gets written.
+        chunk_seconds: Most seconds of work before results are written.
 
     Returns:
         The rows and values of this process.
@@ -109,7 +109,7 @@ def run_model(
         loop = _Loop(model, store, targets, problems, state, chunk_rows, chunk_seconds)
 
         def compute() -> tuple[int, dict[int, str]]:
-            if plan.batches:  # no loader, and so no workers, when everything is there
+            if plan.batches:  # no loader, and so no workers, when everything is in the store
                 loop.run(plan.batches, image_rows, num_workers, desc)
             return loop.computed, problems.found
 
@@ -125,14 +125,14 @@ def run_model(
 
 
 def _described(model: LoadedModel, targets: NDArray[np.int64] | None) -> dict[str, Any]:
-    """What the processes must have alike of a model and of the classes of the rows."""
+    """Return the facts of a model and of the classes of the rows that all processes must share."""
     identity = {f"model {name}": value for name, value in sorted(model.identity.items())}
     classes = b"" if targets is None else hashlib.sha256(targets.astype("<i8").tobytes()).digest()
     return identity | {"cacheable": model.cacheable, "class names": model.names, "labels": classes}
 
 
 def _check_outputs(loop: "_Loop", images: ImageRows, rows: NDArray[np.int64]) -> None:
-    """Compare what the processes' models make of one image, where no identity shows whether they are one model."""
+    """Compare the outputs of the processes' models for one image, where these have no identity to compare."""
     if len(rows) == 0:
         return
     outputs = together(lambda: loop.output_of(images, int(rows[0])))
@@ -147,7 +147,7 @@ def _check_outputs(loop: "_Loop", images: ImageRows, rows: NDArray[np.int64]) ->
 
 
 class _Problems:
-    """Images that cannot be read: collected, or the end of the run, as the caller chose."""
+    """Images that cannot be read: they are collected, or the first ends the run, as the caller chose."""
 
     def __init__(self, column: str, on_error: Literal["raise", "skip"], known: dict[int, str]) -> None:
         self.column, self.on_error = column, on_error
@@ -168,7 +168,7 @@ class _Problems:
 
 
 class _Loop:
-    """The images of this process on their way through the model to the store."""
+    """Runs the images of this process through the model and writes the results to the store."""
 
     def __init__(
         self,
@@ -187,11 +187,11 @@ class _Loop:
         self.computed = 0
         self._rows: list[int] = []
         self._keys: list[Keys] = []  # of the bytes that went through the model
-        self._outputs: list[torch.Tensor] = []  # left on the device: fetching each would make the device wait
+        self._outputs: list[torch.Tensor] = []  # on the device, which would wait if each were fetched
         self._forward: Callable[[Any], torch.Tensor] | None = None
 
     def run(self, batches: list[list[int]], images: ImageRows, num_workers: int, desc: str) -> None:
-        """Compute the batches of this process; what was done before an error is kept."""
+        """Compute the batches of this process; results before an error are kept."""
         self.store.prepare()
         loader = _loader(batches, images, self.model, num_workers, self.device)
         total = sum(map(len, batches))
@@ -211,7 +211,7 @@ class _Loop:
                 raise
 
     def output_of(self, images: ImageRows, row: int) -> NDArray[np.float32]:
-        """What the model makes of one image alone, (d,); nothing where it cannot be read."""
+        """Return the output for one image alone, (d,); empty where it cannot be read."""
         batch = Collate(self.model.collate)([images[row]])
         if not batch.rows:
             return np.empty(0, np.float32)
@@ -230,15 +230,13 @@ class _Loop:
         self._keys.append(keys)
         self._outputs.append(output)
         now = time.monotonic()
-        after_next = (
-            now + (now - self._last) - self._flushed
-        )  # seconds of work at stake if the next batch takes as long
+        after_next = now + (now - self._last) - self._flushed  # seconds at stake if the next batch takes as long
         self._last = now
         if after_next >= self.chunk_seconds or len(self._rows) >= self.chunk_rows:
             self._flush()
 
     def _output(self, batch: Batch) -> tuple[torch.Tensor, Keys]:
-        """What the model makes of the images of a batch, and the keys that it belongs to."""
+        """Return the outputs of a batch and the keys that they belong to."""
         # Not under inference_mode: a module of the caller's own must stay trainable after .to(device).
         self._forward = self._forward or self.model.open(self.device)
         inputs, keys = batch.inputs, np.frombuffer(b"".join(batch.keys), dtype="V16")
@@ -255,7 +253,7 @@ class _Loop:
             return output.clone(), keys  # a compiled model may write its next output over this one
 
     def _flush(self) -> None:
-        """Write the outputs collected so far; rows that are not finite are left out and reported."""
+        """Write the outputs collected so far, and raise if some are not finite, which are left out."""
         rows, keys, outputs = np.array(self._rows, np.int64), self._keys, self._outputs
         self._rows, self._keys, self._outputs = [], [], []
         self._flushed = time.monotonic()
@@ -278,7 +276,7 @@ class _Loop:
 def _loader(
     batches: list[list[int]], rows: ImageRows, model: LoadedModel, num_workers: int, device: torch.device
 ) -> "torch.utils.data.DataLoader[Any]":
-    """A loader over given batches that draws nothing from torch's global generator."""
+    """Return a loader over given batches that draws nothing from torch's global generator."""
     return torch.utils.data.DataLoader(
         rows,  # type: ignore[arg-type]  # any object with __getitem__ and __len__ will do
         batch_sampler=batches,
@@ -291,10 +289,10 @@ def _loader(
 
 @contextlib.contextmanager
 def exact_settings(device: torch.device) -> Iterator[None]:
-    """Compute float32 as float32, and put torch's settings and generators back: a training may go on here.
+    """Compute float32 as float32, and restore torch's settings and generators, which a training may use.
 
-    By default cuDNN rounds the inputs of float32 convolutions to TF32, which moves scores by up to 0.02 and makes them
-    other scores than those of a CPU or an older GPU. Opening a model may draw from the generators.
+    By default cuDNN rounds the inputs of float32 convolutions to TF32, which changes scores by up to 0.02 against those of
+    a CPU or an older GPU. Opening a model may draw from the generators.
     """
     cudnn = torch.backends.cudnn
     forked = torch.random.fork_rng(devices=[device] if device.type == "cuda" else [])
@@ -303,7 +301,7 @@ def exact_settings(device: torch.device) -> Iterator[None]:
 
 
 def _read_rows(store: Store, keys: Keys, rows: NDArray[np.int64]) -> NDArray[np.float32]:
-    """Values of this process's rows; their width is known to all processes, also to one without rows."""
+    """Return the values of this process's rows, whose width is the same in a process without rows."""
     values = np.empty((0, 0), np.float32)
 
     def read() -> int:
