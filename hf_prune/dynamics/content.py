@@ -1,4 +1,4 @@
-"""What the rows of a training record were, by their content, and where each of them is in a data set at hand."""
+"""Content of the rows of a training record."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -27,15 +27,12 @@ class RowContent:
 
 
 def row_content(ds: Dataset, columns: Sequence[str] | None = None) -> RowContent:
-    """Make the content keys of all rows; of several processes each makes a part, and all of them must call it.
+    """Return the content of all rows; each process computes a part, and all of them must call it.
 
     Args:
         ds: The data set, n rows; format and transform do not matter.
         columns: Columns that the keys are made of. None takes those of `hf_prune.data.row_keys.key_columns` without
-            classes, which are compared by themselves and may be numbered anew.
-
-    Returns:
-        The content.
+            classes, which are compared by themselves and may be numbered differently.
 
     Raises:
         ValueError: If a column is not there, or none is left.
@@ -52,12 +49,12 @@ def row_content(ds: Dataset, columns: Sequence[str] | None = None) -> RowContent
     own = np.array_split(np.arange(len(ds)), num_processes())[process_index()]
     part = ds if len(own) == len(ds) else ds.select(range(own[0], own[-1] + 1) if len(own) else [])
     chosen = list(columns)
-    made = together(lambda: _keys_of(part, chosen))
-    return RowContent(tuple(chosen), np.frombuffer(b"".join(made), np.uint8).reshape(-1, KEY_BYTES))
+    keys = together(lambda: _keys_of(part, chosen))
+    return RowContent(tuple(chosen), np.frombuffer(b"".join(keys), np.uint8).reshape(-1, KEY_BYTES))
 
 
 def _keys_of(ds: Dataset, columns: list[str]) -> bytes:
     try:
         return bytes.fromhex("".join(row_keys(ds, columns)[0].tolist()))
-    except OSError as error:  # of one type, which the other processes raise too
+    except OSError as error:  # of one type, which the other processes raise, too
         raise OSError(str(error)) from error

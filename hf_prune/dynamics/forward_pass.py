@@ -13,19 +13,19 @@ from hf_prune.dynamics.numbered_rows import ROW_KEY, NumberedCollator, NumberedR
 from hf_prune.runtime.errors import InputError
 from hf_prune.runtime.processes import num_processes, process_index
 
-Forward = Callable[[Any], tuple[torch.Tensor, torch.Tensor]]
+Forward = Callable[[Any], tuple[torch.Tensor, torch.Tensor]]  # prepared batch → labels (B,), logits (B, classes)
 
 
 def score_rows(trainer: Any, dataset: Any, forward: Forward) -> EpochRows:
-    """Run the model in eval mode over all rows; the training goes on as if nothing had happened.
+    """Run the model in eval mode over all rows, without any effect on the training.
 
-    The rows are shared out among the processes. Random transforms of the data set draw from generators that are put
-    back, and so is every module's train flag.
+    The processes share the rows. Random transforms of the data set draw from generators that are restored afterwards, as is
+    the train flag of every module.
 
     Args:
         trainer: The Trainer, whose collator, columns, workers and batch size for evaluation are used.
         dataset: A map-style data set, n rows.
-        forward: Gives labels (B,) and logits (B, classes) of a prepared batch.
+        forward: Returns labels (B,) and logits (B, classes) of a prepared batch.
 
     Returns:
         All rows that have a class; every process must call it.
@@ -38,12 +38,7 @@ def score_rows(trainer: Any, dataset: Any, forward: Forward) -> EpochRows:
 
 
 def try_pass(trainer: Any, dataset: Any, forward: Forward) -> None:
-    """Run the model over the first batch alone, to find out before a training whether it can be scored.
-
-    Args:
-        trainer: As of `score_rows`.
-        dataset: As of `score_rows`.
-        forward: As of `score_rows`.
+    """Run the model over the first batch alone, before a training; the arguments are those of `score_rows`.
 
     Raises:
         ValueError: If there are no logits, or no class for each row.
@@ -57,7 +52,7 @@ def try_pass(trainer: Any, dataset: Any, forward: Forward) -> None:
 def _batches(
     trainer: Any, dataset: Any, forward: Forward, num_workers: int
 ) -> Iterator[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:
-    """Row numbers, labels and logits of this process's share, batch by batch."""
+    """Yield row numbers, labels and logits of this process's share, batch by batch."""
     items, collate = readable(trainer, dataset)
     arguments = trainer.args
     context = getattr(arguments, "dataloader_multiprocessing_context", None)
@@ -80,7 +75,7 @@ def _batches(
 
 @contextlib.contextmanager
 def unnoticed(model: torch.nn.Module) -> Iterator[None]:
-    """Eval mode, with the train flag of every module and all generators put back afterwards."""
+    """Switch to eval mode, and restore the train flag of every module and all generators afterwards."""
     flags = [(module, module.training) for module in model.modules()]
     python, numpy = random.getstate(), np.random.get_state()  # noqa: NPY002  # the global one is what must not change
     devices = [torch.cuda.current_device()] if torch.cuda.is_available() else []
@@ -125,7 +120,7 @@ def labels_of(trainer: Any, inputs: Any) -> torch.Tensor:
 
 
 def logits_of(outputs: Any, num_rows: int) -> torch.Tensor:
-    """Find the logits in what a model gave for a batch.
+    """Find the logits in the outputs of a model for a batch.
 
     Args:
         outputs: A mapping with ``logits``, or a tuple that holds them.
@@ -157,7 +152,7 @@ def logits_of(outputs: Any, num_rows: int) -> torch.Tensor:
 
 
 def check_classes(labels: torch.Tensor, logits: torch.Tensor) -> None:
-    """Raise unless the model has the classes of a batch; it waits for their device.
+    """Raise unless the model has the classes of a batch; waits for their device.
 
     Args:
         labels: Shape (B,); below 0 where a row has no class.
@@ -172,7 +167,7 @@ def check_classes(labels: torch.Tensor, logits: torch.Tensor) -> None:
 
 
 def check_rows(rows: torch.Tensor, labels: torch.Tensor) -> None:
-    """Raise unless a batch has one label for each row that the data set gave."""
+    """Raise unless a batch has one label for each of its rows."""
     if len(rows) != len(labels):
         raise InputError(
             f"the data collator made {len(labels)} examples of {len(rows)} rows: watch needs one example for each row"

@@ -1,4 +1,4 @@
-"""What a training did to each row of its data set: correctness, probabilities and margins, epoch by epoch."""
+"""Record of a training: correctness, probabilities and margins of each row, epoch by epoch."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -20,13 +20,13 @@ Records: TypeAlias = Union["TrainingRecord", str, Path, Sequence[Union["Training
 
 
 class TrainingRecord:
-    """What was recorded of a training, per epoch and row; in memory, or in a folder that may still grow.
+    """Record of a training, per epoch and row; in memory, or in a folder that may still grow.
 
     `hf_prune.watch` makes one from a Trainer, ``TrainingRecord.load`` opens a folder, ``TrainingRecord.from_arrays``
     takes the arrays of any other training.
 
     Attributes:
-        folder: Where it lies, or None.
+        folder: The folder, or None.
 
     Example:
         >>> values = {"correct": [[0, 1], [1, 1]], "label_probs": [[0.2, 0.6], [0.7, np.nan]]}
@@ -46,7 +46,7 @@ class TrainingRecord:
 
     @property
     def head(self) -> files.Head:
-        """Name and size of the data set, mode and names; of a folder, as it is now."""
+        """Name and size of the data set, mode and names of the arrays, as they are now in the folder."""
         if self.folder is not None and files.has_record(self.folder):
             self._head = files.read_head(self.folder)
         return self._head
@@ -73,12 +73,12 @@ class TrainingRecord:
 
     @property
     def arrays(self) -> tuple[str, ...]:
-        """Names that `read` knows here."""
+        """Names of the arrays that `read` takes."""
         return self._head.arrays
 
     @property
     def num_epochs(self) -> int:
-        """Finished epochs."""
+        """Number of finished epochs."""
         if self._memory is not None:
             return len(self._memory[self.arrays[0]])
         return files.count_epochs(self.folder) if self.folder is not None else 0
@@ -104,13 +104,13 @@ class TrainingRecord:
         found = np.zeros(self.num_rows, dtype=np.int32)
         others = [name for name in FIGURES[1:] if name in self.arrays]
         for epoch in reversed(range(self.num_epochs)) if others and FIGURES[0] in self.arrays else ():
-            # Of such a row nothing is known but that it is not right.
+            # Such a row is known to be wrong and has no other figures.
             found[(self.read_epoch(FIGURES[0], epoch) == 0) & np.isnan(self.read_epoch(others[0], epoch))] = epoch + 1
         return found
 
     @property
     def content(self) -> RowContent | None:
-        """What each row was; None where the record does not know."""
+        """Content of each row; None where the record does not have it."""
         known = self._rows()
         return known.content if known else None
 
@@ -152,8 +152,8 @@ class TrainingRecord:
                 label's one-hot vector), ``divergences`` (see `hf_prune.dynamics.figures.divergences`) or ``epoch_probs``.
 
         Returns:
-            Shape (epochs, n), for ``epoch_probs`` (epochs, n, classes); NaN where a row was not presented. Read
-            anew each time; `read_epoch` reads less.
+            Shape (epochs, n), for ``epoch_probs`` (epochs, n, classes); NaN where a row was not presented. Each call
+            reads all files; `read_epoch` reads less.
 
         Raises:
             ValueError: If the name is not recorded here, no epoch is finished, or a file is damaged.
@@ -174,10 +174,10 @@ class TrainingRecord:
         return files.read_file(path)[name]
 
     def save(self, folder: str | Path) -> Path:
-        """Write the record as it is now into a folder, as safetensors and JSON, whole or not at all.
+        """Write the record as it is now to a folder, as safetensors and JSON, completely or not at all.
 
         Raises:
-            ValueError: If another record is there.
+            ValueError: If the folder holds another record.
             OSError: If it cannot be written, or another process writes there.
         """
         folder = Path(folder)
@@ -197,13 +197,13 @@ class TrainingRecord:
 
     @classmethod
     def load(cls, folder: str | Path) -> "TrainingRecord":
-        """Open the record in a folder; one that a training still writes shows the epochs finished so far.
+        """Open the record in a folder; one that is still being written has the epochs finished so far.
 
         Raises:
             FileNotFoundError: If there is none.
             ValueError: If it is damaged or of an unknown format.
         """
-        files.count_epochs(Path(folder))  # a gap is told at once
+        files.count_epochs(Path(folder))  # raises where one is missing
         return cls(files.read_head(Path(folder)), Path(folder))
 
     @classmethod
@@ -230,8 +230,8 @@ class TrainingRecord:
             trained_on: Shape (n,) bool; None takes the rows that have a value.
             num_classes: Classes of the model.
             test_hits: Shape (m,) bool, on a test set after the last epoch.
-            rows: The data set, n rows, whose content is noted so that scoring finds each row again whatever its place;
-                without it a record fits whatever has as many rows with these classes.
+            rows: The data set, n rows, whose content is noted so that scoring finds each row again in any order; without
+                it a record fits every data set with as many rows of these classes.
 
         Raises:
             ValueError: If a name or the mode is unknown, or shapes differ.
@@ -257,13 +257,13 @@ class TrainingRecord:
         """Find the rows of a data set among those recorded, in whatever order, and refuse another data set.
 
         Args:
-            num_rows: Rows of the data set at hand.
+            num_rows: Rows of the data set.
             labels: Their classes, or None; classes may be numbered differently, -1 is left out.
-            dataset: Its name; it decides where there are neither contents nor labels to compare.
-            content: Of the rows at hand, from the columns of this record's ``content``; None leaves each row where it is.
+            dataset: Its name, which decides where there are neither contents nor labels to compare.
+            content: Content of the rows, from the columns of this record's ``content``; None keeps their order.
 
         Returns:
-            For each row at hand the number of the recorded one, shape (n,).
+            Number of the recorded row for each row of the data set, shape (n,).
 
         Raises:
             ValueError: If a row is not among those recorded, or if sizes, classes or, without both, names differ.
@@ -288,13 +288,13 @@ class TrainingRecord:
 
     def _test_hits_of(self, epoch: int) -> dict[str, NDArray[Any]]:
         if self._memory is not None and epoch < self.num_epochs - 1:
-            return {}  # in memory are those of the last epoch
+            return {}  # only those of the last epoch are in memory
         held = self._memory if self._memory is not None else files.read_file(self._epoch_file(epoch))
         return {"test_hits": held["test_hits"]} if "test_hits" in held else {}
 
 
 def open_records(dynamics: Records) -> list[TrainingRecord]:
-    """Open whatever a caller may give as ``dynamics=``.
+    """Open the records that a caller gives as ``dynamics=``.
 
     Args:
         dynamics: A record; the folder of one; the ``output_dir`` of a watched Trainer; a folder of such folders, as
@@ -342,7 +342,7 @@ def dataset_name(ds: Any) -> str:
 
 
 def _in_order(place: Path) -> list[Any]:
-    """The number in a name by its size: teacher-99 comes before teacher-100, as where the teachers are used."""
+    """Sort numbers in a name by their size: teacher-99 comes before teacher-100, as where the teachers are used."""
     return [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", place.parent.name)]
 
 
@@ -354,7 +354,7 @@ def _open_folder(folder: Path) -> list[TrainingRecord]:
 
 
 def _checked_arrays(arrays: Mapping[str, ArrayLike], num_rows: int, mode: str) -> dict[str, NDArray[Any]]:
-    """Give the arrays of a record as float16.
+    """Return the arrays of a record as float16.
 
     Raises:
         ValueError: If a name or the mode is unknown, or a shape does not fit.

@@ -1,4 +1,4 @@
-"""Rows of a data set found among those of a training record, in whatever order, or refused."""
+"""Matching of the rows of a data set with those of a training record, in whatever order."""
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -15,12 +15,12 @@ def match_rows(
     """Find the rows of a data set among those recorded; see ``TrainingRecord.match``.
 
     Args:
-        head: Of the record.
-        known: What it knows of its rows.
-        num_rows: Rows at hand.
+        head: The head of the record.
+        known: Facts about its rows.
+        num_rows: Rows of the data set.
         labels: Their classes, or None.
-        dataset: Their name.
-        content: What they are, or None.
+        dataset: Name of the data set.
+        content: Content of its rows, or None.
     """
     if num_rows != head.num_rows:
         raise InputError(
@@ -77,7 +77,7 @@ def _check_name(head: Head, codes: NDArray[np.int64] | None, dataset: str) -> No
 
 
 def relabelled_rows(recorded: NDArray[np.int64], given: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Find the rows whose classes differ, classes being renamed one to one where that explains the most rows.
+    """Find the rows whose classes differ, after renaming classes one to one so that most rows agree.
 
     Args:
         recorded: Shape (n,); -1 is left out.
@@ -104,19 +104,19 @@ def relabelled_rows(recorded: NDArray[np.int64], given: NDArray[np.int64]) -> ND
 
 
 def _is_type_name(name: str) -> bool:
-    """Whether a name says only how the rows were held, such as ``Dataset``: it tells no data set from another."""
+    """Whether a name is only a type, such as ``Dataset``, which distinguishes no data sets."""
     return name.isidentifier() and name[:1].isupper()
 
 
-def find_rows(recorded: RowContent, at_hand: RowContent) -> NDArray[np.int64]:
-    """Find each row at hand among those recorded; equal ones are matched in their order, each once.
+def find_rows(recorded: RowContent, own: RowContent) -> NDArray[np.int64]:
+    """Find the rows of a data set among those recorded; equal ones are matched in their order, each once.
 
     Args:
-        recorded: Of the record, m rows.
-        at_hand: Of the data set, n rows, with keys of the same columns.
+        recorded: Content of the record, m rows.
+        own: Content of the data set, n rows, with keys of the same columns.
 
     Returns:
-        For each row at hand the number of the recorded one, or -1, shape (n,).
+        Number of the recorded row for each row of the data set, or -1, shape (n,).
 
     Example:
         >>> from datasets import Dataset
@@ -125,10 +125,6 @@ def find_rows(recorded: RowContent, at_hand: RowContent) -> NDArray[np.int64]:
         >>> find_rows(row_content(ds), row_content(ds.select([2, 0, 1]))).tolist()
         [2, 0, 1]
     """
-    if np.array_equal(recorded.keys, at_hand.keys):
-        return np.arange(len(at_hand.keys))
-    return match_keys(_names(recorded), _names(at_hand))
-
-
-def _names(content: RowContent) -> list[bytes]:
-    return [key.tobytes() for key in content.keys]
+    if np.array_equal(recorded.keys, own.keys):
+        return np.arange(len(own.keys))
+    return match_keys(*([key.tobytes() for key in content.keys] for content in (recorded, own)))
