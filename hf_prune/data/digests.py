@@ -162,7 +162,7 @@ def _add_images(digest: Any, images: EncodedImages, lengths: NDArray[np.int64]) 
 def _add_values(digest: Any, values: pa.ChunkedArray) -> None:
     """Add texts, bytes and nested values; the cheap digest covers numbers completely."""
     kind = values.type
-    if pa.types.is_string(kind) or pa.types.is_binary(kind) or pa.types.is_large_string(kind):
+    if _is_bytes(kind):
         filled = pc.fill_null(values, pa.scalar("").cast(kind))
         spans = [spans_of(chunk) for chunk in filled.chunks if len(chunk)]
         if sum(int(lasts[-1] - firsts[0]) for firsts, lasts, _ in spans) <= WHOLE_BYTES:
@@ -175,6 +175,10 @@ def _add_values(digest: Any, values: pa.ChunkedArray) -> None:
 def _is_plain(kind: pa.DataType) -> bool:
     kinds = (pa.types.is_integer, pa.types.is_floating, pa.types.is_boolean, pa.types.is_temporal)
     return any(is_kind(kind) for is_kind in kinds)
+
+
+def _is_bytes(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_string(kind) or pa.types.is_binary(kind) or pa.types.is_large_string(kind))
 
 
 def scores_digest(values: NDArray[Any], missing: NDArray[np.bool_]) -> str:
@@ -216,7 +220,7 @@ def _cheap_bytes(values: pa.ChunkedArray) -> bytes:
     if pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind):
         plain = pc.fill_null(values, pa.scalar(0, pa.int8()).cast(kind)) if values.null_count else values
         return valid + np.ascontiguousarray(plain.to_numpy()).tobytes()
-    if pa.types.is_string(kind) or pa.types.is_binary(kind) or pa.types.is_large_string(kind):
+    if _is_bytes(kind):
         return valid + pc.fill_null(pc.binary_length(values), -1).to_numpy().tobytes()
     return valid
 

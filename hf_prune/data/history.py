@@ -159,7 +159,7 @@ class Step:
 
 @dataclass(frozen=True)
 class History:
-    """The steps found on a data set.
+    """Steps found on a data set.
 
     Attributes:
         steps: In the order they were made.

@@ -27,7 +27,7 @@ _BLOCK_ROWS = 512
 
 
 class EncodedImages:
-    """The encoded bytes of an image column, row by row, without decoding and without copying the column.
+    """Encoded bytes of an image column, row by row, without decoding and without copying the column.
 
     Args:
         ds: The data set; its indices mapping is followed.

@@ -92,10 +92,9 @@ def _read(folder: Path, split: str) -> Dataset:
 def _positions(ds: Dataset) -> tuple[str, NDArray[np.int64]] | None:
     """Return the split that the rows lie in, and their numbers in it; None if that cannot be known."""
     parts: list[NDArray[np.int64]] = [np.empty(0, np.int64)]
-    names = {str(name) for name in ds.info.splits}
     found: set[tuple[str, str]] = set()  # folder and split
     for block in getattr(ds.data, "blocks", [[ds.data]]):
-        piece = _piece(block, names, ds.info.splits)
+        piece = _piece(block, ds.info.splits)
         if piece is None:
             return None
         folder, split, start, length = piece
@@ -107,18 +106,18 @@ def _positions(ds: Dataset) -> tuple[str, NDArray[np.int64]] | None:
     return found.pop()[1], positions if mapping is None else positions[mapping]
 
 
-def _piece(block: list[Any], splits: set[str], infos: Mapping[str, Any]) -> tuple[str, str, int, int] | None:
+def _piece(block: list[Any], splits: Mapping[str, Any]) -> tuple[str, str, int, int] | None:
     """Return folder, split, first row and length of the loaded rows in tables that lie side by side."""
     on_disk = [table for table in block if getattr(table, "path", None) and hasattr(table, "replays")]
     if len(on_disk) != 1 or _is_replaced(on_disk[0], block):
         return None
     table = on_disk[0]
     path = PurePath(table.path)
-    pattern = rf".*-({'|'.join(map(re.escape, sorted(splits)))})(?:-(\d{{5}})-of-\d{{5}})?\.arrow"
+    pattern = rf".*-({'|'.join(map(re.escape, sorted(map(str, splits))))})(?:-(\d{{5}})-of-\d{{5}})?\.arrow"
     name, first = re.fullmatch(pattern, path.name), _first_row(table)
     if name is None or first is None:
         return None
-    before = getattr(infos[name[1]], "shard_lengths", None) or []
+    before = getattr(splits[name[1]], "shard_lengths", None) or []
     offset = sum(before[: int(name[2])]) if name[2] else 0
     return str(path.parent), name[1], offset + first, table.num_rows
 

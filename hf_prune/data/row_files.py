@@ -60,12 +60,7 @@ def _plain_size(path: str, limit: int) -> int:
 
 
 def check_kind(data: bytes, path: str, feature: Any) -> None:
-    """Raise a one-line ValueError if a file that a row names is not of the kind that its column holds.
-
-    Args:
-        data: Its bytes.
-        path: Its path.
-        feature: The feature of the column, such as ``Image()``.
+    """Raise a one-line ValueError if a file, by its bytes, is not of the kind of its column, such as ``Image()``.
 
     Example:
         >>> from datasets import Image

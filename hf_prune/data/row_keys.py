@@ -57,7 +57,8 @@ def row_keys(ds: Dataset, columns: Sequence[str] | None = None) -> tuple[NDArray
     if not columns:
         raise InputError(f"no column to make keys of among {ds.column_names}: name some with columns=")
     if len(columns) == 1 and isinstance(feature_of(ds, columns[0]), Image):
-        return _image_keys(image_hashes(EncodedImages(ds, columns[0]))), columns
+        hashes = image_hashes(EncodedImages(ds, columns[0]))
+        return np.frombuffer(hashes.tobytes().hex().encode(), "S64").astype("U64"), columns
     return np.array(list(_value_keys(ds, columns)), dtype="U64"), columns
 
 
@@ -101,10 +102,6 @@ def match_keys(published: Sequence[Key], own: Sequence[Key]) -> NDArray[np.int64
             found[row] = place
             first[key] = following[place]
     return found
-
-
-def _image_keys(hashes: NDArray[np.uint8]) -> NDArray[np.str_]:
-    return np.frombuffer(hashes.tobytes().hex().encode(), "S64").astype("U64")
 
 
 def _value_keys(ds: Dataset, columns: list[str]) -> Iterator[str]:

@@ -41,7 +41,7 @@ def check_one(ds: Any, name: str, *, also: str = "") -> None:
 
 
 def check_dataset(ds: Any, name: str) -> None:
-    """Raise a one-line TypeError unless an argument is a ``Dataset`` or ``DatasetDict``; the arguments are as in `check_one`."""
+    """Raise a one-line TypeError unless an argument is a ``Dataset`` or ``DatasetDict``; see `check_one`."""
     if isinstance(ds, Dataset | DatasetDict):
         return
     if isinstance(ds, IterableDataset | IterableDatasetDict):

@@ -50,10 +50,10 @@ def watch(
     """Record how a Trainer learns each row, without changing the training.
 
     Call it once, before ``trainer.train()``. In mode ``"online"`` the values are those of the forward passes of the
-    training itself, without a second pass: they come from all steps of an epoch and include dropout and augmentation. Losses and weights are
-    those of a training that is not watched, to the last bit on a CPU. The rows of a ``torch.utils.data.Subset`` are counted
-    in the whole data set. Repeated rows of an epoch count once, with their first presentation. The record notes the content
-    of each row, by which scoring finds it again in a data set of another order.
+    training itself, without a second pass: they come from all steps of an epoch and include dropout and augmentation. Losses
+    and weights are those of a training that is not watched, to the last bit on a CPU. The rows of a
+    ``torch.utils.data.Subset`` are counted in the whole data set. Repeated rows of an epoch count once, with their first
+    presentation. The record notes the content of each row, by which scoring finds it again in a data set of another order.
 
     Args:
         trainer: Any Trainer whose model gives logits (B, classes) for integer labels (B,).

@@ -1,5 +1,6 @@
 """Record of a training: correctness, probabilities and margins of each row, epoch by epoch."""
 
+import dataclasses
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -86,21 +87,19 @@ class TrainingRecord:
     @property
     def labels(self) -> NDArray[np.int64]:
         """Class of each row as the training saw it, (n,); -1 where the row was never seen."""
-        known = self._rows()
-        return known.labels if known else np.full(self.num_rows, -1)
+        return self._rows().labels
 
     @property
     def trained_on(self) -> NDArray[np.bool_]:
         """Whether a row was presented at least once, (n,)."""
-        known = self._rows()
-        return known.trained_on if known else np.zeros(self.num_rows, dtype=bool)
+        return self._rows().trained_on
 
     @property
     def not_finite(self) -> NDArray[np.int32]:
         """Number, from 1, of the first epoch in which the logits of a row were not finite; 0 where they were, (n,)."""
-        known = self._rows()
-        if known and known.not_finite is not None:
-            return known.not_finite
+        noted = self._rows().not_finite
+        if noted is not None:
+            return noted
         found = np.zeros(self.num_rows, dtype=np.int32)
         others = [name for name in FIGURES[1:] if name in self.arrays]
         for epoch in reversed(range(self.num_epochs)) if others and FIGURES[0] in self.arrays else ():
@@ -111,12 +110,11 @@ class TrainingRecord:
     @property
     def content(self) -> RowContent | None:
         """Content of each row; None where the record does not have it."""
-        known = self._rows()
-        return known.content if known else None
+        return self._rows().content
 
     @property
     def hits(self) -> NDArray[np.bool_]:
-        """Whether the last full pass got each row right, (n,); False for a row without a class or with other than finite logits.
+        """Whether the last full pass got each row right, (n,); False without a class or with logits that are not finite.
 
         Raises:
             ValueError: If the record holds presentations instead of full passes.
@@ -188,7 +186,7 @@ class TrainingRecord:
                 raise InputError(f"{folder} holds a training record already: give another folder, or remove that one")
             new = own.stage()
             files.write_head(new, self.head)
-            files.write_rows(new, files.Rows(self.labels, self.trained_on, self.not_finite, self.content))
+            files.write_rows(new, dataclasses.replace(self._rows(), not_finite=self.not_finite))
             for epoch in range(self.num_epochs):
                 values = {name: self.read_epoch(name, epoch) for name in self.arrays}
                 files.write_epoch(new, epoch, values | self._test_hits_of(epoch))
@@ -268,11 +266,11 @@ class TrainingRecord:
         Raises:
             ValueError: If a row is not among those recorded, or if sizes, classes or, without both, names differ.
         """
-        known = self._rows() or files.Rows(self.labels, self.trained_on)
-        return match_rows(self._head, known, num_rows, labels, dataset, content)
+        return match_rows(self._head, self._rows(), num_rows, labels, dataset, content)
 
-    def _rows(self) -> files.Rows | None:
-        return self._known if self.folder is None else files.read_rows(self.folder)
+    def _rows(self) -> files.Rows:
+        known = self._known if self.folder is None else files.read_rows(self.folder)
+        return known or files.Rows(np.full(self.num_rows, -1), np.zeros(self.num_rows, dtype=bool))
 
     def _check(self, name: str) -> None:
         if name not in self.arrays:

@@ -54,11 +54,7 @@ def content_key(data: bytes, decode_mode: str | None = None) -> bytes:
 
 
 def image_keys(images: EncodedImages, rows: Iterable[int] | None = None) -> tuple[Keys, dict[int, str]]:
-    """Hash images row by row.
-
-    Args:
-        images: The column.
-        rows: Row numbers; ``None`` takes all.
+    """Hash images row by row, by default all.
 
     Returns:
         The keys in the order of the rows, shape (m,), zero for a row without bytes; and row number → why a row has no
@@ -81,11 +77,7 @@ def image_keys(images: EncodedImages, rows: Iterable[int] | None = None) -> tupl
 
 
 def with_targets(keys: Keys, targets: NDArray[np.int64]) -> Keys:
-    """Return keys of pairs of image and class, for results that depend on both.
-
-    Args:
-        keys: Keys of the images, shape (n,).
-        targets: Class of each row, shape (n,).
+    """Return keys of pairs of image and class, shape (n,), for results that depend on both.
 
     Example:
         >>> keys = np.frombuffer(bytes(32), dtype="V16")
@@ -101,16 +93,9 @@ def with_targets(keys: Keys, targets: NDArray[np.int64]) -> Keys:
 
 
 def keys_stamp(ds: Dataset, column: str, images: EncodedImages) -> str | None:
-    """Return a hash of what pins the bytes of an image column, or None where only reading them does.
+    """Return a hash of what pins the bytes of an image column: Arrow files, image files (path, size, times), rows taken.
 
-    Args:
-        ds: The data set.
-        column: Its image column.
-        images: The same column, opened.
-
-    Returns:
-        A hash of Arrow files, image files (path, size, times) and the rows taken; ``None`` for a table in memory, an image
-        that is no local file, or a file changed within the last two seconds.
+    It is ``None`` for a table in memory, an image that is no local file, or a file changed within the last two seconds.
     """
     blocks = _column_blocks(ds, column)
     if not blocks or not all(isinstance(block, MemoryMappedTable) for block in blocks):

@@ -1,4 +1,4 @@
-"""The one inference loop: runs images of a data set through a model and stores the results, in one process or many.
+"""Inference loop, the only one: runs images of a data set through a model and stores the results, in one process or many.
 
 Rows travel with their numbers, so that neither sharding nor batch size can reorder them. An image goes through the model
 once, however many rows hold it. A result is stored under the key of the bytes that went through the model, which comes with

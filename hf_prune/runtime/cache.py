@@ -1,4 +1,4 @@
-"""The cache folder: listed, cleared and held to a size, without taking anything from a running process.
+"""Cache folder: listed, cleared and held to a size, without taking anything from a running process.
 
 rows/<digest>/      results of one model, see `hf_prune.engine.store`
 heads/<digest>/     heads trained on embeddings, see `hf_prune.heads.results`

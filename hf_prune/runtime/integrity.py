@@ -23,7 +23,7 @@ _MOST_THREADS = 8
 
 
 def json_sha256(fields: Mapping[str, Any], *, allow_nan: bool = False) -> str:
-    """Return the SHA-256 of plain JSON values, written with sorted keys, without spaces and in ASCII, without the digest itself.
+    """Return the SHA-256 of JSON values, without their digest, in ASCII with sorted keys and no spaces.
 
     Example:
         >>> json_sha256({"b": 1, "a": [0.5]}) == json_sha256({"a": [0.5], "b": 1, "record_sha256": "..."})
@@ -86,13 +86,7 @@ def file_entry(path: Path) -> dict[str, Any]:
 
 
 def write_digests(folder: Path, names: Iterable[str] | None = None, name: str = DIGESTS) -> None:
-    """Write the digests of the files of a finished folder.
-
-    Args:
-        folder: The folder.
-        names: Files in it, by their paths below the folder; None takes all.
-        name: The file that the digests go to.
-    """
+    """Write the digests of files of a finished folder, by their paths below it, to another one; None takes all files."""
     if names is None:
         names = [path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()]
     chosen = sorted(set(names) - {name})
@@ -121,13 +115,7 @@ def check_digests(folder: Path, lists: Iterable[str] = LISTS, only: Callable[[st
 
 
 def find_damage(folder: Path, name: str, only: Callable[[str], bool] = lambda _: True) -> str | None:
-    """Name a file that differs from a list of digests, as a message begins; None where none does.
-
-    Args:
-        folder: The folder.
-        name: The file with the digests.
-        only: Whether the file of a path is compared.
-    """
+    """Name a file of a folder that differs from a list of digests, as a message begins; None where none does."""
     try:
         listed = _read_list(folder / name)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:

@@ -159,7 +159,7 @@ def apart(doing: str) -> Iterator[None]:
 
 
 def announce(error: Exception) -> None:
-    """Have a failure of this process raised in all others at their next exchange, unless they know of it; call before raising."""
+    """Have a failure that this process will raise raised in all others at their next exchange, unless they know of it."""
     if num_processes() == 1 or _is_known(error):
         return
     logger.error("%s: %s (this process failed; the others end with it)", type(error).__name__, error)
@@ -200,8 +200,8 @@ def _exchange(held: T, place: str, failure: tuple[type[Exception], str] | None =
     except RuntimeError as error:
         raise _known(
             StateError(
-                f"{_call.get() or 'the exchange between processes'} broke off, since another process ended, or took too long, while this one "
-                f"waited for it: see what that one wrote ({' '.join(str(error).split())[:_SHOWN]} …)"
+                f"{_call.get() or 'the exchange between processes'} broke off, since another process ended, or took too "
+                f"long, while this one waited for it: see what that one wrote ({' '.join(str(error).split())[:_SHOWN]} …)"
             )
         ) from None
     if failure is not None:
@@ -213,8 +213,8 @@ def _exchange(held: T, place: str, failure: tuple[type[Exception], str] | None =
         if other != gathered[0][0]:
             raise _known(
                 StateError(
-                    f"in {_call.get() or 'one call'} process {rank} has come to {other} and process 0 to {gathered[0][0]}: have "
-                    "every process make the same calls with the same arguments"
+                    f"in {_call.get() or 'one call'} process {rank} has come to {other} and process 0 to {gathered[0][0]}: "
+                    "have every process make the same calls with the same arguments"
                 )
             )
     return [part for _, _, part in gathered]

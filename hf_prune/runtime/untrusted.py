@@ -20,11 +20,7 @@ _DECIMALS = re.compile(r"-?\d{1,400}")
 
 
 def read_bytes(path: Path, limit: int = MAX_TEXT_BYTES) -> bytes:
-    """Read a regular file of bounded size.
-
-    Args:
-        path: The file.
-        limit: Most bytes that are accepted.
+    """Read a regular file of at most ``limit`` bytes.
 
     Raises:
         OSError: If there is none, or it is a device, a pipe or a folder.
