@@ -278,11 +278,7 @@ class ImagesDigest:
 
 
 def images_sha256(images: EncodedImages, rows: NDArray[np.int64]) -> str:
-    """Return the `ImagesDigest` of published images.
-
-    Args:
-        images: The images, n of them.
-        rows: Their row numbers in the source, shape (n,).
+    """Return the `ImagesDigest` of published images, n of them, with their row numbers in the source, shape (n,).
 
     Raises:
         OSError: If a file cannot be read; the message names the row.

@@ -193,16 +193,10 @@ def image_hashes(images: EncodedImages) -> NDArray[np.uint8]:
 
 
 def to_rgb(image: "Picture") -> "Picture":
-    """Convert an image of any mode to RGB with 8 bits per channel.
+    """Convert an image of any mode to RGB with 8 bits per channel; return it itself if it is RGB.
 
     Transparency is composited onto white, as `transformers` does. 16-bit grey (`I;16`) is scaled to 8 bits. Mode `I` is taken
     as 8-bit values if none exceeds 255, else as 16-bit ones; mode `F` as [0, 1] if no value exceeds 1, else as [0, 255].
-
-    Args:
-        image: An image of any mode that Pillow converts.
-
-    Returns:
-        The image in mode RGB; the same object if it was RGB already.
 
     Raises:
         ValueError: If the values of an `I` or `F` image are out of range.

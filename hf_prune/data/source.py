@@ -76,12 +76,9 @@ def locate_source(ds: Dataset, source: str | None = None) -> Source:
 
 
 def remember_source(ds: Dataset) -> Dataset:
-    """Note the detected source in the data set's own information, where ``save_to_disk`` keeps it.
+    """Note the detected source, if any, in the ``info`` of a data set, which is changed in place and returned.
 
-    Saved and opened again, a data set has other files and no longer shows where it came from.
-
-    Args:
-        ds: The data set, whose ``info`` is changed in place; it is also returned, unchanged if no source is found.
+    Saved and opened again, a data set has other files and no longer shows its source, but ``save_to_disk`` keeps the info.
     """
     try:
         found = _detect(ds)
@@ -157,11 +154,7 @@ def hub_name(repo_id: Any, commit: Any) -> str:
 
 def _parse(source: str) -> Source:
     repo_id, commit = split_revision(str(source))
-    try:
-        validate_repo_id(repo_id)
-    except HFValidationError:
-        commit = None
-    if commit is None or not _COMMIT.fullmatch(commit):
+    if commit is None or not _is_repo_id(repo_id) or not _COMMIT.fullmatch(commit):
         raise InputError(f"source={source!r} does not name a commit: {WAYS_OUT}")
     return Source(repo_id, commit, "given")
 

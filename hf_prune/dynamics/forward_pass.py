@@ -152,12 +152,7 @@ def logits_of(outputs: Any, num_rows: int) -> torch.Tensor:
 
 
 def check_classes(labels: torch.Tensor, logits: torch.Tensor) -> None:
-    """Raise unless the model has the classes of a batch; waits for their device.
-
-    Args:
-        labels: Shape (B,); below 0 where a row has no class.
-        logits: Shape (B, classes).
-    """
+    """Raise unless the model has the classes of a batch; this waits for their device."""
     largest = int(labels.max()) if len(labels) else -1
     if largest >= logits.shape[1]:
         raise InputError(

@@ -45,11 +45,7 @@ class NumberedRows(torch.utils.data.Dataset[tuple[int, Any]]):
 
 
 class NumberedCollator:
-    """A collator that removes the numbers of rows, lets another collate the rows, and adds the numbers to the batch.
-
-    Args:
-        collate: The collator of the items.
-    """
+    """A collator that removes the numbers of rows, lets another collate the rows, and adds the numbers to the batch."""
 
     def __init__(self, collate: Callable[[list[Any]], Any]) -> None:
         self.collate = collate
@@ -103,10 +99,6 @@ def numbered_loader(trainer: Any, make: Callable[[], Any]) -> Any:
 
     Data set and collator are exchanged only while it is built, so that all else of the Trainer, and a class derived from
     it, sees its own. The sampler is made from the original data set: some look into its items.
-
-    Args:
-        trainer: The Trainer.
-        make: Its ``get_train_dataloader``.
     """
     items, collate = readable(trainer, trainer.train_dataset)
     sampler = trainer._get_train_sampler

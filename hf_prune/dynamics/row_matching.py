@@ -12,16 +12,7 @@ from hf_prune.runtime.errors import InputError
 def match_rows(
     head: Head, known: Rows, num_rows: int, labels: ArrayLike | None, dataset: str, content: RowContent | None
 ) -> NDArray[np.int64]:
-    """Find the rows of a data set among those recorded; see ``TrainingRecord.match``.
-
-    Args:
-        head: The head of the record.
-        known: Facts about its rows.
-        num_rows: Rows of the data set.
-        labels: Their classes, or None.
-        dataset: Name of the data set.
-        content: Content of its rows, or None.
-    """
+    """Find the rows of a data set among those recorded; see ``TrainingRecord.match``."""
     if num_rows != head.num_rows:
         raise InputError(
             f"the record covers {head.num_rows} rows of {head.dataset!r}, the dataset {dataset!r} has {num_rows}: "

@@ -28,6 +28,7 @@ _EVICTING = ".evicting"
 # Folder → pattern of its files and what they hold; those of the first two lie in a folder for each model or training.
 _NESTED = {"rows": ("*.safetensors", "rows"), "heads": ("head-*.safetensors", "heads")}
 _FLAT = {"keys": ("*.safetensors", "image columns"), "shelf": ("*.csv", "files")}
+_KINDS = _NESTED | _FLAT
 _NAME = re.compile(r"[0-9a-f]{32}")
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)([smhdw])")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
@@ -57,7 +58,7 @@ class CacheEntry:
     @property
     def holds(self) -> str:
         """Count and unit, such as ``"4096 rows"``."""
-        return f"{self.count} {(_NESTED | _FLAT)[self.kind][1]}"
+        return f"{self.count} {_KINDS[self.kind][1]}"
 
 
 @dataclass(frozen=True)
@@ -180,11 +181,7 @@ def keep_to_limit(root: Path, added: int | None = None) -> None:
 
 
 def parse_size(text: str, name: str) -> int:
-    """Return the bytes of a size such as ``"50GB"``, ``"512MiB"`` or a number of bytes.
-
-    Args:
-        text: The size.
-        name: What an error calls it.
+    """Return the bytes of a size such as ``"50GB"``, ``"512MiB"`` or a number of bytes; errors call it ``name``.
 
     Raises:
         ValueError: If it is no size.
@@ -241,8 +238,7 @@ def _inside(folder: Path) -> list[Path]:
 
 
 def _describe(kind: str, folder: Path) -> CacheEntry:
-    pattern = (_NESTED | _FLAT)[kind][0]
-    files = [path for path in _inside(folder) if path.match(pattern)]
+    files = [path for path in _inside(folder) if path.match(_KINDS[kind][0])]
     count = sum(map(_stored_rows, files)) if kind == "rows" else len(files)
     pieces = _pieces(kind, folder)
     size, used = sum(piece.size for piece in pieces), max((piece.used for piece in pieces), default=0.0)
@@ -262,7 +258,7 @@ def _read_identity(folder: Path) -> dict[str, Any]:
 
 
 def _pieces(kind: str, folder: Path) -> list[_Piece]:
-    pattern = (_NESTED | _FLAT)[kind][0]
+    pattern = _KINDS[kind][0]
     facts: dict[Path, os.stat_result] = {}
     for path in _own_files(folder, pattern):
         with contextlib.suppress(FileNotFoundError):  # another process removes, or renames what it wrote

@@ -115,13 +115,7 @@ def remove_stale_parts(folder: Path) -> None:
 
 
 def pack_floats(values: NDArray[np.float32]) -> NDArray[np.generic]:
-    """Halve the bytes without loss where every value is a bf16: a float32 whose low 16 bits are zero.
-
-    Args:
-        values: Float32 of any shape.
-
-    Returns:
-        The upper halves as uint16, or a copy of the values where a low bit is set.
+    """Return the upper halves of float32 values as uint16 where that loses nothing, as of bf16, else a copy of the values.
 
     Example:
         >>> pack_floats(np.array([1.5], np.float32)).dtype, pack_floats(np.array([0.1], np.float32)).dtype

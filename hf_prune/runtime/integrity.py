@@ -86,7 +86,7 @@ def file_entry(path: Path) -> dict[str, Any]:
 
 
 def write_digests(folder: Path, names: Iterable[str] | None = None, name: str = DIGESTS) -> None:
-    """Write the digests of files of a finished folder, by their paths below it, to another one; None takes all files."""
+    """Write the digests of some files of a finished folder, named by their paths in it, or of all, to a file there."""
     if names is None:
         names = [path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()]
     chosen = sorted(set(names) - {name})

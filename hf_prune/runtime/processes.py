@@ -164,12 +164,9 @@ def announce(error: Exception) -> None:
         return
     logger.error("%s: %s (this process failed; the others end with it)", type(error).__name__, error)
     setattr(error, _KNOWN, True)
+    kind = next((kind for kind in _RAISED_AS if isinstance(error, kind)), StateError)
     with suppress(RuntimeError):  # the failure explains a broken exchange
-        _exchange(None, "a failure", (_raised_as(error), one_line(error)))
-
-
-def _raised_as(error: Exception) -> type[Exception]:
-    return next((kind for kind in _RAISED_AS if isinstance(error, kind)), StateError)
+        _exchange(None, "a failure", (kind, one_line(error)))
 
 
 def _is_known(error: BaseException | None) -> bool:
@@ -334,13 +331,7 @@ def is_main_process() -> bool:
 
 
 def all_sum(values: Array) -> Array:
-    """Sum an array over all processes.
-
-    Args:
-        values: Numbers of any shape, the same shape and dtype in every process.
-
-    Returns:
-        The sum, in every process, of the same shape and dtype.
+    """Sum an array over all processes, which give arrays of one shape and dtype; return the sum in each.
 
     Example:
         >>> all_sum(np.array([1.0, 2.0])).tolist()

@@ -32,15 +32,7 @@ _PROCESSES = Path("/proc")  # not there on macOS
 
 
 def exchange(one: Path, other: Path) -> bool:
-    """Let two paths change places in one step.
-
-    Args:
-        one: A file or folder.
-        other: Another, on the same file system.
-
-    Returns:
-        Whether it was done; some file systems cannot, NFS among them.
-    """
+    """Let two paths on one file system change places in one step; return whether it was done, which NFS and others cannot."""
     libc = ctypes.CDLL(None, use_errno=True)
     first, second = os.fsencode(one), os.fsencode(other)
     try:
