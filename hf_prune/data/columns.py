@@ -186,7 +186,7 @@ def read_labels(ds: Dataset, column: str) -> Labels:
     find_label_column(ds, column)
     values, feature = read_column(ds, column), feature_of(ds, column)
     if not _is_whole(values.type):
-        values, names = _numbered(values)
+        values, names = _number_values(values)
         return Labels(_codes(values), names, complete=False)
     if not pa.types.is_boolean(values.type):
         _check_range(values, column)
@@ -215,7 +215,7 @@ def _check_range(values: pa.ChunkedArray, column: str) -> None:
             raise InputError(f"label {label} in column {column!r}: give {allowed}")
 
 
-def _numbered(values: pa.ChunkedArray) -> tuple[pa.ChunkedArray, tuple[str, ...]]:
+def _number_values(values: pa.ChunkedArray) -> tuple[pa.ChunkedArray, tuple[str, ...]]:
     """Number values in sorted order; return the numbers and the name of each."""
     kind = values.type
     known = pc.unique(values).drop_null()

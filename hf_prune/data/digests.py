@@ -78,7 +78,7 @@ def unpack_rows(text: str, num_rows: int, num_kept: int | None = None) -> NDArra
     """
     num_bytes = (num_rows + 7) // 8
     if num_rows > MAX_EASY_ROWS + _ROWS_PER_CHARACTER * len(text):
-        raise InputError(f"the list of kept rows is of {num_rows:,} rows, far more than it can tell of")
+        raise InputError(f"the list of kept rows is of {num_rows:,} rows, far more than it can hold")
     try:
         bits = zlib.decompressobj().decompress(base64.b64decode(text, validate=True), max_length=num_bytes + 1)
     except (zlib.error, ValueError) as error:  # binascii.Error is a ValueError

@@ -391,14 +391,14 @@ def record(before: Dataset, after: Dataset, step: Step) -> Dataset:
         rows_in=len(before),
         rows_out=len(after),
         columns=columns,
-        digest=_joined(after, columns),
+        digest=_joint_digest(after, columns),
         scores={name: score_column_digest(after, name) for name in digested if name in after.column_names},
         changed_before=changed or (loaded is not None and loaded["same"] is False),
         changed_scores=altered or None,
         loaded=loaded,
         parents=tuple(head.id for head in history.heads),
         versions=package_versions(),
-        digest_before=_joined(before, columns) if is_pruning else None,
+        digest_before=_joint_digest(before, columns) if is_pruning else None,
         scores_before=score_column_digest(before, step.column) if is_pruning and _has(before, step) else None,
     )
     step = replace(step, id=step.content_id())
@@ -419,7 +419,7 @@ def _has(ds: Dataset, step: Step) -> bool:
     return step.column in ds.column_names
 
 
-def _joined(ds: Dataset, columns: Iterable[str]) -> str:
+def _joint_digest(ds: Dataset, columns: Iterable[str]) -> str:
     return "-".join(content_digest(ds, column) for column in columns)
 
 

@@ -149,25 +149,6 @@ class EncodedImages:
         return lengths
 
 
-def spans_of(array: Any) -> tuple[NDArray[np.int64], NDArray[np.int64], memoryview]:
-    """Return where each value of an Arrow array of bytes begins and ends, -1 for null, and the buffer of all."""
-    _, offsets, content = array.buffers()
-    width = np.int64 if pa.types.is_large_binary(array.type) else np.int32
-    ends = np.frombuffer(offsets, width)[array.offset : array.offset + len(array) + 1].astype(np.int64)
-    lent = memoryview(b"" if content is None else content)
-    if not array.null_count:
-        return ends[:-1], ends[1:], lent
-    valid = pc.is_valid(array).to_numpy(zero_copy_only=False)
-    return np.where(valid, ends[:-1], -1), np.where(valid, ends[1:], -1), lent
-
-
-def _file_size(path: str | None) -> int:
-    if path is None or "://" in path:
-        return 0
-    file = Path(path)
-    return file.stat().st_size if file.is_file() else 0
-
-
 def image_hashes(images: EncodedImages) -> NDArray[np.uint8]:
     """Return the SHA-256 of the encoded bytes of each image, shape (n, 32), uint8; zeros for a row without one.
 
@@ -218,6 +199,25 @@ def to_rgb(image: "Picture") -> "Picture":
         rgba = image.convert("RGBA")
         return Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba).convert("RGB")
     return image.convert("RGB")
+
+
+def spans_of(array: Any) -> tuple[NDArray[np.int64], NDArray[np.int64], memoryview]:
+    """Return where each value of an Arrow array of bytes begins and ends, -1 for null, and the buffer of all."""
+    _, offsets, content = array.buffers()
+    width = np.int64 if pa.types.is_large_binary(array.type) else np.int32
+    ends = np.frombuffer(offsets, width)[array.offset : array.offset + len(array) + 1].astype(np.int64)
+    lent = memoryview(b"" if content is None else content)
+    if not array.null_count:
+        return ends[:-1], ends[1:], lent
+    valid = pc.is_valid(array).to_numpy(zero_copy_only=False)
+    return np.where(valid, ends[:-1], -1), np.where(valid, ends[1:], -1), lent
+
+
+def _file_size(path: str | None) -> int:
+    if path is None or "://" in path:
+        return 0
+    file = Path(path)
+    return file.stat().st_size if file.is_file() else 0
 
 
 def _grey_to_8_bit(image: "Picture") -> np.ndarray[Any, np.dtype[np.uint8]]:

@@ -141,11 +141,11 @@ def _structs(array: pa.StructArray, feature: Any) -> list[bytes]:
     children = array.flatten()  # unlike .field(), null wherever the struct is
     features = feature if isinstance(feature, dict) else {}
     parts = [_canonical(children[names.index(name)], features.get(name)) for name in sorted(names)]
-    labels = [_framed(b"k", name.encode()) for name in sorted(names)]
+    labels = [_frame(b"k", name.encode()) for name in sorted(names)]
     valid = array.is_valid().to_pylist()
     whole = zip(*parts, strict=True) if parts else ((),) * len(array)
     return [
-        _framed(b"d", b"".join(label + part for label, part in zip(labels, values, strict=True))) if there else b"n"
+        _frame(b"d", b"".join(label + part for label, part in zip(labels, values, strict=True))) if there else b"n"
         for values, there in zip(whole, valid, strict=True)
     ]
 
@@ -156,9 +156,9 @@ def _lists(array: Any, feature: Any) -> list[bytes]:
     lengths = pc.list_value_length(array).to_pylist()
     items = _packed_numbers(values) or iter(_canonical(values, inner))
     if callable(items):
-        return [b"n" if length is None else _framed(b"l", items(length)) for length in lengths]
+        return [b"n" if length is None else _frame(b"l", items(length)) for length in lengths]
     return [
-        b"n" if length is None else _framed(b"l", b"".join(next(items) for _ in range(length))) for length in lengths
+        b"n" if length is None else _frame(b"l", b"".join(next(items) for _ in range(length))) for length in lengths
     ]
 
 
@@ -193,7 +193,7 @@ def _plain_values(array: Any) -> list[bytes]:
         # A time counts by its value, not by its unit, which depends on the features and not on the file.
         scale = 86_400 * 10**9 if pa.types.is_date32(kind) else _UNITS[getattr(kind, "unit", "ms")]
         numbers = array.cast(pa.int32() if kind.bit_width == 32 else pa.int64()).to_pylist()
-        return [b"n" if value is None else _framed(b"t", str(value * scale).encode()) for value in numbers]
+        return [b"n" if value is None else _frame(b"t", str(value * scale).encode()) for value in numbers]
     return [_plain_value(value) for value in array.to_pylist()]
 
 
@@ -203,18 +203,18 @@ def _plain_value(value: Any) -> bytes:
     if isinstance(value, float | np.floating):
         return b"f" + struct.pack("<d", float("nan") if value != value else value)
     if isinstance(value, bytes):
-        return _framed(b"b", value)
+        return _frame(b"b", value)
     letter = b"s" if isinstance(value, str) else b"i"  # numbers, True and False, decimals
-    return _framed(letter, str(value).encode("utf-8", "surrogatepass"))
+    return _frame(letter, str(value).encode("utf-8", "surrogatepass"))
 
 
 def _file(value: dict[str, Any] | None) -> bytes:
-    """Return a file by its bytes, wherever they lie; without bytes and path it counts as null."""
+    """Return the canonical form of a file: by its bytes, wherever they lie, or null without bytes and path."""
     content = value["bytes"] if value else None
     if content is None and value and value["path"] is not None:
         content = read_row_file(value["path"], MAX_OTHER_BYTES)
     return b"n" if content is None else b"o" + hashlib.sha256(content).digest()
 
 
-def _framed(letter: bytes, content: bytes) -> bytes:
+def _frame(letter: bytes, content: bytes) -> bytes:
     return letter + len(content).to_bytes(8, "little") + content

@@ -20,11 +20,11 @@ from hf_prune.dynamics.files import MODES, Head
 from hf_prune.dynamics.forward_pass import (
     check_classes,
     check_rows,
+    eval_mode,
     labels_of,
     logits_of,
     score_rows,
     try_pass,
-    unnoticed,
 )
 from hf_prune.dynamics.numbered_rows import ROW_KEY, numbered_loader, readable, subset_rows, whole_dataset
 from hf_prune.dynamics.record import TrainingRecord, dataset_name
@@ -119,7 +119,7 @@ def watch(
     _check_folder(place, head, overwrite)
     known = rows if rows is not None else whole if isinstance(whole, Dataset) else None
     _check_content(known, len(whole))
-    watched = _Watched(trainer)
+    watched = _WatchedTrainer(trainer)
     recorder = Recorder(
         place,
         head,
@@ -137,7 +137,7 @@ def watch(
 class TrainingDynamicsCallback(transformers.TrainerCallback):  # type: ignore[misc]  # transformers has no types
     """Finishes epochs and checkpoints of a record; `watch` installs it, with all else that a recording needs."""
 
-    def __init__(self, watched: "_Watched | None" = None) -> None:
+    def __init__(self, watched: "_WatchedTrainer | None" = None) -> None:
         self._watched = watched
 
     def on_train_begin(self, args: Any, state: Any, _control: Any, **given: Any) -> None:
@@ -180,7 +180,7 @@ class TrainingDynamicsCallback(transformers.TrainerCallback):  # type: ignore[mi
         return self._watched.recorder
 
 
-class _Watched:
+class _WatchedTrainer:
     """A Trainer with three of its methods replaced by ones that record."""
 
     def __init__(self, trainer: Any) -> None:
@@ -360,7 +360,7 @@ def _sampled_labels(trainer: Any, rows: Any) -> list[int]:
     """Return classes of rows spread over a data set; none where its batches hold none, which the training will refuse."""
     items, collate = readable(trainer, rows)
     places = np.unique(np.linspace(0, len(items) - 1, min(_SAMPLED_ROWS, len(items))).astype(np.int64)).tolist()
-    with unnoticed(trainer.model):
+    with eval_mode(trainer.model):
         batch = collate([items[place] for place in places])
     try:
         found: list[int] = labels_of(trainer, batch).tolist()

@@ -49,11 +49,11 @@ class EpochRows:
 
     def spread(self, num_rows: int) -> dict[str, NDArray[np.float16]]:
         """Return name → figures of all rows, shape (n,); NaN for rows that are not here."""
-        whole = placed(self.rows, self.figures, num_rows)
+        whole = place_rows(self.rows, self.figures, num_rows)
         return {name: np.ascontiguousarray(whole[:, column]) for column, name in enumerate(FIGURES)}
 
 
-def placed(rows: NDArray[np.int64], values: NDArray[np.float16], num_rows: int) -> NDArray[np.float16]:
+def place_rows(rows: NDArray[np.int64], values: NDArray[np.float16], num_rows: int) -> NDArray[np.float16]:
     """Return values (k, ...) placed among all rows, shape (n, ...); NaN elsewhere."""
     whole = np.full((num_rows, *values.shape[1:]), np.nan, dtype=np.float16)
     whole[rows] = values
@@ -133,7 +133,7 @@ class Presentations:
         parts = self._parts
         if not parts:
             empty = np.empty(0, dtype=np.int64)
-            return empty, _bare(empty)
+            return empty, _unlabelled(empty)
         seen, first = np.unique(np.concatenate([part.rows for part in parts]), return_index=True)
         width = max(part.log_probs.shape[1] for part in parts)
         figures = np.concatenate([part.figures for part in parts])[first]
@@ -156,12 +156,12 @@ class Presentations:
         given = [batch.logits for batch in batches if batch.logits is not None]
         self.problem = self.problem or _problem(batches)
         if not given:
-            self._keep(_bare(rows.cpu().numpy()), steps)
+            self._keep(_unlabelled(rows.cpu().numpy()), steps)
             return
         figures, log_probs = (part.cpu().numpy() for part in _figures_of(given, labels))
         found = EpochRows(rows.cpu().numpy(), labels.cpu().numpy().astype(np.int64), figures, log_probs)
         classed = (found.labels >= 0) & (found.labels < log_probs.shape[1])  # losses ignore -100
-        self._keep(found if classed.all() else _taken(found, classed), steps[classed])
+        self._keep(found if classed.all() else _subset(found, classed), steps[classed])
 
     def _keep(self, part: EpochRows, steps: NDArray[np.int64]) -> None:
         self._parts.append(part)
@@ -199,14 +199,14 @@ def _figures_of(given: list[torch.Tensor], labels: torch.Tensor) -> tuple[torch.
     return torch.cat(figures), torch.cat(log_probs)
 
 
-def _bare(rows: NDArray[np.int64]) -> EpochRows:
+def _unlabelled(rows: NDArray[np.int64]) -> EpochRows:
     """Return rows of which only the presentation is known."""
     count = len(rows)
     unknown = np.full((count, len(FIGURES)), np.nan, dtype=np.float16)
     return EpochRows(rows, np.full(count, -1), unknown, np.empty((count, 0), dtype=np.float16))
 
 
-def _taken(found: EpochRows, mask: NDArray[np.bool_]) -> EpochRows:
+def _subset(found: EpochRows, mask: NDArray[np.bool_]) -> EpochRows:
     return EpochRows(*(getattr(found, field.name)[mask] for field in dataclasses.fields(found)))
 
 

@@ -31,7 +31,7 @@ def score_rows(trainer: Any, dataset: Any, forward: Forward) -> EpochRows:
         All rows that have a class; every process must call it.
     """
     seen = Presentations()
-    with unnoticed(trainer.model), torch.no_grad():
+    with eval_mode(trainer.model), torch.no_grad():
         for batch in _batches(trainer, dataset, forward, trainer.args.dataloader_num_workers):
             seen.add(*batch)
     return seen.collect()
@@ -43,38 +43,14 @@ def try_pass(trainer: Any, dataset: Any, forward: Forward) -> None:
     Raises:
         ValueError: If there are no logits, or no class for each row.
     """
-    with unnoticed(trainer.model), torch.no_grad():
+    with eval_mode(trainer.model), torch.no_grad():
         for _, labels, logits in _batches(trainer, dataset, forward, num_workers=0):
             check_classes(labels, logits)
             break
 
 
-def _batches(
-    trainer: Any, dataset: Any, forward: Forward, num_workers: int
-) -> Iterator[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:
-    """Yield row numbers, labels and logits of this process's share, batch by batch."""
-    items, collate = readable(trainer, dataset)
-    arguments = trainer.args
-    context = getattr(arguments, "dataloader_multiprocessing_context", None)
-    loader = torch.utils.data.DataLoader(
-        NumberedRows(items),
-        batch_size=arguments.eval_batch_size,
-        sampler=range(process_index(), len(items), num_processes()),
-        collate_fn=NumberedCollator(collate),
-        num_workers=num_workers,
-        multiprocessing_context=context if num_workers else None,
-        generator=torch.Generator().manual_seed(0),
-    )
-    for batch in loader:
-        inputs = trainer._prepare_inputs(batch)
-        rows = inputs.pop(ROW_KEY)
-        labels, logits = forward(inputs)
-        check_rows(rows, labels)
-        yield rows, labels, logits
-
-
 @contextlib.contextmanager
-def unnoticed(model: torch.nn.Module) -> Iterator[None]:
+def eval_mode(model: torch.nn.Module) -> Iterator[None]:
     """Switch to eval mode, and restore the train flag of every module and all generators afterwards."""
     flags = [(module, module.training) for module in model.modules()]
     python, numpy = random.getstate(), np.random.get_state()  # noqa: NPY002  # the global one is what must not change
@@ -167,3 +143,27 @@ def check_rows(rows: torch.Tensor, labels: torch.Tensor) -> None:
         raise InputError(
             f"the data collator made {len(labels)} examples of {len(rows)} rows: watch needs one example for each row"
         )
+
+
+def _batches(
+    trainer: Any, dataset: Any, forward: Forward, num_workers: int
+) -> Iterator[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:
+    """Yield row numbers, labels and logits of this process's share, batch by batch."""
+    items, collate = readable(trainer, dataset)
+    arguments = trainer.args
+    context = getattr(arguments, "dataloader_multiprocessing_context", None)
+    loader = torch.utils.data.DataLoader(
+        NumberedRows(items),
+        batch_size=arguments.eval_batch_size,
+        sampler=range(process_index(), len(items), num_processes()),
+        collate_fn=NumberedCollator(collate),
+        num_workers=num_workers,
+        multiprocessing_context=context if num_workers else None,
+        generator=torch.Generator().manual_seed(0),
+    )
+    for batch in loader:
+        inputs = trainer._prepare_inputs(batch)
+        rows = inputs.pop(ROW_KEY)
+        labels, logits = forward(inputs)
+        check_rows(rows, labels)
+        yield rows, labels, logits

@@ -107,12 +107,12 @@ def numbered_loader(trainer: Any, make: Callable[[], Any]) -> Any:
         "data_collator": NumberedCollator(collate),
         "_get_train_sampler": lambda *_, **__: sampler(items),
     }
-    with _exchanged(trainer, exchanged):
+    with _temporary_attributes(trainer, exchanged):
         return make()
 
 
 @contextlib.contextmanager
-def _exchanged(trainer: Any, attributes: dict[str, Any]) -> Iterator[None]:
+def _temporary_attributes(trainer: Any, attributes: dict[str, Any]) -> Iterator[None]:
     before = {name: vars(trainer)[name] for name in attributes if name in vars(trainer)}
     vars(trainer).update(attributes)
     try:

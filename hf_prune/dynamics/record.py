@@ -96,7 +96,7 @@ class TrainingRecord:
 
     @property
     def not_finite(self) -> NDArray[np.int32]:
-        """Number, from 1, of the first epoch in which the logits of a row were not finite; 0 where they were, (n,)."""
+        """Number, from 1, of the first epoch in which the logits of a row were not finite, else 0, (n,)."""
         noted = self._rows().not_finite
         if noted is not None:
             return noted

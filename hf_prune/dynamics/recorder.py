@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from hf_prune.dynamics import files
 from hf_prune.dynamics.content import RowContent
-from hf_prune.dynamics.epoch_rows import EpochRows, Presentations, placed
+from hf_prune.dynamics.epoch_rows import EpochRows, Presentations, place_rows
 from hf_prune.dynamics.figures import PER_CLASS, divergences
 from hf_prune.dynamics.files import Head, Rows
 from hf_prune.runtime.errors import InputError
@@ -195,7 +195,7 @@ class Recorder:
 
     def _divergences(self, values: EpochRows) -> NDArray[np.float16]:
         """Compare with the epoch before, (n,); NaN for rows that one of the two lacks."""
-        self._now, before = placed(values.rows, values.log_probs, self.head.num_rows), self._before
+        self._now, before = place_rows(values.rows, values.log_probs, self.head.num_rows), self._before
         if not is_main_process() or before is None or not before.shape[1]:
             return np.full(self.head.num_rows, np.nan, dtype=np.float16)
         return divergences(self._now, before)
@@ -209,7 +209,7 @@ class Recorder:
         if changes is not None:
             arrays["divergences"] = changes
         if PER_CLASS in self.head.arrays and is_main_process():
-            arrays[PER_CLASS] = np.exp(placed(values.rows, values.log_probs, num_rows))
+            arrays[PER_CLASS] = np.exp(place_rows(values.rows, values.log_probs, num_rows))
         if self._test_dataset is not None:
             tested = self._score(self._test_dataset)
             if len(tested.not_finite):

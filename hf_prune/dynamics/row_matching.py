@@ -33,6 +33,55 @@ def match_rows(
     return order
 
 
+def find_rows(recorded: RowContent, own: RowContent) -> NDArray[np.int64]:
+    """Find the rows of a data set among those recorded; equal ones are matched in their order, each once.
+
+    Args:
+        recorded: Content of the record, m rows.
+        own: Content of the data set, n rows, with keys of the same columns.
+
+    Returns:
+        Number of the recorded row for each row of the data set, or -1, shape (n,).
+
+    Example:
+        >>> from datasets import Dataset
+        >>> from hf_prune.dynamics.content import row_content
+        >>> ds = Dataset.from_dict({"text": ["a", "b", "c"]})
+        >>> find_rows(row_content(ds), row_content(ds.select([2, 0, 1]))).tolist()
+        [2, 0, 1]
+    """
+    if np.array_equal(recorded.keys, own.keys):
+        return np.arange(len(own.keys))
+    return match_keys(*([key.tobytes() for key in content.keys] for content in (recorded, own)))
+
+
+def relabelled_rows(recorded: NDArray[np.int64], given: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Find the rows whose classes differ, after renaming classes one to one so that most rows agree.
+
+    Args:
+        recorded: Shape (n,); -1 is left out.
+        given: Shape (n,); -1 is left out.
+
+    Returns:
+        Row numbers, ascending.
+
+    Example:
+        >>> relabelled_rows(np.array([0, 0, 0, 1, 1, -1]), np.array([5, 5, 7, 7, 7, 0])).tolist()
+        [2]
+    """
+    known = np.flatnonzero((recorded >= 0) & (given >= 0))
+    pairs = np.stack([recorded[known], given[known]])
+    distinct, pair_of, counts = np.unique(pairs, axis=1, return_inverse=True, return_counts=True)
+    agrees, ours_taken, theirs_taken = np.zeros(len(counts), dtype=bool), set(), set()
+    for number in np.argsort(-counts, kind="stable"):  # the most frequent pairs first
+        ours, theirs = distinct[:, number].tolist()
+        if ours not in ours_taken and theirs not in theirs_taken:
+            agrees[number] = True
+            ours_taken.add(ours)
+            theirs_taken.add(theirs)
+    return known[~agrees[pair_of.ravel()]]
+
+
 def _order_by_content(
     head: Head,
     known: Rows,
@@ -67,55 +116,6 @@ def _check_name(head: Head, codes: NDArray[np.int64] | None, dataset: str) -> No
         raise InputError(f"the record is of {head.dataset!r}, not of {dataset!r}: record a training on this one")
 
 
-def relabelled_rows(recorded: NDArray[np.int64], given: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Find the rows whose classes differ, after renaming classes one to one so that most rows agree.
-
-    Args:
-        recorded: Shape (n,); -1 is left out.
-        given: Shape (n,); -1 is left out.
-
-    Returns:
-        Row numbers, ascending.
-
-    Example:
-        >>> relabelled_rows(np.array([0, 0, 0, 1, 1, -1]), np.array([5, 5, 7, 7, 7, 0])).tolist()
-        [2]
-    """
-    known = np.flatnonzero((recorded >= 0) & (given >= 0))
-    pairs = np.stack([recorded[known], given[known]])
-    distinct, pair_of, counts = np.unique(pairs, axis=1, return_inverse=True, return_counts=True)
-    agrees, ours_taken, theirs_taken = np.zeros(len(counts), dtype=bool), set(), set()
-    for number in np.argsort(-counts, kind="stable"):  # the most frequent pairs first
-        ours, theirs = distinct[:, number].tolist()
-        if ours not in ours_taken and theirs not in theirs_taken:
-            agrees[number] = True
-            ours_taken.add(ours)
-            theirs_taken.add(theirs)
-    return known[~agrees[pair_of.ravel()]]
-
-
 def _is_type_name(name: str) -> bool:
     """Whether a name is only a type, such as ``Dataset``, which distinguishes no data sets."""
     return name.isidentifier() and name[:1].isupper()
-
-
-def find_rows(recorded: RowContent, own: RowContent) -> NDArray[np.int64]:
-    """Find the rows of a data set among those recorded; equal ones are matched in their order, each once.
-
-    Args:
-        recorded: Content of the record, m rows.
-        own: Content of the data set, n rows, with keys of the same columns.
-
-    Returns:
-        Number of the recorded row for each row of the data set, or -1, shape (n,).
-
-    Example:
-        >>> from datasets import Dataset
-        >>> from hf_prune.dynamics.content import row_content
-        >>> ds = Dataset.from_dict({"text": ["a", "b", "c"]})
-        >>> find_rows(row_content(ds), row_content(ds.select([2, 0, 1]))).tolist()
-        [2, 0, 1]
-    """
-    if np.array_equal(recorded.keys, own.keys):
-        return np.arange(len(own.keys))
-    return match_keys(*([key.tobytes() for key in content.keys] for content in (recorded, own)))

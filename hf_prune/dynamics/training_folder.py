@@ -104,7 +104,7 @@ def claim(folder: Path, given: Mapping[str, Any], *, num_processes: int | None) 
     """
     wanted = json.loads(json.dumps({"format": FORMAT, **given, "num_processes": num_processes}, default=str))
     held = _read(folder)
-    if held is None or not _work(folder):  # a call that failed at once does not bind the next
+    if held is None or not _started_training(folder):  # a call that failed at once does not bind the next
         folder.mkdir(parents=True, exist_ok=True)
         write_sealed(folder / SETTINGS, wanted)
         return
@@ -128,7 +128,7 @@ def _read(folder: Path) -> dict[str, Any] | None:
         if held["format"] != FORMAT:
             raise InputError(f"format {held['format']}")
     except FileNotFoundError:
-        if work := _work(folder):
+        if work := _started_training(folder):
             raise InputError(
                 f"{folder} holds {work} but no {SETTINGS}, so it is not known what that is: give another folder="
             ) from None
@@ -138,7 +138,7 @@ def _read(folder: Path) -> dict[str, Any] | None:
     return held
 
 
-def _work(folder: Path) -> str:
+def _started_training(folder: Path) -> str:
     """Name a training that is finished or can be continued; empty where there is none."""
     places = [place for kind in KINDS for place in sorted(folder.glob(f"{kind}-*"))]
     held = (place for place in places if is_finished(place) or any(place.glob(f"checkpoint-*/{COMPLETE}")))

@@ -97,7 +97,7 @@ def run_model(
         OSError: If the store cannot be written.
     """
     with in_step(desc), model:
-        check_alike({"batch_size": batch_size, "on_error": on_error} | _described(model, targets))
+        check_alike({"batch_size": batch_size, "on_error": on_error} | _shared_facts(model, targets))
         images = EncodedImages(ds, image_column)
         root = store_root if model.cacheable else None
         keys, unreadable = content_keys(ds, image_column, images, root, state)
@@ -124,7 +124,7 @@ def run_model(
         return ModelRows(rows, values, unreadable, sum(counts), len(keys) - len(unreadable) - sum(counts))
 
 
-def _described(model: LoadedModel, targets: NDArray[np.int64] | None) -> dict[str, Any]:
+def _shared_facts(model: LoadedModel, targets: NDArray[np.int64] | None) -> dict[str, Any]:
     """Return the facts of a model and of the classes of the rows that all processes must share."""
     identity = {f"model {name}": value for name, value in sorted(model.identity.items())}
     classes = b"" if targets is None else hashlib.sha256(targets.astype("<i8").tobytes()).digest()

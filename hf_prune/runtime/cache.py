@@ -62,7 +62,7 @@ class CacheEntry:
 
 
 @dataclass(frozen=True)
-class Freed:
+class Removal:
     """Outcome of `clear`.
 
     Attributes:
@@ -120,7 +120,7 @@ def list_caches(root: Path) -> list[CacheEntry]:
 
 def clear(
     root: Path, name: str | None = None, *, older_than: float | None = None, max_size: int | None = None
-) -> Freed:
+) -> Removal:
     """Remove what the package keeps in a cache, and no other files there; what a running process uses stays.
 
     Args:
@@ -151,7 +151,7 @@ def clear(
         left, freed = left - piece.size, freed + piece.size
     for _, folder in entries:
         _remove_empty(folder)
-    return Freed(freed, in_use)
+    return Removal(freed, in_use)
 
 
 def keep_to_limit(root: Path, added: int | None = None) -> None:

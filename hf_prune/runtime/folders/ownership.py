@@ -54,7 +54,7 @@ class OwnedFolder:
     path: Path
 
     def files(self) -> list[str]:
-        """Paths of all files in it, relative to it, in order."""
+        """List the paths of all files in it, relative to it, in order."""
         return _files(self.path)
 
     def stage(self) -> Path:
@@ -76,7 +76,7 @@ class OwnedFolder:
         stage, going = self.path / _STAGE, sorted({*stale})
         # Files that describe the data lie at the top and come last.
         coming = sorted(_files(stage / _FILES), key=lambda name: ("/" not in name, name))
-        if _exchanged(self.path, stage / _FILES, {*going, *coming}):
+        if _exchange_content(self.path, stage / _FILES, {*going, *coming}):
             return
         (stage / _CHANGES).write_text(json.dumps({"stale": going, "new": coming}), encoding="utf-8")
         stage.rename(self.path / _BINDING)
@@ -227,10 +227,10 @@ def _remove_empty(folder: Path, stale: Iterable[str]) -> None:
             place.rmdir()
 
 
-def _exchanged(folder: Path, new: Path, changing: Collection[str]) -> bool:
+def _exchange_content(folder: Path, new: Path, changing: Collection[str]) -> bool:
     """Let new content change places with the former, with links to all files that stay; return whether that was possible."""
     swap = _swap_of(folder)
-    if os.path.ismount(folder) or _is_stood_in(folder):
+    if os.path.ismount(folder) or _is_working_directory(folder):
         return False
     try:
         staying = _link(folder, new, changing)
@@ -275,7 +275,7 @@ def _places(folder: Path) -> list[Path]:
     return found
 
 
-def _is_stood_in(folder: Path) -> bool:
+def _is_working_directory(folder: Path) -> bool:
     """Whether the folder is the working directory of a process, such as a shell, which would stay in the former one."""
     numbers = [place.name for place in _PROCESSES.iterdir()] if _PROCESSES.is_dir() else []
     standing = ((_PROCESSES / number / "cwd").readlink for number in numbers if number.isdecimal())
