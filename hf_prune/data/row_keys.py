@@ -23,7 +23,6 @@ from hf_prune.runtime.errors import InputError
 
 Key = TypeVar("Key", str, bytes)
 
-NO_IMAGE = "0" * 64
 _BATCH_ROWS = 100  # rows whose files are in memory at once
 _FLOAT = np.dtype([("letter", "S1"), ("value", "<f8")])
 _UNITS = {"s": 10**9, "ms": 10**6, "us": 10**3, "ns": 1}  # nanoseconds

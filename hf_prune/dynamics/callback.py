@@ -330,13 +330,7 @@ def _check_folder(folder: Path, head: Head, overwrite: bool) -> None:
 def _check_same_rows(trainer: Any, *datasets: Any) -> None:
     """Raise one line in every process where they train on different rows, which a record would mix.
 
-    Args:
-        trainer: The Trainer.
-        *datasets: Map-style data sets, subsets of such, or None.
-
-    Raises:
-        ValueError: If lengths, digests of columns or, of other data sets than those of `datasets`, the labels of some rows
-            differ.
+    Compared are lengths and digests of columns or, for other data sets than those of `datasets`, the labels of some rows.
     """
     if num_processes() == 1:
         return

@@ -10,8 +10,6 @@ from numpy.typing import NDArray
 from hf_prune.data.row_keys import key_columns, row_keys
 from hf_prune.runtime.processes import num_processes, process_index, together
 
-KEY_BYTES = 32
-
 
 @dataclass(frozen=True)
 class RowContent:
@@ -50,7 +48,7 @@ def row_content(ds: Dataset, columns: Sequence[str] | None = None) -> RowContent
     part = ds if len(own) == len(ds) else ds.select(range(own[0], own[-1] + 1) if len(own) else [])
     chosen = list(columns)
     keys = together(lambda: _keys_of(part, chosen))
-    return RowContent(tuple(chosen), np.frombuffer(b"".join(keys), np.uint8).reshape(-1, KEY_BYTES))
+    return RowContent(tuple(chosen), np.frombuffer(b"".join(keys), np.uint8).reshape(-1, 32))
 
 
 def _keys_of(ds: Dataset, columns: list[str]) -> bytes:
