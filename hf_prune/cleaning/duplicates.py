@@ -198,7 +198,7 @@ def _check(threshold: Any, encoder: Any, given: Mapping[str, Any]) -> None:
 
 def _same_bytes(ds: Dataset, request: Request) -> Duplicates:
     """Groups of rows whose images have the same encoded bytes, each process hashing its share."""
-    from hf_prune.engine.loop import content_keys
+    from hf_prune.engine.image_keys import content_keys
 
     column = find_image_column(ds, request.image_column)
     images = EncodedImages(ds, column)

@@ -13,9 +13,8 @@ from numpy.typing import NDArray
 from hf_prune.data.digests import array_sha256
 from hf_prune.dynamics.figures import FIGURES, OF_THE_END, divergences, logit_figures
 from hf_prune.heads.training import EVALUATED_ROWS, Weights, gradient_norms, logits_of
-from hf_prune.runtime.cache import META, use
-from hf_prune.runtime.files import DamagedFile, discard, read_arrays, remove_stale_parts, write_arrays, write_file
-from hf_prune.runtime.integrity import sealed
+from hf_prune.runtime.cache import use
+from hf_prune.runtime.files import DamagedFile, discard, read_arrays, remove_stale_parts, write_arrays
 
 Values: TypeAlias = dict[str, NDArray[Any]]
 
@@ -104,10 +103,9 @@ class HeadFiles:
         known = {"format": FORMAT, "torch": torch.__version__, **settings, **digests}
         name = hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()[:32]
         self.folder = root / name
-        self._lock = use(self.folder, make=True)  # held as long as this lives: what it reads and writes is not evicted
+        # Held as long as this lives: what it reads and writes is not evicted.
+        self._lock = use(self.folder, {"format": FORMAT, "identity": {"kind": "heads", **known}})
         remove_stale_parts(self.folder)
-        if not (self.folder / META).exists():
-            write_file(self.folder / META, sealed({"format": FORMAT, "identity": {"kind": "heads", **known}}))
 
     def read(self, number: int) -> Values | None:
         """Return the arrays of a head, or None if it is missing or damaged and must be trained again."""

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from hf_prune.data.image_modes import RGB_RULE, to_rgb
+from hf_prune.data.images import RGB_RULE, to_rgb
 from hf_prune.runtime.errors import InputError
 
 # What a processor's record may hold beyond its settings: where it came from, and how it is called.

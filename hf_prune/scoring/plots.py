@@ -11,8 +11,7 @@ from datasets import Dataset
 from numpy.typing import NDArray
 
 from hf_prune.data.columns import find_image_column, find_label_column, read_labels
-from hf_prune.data.image_modes import to_rgb
-from hf_prune.data.images import EncodedImages
+from hf_prune.data.images import EncodedImages, to_rgb
 from hf_prune.runtime.figures import new_figure
 from hf_prune.scoring.correlation import Correlations
 from hf_prune.scoring.scores import read_scores

@@ -117,7 +117,7 @@ class TrainingRuns:
         """Refuse processes that would train on other rows or begin otherwise; the rows are compared by their content."""
         if num_processes() == 1:
             return
-        from hf_prune.engine.loop import check_rows
+        from hf_prune.engine.image_keys import check_rows
 
         check_alike({"call": self._call} | _by_name(begun))
         for rows in (ds, test_dataset):

@@ -21,7 +21,7 @@ from datasets import ClassLabel, Dataset, DatasetDict
 from numpy.typing import NDArray
 
 from hf_prune import Heads, Prototypes, duplicates, keep_curve, label_noise, recommend, train_heads, train_teachers
-from hf_prune.engine import content
+from hf_prune.engine import image_keys
 from hf_prune.heads.runs import HeadRuns
 from tests.helpers import teacher_jobs
 from tests.helpers.forking import fork
@@ -355,7 +355,7 @@ def place_of(name: str, folder: Path) -> Path:
 
 
 def work(names: list[str], rank: int, world: int, folder: Path) -> None:
-    content.SETTLED_SECONDS = 0.0  # the file was written a moment ago
+    image_keys.SETTLED_SECONDS = 0.0  # the file was written a moment ago
     found = {}
     for name in names:
         found[name] = act(name, rank == world - 1, place_of(name, folder))

@@ -13,11 +13,11 @@ import hf_prune
 from hf_prune import Heads, Prototypes, TrainingRecord, train_heads
 from hf_prune.cli.folders import save
 from hf_prune.data.loading import open_dataset
-from hf_prune.dynamics.checkpoint_state import CheckpointState, read_state, write_state
 from hf_prune.dynamics.epoch_rows import EpochRows
 from hf_prune.dynamics.files import Rows
+from hf_prune.dynamics.recorder import CheckpointState, read_state, write_state
 from hf_prune.dynamics.training_folder import claim, read_settings
-from hf_prune.engine import content
+from hf_prune.engine import image_keys
 from hf_prune.hub.read import shelf
 from hf_prune.models.load import load_teacher
 from hf_prune.runtime.cache import list_caches
@@ -89,7 +89,7 @@ def describe_cache(folder: Path) -> Any:
 
 
 def load_keys(folder: Path) -> Any:
-    found = content.load_keys(folder, "0" * 32)
+    found = image_keys.load_keys(folder, "0" * 32)
     if found is None:
         raise Noticed("hashed again")
     return plain(list(found))
@@ -97,7 +97,7 @@ def load_keys(folder: Path) -> Any:
 
 def save_keys(folder: Path) -> None:
     keys, unreadable = np.arange(32, dtype=np.uint8).view("V16"), {1: "there is no image"}
-    content.save_keys(folder, "0" * 32, keys, unreadable)
+    image_keys.save_keys(folder, "0" * 32, keys, unreadable)
 
 
 def heads(folder: Path) -> Any:

@@ -1,18 +1,18 @@
-"""Content keys of images: what decides whether two rows, wherever they are, hold the same image.
+"""Content keys of images: equal for two rows, wherever they are, that hold the same image.
 
 A key is the 128-bit BLAKE2b hash of the encoded bytes, together with the mode that the column decodes to. Hashing
-reads every image once, so key arrays of tables on disk are kept and found again by what pins the bytes: the Arrow
-files and image files with their sizes and times, and the rows taken from them. A data set's fingerprint would not do:
-adding a column changes it, and rewriting a file behind a path does not.
+reads every image once, so key arrays of tables on disk are kept under a stamp of what pins the bytes: the Arrow files and
+image files with their sizes and times, and the rows taken from them. A data set's fingerprint would not do: adding a column
+changes it, and rewriting a file behind a path does not.
 """
 
 import json
 import os
 import time
 from collections.abc import Iterable
-from hashlib import blake2b
+from hashlib import blake2b, sha256
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from datasets import Dataset
@@ -25,12 +25,15 @@ from hf_prune.data.images import EncodedImages
 from hf_prune.runtime.cache import touch
 from hf_prune.runtime.files import DamagedFile, discard, read_arrays, remove_stale_parts, write_arrays
 from hf_prune.runtime.messages import error_line
+from hf_prune.runtime.processes import check_alike, gather_objects, together
+
+if TYPE_CHECKING:
+    from accelerate import PartialState
 
 Keys = NDArray[np.void]  # shape (n,), dtype V16
 
-
 NO_IMAGE = "there is no image (null or no bytes)"
-STAMP_FORMAT = 2  # keys of format 1 may be those of other rows, where processes had been given different ones
+STAMP_FORMAT = 2  # keys of format 1 may be those of other rows, where processes held different ones
 SETTLED_SECONDS = 2.0  # a file changed a moment ago may change again within the resolution of its time
 # Steps of a memory-mapped table that touch neither the images nor their order.
 HARMLESS_STEPS = {"replace_schema_metadata", "combine_chunks", "drop", "remove_column", "select"}
@@ -41,10 +44,7 @@ def content_key(data: bytes, decode_mode: str | None = None) -> bytes:
 
     Args:
         data: The encoded bytes (PNG, JPEG, ...).
-        decode_mode: The mode that the column converts to, part of the key since it changes the pixels.
-
-    Returns:
-        The BLAKE2b-128 hash.
+        decode_mode: The mode that the column converts to, which changes the pixels.
 
     Example:
         >>> len(content_key(b"pixels")), content_key(b"pixels") == content_key(b"pixels", "L")
@@ -54,15 +54,11 @@ def content_key(data: bytes, decode_mode: str | None = None) -> bytes:
 
 
 def image_keys(images: EncodedImages, rows: Iterable[int] | None = None) -> tuple[Keys, dict[int, str]]:
-    """Hash images row by row.
-
-    Args:
-        images: The column.
-        rows: Row numbers; ``None`` takes all.
+    """Hash images row by row, by default all.
 
     Returns:
-        The keys in the order of the rows, shape (m,), zero for a row without bytes; and by row number why a row has
-        no bytes (null, missing file).
+        The keys in the order of the rows, shape (m,), zero for a row without bytes; and row number → why a row has no
+        bytes (null, missing file).
     """
     wanted = range(len(images)) if rows is None else list(rows)
     digests, unreadable = [], {}
@@ -81,14 +77,7 @@ def image_keys(images: EncodedImages, rows: Iterable[int] | None = None) -> tupl
 
 
 def with_targets(keys: Keys, targets: NDArray[np.int64]) -> Keys:
-    """Keys of pairs of image and class, for results that depend on both.
-
-    Args:
-        keys: Keys of the images, shape (n,).
-        targets: Class of each row, shape (n,).
-
-    Returns:
-        Keys of the same shape.
+    """Return keys of pairs of image and class, shape (n,), for results that depend on both.
 
     Example:
         >>> keys = np.frombuffer(bytes(32), dtype="V16")
@@ -104,16 +93,9 @@ def with_targets(keys: Keys, targets: NDArray[np.int64]) -> Keys:
 
 
 def keys_stamp(ds: Dataset, column: str, images: EncodedImages) -> str | None:
-    """Name what pins the bytes of an image column, or None where nothing but reading them does.
+    """Return a hash of what pins the bytes of an image column: Arrow files, image files (path, size, times), rows taken.
 
-    Args:
-        ds: The data set.
-        column: Its image column.
-        images: The same column, opened.
-
-    Returns:
-        A hash over Arrow files, image files (path, size, times) and the rows taken; ``None`` for a table in memory,
-        an image that is no local file, or a file changed within the last two seconds.
+    It is ``None`` for a table in memory, an image that is no local file, or a file changed within the last two seconds.
     """
     blocks = _column_blocks(ds, column)
     if not blocks or not all(isinstance(block, MemoryMappedTable) for block in blocks):
@@ -130,7 +112,7 @@ def keys_stamp(ds: Dataset, column: str, images: EncodedImages) -> str | None:
 
 
 def load_keys(root: Path, stamp: str) -> tuple[Keys, dict[int, str]] | None:
-    """Read the keys kept under a stamp, None where there are none; a damaged file is removed."""
+    """Read the keys kept under a stamp; None where there are none. A damaged file is removed."""
     path = root / "keys" / f"{stamp}.safetensors"
     try:
         arrays, note = read_arrays(path)
@@ -152,25 +134,73 @@ def save_keys(root: Path, stamp: str, keys: Keys, unreadable: dict[int, str]) ->
         remove_stale_parts(folder)
         note = json.dumps({str(row): reason for row, reason in unreadable.items()})
         write_arrays(folder / f"{stamp}.safetensors", {"keys": keys.view(np.uint8).reshape(-1, 16)}, note)
-    except OSError:  # this only saves time; the store itself reports a disk that is full or read-only
+    except OSError:  # kept keys only save time; the store itself reports a disk that is full or read-only
         return
 
 
+def content_keys(
+    ds: Dataset, column: str, images: EncodedImages, root: Path | None, state: "PartialState"
+) -> tuple[Keys, dict[int, str]]:
+    """Return the keys of all rows, and row number → why it has no bytes; the same in every process, or raise in all.
+
+    Processes whose rows are pinned by the same files share the hashing; each group of them, and each process that has rows of
+    its own, gets the keys of the rows it holds, and these are compared.
+    """
+    alone = state.num_processes == 1
+    stamp = None if root is None and alone else keys_stamp(ds, column, images)
+    kept = None if root is None or stamp is None else load_keys(root, stamp)
+    stamps = gather_objects([stamp or f"process {state.process_index}"])
+    group = [rank for rank, other in enumerate(stamps) if other == stamps[state.process_index]]
+    place = group.index(state.process_index)
+    start, stop = (len(images) * part // len(group) for part in (place, place + 1))
+
+    held: list[tuple[Keys, dict[int, str]]] = []
+
+    def share() -> tuple[Keys, dict[int, str]] | None:
+        if kept is None:
+            held.append(image_keys(images, range(start, stop)))
+        else:
+            held.append((kept[0][start:stop], {row: why for row, why in kept[1].items() if start <= row < stop}))
+        return held[0] if len(group) > 1 else None  # no other process needs them
+
+    parts = [part or held[0] for part in map(together(share).__getitem__, group)]
+    keys = np.concatenate([part for part, _ in parts])
+    unreadable = {row: reason for _, reasons in parts for row, reason in reasons.items()}
+    if root is not None and stamp is not None and kept is None and (place == 0 or state.is_local_main_process):
+        save_keys(root, stamp, keys, unreadable)
+    check_alike({"rows": sha256(keys.tobytes()).digest()})
+    return keys, gather_objects([unreadable])[0]  # reasons may name the files of a machine
+
+
+def check_rows(ds: Dataset, column: str, state: "PartialState") -> None:
+    """Raise one line in every process unless all hold the same images in the same order.
+
+    Nothing is read where the same files pin the rows of all; else each process, or each group that shares files, hashes its
+    rows.
+    """
+    if state.num_processes == 1:
+        return
+    images = EncodedImages(ds, column)
+    stamps = {*gather_objects([keys_stamp(ds, column, images)])}
+    if len(stamps) > 1 or None in stamps:
+        content_keys(ds, column, images, None, state)
+
+
 def _column_blocks(ds: Dataset, column: str) -> list[Any]:
-    """The tables that the column's rows come from, in order."""
+    """Return the tables that hold the column, in order."""
     table = ds.data
     rows = table.blocks if isinstance(table, ConcatenationTable) else [[table]]
     return [block for row in rows for block in row if column in block.column_names]
 
 
 def _harmful_steps(block: MemoryMappedTable) -> str:
-    """Hash of the steps that were applied to a memory-mapped table and may concern the images."""
+    """Return a hash of the steps of a memory-mapped table that may concern the images."""
     steps = [step for step in block.replays or [] if step[0] not in HARMLESS_STEPS]
     return str(Hasher.hash(steps))
 
 
 def _image_files(ds: Dataset, column: str, images: EncodedImages) -> list[str]:
-    """Paths of the images that lie in files of their own, in row order; null rows have none."""
+    """Return the paths of images in files of their own, in row order."""
     if not any(chunk.field("bytes").null_count for chunk in ds.data.column(column).chunks):
         return []
     outside = (row for row in range(len(images)) if not images.is_embedded(row))
@@ -178,7 +208,7 @@ def _image_files(ds: Dataset, column: str, images: EncodedImages) -> list[str]:
 
 
 def _file_facts(paths: list[str]) -> list[tuple[str, int, int, int]] | None:
-    """Path, size, mtime and ctime of each file; None if one is missing, remote or only just changed.
+    """Return path, size, mtime and ctime of each file; None if one is missing, remote or only just changed.
 
     The ctime shows an overwrite whose mtime was set back (``cp -p``, ``rsync -t``).
     """

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from hf_prune.data.image_modes import to_rgb
+from hf_prune.data.images import to_rgb
 
 
 def pixel(image):

@@ -10,8 +10,7 @@ import pytest
 from datasets import Dataset, Features, Image, Value, concatenate_datasets, load_from_disk
 
 from hf_prune.data.images import EncodedImages
-from hf_prune.engine import content
-from hf_prune.engine.content import NO_IMAGE, content_key, image_keys, keys_stamp, load_keys, save_keys
+from hf_prune.engine.image_keys import NO_IMAGE, content_key, image_keys, keys_stamp, load_keys, save_keys
 
 FEATURES = Features({"image": Image(), "number": Value("int64")})
 
@@ -59,7 +58,7 @@ def stamp_of(ds: Dataset, column: str = "image") -> str | None:
 @pytest.fixture
 def settled(monkeypatch):
     """Files written by a test count as old, so that no test has to wait two seconds."""
-    monkeypatch.setattr(content, "SETTLED_SECONDS", -3600.0)
+    monkeypatch.setattr("hf_prune.engine.image_keys.SETTLED_SECONDS", -3600.0)
 
 
 def test_a_key_is_the_blake2b_of_the_bytes():
@@ -159,7 +158,7 @@ def test_image_files_are_part_of_the_stamp(settled, tmp_path):
 
 
 def test_a_file_changed_a_moment_ago_has_no_stamp(tmp_path, monkeypatch):
-    monkeypatch.setattr(content, "SETTLED_SECONDS", 3600.0)
+    monkeypatch.setattr("hf_prune.engine.image_keys.SETTLED_SECONDS", 3600.0)
     ds = with_files(tmp_path / "files")
     assert stamp_of(ds) is None
     past = time.time() - 7200
