@@ -14,18 +14,19 @@ from hf_prune.cli.signatures import (
     argument_docs,
     function_parameters,
     make_command,
-    metric_parameters,
     option,
+    option_parameters,
     summary,
 )
 from hf_prune.data.loading import open_dataset, open_test_dataset, read_inputs
 from hf_prune.hub.publish.export import export
 from hf_prune.hub.publish.push import push_to_hub
-from hf_prune.metrics import get_metric
+from hf_prune.metrics import get_metric, list_metrics
 from hf_prune.metrics.registry import check_option_names
 from hf_prune.runtime.errors import InputError
 from hf_prune.runtime.processes import barrier, in_step, is_main_process
 from hf_prune.scoring.combination import combine
+from hf_prune.selection import list_orders
 
 Parameters = list[inspect.Parameter]
 
@@ -228,7 +229,7 @@ def score_parameters() -> Parameters:
     return [
         *input_parameters(),
         *function_parameters(score_with, leave_out=("overwrite",), own=own),
-        *metric_parameters(),
+        *option_parameters(list_metrics()),
         *output_parameters(overwrites),
     ]
 
@@ -246,7 +247,9 @@ def combine_parameters() -> Parameters:
 def prune_parameters() -> Parameters:
     """Arguments and options of ``prune``."""
     docs = argument_docs(prune)
+    kept = "; ".join(f"{order.name} keeps {order.keeps.format(column='score')}" for order in list_orders())
     own = {
+        "order": option(str, docs["order"].replace("see list_orders", kept), "--order"),
         "keep": option(float, docs["keep"].replace("keep=", ""), "--keep", parser=parse_keep),
         "hardest_cutoff": option(float, docs["hardest_cutoff"], "--hardest-cutoff", parser=parse_cutoff),
         "class_balance": option(list[str], f"{docs['class_balance']} Repeatable: class=rows.", "--class-balance"),
@@ -256,6 +259,7 @@ def prune_parameters() -> Parameters:
     return [
         *input_parameters(),
         *function_parameters(prune, leave_out=("return_selection", "evidence"), own=own),
+        *option_parameters(list_orders()),
         *output_parameters("Replace a result of an earlier step in the folder of --out."),
     ]
 

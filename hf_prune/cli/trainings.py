@@ -12,13 +12,14 @@ from hf_prune.cli.signatures import (
     argument_docs,
     function_parameters,
     make_command,
-    metric_parameters,
     option,
+    option_parameters,
     summary,
 )
 from hf_prune.cli.steps import input_parameters, open_data, parse_inputs
 from hf_prune.data.loading import open_test_dataset, train_split
 from hf_prune.hub.models.teacher import push_teacher
+from hf_prune.metrics import list_metrics
 from hf_prune.runtime.errors import InputError
 from hf_prune.runtime.processes import in_step, is_main_process
 from hf_prune.scaling.runs import measure_scaling, write_report
@@ -115,5 +116,9 @@ def add_scaling(app: typer.Typer) -> None:
         "sizes": option(list[int], f"{docs['sizes']} Repeatable.", "--sizes"),
         "keeps": option(list[float], f"{docs['keeps']} Repeatable.", "--keeps"),
     }
-    parameters = [*input_parameters(), *function_parameters(measure_scaling, own=own), *metric_parameters()]
+    parameters = [
+        *input_parameters(),
+        *function_parameters(measure_scaling, own=own),
+        *option_parameters(list_metrics()),
+    ]
     app.command("scaling")(make_command(run_scaling, parameters, summary(measure_scaling)))

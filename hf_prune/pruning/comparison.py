@@ -13,8 +13,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from hf_prune.data.columns import find_label_column, read_labels
 from hf_prune.heads.students import train_students
-from hf_prune.pruning.classes import Cutting
 from hf_prune.pruning.prune import prune_dataset
+from hf_prune.pruning.settings import PruneSettings
 from hf_prune.runtime.errors import InputError
 
 SCORE_ORDERS = ("hard", "easy")
@@ -133,7 +133,8 @@ def _cuts(
     """All cuts at one fraction; they have the same number of rows."""
 
     def rows(metric: str, order: str, draw: int) -> NDArray[np.int64]:
-        return prune_dataset(scored, metric, Cutting(keep, order, label_column=label_column, seed=draw))[1].kept
+        settings = PruneSettings(keep, order, label_column=label_column, seed=draw)
+        return prune_dataset(scored, metric, settings)[1].kept
 
     cuts = []
     for metric, order in product(metrics, SCORE_ORDERS):

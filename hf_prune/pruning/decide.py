@@ -13,29 +13,31 @@ from hf_prune.policy.features import TooLittleToJudgeError
 from hf_prune.policy.gathering import labels_to_judge_by, recorded_evidence
 from hf_prune.policy.recommendation import points, recommendation
 from hf_prune.policy.rules import JUDGED_ORDERS, RANDOM, Rule, rule_without_evidence
-from hf_prune.pruning.classes import AUTO, Classes, Cutting, are_clusters
+from hf_prune.pruning.classes import Classes, are_clusters
 from hf_prune.pruning.inputs import PruningInputs
+from hf_prune.pruning.settings import PruneSettings
 from hf_prune.runtime.errors import InputError
 from hf_prune.runtime.messages import warn
 from hf_prune.runtime.optional_results import extra
 from hf_prune.selection import count_rows
+from hf_prune.selection.orders import AUTO
 
 
 class Decision(NamedTuple):
-    """The cutting with its order and cut, why these in words, and the evidence where that is not on record already."""
+    """The settings with its order and cut, why these in words, and the evidence where that is not on record already."""
 
-    cutting: Cutting
+    settings: PruneSettings
     reason: str | None = None
     evidence: dict[str, Any] | None = None
 
 
-def decide(ds: Dataset, column: str, cutting: Cutting, classes: Classes, inputs: PruningInputs) -> Decision:
+def decide(ds: Dataset, column: str, settings: PruneSettings, classes: Classes, inputs: PruningInputs) -> Decision:
     """Decide by evidence, else by a general rule, which order is meant.
 
     Args:
         ds: The data set.
         column: The score column.
-        cutting: What was asked for.
+        settings: What was asked for.
         classes: The classes that have a say.
         inputs: Where embeddings come from, if evidence is to be gathered now.
 
@@ -49,14 +51,14 @@ def decide(ds: Dataset, column: str, cutting: Cutting, classes: Classes, inputs:
         UserWarning: Where random rows are kept because nothing beat them, where there is no evidence, and where an order
             that was named loses to random rows.
     """
-    share = count_rows(cutting.keep, len(inputs.scored)) / len(inputs.scored)
-    if cutting.order != AUTO:
-        _warn_of(ds, column, Rule(cutting.order, _cutoff(cutting)), share)
-        return Decision(cutting)
+    share = count_rows(settings.keep, len(inputs.scored)) / len(inputs.scored)
+    if settings.order != AUTO:
+        _warn_of(ds, column, Rule(settings.order, _cutoff(settings)), share)
+        return Decision(settings)
     if share == 1:
-        return Decision(replace(cutting, order=RANDOM.order), "all rows are kept")
-    recorded = recorded_evidence(ds, column) if cutting.evidence is None else None
-    evidence, lacking = (recorded, "") if recorded else _evidence(ds, column, cutting, share, inputs)
+        return Decision(replace(settings, order=RANDOM.order), "all rows are kept")
+    recorded = recorded_evidence(ds, column) if settings.evidence is None else None
+    evidence, lacking = (recorded, "") if recorded else _evidence(ds, column, settings, share, inputs)
     rule = None if evidence is None else evidence.rule(share)
     if evidence is not None and rule is not None:
         reason = recommendation(evidence, share, 0.0, 0.0).reason
@@ -66,33 +68,33 @@ def decide(ds: Dataset, column: str, cutting: Cutting, classes: Classes, inputs:
         rule, reason = _general(ds, column, classes, share, lacking)
         warn(f"order='auto': {reason}", stacklevel=2)
     new = None if evidence is None or recorded else evidence.to_dict()
-    return Decision(replace(cutting, order=rule.order, hardest_cutoff=rule.hardest_cutoff), reason, new)
+    return Decision(replace(settings, order=rule.order, hardest_cutoff=rule.hardest_cutoff), reason, new)
 
 
-def _cutoff(cutting: Cutting) -> float:
+def _cutoff(settings: PruneSettings) -> float:
     return (
-        cutting.hardest_cutoff if isinstance(cutting.hardest_cutoff, (int, float)) else np.nan
+        settings.hardest_cutoff if isinstance(settings.hardest_cutoff, (int, float)) else np.nan
     )  # no share that was tried
 
 
 def _evidence(
-    ds: Dataset, column: str, cutting: Cutting, share: float, inputs: PruningInputs
+    ds: Dataset, column: str, settings: PruneSettings, share: float, inputs: PruningInputs
 ) -> tuple[Evidence | None, str]:
     """What was handed in, else what the embeddings at hand say; where these say nothing, why."""
-    if cutting.evidence is not None:
-        _check_metric(ds, column, cutting.evidence.evidence)
-        return cutting.evidence.evidence, ""
-    judged_by = None if are_clusters(ds, cutting.label_column) else cutting.label_column
-    request = replace(cutting.request, label_column=judged_by)
+    if settings.evidence is not None:
+        _check_metric(ds, column, settings.evidence.evidence)
+        return settings.evidence.evidence, ""
+    judged_by = None if are_clusters(ds, settings.label_column) else settings.label_column
+    request = replace(settings.request, label_column=judged_by)
     if not inputs.has_embeddings or labels_to_judge_by(ds, request) is None:
         return None, ""
     from hf_prune.policy.gathering import gather
 
-    floor = cutting.class_balance if isinstance(cutting.class_balance, float) else 0.5
+    floor = settings.class_balance if isinstance(settings.class_balance, float) else 0.5
     given = {"embeddings": inputs.embeddings("order='auto'")}
     own = replace(request, encoder=None, given=given)
     try:
-        return gather(ds, column, own, (share,), class_balance=floor, seed=cutting.seed), ""
+        return gather(ds, column, own, (share,), class_balance=floor, seed=settings.seed), ""
     except TooLittleToJudgeError as error:
         return None, f" ({error})"
 

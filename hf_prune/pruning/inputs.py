@@ -14,6 +14,7 @@ from hf_prune.runtime.processes import gather_rows, join_processes, num_processe
 from hf_prune.scoring import Request
 from hf_prune.scoring.embeddings import check_first_axes, whole_embeddings
 from hf_prune.scoring.scores import Scores
+from hf_prune.selection import list_orders
 
 if TYPE_CHECKING:
     from hf_prune.cleaning.label_noise import LabelNoise
@@ -186,8 +187,9 @@ class PruningInputs:
         if unused:
             raise InputError(f"inputs[{unused[0]!r}] has no part in this pruning: leave it out")
         if self.num_clusters is not None and self._clusters is None:
+            orders = [f"order={order.name!r}" for order in list_orders() if "clusters" in order.needs]
             raise InputError(
-                f"num_clusters={self.num_clusters} has no part in this pruning: it is for order='cluster' and "
+                f"num_clusters={self.num_clusters} has no part in this pruning: it is for {', '.join(orders)} and "
                 "label_column='clusters'"
             )
 

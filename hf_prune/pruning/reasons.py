@@ -15,7 +15,9 @@ from hf_prune.data.history import Step, not_the_input, provenance
 from hf_prune.data.splits import check_one
 from hf_prune.runtime.errors import InputError
 from hf_prune.scoring.scores import read_scores
-from hf_prune.selection.result import REASONS, Reason, Selection, explain_rows, is_kept, reason_words
+from hf_prune.selection.orders import find_reason
+from hf_prune.selection.reasons import DUPLICATE, NO_SCORE, reason_words
+from hf_prune.selection.result import Selection, explain_rows
 
 
 def pack_reasons(selection: Selection) -> dict[str, Any]:
@@ -29,23 +31,25 @@ def pack_reasons(selection: Selection) -> dict[str, Any]:
         which the rows have that are not listed; ``rows``, the packed rows of every other reason; and
         ``duplicate_of``, for each duplicate the row it repeats.
     """
-    codes, counts = np.unique(selection.reasons, return_counts=True)
-    by_number = [int(code) for code in codes[np.argsort(-counts, kind="stable")] if code != Reason.NO_SCORE]
+    codes, first, counts = np.unique(selection.reasons, return_index=True, return_counts=True)
+    words = {code: find_reason(code).words for code in codes.tolist()}
+    is_kept = dict(zip(words, selection.is_kept[first].tolist(), strict=True))
+    by_number = [code for code in codes[np.argsort(-counts, kind="stable")].tolist() if code != NO_SCORE.code]
     usual = {
-        name: next((code for code in by_number if bool(is_kept(np.array([code]))[0]) is kept), None)
+        name: next((code for code in by_number if is_kept[code] is kept), None)
         for name, kept in (("kept", True), ("dropped", False))
     }
     record: dict[str, Any] = {
-        "counts": {REASONS[code]: int(count) for code, count in zip(codes.tolist(), counts.tolist(), strict=True)},
-        **{name: REASONS[code] for name, code in usual.items() if code is not None},
+        "counts": dict(zip(words.values(), counts.tolist(), strict=True)),
+        **{name: words[code] for name, code in usual.items() if code is not None},
         "rows": {
-            REASONS[code]: pack_rows(selection.rows(code), len(selection.reasons))
+            words[code]: pack_rows(selection.rows(code), len(selection.reasons))
             for code in by_number
             if code not in usual.values()
         },
     }
-    if Reason.DUPLICATE in by_number and selection.duplicate_of is not None:
-        record["duplicate_of"] = _pack_numbers(selection.duplicate_of[selection.rows(Reason.DUPLICATE)])
+    if DUPLICATE.code in by_number and selection.duplicate_of is not None:
+        record["duplicate_of"] = _pack_numbers(selection.duplicate_of[selection.rows(DUPLICATE.code)])
     return record
 
 
@@ -64,11 +68,11 @@ def unpack_reasons(record: Mapping[str, Any], kept: NDArray[np.bool_], unscored:
         words = np.where(kept, record.get("kept", ""), record.get("dropped", "")).astype(object)
         for reason, packed in record["rows"].items():
             words[unpack_rows(packed, len(kept))] = reason
-        words[unscored] = REASONS[Reason.NO_SCORE]
-        duplicates = np.flatnonzero(words == REASONS[Reason.DUPLICATE])
+        words[unscored] = NO_SCORE.words
+        duplicates = np.flatnonzero(words == DUPLICATE.words)
         if "duplicate_of" in record:
             numbers = _unpack_numbers(record["duplicate_of"], len(duplicates))
-            words[duplicates] = [reason_words(Reason.DUPLICATE, row) for row in numbers.tolist()]
+            words[duplicates] = [reason_words(DUPLICATE, row) for row in numbers.tolist()]
     except (KeyError, TypeError, AttributeError, IndexError, zlib.error) as error:
         raise InputError(f"damaged record of reasons: {error!r}") from error
     return [str(word) for word in words]

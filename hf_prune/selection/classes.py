@@ -33,20 +33,6 @@ def check_class_balance(class_balance: Any) -> None:
         )
 
 
-def check_labels(labels: Any, num_rows: int, name: str = "labels") -> NDArray[np.int64]:
-    """Class codes as integers, all negative ones as -1.
-
-    Raises:
-        ValueError: If they are not one integer per row.
-    """
-    codes = np.asarray(labels)
-    if codes.shape != (num_rows,) or codes.dtype.kind not in "iu":
-        raise InputError(
-            f"{name} of shape {codes.shape} and type {codes.dtype}; give {num_rows} integers, one per row"
-        )
-    return np.maximum(codes.astype(np.int64), -1)  # all that have no label are one group
-
-
 def grouped(codes: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
     """Sort places by group, keeping their order inside each.
 

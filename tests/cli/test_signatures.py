@@ -20,7 +20,7 @@ class TestVocabulary:
             (
                 "prune",
                 hf_prune.prune,
-                {"return_selection", "evidence"},
+                {"return_selection", "evidence", "options"},
                 {"data", "name", "split", "data_files", "out", "overwrite"},
             ),
             ("export", export, set(), {"data"}),
@@ -31,6 +31,8 @@ class TestVocabulary:
     def test_parameters_are_those_of_the_function(self, name, function, left_out, added):
         if name == "score":
             added = added | {option for metric in hf_prune.list_metrics() for option in metric.options}
+        if name == "prune":
+            added = added | {option for order in hf_prune.list_orders() for option in order.options}
         expected = set(inspect.signature(function).parameters) - {"ds"} - left_out | added
         assert {parameter.name for parameter in command().commands[name].params} - {"help"} == expected
 

@@ -1,0 +1,51 @@
+"""Why a row is kept or dropped: the reasons of the steps around an order; each order declares its own."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Reason:
+    """Why a row was kept or dropped.
+
+    Attributes:
+        code: Its number in `Selection.reasons`, which never changes; those of orders outside hf_prune begin at 100.
+        words: Its words in `explain` and in records.
+    """
+
+    code: int
+    words: str
+
+
+NO_SCORE = Reason(3, "no score")
+
+# Rows that go before the order.
+DUPLICATE = Reason(18, "duplicate")
+HARDEST = Reason(16, "cut: hardest")
+SUSPECT = Reason(17, "cut: noise suspect")
+
+# Class floors and quotas.
+CLASS_FLOOR = Reason(2, "class floor")
+CLASS_QUOTA = Reason(9, "class quota")
+RETURNED = Reason(10, "cut, but returned to its class")
+OVER_QUOTA = Reason(15, "over the quota of its class")
+
+# An order that declares none.
+ABOVE_CUT = Reason(1, "above the cut")
+BELOW_CUT = Reason(0, "below the cut")
+
+# Reason → whether rows are kept for it.
+SHARED_REASONS = {
+    **dict.fromkeys((CLASS_FLOOR, CLASS_QUOTA, RETURNED, ABOVE_CUT), True),
+    **dict.fromkeys((NO_SCORE, DUPLICATE, HARDEST, SUSPECT, OVER_QUOTA, BELOW_CUT), False),
+}
+
+
+def reason_words(reason: Reason, duplicate_of: int | None = None) -> str:
+    """Return the words of a reason; a duplicate names the row that it repeats where that is known.
+
+    Example:
+        >>> reason_words(DUPLICATE, 7), reason_words(CLASS_FLOOR)
+        ('duplicate of row 7', 'class floor')
+    """
+    known = reason == DUPLICATE and duplicate_of is not None
+    return f"duplicate of row {duplicate_of}" if known else reason.words
