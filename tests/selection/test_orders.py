@@ -3,14 +3,134 @@
 import numpy as np
 import pytest
 
-from hf_prune.selection import list_orders, select
+from hf_prune.selection import Reason, list_orders, register_order, select, unregister_order
+from hf_prune.selection.orders import get_order, known_reasons
+from hf_prune.selection.reasons import BELOW_CUT
+
+ALL = [order.name for order in list_orders()]
+
+
+@pytest.fixture
+def register():
+    """Register an order of this test's own, forgotten afterwards."""
+    names = set()
+
+    def add(name="last", function=lambda found: np.arange(len(found.rows))[::-1], **declared):
+        register_order(name, **({"keeps": "the last rows"} | declared))(function)
+        names.add(name)
+
+    yield add
+    for name in names & {order.name for order in list_orders()}:
+        unregister_order(name)
+
+
+def test_reasons_keep_the_codes_that_were_published():
+    found = {reason.code: reason.words for reason in known_reasons()}
+    assert [found[code] for code in range(len(found))] == [
+        "below the cut",
+        "above the cut",
+        "class floor",
+        "no score",
+        "random draw",
+        "drawn from its stratum",
+        "near the median of its class",
+        "adds diversity",
+        "above the cut of its cluster",
+        "class quota",
+        "cut, but returned to its class",
+        "not drawn",
+        "far from the median of its class",
+        "close to a row that was kept",
+        "below the cut of its cluster",
+        "over the quota of its class",
+        "cut: hardest",
+        "cut: noise suspect",
+        "duplicate",
+    ]
+
+
+def test_what_is_declared_is_known(register):
+    register(kept=Reason(100, "comes late"), paper="arXiv:0000.00000")
+    order = get_order("last")
+    assert order in list_orders()
+    assert (order.keeps, order.paper, order.options, order.dropped) == (
+        "the last rows",
+        "arXiv:0000.00000",
+        {},
+        BELOW_CUT,
+    )
+    assert select([5, 4, 3], keep=1, order="last").explain()["reason"][:] == ["below the cut"] * 2 + ["comes late"]
+
+
+def test_without_its_order_a_reason_is_not_known(register):
+    register(kept=Reason(100, "comes late"))
+    selection = select([5, 4, 3], keep=1, order="last")
+    unregister_order("last")
+    with pytest.raises(ValueError, match=r"^reason 100 is given by no order that is registered here: import what"):
+        selection.reason(2)
+    register("last", kept=Reason(100, "comes late"))
+    assert selection.reason(2) == "comes late"
+
+
+@pytest.mark.parametrize(
+    ("declared", "message"),
+    [
+        ({"name": "hard"}, "an order called 'hard' is registered already; choose another name"),
+        ({"name": "auto"}, "an order called 'auto' is registered already"),
+        ({"needs": ("images",)}, r"order 'x' needs 'images'; it can need embeddings and clusters"),
+        ({"keeps": "{rows}"}, r"order 'x': keeps='\{rows\}' may hold no braces but \{column\}"),
+        ({"keeps": "{"}, "may hold no braces"),
+        (
+            {"kept": Reason(7, "bright")},
+            "reason 7 'bright' is taken by 7 'adds diversity', to keep rows: choose another",
+        ),
+        ({"kept": Reason(100, "duplicate")}, "reason 100 'duplicate' is taken by 18 'duplicate', to drop rows"),
+        ({"dropped": Reason(1, "above the cut")}, "is taken by 1 'above the cut', to keep rows"),
+        ({"kept": (Reason(100, "a"), Reason(100, "b"))}, "reason 100 'b' is taken by 100 'a'"),
+        ({"kept": Reason(100, "a"), "dropped": Reason(100, "a")}, "reason 100 'a' is taken by 100 'a', to keep rows"),
+        ({"kept": Reason(99, "bright")}, r"order 'x': reason 99 'bright'; give a code in \[100, 32767\]"),
+        (
+            {"function": lambda found, other: (found, other)},
+            "order 'x' cannot take 'other': give it the candidates, then options",
+        ),
+        ({"function": lambda found, *, share: (found, share)}, "cannot take 'share'"),
+    ],
+)
+def test_a_declaration_that_cannot_be_is_refused_and_nothing_is_registered(register, declared, message):
+    before, reasons = list_orders(), known_reasons()
+    with pytest.raises(ValueError, match=message) as caught:
+        register(**({"name": "x"} | declared))
+    assert "\n" not in str(caught.value)
+    assert (list_orders(), known_reasons()) == (before, reasons)
+
+
+@pytest.mark.parametrize("places", [[0, 1], [0, 1, 1], [0, 1, 3], [-1, 0, 1], [0.0, 1.0, 2.0], 1])
+def test_a_function_must_rank_every_row_once(register, places):
+    register(function=lambda _: np.array(places))
+    with pytest.raises(ValueError, match=r"^order 'last' did not rank each of 3 rows once: correct its function$"):
+        select([1, 2, 3], keep=1, order="last")
+
+
+def test_a_function_must_declare_its_reasons(register):
+    register(function=lambda _: (np.arange(3), np.array([1, 1, 4])))
+    with pytest.raises(
+        ValueError, match=r"^order 'last' keeps rows for reasons that it does not declare: add them to"
+    ):
+        select([1, 2, 3], keep=1, order="last")
+
+
+def test_an_unknown_option_names_the_nearest():
+    with pytest.raises(
+        TypeError, match=r"^unknown option of an order 'num_stratums'\. Did you mean 'num_strata'\? Known"
+    ):
+        select([1, 2], keep=1, order="hard", num_stratums=3)
 
 
 def kept(scores, **options) -> list[int]:
     return select(scores, **options).kept.tolist()
 
 
-@pytest.mark.parametrize("order", [order.name for order in list_orders()])
+@pytest.mark.parametrize("order", ALL)
 def test_every_order_keeps_single_rows_and_all_rows(order):
     arrays = {"embeddings": np.eye(5), "clusters": np.arange(5) % 2}
     assert len(kept(np.arange(5), keep=1, order=order, **arrays)) == 1
