@@ -32,7 +32,7 @@ class Classes:
         labels: Class of each row; None where classes are not considered.
         column: Where they come from.
         balance: Floor, or quotas by class code.
-        options: Quotas as they go into the record.
+        options: Quotas, as recorded.
     """
 
     labels: Labels | None = None

@@ -1,4 +1,4 @@
-"""Pruned by a score or at random: students trained on either, the table of their accuracies, and what it shows."""
+"""Pruning by a score against random pruning: students trained on both, the table of their accuracies, and a verdict."""
 
 import csv
 from collections.abc import Iterable, Sequence
@@ -27,7 +27,7 @@ class Result:
 
     Attributes:
         metric: The score that the rows were chosen by; ``"random"`` and ``"full data"`` are the references.
-        order: Which end was kept; of a reference its name.
+        order: The end that was kept; of a reference its name.
         keep: Fraction kept.
         num_rows: Rows it was trained on.
         seed: Seed of the student, and of the draw of rows where that is random.
@@ -130,7 +130,7 @@ class _Cut(NamedTuple):
 def _cuts(
     scored: Dataset, metrics: Sequence[str], keep: float, seeds: NDArray[np.int64], label_column: str
 ) -> list[_Cut]:
-    """All cuts at one fraction; they have the same number of rows."""
+    """Return all cuts at one fraction; they have the same number of rows."""
 
     def rows(metric: str, order: str, draw: int) -> NDArray[np.int64]:
         settings = PruneSettings(keep, order, label_column=label_column, seed=draw)
@@ -148,7 +148,7 @@ def _full(scored: Dataset, seeds: NDArray[np.int64]) -> list[_Cut]:
 
 
 def summarise(results: Iterable[Result]) -> dict[float, list[Cell]]:
-    """Mean and spread of every cut.
+    """Compute mean and spread of every cut.
 
     Args:
         results: Trainings, at least two of every cut.
@@ -187,7 +187,7 @@ def table(results: Sequence[Result]) -> str:
 
 
 def verdict(results: Sequence[Result]) -> list[str]:
-    """Say in sentences what the results show: at each fraction the best cut, and whether it differs from random.
+    """Write in sentences, at each fraction, the best cut and whether it differs from random.
 
     A difference is beyond the spread if it is larger than the two standard deviations together.
 

@@ -1,4 +1,4 @@
-"""What ``order="auto"`` keeps, and whether evidence speaks against an order that was named."""
+"""The decision that ``order="auto"`` asks for, and a warning where evidence speaks against an order that was named."""
 
 from dataclasses import replace
 from typing import Any, NamedTuple
@@ -24,7 +24,7 @@ from hf_prune.selection.orders import AUTO
 
 
 class Decision(NamedTuple):
-    """The settings with its order and cut, why these in words, and the evidence where that is not on record already."""
+    """The settings with their order and cut, the reason in words, and evidence that is not in the history yet."""
 
     settings: PruneSettings
     reason: str | None = None
@@ -32,17 +32,14 @@ class Decision(NamedTuple):
 
 
 def decide(ds: Dataset, column: str, settings: PruneSettings, classes: Classes, inputs: PruningInputs) -> Decision:
-    """Decide by evidence, else by a general rule, which order is meant.
+    """Decide by evidence, else by a general rule, which order is meant; one that was named stays, without a reason.
 
     Args:
         ds: The data set.
         column: The score column.
         settings: What was asked for.
-        classes: The classes that have a say.
-        inputs: Where embeddings come from, if evidence is to be gathered now.
-
-    Returns:
-        An order that was named stays, and has no reason.
+        classes: The classes.
+        inputs: The source of embeddings, if evidence is to be gathered now.
 
     Raises:
         ValueError: If ``order="auto"`` has neither evidence nor labels to go by.
@@ -53,7 +50,9 @@ def decide(ds: Dataset, column: str, settings: PruneSettings, classes: Classes, 
     """
     share = count_rows(settings.keep, len(inputs.scored)) / len(inputs.scored)
     if settings.order != AUTO:
-        _warn_of(ds, column, Rule(settings.order, _cutoff(settings)), share)
+        # The cut of noise suspects is none of the shares that are tried.
+        cutoff = np.nan if isinstance(settings.hardest_cutoff, str) else settings.hardest_cutoff
+        _warn_of_loss(ds, column, Rule(settings.order, cutoff), share)
         return Decision(settings)
     if share == 1:
         return Decision(replace(settings, order=RANDOM.order), "all rows are kept")
@@ -65,22 +64,16 @@ def decide(ds: Dataset, column: str, settings: PruneSettings, classes: Classes, 
         if rule == RANDOM:
             warn(f"order='auto': {reason}", stacklevel=2)
     else:
-        rule, reason = _general(ds, column, classes, share, lacking)
+        rule, reason = _general_rule(ds, column, classes, share, lacking)
         warn(f"order='auto': {reason}", stacklevel=2)
     new = None if evidence is None or recorded else evidence.to_dict()
     return Decision(replace(settings, order=rule.order, hardest_cutoff=rule.hardest_cutoff), reason, new)
 
 
-def _cutoff(settings: PruneSettings) -> float:
-    return (
-        settings.hardest_cutoff if isinstance(settings.hardest_cutoff, (int, float)) else np.nan
-    )  # no share that was tried
-
-
 def _evidence(
     ds: Dataset, column: str, settings: PruneSettings, share: float, inputs: PruningInputs
 ) -> tuple[Evidence | None, str]:
-    """What was handed in, else what the embeddings at hand say; where these say nothing, why."""
+    """Return the evidence that was given or that embeddings allow to gather; where these do not, the reason."""
     if settings.evidence is not None:
         _check_metric(ds, column, settings.evidence.evidence)
         return settings.evidence.evidence, ""
@@ -100,7 +93,7 @@ def _evidence(
 
 
 def _check_metric(ds: Dataset, column: str, evidence: Evidence) -> None:
-    """Refuse evidence on other scores: rows that one metric finds hard are easy by another."""
+    """Refuse evidence on other scores: rows that are hard by one metric are easy by another."""
     step = provenance(ds).score_step(column)
     if evidence.metric not in (column, None if step is None else step.metric):
         raise InputError(
@@ -109,7 +102,7 @@ def _check_metric(ds: Dataset, column: str, evidence: Evidence) -> None:
         )
 
 
-def _general(ds: Dataset, column: str, classes: Classes, share: float, lacking: str) -> tuple[Rule, str]:
+def _general_rule(ds: Dataset, column: str, classes: Classes, share: float, lacking: str) -> tuple[Rule, str]:
     labels: Labels | None = classes.labels
     if labels is None:
         raise InputError(
@@ -126,8 +119,8 @@ def _general(ds: Dataset, column: str, classes: Classes, share: float, lacking: 
     )
 
 
-def _warn_of(ds: Dataset, column: str, rule: Rule, share: float) -> None:
-    """Warn where the evidence on record says that a rule loses to random rows."""
+def _warn_of_loss(ds: Dataset, column: str, rule: Rule, share: float) -> None:
+    """Warn where a rule loses to random rows by the evidence in the history."""
     if rule.order not in JUDGED_ORDERS or rule == RANDOM or share == 1:
         return
     words = extra(lambda: _loss(ds, column, rule, share), f"what the evidence on record says of order={rule.order!r}")
@@ -136,7 +129,7 @@ def _warn_of(ds: Dataset, column: str, rule: Rule, share: float) -> None:
 
 
 def _loss(ds: Dataset, column: str, rule: Rule, share: float) -> str | None:
-    """By how much a rule loses to random rows, in words; None where nothing says that it does."""
+    """Say by how much a rule loses to random rows; None where the evidence does not show that it does."""
     evidence = recorded_evidence(ds, column)
     found = None if evidence is None else evidence.nearest(share)
     compared = None if found is None else found.gain_of(rule)

@@ -1,4 +1,4 @@
-"""How many rows: a fraction or a count into a budget, and the share of the hardest that is cut first."""
+"""Numbers of rows: the budget from a fraction or a count, and the share of the hardest that is cut first."""
 
 from fractions import Fraction
 from typing import Any
@@ -13,7 +13,7 @@ MAX_CUTOFF = 0.5
 
 
 def is_number(value: Any) -> bool:
-    """Whether it is a number of Python or NumPy, which a bool is not."""
+    """Whether a value is a number of Python or NumPy, which a bool is not."""
     return isinstance(value, NUMBERS) and not isinstance(value, bool)
 
 
@@ -62,7 +62,7 @@ def check_hardest_cutoff(hardest_cutoff: Any) -> None:
 
 
 def count_cut(hardest_cutoff: float, num_rows: int) -> int:
-    """Rows that a cut of the hardest drops, rounded down, so that a cut of 0.1 leaves room for ``keep=0.9``.
+    """Return the number of rows that a cut of the hardest drops, rounded down, so that a cut of 0.1 leaves room for ``keep=0.9``.
 
     Example:
         >>> count_cut(0.1, 15), count_cut(0.29, 100)
@@ -80,7 +80,7 @@ def check_room(keep: Any, budget: int, left: int, num_scored: int, removed: str)
         budget: The same as a count.
         left: Rows left to choose from.
         num_scored: Rows with a score.
-        removed: What went before, such as ``"30 duplicates"``.
+        removed: The rows removed before, such as ``"30 duplicates"``.
     """
     if budget > left:
         raise InputError(

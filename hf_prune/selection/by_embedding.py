@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from hf_prune.runtime.errors import InputError
 from hf_prune.selection.candidates import Candidates, rank
-from hf_prune.selection.classes import grouped, ranks_in_group, round_within
+from hf_prune.selection.classes import ranks_in_group, round_within
 from hf_prune.selection.orders import Places, register_order
 from hf_prune.selection.reasons import Reason
 
@@ -132,9 +132,9 @@ def cluster(found: Candidates) -> Places:
     """Rank the highest scores of each cluster first, as many as its complexity earns it.
 
     The complexity of a cluster is its mean cosine distance to the 20 nearest centroids times the mean cosine distance
-    of its rows to its own centroid. A softmax over the complexities says which share of the budget each cluster should
-    have, and a quadratic program finds the counts nearest to that which add up to the budget, with at least one row
-    and at most all of each cluster.
+    of its rows to its own centroid. A softmax over the complexities gives the share of the budget that each cluster
+    should have, and a quadratic program finds the counts nearest to that which add up to the budget, with at least one
+    row and at most all of each cluster.
 
     References:
         Abbas et al. (2024), Effective pruning of web-scale datasets based on complexity of concept clusters,
@@ -142,11 +142,12 @@ def cluster(found: Candidates) -> Places:
         answer of a numerical solver; a cluster of one row counts as any other. Of clusters
         with the same claim to an odd row the seed draws who begins.
     """
-    codes, sizes = numbered(np.asarray(found.clusters))
+    _, codes, sizes = np.unique(np.asarray(found.clusters), return_inverse=True, return_counts=True)
     first = np.full(len(sizes), len(codes))
     np.minimum.at(first, codes, found.turns)
-    targets = softmax(complexities(found, codes, sizes)) * found.budget
-    counts = nearest_counts(targets, sizes, found.budget, first)
+    complexity = complexities(found, codes, sizes)
+    powers = np.exp((complexity - complexity.max()) / TEMPERATURE)
+    counts = nearest_counts(powers / powers.sum() * found.budget, sizes, found.budget, first)
     hardest = found.ascending[::-1]
     ranks, _ = ranks_in_group(codes[hardest])
     wanted = counts[codes[hardest]]
@@ -156,38 +157,21 @@ def cluster(found: Candidates) -> Places:
     return rank(when, found.turns)
 
 
-def numbered(clusters: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Number the clusters that occur from 0, and count their rows: shapes (m,) and (k,).
-
-    Example:
-        >>> [part.tolist() for part in numbered(np.array([7, -1, 7]))]
-        [[1, 0, 1], [1, 2]]
-    """
-    places, starts, sizes = grouped(clusters)
-    codes = np.empty(len(clusters), dtype=np.int64)
-    codes[places] = np.repeat(np.arange(len(starts)), sizes)
-    return codes, sizes
-
-
 def complexities(found: Candidates, codes: NDArray[np.int64], sizes: NDArray[np.int64]) -> Array:
     """Return distance to the other clusters times distance inside, shape (k,)."""
+    from scipy.sparse import csr_matrix
+
     sums = np.zeros((len(sizes), np.asarray(found.embeddings).shape[1]))
     for start in range(0, len(codes), _CODE_ROWS):
         block = slice(start, start + _CODE_ROWS)
-        sums += _sums(unit_rows(found.embeddings, found.rows[block]), codes[block], len(sizes))
+        members = (codes[block], np.arange(len(codes[block])))
+        one_hot = csr_matrix((np.ones(len(codes[block])), members), shape=(len(sizes), len(codes[block])))
+        sums += one_hot @ unit_rows(found.embeddings, found.rows[block])
     lengths = np.linalg.norm(sums, axis=1)
     # For unit rows the mean similarity to the direction of their sum is the length of their mean.
     inside = np.maximum(1.0 - lengths / sizes, 0.0)
     centroids = sums / np.maximum(lengths, np.finfo(float).tiny)[:, None]
     return inside * distance_to_others(centroids)
-
-
-def _sums(vectors: NDArray[np.float32], codes: NDArray[np.int64], num_clusters: int) -> Array:
-    """Return the sum of the rows of each cluster, shape (k, d)."""
-    from scipy.sparse import csr_matrix
-
-    ones, places = np.ones(len(codes), dtype=np.float64), np.arange(len(codes))
-    return csr_matrix((ones, (codes, places)), shape=(num_clusters, len(codes))) @ vectors
 
 
 def distance_to_others(centroids: Array) -> Array:
@@ -206,12 +190,6 @@ def distance_to_others(centroids: Array) -> Array:
         similar[np.arange(len(similar)), start + np.arange(len(similar))] = -np.inf
         found[start : start + len(similar)] = 1.0 - np.partition(similar, -count, axis=1)[:, -count:].mean(axis=1)
     return found
-
-
-def softmax(complexity: Array) -> Array:
-    """Return shares that add up to 1, shape (k,)."""
-    powers = np.exp((complexity - complexity.max()) / TEMPERATURE)
-    return powers / powers.sum()
 
 
 def nearest_counts(

@@ -25,45 +25,30 @@ OWN_CODES = range(100, 2**15)
 
 @dataclass(frozen=True)
 class Order:
-    """A function that ranks rows and what is known about it.
+    """A function that ranks rows, with the arguments of `register_order`, which explains them.
 
     Attributes:
-        name: The name in Python, on the command line, in recipes, records and cards.
         function: From `Candidates` and the options to all places, best first.
-        keeps: Which rows it keeps, as cards say it; ``{column}`` stands for the score column.
-        needs: Arrays besides the scores that it cannot do without: ``"embeddings"``, ``"clusters"``.
         options: Names and defaults of what can be set.
-        kept: Reasons for which it keeps rows.
-        dropped: Reason for which it drops rows.
-        by_class: Whether it reads the classes where there are any.
-        check: Raises an error for options out of range.
-        paper: Where it comes from, such as ``"arXiv:2206.14486"``.
     """
 
     name: str
-    function: Callable[..., Any]
     keeps: str
     needs: tuple[str, ...]
-    options: Mapping[str, Any] = field(hash=False)
     kept: tuple[Reason, ...]
     dropped: Reason
     by_class: bool
     check: Callable[..., None] | None
     paper: str | None
+    function: Callable[..., Any]
+    options: Mapping[str, Any] = field(hash=False)
 
     def own_options(self, options: Mapping[str, Any]) -> dict[str, Any]:
         """Return all options of this order, the defaults for those that were not given."""
         return {name: options.get(name, default) for name, default in self.options.items()}
 
     def rank(self, candidates: Candidates, options: Mapping[str, Any]) -> tuple[Places, Places]:
-        """Rank the candidates.
-
-        Args:
-            candidates: At least one row.
-            options: Options of any order.
-
-        Returns:
-            All places, best first, and the code of the reason to keep each, both of shape (m,).
+        """Return the places of the candidates, best first, and the code of the reason to keep each, both (m,).
 
         Raises:
             ValueError: If the function returned something else.
@@ -133,18 +118,9 @@ def register_order(
             raise InputError(
                 f"order {name!r} cannot take {strange[0]!r}: give it the candidates, then options with defaults after a bare *"
             )
-        order = Order(
-            name=name,
-            function=function,
-            keeps=keeps,
-            needs=tuple(needs),
-            options={p.name: p.default for p in parameters},
-            kept=(kept,) if isinstance(kept, Reason) else tuple(kept),
-            dropped=dropped,
-            by_class=by_class,
-            check=check,
-            paper=paper,
-        )
+        options = {p.name: p.default for p in parameters}
+        reasons = (kept,) if isinstance(kept, Reason) else kept
+        order = Order(name, keeps, needs, reasons, dropped, by_class, check, paper, function, options)
         _check(order)
         _ORDERS[name] = order
         return function
@@ -197,15 +173,7 @@ def find_order(name: Any) -> Order | None:
 
 
 def get_order(name: Any, also: tuple[str, ...] = ()) -> Order:
-    """Return the order of a name.
-
-    Args:
-        name: The name.
-        also: Names to list in the message, since the caller takes them, too.
-
-    Raises:
-        ValueError: If there is none.
-    """
+    """Return the order of a name, or raise a one-line ValueError, which lists ``also`` the names that are no orders."""
     order = find_order(name)
     if order is None:
         raise InputError(f"order={name!r}; give one of {', '.join(map(repr, (*also, *sorted(_ORDERS))))}")
@@ -221,24 +189,15 @@ def known_reasons() -> dict[Reason, bool]:
 
 
 def find_reason(code: int) -> Reason:
-    """Return the reason of a code.
-
-    Raises:
-        ValueError: If no order that is registered gives it.
-    """
-    for reason in known_reasons():
-        if reason.code == code:
-            return reason
-    raise InputError(f"reason {code} is given by no order that is registered here: import what registers it")
+    """Return the reason of a code, or raise a one-line ValueError if no order gives it."""
+    reason = next((reason for reason in known_reasons() if reason.code == code), None)
+    if reason is None:
+        raise InputError(f"reason {code} is given by no order that is registered here: import what registers it")
+    return reason
 
 
 def check_options(options: Mapping[str, Any]) -> None:
-    """Check options of orders; those of an order that is not the one asked for are allowed.
-
-    Raises:
-        TypeError: If one belongs to no order.
-        ValueError: If one is out of range.
-    """
+    """Raise one line if an option belongs to no order, whichever was asked for, or is out of range."""
     known = {name for order in _ORDERS.values() for name in order.options}
     for name in options:
         if name not in known:

@@ -40,12 +40,11 @@ SHARED_REASONS = {
 }
 
 
-def reason_words(reason: Reason, duplicate_of: int | None = None) -> str:
-    """Return the words of a reason; a duplicate names the row that it repeats where that is known.
+def duplicate_words(row: int) -> str:
+    """Return the words for a duplicate of a row.
 
     Example:
-        >>> reason_words(DUPLICATE, 7), reason_words(CLASS_FLOOR)
-        ('duplicate of row 7', 'class floor')
+        >>> duplicate_words(7)
+        'duplicate of row 7'
     """
-    known = reason == DUPLICATE and duplicate_of is not None
-    return f"duplicate of row {duplicate_of}" if known else reason.words
+    return f"{DUPLICATE.words} of row {row}"

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from hf_prune.data.digests import rows_sha256
 from hf_prune.selection.orders import find_reason
-from hf_prune.selection.reasons import CLASS_FLOOR, CLASS_QUOTA, DUPLICATE, NO_SCORE, RETURNED, reason_words
+from hf_prune.selection.reasons import CLASS_FLOOR, CLASS_QUOTA, DUPLICATE, NO_SCORE, RETURNED, duplicate_words
 
 
 @dataclass(frozen=True)
@@ -67,11 +67,13 @@ class Selection:
 
     def reason(self, row: int) -> str:
         """Say why one row was kept or dropped."""
-        duplicate_of = None if self.duplicate_of is None else int(self.duplicate_of[row])
-        return reason_words(find_reason(int(self.reasons[row])), duplicate_of)
+        reason = find_reason(self.reasons[row])
+        if reason == DUPLICATE and self.duplicate_of is not None:
+            return duplicate_words(self.duplicate_of[row])
+        return reason.words
 
     def explain(self) -> Dataset:
-        """Say of every row whether it was kept, its score, its rank and why.
+        """Tabulate whether each row was kept, its score, its rank and the reason.
 
         Returns:
             A ``Dataset`` of n rows with the columns ``row``, ``kept``, ``score`` (null where there is none), ``rank``
@@ -92,7 +94,7 @@ def _words(reasons: NDArray[np.int16], duplicate_of: NDArray[np.int64] | None) -
     if duplicate_of is None:
         return words
     copies = reasons == DUPLICATE.code
-    named = [reason_words(DUPLICATE, row) for row in duplicate_of[copies].tolist()]
+    named = [duplicate_words(row) for row in duplicate_of[copies].tolist()]
     return pc.replace_with_mask(words, pa.array(copies), pa.array(named, pa.string()))
 
 

@@ -38,7 +38,7 @@ class Removal:
         duplicates: Rows that repeat another, shape (s,).
         cut: Rows that were cut and are no duplicates, shape (s,).
         returning: Places of the rows that were cut, the least hard first: the order in which they may return.
-        words: What went, for a message.
+        words: Counts of both, for a message.
     """
 
     duplicates: Mask
