@@ -100,10 +100,10 @@ def compare(
     if column is None:
         raise InputError("students need labels: name a column with label_column=")
     labels = read_labels(scored, column).codes
-    seeds = np.arange(seed, seed + num_draws)
+    seeds = range(seed, seed + num_draws)
     results: list[Result] = []
     for keep in [*sorted(set(keeps)), None]:
-        cuts = _full(scored, seeds) if keep is None else _cuts(scored, metrics, keep, seeds, column)
+        cuts = _cuts(scored, metrics, keep, seeds, column)
         found = train_students(
             features,
             labels,
@@ -128,9 +128,11 @@ class _Cut(NamedTuple):
 
 
 def _cuts(
-    scored: Dataset, metrics: Sequence[str], keep: float, seeds: NDArray[np.int64], label_column: str
+    scored: Dataset, metrics: Sequence[str], keep: float | None, seeds: Sequence[int], label_column: str
 ) -> list[_Cut]:
-    """Return all cuts at one fraction; they have the same number of rows."""
+    """Return all cuts at one fraction, which have the same number of rows; None is the full data."""
+    if keep is None:
+        return [_Cut(FULL, FULL, seed, np.arange(len(scored))) for seed in seeds]
 
     def rows(metric: str, order: str, draw: int) -> NDArray[np.int64]:
         settings = PruneSettings(keep, order, label_column=label_column, seed=draw)
@@ -138,13 +140,9 @@ def _cuts(
 
     cuts = []
     for metric, order in product(metrics, SCORE_ORDERS):
-        kept = rows(metric, order, int(seeds[0]))
-        cuts += [_Cut(metric, order, int(seed), kept) for seed in seeds]
-    return cuts + [_Cut(RANDOM, RANDOM, int(seed), rows(metrics[0], "random", int(seed))) for seed in seeds]
-
-
-def _full(scored: Dataset, seeds: NDArray[np.int64]) -> list[_Cut]:
-    return [_Cut(FULL, FULL, int(seed), np.arange(len(scored))) for seed in seeds]
+        kept = rows(metric, order, seeds[0])
+        cuts += [_Cut(metric, order, seed, kept) for seed in seeds]
+    return cuts + [_Cut(RANDOM, RANDOM, seed, rows(metrics[0], RANDOM, seed)) for seed in seeds]
 
 
 def summarise(results: Iterable[Result]) -> dict[float, list[Cell]]:

@@ -1,7 +1,7 @@
 """The decision that ``order="auto"`` asks for, and a warning where evidence speaks against an order that was named."""
 
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from datasets import Dataset
@@ -23,15 +23,9 @@ from hf_prune.selection import count_rows
 from hf_prune.selection.orders import AUTO
 
 
-class Decision(NamedTuple):
-    """The settings with their order and cut, the reason in words, and evidence that is not in the history yet."""
-
-    settings: PruneSettings
-    reason: str | None = None
-    evidence: dict[str, Any] | None = None
-
-
-def decide(ds: Dataset, column: str, settings: PruneSettings, classes: Classes, inputs: PruningInputs) -> Decision:
+def decide(
+    ds: Dataset, column: str, settings: PruneSettings, classes: Classes, inputs: PruningInputs
+) -> tuple[PruneSettings, str | None, dict[str, Any] | None]:
     """Decide by evidence, else by a general rule, which order is meant; one that was named stays, without a reason.
 
     Args:
@@ -40,6 +34,9 @@ def decide(ds: Dataset, column: str, settings: PruneSettings, classes: Classes, 
         settings: What was asked for.
         classes: The classes.
         inputs: The source of embeddings, if evidence is to be gathered now.
+
+    Returns:
+        The settings with their order and cut, the reason in words, and evidence that is not in the history yet.
 
     Raises:
         ValueError: If ``order="auto"`` has neither evidence nor labels to go by.
@@ -53,9 +50,9 @@ def decide(ds: Dataset, column: str, settings: PruneSettings, classes: Classes, 
         # The cut of noise suspects is none of the shares that are tried.
         cutoff = np.nan if isinstance(settings.hardest_cutoff, str) else settings.hardest_cutoff
         _warn_of_loss(ds, column, Rule(settings.order, cutoff), share)
-        return Decision(settings)
+        return settings, None, None
     if share == 1:
-        return Decision(replace(settings, order=RANDOM.order), "all rows are kept")
+        return replace(settings, order=RANDOM.order), "all rows are kept", None
     recorded = recorded_evidence(ds, column) if settings.evidence is None else None
     evidence, lacking = (recorded, "") if recorded else _evidence(ds, column, settings, share, inputs)
     rule = None if evidence is None else evidence.rule(share)
@@ -67,7 +64,7 @@ def decide(ds: Dataset, column: str, settings: PruneSettings, classes: Classes, 
         rule, reason = _general_rule(ds, column, classes, share, lacking)
         warn(f"order='auto': {reason}", stacklevel=2)
     new = None if evidence is None or recorded else evidence.to_dict()
-    return Decision(replace(settings, order=rule.order, hardest_cutoff=rule.hardest_cutoff), reason, new)
+    return replace(settings, order=rule.order, hardest_cutoff=rule.hardest_cutoff), reason, new
 
 
 def _evidence(

@@ -31,9 +31,8 @@ def prune_dataset(ds: Dataset, metric: str, settings: PruneSettings) -> tuple[Da
     settings, decided, evidence = decide(ds, column, settings, classes, inputs)
     _compare(ds, column, settings)  # the histories that decided may differ
     removal = _removal(ds, settings, inputs, classes)
-    arrays = {"embeddings": inputs.embeddings, "clusters": inputs.clusters}
     needs = get_order(settings.order).needs
-    needed: dict[str, Any] = {name: arrays[name](f"order={settings.order!r}") for name in needs}
+    needed: dict[str, Any] = {name: getattr(inputs, name)(f"order={settings.order!r}") for name in needs}
     classes = with_quotas(classes, settings, scores, inputs, removal)
     inputs.check_all_used()
     selection = select(
@@ -53,20 +52,13 @@ def prune_dataset(ds: Dataset, metric: str, settings: PruneSettings) -> tuple[Da
         column=column,
         options=_options(settings, inputs) | classes.options,
         seed=settings.seed,
-        unscored=tuple(selection.unscored.tolist()),
         keep=settings.keep,
         order=settings.order,
-        class_balance=classes.floor,
-        label_column=classes.column,
-        class_counts=_class_counts(classes.labels, selection) if classes.labels else None,
-        floor_rows=len(selection.floor_rows),
-        rows=pack_rows(selection.kept, len(selection.reasons)),
-        rows_sha256=selection.digest,
-        reasons=pack_reasons(selection),
         inputs=inputs.made_from,
         figures=inputs.figures or None,
         decided=decided,
         evidence=evidence,
+        **_outcome(selection, classes),
     )
     return record(ds, ds.select(selection.kept), step), selection
 
@@ -99,6 +91,20 @@ def _options(settings: PruneSettings, inputs: PruningInputs) -> dict[str, Any]:
     if inputs.num_clusters_used is not None:
         used["num_clusters"] = inputs.num_clusters_used
     return used
+
+
+def _outcome(selection: Selection, classes: Classes) -> dict[str, Any]:
+    """Return the fields of the step that say which rows were kept and why, and how many of each class."""
+    return {
+        "unscored": tuple(selection.unscored.tolist()),
+        "class_balance": classes.floor,
+        "label_column": classes.column,
+        "class_counts": _class_counts(classes.labels, selection) if classes.labels else None,
+        "floor_rows": len(selection.floor_rows),
+        "rows": pack_rows(selection.kept, len(selection.reasons)),
+        "rows_sha256": selection.digest,
+        "reasons": pack_reasons(selection),
+    }
 
 
 def _class_counts(labels: Labels, selection: Selection) -> dict[str, list[int]]:

@@ -70,20 +70,3 @@ def count_cut(hardest_cutoff: float, num_rows: int) -> int:
     """
     # Exact, since 0.29 * 100 is 28.999999999999996 in floats.
     return int(Fraction(str(float(hardest_cutoff))) * num_rows)
-
-
-def check_room(keep: Any, budget: int, left: int, num_scored: int, removed: str) -> None:
-    """Raise a one-line ValueError if fewer rows are left to choose from than are to be kept.
-
-    Args:
-        keep: What the caller asked for.
-        budget: The same as a count.
-        left: Rows left to choose from.
-        num_scored: Rows with a score.
-        removed: The rows removed before, such as ``"30 duplicates"``.
-    """
-    if budget > left:
-        raise InputError(
-            f"keep={keep} keeps {budget} of {num_scored} rows with a score, of which {left} are left after {removed}: "
-            f"give a count up to {left}, or remove fewer before"
-        )

@@ -30,11 +30,7 @@ def easy(found: Candidates) -> Places:
 
 
 @register_order(
-    RANDOM,
-    keeps="rows drawn at random, whatever their {column}",
-    kept=RANDOM_DRAW,
-    dropped=NOT_DRAWN,
-    paper=SORSCHER,
+    RANDOM, keeps="rows drawn at random, whatever their {column}", kept=RANDOM_DRAW, dropped=NOT_DRAWN, paper=SORSCHER
 )
 def random(found: Candidates) -> Places:
     """Rank the rows at random, without reading the scores."""

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from hf_prune.runtime.errors import InputError, InputTypeError
 from hf_prune.runtime.names import unknown_name
 from hf_prune.selection.candidates import Candidates
-from hf_prune.selection.reasons import ABOVE_CUT, BELOW_CUT, SHARED_REASONS, Reason
+from hf_prune.selection.reasons import ABOVE_CUT, BELOW_CUT, STEP_REASONS, Reason
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 Places = NDArray[np.int64]
@@ -141,7 +141,7 @@ def _check(order: Order) -> None:
     is_own = order.function.__module__.split(".")[0] == __name__.split(".")[0]
     known = known_reasons()
     for reason, is_kept in (*((reason, True) for reason in order.kept), (order.dropped, False)):
-        if known.get(reason) is is_kept:
+        if known.get(reason) is is_kept and reason not in STEP_REASONS:
             continue
         taken = [other for other in known if other.code == reason.code or other.words == reason.words]
         if taken:
@@ -182,7 +182,7 @@ def get_order(name: Any, also: tuple[str, ...] = ()) -> Order:
 
 def known_reasons() -> dict[Reason, bool]:
     """Return every reason and whether rows are kept for it."""
-    found = dict(SHARED_REASONS)
+    found = dict(STEP_REASONS)
     for order in _ORDERS.values():
         found |= {**dict.fromkeys(order.kept, True), order.dropped: False}
     return found

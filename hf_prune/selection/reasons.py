@@ -28,16 +28,15 @@ CLASS_FLOOR = Reason(2, "class floor")
 CLASS_QUOTA = Reason(9, "class quota")
 RETURNED = Reason(10, "cut, but returned to its class")
 OVER_QUOTA = Reason(15, "over the quota of its class")
+# Reason → whether rows are kept for it; no order may give one of these.
+STEP_REASONS = {
+    **dict.fromkeys((CLASS_FLOOR, CLASS_QUOTA, RETURNED), True),
+    **dict.fromkeys((NO_SCORE, DUPLICATE, HARDEST, SUSPECT, OVER_QUOTA), False),
+}
 
-# An order that declares none.
+# Of orders that declare no others.
 ABOVE_CUT = Reason(1, "above the cut")
 BELOW_CUT = Reason(0, "below the cut")
-
-# Reason → whether rows are kept for it.
-SHARED_REASONS = {
-    **dict.fromkeys((CLASS_FLOOR, CLASS_QUOTA, RETURNED, ABOVE_CUT), True),
-    **dict.fromkeys((NO_SCORE, DUPLICATE, HARDEST, SUSPECT, OVER_QUOTA, BELOW_CUT), False),
-}
 
 
 def duplicate_words(row: int) -> str:

@@ -76,9 +76,7 @@ class Selection:
         """Tabulate whether each row was kept, its score, its rank and the reason.
 
         Returns:
-            A ``Dataset`` of n rows with the columns ``row``, ``kept``, ``score`` (null where there is none), ``rank``
-            (1 is the hardest, equal scores share a rank, null without a score) and ``reason``; its ``to_csv`` writes
-            it.
+            A ``Dataset`` of n rows, as `hf_prune.explain` returns it.
 
         Example:
             >>> from hf_prune.selection import select

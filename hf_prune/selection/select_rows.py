@@ -1,7 +1,6 @@
 """The one function that selects: duplicates, cuts, class floors and quotas, then an order, up to an exact budget."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -9,7 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from hf_prune.runtime.errors import InputError
 from hf_prune.runtime.seeds import check_seed
-from hf_prune.selection.budget import check_hardest_cutoff, check_room, count_cut, count_rows
+from hf_prune.selection.budget import check_hardest_cutoff, count_cut, count_rows
 from hf_prune.selection.candidates import rank
 from hf_prune.selection.checks import RowArrays, check_arrays
 from hf_prune.selection.classes import check_class_balance, check_quotas, class_floors, first_of_each
@@ -28,54 +27,6 @@ from hf_prune.selection.result import Selection
 
 Mask = NDArray[np.bool_]
 Rows = NDArray[np.int64]
-
-
-@dataclass(frozen=True)
-class Removal:
-    """Those of s rows with a score that go before the order; a place is a position among them.
-
-    Attributes:
-        duplicates: Rows that repeat another, shape (s,).
-        cut: Rows that were cut and are no duplicates, shape (s,).
-        returning: Places of the rows that were cut, the least hard first: the order in which they may return.
-        words: Counts of both, for a message.
-    """
-
-    duplicates: Mask
-    cut: Mask
-    returning: NDArray[np.int64]
-    words: str
-
-
-def remove(
-    scores: NDArray[np.generic],
-    rows: NDArray[np.int64],
-    turns: NDArray[np.int64],
-    hardest_cutoff: float | str,
-    arrays: RowArrays,
-) -> Removal:
-    """Find the rows that go before the order.
-
-    Args:
-        scores: Scores of the rows that have one, shape (s,).
-        rows: Their numbers, shape (s,).
-        turns: Who comes first among equal scores, shape (s,).
-        hardest_cutoff: Share of the hardest to cut, or ``"noise"``.
-        arrays: The duplicates and the suspects.
-    """
-    duplicates, cut = np.zeros(len(rows), dtype=bool), np.zeros(len(rows), dtype=bool)
-    if arrays.duplicate_of is not None:
-        duplicates = arrays.duplicate_of[rows] >= 0
-    if isinstance(hardest_cutoff, str):
-        kind, cut = "noise suspects", np.asarray(arrays.suspects)[rows]
-    else:
-        kind, count = "of the hardest rows", count_cut(hardest_cutoff, len(rows))
-        if count:
-            cut[rank(scores, turns)[-count:]] = True
-    cut &= ~duplicates
-    places = np.flatnonzero(cut)
-    returning = places[rank(scores[places], turns[places])]
-    return Removal(duplicates, cut, returning, f"{duplicates.sum()} duplicates and {cut.sum()} {kind}")
 
 
 def select(
@@ -157,20 +108,43 @@ def select(
     check_seed(seed)
     budget = count_rows(keep, len(scored))
     turns = _turns(len(scored), seed)
-    removal = remove(values[scored], scored, turns, hardest_cutoff, arrays)
-    left = np.flatnonzero(~removal.duplicates & ~removal.cut)
-    # Rows that were cut can only come back where a class has a quota to fill; that is checked with the quotas.
-    room = len(left) + len(removal.returning) * isinstance(balance, Mapping)
-    check_room(keep, budget, room, len(scored), removal.words)
     reasons = np.full(len(values), NO_SCORE.code, dtype=np.int16)
-    reasons[scored[removal.duplicates]] = DUPLICATE.code
-    reasons[scored[removal.cut]] = (SUSPECT if isinstance(hardest_cutoff, str) else HARDEST).code
+    reasons[scored] = chosen.dropped.code
+    _remove(reasons, values, scored, turns, hardest_cutoff, arrays)
+    left = np.flatnonzero(reasons[scored] == chosen.dropped.code)
+    cut = np.flatnonzero(np.isin(reasons[scored], (HARDEST.code, SUSPECT.code)))
+    # Rows that were cut can only come back where a class has a quota to fill; that is checked with the quotas.
+    room = len(left) + len(cut) * isinstance(balance, Mapping)
+    if budget > room:
+        kind = "noise suspects" if isinstance(hardest_cutoff, str) else "of the hardest rows"
+        raise InputError(
+            f"keep={keep} keeps {budget} of {len(scored)} rows with a score, of which {room} are left after "
+            f"{len(scored) - len(left) - len(cut)} duplicates and {len(cut)} {kind}: give a count up to {room}, or remove fewer before"
+        )
     candidates = arrays.candidates(values, scored[left], turns[left], min(budget, len(left)))
     ranked, codes = chosen.rank(candidates, options) if len(left) else (left, left)
-    rows = np.concatenate([scored[left][ranked], scored[removal.returning]])
-    reasons[scored[left]] = chosen.dropped.code
+    # Of the rows that were cut the least hard may return first.
+    returning = cut[rank(values[scored[cut]], turns[cut])]
+    rows = np.concatenate([scored[left][ranked], scored[returning]])
     kept = _fill(reasons, rows, codes, budget, arrays.labels, balance)
     return Selection(np.sort(rows[kept]), reasons, order, len(scored), masked, arrays.duplicate_of)
+
+
+def _remove(
+    reasons: NDArray[np.int16],
+    values: NDArray[Any],
+    scored: Rows,
+    turns: Rows,
+    hardest_cutoff: float | str,
+    arrays: RowArrays,
+) -> None:
+    """Write the reasons of the rows that go before the order: of what is cut, and over these the duplicates."""
+    if isinstance(hardest_cutoff, str):
+        reasons[scored[np.asarray(arrays.suspects)[scored]]] = SUSPECT.code
+    elif count := count_cut(hardest_cutoff, len(scored)):
+        reasons[scored[rank(values[scored], turns)[-count:]]] = HARDEST.code
+    if arrays.duplicate_of is not None:
+        reasons[scored[arrays.duplicate_of[scored] >= 0]] = DUPLICATE.code
 
 
 def _turns(count: int, seed: int) -> Rows:

@@ -5,7 +5,7 @@ import pytest
 
 from hf_prune.selection import Reason, list_orders, register_order, select, unregister_order
 from hf_prune.selection.orders import get_order, known_reasons
-from hf_prune.selection.reasons import BELOW_CUT
+from hf_prune.selection.reasons import BELOW_CUT, HARDEST
 
 ALL = [order.name for order in list_orders()]
 
@@ -85,6 +85,7 @@ def test_without_its_order_a_reason_is_not_known(register):
             "reason 7 'bright' is taken by 7 'adds diversity', to keep rows: choose another",
         ),
         ({"kept": Reason(100, "duplicate")}, "reason 100 'duplicate' is taken by 18 'duplicate', to drop rows"),
+        ({"dropped": HARDEST}, "reason 16 'cut: hardest' is taken by 16 'cut: hardest', to drop rows"),
         ({"dropped": Reason(1, "above the cut")}, "is taken by 1 'above the cut', to keep rows"),
         ({"kept": (Reason(100, "a"), Reason(100, "b"))}, "reason 100 'b' is taken by 100 'a'"),
         ({"kept": Reason(100, "a"), "dropped": Reason(100, "a")}, "reason 100 'a' is taken by 100 'a', to keep rows"),
