@@ -67,7 +67,7 @@ class PruningInputs:
 
     @property
     def has_embeddings(self) -> bool:
-        """Whether embeddings can be had."""
+        """Whether embeddings are given, or an encoder for them."""
         return self.request.encoder is not None or "embeddings" in self.request.given
 
     def embeddings(self, who: str) -> Array:

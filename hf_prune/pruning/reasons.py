@@ -97,7 +97,7 @@ def explain(ds: Dataset, kept: Dataset) -> Dataset:
 
     Args:
         ds: The scored data set as it was before it was pruned, n rows.
-        kept: What `prune` made of it, whatever was done to it since.
+        kept: The result of `prune`, even if it was changed since.
 
     Returns:
         A ``Dataset`` of n rows with the columns ``row``, ``kept``, ``score`` (null where there is none), ``rank`` (1 is
@@ -128,7 +128,7 @@ def _find_step(ds: Dataset, kept: Dataset) -> Step:
     """Find the pruning of ``ds`` in the history of ``kept``."""
     prunings = [step for step in provenance(kept).steps if step.kind == "prune"]
     if not prunings:
-        raise InputError("kept has no pruning in its history: give what prune made of ds")
+        raise InputError("kept has no pruning in its history: give what prune returned for ds")
     alike = [step for step in prunings if step.rows_in == len(ds) and step.column in ds.column_names]
     reasons = [_why_not(step, ds) for step in alike]
     if None in reasons:

@@ -1,4 +1,4 @@
-"""Which rows to keep: exact budgets, seeded ties, class floors and quotas, a reason for every row.
+"""Selection of rows: exact budgets, seeded ties, class floors and quotas, a reason for every row.
 
 Class balance is decided here alone. Scores are read, however they were made.
 """

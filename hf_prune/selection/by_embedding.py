@@ -50,19 +50,19 @@ def unit_rows(embeddings: Any, rows: NDArray[np.int64]) -> NDArray[np.float32]:
     dropped=Reason(13, "close to a row that was kept"),
     paper="arXiv:1708.00489",
 )
-def diverse(found: Candidates) -> Places:
+def diverse(candidates: Candidates) -> Places:
     """Rank by k-center greedy on the sphere, begun at a random row; the rows beyond the budget farthest first.
 
     References:
         Gonzalez (1985); Sener & Savarese (2018), arXiv:1708.00489. Cosine distances of the embeddings; the scores
         are not read.
     """
-    vectors = unit_rows(found.embeddings, found.rows[found.drawn])
-    chosen, nearest = k_center(vectors, found.budget)
+    vectors = unit_rows(candidates.embeddings, candidates.rows[candidates.drawn])
+    chosen, nearest = k_center(vectors, candidates.budget)
     left = np.ones(len(vectors), dtype=bool)
     left[chosen] = False
     rest = np.flatnonzero(left)
-    return found.drawn[np.concatenate([chosen, rest[np.argsort(nearest[rest], kind="stable")]])]
+    return candidates.drawn[np.concatenate([chosen, rest[np.argsort(nearest[rest], kind="stable")]])]
 
 
 def k_center(vectors: NDArray[np.float32], count: int) -> tuple[NDArray[np.int64], NDArray[Any]]:
@@ -128,7 +128,7 @@ def _choose(vectors: NDArray[np.float32], nearest: NDArray[Any], limit: int) -> 
     dropped=Reason(14, "below the cut of its cluster"),
     paper="arXiv:2401.04578",
 )
-def cluster(found: Candidates) -> Places:
+def cluster(candidates: Candidates) -> Places:
     """Rank the highest scores of each cluster first, as many as its complexity earns it.
 
     The complexity of a cluster is its mean cosine distance to the 20 nearest centroids times the mean cosine distance
@@ -142,31 +142,31 @@ def cluster(found: Candidates) -> Places:
         answer of a numerical solver; a cluster of one row counts as any other. Of clusters
         with the same claim to an odd row the seed draws who begins.
     """
-    _, codes, sizes = np.unique(np.asarray(found.clusters), return_inverse=True, return_counts=True)
+    _, codes, sizes = np.unique(np.asarray(candidates.clusters), return_inverse=True, return_counts=True)
     first = np.full(len(sizes), len(codes))
-    np.minimum.at(first, codes, found.turns)
-    complexity = complexities(found, codes, sizes)
+    np.minimum.at(first, codes, candidates.turns)
+    complexity = complexities(candidates, codes, sizes)
     powers = np.exp((complexity - complexity.max()) / TEMPERATURE)
-    counts = nearest_counts(powers / powers.sum() * found.budget, sizes, found.budget, first)
-    hardest = found.ascending[::-1]
+    counts = nearest_counts(powers / powers.sum() * candidates.budget, sizes, candidates.budget, first)
+    hardest = candidates.ascending[::-1]
     ranks, _ = ranks_in_group(codes[hardest])
     wanted = counts[codes[hardest]]
     when = np.empty(len(codes))
     # Below 1 exactly for the rows that the counts keep; the clusters are interleaved on both sides of it.
     when[hardest] = np.where(ranks < wanted, (ranks + 0.5) / np.maximum(wanted, 1), 1 + ranks)
-    return rank(when, found.turns)
+    return rank(when, candidates.turns)
 
 
-def complexities(found: Candidates, codes: NDArray[np.int64], sizes: NDArray[np.int64]) -> Array:
+def complexities(candidates: Candidates, codes: NDArray[np.int64], sizes: NDArray[np.int64]) -> Array:
     """Return distance to the other clusters times distance inside, shape (k,)."""
     from scipy.sparse import csr_matrix
 
-    sums = np.zeros((len(sizes), np.asarray(found.embeddings).shape[1]))
+    sums = np.zeros((len(sizes), np.asarray(candidates.embeddings).shape[1]))
     for start in range(0, len(codes), _CODE_ROWS):
         block = slice(start, start + _CODE_ROWS)
         members = (codes[block], np.arange(len(codes[block])))
         one_hot = csr_matrix((np.ones(len(codes[block])), members), shape=(len(sizes), len(codes[block])))
-        sums += one_hot @ unit_rows(found.embeddings, found.rows[block])
+        sums += one_hot @ unit_rows(candidates.embeddings, candidates.rows[block])
     lengths = np.linalg.norm(sums, axis=1)
     # For unit rows the mean similarity to the direction of their sum is the length of their mean.
     inside = np.maximum(1.0 - lengths / sizes, 0.0)

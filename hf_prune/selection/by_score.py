@@ -18,23 +18,23 @@ RANDOM_DRAW, NOT_DRAWN = Reason(4, "random draw"), Reason(11, "not drawn")
 
 
 @register_order("hard", keeps="the rows with the highest {column}, the hard ones", paper=SORSCHER)
-def hard(found: Candidates) -> Places:
+def hard(candidates: Candidates) -> Places:
     """Rank the highest scores first."""
-    return found.ascending[::-1]
+    return candidates.ascending[::-1]
 
 
 @register_order("easy", keeps="the rows with the lowest {column}, the easy ones", paper=SORSCHER)
-def easy(found: Candidates) -> Places:
+def easy(candidates: Candidates) -> Places:
     """Rank the lowest scores first."""
-    return found.ascending
+    return candidates.ascending
 
 
 @register_order(
     RANDOM, keeps="rows drawn at random, whatever their {column}", kept=RANDOM_DRAW, dropped=NOT_DRAWN, paper=SORSCHER
 )
-def random(found: Candidates) -> Places:
+def random(candidates: Candidates) -> Places:
     """Rank the rows at random, without reading the scores."""
-    return found.drawn
+    return candidates.drawn
 
 
 @register_order(
@@ -45,7 +45,7 @@ def random(found: Candidates) -> Places:
     by_class=True,
     paper="Moderate coreset, ICLR 2023",
 )
-def middle(found: Candidates) -> Places:
+def middle(candidates: Candidates) -> Places:
     """Rank the rows nearest to the median of their class first, so that each class keeps the same share around its own.
 
     Without labels all rows are one class. Both sides of the median count alike: at a kept share f a class keeps its
@@ -55,11 +55,11 @@ def middle(found: Candidates) -> Places:
         Xia et al. (2023), Moderate coreset, ICLR. Deviation: their code takes one median over all rows, of distances
         to the class centre; here any score, and the median of each class.
     """
-    codes = np.zeros(len(found.rows), dtype=np.int64) if found.labels is None else found.labels
-    ranks, sizes = ranks_in_group(codes[found.ascending])
+    codes = np.zeros(len(candidates.rows), dtype=np.int64) if candidates.labels is None else candidates.labels
+    ranks, sizes = ranks_in_group(codes[candidates.ascending])
     distance = np.empty(len(codes))
-    distance[found.ascending] = np.abs(2 * ranks - (sizes - 1)) / sizes  # in [0, 1), of half the class
-    return rank(distance, found.turns)
+    distance[candidates.ascending] = np.abs(2 * ranks - (sizes - 1)) / sizes  # in [0, 1), of half the class
+    return rank(distance, candidates.turns)
 
 
 @register_order(
@@ -70,7 +70,7 @@ def middle(found: Candidates) -> Places:
     check=lambda num_strata: check_count("num_strata", num_strata, 1),
     paper="arXiv:2210.15809",
 )
-def stratified(found: Candidates, *, num_strata: int = 50) -> Places:
+def stratified(candidates: Candidates, *, num_strata: int = 50) -> Places:
     """Draw rows from equal-width bins of the score range, the same number from each that has so many.
 
     Places are ranked by the round in which their bin would give them: one row per bin and round. After as many rows
@@ -79,7 +79,7 @@ def stratified(found: Candidates, *, num_strata: int = 50) -> Places:
     the range, begun at one that the seed draws.
 
     Args:
-        found: The rows.
+        candidates: The rows.
         num_strata: Number of equal-width bins of the score range.
 
     References:
@@ -87,7 +87,7 @@ def stratified(found: Candidates, *, num_strata: int = 50) -> Places:
         as the largest finite score, and the last bin includes its upper end, where their code widens the range by
         0.01 % of the highest score and loses it where that is negative.
     """
-    bins = stratum(found.scores, num_strata)[found.drawn]
+    bins = stratum(candidates.scores, num_strata)[candidates.drawn]
     rounds, sizes = ranks_in_group(bins)
     places, starts, counts = grouped(bins)
     turns = np.empty(len(bins), dtype=np.int64)
@@ -96,7 +96,7 @@ def stratified(found: Candidates, *, num_strata: int = 50) -> Places:
     order = np.argsort(turns, kind="stable")
     order = order[np.argsort(-sizes[order], kind="stable")]
     order = order[np.argsort(rounds[order], kind="stable")]
-    return found.drawn[order]
+    return candidates.drawn[order]
 
 
 def stratum(scores: NDArray[Any], num_strata: int) -> NDArray[np.int64]:
@@ -129,21 +129,21 @@ def _check_share(random_share: Any) -> None:
     check=_check_share,
     paper="arXiv:2302.06960",
 )
-def mixed(found: Candidates, *, random_share: float = 0.5) -> tuple[Places, Places]:
+def mixed(candidates: Candidates, *, random_share: float = 0.5) -> tuple[Places, Places]:
     """Take the highest scores for one part of the budget, a random draw of the others for the rest.
 
     Args:
-        found: The rows.
+        candidates: The rows.
         random_share: Share of the budget that is drawn, in [0, 1].
 
     References:
         Ayed & Hayou (2023), arXiv:2302.06960, who calibrate a score-based selection with random rows.
     """
-    num_drawn = round(random_share * found.budget)
-    best = found.ascending[::-1][: found.budget - num_drawn]
-    is_best = np.zeros(len(found.rows), dtype=bool)
+    num_drawn = round(random_share * candidates.budget)
+    best = candidates.ascending[::-1][: candidates.budget - num_drawn]
+    is_best = np.zeros(len(candidates.rows), dtype=bool)
     is_best[best] = True
-    drawn = found.drawn[~is_best[found.drawn]]
+    drawn = candidates.drawn[~is_best[candidates.drawn]]
     # Both parts evenly along the ranking, so that a class floor takes from each its share.
     when = np.concatenate([_spread(len(best)), _spread(num_drawn), np.ones(len(drawn) - num_drawn)])
     along = np.argsort(when, kind="stable")

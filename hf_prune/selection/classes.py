@@ -93,9 +93,9 @@ def class_floors(codes: NDArray[np.int64], budget: int, share: float) -> dict[in
         {-1: 0, 0: 1, 1: 0}
     """
     # Exact, since 0.29 * 100 is 28.999999999999996 in floats and the floor would take a row from the class.
-    owed = Fraction(str(float(share))) * budget / len(codes)
+    per_row = Fraction(str(float(share))) * budget / len(codes)
     sizes = class_sizes(codes)
-    return {code: 0 if code < 0 else owed.numerator * size // owed.denominator for code, size in sizes.items()}
+    return {code: 0 if code < 0 else per_row.numerator * size // per_row.denominator for code, size in sizes.items()}
 
 
 def check_quotas(quotas: Mapping[int, int], codes: NDArray[np.int64], uncut: Mask, budget: int) -> None:

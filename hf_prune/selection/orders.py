@@ -87,11 +87,11 @@ def register_order(
 
     Args:
         name: Name of the order.
-        keeps: Which rows it keeps, to end a sentence; ``{column}`` stands for the score column.
+        keeps: The rows that it keeps, as cards end a sentence; ``{column}`` stands for the score column.
         needs: Arrays besides the scores that it cannot do without, ``"embeddings"`` or ``"clusters"``.
         kept: Reason for which it keeps rows, or several.
         dropped: Reason for which it drops rows.
-        by_class: Whether it reads the classes where there are any.
+        by_class: Whether it reads the classes of the rows, if they have any.
         check: Called with all options as keywords before anything is computed, to raise an error.
         paper: Reference, such as ``"arXiv:2107.07075"``.
 
@@ -208,7 +208,7 @@ def check_options(options: Mapping[str, Any]) -> None:
 
 
 def is_random(step: Mapping[str, Any]) -> bool:
-    """Whether a pruning chose its rows without regard to the score column, but for rows without a score.
+    """Whether a pruning chose among the rows with a score without regard to the scores.
 
     Args:
         step: The recorded pruning, which anybody may have edited.

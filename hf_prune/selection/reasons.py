@@ -1,11 +1,11 @@
-"""Why a row is kept or dropped: the reasons of the steps around an order; each order declares its own."""
+"""Reasons to keep or drop a row: those of the steps around an order; each order declares its own."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class Reason:
-    """Why a row was kept or dropped.
+    """A reason to keep or drop a row.
 
     Attributes:
         code: Its number in `Selection.reasons`, which never changes; those of orders outside hf_prune begin at 100.

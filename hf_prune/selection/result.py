@@ -1,4 +1,4 @@
-"""The outcome of a selection: which rows, and why each."""
+"""The outcome of a selection: the rows, and a reason for each."""
 
 from dataclasses import dataclass, field
 
@@ -20,7 +20,7 @@ class Selection:
     Attributes:
         kept: Row numbers kept, ascending, shape (k,).
         reasons: Code of the reason of each row, shape (n,).
-        order: Which rows were preferred.
+        order: Name of the order.
         num_scored: Rows that had a score; ``keep`` counts over these.
         scores: The scores, shape (n,), masked where there is none.
         duplicate_of: The row that each row repeats, or -1, shape (n,); None where none was given.

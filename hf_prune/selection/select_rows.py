@@ -176,23 +176,23 @@ def _fill(
         Whether each of ``rows`` is kept.
     """
     place, num_left = np.arange(len(rows)), len(codes)
-    owed, with_quota = np.zeros((2, len(rows)), dtype=bool)
+    reserved, with_quota = np.zeros((2, len(rows)), dtype=bool)
     uncut = place < num_left
     if isinstance(balance, Mapping):
         classes = np.asarray(labels)[rows]
         quotas = {max(int(code), -1): int(quota) for code, quota in balance.items()}
         check_quotas(quotas, classes, uncut, budget)
         with_quota = np.isin(classes, list(quotas))
-        owed = first_of_each(classes, quotas)
+        reserved = first_of_each(classes, quotas)
     elif labels is not None and balance > 0:
         classes = labels[rows]
-        owed = first_of_each(classes, class_floors(classes, budget, balance))
-    others = uncut & ~owed & ~with_quota
-    kept = owed | (others & (np.cumsum(others) <= budget - int(owed.sum())))
+        reserved = first_of_each(classes, class_floors(classes, budget, balance))
+    others = uncut & ~reserved & ~with_quota
+    kept = reserved | (others & (np.cumsum(others) <= budget - int(reserved.sum())))
     reasons[rows[with_quota & ~kept & (place < min(budget, num_left))]] = OVER_QUOTA.code
     reasons[rows[kept & uncut]] = codes[kept[:num_left]]
-    reasons[rows[owed & (place >= budget)]] = (CLASS_QUOTA if isinstance(balance, Mapping) else CLASS_FLOOR).code
-    reasons[rows[owed & ~uncut]] = RETURNED.code
+    reasons[rows[reserved & (place >= budget)]] = (CLASS_QUOTA if isinstance(balance, Mapping) else CLASS_FLOOR).code
+    reasons[rows[reserved & ~uncut]] = RETURNED.code
     return kept
 
 

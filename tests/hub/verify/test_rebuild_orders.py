@@ -17,14 +17,14 @@ SPREAD, CLOSE = Reason(100, "far along the ranking"), Reason(101, "beside a row 
 @pytest.fixture
 def every():
     @register_order("every", keeps="every {{n}}th row by {column}", kept=SPREAD, dropped=CLOSE)
-    def every(found, *, stride: int = 2):
+    def every(candidates, *, stride: int = 2):
         """Rank every so many rows first, from the hardest.
 
         Args:
-            found: The rows.
+            candidates: The rows.
             stride: Distance along the ranking.
         """
-        hardest = found.ascending[::-1]
+        hardest = candidates.ascending[::-1]
         return np.concatenate([hardest[start::stride] for start in range(stride)])
 
     yield "every"
