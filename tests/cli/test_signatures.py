@@ -52,6 +52,12 @@ class TestVocabulary:
         assert "Images per batch and process. [default: 64]" in told
         assert "Keep the rows that a score column ranks first." in " ".join(hf("--help").split())
 
+    def test_orders_and_their_options_are_the_registry(self):
+        help_of = {parameter.name: parameter.help for parameter in command().commands["prune"].params}
+        for order in hf_prune.list_orders():
+            assert f"{order.name} keeps {order.keeps.format(column='score')}" in help_of["order"]
+        assert help_of["num_strata"] == "Number of equal-width bins of the score range. (Of stratified, default 50.)"
+
     def test_table_of_metrics_is_the_registry(self, hf):
         header, _, *lines = [[cell.strip() for cell in line.split("|")[1:-1]] for line in hf("metrics").splitlines()]
         assert header == ["name", "needs", "axis", "cost", "paper", "options", "aliases"]
