@@ -249,7 +249,7 @@ def prune_parameters() -> Parameters:
     docs = argument_docs(prune)
     kept = "; ".join(f"{order.name} keeps {order.keeps.format(column='score')}" for order in list_orders())
     own = {
-        "order": option(str, docs["order"].replace("see list_orders", kept), "--order"),
+        "order": option(str, docs["order"].replace(", see list_orders", f": {kept}"), "--order"),
         "keep": option(float, docs["keep"].replace("keep=", ""), "--keep", parser=parse_keep),
         "hardest_cutoff": option(float, docs["hardest_cutoff"], "--hardest-cutoff", parser=parse_cutoff),
         "class_balance": option(list[str], f"{docs['class_balance']} Repeatable: class=rows.", "--class-balance"),
