@@ -1,17 +1,33 @@
-"""Every command in the documentation is a command: each line goes through the real argument parser, without running."""
+"""Every command in the documentation is a command, and every snippet of Python runs.
 
+Each command goes through the real argument parser, without running. The snippets run against a Hub on this machine, see
+``helpers/docs_jobs.py``.
+"""
+
+import ast
+import re
 import shlex
 from pathlib import Path
+from pkgutil import resolve_name
 
 import pytest
 
+import hf_prune
 from hf_prune.cli.app import command
 from hf_prune.metrics import get_metric, list_metrics
 from hf_prune.metrics.registry import check_option_names
 from hf_prune.workflows.recipe import load_recipe
+from tests.helpers.hub_client import work
+from tests.helpers.hub_server import Hub
 
 ROOT = Path(__file__).resolve().parents[1]
-DOCUMENTS = sorted({*ROOT.glob("*.md"), *(ROOT / "recipes").rglob("*.md"), *(ROOT / "model_cards").rglob("*.md")})
+DOCUMENTS = sorted(
+    {
+        *ROOT.glob("*.md"),
+        *(page for name in ("docs", "recipes", "model_cards") for page in (ROOT / name).rglob("*.md")),
+    }
+)
+PAGES = sorted({ROOT / "README.md", *(ROOT / "docs").glob("*.md")})
 SHELLS = ("", "bash", "sh", "console")
 
 
@@ -98,3 +114,33 @@ def test_lines_are_read_from_every_form():
 def test_the_parser_refuses(line):
     with pytest.raises(Exception, match=r"No such|needs a command|is no number|did you mean|unexpected"):
         parse(shlex.split(line))
+
+
+def test_recipes_in_the_text_are_recipes(tmp_path):
+    text = "".join(page.read_text(encoding="utf-8") for page in PAGES)
+    blocks = re.findall(r"^```yaml\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    assert blocks
+    for block in blocks:
+        (tmp_path / "recipe.yaml").write_text(block, encoding="utf-8")
+        assert load_recipe(tmp_path / "recipe.yaml").blocks
+
+
+def test_every_snippet_runs(tmp_path):
+    with Hub() as hub:
+        assert work(hub, tmp_path, "docs_jobs") == {}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_a_snippet_uses_public_names_and_imports_the_others(page):
+    """A submodule is an attribute of the package only once something has imported it, so a snippet has to."""
+    text = page.read_text(encoding="utf-8")
+    code = "\n".join(re.findall(r"^```python\n(.*?)^```$", text, re.MULTILINE | re.DOTALL))
+    for node in ast.walk(ast.parse(code)):
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "hf_prune":
+            assert node.attr in hf_prune.__all__
+
+
+@pytest.mark.parametrize("page", [*PAGES, ROOT / "CONTRIBUTING.md"], ids=lambda page: page.name)
+def test_names_in_the_text_are_there(page):
+    for name in set(re.findall(r"`(hf_prune(?:\.\w+)+)[`(]", page.read_text(encoding="utf-8"))):
+        resolve_name(name)

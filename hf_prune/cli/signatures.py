@@ -42,17 +42,17 @@ def argument_docs(function: Callable[..., Any]) -> dict[str, str]:
 
 
 def summary(function: Callable[..., Any]) -> str:
-    """The first sentence of a function's documentation."""
+    """Return the first sentence of a function's docstring."""
     return _plain((inspect.getdoc(function) or "").split("\n\n")[0].replace("\n", " "))
 
 
 def _plain(text: str) -> str:
-    """Without the marks of code, and in the words of somebody who types options instead of arguments."""
+    # Without the marks of code, and in the words of somebody who types options instead of arguments.
     return re.sub(r"\bNone\b", "leaving it out", text.replace("`", ""))
 
 
 def flag(name: str) -> str:
-    """The option of a parameter.
+    """Return the option of a parameter.
 
     Example:
         >>> flag("class_balance")
@@ -67,7 +67,9 @@ def function_parameters(
     leave_out: Collection[str] = (),
     own: Mapping[str, Any] | None = None,
 ) -> list[inspect.Parameter]:
-    """Turn every parameter but ``ds``, the data set, into an argument or an option.
+    """Turn every parameter but ``ds``, the data set, and ``token`` into an argument or an option.
+
+    A token would be seen in the list of processes; the client finds the one that is logged in, or ``HF_TOKEN``.
 
     Args:
         function: A public function with a Google docstring; positional parameters become arguments.
@@ -80,7 +82,7 @@ def function_parameters(
     hints, docs = typing.get_type_hints(function), argument_docs(function)
     found = []
     for name, parameter in inspect.signature(function).parameters.items():
-        if name in {"ds", *leave_out} or parameter.kind is parameter.VAR_KEYWORD:
+        if name in {"ds", "token", *leave_out} or parameter.kind is parameter.VAR_KEYWORD:
             continue
         if own and name in own:
             annotation = own[name]
@@ -100,8 +102,26 @@ def option(kind: Any, text: str, *flags: str, **settings: Any) -> Any:
     return Annotated[kind, typer.Option(*flags, help=text, **settings)]
 
 
+def repeatable(function: Callable[..., Any], name: str, kind: type = str, form: str = "") -> Any:
+    """Annotate a parameter of a function as an option that may be given several times.
+
+    Args:
+        function: The function, whose docstring has the help.
+        name: The parameter.
+        kind: What each text is turned into.
+        form: How it is written, for the help.
+    """
+    text = f"{argument_docs(function)[name]} Repeatable{form and f': {form}'}."
+    return option(list[kind], text, flag(name))  # type: ignore[valid-type]  # built at run time, read by typer
+
+
+def added(name: str, annotation: Any, default: Any = inspect.Parameter.empty) -> inspect.Parameter:
+    """Make a parameter of a command that the function behind it has not."""
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
+
+
 def option_type(hint: Any) -> Any:
-    """The type that text on a command line is turned into, for a type hint.
+    """Return the type that text on a command line is turned into, for a type hint.
 
     Example:
         >>> option_type(int | None), option_type(str | Sequence[str] | None), option_type(typing.Any)
@@ -138,9 +158,7 @@ def _option_parameter(name: str, owners: Sequence[Metric | Order]) -> inspect.Pa
         raise InputTypeError(f"option {name!r} means different types in {', '.join(owner.name for owner in owners)}")
     defaults = ", ".join(f"{owner.name}, default {_shown(owner, name)}" for owner in owners)
     text = f"{argument_docs(owners[0].function)[name]} (Of {defaults}.)"
-    return inspect.Parameter(
-        name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=option(kinds.pop(), text, flag(name))
-    )
+    return added(name, option(kinds.pop(), text, flag(name)), None)
 
 
 def _shown(owner: Metric | Order, option: str) -> str:
@@ -148,10 +166,14 @@ def _shown(owner: Metric | Order, option: str) -> str:
     return "by the number of rows" if by_rows else str(owner.options[option])
 
 
-def make_command(
-    run: Callable[..., None], parameters: Iterable[inspect.Parameter], text: str, examples: str = ""
-) -> Callable[..., None]:
-    """Build the function that typer reads: it hands on what was given and leaves the rest to the callee's defaults."""
+def make_command(run: Callable[..., None], parameters: Iterable[inspect.Parameter], text: str) -> Callable[..., None]:
+    """Build the function that typer reads: it hands on what was typed and leaves the rest to the callee's defaults.
+
+    Args:
+        run: What the command does.
+        parameters: Its arguments and options, in any order.
+        text: Its help.
+    """
 
     def command(**values: Any) -> None:
         run(**{name: value for name, value in values.items() if value is not None and value != []})
@@ -160,7 +182,7 @@ def make_command(
     command.__dict__["__signature__"] = inspect.Signature(ordered)
     command.__annotations__ = {parameter.name: parameter.annotation for parameter in ordered}
     command.__name__ = run.__name__
-    command.__doc__ = f"{text}\n\n{examples}".strip()
+    command.__doc__ = text
     return command
 
 

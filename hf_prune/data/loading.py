@@ -159,7 +159,8 @@ def _open_saved(path: Path, split: str | None) -> Dataset | DatasetDict:
     except (ValueError, AssertionError) as error:
         raise InputError(f"no split {split!r} in {str(path)!r}, which holds {', '.join(splits)} ({error})") from error
     found = [splits[part.splitname].select(range(part.from_ or 0, _end(part, splits))) for part in parts]
-    return found[0] if len(found) == 1 else concatenate_datasets(found)
+    joined: Dataset = found[0] if len(found) == 1 else _reading(repr(str(path)), lambda: concatenate_datasets(found))
+    return joined
 
 
 def _end(part: Any, splits: Mapping[str, Dataset]) -> int:
@@ -206,6 +207,6 @@ def _reading(shown: str, read: Callable[[], Any]) -> Any:
     except Exception as error:  # damaged files end in whatever the parser that met them happens to raise
         # "An error occurred while generating the dataset" says nothing; its cause does.
         cause = error.__cause__ if isinstance(error, DatasetGenerationError) and error.__cause__ else error
-        kind = OSError if isinstance(cause, OSError) else ValueError
+        kind = OSError if isinstance(cause, OSError) else InputError
         said = str(cause) if isinstance(cause, (OSError, ValueError, DatasetsError)) else repr(cause)
         raise kind(f"cannot open {shown}: {shorten(said, MAX_REASON_LENGTH, placeholder=' …')}") from error

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Self
 
 from hf_prune.runtime.errors import InputError
+from hf_prune.runtime.processes import computes_bfloat16
 
 if TYPE_CHECKING:
     import torch
@@ -145,17 +146,4 @@ def resolve_dtype(dtype: str, device: torch.device | str | None) -> torch.dtype:
     if dtype != "auto":
         chosen: torch.dtype = getattr(torch, dtype)
         return chosen
-    return torch.bfloat16 if _computes_bfloat16(torch.device(device or default_device())) else torch.float32
-
-
-def _computes_bfloat16(device: torch.device) -> bool:
-    """Say whether the hardware has bfloat16 instructions; emulation is slower than float32 and does not count."""
-    import torch
-
-    if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
-    if device.type != "cpu":
-        return False
-    # Older versions of torch lack some of these checks; a missing one means "not known to be there".
-    checks = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
-    return any(getattr(torch.cpu, check, bool)() for check in checks)
+    return torch.bfloat16 if computes_bfloat16(torch.device(device or default_device())) else torch.float32

@@ -21,6 +21,7 @@ from hf_prune.runtime.errors import InputError
 from hf_prune.runtime.file_locks import Lock, is_abandoned
 from hf_prune.runtime.files import PART_PREFIX, array_shape
 from hf_prune.runtime.integrity import unsealed
+from hf_prune.runtime.names import UnknownNameError
 from hf_prune.runtime.untrusted import read_bytes
 
 MAX_SIZE = "HF_PRUNE_CACHE_MAX_SIZE"  # environment variable: such as 50GB
@@ -138,7 +139,7 @@ def clear(
     entries = [(kind, folder) for kind, folder in _entries(root) if name in (None, folder.name)]
     if name is not None and not entries:
         known = [folder.name for _, folder in _entries(root)]
-        raise KeyError(f"no cached results named {name!r} in {root}; known: {known}")
+        raise UnknownNameError(f"no cached results named {name!r} in {root}; known: {known}")
     pieces = sorted((piece for entry in entries for piece in _pieces(*entry)), key=lambda piece: piece.used)
     left, freed, in_use = sum(piece.size for piece in pieces), 0, []
     oldest = None if older_than is None else time.time() - older_than

@@ -22,6 +22,7 @@ import safetensors.numpy
 from numpy.typing import NDArray
 from safetensors import SafetensorError
 
+from hf_prune.runtime.errors import InputError
 from hf_prune.runtime.file_locks import is_abandoned, lock
 from hf_prune.runtime.messages import one_line
 from hf_prune.runtime.untrusted import read_json
@@ -30,7 +31,7 @@ PART_PREFIX = ".part-"  # a file or folder being written; it gets its name when 
 _ATTEMPTS = 5
 
 
-class DamagedFile(ValueError):
+class DamagedFile(InputError):
     """A file is cut short or altered."""
 
 

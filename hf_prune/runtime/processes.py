@@ -321,6 +321,19 @@ def compute_device() -> "torch.device":
     return torch.device(process_state(chosen).device if chosen is None else chosen)
 
 
+def computes_bfloat16(device: "torch.device") -> bool:
+    """Say whether the hardware has bfloat16 instructions; emulation is slower than float32 and does not count."""
+    import torch
+
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    if device.type != "cpu":
+        return False
+    # Older versions of torch lack some of these checks; a missing one means "not known to be there".
+    checks = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+    return any(getattr(torch.cpu, check, bool)() for check in checks)
+
+
 def num_processes() -> int:
     """Return how many processes work together, 1 when there is no process group."""
     torch = sys.modules.get("torch")

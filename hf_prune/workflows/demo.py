@@ -40,7 +40,7 @@ ORDER = "hard"  # of the cut that is exported: mild pruning of plentiful data, w
 
 @dataclass
 class DemoResult:
-    """What the demo made.
+    """Results of the demo.
 
     Attributes:
         scored: The training rows with their score columns.
@@ -111,14 +111,14 @@ def run_demo(
     demo = _Demo(data, encoder, image_size, store_root(None, cache_dir), cache_dir, seed, Path(out), log)
     with owned(out) as own:
         remove_parts(demo.out / TEACHERS)
-        made = demo.score()
+        result = demo.score()
         if data.test is not None:
-            made.results = demo.compare(made.scored, keeps, num_draws)
-        made.exported = demo.export(made.scored, max(keeps))
-        made.files += demo.draw(made, own.stage())
+            result.results = demo.compare(result.scored, keeps, num_draws)
+        result.exported = demo.export(result.scored, max(keeps))
+        result.files += demo.draw(result, own.stage())
         own.commit()
     log(f"Done in {time.monotonic() - started:.0f} s.")
-    return made
+    return result
 
 
 @dataclass(frozen=True)
@@ -220,7 +220,7 @@ class _Demo:
         return results
 
     def embed(self, ds: Dataset) -> NDArray[np.float32]:
-        """Embeddings of the rows, (n, d), by the encoder of the prototypes."""
+        """Embed the rows by the encoder of the prototypes, (n, d)."""
         from hf_prune.engine.loop import run_model
         from hf_prune.models.load import load_encoder
 
@@ -247,14 +247,19 @@ class _Demo:
         )
         return folder
 
-    def draw(self, made: DemoResult, folder: Path) -> list[Path]:
-        """Write the results and the pictures, these only where matplotlib is installed; where they are going to lie."""
+    def draw(self, result: DemoResult, folder: Path) -> list[Path]:
+        """Write results and, where matplotlib is installed, pictures to a folder; return the paths they will have."""
         names = []
-        if made.results:
+        if result.results:
             names.append("results.csv")
-            comparison.write_csv(made.results, folder / names[0])
+            comparison.write_csv(result.results, folder / names[0])
+        columns = [metric for metric in METRICS if metric in result.scored.column_names]
+        options = {"image_column": self.data.image_column, "label_column": self.data.label_column}
+        pictures: dict[str, Any] = {}
         try:
-            pictures = self.pictures(made)
+            if result.results:
+                pictures["accuracy.png"] = accuracy_figure(result.results)
+            pictures["extremes.png"] = extremes_figure(result.scored, columns, **options)
         except ImportError as error:
             self.log(f"No pictures: {error}")
             pictures = {}
@@ -264,11 +269,3 @@ class _Demo:
         files = [self.out / name for name in names]
         self.log("Written: " + ", ".join(map(str, files)) if files else "")
         return files
-
-    def pictures(self, made: DemoResult) -> dict[str, Any]:
-        """File name → figure."""
-        columns = [metric for metric in METRICS if metric in made.scored.column_names]
-        extremes = extremes_figure(
-            made.scored, columns, image_column=self.data.image_column, label_column=self.data.label_column
-        )
-        return ({"accuracy.png": accuracy_figure(made.results)} if made.results else {}) | {"extremes.png": extremes}

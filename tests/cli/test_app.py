@@ -91,6 +91,9 @@ def test_a_slice_is_scored(hf, place):
         ("score data prototypes --inputs embeddings=none.npy --out x", "none.npy"),
         ("score data prototypes --inputs embeddings=table.parquet --out x", "is not an array"),
         ("score data random --splits test --out x", "splits="),
+        ("score data random --split test --out x", "no split 'test'"),
+        ("score table.parquet random --split train[x] --out x", "cannot open 'table.parquet'"),
+        ("score no/such/id@main random --out x", "no such file or folder"),
         ("score scored prototypes --encoder pixels --out x", "column 'prototypes' is there already"),
         ("score ./nowhere random --out x", "no such file or folder"),
         ("score data random --out x --on-error ignore", "on_error='ignore'"),
@@ -130,7 +133,9 @@ def test_traceback_is_shown_on_demand(capsys, place):
     assert printed.splitlines()[-1].startswith("error: unknown metric 'el2m'")
 
 
-@pytest.mark.parametrize("defect", ["1 / 0", "None + 1", "{}['x']"])
+@pytest.mark.parametrize(
+    "defect", ["1 / 0", "None + 1", "{}['x']", "int('x')", "(_ for _ in ()).throw(ValueError('x'))"]
+)
 def test_a_defect_keeps_its_traceback(capsys, place, defect):
     @hf_prune.register_metric("defective")
     def defective(labels):

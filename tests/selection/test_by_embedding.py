@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hf_prune.selection import Candidates, select
-from hf_prune.selection.by_embedding import complexities, distance_to_others, k_center, nearest_counts
+from hf_prune.selection import Candidates, by_embedding, select
+from hf_prune.selection.by_embedding import complexities, distance_to_others, k_center, nearest_counts, unit_rows
 
 EXAMPLES = settings(max_examples=80, deadline=None, derandomize=True)
 
@@ -119,3 +119,39 @@ class TestCluster:
         assert selection.kept.tolist() == expected
         assert selection.reason(99) == "above the cut of its cluster"
         assert selection.reason(0) == "below the cut of its cluster"
+
+
+def slowly(vectors, count):
+    """Gonzalez's algorithm as it is written down: all rows are read for each choice."""
+    chosen = [0]
+    while len(chosen) < count:
+        nearest = (vectors.astype(np.float64) @ vectors[chosen].T.astype(np.float64)).max(axis=1)
+        nearest[chosen] = np.inf
+        chosen.append(int(nearest.argmin()))
+    return chosen
+
+
+@settings(max_examples=30)
+@given(st.integers(2, 60), st.integers(0, 100), st.data())
+def test_the_choices_are_those_of_the_plain_algorithm(num_rows, seed, data):
+    count = data.draw(st.integers(1, num_rows))
+    points = np.random.default_rng(seed).normal(size=(num_rows, 5)).astype(np.float32)
+    vectors = unit_rows(points, np.arange(num_rows))
+    with pytest.MonkeyPatch.context() as patch:  # so small that pools, batches and blocks are begun again and again
+        patch.setattr(by_embedding, "POOL_ROWS", 7)
+        patch.setattr(by_embedding, "BATCH", 3)
+        patch.setattr(by_embedding, "BLOCK_ROWS", 11)
+        chosen, nearest = k_center(vectors, count)
+    assert chosen.tolist() == slowly(vectors, count)
+    np.testing.assert_allclose(nearest, (vectors @ vectors[chosen].T).max(axis=1), atol=1e-6)
+
+
+def test_rows_are_scaled_to_length_one():
+    found = unit_rows(np.array([[3.0, 4.0], [0.0, 2.0]]), np.array([0, 1]))
+    np.testing.assert_allclose(found, [[0.6, 0.8], [0.0, 1.0]], rtol=1e-6)
+
+
+@pytest.mark.parametrize("bad", [0.0, np.nan, np.inf])
+def test_a_row_without_a_direction_is_named(bad):
+    with pytest.raises(ValueError, match="the embedding of row 4 is zero or not finite"):
+        unit_rows(np.vstack([np.ones((4, 2)), [[bad, bad]]]), np.arange(5))

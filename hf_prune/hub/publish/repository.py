@@ -126,18 +126,13 @@ class Repository:
 
     def make(self) -> None:
         """Make the repository and the branch where they are not there yet."""
+        where: dict[str, Any] = {"repo_type": self.repo_type, "exist_ok": True}
         with self._plain_errors():
             if not self._is_there:
-                patiently(self._create)
+                patiently(lambda: self.api.create_repo(self.repo_id, private=self.private, **where))
                 self._was_made = True
             if self.revision is not None and not self.revision.startswith("refs/pr/"):
-                patiently(self._branch)
-
-    def _create(self) -> None:
-        self.api.create_repo(self.repo_id, repo_type=self.repo_type, private=self.private, exist_ok=True)
-
-    def _branch(self) -> None:
-        self.api.create_branch(self.repo_id, branch=str(self.revision), repo_type=self.repo_type, exist_ok=True)
+                patiently(lambda: self.api.create_branch(self.repo_id, branch=str(self.revision), **where))
 
     def send(self, folder: Path, arrange: Arrange, message: str, description: str | None = None) -> CommitInfo:
         """Send files in one commit; where others commit meanwhile, arrange anew on top of that and send again.

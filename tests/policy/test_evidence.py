@@ -1,0 +1,72 @@
+import json
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hf_prune.policy.evidence import LINEAR, TWO_LAYER, Comparison, Evidence, KeepEvidence
+from hf_prune.policy.rules import Rule
+
+
+def found(keep, order="hard", cutoff=0.1, candidates=()):
+    over_all = Comparison(order, cutoff, TWO_LAYER, -0.01, -0.02, 0.0)
+    return KeepEvidence(keep, order, cutoff, 0.02, 0.01, 0.03, over_all, over_all, tuple(candidates))
+
+
+def evidence(*keeps):
+    return Evidence("el2n", "a head", 400, 100.0, 0.1, False, 0.5, 0, keeps)
+
+
+@given(st.floats(0.01, 1.0))
+def test_the_nearest_by_ratio_is_at_most_a_factor_of_two_away(keep):
+    tried = (0.8, 0.5, 0.2, 0.1)
+    near = evidence(*(found(fraction) for fraction in tried)).nearest(keep)
+    distance = {fraction: abs(math.log(fraction / keep)) for fraction in tried}
+    if min(distance.values()) <= math.log(2):
+        assert distance[near.keep] == min(distance.values())
+    else:
+        assert near is None
+
+
+def test_without_any_there_is_none():
+    assert evidence().nearest(0.5) is None
+    assert evidence().rule(0.5) is None
+
+
+def test_a_cut_that_leaves_too_few_rows_is_made_smaller():
+    wide = evidence(found(0.5, cutoff=0.4))
+    assert wide.rule(0.5).hardest_cutoff == 0.4
+    assert wide.rule(0.8).hardest_cutoff <= 0.2  # 0.4 before the order would leave 0.6 of the rows
+    assert wide.rule(0.8).order == "hard"
+
+
+def test_of_a_rule_the_two_layer_head_is_asked_first():
+    pair = [Comparison("hard", 0.1, head, gain, 0.0, 0.1) for head, gain in ((TWO_LAYER, 0.02), (LINEAR, 0.05))]
+    assert found(0.5, candidates=pair).gain_of(Rule("hard", 0.1)).gain == 0.02
+    assert found(0.5, candidates=pair).gain_of(Rule("easy", 0.0)) is None
+
+
+def test_it_passes_through_json_to_six_digits():
+    before = evidence(found(1 / 3, candidates=[Comparison("easy", 0.0, LINEAR, 0.12345678, 0.0, 0.2)]))
+    data = json.loads(json.dumps(before.to_dict()))
+    assert data["keeps"][0]["candidates"][0]["gain"] == 0.123457
+    assert Evidence.from_dict(data).to_dict() == data
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        lambda data: data.pop("metric"),
+        lambda data: data["keeps"][0].pop("tried"),
+        lambda data: data["keeps"][0].update(order="hardest"),
+        lambda data: data["keeps"][0].update(gain="much"),
+        lambda data: data.update(keeps=7),
+        lambda data: data.update(more=1),
+    ],
+)
+def test_what_was_edited_is_no_evidence(edit):
+    data = evidence(found(0.5)).to_dict()
+    edit(data)
+    with pytest.raises(ValueError, match="this is no evidence of hf_prune"):
+        Evidence.from_dict(data)

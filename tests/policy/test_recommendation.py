@@ -1,0 +1,47 @@
+import pytest
+
+from hf_prune.policy.evidence import TWO_LAYER, Comparison, Evidence, KeepEvidence
+from hf_prune.policy.recommendation import recommendation
+
+
+def found(keep, loss=0.0, order="hard"):
+    over_all = Comparison(order, 0.0, TWO_LAYER, -loss, -loss - 0.001, -loss + 0.001)
+    return KeepEvidence(keep, order, 0.0, 0.02, 0.01, 0.03, over_all, over_all, ())
+
+
+def evidence(*keeps, **changes):
+    settings = {"noise_rate": None, "optimistic": False} | changes
+    return Evidence("el2n", "a head", 400, 100.0, class_balance=0.5, seed=0, keeps=keeps, **settings)
+
+
+def test_the_smallest_fraction_within_the_tolerance():
+    tried = (found(0.8, 0.001), found(0.5, 0.004), found(0.2, 0.03))
+    assert recommendation(evidence(*tried), None, 1.0, tolerance=0.01).keep == 0.5
+    assert recommendation(evidence(*tried), None, 1.0, tolerance=0.5).keep == 0.2
+    assert (
+        recommendation(evidence(*tried), None, 1.0, tolerance=0.0).keep == 0.8
+    )  # none is within: the largest that was tried
+
+
+def test_break_even_by_hand():
+    # A pass for scoring against 30 epochs of three passes, of which 0.8 are saved: 1 / 72.
+    assert recommendation(evidence(found(0.2)), 0.2, 1.0, 0.01).break_even == pytest.approx(1 / 72)
+    assert recommendation(evidence(found(1.0)), 1.0, 1.0, 0.01).break_even is None
+
+
+def test_a_fraction_far_from_all_that_were_tried_is_named():
+    with pytest.raises(
+        ValueError, match=r"keep=0.01: the evidence on record is of 0.8, 0.5; pass encoder= or inputs="
+    ):
+        recommendation(evidence(found(0.8), found(0.5)), 0.01, 1.0, 0.01)
+
+
+def test_the_sentence_says_what_was_found():
+    assert recommendation(evidence(found(0.5)), 0.5, 1.0, 0.01).reason.endswith(
+        "beat random rows by +2.0 [+1.0, +3.0] at keep 0.5."
+    )
+    chance = recommendation(evidence(found(0.5, order="random")), 0.5, 1.0, 0.01)
+    assert "is not beyond its interval" in chance.reason
+    text = str(recommendation(evidence(found(0.5), noise_rate=0.25, optimistic=True), 0.5, 1.0, 0.01))
+    assert "about 25 % of labels wrong" in text
+    assert "gains are optimistic" in text

@@ -1,0 +1,84 @@
+import hashlib
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+
+from hf_prune.runtime.files import (
+    PART_PREFIX,
+    DamagedFile,
+    array_shape,
+    discard,
+    pack_floats,
+    read_arrays,
+    remove_stale_parts,
+    unpack_floats,
+    write_arrays,
+    write_file,
+)
+
+
+def test_what_was_written_is_read_and_the_same_arrays_give_the_same_bytes(tmp_path):
+    found = {"rows": np.arange(3), "values": np.eye(2, dtype=np.float32)}
+    digests = set()
+    for name in ("one", "two"):
+        write_arrays(tmp_path / name, found, note="a note")
+        digests.add(hashlib.sha256((tmp_path / name).read_bytes()).hexdigest())
+    assert len(digests) == 1
+    again, note = read_arrays(tmp_path / "one")
+    assert note == "a note"
+    assert again.keys() == found.keys()
+    for name, values in found.items():
+        np.testing.assert_array_equal(again[name], values)
+    assert array_shape(tmp_path / "one", "values") == (2, 2)
+
+
+@pytest.mark.parametrize("place", [0, 8, 30, -1])
+def test_a_changed_byte_is_noticed(tmp_path, place):
+    path = tmp_path / "file"
+    write_arrays(path, {"rows": np.arange(4)})
+    data = bytearray(path.read_bytes())
+    data[place] ^= 1
+    path.write_bytes(bytes(data))
+    with pytest.raises(DamagedFile, match="file"):
+        read_arrays(path)
+
+
+def test_a_file_that_is_cut_short_has_no_shape_and_is_damaged(tmp_path):
+    path = tmp_path / "file"
+    write_arrays(path, {"rows": np.arange(4)})
+    path.write_bytes(path.read_bytes()[:20])
+    assert array_shape(path, "rows") is None
+    assert array_shape(tmp_path / "none", "rows") is None
+    with pytest.raises(DamagedFile):
+        read_arrays(path)
+
+
+def test_a_failed_write_leaves_the_former_file_and_no_part(tmp_path):
+    path = tmp_path / "file"
+    write_file(path, b"former")
+    with pytest.raises(TypeError):
+        write_file(path, "a text")  # type: ignore[arg-type]
+    assert path.read_bytes() == b"former"
+    assert [found.name for found in tmp_path.iterdir()] == ["file"]
+
+
+def test_parts_that_nobody_writes_are_removed(tmp_path):
+    (tmp_path / f"{PART_PREFIX}1").write_bytes(b"half")
+    (tmp_path / "file").write_bytes(b"whole")
+    remove_stale_parts(tmp_path)
+    remove_stale_parts(tmp_path / "none")
+    assert [found.name for found in tmp_path.iterdir()] == ["file"]
+    discard(tmp_path / "file")
+    discard(tmp_path / "file")
+    assert not list(tmp_path.iterdir())
+
+
+@given(arrays.arrays(np.float32, st.integers(0, 20), elements=st.floats(width=32, allow_nan=False)))
+def test_packing_loses_nothing(values):
+    np.testing.assert_array_equal(unpack_floats(pack_floats(values)), values)
+    halves = (values.view(np.uint32) & np.uint32(0xFFFF0000)).view(np.float32)
+    assert pack_floats(halves).dtype == np.uint16
+    np.testing.assert_array_equal(unpack_floats(pack_floats(halves)).view(np.uint32), halves.view(np.uint32))
