@@ -18,7 +18,16 @@ from hf_prune.pruning.reasons import explain
 from hf_prune.runtime.errors import InputError, InputTypeError, MissingPackageError, StateError, UserError
 from hf_prune.scoring.combination import combine
 from hf_prune.scoring.correlation import Correlations, correlate
-from hf_prune.selection import Selection, error_quotas, select
+from hf_prune.selection import (
+    Order,
+    Reason,
+    Selection,
+    error_quotas,
+    list_orders,
+    register_order,
+    select,
+    unregister_order,
+)
 from hf_prune.version import __version__ as __version__
 
 if TYPE_CHECKING:
@@ -81,7 +90,9 @@ __all__ = [
     "LabelNoise",
     "Metric",
     "MissingPackageError",
+    "Order",
     "Prototypes",
+    "Reason",
     "Recommendation",
     "Selection",
     "StateError",
@@ -106,6 +117,7 @@ __all__ = [
     "keep_curve",
     "label_noise",
     "list_metrics",
+    "list_orders",
     "load_scores",
     "measure_scaling",
     "provenance",
@@ -116,6 +128,7 @@ __all__ = [
     "rebuild",
     "recommend",
     "register_metric",
+    "register_order",
     "score_with",
     "select",
     "train_heads",
@@ -123,6 +136,7 @@ __all__ = [
     "train_teachers",
     "uninstall",
     "unregister_metric",
+    "unregister_order",
     "verify",
     "watch",
 ]

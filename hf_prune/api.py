@@ -12,8 +12,8 @@ from hf_prune.metrics import Metric, get_metric
 from hf_prune.metrics.registry import check_option_names
 from hf_prune.policy import Recommendation
 from hf_prune.policy.while_scoring import EvidenceWhileScoring
-from hf_prune.pruning.classes import Cutting
 from hf_prune.pruning.prune import prune_dataset
+from hf_prune.pruning.settings import PruneSettings
 from hf_prune.runtime.arguments import check_flag, check_text
 from hf_prune.runtime.errors import InputError
 from hf_prune.runtime.processes import check_alike, in_step
@@ -161,8 +161,6 @@ def prune(
     label_column: str | None = None,
     hardest_cutoff: float | str = 0.0,
     drop_duplicates: float | None = None,
-    num_strata: int = 50,
-    random_share: float = 0.5,
     num_clusters: int | None = None,
     evidence: Recommendation | None = None,
     encoder: Any = None,
@@ -181,12 +179,13 @@ def prune(
     return_selection: bool = False,
     keep_scores: bool | None = None,
     splits: str | Sequence[str] | None = None,
+    **options: Any,
 ) -> Any:
     """Keep the rows that a score column ranks first.
 
     Duplicates go first, then the hardest rows or the noise suspects; of what is left the classes get their floor or
-    quota and the order fills the budget. Where a cut leaves a class less than it is owed, rows of it return, the least
-    hard first. `explain` says of every row what became of it.
+    quota and the order fills the budget. Where a cut leaves a class less than that, rows of it return, the least hard
+    first. `explain` tabulates what became of every row.
 
     Args:
         ds: A ``Dataset``, or a ``DatasetDict`` of which ``splits`` are pruned.
@@ -195,11 +194,8 @@ def prune(
             removed before the order included; ``keep=1`` is one row, ``keep=1.0`` all of them.
         order: ``"auto"`` follows the evidence that `score_with` left, or that ``encoder`` or ``inputs`` allow to gather: the
             order and the cutoff that beat random rows, or random rows where none did, with a warning. Without evidence it
-            goes by rows per class and kept fraction, of clusters it keeps random rows, with a warning. ``"hard"`` keeps the
-            highest scores (data is abundant), ``"easy"`` the lowest (data is scarce), ``"random"`` is the baseline,
-            ``"middle"`` keeps those around the median of each class, ``"stratified"`` the same number from every part of
-            the score range, ``"mixed"`` the highest and a share of random rows, ``"diverse"`` rows far from each other in
-            embedding space, ``"cluster"`` the highest of each cluster, more of clusters that are wide and far from others.
+            goes by rows per class and kept fraction, of clusters it keeps random rows, with a warning. Or the name of an
+            order, see `list_orders`.
         class_balance: Each class keeps at least this share of what equal pruning would leave it; None is the paper's
             0.5 where there is a ``ClassLabel`` column, else 0. Or class → count of rows, exactly so many of each class
             named, the rest from the others.
@@ -212,9 +208,8 @@ def prune(
             ``"noise"``, which drops the rows whose label looks wrong by their embedding.
         drop_duplicates: Least cosine of embeddings, in (0, 1], at which a row is dropped as duplicate of an earlier one;
             1.0 without an encoder compares the bytes of the images; None drops none.
-        num_strata: Number of equal-width bins of the score range for ``"stratified"``.
-        random_share: Share of the budget that ``"mixed"`` draws, in [0, 1].
-        num_clusters: Number of clusters for ``"cluster"`` and ``label_column="clusters"``; None finds one from the rows.
+        num_clusters: Number of clusters for orders that need them and ``label_column="clusters"``; None finds one from
+            the rows.
         evidence: What `recommend` returned, for ``order="auto"`` to follow in place of what is recorded.
         encoder: Where embeddings come from, as for `score_with`; its cache is used.
         inputs: Arrays handed in by name instead of being made: ``embeddings``, ``clusters``, ``suspects`` (bool),
@@ -234,6 +229,7 @@ def prune(
         keep_scores: Whether the score columns stay; None keeps them in a ``Dataset`` and drops them from a
             ``DatasetDict``, since `datasets` cannot push splits with different columns.
         splits: Splits of a ``DatasetDict`` to prune; None is ``"train"``.
+        **options: Options of the order; those of other orders change nothing.
 
     Returns:
         The kept rows in their original order, with one step more in their history; with ``return_selection`` a pair
@@ -250,10 +246,8 @@ def prune(
         [0.9, 0.7]
 
     References:
-        Sorscher et al. (2022), arXiv:2206.14486. Of the other orders and options: middle, Xia et al. (2023); stratified
-        and hardest_cutoff, Zheng et al. (2023), arXiv:2210.15809; mixed, Ayed & Hayou (2023), arXiv:2302.06960; diverse,
-        Sener & Savarese (2018), arXiv:1708.00489; cluster, Abbas et al. (2024), arXiv:2401.04578; quotas, Vysogorets et
-        al. (2025), arXiv:2404.05579.
+        Sorscher et al. (2022), arXiv:2206.14486. hardest_cutoff, Zheng et al. (2023), arXiv:2210.15809; quotas,
+        Vysogorets et al. (2025), arXiv:2404.05579; `list_orders` names those of the orders.
     """
     if not isinstance(metric, str):
         raise InputError(f"metric={metric!r}; give the name of one score column")
@@ -263,30 +257,29 @@ def prune(
         label_column=None,  # it is said with the classes
         on_error="skip",  # rows that cannot be read have no score as a rule; the others are refused
     )
-    cutting = Cutting(
+    settings = PruneSettings(
         keep=keep,
         order=order,
         class_balance=class_balance,
         label_column=label_column,
         hardest_cutoff=hardest_cutoff,
-        num_strata=num_strata,
-        random_share=random_share,
         drop_duplicates=drop_duplicates,
         num_clusters=num_clusters,
         quotas=quotas,
         class_errors=class_errors,
         evidence=evidence,
         seed=seed,
+        options=options,
         request=request,
     )
     drop_scores = not keep_scores if keep_scores is not None else isinstance(ds, DatasetDict)
     selections: dict[str, Selection] = {}
 
     def prune_split(split: Dataset, name: str) -> Dataset:
-        pruned, selections[name] = prune_dataset(split, metric, cutting)
+        pruned, selections[name] = prune_dataset(split, metric, settings)
         return without_scores(pruned) if drop_scores else pruned
 
     # Only what embeds or hashes images is shared among processes: a column is pruned by each that calls this.
-    with in_step("prune", device) if cutting.is_shared else nullcontext():
+    with in_step("prune", device) if settings.is_shared else nullcontext():
         pruned = on_splits(ds, splits, prune_split, "prune")
     return (pruned, selections.get("", selections)) if return_selection else pruned  # "" is a ``Dataset``

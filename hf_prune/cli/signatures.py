@@ -9,8 +9,9 @@ from typing import Annotated, Any
 
 import typer
 
-from hf_prune.metrics import Metric, list_metrics
+from hf_prune.metrics import Metric
 from hf_prune.runtime.errors import InputTypeError
+from hf_prune.selection import Order
 
 _ENTRY = re.compile(r"^    \*{0,2}(\w+): (.+)$")
 
@@ -141,29 +142,28 @@ def option_type(hint: Any) -> Any:
     return next((kind for kind in (bool, float, int) if kind in choices and str not in choices), str)
 
 
-def metric_parameters() -> list[inspect.Parameter]:
-    """Make options of those of all metrics; whether one belongs to a metric is checked when it is scored."""
-    owners: dict[str, list[Metric]] = {}
-    for metric in list_metrics():
-        for name in metric.options:
+def option_parameters(registered: Sequence[Metric] | Sequence[Order]) -> list[inspect.Parameter]:
+    """Return the options of all metrics or orders; whether one belongs to that which was asked for is checked later."""
+    owners: dict[str, list[Metric | Order]] = {}
+    for owner in registered:
+        for name in owner.options:
             if name != "seed":  # a parameter of score_with
-                owners.setdefault(name, []).append(metric)
-    return [_metric_parameter(name, metrics) for name, metrics in owners.items()]
+                owners.setdefault(name, []).append(owner)
+    return [_option_parameter(name, found) for name, found in owners.items()]
 
 
-def _metric_parameter(name: str, metrics: Sequence[Metric]) -> inspect.Parameter:
-    kinds = {option_type(typing.get_type_hints(metric.function)[name]) for metric in metrics}
+def _option_parameter(name: str, owners: Sequence[Metric | Order]) -> inspect.Parameter:
+    kinds = {option_type(typing.get_type_hints(owner.function)[name]) for owner in owners}
     if len(kinds) != 1:
-        raise InputTypeError(
-            f"option {name!r} means different types in {', '.join(metric.name for metric in metrics)}"
-        )
-    defaults = ", ".join(f"{metric.name}, default {_shown(metric, name)}" for metric in metrics)
-    text = f"{argument_docs(metrics[0].function)[name]} (Of {defaults}.)"
+        raise InputTypeError(f"option {name!r} means different types in {', '.join(owner.name for owner in owners)}")
+    defaults = ", ".join(f"{owner.name}, default {_shown(owner, name)}" for owner in owners)
+    text = f"{argument_docs(owners[0].function)[name]} (Of {defaults}.)"
     return added(name, option(kinds.pop(), text, flag(name)), None)
 
 
-def _shown(metric: Metric, option: str) -> str:
-    return "by the number of rows" if option in metric.default_options else str(metric.options[option])
+def _shown(owner: Metric | Order, option: str) -> str:
+    by_rows = isinstance(owner, Metric) and option in owner.default_options
+    return "by the number of rows" if by_rows else str(owner.options[option])
 
 
 def make_command(run: Callable[..., None], parameters: Iterable[inspect.Parameter], text: str) -> Callable[..., None]:

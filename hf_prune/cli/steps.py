@@ -16,19 +16,20 @@ from hf_prune.cli.signatures import (
     argument_docs,
     function_parameters,
     make_command,
-    metric_parameters,
     option,
+    option_parameters,
     repeatable,
     summary,
 )
 from hf_prune.data.loading import open_dataset, open_test_dataset, read_inputs
 from hf_prune.hub.publish.export import export
 from hf_prune.hub.publish.push import push_to_hub
-from hf_prune.metrics import get_metric
+from hf_prune.metrics import get_metric, list_metrics
 from hf_prune.metrics.registry import check_option_names
 from hf_prune.runtime.errors import InputError
 from hf_prune.runtime.processes import barrier, in_step, is_main_process
 from hf_prune.scoring.combination import combine
+from hf_prune.selection import list_orders
 
 Parameters = list[inspect.Parameter]
 
@@ -209,11 +210,13 @@ def _open_to_publish(values: dict[str, Any]) -> Any:
 
 def _score_parameters() -> Parameters:
     own = {name: repeatable(score_with, name) for name in MODELS} | {"inputs": INPUTS}
-    return [*function_parameters(score_with, leave_out=("overwrite",), own=own), *metric_parameters()]
+    return [*function_parameters(score_with, leave_out=("overwrite",), own=own), *option_parameters(list_metrics())]
 
 
 def _prune_parameters() -> Parameters:
+    kept = "; ".join(f"{order.name} keeps {order.keeps.format(column='score')}" for order in list_orders())
     own = {
+        "order": option(str, argument_docs(prune)["order"].replace(", see list_orders", f": {kept}"), "--order"),
         "keep": keep_option(prune),
         "hardest_cutoff": option(
             float, argument_docs(prune)["hardest_cutoff"], "--hardest-cutoff", parser=parse_cutoff
@@ -222,7 +225,8 @@ def _prune_parameters() -> Parameters:
         "class_errors": repeatable(prune, "class_errors", form="class=error"),
         "inputs": INPUTS,
     }
-    return function_parameters(prune, leave_out=("return_selection", "evidence"), own=own)
+    parameters = function_parameters(prune, leave_out=("return_selection", "evidence"), own=own)
+    return [*parameters, *option_parameters(list_orders())]
 
 
 def _publish_parameters(function: Callable[..., Any], **own: Any) -> Parameters:

@@ -10,14 +10,15 @@ from hf_prune.cli.signatures import (
     argument_docs,
     function_parameters,
     make_command,
-    metric_parameters,
     option,
+    option_parameters,
     repeatable,
     summary,
 )
 from hf_prune.cli.steps import INPUTS, input_parameters, open_data, parse_pairs
 from hf_prune.data.loading import train_split
 from hf_prune.hub.models.teacher import push_teacher
+from hf_prune.metrics import list_metrics
 from hf_prune.runtime.processes import in_step, is_main_process
 from hf_prune.scaling.runs import measure_scaling, write_report
 from hf_prune.scaling.runs.report import report_lines
@@ -85,7 +86,11 @@ def _scaling_command() -> Callable[..., None]:
         "sizes": repeatable(measure_scaling, "sizes", int),
         "keeps": repeatable(measure_scaling, "keeps", float),
     }
-    parameters = [*input_parameters(), *function_parameters(measure_scaling, own=own), *metric_parameters()]
+    parameters = [
+        *input_parameters(),
+        *function_parameters(measure_scaling, own=own),
+        *option_parameters(list_metrics()),
+    ]
     return make_command(_scaling, parameters, summary(measure_scaling))
 
 

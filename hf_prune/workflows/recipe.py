@@ -24,6 +24,7 @@ from hf_prune.runtime.names import unknown_name
 from hf_prune.runtime.processes import barrier, in_step, is_main_process
 from hf_prune.runtime.untrusted import check_nesting
 from hf_prune.scoring.combination import combine
+from hf_prune.selection import list_orders
 from hf_prune.training.teachers import train_subset_runs, train_teachers
 from hf_prune.workflows.recipe_checks import check_keywords
 
@@ -232,6 +233,7 @@ def _check_block(name: str, where: str, block: dict[str, Any]) -> None:
     named = block.get("metric", []) if name == "score" else []
     metrics = [named] if isinstance(named, str) else named if isinstance(named, list) else []
     functions = [get_metric(metric).function for metric in metrics if isinstance(metric, str)]
+    functions += [order.function for order in list_orders()] if name == "prune" else []
     filled_in = "trained_on" if name == "push_teacher" else "ds"
     check_keywords(_FUNCTIONS[name], where, block, filled_in=filled_in, options_of=functions)
     if name in _PUBLISHING:

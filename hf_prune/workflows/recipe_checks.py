@@ -34,7 +34,7 @@ def check_keywords(
         where: Name of the block, for messages.
         block: Its keys and values.
         filled_in: The parameter that the caller fills in.
-        options_of: Functions of metrics, whose keyword-only parameters are allowed as well.
+        options_of: Functions of metrics or orders, whose keyword-only parameters are allowed as well.
 
     Raises:
         ValueError: If a key is missing, not known or has a value of the wrong type.
@@ -45,10 +45,10 @@ def check_keywords(
         import transformers
 
         parameters |= inspect.signature(transformers.TrainingArguments).parameters
-    for metric in options_of:
-        options = inspect.signature(metric).parameters.items()
+    for owner in options_of:
+        options = inspect.signature(owner).parameters.items()
         parameters |= {name: value for name, value in options if value.kind is value.KEYWORD_ONLY}
-        hints |= typing.get_type_hints(metric)
+        hints |= typing.get_type_hints(owner)
     known = {key for key, value in parameters.items() if value.kind is not value.VAR_KEYWORD} - _NOT_IN_A_FILE.keys()
     for key, value in block.items():
         if key in _NOT_IN_A_FILE and key in parameters:

@@ -115,7 +115,10 @@ def test_a_recipe_takes_mappings_and_arrays(hf):
 @pytest.mark.parametrize(
     ("line", "said"),
     [
-        ("prune scored prototypes --keep 3 --order best --out x", "order='best'; give one of 'auto', 'hard', 'easy'"),
+        (
+            "prune scored prototypes --keep 3 --order best --out x",
+            "order='best'; give one of 'auto', 'cluster', 'diverse'",
+        ),
         ("prune scored prototypes --keep 3 --order hard --hardest-cutoff much --out x", "hardest_cutoff='much'; give"),
         (
             "prune scored prototypes --keep 3 --order diverse --out x",

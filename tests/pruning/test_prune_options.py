@@ -204,7 +204,7 @@ class TestNoise:
         ({"inputs": {"embeddings": EMBEDDINGS[:5]}}, r"^inputs\['embeddings'\] has shape \(5, 4\); .* the 60 rows$"),
         (
             {"order": "cluster", "inputs": {"embeddings": EMBEDDINGS}, "num_clusters": 61},
-            r"^num_clusters=61 of 60 rows; give a count in \[1, 60\]$",
+            r"^num_clusters=61; give a whole number in \[1, 60\]$",
         ),
         (
             {

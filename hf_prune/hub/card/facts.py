@@ -4,8 +4,8 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from hf_prune.hub.card.text import code, digits, number, words
-from hf_prune.selection import ORDERS
-from hf_prune.selection.orders import RANDOM, is_random
+from hf_prune.selection.orders import RANDOM, find_order, is_random
+from hf_prune.selection.reasons import DUPLICATE, HARDEST, RETURNED, SUSPECT
 
 if TYPE_CHECKING:
     from markupsafe import Markup
@@ -32,10 +32,10 @@ _FIGURES = {
 }
 # Reasons of rows that went before the order, or came back, as a reader of the card understands them.
 _REMOVED = {
-    "duplicate": "Dropped as duplicates",
-    "cut: hardest": "Cut as the hardest",
-    "cut: noise suspect": "Cut as noise suspects",
-    "cut, but returned to its class": "Cut, but returned to their class",
+    DUPLICATE.words: "Dropped as duplicates",
+    HARDEST.words: "Cut as the hardest",
+    SUSPECT.words: "Cut as noise suspects",
+    RETURNED.words: "Cut, but returned to their class",
 }
 
 
@@ -149,13 +149,14 @@ def chosen_rows(step: Mapping[str, Any], changed_scores: Collection[str] = ()) -
     from markupsafe import Markup
 
     column = code(step["column"])
-    if step["order"] not in ORDERS:  # of a version that came later
+    order = find_order(step["order"])
+    if order is None:  # of a version that came later, or not registered here
         return Markup("the rows of the order {}").format(code(step["order"]))
     if step.get("rows_in", 0) - len(step.get("unscored", ())) == step.get("rows_out"):
         return Markup("every row that has a score in {}").format(column)
     if step["column"] in changed_scores and step["order"] != RANDOM:
         return Markup("rows by {}, order {}").format(column, code(step["order"]))
-    return Markup(ORDERS[step["order"]].summary).format(column=column)
+    return Markup(order.keeps).format(column=column)
 
 
 def pruned_by(step: Mapping[str, Any]) -> "Markup":

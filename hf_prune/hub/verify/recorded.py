@@ -16,7 +16,7 @@ from hf_prune.models.recorded import check_recorded, named_encoder
 from hf_prune.runtime.messages import listed, one_line
 from hf_prune.runtime.names import UnknownNameError
 from hf_prune.scoring.combination import WAYS
-from hf_prune.selection import ORDERS
+from hf_prune.selection.orders import get_order
 
 # What every order takes besides the settings that it declares, see `hf_prune.prune`.
 _OF_EVERY_ORDER = ("class_balance", "quotas", "class_errors", "hardest_cutoff", "drop_duplicates", "num_clusters")
@@ -68,7 +68,7 @@ def pruning_options(step: Step) -> dict[str, Any]:
     Raises:
         CannotTellError: If an option is not known here or out of bounds.
     """
-    known = (*_OF_EVERY_ORDER, *ORDERS[str(step.order)].settings)
+    known = (*_OF_EVERY_ORDER, *get_order(step.order).options)
     options = _declared(step, known, f"order {step.order!r}")
     for name in ("keep", "order", "class_balance", "label_column", "seed"):
         if getattr(step, name) is not None:

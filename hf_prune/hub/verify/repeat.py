@@ -16,7 +16,7 @@ from hf_prune.hub.read.scores import PublishedScores
 from hf_prune.hub.verify.recorded import CannotTellError, as_recorded, pruning_options
 from hf_prune.hub.verify.report import Report
 from hf_prune.hub.verify.rescore import Models, classes_of, model_keywords, score_again
-from hf_prune.selection import ORDERS
+from hf_prune.selection.orders import find_order
 
 
 @dataclass
@@ -110,9 +110,9 @@ def _prune_again(making: Making, ds: Dataset, step: Step) -> tuple[NDArray[np.in
         return selection.kept, pruned
     if recorded is None:
         raise CannotTellError(f"the pruning by {step.column!r} cannot be made again ({reason})")
-    making.report.note(
-        making.subject, f"the row numbers of the pruning by {step.column!r} are those of the record ({reason})"
-    )
+    # Scores or embeddings may not be published; an order that is missing here only has to be registered.
+    say = making.report.note if find_order(step.order) else making.report.unknown
+    say(making.subject, f"the row numbers of the pruning by {step.column!r} are those of the record ({reason})")
     return recorded, record(ds, ds.select(recorded), replace(step, id=""))
 
 
@@ -120,8 +120,8 @@ def _why_not(making: Making, ds: Dataset, step: Step) -> str | None:
     """Why a selection cannot be made again; None if it can."""
     if step.column not in ds.column_names:
         return "the scores that it was made by are not published"
-    if step.order not in ORDERS:
-        return f"the order {step.order!r} is not known here"
+    if find_order(step.order) is None:
+        return f"the order {step.order!r} is not registered here: import what registers it"
     if "cut" in step.inputs:
         return "they were taken over from another publication"
     if step.inputs and making.models is None:

@@ -16,8 +16,9 @@ from hf_prune.hub.verify.report import Report
 from hf_prune.hub.verify.rows import verify_rows, verify_scores
 from hf_prune.runtime.errors import InputError
 from hf_prune.runtime.integrity import file_sha256
-from hf_prune.runtime.messages import error_line, one_line
+from hf_prune.runtime.messages import error_line, one_line, shortened
 from hf_prune.runtime.untrusted import read_bytes
+from hf_prune.selection.orders import find_order
 
 # The first schema whose records have digests of files and of themselves.
 _WITH_DIGESTS = 2
@@ -119,7 +120,7 @@ def _verify_card(place: Place, report: Report) -> None:
         report.differs(README, f"it cannot be rendered again ({error_line(error)})")
         return
     if rendered != place.readme:
-        report.differs(README, _first_difference(place.readme, rendered))
+        _report_difference(place, report, rendered)
     elif not missing:
         report.same(README, "header and sections are those of the records")
         report.note(README, "words outside the sections of hf_prune are the owner's and have no digest")
@@ -138,6 +139,18 @@ def _entries(record: Mapping[str, Any]) -> dict[str, Any]:
     return (
         {name: entry for name, entry in splits.items() if isinstance(entry, dict)} if isinstance(splits, dict) else {}
     )
+
+
+def _report_difference(place: Place, report: Report, rendered: str) -> None:
+    """Say where a card differs from its records; the words for an order stand where it is registered."""
+    entries = [entry for record in place.records.values() for entry in _entries(record).values()]
+    orders = [step.get("order") for entry in entries for step in entry["steps"]]
+    unknown = next((order for order in orders if isinstance(order, str) and find_order(order) is None), None)
+    if unknown is None:
+        report.differs(README, _first_difference(place.readme or "", rendered))
+    else:
+        shown = shortened(repr(unknown), 100)
+        report.unknown(README, f"it names the order {shown}, which is not registered here: import what registers it")
 
 
 def _rendered(place: Place) -> str:
