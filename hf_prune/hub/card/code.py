@@ -6,6 +6,7 @@ from typing import Any
 
 from hf_prune.hub.card.text import python
 from hf_prune.hub.manifest import CHANGED, CHANGED_SCORES
+from hf_prune.models.recorded import is_public, opening_options
 
 
 class _Code(str):
@@ -176,17 +177,12 @@ def _add_models(keywords: dict[str, Any], notes: list[str], argument: str, found
     models = found if isinstance(found, list) else [found]
     given = [_model(model, argument, notes) for model in models]
     keywords[argument] = given if isinstance(found, list) else given[0]
-    commits = {model.get("commit") for model in models} - {None}
-    if len(commits) == 1:
-        keywords["revision"] = commits.pop()
-    for option in ("dtype", "image_size"):
-        if models[0].get(option) is not None:
-            keywords[option] = models[0][option]
+    keywords |= opening_options(models)
 
 
 def _model(model: Mapping[str, Any], argument: str, notes: list[str]) -> Any:
     """What names a model: its id on the Hub or ``"pixels"``, else a placeholder and a note on what it was."""
-    if model["kind"] == "pixels" or model.get("commit"):
+    if is_public(model):
         return model["id"]
     weights = model.get("weights_sha256")
     known = f", weights SHA-256 {python(weights)}" if weights else ""

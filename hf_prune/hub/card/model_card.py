@@ -13,6 +13,7 @@ from hf_prune.hub.card.sections import put_section, section_of
 from hf_prune.hub.card.text import code, names, number, percent, python, words
 from hf_prune.hub.manifest import CHANGED
 from hf_prune.metrics import get_metric
+from hf_prune.models.recorded import is_public
 
 if TYPE_CHECKING:
     from markupsafe import Markup
@@ -185,7 +186,7 @@ def _loading(encoder: Mapping[str, Any], repo_id: str | None) -> "Markup":
     """The line that opens prototypes; of an encoder that is none of the Hub the reader knows where it is."""
     from markupsafe import Markup
 
-    own = Markup("") if encoder.get("commit") or encoder["kind"] == "pixels" else Markup(", encoder=...")
+    own = Markup("") if is_public(encoder) else Markup(", encoder=...")
     return Markup("Prototypes.from_pretrained({}{})").format(python(repo_id or "path/to/this/folder"), own)
 
 

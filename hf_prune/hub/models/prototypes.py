@@ -11,7 +11,7 @@ from huggingface_hub import CommitInfo
 from numpy.typing import NDArray
 
 from hf_prune.hub.models.repository import send_model
-from hf_prune.models.recorded import load_known_encoder
+from hf_prune.models.recorded import load_recorded_encoder
 from hf_prune.runtime.errors import InputError
 from hf_prune.scoring import Request, store_root
 from hf_prune.scoring.from_prototypes import METRIC, FittedPrototypes, read_prototypes
@@ -231,7 +231,7 @@ class Prototypes(FittedPrototypes):
 
         from hf_prune.models.loaded import default_device
 
-        model = load_known_encoder(self.config["encoder"], self.encoder, self.device)
+        model = load_recorded_encoder(self.config["encoder"], self.encoder, self.device)
         device = torch.device(self.device) if self.device else default_device()
         return model, model.open(device), device
 

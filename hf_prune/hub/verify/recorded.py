@@ -12,7 +12,7 @@ from hf_prune.data.history import Step
 from hf_prune.data.source import hub_name
 from hf_prune.heads.settings import Heads
 from hf_prune.metrics import get_metric
-from hf_prune.models.recorded import check_recorded, named_encoder
+from hf_prune.models.recorded import check_recorded, is_public, model_name, opening_options
 from hf_prune.runtime.messages import listed, one_line
 from hf_prune.runtime.names import UnknownNameError
 from hf_prune.scoring.combination import WAYS
@@ -114,25 +114,26 @@ def prototypes_name(identity: Mapping[str, Any], step: Step) -> str | None:
 
 
 def model_names(identities: list[Mapping[str, Any]], step: Step) -> list[str]:
-    """What names those of some models that anybody can find: of the Hub at one commit, and the pixels themselves.
+    """Return the names of those models that anybody can find.
 
     Raises:
-        CannotTellError: If one is named that is no repository, or they are of several commits, which one call cannot open.
+        CannotTellError: If a name is that of no repository, or they are of several commits, which one call cannot open.
     """
-    findable = [model for model in identities if model.get("commit") or model.get("kind") == "pixels"]
+    public = [model for model in identities if is_public(model)]
     with as_recorded(step):
-        names = [named_encoder(model) for model in findable]
-    if len({model.get("commit") for model in findable}) > 1:
+        names = [model_name(model) for model in public]
+    if len({model.get("commit") for model in public}) > 1:
         raise CannotTellError(f"{step.column!r} was made with models of several repositories: give them")
     return names
 
 
-def model_settings(model: Mapping[str, Any], step: Step) -> dict[str, Any]:
-    """What a model was opened with.
+def model_settings(identities: list[Mapping[str, Any]], step: Step) -> dict[str, Any]:
+    """Return what models were opened with, as `opening_options` does.
 
     Raises:
-        CannotTellError: If that is not what a model can be opened with.
+        CannotTellError: If no model can be opened with that.
     """
     with as_recorded(step):
-        check_recorded(model)
-    return {name: model[name] for name in ("dtype", "image_size") if model.get(name) is not None}
+        for identity in identities:
+            check_recorded(identity)
+    return opening_options(identities)

@@ -24,6 +24,7 @@ from hf_prune.hub.verify.recorded import (
 )
 from hf_prune.hub.verify.report import Report
 from hf_prune.metrics import get_metric
+from hf_prune.models.recorded import is_public
 from hf_prune.scoring.combination import combine
 from hf_prune.scoring.from_prototypes import CENTROIDS
 from hf_prune.scoring.scores import Scores
@@ -153,9 +154,11 @@ def _model(argument: str, identities: Any, models: Models, step: Step) -> dict[s
         raise CannotTellError(
             f"{step.column!r} was made with {argument} of the publisher's own ({listed[0].get('id')}): give {argument}="
         )
-    value = given if given is not None else named if isinstance(identities, list) else named[0]
-    commit = listed[0].get("commit") if given is None else None
-    return {argument: value} | model_settings(listed[0], step) | ({"revision": commit} if commit else {})
+    settings = model_settings(listed, step)
+    if given is not None:
+        settings.pop("revision", None)
+        return {argument: given, **settings}
+    return {argument: named if isinstance(identities, list) else named[0], **settings}
 
 
 def _compare_models(step: Step, made: Step, subject: str, report: Report) -> None:
@@ -177,7 +180,7 @@ def _compare_models(step: Step, made: Step, subject: str, report: Report) -> Non
         )
         return
     # Earlier versions recorded the weights alone of models that are not on the Hub.
-    whole = all(model.get("commit") or model.get("kind") == "pixels" or _TOLD & model.keys() for model in own)
+    whole = all(is_public(model) or _TOLD & model.keys() for model in own)
     report.same(
         subject, f"{step.column!r} made again with the recorded {'models' if whole else 'weights'} and options"
     )
