@@ -1,56 +1,27 @@
-"""The environment that card templates are rendered in, with every filter that they may use."""
+"""The Jinja environment of the card templates, and the references that they cite."""
 
 import functools
+import inspect
 import re
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
-from hf_prune.hub.card.facts import (
-    beginning,
-    chosen_rows,
-    evidence_candidates,
-    evidence_facts,
-    evidence_rows,
-    figures,
-    inputs,
-    pruned_by,
-    removed,
-    settings,
-)
-from hf_prune.hub.card.text import (
-    code,
-    commit_link,
-    dataset_link,
-    digits,
-    heading,
-    moment,
-    most_cut,
-    names,
-    number,
-    percent,
-    picture,
-    prose,
-    python,
-    verbatim,
-    versions,
-    words,
-)
+from markupsafe import Markup
+
+from hf_prune.hub.card import facts, text
 from hf_prune.runtime.errors import InputTypeError
 
 if TYPE_CHECKING:
     import jinja2
-    from markupsafe import Markup
 
 _PACKAGE = "hf_prune.hub.card"
 
 
-def bibtex(reference: str) -> "Markup":
+def bibtex(reference: str) -> Markup:
     """Write a reference such as ``arXiv:2206.14486`` as a BibTeX entry."""
-    from markupsafe import Markup
-
     found = re.fullmatch(r"arXiv:(\d{4}\.\d{4,5})", reference)
     if found is None:
-        return Markup("% ") + python(reference)
+        return Markup("% ") + text.python(reference)
     unknown = f"@misc{{arxiv-{found[1]},\n  eprint = {{{found[1]}}},\n  archivePrefix = {{arXiv}}\n}}"
     return Markup(_references().get(found[1], unknown))
 
@@ -62,41 +33,10 @@ def _references() -> dict[str, str]:
     return {entry.partition("arxiv-")[2].partition(",")[0]: entry for entry in entries}
 
 
-_FILTERS = (
-    code,
-    number,
-    percent,
-    digits,
-    words,
-    names,
-    versions,
-    heading,
-    moment,
-    most_cut,
-    inputs,
-    figures,
-    beginning,
-    chosen_rows,
-    pruned_by,
-    settings,
-    removed,
-    bibtex,
-    dataset_link,
-    commit_link,
-    prose,
-    verbatim,
-    picture,
-    evidence_facts,
-    evidence_rows,
-    evidence_candidates,
-)
-
-
 @functools.cache
 def environment() -> "jinja2.Environment":
-    """Return the Jinja environment of the card templates, which ship in the package."""
+    """Return the Jinja environment of the card templates; its filters are `bibtex` and the functions of `text` and `facts`."""
     import jinja2
-    from markupsafe import Markup
 
     def only_escaped(value: Any) -> Any:
         if isinstance(value, int | Markup) and not isinstance(value, bool):
@@ -113,5 +53,7 @@ def environment() -> "jinja2.Environment":
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    found.filters |= {make.__name__: make for make in _FILTERS}
+    for module in (text, facts):
+        found.filters |= {name: function for name, function in vars(module).items() if inspect.isfunction(function)}
+    found.filters["bibtex"] = bibtex
     return found
