@@ -10,8 +10,8 @@ from hf_prune.hub import manifest
 from hf_prune.hub.card import croissant
 from hf_prune.hub.card.build import build_card
 from hf_prune.hub.card.metadata import config_patterns, load_card
-from hf_prune.hub.layout import CROISSANT_FILE, README, RECORD_FILE, matching
-from hf_prune.hub.read.place import ROWS, SCORES, DamagedError, Place, open_published
+from hf_prune.hub.layout import CROISSANT_FILE, README, RECORD_FILE, ROWS, SCORES, matching
+from hf_prune.hub.read.place import DamagedError, Place, open_published
 from hf_prune.hub.verify.report import Report
 from hf_prune.hub.verify.rows import verify_rows, verify_scores
 from hf_prune.runtime.errors import InputError
