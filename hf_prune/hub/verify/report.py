@@ -1,4 +1,4 @@
-"""What a check of something published found, readable when printed."""
+"""Findings of a check, readable when printed."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -16,7 +16,7 @@ class Finding:
     Attributes:
         outcome: ``"same"``, ``"differs"``, ``"cannot tell"``, or ``"note"`` for what was left unchecked by its nature.
         subject: The file, or configuration and split.
-        said: What was compared and what differs.
+        said: What was compared, and how it differs.
     """
 
     outcome: str
@@ -40,23 +40,23 @@ class Report:
     findings: list[Finding] = field(default_factory=list)
 
     def same(self, subject: str, said: str) -> None:
-        """Add what agrees."""
+        """Add something that agrees."""
         self.findings.append(Finding(SAME, subject, said))
 
     def differs(self, subject: str, said: str) -> None:
-        """Add what does not agree."""
+        """Add something that does not agree."""
         self.findings.append(Finding(DIFFERS, subject, said))
 
     def unknown(self, subject: str, said: str) -> None:
-        """Add what could not be checked and should be."""
+        """Add something that could not be checked and should be."""
         self.findings.append(Finding(UNKNOWN, subject, said))
 
     def note(self, subject: str, said: str) -> None:
-        """Add what is not covered."""
+        """Add something that is not covered."""
         self.findings.append(Finding(NOTE, subject, said))
 
     def compare(self, subject: str, what: str, expected: object, found: object) -> bool:
-        """Add whether two values agree, and return it."""
+        """Add whether two values agree, and return that."""
         if expected == found:
             self.same(subject, what)
         else:
@@ -93,12 +93,12 @@ class Report:
     def verdict(self) -> str:
         """The outcome in one line."""
         count = len(self.differences)
-        said = {
-            0: f"all {sum(finding.outcome == SAME for finding in self.findings)} checks agree",
-            1: f"{count} {'thing differs' if count == 1 else 'things differ'}",
-            2: "cannot tell",
-        }
-        return printable(f"{self.title}: {said[self.exit_code]}")
+        verdicts = (
+            f"all {sum(finding.outcome == SAME for finding in self.findings)} checks agree",
+            f"{count} {'thing differs' if count == 1 else 'things differ'}",
+            "cannot tell",
+        )
+        return printable(f"{self.title}: {verdicts[self.exit_code]}")
 
     def __iter__(self) -> Iterator[Finding]:
         return iter(self.findings)

@@ -1,4 +1,4 @@
-"""Whether a published data set is what its record says: every digest, count and feature computed again from its files."""
+"""Published data sets checked against their records: every digest, count and feature computed again from the files."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -21,15 +21,14 @@ from hf_prune.runtime.untrusted import read_bytes
 
 # The first schema whose records have digests of files and of themselves.
 _WITH_DIGESTS = 2
-_MAX_RENDERED = 20_000_000  # characters of all cards that are rendered: each configuration is put into one anew
-_MARK = "<!-- hf_prune "
+_MAX_RENDERED = 20_000_000  # characters of all cards that are rendered: one for each configuration
 
 
 def verify(name: str | Path, *, revision: str | None = None, token: str | None = None) -> Report:
     """Check a published data set against its own record.
 
     Computed again from the files: the SHA-256 of each of them and of each record, the card, features, row and class
-    counts, the digests of row numbers and images, and that cuts and scores tell of the same rows. The Hub is asked
+    counts, the digests of row numbers and images, and that cuts and scores are of the same rows. The Hub is asked
     whether it has the source at its commit. Whether the cut follows from the source is for `rebuild` to tell.
 
     Args:
@@ -110,8 +109,8 @@ def _verify_card(place: Place, report: Report) -> None:
         report.unknown(README, f"it is too long to be rendered again for {len(place.records):,} configurations")
         return
     if others := _other_versions(place):
-        said = ", ".join(sorted(others))
-        report.note(README, f"written by another hf-prune ({said}): its text was not rendered again")
+        versions = ", ".join(sorted(others))
+        report.note(README, f"written by another hf-prune ({versions}): its text was not rendered again")
         return
     try:
         rendered = _rendered(place)
@@ -126,7 +125,7 @@ def _verify_card(place: Place, report: Report) -> None:
 
 
 def _other_versions(place: Place) -> set[str]:
-    """Versions of hf-prune that wrote the records, other than this one; and their schema, if it is an earlier one."""
+    """Return the versions of hf-prune that wrote the records, but for this one, and the schema if it is an earlier one."""
     entries = [entry for record in place.records.values() for entry in _entries(record).values()]
     named = {str((entry.get("versions") or {}).get("hf-prune")) for entry in entries}
     earlier = {f"schema {place.schema}"} if place.schema < manifest.SCHEMA else set()
@@ -135,27 +134,26 @@ def _other_versions(place: Place) -> set[str]:
 
 def _entries(record: Mapping[str, Any]) -> dict[str, Any]:
     splits = record.get("splits")
-    return (
-        {name: entry for name, entry in splits.items() if isinstance(entry, dict)} if isinstance(splits, dict) else {}
-    )
+    entries = splits.items() if isinstance(splits, dict) else ()
+    return {name: entry for name, entry in entries if isinstance(entry, dict)}
 
 
 def _rendered(place: Place) -> str:
-    """The card as the records make it of the one that is there."""
+    """Render the card again from the records, around the text that is not theirs."""
     configs = load_card(place.readme).data.get("configs") or []
     defaults = [config["config_name"] for config in configs if config.get("default")]
     wrong = [name for name in defaults if not place.records.get(name, {"set_default": True})["set_default"]]
     if wrong:
         raise InputError(f"{wrong[0]!r} is the default configuration, which its record does not say")
     text = place.readme
-    # What is rendered last becomes the default, as what was published last did.
+    # The configuration that is rendered last becomes the default, as the one that was published last did.
     for _, record in sorted(place.records.items(), key=lambda item: item[0] in defaults):
         text = build_card(record, text, place.records)
     return str(text)
 
 
 def _verify_croissant(place: Place, report: Report) -> None:
-    """Check that the description for other tools says what the records say; earlier versions wrote none."""
+    """Check that ``croissant.json`` says what the records say; earlier versions wrote none."""
     if CROISSANT_FILE not in place.files:
         if place.schema >= _WITH_DIGESTS:
             report.differs(CROISSANT_FILE, "it is gone")
@@ -176,13 +174,13 @@ def _verify_croissant(place: Place, report: Report) -> None:
 
 def _first_difference(readme: str, rendered: str) -> str:
     pairs = zip(readme.splitlines(), rendered.splitlines(), strict=False)
-    found = next((line for line, (there, made) in enumerate(pairs, start=1) if there != made), None)
+    found = next((line for line, (ours, theirs) in enumerate(pairs, start=1) if ours != theirs), None)
     line = min(len(readme.splitlines()), len(rendered.splitlines())) + 1 if found is None else found
     return f"line {line} is not what the records say"
 
 
 def _verify_files(place: Place, report: Report) -> None:
-    """Check every file against the size and SHA-256 in its record, and that there are no others that would be loaded."""
+    """Check every file against the size and SHA-256 in its record, and that no other file would be loaded."""
     listed: dict[str, Any] = {}
     for record in place.records.values():
         listed |= record.get("files") or {}
