@@ -111,9 +111,9 @@ def check_same_encoder(found: Mapping[str, Any], identity: Mapping[str, Any]) ->
     Warns:
         UserWarning: If the record does not tell encoders of its kind apart.
     """
-    untold = identity.get("not_cached")
+    unknown = identity.get("not_cached")
     if "code" in identity:  # of a module or function, by an earlier version
-        untold = "its record is of an earlier version, which did not look at all of it"
+        unknown = "its record is of an earlier version, which did not look at all of it"
     left_out = {"id", "commit", "not_cached"} | ({"code", "preprocessing"} if "code" in identity else set())
     known = {name: value for name, value in identity.items() if name not in left_out}
     differing = sorted(name for name, value in known.items() if found.get(name) != value)
@@ -122,8 +122,8 @@ def check_same_encoder(found: Mapping[str, Any], identity: Mapping[str, Any]) ->
             f"encoder {found['id']!r} is not the one that these prototypes were made by ({', '.join(differing)} "
             f"differ): pass the encoder {identity['id']!r} as it was"
         )
-    if untold:
+    if unknown:
         warn(
-            f"whether encoder {found['id']!r} is the one that these prototypes were made by cannot be told: {untold}",
+            f"whether encoder {found['id']!r} is the one that these prototypes were made by cannot be told: {unknown}",
             stacklevel=2,
         )

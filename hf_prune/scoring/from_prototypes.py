@@ -48,7 +48,7 @@ class FittedPrototypes:
 
     @property
     def identity(self) -> dict[str, str | None]:
-        """Their entry in a record."""
+        """Return their entry in a record."""
         place = {name: self.origin.get(name) for name in ("id", "commit")}
         return {**place, "centroids_sha256": array_sha256(self.centroids)}
 

@@ -89,7 +89,6 @@ def _parts(record: Any) -> list[Node]:
 
 
 def _card(source: Mapping[str, Any]) -> Node:
-    """Licences and citation as the card of a source states them."""
     card = source.get("card") or {}
     return {"license": [str(name) for name in card.get("license", ())], "citation": str(card.get("citation", ""))}
 

@@ -28,7 +28,7 @@ def bibtex(reference: str) -> Markup:
 
 @functools.cache
 def _references() -> dict[str, str]:
-    """Number on arXiv → entry of ``references.bib``, where a blank line stands between two entries."""
+    """Return number on arXiv → entry of ``references.bib``, where a blank line separates entries."""
     entries = (files(_PACKAGE) / "references.bib").read_text(encoding="utf-8").strip().split("\n\n")
     return {entry.partition("arxiv-")[2].partition(",")[0]: entry for entry in entries}
 

@@ -64,12 +64,12 @@ class Place:
 
     @property
     def shown(self) -> str:
-        """Name with the commit, for messages."""
+        """Return the name with the commit, for messages."""
         return f"{self.repo_id}@{self.commit}" if self.repo_id else self.name
 
     @cached_property
     def schema(self) -> int:
-        """The schema of the records."""
+        """Return the schema of the records."""
         return int(read_json(self.provenance)["schema"])
 
     def fetch(self, path: str) -> Path:
@@ -136,12 +136,11 @@ class Place:
         Raises:
             ValueError: If there is none.
         """
-        splits = self.record(config).get("splits")
-        found = splits.get(split) if isinstance(splits, dict) else None
-        if not isinstance(found, dict):
-            there = listed(splits) if isinstance(splits, dict) else "no splits"
+        splits = self.record(config).get("splits") or {}
+        if split not in splits:
+            there = listed(splits) or "no splits"
             raise InputError(f"configuration {config!r} of {self.shown} has no split {split!r}, it has {there}")
-        return found
+        return dict(splits[split])
 
     def record(self, config: str) -> dict[str, Any]:
         """Return the record of a configuration.

@@ -93,8 +93,8 @@ class PublishedScores:
 
     def made_by(self, column: str) -> dict[str, Any]:
         """Return the published step that made a score column, as plain values; empty where the record has none."""
-        steps = self.place.entry(SCORES, self.split).get("steps")
-        found = [step for step in steps or [] if isinstance(step, dict) and step.get("column") == column]
+        steps = self.place.entry(SCORES, self.split).get("steps") or []
+        found = [step for step in steps if step.get("column") == column]
         return found[-1] if found else {}
 
 

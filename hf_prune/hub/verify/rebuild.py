@@ -82,7 +82,7 @@ def rebuild(
         token: Token for a private repository or source.
 
     Returns:
-        A report; its ``exit_code`` is 0 where all agrees, 1 where something differs, 2 where that cannot be told.
+        A report; its ``exit_code`` is 0 where all agrees, 1 where something differs, 2 where that cannot be checked.
 
     Raises:
         ValueError: If hf_prune published nothing there, or ``out`` holds something else.

@@ -44,12 +44,12 @@ class Reconstruction:
 
     @property
     def subject(self) -> str:
-        """Configuration and split, for findings."""
+        """Return configuration and split, for findings."""
         return f"{self.cut.config}/{self.cut.split}"
 
     @property
     def score_columns(self) -> list[str]:
-        """Columns of the published scores by which the cut was made, as far as that is recorded."""
+        """Return the columns of the published scores by which the cut was made, as far as that is recorded."""
         if self.scores is None:
             return []
         return [name for name in self.scores.columns if self.cut.holds_scores(self.scores, name) is not False]

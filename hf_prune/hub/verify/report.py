@@ -16,15 +16,15 @@ class Finding:
     Attributes:
         outcome: ``"same"``, ``"differs"``, ``"cannot tell"``, or ``"note"`` for what was left unchecked by its nature.
         subject: The file, or configuration and split.
-        said: What was compared, and how it differs.
+        text: What was compared, and how it differs.
     """
 
     outcome: str
     subject: str
-    said: str
+    text: str
 
     def __str__(self) -> str:
-        return printable(f"{self.outcome:11}  {self.subject}: {self.said}")
+        return printable(f"{self.outcome:11}  {self.subject}: {self.text}")
 
 
 @dataclass
@@ -39,21 +39,21 @@ class Report:
     title: str
     findings: list[Finding] = field(default_factory=list)
 
-    def same(self, subject: str, said: str) -> None:
+    def same(self, subject: str, text: str) -> None:
         """Add something that agrees."""
-        self.findings.append(Finding(SAME, subject, said))
+        self.findings.append(Finding(SAME, subject, text))
 
-    def differs(self, subject: str, said: str) -> None:
+    def differs(self, subject: str, text: str) -> None:
         """Add something that does not agree."""
-        self.findings.append(Finding(DIFFERS, subject, said))
+        self.findings.append(Finding(DIFFERS, subject, text))
 
-    def unknown(self, subject: str, said: str) -> None:
+    def unknown(self, subject: str, text: str) -> None:
         """Add something that could not be checked and should be."""
-        self.findings.append(Finding(UNKNOWN, subject, said))
+        self.findings.append(Finding(UNKNOWN, subject, text))
 
-    def note(self, subject: str, said: str) -> None:
+    def note(self, subject: str, text: str) -> None:
         """Add something that is not covered."""
-        self.findings.append(Finding(NOTE, subject, said))
+        self.findings.append(Finding(NOTE, subject, text))
 
     def compare(self, subject: str, what: str, expected: object, found: object) -> bool:
         """Add whether two values agree, and return that."""
@@ -66,12 +66,12 @@ class Report:
 
     @property
     def differences(self) -> list[Finding]:
-        """The findings that differ."""
+        """Return the findings that differ."""
         return [finding for finding in self.findings if finding.outcome == DIFFERS]
 
     @property
     def exit_code(self) -> int:
-        """0 where all agrees, 1 where something differs, 2 where something could not be told.
+        """Return 0 where all agrees, 1 where something differs, 2 where something cannot be checked.
 
         Example:
             >>> report = Report("a folder")
@@ -91,7 +91,7 @@ class Report:
 
     @property
     def verdict(self) -> str:
-        """The outcome in one line."""
+        """Return the outcome in one line."""
         count = len(self.differences)
         verdicts = (
             f"all {sum(finding.outcome == SAME for finding in self.findings)} checks agree",

@@ -10,7 +10,7 @@ from hf_prune.hub import manifest
 from hf_prune.hub.card import croissant
 from hf_prune.hub.card.build import build_card
 from hf_prune.hub.card.metadata import config_patterns, load_card
-from hf_prune.hub.layout import CROISSANT_FILE, README, RECORD_FILE, ROWS, SCORES, matching
+from hf_prune.hub.layout import CROISSANT_FILE, README, RECORD_FILE, SCORES, matching
 from hf_prune.hub.read.place import DamagedError, Place, open_published
 from hf_prune.hub.verify.report import Report
 from hf_prune.hub.verify.rows import verify_rows, verify_scores
@@ -38,7 +38,7 @@ def verify(name: str | Path, *, revision: str | None = None, token: str | None =
         token: Token for a private repository.
 
     Returns:
-        A report; its ``exit_code`` is 0 where all agrees, 1 where something differs, 2 where that cannot be told.
+        A report; its ``exit_code`` is 0 where all agrees, 1 where something differs, 2 where that cannot be checked.
 
     Raises:
         ValueError: If hf_prune published nothing there, or a later version did.
@@ -69,7 +69,11 @@ def verify(name: str | Path, *, revision: str | None = None, token: str | None =
             report.note(config, "its rows were not read, since its files are not those of the record")
             continue
         try:
-            _verify_content(place, config, record, report)
+            for split in place.splits(config):
+                if record.get("holds") == SCORES:
+                    verify_scores(place, split, report)
+                else:
+                    verify_rows(place, config, split, report)
         except (KeyError, TypeError, AttributeError, ValueError) as error:
             report.differs(config, f"the record is damaged ({error_line(error)})")
     _verify_sources(place, report, token)
@@ -126,16 +130,13 @@ def _verify_card(place: Place, report: Report) -> None:
 
 def _other_versions(place: Place) -> set[str]:
     """Return the versions of hf-prune that wrote the records, but for this one, and the schema if it is an earlier one."""
-    entries = [entry for record in place.records.values() for entry in _entries(record).values()]
-    named = {str((entry.get("versions") or {}).get("hf-prune")) for entry in entries}
+    named = {str((entry.get("versions") or {}).get("hf-prune")) for entry in _entries(place)}
     earlier = {f"schema {place.schema}"} if place.schema < manifest.SCHEMA else set()
     return named - {package_versions(["hf-prune"])["hf-prune"]} | earlier
 
 
-def _entries(record: Mapping[str, Any]) -> dict[str, Any]:
-    splits = record.get("splits")
-    entries = splits.items() if isinstance(splits, dict) else ()
-    return {name: entry for name, entry in entries if isinstance(entry, dict)}
+def _entries(place: Place) -> list[dict[str, Any]]:
+    return [entry for config in place.records for entry in place.splits(config).values()]
 
 
 def _rendered(place: Place) -> str:
@@ -213,17 +214,9 @@ def _verify_file(place: Place, path: str, expected: Mapping[str, Any], report: R
         report.compare(path, "SHA-256", expected["sha256"], file_sha256(place.fetch(path)))
 
 
-def _verify_content(place: Place, config: str, record: Mapping[str, Any], report: Report) -> None:
-    for split in _entries(record):
-        if record.get("holds", ROWS) == SCORES:
-            verify_scores(place, split, report)
-        else:
-            verify_rows(place, config, split, report)
-
-
 def _verify_sources(place: Place, report: Report, token: str | None) -> None:
     """Ask the Hub for each source once."""
-    sources = [entry.get("source") or {} for record in place.records.values() for entry in _entries(record).values()]
+    sources = [entry.get("source") or {} for entry in _entries(place)]
     named = {(source.get("repo_id"), source.get("commit")) for source in sources}
     for repo_id, commit in sorted(named, key=str):
         subject = f"source {repo_id}@{commit}" if repo_id else "source"
