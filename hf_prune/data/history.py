@@ -287,12 +287,13 @@ class History:
         return np.arange(left, dtype=np.int64) if rows is None else rows
 
 
-def not_the_input(step: Step, ds: Dataset) -> str | None:
+def not_the_input(step: Step, ds: Dataset, history: History) -> str | None:
     """Say in what a data set differs from the one that a pruning began with; None if in nothing that is recorded.
 
     Args:
         step: The pruning.
         ds: The data set.
+        history: The history of the data set.
     """
     if len(ds) != step.rows_in:
         return f"it has {len(ds)} rows, the pruning began with {step.rows_in}"
@@ -302,7 +303,7 @@ def not_the_input(step: Step, ds: Dataset) -> str | None:
     if digest is None:  # an earlier version recorded what was left alone
         rows = ds if step.rows is None else ds.select(unpack_rows(step.rows, step.rows_in))
         digest = step.digest
-    if digest and not same_rows(rows, _by_column(step.columns, digest), (*provenance(ds).score_columns, step.column)):
+    if digest and not same_rows(rows, _by_column(step.columns, digest), (*history.score_columns, step.column)):
         return "its rows are others than those that were pruned, or in another order"
     if step.scores_before is not None and score_column_digest(ds, step.column) != step.scores_before:
         return f"its column {step.column!r} holds other scores than those that the rows were pruned by"

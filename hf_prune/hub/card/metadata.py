@@ -14,6 +14,7 @@ from huggingface_hub.repocard import REGEX_YAML_BLOCK
 
 from hf_prune.hub.card.header import read_card
 from hf_prune.hub.card.rules import LICENSES, size_category
+from hf_prune.hub.formats import format_of
 from hf_prune.hub.record_fields import read_features
 from hf_prune.runtime.errors import InputError
 from hf_prune.runtime.messages import one_line
@@ -104,7 +105,7 @@ def merge_metadata(data: CardData, record: Mapping[str, Any]) -> None:
     Raises:
         ValueError: If another configuration is the default already.
     """
-    if record.get("holds") != "row numbers":  # of which there are no files to load
+    if format_of(record).has_files:
         data["dataset_info"] = _merged_infos(data, record)
         data["configs"] = _merged_configs(data, record)
     rows = sum(split["num_examples"] for info in _infos(data).values() for split in info.get("splits") or [])

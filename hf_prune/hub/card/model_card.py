@@ -11,6 +11,7 @@ from hf_prune.hub.card.header import card_text
 from hf_prune.hub.card.metadata import TAGS, extend, listed, load_card
 from hf_prune.hub.card.sections import put_section, section_of
 from hf_prune.hub.card.text import code, names, number, percent, python, words
+from hf_prune.hub.formats import format_of
 from hf_prune.hub.manifest import CHANGED
 from hf_prune.metrics import get_metric
 
@@ -95,6 +96,7 @@ def teacher_card(record: Mapping[str, Any], repo_id: str | None = None, existing
         data=data,
         entry=entry,
         published=published,
+        has_rows=format_of(published or {}).has_rows,
         training=training,
         settings=list(_settings(record)) if training else [],
         rows=_lines(*reproduction(_loaded(data) or entry)),
@@ -106,7 +108,7 @@ def teacher_card(record: Mapping[str, Any], repo_id: str | None = None, existing
 def _loaded(data: Mapping[str, Any]) -> dict[str, Any] | None:
     """A split that is loaded as it was published, without steps; None where its rows are not on the Hub."""
     published = data["published"] or {}
-    if published.get("holds") != "rows" or "repo_id" not in published:
+    if "repo_id" not in published or not format_of(published).has_rows:
         return None
     source = {name: published[name] for name in ("repo_id", "commit", "split")}
     return {"source": {**source, "known": "given", "config_name": published["config"]}, "steps": [], CHANGED: False}

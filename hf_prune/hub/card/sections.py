@@ -9,6 +9,7 @@ from huggingface_hub import DatasetCard
 from hf_prune.hub.card.environment import environment
 from hf_prune.hub.card.facts import chosen_rows
 from hf_prune.hub.card.text import code, names, number
+from hf_prune.hub.formats import format_of
 from hf_prune.hub.manifest import changed_scores
 from hf_prune.runtime.errors import InputError
 
@@ -99,13 +100,6 @@ def put_section(
     card.text = (text if afterwards is None else afterwards(text)).replace("\n", newline)
 
 
-_HOLDS = {
-    "rows": "rows",
-    "row numbers": "numbers of the kept rows, without the rows",
-    "scores": "scores of every row",
-}
-
-
 def render_overview(records: Mapping[str, Any], opened: str | None) -> str:
     """Render the table.
 
@@ -126,11 +120,10 @@ def _row(record: Any, opened: str | None) -> Iterator[dict[str, Any]]:
     from markupsafe import Markup
 
     try:
-        holds = record.get("holds", "rows")
         yield {
             "name": record["config_name"],
             "default": record["config_name"] == opened,
-            "holds": Markup(_HOLDS[holds]),
+            "holds": Markup(format_of(record).summary),
             "rows": Markup("; ").join(_rows(split, entry) for split, entry in record["splits"].items()),
             "made": Markup("; ").join(dict.fromkeys(map(_made, record["splits"].values()))),
         }

@@ -13,8 +13,9 @@ from hf_prune.data.columns import read_labels
 from hf_prune.data.digests import pack_rows, rows_sha256, score_column_digest
 from hf_prune.data.history import History, Step, record, same_rows
 from hf_prune.data.splits import AnyDataset, check_dataset
+from hf_prune.hub.layout import SCORES
 from hf_prune.hub.read.cut import Cut, choose_cut, choose_cut_split
-from hf_prune.hub.read.place import SCORES, Place, open_published
+from hf_prune.hub.read.place import Place, open_published
 from hf_prune.hub.read.scores import named_rows, origin, read_scores_of
 from hf_prune.runtime.errors import InputError
 from hf_prune.runtime.messages import warn

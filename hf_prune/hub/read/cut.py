@@ -9,8 +9,10 @@ from numpy.typing import NDArray
 from hf_prune.data.digests import scores_digest
 from hf_prune.data.history import History, Step
 from hf_prune.hub.card.metadata import load_card
+from hf_prune.hub.formats import format_of, is_cut
+from hf_prune.hub.layout import SCORES
 from hf_prune.hub.manifest import CHANGED, changed_scores
-from hf_prune.hub.read.place import ROWS, SCORES, Place
+from hf_prune.hub.read.place import Place
 from hf_prune.hub.read.scores import PublishedScores, choose_split
 from hf_prune.runtime.errors import InputError
 from hf_prune.runtime.messages import one_line
@@ -94,7 +96,7 @@ class Cut:
         """
         self.check_known()
         rows = self.history.source_rows()
-        if rows is None and self.place.record(self.config).get("holds", ROWS) == ROWS:
+        if rows is None and format_of(self.place.record(self.config)).has_rows:
             rows = np.arange(self.place.count_rows(self.config, self.split), dtype=np.int64)
         if rows is None:
             raise InputError(f"configuration {self.config!r} of {self.place.shown} does not say which rows were kept")
@@ -117,7 +119,7 @@ def choose_cut(place: Place, config: str | None) -> str:
     Raises:
         ValueError: If that is not clear.
     """
-    cuts = [name for name, record in place.records.items() if record.get("holds") != SCORES and name != SCORES]
+    cuts = [name for name, record in place.records.items() if is_cut(record) and name != SCORES]
     if config is not None:
         place.record(config)
         if config not in cuts:

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from hf_prune.data.history import Step, record
 from hf_prune.data.splits import AnyDataset, check_dataset
-from hf_prune.hub.read.place import SCORES, open_published
+from hf_prune.hub.layout import SCORES
+from hf_prune.hub.read.place import open_published
 from hf_prune.hub.read.scores import PublishedScores, named_rows, origin, read_scores_of, taken_over
 from hf_prune.hub.read.shelf import Shelved, is_shelved, open_shelved
 from hf_prune.runtime.errors import InputError

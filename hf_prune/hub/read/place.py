@@ -20,7 +20,7 @@ from huggingface_hub.hf_api import RepoFile
 
 from hf_prune.data.source import HTTP_ERROR, split_revision
 from hf_prune.hub import manifest
-from hf_prune.hub.layout import README, RECORD_FILE, matching
+from hf_prune.hub.layout import README, RECORD_FILE, SCORES, matching
 from hf_prune.hub.read.parquet_files import count_rows, read_batches, read_schema
 from hf_prune.hub.record_fields import check_records
 from hf_prune.runtime.errors import InputError
@@ -30,8 +30,6 @@ from hf_prune.runtime.messages import listed as named
 from hf_prune.runtime.messages import one_line
 from hf_prune.runtime.untrusted import read_bytes, read_json
 
-SCORES = "scores"  # the configuration with a row for every row of the source
-ROWS = "rows"
 _TABLE_ROWS = 50_000  # read at once
 
 

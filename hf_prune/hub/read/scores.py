@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from hf_prune.data.history import Step
 from hf_prune.data.row_keys import match_keys, row_keys
+from hf_prune.hub.layout import SCORES
 from hf_prune.hub.manifest import changed_scores
-from hf_prune.hub.read.place import SCORES, Place
+from hf_prune.hub.read.place import Place
 from hf_prune.runtime.errors import InputError
 from hf_prune.scoring.scores import Scores
 

@@ -15,10 +15,12 @@ from hf_prune.data.images import EncodedImages
 from hf_prune.data.row_keys import row_keys
 from hf_prune.data.source import Source, check_source, hub_name
 from hf_prune.hub.card.code import changed_at_start
+from hf_prune.hub.formats import format_of
+from hf_prune.hub.layout import SCORES
 from hf_prune.hub.publish.export import export, read_folder
 from hf_prune.hub.read.apply import is_source
 from hf_prune.hub.read.cut import choose_cut, read_cut
-from hf_prune.hub.read.place import ROWS, SCORES, DamagedError, Place, open_published
+from hf_prune.hub.read.place import DamagedError, Place, open_published
 from hf_prune.hub.read.scores import named_rows, own_names, read_scores_of
 from hf_prune.hub.record_fields import read_features
 from hf_prune.hub.verify.recorded import CannotTellError
@@ -184,7 +186,7 @@ def _make(making: Making, ds: Dataset) -> Dataset | None:
     else:
         compare_kept(expected, rows, making.near, making.tolerance, cut.num_source_rows, subject, report)
     features = read_features(cut.place.record(cut.config)["features"])
-    if cut.place.record(cut.config).get("holds", ROWS) == ROWS:
+    if format_of(cut.place.record(cut.config)).has_rows:
         ds = _with_columns(making, ds, features)
     else:
         ds = without_scores(ds)
@@ -247,7 +249,7 @@ def _compare_rows(making: Making, ds: Dataset, rows: NDArray[np.int64], features
         found = images_sha256(EncodedImages(ds, column), rows)
         report.compare(subject, "digest of the images in their order", expected, found)
     place: Place = cut.place
-    if place.record(cut.config).get("holds", ROWS) != ROWS:
+    if not format_of(place.record(cut.config)).has_rows:
         return
     made = {step.column for step in cut.history.steps if step.makes_scores} if making.models is not None else set()
     own_features = ds.features

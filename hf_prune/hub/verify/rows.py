@@ -1,7 +1,7 @@
 """The rows of a published configuration compared with its record, read in pieces."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -15,10 +15,12 @@ from hf_prune.data.digests import ImagesDigest, rows_sha256, scores_digest, unpa
 from hf_prune.data.history import Step
 from hf_prune.data.images import EncodedImages
 from hf_prune.data.row_keys import row_keys
+from hf_prune.hub.formats import ROW_NUMBERS, ROWS, SCORES_OF_ROWS
+from hf_prune.hub.layout import SCORES
 from hf_prune.hub.manifest import CHANGED, changed_scores
 from hf_prune.hub.read.cut import Cut, read_cut
 from hf_prune.hub.read.parquet_files import count_rows, read_batches, read_schema
-from hf_prune.hub.read.place import ROWS, SCORES, Place
+from hf_prune.hub.read.place import Place
 from hf_prune.hub.read.scores import KEPT, REASON, PublishedScores, read_scores_of
 from hf_prune.hub.record_fields import read_features, schema_features
 from hf_prune.hub.verify.report import Report
@@ -29,8 +31,13 @@ from hf_prune.scoring.scores import read_scores
 _BATCH_ROWS = 1000
 
 
+def verify_row_numbers(place: Place, config: str, split: str, report: Report) -> None:
+    """Check a split of a cut that is published without its rows; see `verify_rows`."""
+    _verify_steps(read_cut(place, config, split), f"{config}/{split}", report)
+
+
 def verify_rows(place: Place, config: str, split: str, report: Report) -> None:
-    """Check a split of a cut: its steps, and its files where it has some.
+    """Check a split of a cut: its steps and its files.
 
     Args:
         place: Where it was published.
@@ -40,9 +47,6 @@ def verify_rows(place: Place, config: str, split: str, report: Report) -> None:
     """
     subject = f"{config}/{split}"
     cut = read_cut(place, config, split)
-    if place.record(config).get("holds", ROWS) != ROWS:
-        _verify_steps(cut, subject, report)
-        return
     paths = place.data_files(config, split)
     features = read_features(place.record(config)["features"])
     if not _verify_features(place, paths, features, subject, report):
@@ -191,18 +195,12 @@ def _say(report: Report, subject: str, what: str, wrong: list[int]) -> None:
         report.same(subject, what)
 
 
-def verify_scores(place: Place, split: str, report: Report) -> None:
-    """Check the published scores of a split.
-
-    Args:
-        place: Where they were published.
-        split: Name of the split.
-        report: What findings are added to.
-    """
-    subject = f"{SCORES}/{split}"
-    entry = place.entry(SCORES, split)
-    features = read_features(place.record(SCORES)["features"])
-    if not _verify_features(place, place.data_files(SCORES, split), features, subject, report):
+def verify_scores(place: Place, config: str, split: str, report: Report) -> None:
+    """Check the published scores of a split; see `verify_rows`."""
+    subject = f"{config}/{split}"
+    entry = place.entry(config, split)
+    features = read_features(place.record(config)["features"])
+    if not _verify_features(place, place.data_files(config, split), features, subject, report):
         return
     try:
         published = read_scores_of(place, None, split)
@@ -220,9 +218,9 @@ def verify_scores(place: Place, split: str, report: Report) -> None:
         report.unknown(
             subject, f"the scores {column!r} were changed outside hf_prune, so they are not what a step made"
         )
-    config = place.record(SCORES).get("cut")
-    if config is not None and split in (place.record(str(config)).get("splits") or {}):
-        _verify_fates(read_cut(place, str(config), split), published, subject, report)
+    cut = place.record(config).get("cut")
+    if cut is not None and split in (place.record(str(cut)).get("splits") or {}):
+        _verify_fates(read_cut(place, str(cut), split), published, subject, report)
 
 
 def _verify_fates(cut: Cut, published: PublishedScores, subject: str, report: Report) -> None:
@@ -248,3 +246,11 @@ def _say_fates(report: Report, subject: str, what: str, wrong: NDArray[np.int64]
         report.differs(subject, f"{what}: {len(wrong):,} rows differ from the record (first: row {wrong[0]})")
     else:
         report.same(subject, what)
+
+
+# Name of a format → the check of a split that is published in it.
+CHECKS: dict[str, Callable[[Place, str, str, Report], None]] = {
+    ROWS.name: verify_rows,
+    ROW_NUMBERS.name: verify_row_numbers,
+    SCORES_OF_ROWS.name: verify_scores,
+}

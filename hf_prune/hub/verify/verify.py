@@ -10,10 +10,11 @@ from hf_prune.hub import manifest
 from hf_prune.hub.card import croissant
 from hf_prune.hub.card.build import build_card
 from hf_prune.hub.card.metadata import config_patterns, load_card
+from hf_prune.hub.formats import format_of
 from hf_prune.hub.layout import CROISSANT_FILE, README, RECORD_FILE, matching
-from hf_prune.hub.read.place import ROWS, SCORES, DamagedError, Place, open_published
+from hf_prune.hub.read.place import DamagedError, Place, open_published
 from hf_prune.hub.verify.report import Report
-from hf_prune.hub.verify.rows import verify_rows, verify_scores
+from hf_prune.hub.verify.rows import CHECKS
 from hf_prune.runtime.errors import InputError
 from hf_prune.runtime.integrity import file_sha256
 from hf_prune.runtime.messages import error_line, one_line
@@ -217,10 +218,7 @@ def _verify_file(place: Place, path: str, expected: Mapping[str, Any], report: R
 
 def _verify_content(place: Place, config: str, record: Mapping[str, Any], report: Report) -> None:
     for split in _entries(record):
-        if record.get("holds", ROWS) == SCORES:
-            verify_scores(place, split, report)
-        else:
-            verify_rows(place, config, split, report)
+        CHECKS[format_of(record).name](place, config, split, report)
 
 
 def _verify_sources(place: Place, report: Report, token: str | None) -> None:

@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 
 from hf_prune.data.columns import feature_of, read_column
 from hf_prune.data.digests import score_column_digest
-from hf_prune.data.history import provenance
 from hf_prune.data.row_keys import key_columns as key_columns_of
 from hf_prune.data.row_keys import row_keys
 from hf_prune.hub.manifest import Entry
-from hf_prune.pruning.reasons import explain
+from hf_prune.hub.split import Split
+from hf_prune.pruning.reasons import explain_pruning
 from hf_prune.runtime.errors import InputError
 from hf_prune.runtime.messages import warn
 from hf_prune.scoring.scores import read_scores
@@ -23,28 +23,27 @@ from hf_prune.scoring.scores import read_scores
 ROW, KEY, KEPT, REASON = "row", "content_key", "kept", "reason"
 
 
-def score_columns(scored: Dataset, kept: Dataset) -> list[str]:
-    """Columns of a scored data set that hold scores: those that its history names, and those that a cut was made by."""
-    steps = (*provenance(scored).steps, *provenance(kept).steps)
+def score_columns(scored: Split, kept: Split) -> list[str]:
+    """Return the columns of scored rows that hold scores: those that its history names, and those that a cut was made by."""
+    steps = (*scored.history.steps, *kept.history.steps)
     named = {step.column for step in steps if step.makes_scores or step.kind == "prune"}
-    return [column for column in scored.column_names if column in named]
+    return [column for column in scored.rows.column_names if column in named]
 
 
-def check_scored(scored: Dataset, kept: Dataset) -> None:
-    """Raise a one-line ValueError if the scores of all rows of the source, and what became of each, cannot be told.
+def check_scored(scored: Split, kept: Split) -> None:
+    """Raise a one-line ValueError if the scores of all rows of the source, and whether each was kept, are not known.
 
     Args:
-        scored: The scored data set before it was pruned.
-        kept: What was made of it.
+        scored: The scored rows before they were pruned.
+        kept: What was made of them.
     """
-    history, later = provenance(scored), provenance(kept)
-    prunings = [step for step in history.steps if step.kind == "prune"]
-    if prunings:
+    history, names = scored.history, scored.rows.column_names
+    if scored.prunings:
         raise InputError(
-            f"scores= was pruned itself (from {prunings[0].rows_in} rows): the scores of all rows are published, "
+            f"scores= was pruned itself (from {scored.prunings[0].rows_in} rows): the scores of all rows are published, "
             "so give the scored data set as it was before its first pruning"
         )
-    if history.rows_changed(scored) or (history.steps and not history.is_chain):
+    if history.rows_changed(scored.rows) or (history.steps and not history.is_chain):
         raise InputError(
             "scores= was changed outside hf_prune since its first score, so the numbers of its rows are not those of "
             "the source: score it again and prune that"
@@ -53,53 +52,53 @@ def check_scored(scored: Dataset, kept: Dataset) -> None:
     taken = sorted({ROW, KEY, KEPT, REASON} & set(columns))
     if not columns or taken:
         found = f"has a score column {taken[0]!r}, a name that is taken" if taken else "has no score column"
-        raise InputError(f"scores= {found}. Columns: {scored.column_names}")
+        raise InputError(f"scores= {found}. Columns: {names}")
     for column in columns:
-        read_scores(scored, column)
-    if later.rows_changed(kept):
+        read_scores(scored.rows, column)
+    if kept.history.rows_changed(kept.rows):
         raise InputError(
             "the rows to publish were changed outside hf_prune since they were pruned, so which rows were kept is not "
             "known: publish what prune returned"
         )
 
 
-def make_table(scored: Dataset, kept: Dataset, columns: Iterable[str]) -> tuple[Dataset, list[str]]:
-    """Write down every row of a scored data set.
+def make_table(scored: Split, kept: Split, columns: Iterable[str]) -> tuple[Dataset, list[str]]:
+    """Make the table of scores, with a row for every scored row.
 
     Args:
-        scored: The scored data set before it was pruned, n rows.
-        kept: What was made of it; of one that was not pruned, nobody knows what is kept.
-        columns: Score columns of the table; those that ``scored`` has not are null.
+        scored: The scored rows before they were pruned, n of them.
+        kept: What was made of them; where nothing was pruned, it is not known what is kept.
+        columns: Score columns of the table; those that the scored rows do not have are null.
 
     Returns:
         A data set of n rows, and the columns that the content keys are made of.
 
     Raises:
-        ValueError: If ``kept`` was not made from ``scored``, or its scores are all that there is.
+        ValueError: If the kept rows were not made from the scored ones, or these have no columns but scores.
     """
-    columns = list(columns)
+    ds, columns = scored.rows, list(columns)
     # Whoever has the rows need not have the scores.
-    keys, key_columns = row_keys(scored, key_columns_of(scored, columns))
-    found: dict[str, Any] = {ROW: pa.array(np.arange(len(scored), dtype=np.int64)), KEY: pa.array(keys, pa.string())}
+    keys, key_columns = row_keys(ds, key_columns_of(ds, columns, scored.history))
+    found: dict[str, Any] = {ROW: pa.array(np.arange(len(ds), dtype=np.int64)), KEY: pa.array(keys, pa.string())}
     features = {ROW: Value("int64"), KEY: Value("string")}
     for column in columns:
-        there = column in scored.column_names
-        found[column] = read_column(scored, column) if there else pa.nulls(len(scored), pa.float32())
-        features[column] = feature_of(scored, column) if there else Value("float32")
+        there = column in ds.column_names
+        found[column] = read_column(ds, column) if there else pa.nulls(len(ds), pa.float32())
+        features[column] = feature_of(ds, column) if there else Value("float32")
     found |= _fates(scored, kept)
     _check_keys(keys, key_columns, kept)
     features |= {KEPT: Value("bool"), REASON: Value("string")}
     table = pa.table(found).cast(Features(features).arrow_schema)
-    return Dataset(table, split=kept.split), key_columns
+    return Dataset(table, split=kept.rows.split), key_columns
 
 
-def _fates(scored: Dataset, kept: Dataset) -> dict[str, Any]:
-    """For each row whether it was kept, and why."""
-    if not any(step.kind == "prune" for step in provenance(kept).steps):
-        return {KEPT: pa.nulls(len(scored), pa.bool_()), REASON: pa.nulls(len(scored), pa.string())}
-    said = explain(scored, kept)  # which compares the rows and the scores
+def _fates(scored: Split, kept: Split) -> dict[str, Any]:
+    """Return for each row whether it was kept, and why."""
+    if not kept.prunings:
+        return {KEPT: pa.nulls(len(scored.rows), pa.bool_()), REASON: pa.nulls(len(scored.rows), pa.string())}
+    said = explain_pruning(scored.rows, scored.history, kept.history)  # which compares the rows and the scores
     is_kept: NDArray[np.bool_] = np.asarray(said.data.column("kept").to_numpy())
-    rows = provenance(kept).source_rows()
+    rows = kept.history.source_rows()
     if rows is None or not np.array_equal(rows, np.flatnonzero(is_kept)):
         raise InputError(
             "the rows to publish were pruned more than once: give the scored data set of the last pruning"
@@ -107,13 +106,12 @@ def _fates(scored: Dataset, kept: Dataset) -> dict[str, Any]:
     return {KEPT: said.data.column("kept"), REASON: said.data.column("reason")}
 
 
-def _check_keys(keys: NDArray[np.str_], key_columns: list[str], kept: Dataset) -> None:
+def _check_keys(keys: NDArray[np.str_], key_columns: list[str], kept: Split) -> None:
     """Refuse to say of rows that they are those of the scores when their content, every byte of it, is another."""
-    if not set(key_columns) <= set(kept.column_names):
+    if not set(key_columns) <= set(kept.rows.column_names):
         return
-    pruned = any(step.kind == "prune" for step in provenance(kept).steps)
-    rows = provenance(kept).source_rows() if pruned else np.arange(len(keys))
-    own = row_keys(kept, key_columns)[0]
+    rows = kept.history.source_rows() if kept.prunings else np.arange(len(keys))
+    own = row_keys(kept.rows, key_columns)[0]
     if rows is None or len(own) != len(rows) or not np.array_equal(own, keys[rows]):
         raise InputError(
             f"the rows to publish have other content in {key_columns} than those of scores= that they are said to be: "
@@ -122,11 +120,11 @@ def _check_keys(keys: NDArray[np.str_], key_columns: list[str], kept: Dataset) -
 
 
 def describe_table(table: Dataset, described: Entry, columns: Iterable[str]) -> Entry:
-    """What the record says of the scores of one split.
+    """Describe the scores of one split, as the record does.
 
     Args:
         table: As `make_table` made it.
-        described: The description of the scored data set.
+        described: The description of the scored rows.
         columns: The score columns that this split has.
     """
     keys = "\n".join(read_column(table, KEY).to_pylist())
@@ -143,7 +141,7 @@ def check_nothing_lost(former: Mapping[str, Any], entries: Mapping[str, Entry], 
     """Raise a one-line ValueError if scores that are published would be gone.
 
     Args:
-        former: The record that is there; empty where there is none.
+        former: The record that is published; empty where there is none.
         entries: Split → its description.
         whole: Whether splits that are not among these would be gone.
     """
@@ -175,7 +173,7 @@ def check_nothing_lost(former: Mapping[str, Any], entries: Mapping[str, Entry], 
 
 
 def _rescored(there: Any, entry: Mapping[str, Any]) -> list[str]:
-    """Columns that are published with other scores; of an earlier version, which wrote no digests of them, none."""
+    """Return columns that are published with other scores; of an earlier version, which wrote no digests of them, none."""
     digests = there.get("score_digests") if isinstance(there, Mapping) else None
     before = digests if isinstance(digests, Mapping) else {}
     return [name for name, digest in entry.get("score_digests", {}).items() if before.get(name, digest) != digest]
