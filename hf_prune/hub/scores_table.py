@@ -157,13 +157,13 @@ def check_nothing_lost(former: Mapping[str, Any], entries: Mapping[str, Entry], 
             warn(
                 f"scores of split {split!r} are published of {there.get('rows')} other rows and are replaced; cuts that "
                 "were made by them keep the row numbers that they had",
-                stacklevel=5,
+                stacklevel=6,
             )
         elif rescored and not missing:
             warn(
                 f"scores {rescored[0]!r} of split {split!r} are published with other values and are replaced; cuts that "
                 "were made by them stay as they are and cannot be compared with their scores any more",
-                stacklevel=5,
+                stacklevel=6,
             )
         elif missing:
             raise InputError(

@@ -1,6 +1,5 @@
 """Cards of published models, rendered from their records as those of data sets are."""
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +8,7 @@ from hf_prune.hub.card.environment import environment
 from hf_prune.hub.card.facts import model_text
 from hf_prune.hub.card.header import card_text
 from hf_prune.hub.card.metadata import TAGS, extend, listed, load_card
-from hf_prune.hub.card.sections import put_section, section_of
+from hf_prune.hub.card.page import put_section, section_of
 from hf_prune.hub.card.text import code, names, number, percent, python, words
 from hf_prune.hub.formats import format_of
 from hf_prune.hub.manifest import CHANGED
@@ -178,7 +177,6 @@ def _page(existing: str | None, header: Mapping[str, Any], about: tuple[str, str
         else:
             card.data[key] = value
     section = environment().get_template(f"{name}.md.jinja").render(**values).strip()
-    section = re.sub(r"\n{3,}", "\n\n", section)  # blocks that were left out leave blank lines behind
     put_section(card, name, section, title)
     return card_text(card)
 

@@ -1,7 +1,7 @@
 import pytest
 
 from hf_prune.hub.card.metadata import load_card
-from hf_prune.hub.card.sections import has_section, marked, put_section, with_section
+from hf_prune.hub.card.page import has_section, marked, put_section, with_section
 
 OURS = "<!-- hf_prune begin: x -->\nOurs.\n<!-- hf_prune end: x -->"
 
