@@ -31,9 +31,8 @@ ORDER = (
 # The same within the package that is a house of its own.
 HUB = (
     ("layout", "record_fields", "split"),
-    ("statistics",),
+    ("statistics", "scores_table"),
     ("manifest",),
-    ("scores_table",),
     ("formats",),
     ("card",),
     ("publish", "read"),

@@ -3,18 +3,21 @@
 A format is a class here, a template that its section of the card begins with, and a check of `hf_prune.hub.verify.rows`.
 """
 
+import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
-from hf_prune.data.digests import content_digest
+from hf_prune.data.columns import read_column
+from hf_prune.data.digests import content_digest, score_column_digest
 from hf_prune.data.history import History
 from hf_prune.hub.layout import SCORES, cut_settings
 from hf_prune.hub.manifest import Entry
-from hf_prune.hub.scores_table import check_nothing_lost, check_scored, describe_table, make_table, score_columns
+from hf_prune.hub.scores_table import KEY, check_scored, make_table, score_columns
 from hf_prune.hub.split import Split
 from hf_prune.runtime.errors import InputError
+from hf_prune.runtime.messages import warn
 
 Describe = Callable[[Split], Entry]
 
@@ -175,10 +178,18 @@ class Scores(Format):
         tables, entries, key_columns = {}, {}, {}
         for name, found in scored.items():
             table, key_columns[name] = make_table(found, own.splits[name], every)
+            keys, rows = "\n".join(read_column(table, KEY).to_pylist()), found.rows
             tables[name] = Split(table, History(()))
-            rows = found.rows
-            digests = {column: content_digest(rows, column) for column in rows.column_names if column not in every}
-            entries[name] = describe_table(table, describe(found) | {"rows_digests": digests}, columns[name])
+            entries[name] = describe(found) | {
+                "rows_digests": {
+                    column: content_digest(rows, column) for column in rows.column_names if column not in every
+                },
+                "image_column": None,  # of the files that are published
+                "class_columns": [],
+                "score_columns": columns[name],
+                "score_digests": {column: score_column_digest(table, column) for column in columns[name]},
+                "keys_sha256": hashlib.sha256(keys.encode()).hexdigest(),
+            }
         return Configuration(
             format=self,
             name=SCORES,
@@ -192,8 +203,39 @@ class Scores(Format):
         )
 
     def check_replaced(self, new: Configuration, former: Mapping[str, Any]) -> None:
-        """Refuse to lose scores."""
-        check_nothing_lost(former, new.entries, new.whole)
+        """Refuse to lose scores; those of other rows, or with other values, are replaced with a warning."""
+        published = splits_of(former)
+        gone = [split for split in published if split not in new.entries] if new.whole else []
+        if gone:
+            raise InputError(f"scores of split {gone[0]!r} are published and would be lost: give those as well")
+        for split, entry in new.entries.items():
+            there = published.get(split) or {}
+            missing = [column for column in there.get("score_columns", []) if column not in entry["score_columns"]]
+            rescored = _rescored(there, entry)
+            if there and there.get("keys_sha256") != entry["keys_sha256"]:
+                warn(
+                    f"scores of split {split!r} are published of {there.get('rows')} other rows and are replaced; cuts "
+                    "that were made by them keep the row numbers that they had",
+                    stacklevel=5,
+                )
+            elif missing:
+                raise InputError(
+                    f"scores {missing[0]!r} of split {split!r} are published and would be lost: give a scored data set "
+                    "that has them, or combine them with hf_prune.load_scores first"
+                )
+            elif rescored:
+                warn(
+                    f"scores {rescored[0]!r} of split {split!r} are published with other values and are replaced; cuts "
+                    "that were made by them stay as they are and cannot be compared with their scores any more",
+                    stacklevel=5,
+                )
+
+
+def _rescored(there: Mapping[str, Any], entry: Entry) -> list[str]:
+    """Return columns that are published with other scores; of an earlier version, which wrote no digests of them, none."""
+    before = there.get("score_digests")
+    before = before if isinstance(before, Mapping) else {}
+    return [name for name, digest in entry["score_digests"].items() if before.get(name, digest) != digest]
 
 
 ROWS, ROW_NUMBERS, SCORES_OF_ROWS = Rows(), RowNumbers(), Scores()
@@ -207,13 +249,8 @@ WHAT: dict[str, tuple[Format, ...]] = {
 }
 
 
-def format_name(record: Mapping[str, Any]) -> str:
-    """Return the name of the format of a configuration; earlier versions published rows alone and did not say so."""
-    return str(record.get("holds", ROWS.name))
-
-
 def format_of(record: Mapping[str, Any]) -> Format:
-    """Return the format of a configuration.
+    """Return the format of a configuration; earlier versions published rows alone and did not say so.
 
     Args:
         record: Its record.
@@ -225,7 +262,7 @@ def format_of(record: Mapping[str, Any]) -> Format:
         >>> format_of({"holds": "row numbers"}).has_files, format_of({}).has_files
         (False, True)
     """
-    name = format_name(record)
+    name = str(record.get("holds", ROWS.name))
     if name not in FORMATS:
         raise InputError(f"a configuration holds {name!r}, which this hf_prune does not know: upgrade hf-prune")
     return FORMATS[name]
@@ -233,8 +270,7 @@ def format_of(record: Mapping[str, Any]) -> Format:
 
 def is_cut(record: Mapping[str, Any]) -> bool:
     """Whether a configuration is a cut, in a format that is known here."""
-    found = FORMATS.get(format_name(record))
-    return found is not None and found.is_cut
+    return str(record.get("holds", ROWS.name)) in FORMATS and format_of(record).is_cut
 
 
 def splits_of(record: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,7 +1,6 @@
 """The configuration ``scores``: a row for every row of the source, with its content key, its scores and what became of it."""
 
-import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -10,14 +9,11 @@ from datasets import Dataset, Features, Value
 from numpy.typing import NDArray
 
 from hf_prune.data.columns import feature_of, read_column
-from hf_prune.data.digests import score_column_digest
 from hf_prune.data.row_keys import key_columns as key_columns_of
 from hf_prune.data.row_keys import row_keys
-from hf_prune.hub.manifest import Entry
 from hf_prune.hub.split import Split
 from hf_prune.pruning.reasons import explain_pruning
 from hf_prune.runtime.errors import InputError
-from hf_prune.runtime.messages import warn
 from hf_prune.scoring.scores import read_scores
 
 ROW, KEY, KEPT, REASON = "row", "content_key", "kept", "reason"
@@ -117,63 +113,3 @@ def _check_keys(keys: NDArray[np.str_], key_columns: list[str], kept: Split) -> 
             f"the rows to publish have other content in {key_columns} than those of scores= that they are said to be: "
             "publish what prune returned, with the scored data set that it was given"
         )
-
-
-def describe_table(table: Dataset, described: Entry, columns: Iterable[str]) -> Entry:
-    """Describe the scores of one split, as the record does.
-
-    Args:
-        table: As `make_table` made it.
-        described: The description of the scored rows.
-        columns: The score columns that this split has.
-    """
-    keys = "\n".join(read_column(table, KEY).to_pylist())
-    return described | {
-        "image_column": None,  # of the files that are published
-        "class_columns": [],
-        "score_columns": list(columns),
-        "score_digests": {column: score_column_digest(table, column) for column in columns},
-        "keys_sha256": hashlib.sha256(keys.encode()).hexdigest(),
-    }
-
-
-def check_nothing_lost(former: Mapping[str, Any], entries: Mapping[str, Entry], whole: bool) -> None:
-    """Raise a one-line ValueError if scores that are published would be gone.
-
-    Args:
-        former: The record that is published; empty where there is none.
-        entries: Split → its description.
-        whole: Whether splits that are not among these would be gone.
-    """
-    published = former.get("splits") or {}
-    gone = [split for split in published if split not in entries] if whole else []
-    if gone:
-        raise InputError(f"scores of split {gone[0]!r} are published and would be lost: give those as well")
-    for split, entry in entries.items():
-        there = published.get(split) or {}
-        missing = [column for column in there.get("score_columns", []) if column not in entry["score_columns"]]
-        rescored = _rescored(there, entry)
-        if there and there.get("keys_sha256") != entry["keys_sha256"]:
-            warn(
-                f"scores of split {split!r} are published of {there.get('rows')} other rows and are replaced; cuts that "
-                "were made by them keep the row numbers that they had",
-                stacklevel=6,
-            )
-        elif rescored and not missing:
-            warn(
-                f"scores {rescored[0]!r} of split {split!r} are published with other values and are replaced; cuts that "
-                "were made by them stay as they are and cannot be compared with their scores any more",
-                stacklevel=6,
-            )
-        elif missing:
-            raise InputError(
-                f"scores {missing[0]!r} of split {split!r} are published and would be lost: give a scored data set "
-                "that has them, or combine them with hf_prune.load_scores first"
-            )
-
-
-def _rescored(there: Any, entry: Mapping[str, Any]) -> list[str]:
-    """Return columns that are published with other scores; of an earlier version, which wrote no digests of them, none."""
-    digests = there.get("score_digests") if isinstance(there, Mapping) else None
-    before = digests if isinstance(digests, Mapping) else {}
-    return [name for name, digest in entry.get("score_digests", {}).items() if before.get(name, digest) != digest]

@@ -10,7 +10,7 @@ import hf_prune
 from hf_prune.data.history import History
 from hf_prune.data.row_keys import row_keys
 from hf_prune.hub.card.environment import environment
-from hf_prune.hub.formats import FORMATS, WHAT, Format, format_name, format_of, is_cut
+from hf_prune.hub.formats import FORMATS, WHAT, Format, format_of, is_cut
 from hf_prune.hub.publish.export import export
 from hf_prune.hub.read.place import open_published
 from hf_prune.hub.split import Split
@@ -38,7 +38,7 @@ class RowKeys(Format):
             raise ValueError("keys are published: name these with config_name=")
 
 
-TEMPLATE = """{% extends "formats/opening.md.jinja" %}
+TEMPLATE = """{% extends "formats/rows.md.jinja" %}
 {% block title %}
 ## Keys of {{ record.config_name | code }}
 {% endblock %}
@@ -111,4 +111,4 @@ def test_every_format_has_a_check_and_a_template():
     assert CHECKS.keys() == FORMATS.keys()
     for found in FORMATS.values():
         assert environment().get_template(f"formats/{found.template}")
-    assert format_name({}) == "rows"  # of earlier versions
+    assert format_of({}).name == "rows"  # of earlier versions

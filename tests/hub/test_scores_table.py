@@ -1,4 +1,5 @@
 import hashlib
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -6,8 +7,9 @@ from datasets import Dataset, DatasetDict, Image, load_dataset
 
 import hf_prune
 from hf_prune.data.digests import score_column_digest
+from hf_prune.hub.formats import SCORES_OF_ROWS, Configuration
 from hf_prune.hub.publish.export import export
-from hf_prune.hub.scores_table import check_nothing_lost, check_scored, make_table, score_columns
+from hf_prune.hub.scores_table import check_scored, make_table, score_columns
 from hf_prune.hub.split import Split
 from tests.helpers.tiny_publications import SOURCE, contents, entry, image_bytes, images, pruned, records, scored
 
@@ -179,10 +181,11 @@ def test_scores_of_other_rows_replace_with_a_warning(tmp_path):
 
 def test_a_split_of_scores_is_not_lost():
     former = {"splits": {"train": {"score_columns": ["a"]}, "test": {"score_columns": ["a"]}}}
-    entries = {"train": {"score_columns": ["a"], "keys_sha256": None}}
-    check_nothing_lost(former, entries, whole=False)
+    entries = {"train": {"score_columns": ["a"], "keys_sha256": None, "score_digests": {}}}
+    new = Configuration(SCORES_OF_ROWS, "scores", {}, "scores", entries=entries)
+    SCORES_OF_ROWS.check_replaced(new, former)
     with pytest.raises(ValueError, match="scores of split 'test' are published and would be lost"):
-        check_nothing_lost(former, entries, whole=True)
+        SCORES_OF_ROWS.check_replaced(replace(new, whole=True), former)
 
 
 def test_without_images_the_key_is_of_all_columns(tmp_path, load):

@@ -9,7 +9,7 @@ from hf_prune.data.digests import images_sha256
 from hf_prune.data.history import provenance
 from hf_prune.data.images import EncodedImages
 from hf_prune.data.source import locate_source
-from hf_prune.hub.formats import format_name
+from hf_prune.hub.formats import format_of
 from hf_prune.hub.manifest import CHANGED, CHANGED_SCORES, Entry, images_digest, without_paths
 from hf_prune.hub.publish.configurations import describer
 from hf_prune.hub.read.cut import Cut, choose_cut, choose_cut_split
@@ -60,7 +60,7 @@ def describe_trained_rows(ds: Dataset, cut: str | None, source: str | None, toke
         entry = describer(source, token)(rows)
         return _said(split, entry | {"images_sha256": images_digest(rows, entry)}, None)
     _check_same(found, ds)
-    holds = format_name(found.place.record(found.config))
+    holds = format_of(found.place.record(found.config)).name
     published = without_paths(origin(found.place, found.config, found.split)) | {"holds": holds}
     return _said(found.split, found.entry, published)
 

@@ -9,9 +9,10 @@ from hf_prune.data.source import Source, check_source, locate_source
 from hf_prune.data.splits import check_dataset
 from hf_prune.hub.card.source_card import read_source_card
 from hf_prune.hub.formats import SCORES_OF_ROWS, WHAT, Configuration, Describe
-from hf_prune.hub.layout import DEFAULT, check_names, cut_name
+from hf_prune.hub.layout import DEFAULT, Published, check_names, cut_name
 from hf_prune.hub.manifest import Entry, split_entry
 from hf_prune.hub.publish.pictures import pictures
+from hf_prune.hub.publish.target import Target
 from hf_prune.hub.split import Split
 from hf_prune.runtime.errors import InputError
 from hf_prune.runtime.messages import warn
@@ -118,20 +119,27 @@ def describer(source: str | None, token: str | bool | None) -> Describe:
     return describe
 
 
-def describe_configurations(own: Configuration, what: str, describe: Describe) -> list[Configuration]:
-    """Describe the configurations that a data set is published as.
+def describe_configurations(
+    own: Configuration, what: str, describe: Describe, published: Published
+) -> list[Configuration]:
+    """Describe the configurations that a data set is published as, and check that they fit beside what is published.
 
     Args:
         own: The one that holds the data set itself.
         what: What is asked for, see `WHAT`.
         describe: Describes a split.
+        published: What the folder or repository holds.
 
     Raises:
-        ValueError: If a source is not found, or the scored rows do not fit.
+        ValueError: If a source is not found, the scored rows do not fit, or a configuration does not.
     """
-    described = [published.describe(own, describe) for published in WHAT[what]]
+    Target(own, published).check()
+    described = [found.describe(own, describe) for found in WHAT[what]]
     # Rows that were not pruned need no record of which were kept.
-    return [_with_pictures(found) for found in described if found.format.has_files or found.is_pruned]
+    configurations = [_with_pictures(found) for found in described if found.format.has_files or found.is_pruned]
+    for configuration in configurations:
+        Target(configuration, published).check()
+    return configurations
 
 
 def _with_pictures(configuration: Configuration) -> Configuration:

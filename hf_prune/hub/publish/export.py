@@ -14,7 +14,7 @@ from hf_prune.hub.layout import CROISSANT_FILE, README, RECORD_FILE, Published
 from hf_prune.hub.publish.bundle import Bundle
 from hf_prune.hub.publish.configurations import describe_configurations, describer, read_configuration
 from hf_prune.hub.publish.shards import ShardOptions
-from hf_prune.hub.publish.target import Target, put_all
+from hf_prune.hub.publish.target import put_all
 from hf_prune.runtime.errors import InputError
 from hf_prune.runtime.folders import is_ours, owned, recover
 from hf_prune.runtime.untrusted import read_bytes
@@ -79,11 +79,7 @@ def export(
         ds, what=what, scores=scores, config_name=config_name, set_default=set_default, split=split
     )
     options = ShardOptions(max_shard_size=max_shard_size)
-    published = read_folder(folder)
-    Target(own, published).check()
-    configurations = describe_configurations(own, what, describer(source, token=None))
-    for configuration in configurations:
-        Target(configuration, published).check()
+    configurations = describe_configurations(own, what, describer(source, token=None), read_folder(folder))
     with owned(folder) as place:
         new = place.stage()
         bundles = [Bundle.write(configuration, new, options) for configuration in configurations]

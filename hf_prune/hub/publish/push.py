@@ -11,7 +11,7 @@ from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]
 from hf_prune.hub.card.metadata import config_info, config_patterns, load_card, same_features
 from hf_prune.hub.formats import Configuration
 from hf_prune.hub.layout import Published, matches
-from hf_prune.hub.publish.bundle import Bundle, digest_images, files_of
+from hf_prune.hub.publish.bundle import Bundle, digest_images
 from hf_prune.hub.publish.configurations import describe_configurations, describer, read_configuration
 from hf_prune.hub.publish.export import TEXTS, write_texts
 from hf_prune.hub.publish.repository import Repository, workplace
@@ -96,11 +96,8 @@ def push_to_hub(
     )
     hub = Repository(repo_id, token, revision, create_pr, private=private)
     there = hub.read()
-    own = replace(own, repo_id=hub.repo_id)
-    Target(own, there).check()
-    configurations = describe_configurations(own, what, describer(source, token))
-    for configuration in configurations:
-        Target(configuration, there).check()
+    own = replace(own, repo_id=hub.repo_id)  # which the repository has told by now
+    configurations = describe_configurations(own, what, describer(source, token), there)
     with workplace() as folder:
         bundles = [Bundle.write(configuration, folder, options) for configuration in configurations]
 
@@ -160,7 +157,7 @@ def push_card(
     shards = _pushed_shards(own, published)
     own = own.format.describe(own, describer(source, token))
     own = replace(own, entries={name: entry | {"published_by": "datasets"} for name, entry in own.entries.items()})
-    after = Target(own, published).put(Bundle(shards, files_of(shards), digest_images(own)))
+    after = Target(own, published).put(Bundle(shards, {}, digest_images(own)))
     with workplace() as folder:
         write_texts(folder, after)
         message = commit_message or f"Say how {config_name} was made, with hf_prune"

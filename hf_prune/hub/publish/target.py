@@ -8,7 +8,7 @@ from typing import Any
 from hf_prune.hub.card.build import build_card
 from hf_prune.hub.card.metadata import config_info, config_patterns, load_card, same_features
 from hf_prune.hub.card.text import is_picture
-from hf_prune.hub.formats import Configuration, format_name, splits_of
+from hf_prune.hub.formats import Configuration, format_of, splits_of
 from hf_prune.hub.layout import DEFAULT, Published, is_shard, matches
 from hf_prune.hub.manifest import SINCE_SCHEMA_4, Entry, dump, parse, seal
 from hf_prune.hub.publish.bundle import Bundle
@@ -55,22 +55,22 @@ class Target:
         What needs no description is checked without one, since that takes time.
         """
         own, former = self.own, self.former
+        same = not former or format_of(former) is own.format
         lost = [] if own.whole else [split for split in splits_of(former) if split not in own.splits]
         # Rows are not lost under a record without files, nor a record without files under other splits.
-        if former and format_name(former) != own.format.name and (lost or not own.format.has_files):
+        if not same and (lost or not own.format.has_files):
             raise InputError(
-                f"configuration {own.name!r} is published with its {format_name(former)}, this would be its "
+                f"configuration {own.name!r} is published with its {format_of(former).name}, this would be its "
                 f"{own.format.name}: name another config_name=, or publish all its splits again in the same way"
             )
         if own.format.has_files:
-            self._check_files()
+            self._check_files(is_ours=bool(former) and same)
         if own.entries:
             own.format.check_replaced(own, former)
 
-    def _check_files(self) -> None:
+    def _check_files(self, is_ours: bool) -> None:
         own, data = self.own, load_card(self.published.readme).data
-        foreign = not self.former or format_name(self.former) != own.format.name
-        if own.format.reserved == own.name and own.name in self.patterns and foreign:
+        if own.format.reserved == own.name and own.name in self.patterns and not is_ours:
             raise InputError(
                 f"configuration {own.name!r} is there and was not written by hf_prune: publish {own.format.name} in "
                 "another place"

@@ -1,6 +1,7 @@
 """What is published of a data set: each history is read once."""
 
 from collections import Counter
+from unittest.mock import Mock
 
 import pytest
 from datasets import DatasetDict
@@ -12,23 +13,11 @@ from hf_prune.hub.publish.push import push_card, push_to_hub
 from tests.helpers.tiny_publications import images, scored
 
 
-class Hub:
-    """A repository that knows what a folder holds and takes what is sent."""
-
-    def __init__(self, published):
-        self.published, self.repo_id = published, "somebody/kept"
-
-    def __call__(self, *args, **keywords):
-        return self
-
-    def read(self):
-        return self.published
-
-    def send(self, folder, arrange, message, description=None):
-        return arrange(self.published)
-
-    def commit(self, folder, names, stale, message, description=None):
-        return names
+def hub(published):
+    """A repository that holds what a folder held, and takes what is sent."""
+    found = Mock(repo_id="somebody/kept", read=Mock(return_value=published))
+    found.send.side_effect = lambda _folder, arrange, *_: arrange(published)
+    return Mock(return_value=found)
 
 
 @pytest.fixture
@@ -66,7 +55,7 @@ def test_export_reads_the_history_of_each_split_once(tmp_path, parsed, what):
 
 @pytest.mark.parametrize("what", ["split", "scores", "rows"])
 def test_push_to_hub_reads_the_history_of_each_split_once(monkeypatch, parsed, what):
-    monkeypatch.setattr("hf_prune.hub.publish.push.Repository", Hub(Published()))
+    monkeypatch.setattr("hf_prune.hub.publish.push.Repository", hub(Published()))
     ds, kept = two_splits()
     found = parsed()
     push_to_hub(kept, "somebody/kept", source="local", scores=ds, what=what)
@@ -76,7 +65,7 @@ def test_push_to_hub_reads_the_history_of_each_split_once(monkeypatch, parsed, w
 def test_push_card_reads_the_history_of_each_split_once(tmp_path, monkeypatch, parsed):
     ds, kept = two_splits()
     folder = export(kept, tmp_path / "pushed", source="local", config_name="default")
-    monkeypatch.setattr("hf_prune.hub.publish.push.Repository", Hub(read_folder(folder)))
+    monkeypatch.setattr("hf_prune.hub.publish.push.Repository", hub(read_folder(folder)))
     found = parsed()
     push_card(kept, "somebody/kept", source="local", scores=ds)
     assert sorted(found.values()) == [1] * 4
