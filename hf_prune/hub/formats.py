@@ -62,7 +62,7 @@ class Configuration:
 
     @property
     def features(self) -> list[Any]:
-        """The features of all splits, as YAML has them."""
+        """Return the features of all splits, as YAML has them."""
         found: list[Any] = next(iter(self.splits.values())).rows.features._to_yaml_list()
         return found
 
@@ -92,14 +92,7 @@ class Format(ABC):
 
     @abstractmethod
     def describe(self, own: Configuration, describe: Describe) -> Configuration:
-        """Describe what is published in this format of a data set.
-
-        Args:
-            own: The data set.
-            describe: Describes a split, see `hf_prune.hub.manifest.split_entry`.
-
-        Returns:
-            The configuration with its entries, and with the rows that are to be written.
+        """Return what is published in this format of a data set: the rows that are to be written, and their entries.
 
         Raises:
             ValueError: If a source is not found, or the scored rows do not fit.
@@ -107,12 +100,7 @@ class Format(ABC):
 
     @abstractmethod
     def check_replaced(self, new: Configuration, former: Mapping[str, Any]) -> None:
-        """Raise a one-line ValueError if something would be lost of what is published under the same name.
-
-        Args:
-            new: The configuration, described.
-            former: The record that is published, which anybody may have edited; empty where there is none.
-        """
+        """Raise a one-line ValueError if something would be lost of what is published; ``former`` is its record or empty."""
 
 
 class Rows(Format):
@@ -132,7 +120,7 @@ class Rows(Format):
         """Refuse to replace a cut by another one that would be called the same, unless the name was given."""
         there = splits_of(former) if new.has_derived_name else {}
         for split, entry in new.entries.items():
-            steps = there[split].get("steps") if isinstance(there.get(split), dict) else None
+            steps = there.get(split, {}).get("steps")
             before, now = cut_settings(steps if isinstance(steps, list) else []), cut_settings(entry["steps"])
             if before is not None and before != now:
                 other = ", ".join(
@@ -166,11 +154,10 @@ class Scores(Format):
 
     def describe(self, own: Configuration, describe: Describe) -> Configuration:
         """Make the table of each split that was scored, and describe it with the steps of the scored rows."""
-        scored: dict[str, Split] = {}
+        scored = {name: split.scored for name, split in own.splits.items() if split.scored is not None}
         for name, split in own.splits.items():
-            if split.scored is not None:
-                check_scored(split.scored, split)
-                scored[name] = split.scored
+            if name in scored:
+                check_scored(scored[name], split)
             elif split.history.steps:
                 raise InputError(f"scores= has no split {name!r}: give the scored rows of it as well")
         columns = {name: score_columns(found, own.splits[name]) for name, found in scored.items()}
@@ -209,7 +196,7 @@ class Scores(Format):
         if gone:
             raise InputError(f"scores of split {gone[0]!r} are published and would be lost: give those as well")
         for split, entry in new.entries.items():
-            there = published.get(split) or {}
+            there = published.get(split, {})
             missing = [column for column in there.get("score_columns", []) if column not in entry["score_columns"]]
             rescored = _rescored(there, entry)
             if there and there.get("keys_sha256") != entry["keys_sha256"]:
@@ -273,7 +260,9 @@ def is_cut(record: Mapping[str, Any]) -> bool:
     return str(record.get("holds", ROWS.name)) in FORMATS and format_of(record).is_cut
 
 
-def splits_of(record: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the splits of a record that anybody may have edited."""
+def splits_of(record: Mapping[str, Any]) -> dict[str, Entry]:
+    """Return the splits of a record that anybody may have edited, without those that describe nothing."""
     splits = record.get("splits")
-    return splits if isinstance(splits, dict) else {}
+    return (
+        {name: entry for name, entry in splits.items() if isinstance(entry, dict)} if isinstance(splits, dict) else {}
+    )

@@ -100,12 +100,12 @@ def cut_settings(steps: Iterable[Any]) -> dict[str, Any] | None:
 
 # Characters of a pattern, and comparisons of files with patterns with stars; hf_prune writes one such pattern per split.
 _MAX_PATTERN, _MAX_COMPARED = 1000, 1_000_000
-_NOTHING = re.compile(r"(?!)")  # what no text is
+_ANY_FOLDERS = "(?:[^/]*/)*"
 
 
 @dataclass(frozen=True)
 class Published:
-    """The present content of a folder or repository.
+    """The content of a folder or repository at one moment.
 
     Attributes:
         files: Path → bytes, of every file.
@@ -127,8 +127,7 @@ def matches(name: str, patterns: Iterable[str]) -> bool:
         >>> matches("data/a/x.parquet", ["data/**/x.*"]), matches("data/a/x.parquet", ["data/*.parquet"])
         (True, False)
     """
-    parts = name.split("/")
-    return any(pattern == name or _fits(parts, _compiled(pattern)) for pattern in patterns)
+    return any(pattern == name or _compiled(pattern).fullmatch(name) for pattern in patterns)
 
 
 def matching(names: Iterable[str], patterns: Iterable[str]) -> list[str]:
@@ -147,42 +146,29 @@ def matching(names: Iterable[str], patterns: Iterable[str]) -> list[str]:
 
 
 @functools.lru_cache(maxsize=1024)
-def _compiled(pattern: str) -> tuple[re.Pattern[str] | None, ...]:
-    """Return what each part of a path must be; None stands for any number of parts."""
-    parts = pattern.split("/")
-    parts += ["*"] if parts[-1] == "**" else []  # whatever is in a folder, and not the folder itself
-    return tuple(None if part == "**" else re.compile(_as_regex(part), re.DOTALL) for part in parts)
-
-
-def _as_regex(part: str) -> str:
+def _compiled(pattern: str) -> re.Pattern[str]:
+    groups: list[list[str]] = [[]]  # of parts, between which any folders may lie
+    for part in pattern.split("/"):
+        if part == "**":
+            groups.append([])
+        else:
+            groups[-1].append(_part_as_regex(part))
+    *before, last = groups
+    first, *inner = ("".join(f"{part}/" for part in group) for group in before or [[]])
     # The earliest place of what lies between two stars is as good as any, so none is tried twice: (?>...).
-    first, *others = (_plain(text) for text in re.split(r"\*+", part))
+    found = first + "".join(f"(?>{_ANY_FOLDERS}?{group})" for group in inner if group)
+    ending = "/".join(last) if last else "[^/]*"  # whatever is in a folder, not the folder itself
+    return re.compile(f"{found}{_ANY_FOLDERS if before else ''}{ending}")
+
+
+def _part_as_regex(part: str) -> str:
+    first, *others = (
+        "".join("[^/]" if letter == "?" else re.escape(letter) for letter in text) for text in re.split(r"\*+", part)
+    )
     if not others:
         return first
     *inner, last = others
-    return f"{first}{''.join(f'(?>.*?{text})' for text in inner if text)}.*{last}"
-
-
-def _plain(text: str) -> str:
-    return "".join("." if letter == "?" else re.escape(letter) for letter in text)
-
-
-def _fits(parts: list[str], pattern: tuple[re.Pattern[str] | None, ...]) -> bool:
-    """Match part by part; where one does not fit, only the last ``**`` takes a part more."""
-    place = wanted = 0
-    again: tuple[int, int] | None = None
-    while place < len(parts):
-        part = pattern[wanted] if wanted < len(pattern) else _NOTHING
-        if part is None:
-            again, wanted = (place, wanted), wanted + 1
-        elif part.fullmatch(parts[place]):
-            place, wanted = place + 1, wanted + 1
-        elif again is not None:
-            again = again[0] + 1, again[1]
-            place, wanted = again[0], again[1] + 1
-        else:
-            return False
-    return all(part is None for part in pattern[wanted:])
+    return f"{first}{''.join(f'(?>[^/]*?{text})' for text in inner if text)}[^/]*{last}"
 
 
 def is_shard(name: str, patterns: Iterable[str]) -> bool:

@@ -1,4 +1,4 @@
-"""``provenance.json``: what an export says about itself, one entry per split, and nothing about the machine or the hour."""
+"""The record ``provenance.json``: one entry per split, and nothing about the machine or the hour."""
 
 import json
 import re
@@ -29,13 +29,13 @@ PAPER = "arXiv:2206.14486"
 
 
 def references(history: History) -> list[str]:
-    """The paper of the method, then those of the metrics used, such as ``"arXiv:2206.14486"``."""
+    """Return the paper of the method, then those of the metrics used, such as ``"arXiv:2206.14486"``."""
     papers = [PAPER] if history.steps else []
     return list(dict.fromkeys([*papers, *(metric.paper or PAPER for metric in _metrics(history))]))
 
 
 def limits(history: History) -> dict[str, str]:
-    """Name of each metric used → the sentence on what its score is not, where it has one."""
+    """Return name of each metric used → the sentence on what its score is not, where it has one."""
     return {metric.name: metric.limits for metric in _metrics(history) if metric.limits}
 
 
@@ -98,7 +98,7 @@ def split_entry(split: Split, source: Source) -> Entry:
 
 
 def changed_scores(entry: Mapping[str, Any]) -> list[str]:
-    """Score columns that were changed outside hf_prune, as the description of a split says, which anybody may have edited."""
+    """Return the score columns that were changed outside hf_prune, as a description says that anybody may have edited."""
     found = entry.get(CHANGED_SCORES)
     return [name for name in found if isinstance(name, str)] if isinstance(found, list) else []
 
@@ -109,7 +109,7 @@ def _only_image_column(ds: Dataset) -> str | None:
 
 
 def _digests(history: History, changed: bool) -> Entry:
-    """Digests over the numbers of the rows where these are known, else over their positions, and which of the two."""
+    """Return digests over the numbers of the rows where these are known, else over their positions, and which of the two."""
     known = None if changed else history.source_rows()
     return {
         "row_numbers": "position in these rows" if known is None else "row before the first step",
@@ -154,7 +154,7 @@ def _class_counts(split: Split) -> Entry | None:
 
 
 def _published_step(step: Step, changed: bool) -> Entry:
-    """A step without what no reader needs to know of the machine, and without digests that no longer hold."""
+    """Return a step without paths of this machine, and without digests that no longer hold."""
     data = step.to_dict()
     data["options"], data["inputs"] = without_paths(data["options"]), without_paths(data["inputs"])
     if changed:
@@ -164,7 +164,7 @@ def _published_step(step: Step, changed: bool) -> Entry:
 
 
 def without_paths(value: Any) -> Any:
-    """The same value with every local path cut to its last part, and the home folder inside a text to ``~``."""
+    """Cut every local path in a value to its last part, and the home folder inside a text to ``~``."""
     if isinstance(value, Mapping):
         return {key: without_paths(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
@@ -177,12 +177,12 @@ def without_paths(value: Any) -> Any:
 
 
 def file_entry(path: Path) -> Entry:
-    """Size and SHA-256 of a file, as the record lists it."""
+    """Return size and SHA-256 of a file, as the record lists it."""
     return {"size": path.stat().st_size, "sha256": file_sha256(path)}
 
 
 def record_sha256(record: Mapping[str, Any]) -> str:
-    """Digest of the record of a configuration: SHA-256 of it as JSON with sorted keys and no spaces, ASCII only.
+    """Return the digest of the record of a configuration: SHA-256 of it as JSON with sorted keys and no spaces, ASCII only.
 
     The entry ``record_sha256`` itself is left out of it.
 
@@ -194,7 +194,7 @@ def record_sha256(record: Mapping[str, Any]) -> str:
 
 
 def seal(record: Mapping[str, Any]) -> dict[str, Any]:
-    """The record as it will be read back, with its own digest."""
+    """Return the record as it will be read back, with its own digest."""
     plain: dict[str, Any] = json.loads(json.dumps(record, allow_nan=False))
     return plain | {"record_sha256": record_sha256(plain)}
 

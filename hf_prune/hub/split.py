@@ -29,5 +29,5 @@ class Split:
 
     @property
     def prunings(self) -> list[Step]:
-        """The prune steps."""
+        """Return the prune steps."""
         return [step for step in self.history.steps if step.kind == "prune"]

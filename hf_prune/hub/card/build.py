@@ -22,7 +22,7 @@ def build_card(
 
     Args:
         record: What was published: one entry of ``configs`` in ``provenance.json``.
-        existing: The README.md that is there; None where there is none.
+        existing: The present README.md; None where there is none.
         records: All entries of ``configs``, for the table of configurations; None leaves a table as it is.
 
     Returns:

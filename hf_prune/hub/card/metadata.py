@@ -62,7 +62,7 @@ def _check_header(text: str) -> None:
 
 
 def config_patterns(data: CardData) -> dict[str, dict[str, list[str]]]:
-    """Configuration → split → glob patterns of its files, as the header names them."""
+    """Return configuration → split → glob patterns of its files, as the header names them."""
     return {
         config["config_name"]: {
             str(split): list(paths) for split, paths in sanitize_patterns(config.get("data_files") or {}).items()
@@ -72,7 +72,7 @@ def config_patterns(data: CardData) -> dict[str, dict[str, list[str]]]:
 
 
 def opened_config(data: CardData) -> str | None:
-    """The configuration that ``load_dataset`` opens where none is named; None where it asks for one."""
+    """Return the configuration that ``load_dataset`` opens where none is named; None where it asks for one."""
     configs = data.get("configs") or []
     marked = [str(config["config_name"]) for config in configs if config.get("default")]
     names = [str(config["config_name"]) for config in configs]
@@ -81,7 +81,7 @@ def opened_config(data: CardData) -> str | None:
 
 
 def config_info(data: CardData, config_name: str) -> dict[str, Any]:
-    """The ``dataset_info`` of one configuration; empty where the header has none."""
+    """Return the ``dataset_info`` of one configuration; empty where the header has none."""
     return _infos(data).get(config_name, {})
 
 
@@ -164,7 +164,7 @@ def _merged_configs(data: CardData, record: Mapping[str, Any]) -> list[dict[str,
 
 
 def listed(data: CardData, key: str) -> list[Any]:
-    """The values of a list of the header, in which a lone one may stand without a list; empty where there is none."""
+    """Return the values of a list of the header, in which a lone one may stand without a list; empty where there is none."""
     found = data.get(key) or []
     return [found] if isinstance(found, str) else list(found)
 

@@ -31,7 +31,7 @@ class Bundle:
 
     @property
     def files(self) -> dict[str, Entry]:
-        """Path → size and SHA-256 of every file."""
+        """Return path → size and SHA-256 of every file."""
         return {
             path: file
             for files in (*(found.files for found in self.shards.values()), self.pictures)
@@ -62,13 +62,13 @@ def digest_images(configuration: Configuration) -> dict[str, str | None]:
 
 @contextlib.contextmanager
 def background(work: Callable[[], T]) -> Iterator[Future[T]]:
-    """Do some work in a thread of its own while a block runs.
+    """Do some work in a thread while a block runs.
 
     Args:
         work: The work; it should leave Python's lock to others, as hashing does, or nothing is gained.
 
     Yields:
-        Its result, which is there after the block.
+        The result, which is there after the block.
 
     Raises:
         Exception: What the work raised, at the end of the block; where the block met an error of the same files, too, since

@@ -27,7 +27,6 @@ def read_configuration(
     scores: Dataset | DatasetDict | None = None,
     data_dir: str | None = None,
     set_default: bool | None = None,
-    repo_id: str | None = None,
 ) -> Configuration:
     """Return the configuration that holds a data set itself, not described yet; the history of each split is read here.
 
@@ -60,7 +59,6 @@ def read_configuration(
         whole=isinstance(ds, DatasetDict),
         set_default=set_default,
         has_derived_name=config_name is None,
-        repo_id=repo_id,
     )
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 FOLDER = "images"
 _DPI = 120
 _LONGEST = 24  # characters of a name in a picture
-_ALL, _KEPT = "#C8C8C8", "#0072B2"  # grey and Okabe and Ito's blue: told apart by lightness too
+_ALL, _KEPT = "#C8C8C8", "#0072B2"  # grey and Okabe and Ito's blue: they differ in lightness too
 
 
 def pictures(
@@ -53,7 +53,7 @@ def pictures(
 
 
 def _shown_columns(scored: Dataset, column: str) -> Dataset | None:
-    """The scores, the only column with images and the only one with classes; None where no such images are there."""
+    """Select the scores, the only column with images and the only one with classes; None without the only one with images."""
     found = {
         kind: [name for name, feature in scored.features.items() if isinstance(feature, kind)]
         for kind in (Image, ClassLabel)
@@ -133,7 +133,7 @@ def _png(draw: Callable[[], "Figure"]) -> bytes:
 
 @contextmanager
 def _plain_settings() -> Iterator[None]:
-    """The settings that matplotlib comes with, whatever the user has set; a dollar sign is a dollar sign."""
+    """Take the settings that matplotlib comes with, whatever the user has set; a dollar sign is a dollar sign."""
     from matplotlib import rc_context, style
 
     with style.context("default"), rc_context({"text.parse_math": False}):

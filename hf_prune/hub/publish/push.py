@@ -14,7 +14,7 @@ from hf_prune.hub.layout import Published, matches
 from hf_prune.hub.publish.bundle import Bundle, digest_images
 from hf_prune.hub.publish.configurations import describe_configurations, describer, read_configuration
 from hf_prune.hub.publish.export import TEXTS, write_texts
-from hf_prune.hub.publish.repository import Repository, workplace
+from hf_prune.hub.publish.repository import Repository, staging_folder
 from hf_prune.hub.publish.shards import ShardOptions, Shards
 from hf_prune.hub.publish.target import Target, put_all
 from hf_prune.runtime.errors import InputError
@@ -96,9 +96,9 @@ def push_to_hub(
     )
     hub = Repository(repo_id, token, revision, create_pr, private=private)
     there = hub.read()
-    own = replace(own, repo_id=hub.repo_id)  # which the repository has told by now
+    own = replace(own, repo_id=hub.repo_id)  # the full name, as the Hub knows it
     configurations = describe_configurations(own, what, describer(source, token), there)
-    with workplace() as folder:
+    with staging_folder() as folder:
         bundles = [Bundle.write(configuration, folder, options) for configuration in configurations]
 
         def arrange(published: Published) -> tuple[list[str], list[str]]:
@@ -158,7 +158,7 @@ def push_card(
     own = own.format.describe(own, describer(source, token))
     own = replace(own, entries={name: entry | {"published_by": "datasets"} for name, entry in own.entries.items()})
     after = Target(own, published).put(Bundle(shards, {}, digest_images(own)))
-    with workplace() as folder:
+    with staging_folder() as folder:
         write_texts(folder, after)
         message = commit_message or f"Say how {config_name} was made, with hf_prune"
         return hub.commit(folder, TEXTS, (), message, commit_description)

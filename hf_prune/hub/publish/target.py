@@ -30,13 +30,13 @@ class Target:
 
     @cached_property
     def former(self) -> dict[str, Any]:
-        """The record that is published under the name of the configuration; empty where there is none."""
+        """Return the record that is published under the name of the configuration; empty where there is none."""
         found = parse(self.published.provenance).get(self.own.name)
         return found if isinstance(found, dict) else {}
 
     @cached_property
     def patterns(self) -> dict[str, dict[str, list[str]]]:
-        """Configuration → split → glob patterns of its files."""
+        """Return configuration → split → glob patterns of its files."""
         return config_patterns(load_card(self.published.readme).data)
 
     @property
@@ -45,7 +45,7 @@ class Target:
 
     @property
     def _other_splits(self) -> list[str]:
-        """Splits of the configuration that stay as they are."""
+        """Return the splits of the configuration that stay as they are."""
         there: Iterable[str] = self._own_patterns if self.own.format.has_files else splits_of(self.former)
         return [] if self.own.whole else [split for split in there if split not in self.own.splits]
 
@@ -183,23 +183,21 @@ def put_all(
     return after, sorted(published.files.keys() - after.files.keys())
 
 
-def _pictures_of(entry: Any) -> list[str]:
+def _pictures_of(entry: Entry) -> list[str]:
     """Return the pictures of a split that has been published, and no other file, whatever the record was edited to."""
-    found = entry.get("pictures") if isinstance(entry, dict) else None
+    found = entry.get("pictures")
     return [path for path in found.values() if is_picture(path)] if isinstance(found, dict) else []
 
 
 def _described(record: Mapping[str, Any], fields: set[str]) -> dict[str, Entry]:
     """Return the splits of a record that has been published, which anybody may have edited: only those that are whole."""
     return {
-        name: entry
-        for name, entry in splits_of(record).items()
-        if isinstance(entry, dict) and fields - SINCE_SCHEMA_4 <= entry.keys() <= fields
+        name: entry for name, entry in splits_of(record).items() if fields - SINCE_SCHEMA_4 <= entry.keys() <= fields
     }
 
 
 def _joined(before: Any, now: Any, staying: Mapping[str, Entry]) -> Any:
-    """Return what is said of each split, with what was said of those that stay; anything else as it is now."""
+    """Return a mapping by split, with the former values of those that stay; anything else as it is now."""
     if not (isinstance(before, dict) and isinstance(now, Mapping)):
         return now
     return {split: found for split, found in before.items() if split in staying} | dict(now)

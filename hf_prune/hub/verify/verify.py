@@ -10,7 +10,7 @@ from hf_prune.hub import manifest
 from hf_prune.hub.card import croissant
 from hf_prune.hub.card.build import build_card
 from hf_prune.hub.card.metadata import config_patterns, load_card
-from hf_prune.hub.formats import format_of
+from hf_prune.hub.formats import format_of, splits_of
 from hf_prune.hub.layout import CROISSANT_FILE, README, RECORD_FILE, matching
 from hf_prune.hub.read.place import DamagedError, Place, open_published
 from hf_prune.hub.verify.report import Report
@@ -128,17 +128,10 @@ def _verify_card(place: Place, report: Report) -> None:
 
 def _other_versions(place: Place) -> set[str]:
     """Versions of hf-prune that wrote the records, other than this one; and their schema, if it is an earlier one."""
-    entries = [entry for record in place.records.values() for entry in _entries(record).values()]
+    entries = [entry for record in place.records.values() for entry in splits_of(record).values()]
     named = {str((entry.get("versions") or {}).get("hf-prune")) for entry in entries}
     earlier = {f"schema {place.schema}"} if place.schema < manifest.SCHEMA else set()
     return named - {package_versions(["hf-prune"])["hf-prune"]} | earlier
-
-
-def _entries(record: Mapping[str, Any]) -> dict[str, Any]:
-    splits = record.get("splits")
-    return (
-        {name: entry for name, entry in splits.items() if isinstance(entry, dict)} if isinstance(splits, dict) else {}
-    )
 
 
 def _rendered(place: Place) -> str:
@@ -217,13 +210,13 @@ def _verify_file(place: Place, path: str, expected: Mapping[str, Any], report: R
 
 
 def _verify_content(place: Place, config: str, record: Mapping[str, Any], report: Report) -> None:
-    for split in _entries(record):
+    for split in splits_of(record):
         CHECKS[format_of(record).name](place, config, split, report)
 
 
 def _verify_sources(place: Place, report: Report, token: str | None) -> None:
     """Ask the Hub for each source once."""
-    sources = [entry.get("source") or {} for record in place.records.values() for entry in _entries(record).values()]
+    sources = [entry.get("source") or {} for record in place.records.values() for entry in splits_of(record).values()]
     named = {(source.get("repo_id"), source.get("commit")) for source in sources}
     for repo_id, commit in sorted(named, key=str):
         subject = f"source {repo_id}@{commit}" if repo_id else "source"
