@@ -90,7 +90,7 @@ def test_a_new_format_is_verified_beside_the_others(tmp_path, keys):
     report = hf_prune.verify(folder)
     assert report.exit_code == 0, str(report)
     assert "prototypes-keep0.5/train: keys" in str(report)
-    with pytest.raises(ValueError, match="no cut"):
+    with pytest.raises(ValueError, match="holds row keys and no cut"):
         hf_prune.apply(folder, images(), config="prototypes-keep0.5")
     assert hf_prune.apply(folder, images())["label"][:] == cut["label"][:]
 

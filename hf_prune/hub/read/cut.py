@@ -121,9 +121,9 @@ def choose_cut(place: Place, config: str | None) -> str:
     """
     cuts = [name for name, record in place.records.items() if is_cut(record) and name != SCORES]
     if config is not None:
-        place.record(config)
+        found = format_of(place.record(config))
         if config not in cuts:
-            raise InputError(f"configuration {config!r} of {place.shown} holds scores and no cut; cuts: {cuts}")
+            raise InputError(f"configuration {config!r} of {place.shown} holds {found.name} and no cut; cuts: {cuts}")
         return config
     for name in (_opened_by_default(place), DEFAULT, place.records.get(SCORES, {}).get("cut")):
         if name in cuts:
