@@ -9,6 +9,7 @@ from hf_prune.hub.card.facts import model_text
 from hf_prune.hub.card.header import card_text
 from hf_prune.hub.card.metadata import TAGS, extend, listed, load_card
 from hf_prune.hub.card.page import put_section, section_of
+from hf_prune.hub.card.sections import code_lines
 from hf_prune.hub.card.text import code, names, number, percent, python, words
 from hf_prune.hub.formats import format_of
 from hf_prune.hub.manifest import CHANGED
@@ -98,9 +99,9 @@ def teacher_card(record: Mapping[str, Any], repo_id: str | None = None, existing
         has_rows=format_of(published or {}).has_rows,
         training=training,
         settings=list(_settings(record)) if training else [],
-        rows=_lines(*reproduction(_loaded(data) or entry)),
-        load=_lines(*_opening(place, own)),
-        use=_lines("import hf_prune", "", f'scored = ds.score_with("el2n", teachers={python(place)})'),
+        rows=code_lines(reproduction(_loaded(data) or entry)),
+        load=code_lines(_opening(place, own)),
+        use=code_lines(["import hf_prune", "", f'scored = ds.score_with("el2n", teachers={python(place)})']),
     )
 
 
@@ -120,13 +121,6 @@ def _opening(place: str, own: bool) -> Iterator[str]:
     yield ""
     yield f"model = AutoModelForImageClassification.from_pretrained({python(place)})"
     yield f"processor = AutoImageProcessor.from_pretrained({python(place)})"
-
-
-def _lines(*lines: str) -> "list[Markup]":
-    """Mark lines of Python, whose values `python` wrote, as safe for a fenced block."""
-    from markupsafe import Markup
-
-    return [Markup(line) for line in lines]
 
 
 def _settings(record: Mapping[str, Any]) -> "Iterator[tuple[Markup, Markup]]":

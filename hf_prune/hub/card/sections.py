@@ -1,6 +1,6 @@
 """The sections of what a card says of one configuration, each declared once."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -53,7 +53,7 @@ def _citation(record: Record) -> Mapping[str, Any] | None:
 
 def _rebuild(record: Record) -> Mapping[str, Any] | None:
     commands = rebuilding(record)
-    return {"commands": _lines(commands)} if commands else None
+    return {"commands": code_lines(commands)} if commands else None
 
 
 # In the order of the page: first what the format begins with, then those of each split that was scored, then the last ones.
@@ -63,7 +63,7 @@ OF_EACH_SPLIT = [
     Section("classes", lambda split: {} if split["class_counts"] else None),
     Section("scores", lambda split: {"pictures": split.get("pictures", {})} if split["scores"] else None),
     Section("limits", lambda split: {} if split.get("limits") else None),
-    Section("again", lambda split: {"lines": _lines(reproduction(split))}),
+    Section("again", lambda split: {"lines": code_lines(reproduction(split))}),
 ]
 LAST = [Section("rebuild", _rebuild), Section("digests"), Section("citation", _citation)]
 
@@ -73,7 +73,7 @@ def render_sections(record: Record) -> str:
     from markupsafe import Markup
 
     opening = environment().get_template(f"formats/{format_of(record).template}")
-    texts = [opening.render(record=record, load=Markup(loading(record)), using=_lines(using(record))).strip()]
+    texts = [opening.render(record=record, load=Markup(loading(record)), using=code_lines(using(record))).strip()]
     splits = record["splits"]
     for name, split in splits.items():
         of = Markup(" of {}").format(code(name)) if len(splits) > 1 else Markup("")
@@ -83,7 +83,7 @@ def render_sections(record: Record) -> str:
     return "\n\n".join(filter(None, texts))
 
 
-def _lines(lines: list[str]) -> "list[Markup]":
+def code_lines(lines: Iterable[str]) -> "list[Markup]":
     """Mark lines of Python, whose values `python` wrote, as safe for a fenced block."""
     from markupsafe import Markup
 

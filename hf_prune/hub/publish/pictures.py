@@ -2,9 +2,8 @@
 
 import functools
 import io
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, cast
 
 from datasets import ClassLabel, Dataset, Image
 
@@ -42,8 +41,7 @@ def pictures(
         new_figure(1, 1)
     except ImportError:
         return {}
-    histogram = functools.partial(_histogram, compared)
-    drawn = {"histogram": extra(lambda: _png(histogram), "the picture of the scores")}
+    drawn = {"histogram": extra(lambda: _png(lambda: plot_histogram(compared)), "the picture of the scores")}
     if images and (shown := _shown_columns(scored, compared["column"])):
         extremes = functools.partial(_extremes, shown, compared["column"])
         drawn["extremes"] = extra(lambda: _png(extremes), "the picture of the easiest and hardest images")
@@ -92,20 +90,11 @@ def plot_histogram(compared: Mapping[str, Any], ax: "Axes | None" = None) -> "Ax
     return ax
 
 
-def _histogram(compared: Mapping[str, Any]) -> "Figure":
-    return _figure_of(plot_histogram(compared))
-
-
-def _extremes(scored: Dataset, column: str) -> "Figure":
+def _extremes(scored: Dataset, column: str) -> "Axes":
     ax = plot_extremes(scored, column)
     ax.set_yticks(ax.get_yticks(), [drawable(label.get_text()) for label in ax.get_yticklabels()])
     ax.set_title(drawable(ax.get_title()), y=1.0, pad=22)
-    return _figure_of(ax)
-
-
-def _figure_of(ax: "Axes") -> "Figure":
-    figure: Any = ax.figure
-    return figure
+    return ax
 
 
 def drawable(text: str) -> str:
@@ -119,22 +108,15 @@ def drawable(text: str) -> str:
     )
 
 
-def _png(draw: Callable[[], "Figure"]) -> bytes:
+def _png(draw: Callable[[], "Axes"]) -> bytes:
     """Draw with matplotlib's own settings and write a PNG that says neither when nor with what it was made."""
+    from matplotlib import rc_context, style
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-    with _plain_settings():
-        file = io.BytesIO()
-        FigureCanvasAgg(draw()).print_figure(
+    # Whatever the user has set; and a dollar sign is a dollar sign.
+    with style.context("default"), rc_context({"text.parse_math": False}):
+        file, figure = io.BytesIO(), cast("Figure", draw().figure)
+        FigureCanvasAgg(figure).print_figure(
             file, format="png", dpi=_DPI, bbox_inches="tight", metadata={"Software": None}
         )
     return file.getvalue()
-
-
-@contextmanager
-def _plain_settings() -> Iterator[None]:
-    """Take the settings that matplotlib comes with, whatever the user has set; a dollar sign is a dollar sign."""
-    from matplotlib import rc_context, style
-
-    with style.context("default"), rc_context({"text.parse_math": False}):
-        yield

@@ -181,13 +181,9 @@ def _with_files(table: pa.Table) -> pa.Table:
             if not hasattr(feature, "embed_storage"):
                 # Of a slice of lists some versions of `datasets` embed what lies around it as well.
                 column = column.take(pa.array(range(len(column)), pa.int64()))
-            column = embed_array_storage(column, _visit(feature, _checked))
+            column = embed_array_storage(column, _visit(feature, _CheckedFiles.of))
             table = table.set_column(place, field, column.cast(field.type))
     return table
-
-
-def _checked(feature: Any) -> Any:
-    return _CheckedFiles(feature) if hasattr(feature, "embed_storage") else feature
 
 
 class _CheckedFiles:
@@ -195,6 +191,11 @@ class _CheckedFiles:
 
     def __init__(self, feature: Any) -> None:
         self._feature = feature
+
+    @classmethod
+    def of(cls, feature: Any) -> Any:
+        """Return it for a feature of files, and any other feature as it is."""
+        return cls(feature) if hasattr(feature, "embed_storage") else feature
 
     def embed_storage(self, storage: pa.StructArray, **keywords: Any) -> pa.StructArray:
         """Return the files with their bytes."""
