@@ -3,7 +3,9 @@
 import re
 from collections.abc import Iterator, Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from markupsafe import Markup
 
 from hf_prune.hub.card.environment import environment
 from hf_prune.hub.card.facts import chosen_rows
@@ -15,9 +17,6 @@ from hf_prune.hub.card.text import code, names, number
 from hf_prune.hub.formats import format_of
 from hf_prune.hub.manifest import changed_scores
 from hf_prune.runtime.errors import InputError
-
-if TYPE_CHECKING:
-    from markupsafe import Markup
 
 _OVERVIEW = "(all configurations)"  # what no configuration can be called
 _NAME = re.compile(r"[\w .+=@-]+")
@@ -65,8 +64,6 @@ def _with_overview(text: str, records: Mapping[str, Any], opened: str | None) ->
 
 
 def _row(record: Any, opened: str | None) -> Iterator[dict[str, Any]]:
-    from markupsafe import Markup
-
     try:
         yield {
             "name": record["config_name"],
@@ -79,18 +76,14 @@ def _row(record: Any, opened: str | None) -> Iterator[dict[str, Any]]:
         return
 
 
-def _rows(split: str, entry: Mapping[str, Any]) -> "Markup":
-    from markupsafe import Markup
-
+def _rows(split: str, entry: Mapping[str, Any]) -> Markup:
     before, after = entry["rows_before"], entry["rows"]
     of = Markup(" of {}").format(number(before)) if before is not None and before != after else Markup("")
     return Markup("{} {}{}").format(code(split), number(after), of)
 
 
-def _made(entry: Mapping[str, Any]) -> "Markup":
+def _made(entry: Mapping[str, Any]) -> Markup:
     """Say what the last pruning kept, else the scores that were made."""
-    from markupsafe import Markup
-
     prunings = [step for step in entry["steps"] if step["kind"] == "prune"]
     if prunings:
         changed = changed_scores(entry)

@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable
 
 from huggingface_hub import DatasetCard
+from markupsafe import Markup
 
 from hf_prune.hub.card.environment import environment
 from hf_prune.runtime.errors import InputError
@@ -80,8 +81,6 @@ def put_section(
     Raises:
         ValueError: If the comments that stand around the section are damaged.
     """
-    from markupsafe import Markup
-
     section = re.sub(r"\n{3,}", "\n\n", section)  # blocks that were left out leave blank lines behind
     newline = "\r\n" if "\r\n" in card.text else "\n"
     if card.text.strip():

@@ -2,16 +2,15 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from markupsafe import Markup
 
 from hf_prune.hub.card.code import loading, rebuilding, reproduction, using
 from hf_prune.hub.card.environment import environment
 from hf_prune.hub.card.text import code
 from hf_prune.hub.formats import format_of
 from hf_prune.hub.manifest import changed_scores
-
-if TYPE_CHECKING:
-    from markupsafe import Markup
 
 Record = Mapping[str, Any]
 
@@ -70,8 +69,6 @@ LAST = [Section("rebuild", _rebuild), Section("digests"), Section("citation", _c
 
 def render_sections(record: Record) -> str:
     """Render what the card says of a configuration, from its record."""
-    from markupsafe import Markup
-
     opening = environment().get_template(f"formats/{format_of(record).template}")
     texts = [opening.render(record=record, load=Markup(loading(record)), using=code_lines(using(record))).strip()]
     splits = record["splits"]
@@ -83,8 +80,6 @@ def render_sections(record: Record) -> str:
     return "\n\n".join(filter(None, texts))
 
 
-def code_lines(lines: Iterable[str]) -> "list[Markup]":
+def code_lines(lines: Iterable[str]) -> list[Markup]:
     """Mark lines of Python, whose values `python` wrote, as safe for a fenced block."""
-    from markupsafe import Markup
-
     return list(map(Markup, lines))
