@@ -237,10 +237,7 @@ WHAT: dict[str, tuple[Format, ...]] = {
 
 
 def format_of(record: Mapping[str, Any]) -> Format:
-    """Return the format of a configuration; earlier versions published rows alone and did not say so.
-
-    Args:
-        record: Its record.
+    """Return the format of a configuration from its record; earlier versions published rows alone and did not say so.
 
     Raises:
         ValueError: If it is not known here.

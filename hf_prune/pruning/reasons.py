@@ -115,19 +115,7 @@ def explain(ds: Dataset, kept: Dataset) -> Dataset:
 
 
 def explain_pruning(ds: Dataset, history: History, later: History) -> Dataset:
-    """Do what `explain` does, where both histories have been read.
-
-    Args:
-        ds: The scored data set as it was before it was pruned.
-        history: Its history.
-        later: The history of what was kept.
-
-    Returns:
-        As `explain`.
-
-    Raises:
-        ValueError: As `explain`.
-    """
+    """Do what `explain` does, where the history of ``ds`` and the later one of what was kept have been read."""
     step = _find_step(ds, history, later)
     is_kept = np.zeros(len(ds), dtype=bool)
     is_kept[unpack_rows(str(step.rows), len(ds))] = True

@@ -96,12 +96,7 @@ def _splits(ds: Dataset | DatasetDict, split: str | None) -> tuple[dict[str, Dat
 
 
 def describer(source: str | None, token: str | bool | None) -> Describe:
-    """Return a function that describes a split, without the digest of its images; the Hub is asked once for each source.
-
-    Args:
-        source: The source as the caller named it, see `locate_source`.
-        token: Token for a private source.
-    """
+    """Return a function that describes a split, without the digest of its images; the Hub is asked once for each source."""
 
     @functools.cache
     def ask(repository: Source) -> tuple[bool, Entry | None]:
@@ -121,12 +116,6 @@ def describe_configurations(
     own: Configuration, what: str, describe: Describe, published: Published
 ) -> list[Configuration]:
     """Describe the configurations that a data set is published as, and check that they fit beside what is published.
-
-    Args:
-        own: The one that holds the data set itself.
-        what: What is asked for, see `WHAT`.
-        describe: Describes a split.
-        published: What the folder or repository holds.
 
     Raises:
         ValueError: If a source is not found, the scored rows do not fit, or a configuration does not.

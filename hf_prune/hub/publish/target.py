@@ -170,11 +170,7 @@ class Target:
 def put_all(
     configurations: Sequence[Configuration], bundles: Sequence[Bundle], published: Published
 ) -> tuple[Published, list[str]]:
-    """Return what is published once the files of all configurations are there, and the files that go.
-
-    Raises:
-        ValueError: If a configuration cannot stand beside what is published.
-    """
+    """Check all configurations; return what is published once their files are there, and the files that go."""
     after = published
     for configuration, bundle in zip(configurations, bundles, strict=True):
         target = Target(configuration, after)
