@@ -66,10 +66,9 @@ def cut_name(histories: Mapping[str, History]) -> str:
         ValueError: If splits were pruned differently.
 
     Example:
-        >>> (
-        ...     cut_name({"train": History((Step("prune", "el2n", "my score", keep=0.5),))}),
-        ...     cut_name({"train": History(())}),
-        ... )
+        >>> from hf_prune.data.history import Step
+        >>> pruned = History((Step("prune", "el2n", "my score", keep=0.5),))
+        >>> cut_name({"train": pruned}), cut_name({"train": History(())})
         ('my_score-keep0.5', 'default')
     """
     found = {}
