@@ -29,7 +29,15 @@ ORDER = (
     ("cli",),
 )
 # The same within the package that is a house of its own.
-HUB = (("layout", "record_fields", "statistics"), ("manifest",), ("card",), ("publish", "read"), ("models", "verify"))
+HUB = (
+    ("layout", "record_fields", "split"),
+    ("statistics", "scores_table"),
+    ("manifest",),
+    ("formats",),
+    ("card",),
+    ("publish", "read"),
+    ("models", "verify"),
+)
 # Tests of no single module: of the whole project, or of something that several modules keep together.
 WHOLE = {
     "test_accelerate_configs",

@@ -283,8 +283,8 @@ class History:
         return np.arange(left, dtype=np.int64) if rows is None else rows
 
 
-def not_the_input(step: Step, ds: Dataset) -> str | None:
-    """Return how a data set differs from the input of a pruning step; None if in nothing that is recorded."""
+def not_the_input(step: Step, ds: Dataset, history: History) -> str | None:
+    """Return how a data set with a history differs from the input of a pruning; None if in nothing that is recorded."""
     if len(ds) != step.rows_in:
         return f"it has {len(ds)} rows, the pruning began with {step.rows_in}"
     if step.column not in ds.column_names:
@@ -293,7 +293,7 @@ def not_the_input(step: Step, ds: Dataset) -> str | None:
     if digest is None:  # an earlier version recorded what was left alone
         rows = ds if step.rows is None else ds.select(unpack_rows(step.rows, step.rows_in))
         digest = step.digest
-    if digest and not same_rows(rows, _by_column(step.columns, digest), (*provenance(ds).score_columns, step.column)):
+    if digest and not same_rows(rows, _by_column(step.columns, digest), (*history.score_columns, step.column)):
         return "its rows are others than those that were pruned, or in another order"
     if step.scores_before is not None and score_column_digest(ds, step.column) != step.scores_before:
         return f"its column {step.column!r} holds other scores than those that the rows were pruned by"

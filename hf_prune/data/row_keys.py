@@ -16,7 +16,7 @@ from datasets import Dataset, Image
 from numpy.typing import NDArray
 
 from hf_prune.data.columns import check_column, feature_of
-from hf_prune.data.history import provenance
+from hf_prune.data.history import History, provenance
 from hf_prune.data.images import EncodedImages, image_hashes
 from hf_prune.data.row_files import MAX_OTHER_BYTES, read_row_file
 from hf_prune.runtime.errors import InputError
@@ -61,17 +61,18 @@ def row_keys(ds: Dataset, columns: Sequence[str] | None = None) -> tuple[NDArray
     return np.array(list(_value_keys(ds, columns)), dtype="U64"), columns
 
 
-def key_columns(ds: Dataset, scores: Iterable[str] = ()) -> list[str]:
+def key_columns(ds: Dataset, scores: Iterable[str] = (), history: History | None = None) -> list[str]:
     """Return the image column where there is exactly one, else all columns in alphabetical order, without scores.
 
     Args:
         ds: The data set, whose history names columns of scores.
         scores: Further columns of scores, which other copies of the rows need not have.
+        history: The history of the data set, where it has been read.
     """
     images = [name for name, feature in ds.features.items() if isinstance(feature, Image)]
     if len(images) == 1:
         return images
-    left_out = {*provenance(ds).score_columns, *scores}
+    left_out = {*(history or provenance(ds)).score_columns, *scores}
     return sorted(name for name in ds.column_names if name not in left_out)
 
 

@@ -11,7 +11,7 @@ from datasets import Dataset
 from numpy.typing import NDArray
 
 from hf_prune.data.digests import pack_rows, unpack_rows
-from hf_prune.data.history import Step, not_the_input, provenance
+from hf_prune.data.history import History, Step, not_the_input, provenance
 from hf_prune.data.splits import check_one
 from hf_prune.runtime.errors import InputError
 from hf_prune.scoring.scores import read_scores
@@ -115,7 +115,12 @@ def explain(ds: Dataset, kept: Dataset) -> Dataset:
     """
     for name, found in (("ds", ds), ("kept", kept)):
         check_one(found, f"{name}= of explain")
-    step = _find_step(ds, kept)
+    return explain_pruning(ds, provenance(ds), provenance(kept))
+
+
+def explain_pruning(ds: Dataset, history: History, later: History) -> Dataset:
+    """Do what `explain` does, where the history of ``ds`` and the later one of what was kept have been read."""
+    step = _find_step(ds, history, later)
     is_kept = np.zeros(len(ds), dtype=bool)
     is_kept[unpack_rows(str(step.rows), len(ds))] = True
     # Of a pruning without recorded reasons it is known what was kept.
@@ -124,13 +129,13 @@ def explain(ds: Dataset, kept: Dataset) -> Dataset:
     return explain_rows(is_kept, read_scores(ds, step.column), pa.array(words, pa.string()))
 
 
-def _find_step(ds: Dataset, kept: Dataset) -> Step:
-    """Find the pruning of ``ds`` in the history of ``kept``."""
-    prunings = [step for step in provenance(kept).steps if step.kind == "prune"]
+def _find_step(ds: Dataset, history: History, later: History) -> Step:
+    """Find the pruning of ``ds`` in the history of what was kept."""
+    prunings = [step for step in later.steps if step.kind == "prune"]
     if not prunings:
         raise InputError("kept has no pruning in its history: give what prune returned for ds")
     alike = [step for step in prunings if step.rows_in == len(ds) and step.column in ds.column_names]
-    reasons = [_why_not(step, ds) for step in alike]
+    reasons = [_why_not(step, ds, history) for step in alike]
     if None in reasons:
         return alike[reasons.index(None)]
     last = (alike or prunings)[-1]
@@ -141,13 +146,12 @@ def _find_step(ds: Dataset, kept: Dataset) -> Step:
     )
 
 
-def _why_not(step: Step, ds: Dataset) -> str | None:
+def _why_not(step: Step, ds: Dataset, history: History) -> str | None:
     """Say why a data set is not the one that a pruning began with; None if it is."""
-    history = provenance(ds)
     if step.rows is None:
         return "the row numbers were not recorded"
     if step.digest_before is None and step.parents != tuple(head.id for head in history.heads):
         return "its last step is another than the one before the pruning"
     if step.digest_before is None and history.changed_since(ds):
         return "it was changed since its last step"
-    return not_the_input(step, ds)
+    return not_the_input(step, ds, history)

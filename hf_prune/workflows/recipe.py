@@ -11,9 +11,10 @@ from datasets import Dataset, DatasetDict
 
 from hf_prune.api import prune, score_with
 from hf_prune.data.loading import open_dataset, open_test_dataset, read_inputs, train_split
+from hf_prune.hub.formats import SPLIT
 from hf_prune.hub.models.teacher import push_teacher
+from hf_prune.hub.publish.configurations import check_what
 from hf_prune.hub.publish.export import export
-from hf_prune.hub.publish.prepare import SPLIT, check_what
 from hf_prune.hub.publish.push import push_to_hub
 from hf_prune.hub.read.apply import apply
 from hf_prune.hub.read.load_scores import load_scores

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from hf_prune.hub.card.text import python
+from hf_prune.hub.formats import format_of
 from hf_prune.hub.manifest import CHANGED, CHANGED_SCORES
 from hf_prune.models.recorded import is_public, opening_options
 
@@ -63,14 +64,11 @@ def using(record: Mapping[str, Any]) -> list[str]:
     Args:
         record: The record of a configuration.
     """
-    holds = record.get("holds", "rows")
-    if holds == "rows":
+    found = format_of(record)
+    if found.reader is None:
         return []
-    places = [record["repo_id"] or _FOLDER, _Code("ds")]
-    if holds == "scores":
-        call = _call("hf_prune.load_scores", places, {})
-    else:
-        call = _call("hf_prune.apply", places, {"config": record["config_name"]})
+    keywords = {} if found.reserved else {"config": record["config_name"]}
+    call = _call(f"hf_prune.{found.reader}", [record["repo_id"] or _FOLDER, _Code("ds")], keywords)
     source = next(iter(record["splits"].values()))["source"]
     return ["import hf_prune", "from datasets import load_dataset", "", f"ds = {_load(source)}", f"ds = {call}"]
 
@@ -87,7 +85,7 @@ def rebuilding(record: Mapping[str, Any]) -> list[str]:
     place = record["repo_id"] or _FOLDER
     config = [] if record["config_name"] == "default" else ["--config", record["config_name"]]
     verify, rebuild = ["hf-prune", "verify", place], ["hf-prune", "rebuild", place, *config, "--out", "rebuilt"]
-    return [shlex.join(verify), *([] if record.get("holds") == "scores" else [shlex.join(rebuild)])]
+    return [shlex.join(verify), *([shlex.join(rebuild)] if format_of(record).is_cut else [])]
 
 
 def _load(source: Mapping[str, Any]) -> str:

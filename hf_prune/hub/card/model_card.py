@@ -1,6 +1,5 @@
 """Cards of published models, rendered from their records."""
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -11,8 +10,10 @@ from hf_prune.hub.card.environment import environment
 from hf_prune.hub.card.facts import model_text
 from hf_prune.hub.card.header import card_text
 from hf_prune.hub.card.metadata import TAGS, extend, listed, load_card
-from hf_prune.hub.card.sections import put_section, section_of
+from hf_prune.hub.card.page import put_section, section_of
+from hf_prune.hub.card.sections import code_lines
 from hf_prune.hub.card.text import code, names, number, percent, python, words
+from hf_prune.hub.formats import format_of
 from hf_prune.hub.manifest import CHANGED
 from hf_prune.metrics import get_metric
 from hf_prune.models.recorded import is_public
@@ -93,18 +94,19 @@ def teacher_card(record: Mapping[str, Any], repo_id: str | None = None, existing
         data=data,
         entry=entry,
         published=published,
+        has_rows=format_of(published or {}).has_rows,
         training=training,
         settings=list(_settings(record)) if training else [],
-        rows=_lines(*reproduction(_loaded(data) or entry)),
-        load=_lines(*_opening(place, own)),
-        use=_lines("import hf_prune", "", f'scored = ds.score_with("el2n", teachers={python(place)})'),
+        rows=code_lines(reproduction(_loaded(data) or entry)),
+        load=code_lines(_opening(place, own)),
+        use=code_lines(["import hf_prune", "", f'scored = ds.score_with("el2n", teachers={python(place)})']),
     )
 
 
 def _loaded(data: Mapping[str, Any]) -> dict[str, Any] | None:
     """Return the record of a split that is loaded as it was published; None where its rows are not on the Hub."""
     published = data["published"] or {}
-    if published.get("holds") != "rows" or "repo_id" not in published:
+    if "repo_id" not in published or not format_of(published).has_rows:
         return None
     source = {name: published[name] for name in ("repo_id", "commit", "split")}
     return {"source": {**source, "known": "given", "config_name": published["config"]}, "steps": [], CHANGED: False}
@@ -117,11 +119,6 @@ def _opening(place: str, own: bool) -> Iterator[str]:
     yield ""
     yield f"model = AutoModelForImageClassification.from_pretrained({python(place)})"
     yield f"processor = AutoImageProcessor.from_pretrained({python(place)})"
-
-
-def _lines(*lines: str) -> list[Markup]:
-    """Mark lines of Python, whose values `python` wrote, as safe for a fenced block."""
-    return [Markup(line) for line in lines]
 
 
 def _settings(record: Mapping[str, Any]) -> Iterator[tuple[Markup, Markup]]:
@@ -165,7 +162,6 @@ def _page(existing: str | None, header: Mapping[str, Any], about: tuple[str, str
         else:
             card.data[key] = value
     section = environment().get_template(f"{name}.md.jinja").render(**values).strip()
-    section = re.sub(r"\n{3,}", "\n\n", section)  # blocks that were left out leave blank lines behind
     put_section(card, name, section, title)
     return card_text(card)
 

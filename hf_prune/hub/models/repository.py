@@ -7,7 +7,7 @@ from typing import Any
 from huggingface_hub import CommitInfo
 
 from hf_prune.hub.layout import README, Published
-from hf_prune.hub.publish.repository import Repository, workplace
+from hf_prune.hub.publish.repository import Repository, staging_folder
 from hf_prune.runtime.untrusted import read_bytes
 
 
@@ -34,7 +34,7 @@ def send_model(
     """
     hub = Repository(repo_id, token, revision, create_pr, repo_type="model", private=private)
     readme = hub.read().readme  # where the Hub refuses, it does so before the work
-    with workplace() as folder:
+    with staging_folder() as folder:
 
         def write_over(readme: str | None) -> list[str]:
             if readme is not None:

@@ -9,11 +9,13 @@ from hf_prune.data.digests import images_sha256
 from hf_prune.data.history import provenance
 from hf_prune.data.images import EncodedImages
 from hf_prune.data.source import locate_source
+from hf_prune.hub.formats import format_of
 from hf_prune.hub.manifest import CHANGED, CHANGED_SCORES, Entry, images_digest, without_paths
-from hf_prune.hub.publish.parts import Describer
+from hf_prune.hub.publish.configurations import describer
 from hf_prune.hub.read.cut import Cut, choose_cut, choose_cut_split
 from hf_prune.hub.read.place import DamagedError, open_published
 from hf_prune.hub.read.scores import origin
+from hf_prune.hub.split import Split
 from hf_prune.runtime.errors import InputError
 
 # Fields of a split's record about its rows; the others are about files that do not lie beside a model.
@@ -44,10 +46,11 @@ def describe_trained_rows(ds: Dataset, cut: str | None, source: str | None, toke
     found = _detected_cut(ds, token) if cut is None and source is None else _named_cut(ds, cut, token)
     if found is None:
         split = str(ds.split or "train").partition("[")[0]
-        entry = Describer(source, token).describe(ds)
-        return _description(split, entry | {"images_sha256": images_digest(ds, entry)}, None)
+        rows = Split.read(ds)
+        entry = describer(source, token)(rows)
+        return _description(split, entry | {"images_sha256": images_digest(rows, entry)}, None)
     _check_same(found, ds)
-    holds = found.place.record(found.config).get("holds", "rows")
+    holds = format_of(found.place.record(found.config)).name
     published = without_paths(origin(found.place, found.config, found.split)) | {"holds": holds}
     return _description(found.split, found.entry, published)
 

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from hf_prune.data.digests import scores_digest
 from hf_prune.data.history import History, Step
 from hf_prune.hub.card.metadata import load_card
+from hf_prune.hub.formats import format_of, is_cut
 from hf_prune.hub.layout import DEFAULT, SCORES
 from hf_prune.hub.manifest import CHANGED, changed_scores
 from hf_prune.hub.read.place import Place
@@ -115,11 +116,11 @@ def choose_cut(place: Place, config: str | None) -> str:
     Raises:
         ValueError: If there is no such cut, or several.
     """
-    cuts = [name for name, record in place.records.items() if record.get("holds") != SCORES and name != SCORES]
+    cuts = [name for name, record in place.records.items() if is_cut(record) and name != SCORES]
     if config is not None:
-        place.record(config)
+        found = format_of(place.record(config))
         if config not in cuts:
-            raise InputError(f"configuration {config!r} of {place.shown} holds scores and no cut; cuts: {cuts}")
+            raise InputError(f"configuration {config!r} of {place.shown} holds {found.name} and no cut; cuts: {cuts}")
         return config
     for name in (_opened_by_default(place), DEFAULT, place.records.get(SCORES, {}).get("cut")):
         if name in cuts:

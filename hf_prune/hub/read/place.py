@@ -20,7 +20,8 @@ from huggingface_hub.hf_api import RepoFile
 
 from hf_prune.data.source import HTTP_ERROR, split_revision
 from hf_prune.hub import manifest
-from hf_prune.hub.layout import README, RECORD_FILE, ROWS, SCORES, matching
+from hf_prune.hub.formats import format_of
+from hf_prune.hub.layout import README, RECORD_FILE, SCORES, matching
 from hf_prune.hub.read.parquet_files import count_rows, read_batches, read_schema
 from hf_prune.hub.record_fields import check_records
 from hf_prune.runtime.errors import InputError
@@ -158,7 +159,7 @@ class Place:
 
     def has_rows(self, config: str) -> bool:
         """Whether a configuration holds the rows of a cut, and not only their numbers or scores."""
-        return bool(self.record(config).get("holds", ROWS) == ROWS)
+        return format_of(self.record(config)).has_rows
 
 
 def open_published(name: str | Path, revision: str | None = None, token: str | bool | None = None) -> Place:

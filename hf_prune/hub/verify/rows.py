@@ -1,7 +1,7 @@
 """Rows of published configurations compared with their records, read in pieces."""
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from hf_prune.data.digests import ImagesDigest, rows_sha256, scores_digest, unpa
 from hf_prune.data.history import Step
 from hf_prune.data.images import EncodedImages
 from hf_prune.data.row_keys import row_keys
+from hf_prune.hub.formats import ROW_NUMBERS, ROWS, SCORES_OF_ROWS
 from hf_prune.hub.layout import SCORES
 from hf_prune.hub.manifest import CHANGED, changed_scores
 from hf_prune.hub.read.cut import Cut, read_cut
@@ -30,8 +31,13 @@ from hf_prune.scoring.scores import read_scores
 _BATCH_ROWS = 1000
 
 
+def verify_row_numbers(place: Place, config: str, split: str, report: Report) -> None:
+    """Check a split of a cut that is published without its rows; see `verify_rows`."""
+    _verify_steps(read_cut(place, config, split), f"{config}/{split}", report)
+
+
 def verify_rows(place: Place, config: str, split: str, report: Report) -> None:
-    """Check a split of a cut: its steps, and its files where it has some.
+    """Check a split of a cut: its steps and its files.
 
     Args:
         place: Where it was published.
@@ -41,9 +47,6 @@ def verify_rows(place: Place, config: str, split: str, report: Report) -> None:
     """
     subject = f"{config}/{split}"
     cut = read_cut(place, config, split)
-    if not place.has_rows(config):
-        _verify_steps(cut, subject, report)
-        return
     paths = place.data_files(config, split)
     features = read_features(place.record(config)["features"])
     if not _verify_features(place, paths, features, subject, report):
@@ -194,18 +197,12 @@ def _compare(report: Report, subject: str, what: str, wrong: NDArray[np.int64], 
         report.same(subject, what)
 
 
-def verify_scores(place: Place, split: str, report: Report) -> None:
-    """Check the published scores of a split.
-
-    Args:
-        place: Where they were published.
-        split: Name of the split.
-        report: Takes the findings.
-    """
-    subject = f"{SCORES}/{split}"
-    entry = place.entry(SCORES, split)
-    features = read_features(place.record(SCORES)["features"])
-    if not _verify_features(place, place.data_files(SCORES, split), features, subject, report):
+def verify_scores(place: Place, config: str, split: str, report: Report) -> None:
+    """Check the published scores of a split; see `verify_rows`."""
+    subject = f"{config}/{split}"
+    entry = place.entry(config, split)
+    features = read_features(place.record(config)["features"])
+    if not _verify_features(place, place.data_files(config, split), features, subject, report):
         return
     try:
         published = read_scores_of(place, None, split)
@@ -220,9 +217,9 @@ def verify_scores(place: Place, split: str, report: Report) -> None:
         found = scores_digest(np.ma.getdata(scores), np.ma.getmaskarray(scores))
         report.compare(subject, f"digest of the scores {column!r}", expected, found)
     _report_changed_scores(entry, subject, report)
-    config = place.record(SCORES).get("cut")
-    if config is not None and split in (place.record(str(config)).get("splits") or {}):
-        _verify_fates(read_cut(place, str(config), split), published, subject, report)
+    cut = place.record(config).get("cut")
+    if cut is not None and split in (place.record(str(cut)).get("splits") or {}):
+        _verify_fates(read_cut(place, str(cut), split), published, subject, report)
 
 
 def _verify_fates(cut: Cut, published: PublishedScores, subject: str, report: Report) -> None:
@@ -242,3 +239,11 @@ def _verify_fates(cut: Cut, published: PublishedScores, subject: str, report: Re
         reasons: Any = np.asarray(unpack_reasons(step.reasons, kept, unscored), dtype=object)
         marked = np.asarray(published.table.column(REASON).to_pylist(), dtype=object)
         _compare(report, subject, f"reasons of {cut.config!r}", np.flatnonzero(marked != reasons), differ)
+
+
+# Name of a format → the check of a split that is published in it.
+CHECKS: dict[str, Callable[[Place, str, str, Report], None]] = {
+    ROWS.name: verify_rows,
+    ROW_NUMBERS.name: verify_row_numbers,
+    SCORES_OF_ROWS.name: verify_scores,
+}

@@ -10,10 +10,11 @@ from hf_prune.hub import manifest
 from hf_prune.hub.card import croissant
 from hf_prune.hub.card.build import build_card
 from hf_prune.hub.card.metadata import config_patterns, load_card
-from hf_prune.hub.layout import CROISSANT_FILE, README, RECORD_FILE, SCORES, matching
+from hf_prune.hub.formats import format_of
+from hf_prune.hub.layout import CROISSANT_FILE, README, RECORD_FILE, matching
 from hf_prune.hub.read.place import DamagedError, Place, open_published
 from hf_prune.hub.verify.report import Report
-from hf_prune.hub.verify.rows import verify_rows, verify_scores
+from hf_prune.hub.verify.rows import CHECKS
 from hf_prune.runtime.errors import InputError
 from hf_prune.runtime.integrity import file_sha256
 from hf_prune.runtime.messages import error_line, one_line, shortened
@@ -71,10 +72,7 @@ def verify(name: str | Path, *, revision: str | None = None, token: str | None =
             continue
         try:
             for split in place.splits(config):
-                if record.get("holds") == SCORES:
-                    verify_scores(place, split, report)
-                else:
-                    verify_rows(place, config, split, report)
+                CHECKS[format_of(record).name](place, config, split, report)
         except (KeyError, TypeError, AttributeError, ValueError) as error:
             report.differs(config, f"the record is damaged ({error_line(error)})")
     _verify_sources(place, report, token)

@@ -1,4 +1,5 @@
 import hashlib
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -6,14 +7,20 @@ from datasets import Dataset, DatasetDict, Image, load_dataset
 
 import hf_prune
 from hf_prune.data.digests import score_column_digest
+from hf_prune.hub.formats import SCORES_OF_ROWS, Configuration
 from hf_prune.hub.publish.export import export
-from hf_prune.hub.publish.scores_table import check_nothing_lost, check_scored, make_table, score_columns
+from hf_prune.hub.scores_table import check_scored, make_table, score_columns
+from hf_prune.hub.split import Split
 from tests.helpers.tiny_publications import SOURCE, contents, entry, image_bytes, images, pruned, records, scored
 
 
 @pytest.fixture
 def load(tmp_path):
     return lambda *args, **keywords: load_dataset(*map(str, args), cache_dir=str(tmp_path / "cache"), **keywords)
+
+
+def splits(scored_rows, kept):
+    return Split.read(scored_rows), Split.read(kept)
 
 
 def two_scores():
@@ -123,29 +130,29 @@ def test_scores_that_are_not_of_all_rows():
     ds = scored(images())
     kept = ds.prune("prototypes", keep=0.5, order="hard")
     with pytest.raises(ValueError, match=r"scores= was pruned itself \(from 12 rows\)"):
-        check_scored(kept, kept.prune("prototypes", keep=0.5, order="hard"))
+        check_scored(*splits(kept, kept.prune("prototypes", keep=0.5, order="hard")))
     with pytest.raises(ValueError, match="scores= was changed outside hf_prune"):
-        check_scored(ds.select(range(5)), kept)
+        check_scored(*splits(ds.select(range(5)), kept))
     with pytest.raises(ValueError, match="which rows were kept is not known"):
-        check_scored(ds, kept.filter(lambda row: row["label"] == 0))
+        check_scored(*splits(ds, kept.filter(lambda row: row["label"] == 0)))
     with pytest.raises(ValueError, match="scores= has no score column"):
-        check_scored(images(), kept)
+        check_scored(*splits(images(), kept))
     twice = ds.prune("prototypes", keep=1.0, order="hard").prune("prototypes", keep=0.5, order="hard")
     with pytest.raises(ValueError, match="pruned more than once"):
-        make_table(ds, twice, ["prototypes"])
+        make_table(*splits(ds, twice), ["prototypes"])
 
 
 @pytest.mark.parametrize("column", ["row", "kept", "reason", "content_key"])
 def test_names_that_are_taken(column):
     ds = images().add_column(column, [float(row) for row in range(12)])
     with pytest.raises(ValueError, match=f"a score column '{column}', a name that is taken"):
-        check_scored(ds, ds.prune(column, keep=0.5, order="hard"))
+        check_scored(*splits(ds, ds.prune(column, keep=0.5, order="hard")))
 
 
 def test_score_columns_are_those_of_the_history():
     ds = two_scores().add_column("extra", [0.5] * 12)
-    assert score_columns(ds, ds) == ["prototypes", "el2n"]
-    assert score_columns(ds, ds.prune("extra", keep=3, order="easy")) == ["prototypes", "el2n", "extra"]
+    assert score_columns(*splits(ds, ds)) == ["prototypes", "el2n"]
+    assert score_columns(*splits(ds, ds.prune("extra", keep=3, order="easy"))) == ["prototypes", "el2n", "extra"]
 
 
 def test_no_published_score_is_lost(tmp_path):
@@ -174,10 +181,11 @@ def test_scores_of_other_rows_replace_with_a_warning(tmp_path):
 
 def test_a_split_of_scores_is_not_lost():
     former = {"splits": {"train": {"score_columns": ["a"]}, "test": {"score_columns": ["a"]}}}
-    entries = {"train": {"score_columns": ["a"], "keys_sha256": None}}
-    check_nothing_lost(former, entries, whole=False)
+    entries = {"train": {"score_columns": ["a"], "keys_sha256": None, "score_digests": {}}}
+    new = Configuration(SCORES_OF_ROWS, "scores", {}, "scores", entries=entries)
+    SCORES_OF_ROWS.check_replaced(new, former)
     with pytest.raises(ValueError, match="scores of split 'test' are published and would be lost"):
-        check_nothing_lost(former, entries, whole=True)
+        SCORES_OF_ROWS.check_replaced(replace(new, whole=True), former)
 
 
 def test_without_images_the_key_is_of_all_columns(tmp_path, load):
