@@ -16,10 +16,11 @@ from hf_prune.data.images import EncodedImages
 from hf_prune.runtime.errors import InputError
 from hf_prune.runtime.messages import printable
 from hf_prune.runtime.processes import in_step, process_state, use_device
-from hf_prune.scoring import Request
+from hf_prune.scoring import Request, Run
 from hf_prune.scoring.agreement import check_request
 from hf_prune.scoring.embeddings import as_dataset, whole_embeddings
 from hf_prune.scoring.pool import labels_of
+from hf_prune.scoring.run import checked
 
 _SHOWN_GROUPS = 10
 _SHOWN_ROWS = 8
@@ -122,16 +123,8 @@ def duplicates(
     inputs: Mapping[str, Any] | None = None,
     label_column: str | None = None,
     image_column: str | None = None,
-    batch_size: int = 64,
-    dtype: str = "auto",
-    image_size: int | None = None,
-    revision: str | None = None,
-    device: str | None = None,
-    num_workers: int = 0,
-    load_from_cache_file: bool | None = None,
-    cache_dir: str | Path | None = None,
+    run: Run | None = None,
     on_error: str = "raise",
-    allow_pickle: bool = False,
 ) -> Duplicates:
     """Find rows that duplicate an earlier row.
 
@@ -149,16 +142,8 @@ def duplicates(
         inputs: Arrays handed in by name: ``embeddings`` (n, d) and ``labels`` (n,), integers from 0, -1 for none.
         label_column: Column with the classes; None takes the only ``ClassLabel`` column.
         image_column: Column with the images; None takes the only ``Image`` column.
-        batch_size: Images per batch and process.
-        dtype: ``"auto"`` is bfloat16 where the hardware has it, else float32; or a name of either.
-        image_size: Side in pixels instead of the one in the model's own preprocessing.
-        revision: Branch, tag or commit of the encoder on the Hub.
-        device: Such as ``"cuda:1"`` or ``"cpu"``; None leaves it to Accelerate.
-        num_workers: Processes that decode images beside the main one.
-        load_from_cache_file: Whether to use and fill the cache; None follows ``datasets.disable_caching()``.
-        cache_dir: Folder of the cache; None is ``$HF_HOME/hf_prune``.
+        run: How models are opened and run: a `hf_prune.Run`; None takes its defaults.
         on_error: ``"raise"`` stops at a row that cannot be compared, ``"skip"`` leaves it out and lists it.
-        allow_pickle: Also load weights that are not safetensors.
 
     Returns:
         `Duplicates`, the same in every process. ``ds.select(found.kept)`` has none.
@@ -176,11 +161,19 @@ def duplicates(
         Near duplicates by a threshold on the cosine are those of SemDeDup (Abbas et al. 2023, arXiv:2303.09540), which
         looks within the cells of a clustering only and keeps the row farthest from the centroid.
     """
-    with in_step("duplicates", device):
+    run = checked(run)
+    with in_step("duplicates", run.device):
         ds, given = as_dataset(ds, inputs or {}, "duplicates")
         _check(threshold, encoder, given)
-        request = Request.of(locals(), given=given)
-        with use_device(device):
+        request = Request(
+            encoder=encoder,
+            inputs=given,
+            label_column=label_column,
+            image_column=image_column,
+            run=run,
+            on_error=on_error,
+        )
+        with use_device(run.device):
             check_request("duplicates", ds, request, {"threshold": threshold})
             by_content = encoder is None and "embeddings" not in given
             return _same_bytes(ds, request) if by_content else _close_rows(ds, request, float(threshold))
@@ -205,7 +198,7 @@ def _same_bytes(ds: Dataset, request: Request) -> Duplicates:
 
     column = find_image_column(ds, request.image_column)
     images = EncodedImages(ds, column)
-    keys, unreadable = content_keys(ds, column, images, request.store_root, process_state(request.device))
+    keys, unreadable = content_keys(ds, column, images, request.run.store_root, process_state(request.run.device))
     if unreadable and request.on_error == "raise":
         row = min(unreadable)
         raise InputError(

@@ -17,10 +17,11 @@ from hf_prune.runtime.errors import InputError
 from hf_prune.runtime.messages import printable
 from hf_prune.runtime.processes import in_step, use_device
 from hf_prune.runtime.seeds import check_seed
-from hf_prune.scoring import Request
+from hf_prune.scoring import Request, Run
 from hf_prune.scoring.agreement import check_request
 from hf_prune.scoring.embeddings import as_dataset, whole_embeddings
 from hf_prune.scoring.pool import labels_of
+from hf_prune.scoring.run import checked
 
 _SHOWN_ROWS = 10
 
@@ -119,16 +120,8 @@ def label_noise(
     planted: float = 0.1,
     seed: int = 0,
     image_column: str | None = None,
-    batch_size: int = 64,
-    dtype: str = "auto",
-    image_size: int | None = None,
-    revision: str | None = None,
-    device: str | None = None,
-    num_workers: int = 0,
-    load_from_cache_file: bool | None = None,
-    cache_dir: str | Path | None = None,
+    run: Run | None = None,
     on_error: str = "raise",
-    allow_pickle: bool = False,
 ) -> LabelNoise:
     """Estimate which labels are wrong, and how many.
 
@@ -148,16 +141,8 @@ def label_noise(
         planted: Share of the labels that the self-test replaces, in [0, 0.5]; 0 leaves it out.
         seed: Decides the folds and which labels are replaced.
         image_column: Column with the images; None takes the only ``Image`` column.
-        batch_size: Images per batch and process.
-        dtype: ``"auto"`` is bfloat16 where the hardware has it, else float32; or a name of either.
-        image_size: Side in pixels instead of the one in the model's own preprocessing.
-        revision: Branch, tag or commit of the encoder on the Hub.
-        device: Such as ``"cuda:1"`` or ``"cpu"``; None leaves it to Accelerate.
-        num_workers: Processes that decode images beside the main one.
-        load_from_cache_file: Whether to use and fill the cache; None follows ``datasets.disable_caching()``.
-        cache_dir: Folder of the cache; None is ``$HF_HOME/hf_prune``.
+        run: How models are opened and run: a `hf_prune.Run`; None takes its defaults.
         on_error: ``"raise"`` stops at an image that cannot be read, ``"skip"`` leaves it out and lists it.
-        allow_pickle: Also load weights that are not safetensors.
 
     Returns:
         `LabelNoise`, the same in every process. Rows without a label, or whose class has no row in another fold, are not
@@ -178,10 +163,18 @@ def label_noise(
         Northcutt, Jiang & Chuang (2021), arXiv:1911.00068, for predictions out of fold and the confident joint. Suspects
         are ranked by log-odds and counted by the self-test instead.
     """
-    with in_step("label_noise", device), use_device(device):
+    run = checked(run)
+    with in_step("label_noise", run.device), use_device(run.device):
         ds, given = as_dataset(ds, inputs or {}, "label_noise")
         _check(encoder, given, planted, seed)
-        request = Request.of(locals(), given=given)
+        request = Request(
+            encoder=encoder,
+            inputs=given,
+            label_column=label_column,
+            image_column=image_column,
+            run=run,
+            on_error=on_error,
+        )
         check_request("label_noise", ds, request, {"num_folds": num_folds, "planted": planted, "seed": seed})
         labels = _labels(ds, request)
         if "probs" in given:

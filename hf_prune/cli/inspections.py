@@ -18,6 +18,7 @@ from hf_prune.policy import Recommendation
 from hf_prune.policy.keep_curve import KeepCurve, keep_curve
 from hf_prune.policy.recommend import recommend
 from hf_prune.runtime.processes import in_step, is_main_process
+from hf_prune.scoring.run import with_run
 
 
 def run_duplicates(
@@ -27,7 +28,7 @@ def run_duplicates(
     with in_step("duplicates", values.get("device")):
         given = parse_inputs(inputs)
         ds = train_split(open_data(values))
-        found = duplicates(ds, inputs=given, **values)
+        found = duplicates(ds, inputs=given, **with_run(duplicates, values))
     if not is_main_process():
         return
     if figure is not None:
@@ -43,7 +44,8 @@ def run_label_noise(out: Path | None = None, inputs: Sequence[str] = (), **value
     """Run ``label-noise``: every process takes part, one of them prints."""
     with in_step("label-noise", values.get("device")):
         given = parse_inputs(inputs)
-        found = label_noise(train_split(open_data(values)), inputs=given, **values)
+        ds = train_split(open_data(values))
+        found = label_noise(ds, inputs=given, **with_run(label_noise, values))
     if is_main_process():
         _show(found, out)
 
@@ -118,7 +120,7 @@ def _run(
     with in_step(function.__name__, values.get("device")):
         given = parse_inputs(inputs)
         ds = train_split(open_data(values))
-        found = function(ds, values.pop("metric"), inputs=given, **values)
+        found = function(ds, values.pop("metric"), inputs=given, **with_run(function, values))
     if not is_main_process():
         return
     echo(found)

@@ -26,6 +26,7 @@ from hf_prune.metrics.registry import check_option_names
 from hf_prune.runtime.errors import InputError
 from hf_prune.runtime.processes import barrier, in_step, is_main_process
 from hf_prune.scoring.combination import combine
+from hf_prune.scoring.run import flat_parameters, with_run
 
 Parameters = list[inspect.Parameter]
 
@@ -143,7 +144,7 @@ def open_data(values: dict[str, Any]) -> Any:
 
 def run_score(out: Path, overwrite: bool = False, inputs: Sequence[str] = (), **values: Any) -> None:
     """Run ``score``: every process takes part, one of them saves."""
-    options = set(values) - set(inspect.signature(score_with).parameters) - {"data", *_OPEN_NAMES}
+    options = set(values) - flat_parameters(score_with)[0].keys() - {"data", *_OPEN_NAMES}
     check_option_names([get_metric(name) for name in values["metric"]], options)
     with in_step("score", values.get("device")):
         check_target(out, overwrite)
@@ -151,7 +152,9 @@ def run_score(out: Path, overwrite: bool = False, inputs: Sequence[str] = (), **
         ds = open_data(values)
         if "test_dataset" in values:
             values["test_dataset"] = open_test_dataset(values["test_dataset"])
-        scored = score_with(ds, values.pop("metric"), inputs=given, overwrite=overwrite, **values)
+        scored = score_with(
+            ds, values.pop("metric"), inputs=given, overwrite=overwrite, **with_run(score_with, values)
+        )
         barrier()
         if is_main_process():
             save(scored, out, overwrite)
@@ -174,7 +177,8 @@ def run_prune(
         errors = parse_by_name("--class-errors", class_errors, float, "write class=error, such as cat=0.2")
         hint = "give a share in [0, 1] once, or class=rows for some classes, such as cat=800"
         values["class_balance"] = parse_by_name("--class-balance", class_balance, int, hint, alone=float)
-        pruned = prune(open_data(values), values.pop("metric"), inputs=given, class_errors=errors, **values)
+        ds, metric = open_data(values), values.pop("metric")
+        pruned = prune(ds, metric, inputs=given, class_errors=errors, **with_run(prune, values))
         barrier()
         if is_main_process():
             save(pruned, out, overwrite)

@@ -23,6 +23,7 @@ from hf_prune.runtime.errors import InputError
 from hf_prune.runtime.processes import in_step, is_main_process
 from hf_prune.scaling.runs import measure_scaling, write_report
 from hf_prune.scaling.runs.report import report_lines
+from hf_prune.scoring.run import with_run
 from hf_prune.training.teachers import Teachers, train_subset_runs, train_teachers
 from hf_prune.workflows.recipe import parse_yaml
 
@@ -97,7 +98,8 @@ def run_scaling(inputs: Sequence[str] = (), test_inputs: Sequence[str] = (), **v
     if "test_dataset" in values:
         values["test_dataset"] = open_test_dataset(values["test_dataset"])
     arrays = parse_inputs(inputs), parse_inputs(test_inputs)
-    runs = measure_scaling(ds, metric, folder=folder, inputs=arrays[0], test_inputs=arrays[1], **values)
+    settings = with_run(measure_scaling, values)
+    runs = measure_scaling(ds, metric, folder=folder, inputs=arrays[0], test_inputs=arrays[1], **settings)
     for line in report_lines(runs):
         echo(line)
     for path in (folder / "results.csv", *write_report(runs, folder)):

@@ -71,7 +71,7 @@ def case_of(ds: Dataset, column: str, request: Request) -> Case:
         )
     step = provenance(ds).made_by(ds, column)
     made_from, options = _how(step)
-    with in_step("recommend", request.device), use_device(request.device):
+    with in_step("recommend", request.run.device), use_device(request.run.device):
         check_request("recommend", ds, request, {"history": repr((made_from, options)).encode()}, scores=column)
         found = whole_embeddings(ds, request)
     return Case(
@@ -96,7 +96,7 @@ def gather(
     student: Student | None = None,
 ) -> Evidence:
     """Weigh the rules for a scored column; raises as `case_of` does, and where there are too few rows to judge by."""
-    with in_step("recommend", request.device), use_device(request.device):
+    with in_step("recommend", request.run.device), use_device(request.run.device):
         settings = {"column": column, "keeps": list(keeps), "class_balance": class_balance, "seed": seed}
         check_alike(settings | {"student": None if student is None else student.name})
         case = case_of(ds, column, request)

@@ -87,7 +87,7 @@ def _refitted(metric: Metric, options: Mapping[str, Any], heads: Mapping[str, An
         places = np.searchsorted(features.rows, rows)
         given = {"embeddings": features.points[places], "labels": features.codes[places]}
         ds = Dataset.from_dict({"row": rows})
-        builder = InputBuilder(ds, Request(teachers=few, given=given, on_error="skip"), [(metric, own)])
+        builder = InputBuilder(ds, Request(teachers=few, inputs=given, on_error="skip"), [(metric, own)])
         return call_metric(metric, builder.make(metric), metric.resolve_options(own, len(rows)), len(rows))
 
     return score

@@ -90,7 +90,7 @@ def _evidence(
 
     floor = cutting.class_balance if isinstance(cutting.class_balance, float) else 0.5
     given = {"embeddings": inputs.embeddings("order='auto'")}
-    own = replace(request, encoder=None, given=given)
+    own = replace(request, encoder=None, inputs=given)
     try:
         return gather(ds, column, own, (share,), class_balance=floor, seed=cutting.seed), ""
     except TooLittleToJudgeError as error:

@@ -13,9 +13,10 @@ from hf_prune.data.columns import find_label_column, read_labels
 from hf_prune.data.digests import array_sha256, column_digest, labels_digest
 from hf_prune.runtime.processes import check_alike, num_processes
 from hf_prune.scoring.request import Request
+from hf_prune.scoring.run import SETTINGS
 
 # Where a process computes and keeps things may differ: machines have devices, processors and disks of their own.
-_OWN = ("device", "num_workers", "store_root")
+_OWN = ("device", "num_workers", "load_from_cache_file", "cache_dir")
 _MODELS = ("encoder", "teachers", "student", "dynamics", "prototypes")
 
 
@@ -48,8 +49,8 @@ def check_request(
     if request.test_dataset is not None:
         held["rows of the test set"] = _rows_digest(request.test_dataset, request.test_dataset.column_names)
     held |= {name: _model_name(getattr(request, name)) for name in _MODELS}
-    fields = [name for name in Request.__dataclass_fields__ if name not in (*_OWN, *_MODELS, "given", "test_dataset")]
-    check_alike(held | {name: getattr(request, name) for name in fields})
+    held |= {name: getattr(request, name) for name in ("label_column", "image_column", "on_error")}
+    check_alike(held | {name: getattr(request.run, name) for name in SETTINGS if name not in _OWN})
 
 
 def _label_column(ds: Dataset, request: Request) -> str | None:
@@ -73,8 +74,7 @@ def _labels_digest(ds: Dataset, column: str) -> bytes:
 
 def _array_digest(values: Any) -> bytes:
     array: NDArray[Any] = np.asarray(values)
-    content = repr(array.tolist()) if array.dtype.hasobject else array_sha256(array)
-    return f"{array.dtype} {array.shape} {content}".encode()
+    return f"{array.dtype} {array.shape} {array_sha256(array)}".encode()
 
 
 def _model_name(model: Any) -> Any:

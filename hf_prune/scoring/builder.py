@@ -36,7 +36,7 @@ class InputBuilder:
     """
 
     def __init__(self, ds: Dataset, request: Request, metrics: Sequence[tuple[Metric, Mapping[str, Any]]]) -> None:
-        check_device(request.device)
+        check_device(request.run.device)
         self.ds, self.request = ds, request
         self._made = MadeInputs(ds, request)
         names = {metric.name: metric.inputs_for(options, request.sources) for metric, options in metrics}

@@ -97,7 +97,7 @@ def _train(made: MadeInputs, heads: Heads, need: str) -> "tuple[HeadRuns, NDArra
             make_embeddings(made)
     points = made.embeddings_everywhere()
     rows = np.setdiff1d(np.arange(len(made.ds)), list(made.unscored))
-    store = made.request.store_root
+    store = made.request.run.store_root
     if store is not None:
         keep_to_limit(store)
     runs = train_heads(
@@ -122,7 +122,7 @@ def _test_set(made: MadeInputs, labels: Labels) -> dict[str, Any]:
     ds = made.request.test_dataset
     if ds is None:
         return {}
-    request = dataclasses.replace(made.request, given={}, on_error="raise")
+    request = dataclasses.replace(made.request, inputs=None, on_error="raise")
     found = embed(ds, request, "Embedding the test set")
     test_labels = labels_of(ds, request)
     if test_labels is None:

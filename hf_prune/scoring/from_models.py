@@ -162,14 +162,14 @@ def _teachers(chosen: list[Any], request: Request, dtype: str | None = None) -> 
     from hf_prune.models.load import load_teacher
 
     options = _model_options(request)
-    if dtype is not None and request.dtype == "auto":
+    if dtype is not None and request.run.dtype == "auto":
         options["dtype"] = dtype
     return [load_teacher(teacher, **options) for teacher in chosen]
 
 
 def _model_options(request: Request) -> dict[str, Any]:
     names = ("revision", "dtype", "image_size", "allow_pickle", "device")
-    return {name: getattr(request, name) for name in names}
+    return {name: getattr(request.run, name) for name in names}
 
 
 def run(
@@ -182,10 +182,10 @@ def run(
         ds,
         model,
         image_column=find_image_column(ds, request.image_column),
-        state=process_state(request.device),
-        batch_size=request.batch_size,
-        num_workers=request.num_workers,
-        store_root=request.store_root,
+        state=process_state(request.run.device),
+        batch_size=request.run.batch_size,
+        num_workers=request.run.num_workers,
+        store_root=request.run.store_root,
         on_error="skip" if request.on_error == "skip" else "raise",
         targets=targets,
         desc=desc,

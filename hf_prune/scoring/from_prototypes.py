@@ -120,13 +120,13 @@ def _with_encoder(request: Request, prototypes: FittedPrototypes) -> Request:
     encoder = named_encoder(known) if encoder is None else encoder
     by_name = isinstance(encoder, str | Path)
     own = by_name and str(encoder) == known["id"]
-    request = replace(
-        request,
-        encoder=encoder,
-        revision=request.revision or (known.get("commit") if own else None),
-        dtype=known["dtype"] if request.dtype == "auto" else request.dtype,
-        image_size=request.image_size or (known.get("image_size") if by_name else None),
+    run = replace(
+        request.run,
+        revision=request.run.revision or (known.get("commit") if own else None),
+        dtype=known["dtype"] if request.run.dtype == "auto" else request.run.dtype,
+        image_size=request.run.image_size or (known.get("image_size") if by_name else None),
     )
+    request = replace(request, encoder=encoder, run=run)
     check_known_encoder(encoder_of(request).identity, known)
     return request
 

@@ -49,7 +49,7 @@ def score_dataset(
     for metric, chosen in zip(metrics, own, strict=True):
         check_options({**metric.options, **chosen})
         check_seed(chosen.get("seed", 0))
-    with in_step("score_with", request.device), use_device(request.device):
+    with in_step("score_with", request.run.device), use_device(request.run.device):
         settings = {"metrics": [metric.name for metric in metrics], "options": own, "columns": list(columns)}
         check_request("score_with", ds, request, settings | {"overwrite": overwrite, "evidence": evidence is not None})
         builder = InputBuilder(ds, request, list(zip(metrics, own, strict=True)))

@@ -24,6 +24,7 @@ from hf_prune.runtime.names import unknown_name
 from hf_prune.runtime.processes import barrier, in_step, is_main_process
 from hf_prune.runtime.untrusted import check_nesting
 from hf_prune.scoring.combination import combine
+from hf_prune.scoring.run import with_run
 from hf_prune.training.teachers import train_subset_runs, train_teachers
 from hf_prune.workflows.recipe_checks import check_keywords
 
@@ -167,7 +168,7 @@ def _step(name: str, arguments: Mapping[str, Any], log: Callable[[str], None], d
     shown = ", ".join(f"{key}={value!r}" for key, value in arguments.items() if key not in _NOT_SHOWN)
     log(f"{name}: {shown}")
     start = time.monotonic()
-    result = _FUNCTIONS[name](**arguments, **({} if ds is None else {"ds": ds}))
+    result = _FUNCTIONS[name](**with_run(_FUNCTIONS[name], arguments), **({} if ds is None else {"ds": ds}))
     log(f"{name}: done in {time.monotonic() - start:.1f} s{_rows(result)}")
     return result
 

@@ -14,6 +14,10 @@ class _Code(str):
     __slots__ = ()
 
 
+class _Settings(dict[str, Any]):
+    """Settings of a run."""
+
+
 # Placeholders stand where only the user has what was used; the comment beside says what that was.
 _UNKNOWN = "..."
 
@@ -172,16 +176,15 @@ def _add_input(keywords: dict[str, Any], notes: list[str], name: str, made_from:
 
 
 def _add_models(keywords: dict[str, Any], notes: list[str], argument: str, found: Any) -> None:
-    """Add what names the models, their commit, and how they were opened."""
+    """Add what names the models, and their commit and how they were opened as settings of the run."""
     models = found if isinstance(found, list) else [found]
     given = [_model(model, argument, notes) for model in models]
     keywords[argument] = given if isinstance(found, list) else given[0]
     commits = {model.get("commit") for model in models} - {None}
-    if len(commits) == 1:
-        keywords["revision"] = commits.pop()
-    for option in ("dtype", "image_size"):
-        if models[0].get(option) is not None:
-            keywords[option] = models[0][option]
+    opened = {"revision": commits.pop()} if len(commits) == 1 else {}
+    opened |= {name: models[0][name] for name in ("dtype", "image_size") if models[0].get(name) is not None}
+    if opened:
+        keywords.setdefault("run", _Settings()).update(opened)
 
 
 def _model(model: Mapping[str, Any], argument: str, notes: list[str]) -> Any:
@@ -215,6 +218,8 @@ def _value(value: Any) -> str:
         return _UNKNOWN
     if isinstance(value, _Code):
         return value
+    if isinstance(value, _Settings):
+        return _call("hf_prune.Run", [], value)
     if isinstance(value, list):
         return f"[{', '.join(map(_value, value))}]"
     if isinstance(value, dict) and any(item is Ellipsis for item in value.values()):

@@ -13,6 +13,7 @@ from hf_prune.data.columns import Labels
 from hf_prune.data.digests import array_sha256
 from hf_prune.metrics import get_metric
 from hf_prune.scaling.runs.results import FULL
+from hf_prune.scoring import Run
 from hf_prune.scoring.scores import Scores, read_scores
 from hf_prune.selection import select
 
@@ -95,7 +96,7 @@ class StudyRows:
             teachers=self.heads if heads else None,
             column="score",
             seed=self.seed_of(draw),
-            load_from_cache_file=False,
+            run=Run(load_from_cache_file=False),
             evidence=False,  # the runs are what compares
             **self.options,
         )
