@@ -10,7 +10,7 @@ from hf_prune.data.splits import AnyDataset, on_splits
 from hf_prune.metrics import Metric, get_metric
 from hf_prune.metrics.registry import check_option_names
 from hf_prune.policy import Recommendation
-from hf_prune.policy.while_scoring import EvidenceWhileScoring
+from hf_prune.policy.gathering import EvidenceWhileScoring
 from hf_prune.pruning.classes import Cutting
 from hf_prune.pruning.prune import prune_dataset
 from hf_prune.runtime.arguments import check_flag, check_text
@@ -59,13 +59,13 @@ def score_with(
             a `Heads` with settings, trains small heads on the embeddings of ``encoder`` and serves every metric that
             needs teachers, a record or subset runs.
         student: The model in training, for metrics that compare it with ``teachers``.
-        dynamics: What trainings left behind: a `TrainingRecord`, its folder, the folder of `train_teachers`, or a list.
+        dynamics: Records of trainings: a `TrainingRecord`, its folder, the folder of `train_teachers`, or a list.
         prototypes: Prototypes that were found before, for the metric of that name, which then finds none in these rows: a
             `Prototypes`, its folder, or a repository (``id@revision`` is one with its revision). Their encoder and options
             are taken; the history names the repository and its commit, so that others score by the same ones.
-        inputs: Arrays handed in by name instead of being made, such as ``{"embeddings": array}``, in the order of the
-            rows, by which alone they are matched.
-        test_dataset: A data set like ``ds``, for metrics that ask what a row does to test rows, with heads as teachers.
+        inputs: Arrays by name in place of those that would be made, such as ``{"embeddings": array}``, in the order of
+            the rows, by which alone they are matched.
+        test_dataset: A data set like ``ds``, for metrics of the influence on test rows, with heads as teachers.
         column: Name of the new column; None calls it after the metric, as it must be with several.
         label_column: Column with the classes; None takes the only ``ClassLabel`` column.
         image_column: Column with the images; None takes the only ``Image`` column.
@@ -135,7 +135,6 @@ def score_with(
 
 
 def _columns(metrics: Sequence[Metric], column: str | None) -> list[str]:
-    """Names of the columns to make."""
     names = [metric.name for metric in metrics]
     if not names:
         raise InputError("no metric was named; give one, or a list of some")
@@ -176,8 +175,8 @@ def prune(
     """Keep the rows that a score column ranks first.
 
     Duplicates go first, then the hardest rows or the noise suspects; of what is left the classes get their floor or
-    quota and the order fills the budget. Where a cut leaves a class less than it is owed, rows of it return, the least
-    hard first. `explain` says of every row what became of it.
+    quota and the order fills the budget. Where a cut leaves a class less than its floor or quota, rows of it return, the
+    least hard first. `explain` gives the reason for every row.
 
     Args:
         ds: A ``Dataset``, or a ``DatasetDict`` of which ``splits`` are pruned.
@@ -206,9 +205,9 @@ def prune(
         num_strata: Number of equal-width bins of the score range for ``"stratified"``.
         random_share: Share of the budget that ``"mixed"`` draws, in [0, 1].
         num_clusters: Number of clusters for ``"cluster"`` and ``label_column="clusters"``; None finds one from the rows.
-        evidence: What `recommend` returned, for ``order="auto"`` to follow in place of what is recorded.
+        evidence: A `Recommendation`, for ``order="auto"`` to follow in place of what is recorded.
         encoder: Where embeddings come from, as for `score_with`; its cache is used.
-        inputs: Arrays handed in by name instead of being made: ``embeddings``, ``clusters``, ``suspects`` (bool),
+        inputs: Arrays by name in place of those that would be made: ``embeddings``, ``clusters``, ``suspects`` (bool),
             ``duplicate_of`` (for each row -1, or the row it repeats).
         image_column: Column with the images; None takes the only ``Image`` column.
         run: How models are opened and run: a `hf_prune.Run`; None takes its defaults.

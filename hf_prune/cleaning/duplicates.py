@@ -1,6 +1,5 @@
-"""Exact and near duplicates of a data set: groups of rows, the row that stands for each, and labels that disagree."""
+"""Exact and near duplicates of a data set: groups of rows, the row that stands for each, and conflicting labels."""
 
-import csv
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -16,9 +15,10 @@ from hf_prune.data.images import EncodedImages
 from hf_prune.runtime.errors import InputError
 from hf_prune.runtime.messages import printable
 from hf_prune.runtime.processes import in_step, process_state, use_device
+from hf_prune.runtime.tables import write_csv
 from hf_prune.scoring import Request, Run
 from hf_prune.scoring.agreement import check_request
-from hf_prune.scoring.embeddings import as_dataset, whole_embeddings
+from hf_prune.scoring.embeddings import all_embeddings, as_dataset
 from hf_prune.scoring.pool import labels_of
 from hf_prune.scoring.run import checked
 
@@ -28,7 +28,7 @@ _SHOWN_ROWS = 8
 
 @dataclass(frozen=True)
 class Duplicates:
-    """Which rows duplicate which; printed, it is a summary and the largest groups.
+    """Groups of duplicate rows; printed, it is a summary and the largest groups.
 
     Attributes:
         duplicate_of: For each row the row that stands for it, the lowest of its group; -1 for rows that duplicate none,
@@ -48,7 +48,7 @@ class Duplicates:
 
     @cached_property
     def groups(self) -> list[list[int]]:
-        """Row numbers of each group of two or more, ascending; the first stands for the others."""
+        """Return the row numbers of each group of two or more, ascending; the first stands for the others."""
         rows = np.flatnonzero(self.duplicate_of >= 0)
         order = np.argsort(self.duplicate_of[rows], kind="stable")
         leaders, starts = np.unique(self.duplicate_of[rows][order], return_index=True)
@@ -57,7 +57,7 @@ class Duplicates:
 
     @cached_property
     def label_conflicts(self) -> list[list[int]]:
-        """The groups that hold more than one class; rows without a label conflict with none."""
+        """Return the groups that hold more than one class; rows without a label conflict with none."""
         if self.labels is None:
             return []
         codes = self.labels.codes
@@ -65,26 +65,23 @@ class Duplicates:
 
     @property
     def num_duplicates(self) -> int:
-        """Rows that would go if each group kept its first."""
+        """Count the rows that would go if each group kept its first."""
         return int((self.duplicate_of >= 0).sum())
 
     @property
     def kept(self) -> NDArray[np.int64]:
-        """Rows that duplicate none, ascending, as ``ds.select`` takes them."""
+        """Return the rows that duplicate none, ascending, as ``ds.select`` takes them."""
         return np.flatnonzero(self.duplicate_of < 0)
 
     def write_csv(self, path: str | Path) -> Path:
         """Write a line per row of every group: group, row, row it duplicates, cosine with four decimals, label."""
-        path = Path(path)
-        with path.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.writer(file, lineterminator="\n")
-            writer.writerow(["group", "row", "duplicate_of", "similarity", "label"])
-            for number, group in enumerate(self.groups):
-                for row in group:
-                    label = "" if self.labels is None else self.labels.name(int(self.labels.codes[row]))
-                    found = [self.duplicate_of[row], f"{self.similarity[row]:.4f}"] if row != group[0] else ["", ""]
-                    writer.writerow([number, row, *found, label])
-        return path
+        lines = []
+        for number, group in enumerate(self.groups):
+            for row in group:
+                label = "" if self.labels is None else self.labels.name(int(self.labels.codes[row]))
+                found = [self.duplicate_of[row], f"{self.similarity[row]:.4f}"] if row != group[0] else ["", ""]
+                lines.append([number, row, *found, label])
+        return write_csv(path, ["group", "row", "duplicate_of", "similarity", "label"], lines)
 
     def __str__(self) -> str:
         lines = [self._summary()]
@@ -139,7 +136,7 @@ def duplicates(
         threshold: Least cosine of duplicates, in (0, 1]; what counts as near depends on the encoder. 1.0 takes equal
             embeddings, or without an encoder equal bytes.
         encoder: Where embeddings come from, as for ``score_with``.
-        inputs: Arrays handed in by name: ``embeddings`` (n, d) and ``labels`` (n,), integers from 0, -1 for none.
+        inputs: Arrays by name: ``embeddings`` (n, d) and ``labels`` (n,), integers from 0, -1 for none.
         label_column: Column with the classes; None takes the only ``ClassLabel`` column.
         image_column: Column with the images; None takes the only ``Image`` column.
         run: How models are opened and run: a `hf_prune.Run`; None takes its defaults.
@@ -163,7 +160,7 @@ def duplicates(
     """
     run = checked(run)
     with in_step("duplicates", run.device):
-        ds, given = as_dataset(ds, inputs or {}, "duplicates")
+        ds, given = as_dataset(ds, inputs or {}, "duplicates", ["embeddings", "labels"])
         _check(threshold, encoder, given)
         request = Request(
             encoder=encoder,
@@ -182,9 +179,6 @@ def duplicates(
 def _check(threshold: Any, encoder: Any, given: Mapping[str, Any]) -> None:
     if isinstance(threshold, bool) or not isinstance(threshold, (int, float, np.floating)) or not 0 < threshold <= 1:
         raise InputError(f"threshold={threshold!r}; give the least cosine of duplicates, in (0, 1]")
-    strange = sorted(given.keys() - {"embeddings", "labels"})
-    if strange:
-        raise InputError(f"inputs={{{strange[0]!r}: …}}, but duplicates takes embeddings and labels")
     if threshold < 1 and encoder is None and "embeddings" not in given:
         raise InputError(
             f"threshold={threshold} needs embeddings: pass encoder= or inputs={{'embeddings': array}}, or leave the "
@@ -193,7 +187,7 @@ def _check(threshold: Any, encoder: Any, given: Mapping[str, Any]) -> None:
 
 
 def _same_bytes(ds: Dataset, request: Request) -> Duplicates:
-    """Groups of rows whose images have the same encoded bytes, each process hashing its share."""
+    """Group rows whose images have the same encoded bytes, each process hashing its share."""
     from hf_prune.engine.loop import content_keys
 
     column = find_image_column(ds, request.image_column)
@@ -214,14 +208,15 @@ def _same_bytes(ds: Dataset, request: Request) -> Duplicates:
 
 
 def _close_rows(ds: Dataset, request: Request, threshold: float) -> Duplicates:
-    """Groups of rows whose embeddings are close; every process computes the same."""
+    """Group rows whose embeddings are close; every process computes the same."""
     from hf_prune.cleaning.near_duplicates import near_duplicates
 
     labels = labels_of(ds, request)  # found wrong before the encoder runs
-    whole = whole_embeddings(ds, request)
-    rows = np.setdiff1d(np.arange(len(ds)), list(whole.unscored))
-    found, cosine = near_duplicates(whole.points if len(rows) == len(ds) else whole.points[rows], threshold)
+    embeddings = all_embeddings(ds, request)
+    points, unscored = embeddings.points, embeddings.unscored
+    rows = np.setdiff1d(np.arange(len(ds)), list(unscored))
+    found, cosine = near_duplicates(points if len(rows) == len(ds) else points[rows], threshold)
     duplicate_of, similarity = np.full(len(ds), -1, dtype=np.int64), np.full(len(ds), np.nan)
     duplicate_of[rows] = np.where(found < 0, -1, rows[found])
     similarity[rows] = cosine
-    return Duplicates(duplicate_of, similarity, threshold, labels, whole.unscored)
+    return Duplicates(duplicate_of, similarity, threshold, labels, unscored)

@@ -1,6 +1,5 @@
-"""`keep_curve`: accuracy of the proxy student over kept fractions, from one scoring pass."""
+"""Accuracy of a small student over kept fractions, from one scoring pass: `keep_curve`."""
 
-import csv
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -11,15 +10,16 @@ from datasets import Dataset
 
 from hf_prune.data.splits import check_one
 from hf_prune.policy.evidence import CurvePoint
-from hf_prune.policy.gathering import case_of
+from hf_prune.policy.gathering import scored_column
 from hf_prune.policy.intervals import Draw, intervals
-from hf_prune.policy.judging import Judge
+from hf_prune.policy.judge import Judge
 from hf_prune.policy.rules import RANDOM, Rule
 from hf_prune.policy.weighing import judge_of
 from hf_prune.runtime.errors import InputError
 from hf_prune.runtime.messages import printable
 from hf_prune.runtime.processes import check_alike, in_step
 from hf_prune.runtime.seeds import check_seed
+from hf_prune.runtime.tables import write_csv
 from hf_prune.scoring import Request, Run
 from hf_prune.scoring.run import checked
 from hf_prune.scoring.scores import score_column
@@ -51,12 +51,7 @@ class KeepCurve:
 
     def write_csv(self, path: str | Path) -> Path:
         """Write a line per point."""
-        path = Path(path)
-        with path.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, fieldnames=list(asdict(self.points[0])), lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(asdict(point) for point in self.points)
-        return path
+        return write_csv(path, asdict(self.points[0]), (asdict(point).values() for point in self.points))
 
     def plot(self, ax: "Axes | None" = None) -> "Axes":
         """Draw the curves, see `hf_prune.policy.plots.plot_keep_curve`."""
@@ -98,7 +93,7 @@ def keep_curve(
         metric: The score column.
         keeps: Fractions in (0, 1).
         encoder: Where embeddings come from, as for `score_with`; its cache is used.
-        inputs: Arrays handed in by name instead: ``embeddings`` (n, d), ``labels`` (n,).
+        inputs: Arrays by name in their place: ``embeddings`` (n, d), ``labels`` (n,).
         label_column: Column with the classes; None takes the only ``ClassLabel`` column.
         image_column: Column with the images; None takes the only ``Image`` column.
         run: How models are opened and run: a `hf_prune.Run`; None takes its defaults.
@@ -144,7 +139,7 @@ def keep_curve(
     )
     with in_step("keep_curve", run.device):
         check_alike({"column": column, "keeps": fractions, "seed": seed})
-        judge = judge_of(case_of(ds, column, request), fractions, class_balance=PAPER_CLASS_BALANCE, seed=seed)
+        judge = judge_of(scored_column(ds, column, request), fractions, class_balance=PAPER_CLASS_BALANCE, seed=seed)
         return KeepCurve(column, len(judge.features.rows), tuple(_points(judge, fractions)))
 
 

@@ -1,4 +1,4 @@
-"""`recommend`: what to keep of a scored data set, weighed on the data at hand."""
+"""Recommendation of which rows of a scored data set to keep: `recommend`."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -57,7 +57,7 @@ def recommend(
         tolerance: Loss of accuracy that is accepted, in [0, 1]; 0.01 is one point.
         class_balance: Floor of all rules, a share in [0, 1]; None is the paper's 0.5.
         encoder: Where embeddings come from, as for `score_with`; its cache is used.
-        inputs: Arrays handed in by name instead: ``embeddings`` (n, d), ``labels`` (n,).
+        inputs: Arrays by name in their place: ``embeddings`` (n, d), ``labels`` (n,).
         label_column: Column with the classes; None takes the only ``ClassLabel`` column.
         image_column: Column with the images; None takes the only ``Image`` column.
         run: How models are opened and run: a `hf_prune.Run`; None takes its defaults.
@@ -83,7 +83,7 @@ def recommend(
 
     References:
         Sorscher et al. (2022), arXiv:2206.14486: which end to keep depends on how much data there is. Weighing the ends on
-        the data at hand is ours.
+        the data set itself is ours.
     """
     check_one(ds, "recommend")
     column = score_column(ds, metric)
@@ -114,7 +114,7 @@ def recommend(
 
 
 def _share(keep: Any, num_rows: int) -> float | None:
-    """The kept fraction that a caller means, below 1."""
+    """Return the kept fraction that a caller means, below 1."""
     if keep is None:
         return None
     share = count_rows(keep, num_rows) / num_rows

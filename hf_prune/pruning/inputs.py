@@ -12,7 +12,7 @@ from hf_prune.metrics.prototypes import default_num_prototypes
 from hf_prune.runtime.errors import InputError
 from hf_prune.runtime.processes import gather_rows, join_processes, num_processes, process_index, use_device
 from hf_prune.scoring import Request
-from hf_prune.scoring.embeddings import check_first_axes, whole_embeddings
+from hf_prune.scoring.embeddings import all_embeddings, check_first_axes
 from hf_prune.scoring.scores import Scores
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ class PruningInputs:
             raise InputError(f"{who} needs embeddings: pass encoder=, or inputs={{'embeddings': array}}")
         with use_device(self.request.run.device):
             join_processes(self.request.run.device)
-            found = whole_embeddings(self.ds, self.request)
+            found = all_embeddings(self.ds, self.request)
         missing = sorted(found.unscored.keys() & set(self.scored.tolist()))
         if missing:
             raise InputError(

@@ -1,4 +1,4 @@
-"""From what a metric needs to arrays: given by the user, made by models, read from training records, or made by heads."""
+"""Scores of rows: the inputs of metrics, given by the user or made by models, heads and training records, and score columns."""
 
 from hf_prune.scoring.builder import InputBuilder
 from hf_prune.scoring.request import Inputs, Request

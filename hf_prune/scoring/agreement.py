@@ -1,4 +1,4 @@
-"""What the processes of a launcher hold of one data set and one request, compared before anything is made of it."""
+"""Comparison of data set, request and settings across the processes of a launcher, before anything is computed."""
 
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -26,14 +26,8 @@ def check_request(
     """Raise one line, the same in every process, where processes mean other rows, labels, inputs or settings.
 
     Digests travel, not the data. Those of the rows are the cheap ones of the history; the engine compares what it reads
-    of the images by their whole content, and models by their identities.
-
-    Args:
-        call: What is called.
-        ds: The data set.
-        request: Where inputs come from.
-        settings: Further arguments, by name.
-        scores: Column of scores that is used.
+    of the images by their whole content, and models by their identities. ``settings`` are further arguments of the call
+    by name, ``scores`` is the column of scores that it reads.
 
     Raises:
         ValueError: If something differs; the message names it.
@@ -65,7 +59,7 @@ def _rows_digest(ds: Dataset, columns: Sequence[str]) -> bytes:
 
 
 def _labels_digest(ds: Dataset, column: str) -> bytes:
-    """Digest of every value of a column, classes by their names."""
+    """Hash every value of a column, classes by their names."""
     try:
         return labels_digest(read_labels(ds, column))
     except ValueError:  # scores and other numbers, which the digest of a column covers
@@ -78,7 +72,7 @@ def _array_digest(values: Any) -> bytes:
 
 
 def _model_name(model: Any) -> Any:
-    """A model or record as far as its name distinguishes it; folders may lie elsewhere on each machine."""
+    """Describe a model or record as far as its name distinguishes it; folders may lie elsewhere on each machine."""
     model = getattr(model, "folders", model)  # those of `Teachers`
     if isinstance(model, list):
         return [_model_name(one) for one in model]

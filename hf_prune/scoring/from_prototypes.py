@@ -20,7 +20,7 @@ from hf_prune.runtime.integrity import unsealed
 from hf_prune.runtime.messages import one_line
 from hf_prune.runtime.untrusted import read_bytes
 from hf_prune.scoring.from_models import encoder_of
-from hf_prune.scoring.pool import MadeInputs
+from hf_prune.scoring.pool import InputPool
 from hf_prune.scoring.request import Request
 
 CONFIG, ARRAYS = "prototypes.json", "prototypes.safetensors"
@@ -35,7 +35,7 @@ class FittedPrototypes:
 
     Attributes:
         centroids: Unit rows, float64, shape (k, d).
-        config: How they were made, in plain JSON values: ``encoder`` (id, commit, preprocessing, ...), ``options``, ``rows``,
+        config: How they were pool, in plain JSON values: ``encoder`` (id, commit, preprocessing, ...), ``options``, ``rows``,
             ``source``, ``image_column``, ``versions``, ``centroids_sha256``.
         encoder: The encoder, where it is none of the Hub.
         origin: Where they were opened or published: ``id`` of the repository, or name of the folder, and ``commit``.
@@ -148,8 +148,8 @@ def options_of(request: Request, metric: Metric, options: Mapping[str, Any]) -> 
     return own | fitted
 
 
-def make_centroids(made: MadeInputs) -> None:
+def make_centroids(pool: InputPool) -> None:
     """The centroids of prototypes that were given; the same in every process."""
-    prototypes = made.request.prototypes
-    made.made_from[CENTROIDS] = {"prototypes": prototypes.identity}
-    made.whole[CENTROIDS] = prototypes.centroids
+    prototypes = pool.request.prototypes
+    pool.made_from[CENTROIDS] = {"prototypes": prototypes.identity}
+    pool.everywhere[CENTROIDS] = prototypes.centroids

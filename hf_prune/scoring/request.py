@@ -1,4 +1,4 @@
-"""What a caller said about where inputs come from, what a metric gets, and along which axis the rows of each input lie."""
+"""Where inputs of metrics come from, as a caller asked, the inputs themselves, and the axes of their rows and members."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -37,7 +37,7 @@ MEMBER_AXES: Mapping[str, int] = {
 
 @dataclass(frozen=True)
 class Request:
-    """Where inputs come from, as a caller of `hf_prune.score_with` said; see there for the meaning."""
+    """Sources of inputs that a caller of `hf_prune.score_with` named; see there for the meaning."""
 
     encoder: Any = None
     teachers: Any = None
@@ -63,12 +63,12 @@ class Request:
 
     @property
     def given(self) -> Mapping[str, Any]:
-        """Arrays that the caller gave by name."""
+        """Return the arrays that the caller gave, by name."""
         return {} if self.inputs is None else self.inputs
 
     @property
     def sources(self) -> frozenset[str]:
-        """Names of what inputs can be made from: arguments, arrays that were given, and row numbers."""
+        """Name what inputs can be made from: arguments, arrays that were given, and row numbers."""
         named = ("encoder", "teachers", "student", "dynamics")
         found = {name for name in named if getattr(self, name) is not None} | self.given.keys()
         return frozenset(found | {"rows"} | ({"centroids"} if self.prototypes is not None else set()))
@@ -76,7 +76,7 @@ class Request:
 
 @dataclass
 class Inputs:
-    """The arrays of one metric for the rows that this process holds.
+    """Arrays of one metric for the rows of this process.
 
     Attributes:
         rows: Global row numbers, shape (n_local,).
@@ -107,13 +107,13 @@ def check_mapping(inputs: Any) -> None:
 
 
 def row_axis(name: str, array: Array) -> int | None:
-    """The axis along which the rows of an input lie, or None; inputs that nobody listed have their rows first."""
+    """Return the axis along which the rows of an input lie, or None; inputs that are not listed have their rows first."""
     axis = ROW_AXIS.get(name, -array.ndim)
     return None if axis is None else array.ndim + axis
 
 
 def take_rows(name: str, array: Array, rows: Any) -> Array:
-    """Some rows of an input, by number or mask."""
+    """Take some rows of an input, by number or mask."""
     axis = row_axis(name, array)
     if axis is None:
         return array
@@ -121,7 +121,7 @@ def take_rows(name: str, array: Array, rows: Any) -> Array:
 
 
 def num_members(arrays: Mapping[str, Array]) -> int:
-    """How many teachers, students or runs there are at least; 0 where no input has any."""
+    """Count teachers, students or runs, the fewest of any input; 0 where no input has any."""
     return min((len(array) for name, array in arrays.items() if has_members(name, array)), default=0)
 
 

@@ -1,4 +1,4 @@
-"""How models are opened and run: one object with the settings that all functions share."""
+"""Settings of how models are opened and run, which all functions share."""
 
 import inspect
 import typing
@@ -15,7 +15,7 @@ from hf_prune.runtime.errors import InputTypeError
 
 @dataclass(frozen=True)
 class Run:
-    """How models are opened and run; every function that runs models takes one as ``run=``.
+    """Settings of how models are opened and run; every function that runs models takes one as ``run=``.
 
     Attributes:
         batch_size: Images per batch and process.
@@ -67,7 +67,7 @@ class Run:
 
     @property
     def store_root(self) -> Path | None:
-        """Folder where results of models are kept; None keeps them nowhere."""
+        """Return the folder where results of models are kept; None keeps them nowhere."""
         if not (is_caching_enabled() if self.load_from_cache_file is None else self.load_from_cache_file):
             return None
         if self.cache_dir is not None:

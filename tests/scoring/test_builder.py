@@ -11,7 +11,7 @@ from hf_prune import Run
 from hf_prune.data.columns import Labels
 from hf_prune.metrics import get_metric, register_metric, unregister_metric
 from hf_prune.scoring import InputBuilder, Request
-from hf_prune.scoring.labels import in_label_order
+from hf_prune.scoring.labels import ClassOrder
 from tests.helpers.tiny_models import build, config_of, save
 from tests.helpers.tiny_sets import encode, make_set, noise
 
@@ -114,22 +114,22 @@ OTHER_NAMES = r"teacher 1 calls its classes \['Kitty', 'Puppy', .* matched by po
 )
 def test_classes_are_found_by_name_however_it_is_written(names, order):
     probs = np.array([[0.7, 0.2, 0.1]])
-    assert in_label_order(probs, ANIMALS, names, "teacher 1").tolist() == probs[:, order].tolist()
+    assert ClassOrder(ANIMALS, names, "teacher 1").arrange(probs).tolist() == probs[:, order].tolist()
 
 
 def test_names_that_differ_in_case_alone_are_different_classes():
     labels = Labels(np.array([0, 1]), ("us", "US"), complete=True)
-    assert in_label_order(np.array([[0.7, 0.3]]), labels, ("US", "us"), "teacher 1").tolist() == [[0.3, 0.7]]
+    assert ClassOrder(labels, ("US", "us"), "teacher 1").arrange(np.array([[0.7, 0.3]])).tolist() == [[0.3, 0.7]]
     with pytest.raises(ValueError, match=r"^teacher 1 has the class 'us' in place 1, the labels in place 0"):
-        in_label_order(np.array([[0.7, 0.3]]), labels, ("Them", "Us"), "teacher 1")
+        ClassOrder(labels, ("Them", "Us"), "teacher 1").arrange(np.array([[0.7, 0.3]]))
 
 
 def test_a_teacher_with_other_class_names_is_matched_by_position_with_a_warning():
     probs = np.eye(3)
     with pytest.warns(UserWarning, match=OTHER_NAMES):
-        assert in_label_order(probs, ANIMALS, ("Kitty", "Puppy", "Bear"), "teacher 1") is probs
+        assert ClassOrder(ANIMALS, ("Kitty", "Puppy", "Bear"), "teacher 1").arrange(probs) is probs
     with pytest.warns(UserWarning, match=OTHER_NAMES):  # what both know is in its place
-        assert in_label_order(probs, ANIMALS, ("Kitty", "Puppy", "Polar bear"), "teacher 1") is probs
+        assert ClassOrder(ANIMALS, ("Kitty", "Puppy", "Polar bear"), "teacher 1").arrange(probs) is probs
 
 
 @pytest.mark.parametrize("names", [("dog", "cat", "horse"), ("Dog", "horse", "cow"), ("horse", "cow", "CAT")])
@@ -137,7 +137,7 @@ def test_names_of_which_a_part_shows_another_order_are_refused(names):
     with pytest.raises(
         ValueError, match=r"^teacher 1 has the class '(cat|dog)' in place \d, .* id2label the names of the"
     ):
-        in_label_order(np.eye(3), ANIMALS, names, "teacher 1")
+        ClassOrder(ANIMALS, names, "teacher 1").arrange(np.eye(3))
 
 
 def test_a_name_of_two_classes_tells_no_order():
@@ -146,8 +146,8 @@ def test_a_name_of_two_classes_tells_no_order():
     with pytest.raises(
         ValueError, match=r"^teacher 1 calls several of its classes 'cat', so that its order cannot be"
     ):
-        in_label_order(probs, labels, ("cat", "cat", "dog", "eel"), "teacher 1")
-    assert in_label_order(probs, labels, ("eel", "eel", "dog", "cat"), "teacher 1")[0].tolist() == [0, 0, 1, 0]
+        ClassOrder(labels, ("cat", "cat", "dog", "eel"), "teacher 1").arrange(probs)
+    assert ClassOrder(labels, ("eel", "eel", "dog", "cat"), "teacher 1").arrange(probs)[0].tolist() == [0, 0, 1, 0]
 
 
 def test_features_of_the_first_teacher_stand_in_for_embeddings():
@@ -248,7 +248,7 @@ def test_inputs_of_a_metric_of_ones_own():
 
     register_metric("spread_of_views")(spread_of_views)
     try:
-        with pytest.raises(ValueError, match=r"needs 'views': hand it in with inputs=\{'views': array\}"):
+        with pytest.raises(ValueError, match=r"needs 'views': pass inputs=\{'views': array\}"):
             make(images(), "spread_of_views")
         made = make(images(), "spread_of_views", inputs={"views": np.ones((ROWS, 2))})
         assert sorted(made.arrays) == ["rows", "views"]

@@ -23,7 +23,7 @@ from hf_prune.scaling.runs.results import FULL, Key, ScalingRun, append_run, rea
 from hf_prune.scaling.runs.rows import Rows, StudyRows
 from hf_prune.scaling.runs.training import CommandTrainer, Students, Task, Trainer
 from hf_prune.scoring import Request, Run
-from hf_prune.scoring.embeddings import whole_embeddings
+from hf_prune.scoring.embeddings import all_embeddings
 from hf_prune.scoring.from_heads import heads_of
 from hf_prune.scoring.pool import labels_of
 from hf_prune.scoring.run import checked
@@ -167,7 +167,7 @@ def _rows(
     if labels is not None and (labels.codes < 0).any():
         raise InputError(f"row {np.flatnonzero(labels.codes < 0)[0]} has no label: filter such rows out")
     wanted = is_student or (anew and (request.encoder is not None or "embeddings" in request.given))
-    points = whole_embeddings(ds, request).points if wanted else None
+    points = all_embeddings(ds, request).points if wanted else None
     return StudyRows(ds, labels, points, scores, metric, class_balance)
 
 
@@ -188,7 +188,7 @@ def _students(
         raise InputError(f"the test set has the classes {labels.names}, the data set {own.names}: give the same")
     if (labels.codes < 0).any():
         raise InputError(f"test row {np.flatnonzero(labels.codes < 0)[0]} has no label: filter such rows out")
-    points = whole_embeddings(test_dataset, request).points
+    points = all_embeddings(test_dataset, request).points
     groups = _groups(test_dataset, labels, group_column)
     return Students(rows.points, own.codes, points, labels.codes, groups, hidden, num_epochs)
 
