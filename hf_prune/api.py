@@ -18,7 +18,7 @@ from hf_prune.runtime.errors import InputError
 from hf_prune.runtime.processes import check_alike, in_step
 from hf_prune.scoring import Request, Run
 from hf_prune.scoring.from_prototypes import open_prototypes
-from hf_prune.scoring.run import check_no_settings, checked
+from hf_prune.scoring.run import check_no_settings
 from hf_prune.scoring.score import score_dataset
 from hf_prune.scoring.scores import without_scores
 from hf_prune.selection import Selection
@@ -105,7 +105,7 @@ def score_with(
         raise InputError(f"metric={metric!r}; give the name of a metric, or a list of names")
     check_flag("overwrite", overwrite)
     check_flag("evidence", evidence)
-    run = checked(run)
+    run = Run.of(run)
     with in_step("score_with", run.device):
         chosen = [get_metric(name) for name in named]
         columns = _columns(chosen, column)
@@ -241,7 +241,7 @@ def prune(
         raise InputError(f"metric={metric!r}; give the name of one score column")
     check_flag("return_selection", return_selection)
     # The label column goes with the classes. Rows that cannot be read have no score as a rule; the others are refused.
-    run = checked(run)
+    run = Run.of(run)
     request = Request(encoder=encoder, inputs=inputs, image_column=image_column, run=run, on_error="skip")
     cutting = Cutting(
         keep=keep,

@@ -20,7 +20,6 @@ from hf_prune.scoring import Request, Run
 from hf_prune.scoring.agreement import check_request
 from hf_prune.scoring.embeddings import all_embeddings, as_dataset
 from hf_prune.scoring.pool import labels_of
-from hf_prune.scoring.run import checked
 
 _SHOWN_GROUPS = 10
 _SHOWN_ROWS = 8
@@ -158,7 +157,7 @@ def duplicates(
         Near duplicates by a threshold on the cosine are those of SemDeDup (Abbas et al. 2023, arXiv:2303.09540), which
         looks within the cells of a clustering only and keeps the row farthest from the centroid.
     """
-    run = checked(run)
+    run = Run.of(run)
     with in_step("duplicates", run.device):
         ds, given = as_dataset(ds, inputs or {}, "duplicates", ["embeddings", "labels"])
         _check(threshold, encoder, given)

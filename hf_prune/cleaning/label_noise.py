@@ -21,7 +21,6 @@ from hf_prune.scoring import Request, Run
 from hf_prune.scoring.agreement import check_request
 from hf_prune.scoring.embeddings import all_embeddings, as_dataset
 from hf_prune.scoring.pool import labels_of
-from hf_prune.scoring.run import checked
 
 _SHOWN_ROWS = 10
 
@@ -161,7 +160,7 @@ def label_noise(
         Northcutt, Jiang & Chuang (2021), arXiv:1911.00068, for predictions out of fold and the confident joint. Suspects
         are ranked by log-odds and counted by the self-test instead.
     """
-    run = checked(run)
+    run = Run.of(run)
     with in_step("label_noise", run.device), use_device(run.device):
         ds, given = as_dataset(ds, inputs or {}, "label_noise", ["embeddings", "labels", "probs"])
         _check(encoder, given, planted, seed)

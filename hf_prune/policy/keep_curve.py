@@ -21,7 +21,6 @@ from hf_prune.runtime.processes import check_alike, in_step
 from hf_prune.runtime.seeds import check_seed
 from hf_prune.runtime.tables import write_csv
 from hf_prune.scoring import Request, Run
-from hf_prune.scoring.run import checked
 from hf_prune.scoring.scores import score_column
 from hf_prune.selection.budget import is_number
 from hf_prune.selection.classes import PAPER_CLASS_BALANCE
@@ -128,7 +127,7 @@ def keep_curve(
     if not fractions:
         raise InputError("keeps is empty; give a list of fractions in (0, 1)")
     check_seed(seed)
-    run = checked(run)
+    run = Run.of(run)
     request = Request(
         encoder=encoder,
         inputs=inputs,

@@ -14,7 +14,6 @@ from hf_prune.policy.weighing import KEEPS
 from hf_prune.runtime.errors import InputError
 from hf_prune.runtime.seeds import check_seed
 from hf_prune.scoring import Request, Run
-from hf_prune.scoring.run import checked
 from hf_prune.scoring.scores import score_column
 from hf_prune.selection import check_class_balance, count_rows
 from hf_prune.selection.classes import PAPER_CLASS_BALANCE
@@ -96,7 +95,7 @@ def recommend(
         inputs=inputs,
         label_column=label_column,
         image_column=image_column,
-        run=checked(run),
+        run=Run.of(run),
         on_error="skip",
     )
     if encoder is None and "embeddings" not in request.given:

@@ -97,14 +97,7 @@ class Repeat:
     second: NDArray[np.bool_]
 
     def cross_fitted(self, right: NDArray[np.bool_]) -> NDArray[np.bool_]:
-        """Return what is right at each judged row under the setting that is best on the half that the row is not in.
-
-        Args:
-            right: By setting, shape (settings, m).
-
-        Returns:
-            Shape (m,).
-        """
+        """Return what is right (m,) under the setting that is best on the half that a row is not in, of all (settings, m)."""
         halves = (~self.second, self.second)
         if self.second.all() or not self.second.any():  # few rows: then they are not judged crosswise
             halves = (np.ones_like(self.second), np.ones_like(self.second))
@@ -125,13 +118,8 @@ def num_splits(num_rows: int) -> int:
 def repeats(points: NDArray[np.float32], codes: NDArray[np.int64], *, confirming: bool, seed: int) -> Iterator[Repeat]:
     """Yield the repeats on which a rule is chosen, or the others, on which it is confirmed.
 
-    In each, classes are shared out evenly over the folds, and equal rows are in one fold.
-
-    Args:
-        points: Features, shape (n, d).
-        codes: Classes, shape (n,).
-        confirming: Whether a rule is confirmed.
-        seed: Decides which row goes where.
+    In each, classes are spread evenly over the folds, and equal rows are in one fold. Points are features (n, d), codes
+    classes (n,); the seed decides which row goes where.
     """
     splits = num_splits(len(codes))
     num_folds = FOLDS_TO_CHOOSE if len(codes) >= MANY_ROWS and not confirming else NUM_FOLDS

@@ -4,6 +4,7 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -112,18 +113,20 @@ def _check_positions(names: Sequence[str], teacher_names: Sequence[str], who: st
             )
 
 
+@dataclass
 class ClassOrder:
     """Order of a teacher's classes: settled, or refused, as soon as their number is known.
 
-    Args:
+    Attributes:
         labels: The labels.
         teacher_names: Names of the teacher's classes in the order of its logits, if it has any.
         who: Such as ``"teacher 2"``, for messages.
     """
 
-    def __init__(self, labels: Labels, teacher_names: tuple[str, ...] | None, who: str) -> None:
-        self.labels, self.teacher_names, self.who = labels, teacher_names, who
-        self._settled: tuple[int, list[int] | None] | None = None
+    labels: Labels
+    teacher_names: tuple[str, ...] | None
+    who: str
+    _settled: dict[int, list[int] | None] = field(default_factory=dict)
 
     def settle(self, classes: int) -> list[int] | None:
         """Return the order as `class_order` finds it, once for each number of classes.
@@ -131,9 +134,9 @@ class ClassOrder:
         Raises:
             ValueError: If the teacher cannot know the classes.
         """
-        if self._settled is None or self._settled[0] != classes:
-            self._settled = classes, class_order(self.labels, self.teacher_names, classes, self.who)
-        return self._settled[1]
+        if classes not in self._settled:
+            self._settled[classes] = class_order(self.labels, self.teacher_names, classes, self.who)
+        return self._settled[classes]
 
     def see(self, logits: Any) -> None:
         """Settle it by logits (n, classes)."""

@@ -65,6 +65,13 @@ class Run:
             check_path("cache_dir", self.cache_dir)
         check_flag("allow_pickle", self.allow_pickle)
 
+    @classmethod
+    def of(cls, run: Any) -> "Run":
+        """Return what was given as ``run=``, the defaults for None, and raise a TypeError for anything else."""
+        if run is None or isinstance(run, cls):
+            return run or cls()
+        raise InputTypeError(f"run={run!r}; give a hf_prune.Run, such as hf_prune.Run(batch_size=32)")
+
     @property
     def store_root(self) -> Path | None:
         """Return the folder where results of models are kept; None keeps them nowhere."""
@@ -80,19 +87,6 @@ class Run:
 SETTINGS = tuple(field.name for field in fields(Run))
 
 
-def checked(run: Any) -> Run:
-    """Return what was given as ``run=``, the defaults for None.
-
-    Raises:
-        TypeError: If it is no `Run`.
-    """
-    if run is None:
-        return Run()
-    if not isinstance(run, Run):
-        raise InputTypeError(f"run={run!r}; give a hf_prune.Run, such as hf_prune.Run(batch_size=32)")
-    return run
-
-
 def check_no_settings(options: Mapping[str, Any], known: Iterable[str]) -> None:
     """Raise a one-line TypeError if a setting of `Run` stands among options of metrics, none of which has it."""
     for name in SETTINGS:
@@ -101,13 +95,9 @@ def check_no_settings(options: Mapping[str, Any], known: Iterable[str]) -> None:
 
 
 def flat_parameters(function: Callable[..., Any]) -> tuple[dict[str, inspect.Parameter], dict[str, Any]]:
-    """List the parameters of a function as a command line or a recipe has them, where the settings of a run have no object.
+    """Return the parameters and type hints of a function by name, with the settings of `Run` in the place of ``run``.
 
-    Args:
-        function: Any function.
-
-    Returns:
-        Name → parameter, the settings of `Run` in the place of ``run``; and name → type hint.
+    So a command line and a recipe have them, which know no such object.
 
     Example:
         >>> def embed(encoder: str, *, run: Run | None = None, seed: int = 0): ...
@@ -127,12 +117,7 @@ def flat_parameters(function: Callable[..., Any]) -> tuple[dict[str, inspect.Par
 
 
 def with_run(function: Callable[..., Any], values: Mapping[str, Any]) -> dict[str, Any]:
-    """Gather settings of a run into ``run``, where a function takes one: undoes `flat_parameters` for its arguments.
-
-    Args:
-        function: The function that the arguments are for.
-        values: Its arguments by name.
-    """
+    """Gather settings among the arguments of a function into ``run``, where it takes one; reverses `flat_parameters`."""
     if typing.get_type_hints(function).get("run") != Run | None:
         return dict(values)
     own = {name: value for name, value in values.items() if name in SETTINGS}

@@ -17,7 +17,6 @@ from hf_prune.scoring import Request, Run
 from hf_prune.scoring.from_prototypes import METRIC, FittedPrototypes, read_prototypes
 from hf_prune.scoring.pool import unit
 from hf_prune.scoring.prototypes import fit_as_scored, fit_prototypes
-from hf_prune.scoring.run import checked
 
 if TYPE_CHECKING:
     import torch
@@ -104,7 +103,7 @@ class Prototypes(FittedPrototypes):
             >>> Prototypes.fit(ds, "pixels", num_prototypes=1, run=Run(image_size=2)).centroids.shape
             (1, 12)
         """
-        run = checked(run)
+        run = Run.of(run)
         request = Request(encoder=encoder, image_column=image_column, run=run, on_error=on_error)
         options = {"num_prototypes": num_prototypes, "num_iterations": num_iterations, "seed": seed}
         centroids, config, _ = fit_prototypes(ds, request, options)
@@ -136,7 +135,7 @@ class Prototypes(FittedPrototypes):
             ValueError: If the column was not made by ``prototypes`` from an encoder, or has other scores, since the rows or
                 the encoder changed.
         """
-        run = checked(run)
+        run = Run.of(run)
         (centroids, config, _), given = fit_as_scored(ds, column, encoder, image_column, run)
         return cls(centroids, config, column, encoder=given, device=run.device)
 

@@ -26,7 +26,6 @@ from hf_prune.scoring import Request, Run
 from hf_prune.scoring.embeddings import all_embeddings
 from hf_prune.scoring.from_heads import heads_of
 from hf_prune.scoring.pool import labels_of
-from hf_prune.scoring.run import checked
 from hf_prune.scoring.scores import Scores, read_scores, score_column
 from hf_prune.training.commands import read_command
 
@@ -113,7 +112,7 @@ def measure_scaling(
         inputs=inputs,
         label_column=label_column,
         image_column=image_column,
-        run=checked(run),
+        run=Run.of(run),
     )
     check_seed(seed)
     keys = _keys(len(ds), sizes, keeps, num_draws)
