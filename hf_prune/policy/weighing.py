@@ -34,7 +34,7 @@ from hf_prune.policy.trial import (
 from hf_prune.runtime.names import UnknownNameError
 from hf_prune.runtime.optional_results import extra
 from hf_prune.runtime.processes import gather_objects, is_main_process
-from hf_prune.scoring import InputBuilder, Request
+from hf_prune.scoring import InputBuilder, Request, Run
 from hf_prune.scoring.calling import call_metric
 from hf_prune.scoring.from_heads import need_of
 from hf_prune.scoring.scores import Scores
@@ -89,7 +89,8 @@ def _refitted(metric: Metric, options: Mapping[str, Any], heads: Mapping[str, An
         places = np.searchsorted(features.rows, rows)
         given = {"embeddings": features.points[places], "labels": features.codes[places]}
         ds = Dataset.from_dict({"row": rows})
-        builder = InputBuilder(ds, Request(teachers=few, inputs=given, on_error="skip"), [(metric, own)])
+        run = Run(load_from_cache_file=False)  # no other call trains on these rows
+        builder = InputBuilder(ds, Request(teachers=few, inputs=given, run=run, on_error="skip"), [(metric, own)])
         return call_metric(metric, builder.make(metric), metric.resolve_options(own, len(rows)), len(rows))
 
     return score

@@ -35,7 +35,7 @@ def shown(encoded) -> np.ndarray:
 
 def make(ds, metric, **request):
     chosen = get_metric(metric)
-    request.setdefault("run", Run(device="cpu"))
+    request.setdefault("run", Run(device="cpu", load_from_cache_file=False))
     return InputBuilder(ds, Request(**request), [(chosen, {})]).make(chosen)
 
 
@@ -78,20 +78,29 @@ def test_embeddings_handed_in_become_unit_rows():
 
 
 def test_embeddings_come_from_the_encoder():
-    made = make(images(), "prototypes", encoder=pixels, run=Run(device="cpu", batch_size=3))
+    made = make(
+        images(), "prototypes", encoder=pixels, run=Run(device="cpu", load_from_cache_file=False, batch_size=3)
+    )
     np.testing.assert_allclose(made.arrays["embeddings"], unit(shown(noise(ROWS))), atol=1e-6)
     assert made.made_from["embeddings"]["encoder"]["kind"] == "callable"
     assert made.unscored == {}
 
 
 def test_the_built_in_encoder_sees_pixels():
-    made = make(images(), "prototypes", encoder="pixels", run=Run(device="cpu", image_size=4))
+    made = make(
+        images(), "prototypes", encoder="pixels", run=Run(device="cpu", load_from_cache_file=False, image_size=4)
+    )
     np.testing.assert_allclose(made.arrays["embeddings"], unit(shown(noise(ROWS))), atol=1e-6)
 
 
 def test_probabilities_are_the_softmax_of_each_teacher():
     teachers = [TEACHER, (Classifier([2, 1, 0]), mean_colour)]
-    made = make(images([0, 1, 2, 0, 1, 2, 0]), "el2n", teachers=teachers, run=Run(device="cpu", dtype="float32"))
+    made = make(
+        images([0, 1, 2, 0, 1, 2, 0]),
+        "el2n",
+        teachers=teachers,
+        run=Run(device="cpu", load_from_cache_file=False, dtype="float32"),
+    )
     colours = np.stack([mean_colour(row["image"]).numpy() for row in images()])
     expected = np.stack([softmax(3 * colours), softmax(3 * colours[:, ::-1])])
     np.testing.assert_allclose(made.arrays["probs"], expected, atol=1e-6)
@@ -152,7 +161,11 @@ def test_a_name_of_two_classes_tells_no_order():
 
 def test_features_of_the_first_teacher_stand_in_for_embeddings():
     head, ds = torch.nn.Linear(3, 3), images([0, 1, 2, 0, 1], [*noise(4), b"broken"])
-    request = Request(teachers=[(head, mean_colour), TEACHER], run=Run(device="cpu", dtype="float32"), on_error="skip")
+    request = Request(
+        teachers=[(head, mean_colour), TEACHER],
+        run=Run(device="cpu", load_from_cache_file=False, dtype="float32"),
+        on_error="skip",
+    )
     builder = InputBuilder(ds, request, [(get_metric("el2n"), {})])
     builder.keep_features()
     assert builder.make(get_metric("el2n")).arrays["probs"].shape == (2, 4, 3)
@@ -358,7 +371,7 @@ def test_a_teacher_of_other_classes_is_refused_by_its_first_batch():
     teachers = [Counting(3), Counting(4)]
     pairs = [(teacher, mean_colour) for teacher in teachers]
     with pytest.raises(ValueError, match="teacher 2 knows 4 classes, the labels have 3"):
-        make(images(FULL), "el2n", teachers=pairs, run=Run(device="cpu", batch_size=2))
+        make(images(FULL), "el2n", teachers=pairs, run=Run(device="cpu", load_from_cache_file=False, batch_size=2))
     assert [teacher.batches for teacher in teachers] == [4, 1]
 
 

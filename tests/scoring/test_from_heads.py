@@ -100,7 +100,11 @@ def test_influence_is_on_the_test_set():
     test = ds.select(range(7))
     options = {"inputs": {}, "encoder": "pixels", "image_size": 4}
     scored = score("influence_max", RUNS, ds, test_dataset=test, **options)
-    points = unit(embed(ds, Request(encoder="pixels", run=hf_prune.Run(image_size=4, device="cpu"))).values)[0]
+    points = unit(
+        embed(
+            ds, Request(encoder="pixels", run=hf_prune.Run(image_size=4, device="cpu", load_from_cache_file=False))
+        ).values
+    )[0]
     tests = {"test_embeddings": points[:7], "test_labels": LABELS[:7]}
     runs = train_heads(points, LABELS, RUNS, num_classes=3, need="runs", **tests)
     trained_on, hits = (

@@ -63,9 +63,9 @@ def record(seed=0, *, mode="epoch", labels=LABELS, epochs=EPOCHS, test_rows=5) -
 
 def make(name, ds=None, **request):
     metric = get_metric(name)
-    return InputBuilder(ds or dataset(), Request(run=hf_prune.Run(device="cpu"), **request), [(metric, {})]).make(
-        metric
-    )
+    return InputBuilder(
+        ds or dataset(), Request(run=hf_prune.Run(device="cpu", load_from_cache_file=False), **request), [(metric, {})]
+    ).make(metric)
 
 
 def test_one_record_gives_epochs_and_several_give_runs():
