@@ -127,7 +127,7 @@ def measure_scaling(
         raise InputError(f"options {', '.join(options)} are for scoring anew; pass rescore=True, or leave them out")
     with owned(folder):
         rows = _rows(ds, metric, request, anew, command is None, class_balance)
-        rows = replace(rows, seed=seed, options=options, heads=teachers)
+        rows = replace(rows, seed=seed, options=options, heads=teachers, device=request.run.device)
         if command is not None:
             trainer: Trainer = CommandTrainer(read_command(command), ds)
         else:

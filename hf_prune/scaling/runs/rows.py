@@ -37,6 +37,7 @@ class StudyRows:
         heads: Settings of the heads that stand in for teachers and trainings.
         class_balance: Floor of the classes, as in `hf_prune.prune`.
         seed: Of all draws.
+        device: Device of the heads and of k-means; None leaves it to Accelerate.
     """
 
     ds: Dataset
@@ -48,6 +49,7 @@ class StudyRows:
     seed: int = 0
     options: Mapping[str, Any] = field(default_factory=dict)
     heads: Any = "heads"
+    device: str | None = None
 
     def initial(self, draw: int, size: int) -> Rows:
         """The rows of an initial set, ascending; within a draw each holds the smaller ones."""
@@ -96,7 +98,7 @@ class StudyRows:
             teachers=self.heads if heads else None,
             column="score",
             seed=self.seed_of(draw),
-            run=Run(load_from_cache_file=False),
+            run=Run(device=self.device, load_from_cache_file=False),
             evidence=False,  # the runs are what compares
             **self.options,
         )
