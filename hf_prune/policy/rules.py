@@ -38,15 +38,9 @@ RANDOM = Rule("random")
 
 
 def rules_for(keep: float) -> list[Rule]:
-    """List the rules that leave enough rows for a kept fraction, random rows without a cut aside.
+    """List the up to 18 rules that leave enough rows for a kept fraction in (0, 1], random rows without a cut aside.
 
-    The easiest rows are the same with and without a cut that leaves enough, so they are there once.
-
-    Args:
-        keep: Share of the rows that stays, in (0, 1].
-
-    Returns:
-        Up to 18 rules.
+    The easiest rows are the same with and without a cut that leaves enough, so they are listed once.
 
     Example:
         >>> len(rules_for(0.5)), len(rules_for(0.8)), [str(rule) for rule in rules_for(1.0)]
@@ -62,13 +56,6 @@ def rule_without_evidence(rows_per_class: float, keep: float) -> Rule:
     Hard rows where there are at least 1,000 of each class and at least 70 % stay, easy ones where there are at most 250
     and at least 70 % stay, else random ones: at low fractions the hardest rows alone are a poor training set, and no end
     is safe.
-
-    Args:
-        rows_per_class: Mean rows of a class before pruning.
-        keep: Share of the rows that stays, in (0, 1].
-
-    Returns:
-        The rule.
 
     Example:
         >>> [str(rule_without_evidence(rows, keep)) for rows, keep in ((5000, 0.8), (5000, 0.2), (100, 0.8))]

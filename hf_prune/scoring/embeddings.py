@@ -29,20 +29,11 @@ class Embeddings:
 
 
 def as_dataset(rows: Any, given: Mapping[str, Any], verb: str, takes: Sequence[str]) -> tuple[Dataset, dict[str, Any]]:
-    """Take a data set, or embeddings in its place.
-
-    Args:
-        rows: A ``Dataset``, or embeddings, shape (n, d).
-        given: Arrays by name that were given beside it.
-        verb: The function that was called, for messages.
-        takes: Names of the arrays that it takes.
-
-    Returns:
-        A data set of n rows, and the arrays, the embeddings among them.
+    """Take a ``Dataset``, or embeddings (n, d) in its place; return a data set of n rows and all arrays that were given.
 
     Raises:
         TypeError: If it is neither.
-        ValueError: If an array is not known or does not have n rows, or the data set has none.
+        ValueError: If an array is none that the function ``verb`` takes or does not have n rows, or the data set has none.
 
     Example:
         >>> ds, given = as_dataset(np.eye(3), {}, "duplicates", ["embeddings"])

@@ -71,12 +71,7 @@ def leave_out_not_finite(
 ) -> None:
     """Refuse or leave out rows whose logits were not finite in some training: figures after that mean nothing.
 
-    Args:
-        pool: The inputs.
-        records: The records.
-        orders: Of each, the recorded row of each row in question, shape (k,).
-        rows: Their numbers in the data set, shape (k,).
-        advice: What helps.
+    The rows (k,) are numbers in the data set; the orders have the recorded row of each for each record, shape (k,).
     """
     for number, (record, order) in enumerate(zip(records, orders, strict=True), start=1):
         epochs = record.not_finite[order]
