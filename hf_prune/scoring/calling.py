@@ -121,8 +121,10 @@ def spearman(left: Array, right: Array) -> float | None:
         >>> round(spearman(np.array([1.0, 2.0, np.inf]), np.array([0.1, 0.2, 0.3])), 6)
         1.0
     """
-    from scipy.stats import spearmanr
+    from scipy.stats import rankdata
 
-    if any(len(side) < 2 or (side == side[0]).all() for side in (left, right)):
+    ranks = [rankdata(side) - (len(side) + 1) / 2 for side in (left, right)]
+    norms = [float(np.sqrt(side @ side)) for side in ranks]
+    if min(norms, default=0.0) == 0.0:
         return None
-    return float(spearmanr(left, right).statistic)
+    return float(np.clip(ranks[0] @ ranks[1] / (norms[0] * norms[1]), -1.0, 1.0))
