@@ -16,6 +16,7 @@ from hf_prune.metrics import Metric, get_metric, list_metrics, register_metric, 
 from hf_prune.policy import Recommendation
 from hf_prune.pruning.reasons import explain
 from hf_prune.runtime.errors import InputError, InputTypeError, MissingPackageError, StateError, UserError
+from hf_prune.scoring import Run
 from hf_prune.scoring.combination import combine
 from hf_prune.scoring.correlation import Correlations, correlate
 from hf_prune.selection import (
@@ -94,6 +95,7 @@ __all__ = [
     "Prototypes",
     "Reason",
     "Recommendation",
+    "Run",
     "Selection",
     "StateError",
     "Step",

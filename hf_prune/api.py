@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
-from pathlib import Path
 from typing import Any
 
 from datasets import Dataset, DatasetDict
@@ -11,14 +10,15 @@ from hf_prune.data.splits import AnyDataset, on_splits
 from hf_prune.metrics import Metric, get_metric
 from hf_prune.metrics.registry import check_option_names
 from hf_prune.policy import Recommendation
-from hf_prune.policy.while_scoring import EvidenceWhileScoring
+from hf_prune.policy.gathering import EvidenceWhileScoring
 from hf_prune.pruning.prune import prune_dataset
 from hf_prune.pruning.settings import PruneSettings
 from hf_prune.runtime.arguments import check_flag, check_text
 from hf_prune.runtime.errors import InputError
 from hf_prune.runtime.processes import check_alike, in_step
-from hf_prune.scoring import Request
+from hf_prune.scoring import Request, Run
 from hf_prune.scoring.from_prototypes import open_prototypes
+from hf_prune.scoring.run import check_no_settings
 from hf_prune.scoring.score import score_dataset
 from hf_prune.scoring.scores import without_scores
 from hf_prune.selection import Selection
@@ -38,18 +38,10 @@ def score_with(
     column: str | None = None,
     label_column: str | None = None,
     image_column: str | None = None,
-    batch_size: int = 64,
-    dtype: str = "auto",
-    image_size: int | None = None,
-    revision: str | None = None,
-    device: str | None = None,
+    run: Run | None = None,
     seed: int = 0,
-    num_workers: int = 0,
-    load_from_cache_file: bool | None = None,
-    cache_dir: str | Path | None = None,
     overwrite: bool = False,
     on_error: str = "raise",
-    allow_pickle: bool = False,
     evidence: bool = True,
     splits: str | Sequence[str] | None = None,
     **options: Any,
@@ -67,28 +59,20 @@ def score_with(
             a `Heads` with settings, trains small heads on the embeddings of ``encoder`` and serves every metric that
             needs teachers, a record or subset runs.
         student: The model in training, for metrics that compare it with ``teachers``.
-        dynamics: What trainings left behind: a `TrainingRecord`, its folder, the folder of `train_teachers`, or a list.
+        dynamics: Records of trainings: a `TrainingRecord`, its folder, the folder of `train_teachers`, or a list.
         prototypes: Prototypes that were found before, for the metric of that name, which then finds none in these rows: a
             `Prototypes`, its folder, or a repository (``id@revision`` is one with its revision). Their encoder and options
             are taken; the history names the repository and its commit, so that others score by the same ones.
-        inputs: Arrays handed in by name instead of being made, such as ``{"embeddings": array}``, in the order of the
-            rows, by which alone they are matched.
-        test_dataset: A data set like ``ds``, for metrics that ask what a row does to test rows, with heads as teachers.
+        inputs: Arrays by name in place of those that would be made, such as ``{"embeddings": array}``, in the order of
+            the rows, by which alone they are matched.
+        test_dataset: A data set like ``ds``, for metrics of the influence on test rows, with heads as teachers.
         column: Name of the new column; None calls it after the metric, as it must be with several.
         label_column: Column with the classes; None takes the only ``ClassLabel`` column.
         image_column: Column with the images; None takes the only ``Image`` column.
-        batch_size: Images per batch and process.
-        dtype: ``"auto"`` is bfloat16 where the hardware has it, else float32; or a name of either.
-        image_size: Side in pixels instead of the one in the model's own preprocessing.
-        revision: Branch, tag or commit of the models on the Hub.
-        device: Such as ``"cuda:1"`` or ``"cpu"``; None leaves it to Accelerate.
+        run: How models are opened and run: a `hf_prune.Run`; None takes its defaults.
         seed: Seed of metrics that draw random numbers.
-        num_workers: Processes that decode images beside the main one.
-        load_from_cache_file: Whether to use and fill the cache; None follows ``datasets.disable_caching()``.
-        cache_dir: Folder of the cache; None is ``$HF_HOME/hf_prune``.
         overwrite: Replace a column of that name.
         on_error: ``"raise"`` stops at a row that cannot be scored, ``"skip"`` leaves its score null and lists it.
-        allow_pickle: Also load weights that are not safetensors.
         evidence: Whether rules of pruning are weighed against random rows, where there are embeddings and labels of at
             least 200 rows, for ``order="auto"`` of `prune`; it takes about a minute for 50,000 rows. Where a metric has
             predictions of teachers but no embeddings, what the first teacher's last linear layer sees stands in: kept in
@@ -121,11 +105,26 @@ def score_with(
         raise InputError(f"metric={metric!r}; give the name of a metric, or a list of names")
     check_flag("overwrite", overwrite)
     check_flag("evidence", evidence)
-    with in_step("score_with", device):
+    run = Run.of(run)
+    with in_step("score_with", run.device):
         chosen = [get_metric(name) for name in named]
         columns = _columns(chosen, column)
+        check_no_settings(options, {option for metric in chosen for option in metric.options})
         check_option_names(chosen, options)
-        request = open_prototypes(Request.of(locals()), chosen)
+        asked = Request(
+            encoder=encoder,
+            teachers=teachers,
+            student=student,
+            dynamics=dynamics,
+            prototypes=prototypes,
+            inputs=inputs,
+            test_dataset=test_dataset,
+            label_column=label_column,
+            image_column=image_column,
+            run=run,
+            on_error=on_error,
+        )
+        request = open_prototypes(asked, chosen)
 
         def score_split(split: Dataset, name: str) -> Dataset:
             check_alike({"split": name})
@@ -136,7 +135,6 @@ def score_with(
 
 
 def _columns(metrics: Sequence[Metric], column: str | None) -> list[str]:
-    """Names of the columns to make."""
     names = [metric.name for metric in metrics]
     if not names:
         raise InputError("no metric was named; give one, or a list of some")
@@ -166,16 +164,8 @@ def prune(
     encoder: Any = None,
     inputs: Mapping[str, Any] | None = None,
     image_column: str | None = None,
-    batch_size: int = 64,
-    dtype: str = "auto",
-    image_size: int | None = None,
-    revision: str | None = None,
-    device: str | None = None,
+    run: Run | None = None,
     seed: int = 0,
-    num_workers: int = 0,
-    load_from_cache_file: bool | None = None,
-    cache_dir: str | Path | None = None,
-    allow_pickle: bool = False,
     return_selection: bool = False,
     keep_scores: bool | None = None,
     splits: str | Sequence[str] | None = None,
@@ -184,8 +174,8 @@ def prune(
     """Keep the rows that a score column ranks first.
 
     Duplicates go first, then the hardest rows or the noise suspects; of what is left the classes get their floor or
-    quota and the order fills the budget. Where a cut leaves a class less than that, rows of it return, the least hard
-    first. `explain` tabulates what became of every row.
+    quota and the order fills the budget. Where a cut leaves a class less than its floor or quota, rows of it return, the
+    least hard first. `explain` gives the reason for every row.
 
     Args:
         ds: A ``Dataset``, or a ``DatasetDict`` of which ``splits`` are pruned.
@@ -210,21 +200,13 @@ def prune(
             1.0 without an encoder compares the bytes of the images; None drops none.
         num_clusters: Number of clusters for orders that need them and ``label_column="clusters"``; None finds one from
             the rows.
-        evidence: What `recommend` returned, for ``order="auto"`` to follow in place of what is recorded.
+        evidence: A `Recommendation`, for ``order="auto"`` to follow in place of what is recorded.
         encoder: Where embeddings come from, as for `score_with`; its cache is used.
-        inputs: Arrays handed in by name instead of being made: ``embeddings``, ``clusters``, ``suspects`` (bool),
+        inputs: Arrays by name in place of those that would be made: ``embeddings``, ``clusters``, ``suspects`` (bool),
             ``duplicate_of`` (for each row -1, or the row it repeats).
         image_column: Column with the images; None takes the only ``Image`` column.
-        batch_size: Images per batch and process.
-        dtype: ``"auto"`` is bfloat16 where the hardware has it, else float32; or a name of either.
-        image_size: Side in pixels instead of the one in the encoder's own preprocessing.
-        revision: Branch, tag or commit of the encoder on the Hub.
-        device: Such as ``"cuda:1"`` or ``"cpu"``; None leaves it to Accelerate.
+        run: How models are opened and run: a `hf_prune.Run`; None takes its defaults.
         seed: Decides ties and random draws.
-        num_workers: Processes that decode images beside the main one.
-        load_from_cache_file: Whether to use and fill the cache; None follows ``datasets.disable_caching()``.
-        cache_dir: Folder of the cache; None is ``$HF_HOME/hf_prune``.
-        allow_pickle: Also load weights that are not safetensors.
         return_selection: Also return the `Selection`, which has the rows dropped and the reason for each.
         keep_scores: Whether the score columns stay; None keeps them in a ``Dataset`` and drops them from a
             ``DatasetDict``, since `datasets` cannot push splits with different columns.
@@ -252,11 +234,9 @@ def prune(
     if not isinstance(metric, str):
         raise InputError(f"metric={metric!r}; give the name of one score column")
     check_flag("return_selection", return_selection)
-    request = Request.of(
-        locals(),
-        label_column=None,  # it is said with the classes
-        on_error="skip",  # rows that cannot be read have no score as a rule; the others are refused
-    )
+    # The label column goes with the classes. Rows that cannot be read have no score as a rule; the others are refused.
+    run = Run.of(run)
+    request = Request(encoder=encoder, inputs=inputs, image_column=image_column, run=run, on_error="skip")
     settings = PruneSettings(
         keep=keep,
         order=order,
@@ -280,6 +260,6 @@ def prune(
         return without_scores(pruned) if drop_scores else pruned
 
     # Only what embeds or hashes images is shared among processes: a column is pruned by each that calls this.
-    with in_step("prune", device) if settings.is_shared else nullcontext():
+    with in_step("prune", run.device) if settings.is_shared else nullcontext():
         pruned = on_splits(ds, splits, prune_split, "prune")
     return (pruned, selections.get("", selections)) if return_selection else pruned  # "" is a ``Dataset``

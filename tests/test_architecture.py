@@ -198,6 +198,17 @@ def test_function_length_leaves_out_signature_and_docstring():
     assert body_lines(function) == 2
 
 
+def test_arguments_are_passed_by_name():
+    """What is passed on as ``locals()`` loses an argument that is renamed, and nobody is told."""
+    calls = [
+        f"{path.relative_to(ROOT)}:{node.lineno}"
+        for path in PACKAGE.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "locals"
+    ]
+    assert not calls
+
+
 def test_no_catch_all_modules():
     vague = {"utils", "util", "base", "common", "helpers", "misc"}
     assert not [module for module in SOURCES if vague & set(module.split("."))], "a helper lives with its one user"

@@ -18,6 +18,7 @@ from hf_prune.policy import Recommendation
 from hf_prune.policy.keep_curve import KeepCurve, keep_curve
 from hf_prune.policy.recommend import recommend
 from hf_prune.runtime.processes import in_step, is_main_process
+from hf_prune.scoring.run import with_run
 
 # Writes what was found in the rows to a file; last comes the column with the images.
 Write = Callable[[Any, Path, Dataset, str | None], Any]
@@ -30,7 +31,7 @@ def _inspection(function: Callable[..., Any], **files: Write) -> Callable[..., N
         paths = {name: values.pop(name) for name in files if name in values}
         with in_step(function.__name__, values.get("device")):
             ds = train_split(open_data(values))
-            found = function(ds, **values)
+            found = function(ds, **with_run(function, values))
         if is_main_process():
             echo(found)
             for name, path in paths.items():

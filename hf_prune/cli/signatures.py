@@ -11,13 +11,14 @@ import typer
 
 from hf_prune.metrics import Metric
 from hf_prune.runtime.errors import InputTypeError
+from hf_prune.scoring.run import Run, flat_parameters
 from hf_prune.selection import Order
 
 _ENTRY = re.compile(r"^    \*{0,2}(\w+): (.+)$")
 
 
 def argument_docs(function: Callable[..., Any]) -> dict[str, str]:
-    """Read the ``Args:`` of a Google docstring: name → its text on one line.
+    """Read the ``Args:`` of a function, or the ``Attributes:`` of a class, in Google style: name → its text on one line.
 
     Example:
         >>> argument_docs(argument_docs)
@@ -26,7 +27,8 @@ def argument_docs(function: Callable[..., Any]) -> dict[str, str]:
     Args:
         function: Any function.
     """
-    _, _, block = (inspect.getdoc(function) or "").partition("Args:\n")
+    heading = "Attributes:\n" if inspect.isclass(function) else "Args:\n"
+    _, _, block = (inspect.getdoc(function) or "").partition(heading)
     docs: dict[str, str] = {}
     name = ""
     for line in block.splitlines():
@@ -67,7 +69,7 @@ def function_parameters(
     leave_out: Collection[str] = (),
     own: Mapping[str, Any] | None = None,
 ) -> list[inspect.Parameter]:
-    """Turn every parameter but ``ds``, the data set, and ``token`` into an argument or an option.
+    """Turn every parameter but ``ds`` and ``token`` into an argument or an option, ``run`` into one for each of its settings.
 
     A token would be seen in the list of processes; the client finds the one that is logged in, or ``HF_TOKEN``.
 
@@ -79,9 +81,9 @@ def function_parameters(
     Returns:
         Parameters for `make_command`.
     """
-    hints, docs = typing.get_type_hints(function), argument_docs(function)
+    (parameters, hints), docs = flat_parameters(function), argument_docs(Run) | argument_docs(function)
     found = []
-    for name, parameter in inspect.signature(function).parameters.items():
+    for name, parameter in parameters.items():
         if name in {"ds", "token", *leave_out} or parameter.kind is parameter.VAR_KEYWORD:
             continue
         if own and name in own:

@@ -29,6 +29,7 @@ from hf_prune.metrics.registry import check_option_names
 from hf_prune.runtime.errors import InputError
 from hf_prune.runtime.processes import barrier, in_step, is_main_process
 from hf_prune.scoring.combination import combine
+from hf_prune.scoring.run import flat_parameters, with_run
 from hf_prune.selection import list_orders
 
 Parameters = list[inspect.Parameter]
@@ -150,12 +151,12 @@ def open_data(values: dict[str, Any]) -> Any:
 
 
 def _score(out: Path, overwrite: bool = False, **values: Any) -> None:
-    names = {parameter.name for parameter in input_parameters()} | inspect.signature(score_with).parameters.keys()
+    names = {parameter.name for parameter in input_parameters()} | flat_parameters(score_with)[0].keys()
     check_option_names([get_metric(name) for name in values["metric"]], set(values) - names)
     with in_step("score", values.get("device")):
         check_target(out, overwrite)
         ds = open_data(values)
-        _save_in_one(score_with(ds, overwrite=overwrite, **values), out, overwrite)
+        _save_in_one(score_with(ds, overwrite=overwrite, **with_run(score_with, values)), out, overwrite)
 
 
 def _prune(
@@ -171,7 +172,8 @@ def _prune(
         hint = "give a share in [0, 1] once, or class=rows for some classes, such as cat=800"
         balance = parse_by_name("--class-balance", class_balance, int, hint, alone=float)
         ds = open_data(values)
-        _save_in_one(prune(ds, class_errors=errors, class_balance=balance, **values), out, overwrite)
+        pruned = prune(ds, class_errors=errors, class_balance=balance, **with_run(prune, values))
+        _save_in_one(pruned, out, overwrite)
 
 
 def _save_in_one(ds: Dataset | DatasetDict, out: Path, overwrite: bool) -> None:

@@ -22,6 +22,7 @@ from hf_prune.metrics import list_metrics
 from hf_prune.runtime.processes import in_step, is_main_process
 from hf_prune.scaling.runs import measure_scaling, write_report
 from hf_prune.scaling.runs.report import report_lines
+from hf_prune.scoring.run import with_run
 from hf_prune.training.teachers import Teachers, train_subset_runs, train_teachers
 from hf_prune.workflows.recipe import parse_yaml
 
@@ -69,7 +70,7 @@ def _push_teacher(**values: Any) -> None:
 
 def _scaling(folder: Path, **values: Any) -> None:
     ds = train_split(open_data(values))
-    runs = measure_scaling(ds, folder=folder, **values)
+    runs = measure_scaling(ds, folder=folder, **with_run(measure_scaling, values))
     for line in report_lines(runs):
         echo(line)
     for path in (folder / "results.csv", *write_report(runs, folder)):

@@ -82,7 +82,7 @@ def _evidence(
 
     floor = settings.class_balance if isinstance(settings.class_balance, float) else 0.5
     given = {"embeddings": inputs.embeddings("order='auto'")}
-    own = replace(request, encoder=None, given=given)
+    own = replace(request, encoder=None, inputs=given)
     try:
         return gather(ds, column, own, (share,), class_balance=floor, seed=settings.seed), ""
     except TooLittleToJudgeError as error:

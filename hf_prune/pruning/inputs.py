@@ -13,7 +13,7 @@ from hf_prune.runtime.arguments import check_count
 from hf_prune.runtime.errors import InputError
 from hf_prune.runtime.processes import gather_rows, join_processes, num_processes, process_index, use_device
 from hf_prune.scoring import Request
-from hf_prune.scoring.embeddings import check_first_axes, whole_embeddings
+from hf_prune.scoring.embeddings import all_embeddings, check_first_axes
 from hf_prune.scoring.scores import Scores
 from hf_prune.selection import list_orders
 
@@ -78,9 +78,9 @@ class PruningInputs:
 
         if not self.has_embeddings:
             raise InputError(f"{who} needs embeddings: pass encoder=, or inputs={{'embeddings': array}}")
-        with use_device(self.request.device):
-            join_processes(self.request.device)
-            found = whole_embeddings(self.ds, self.request)
+        with use_device(self.request.run.device):
+            join_processes(self.request.run.device)
+            found = all_embeddings(self.ds, self.request)
         missing = sorted(found.unscored.keys() & set(self.scored.tolist()))
         if missing:
             raise InputError(
@@ -104,7 +104,7 @@ class PruningInputs:
         count = default_num_prototypes(len(scored)) if self.num_clusters is None else self.num_clusters
         check_count("num_clusters", count, 1, len(scored))
         places = np.array_split(np.arange(len(scored)), num_processes())[process_index()]
-        with use_device(self.request.device):
+        with use_device(self.request.run.device):
             found = spherical_kmeans(points[scored[places]], places, int(count), seed=self.seed)
         self._clusters = np.full(len(self.ds), -1, dtype=np.int64)
         self._clusters[scored] = gather_rows(places, found.assignments, len(scored))
@@ -121,10 +121,10 @@ class PruningInputs:
         scored = self.scored  # a row without a score is dropped, and must not take those like it along
         if threshold == 1 and self.request.encoder is None and "embeddings" not in self.request.given:
             rows = self.ds if len(scored) == len(self.ds) else self.ds.select(scored)
-            found = duplicates(rows, image_column=self.request.image_column, device=self.request.device).duplicate_of
+            found = duplicates(rows, image_column=self.request.image_column, run=self.request.run).duplicate_of
         else:
             points = self.embeddings(f"drop_duplicates={threshold}")[scored]
-            found = duplicates(points, threshold, device=self.request.device).duplicate_of
+            found = duplicates(points, threshold, run=self.request.run).duplicate_of
         copies = np.full(len(self.ds), -1, dtype=np.int64)
         copies[scored] = np.where(found < 0, -1, scored[found])
         return copies
@@ -160,9 +160,7 @@ class PruningInputs:
         points, scored = self.embeddings(who), self.scored
         rows = scored[labels[scored] >= 0]
         given = {"labels": labels[rows]}
-        return rows, label_noise(
-            points[rows], inputs=given, planted=planted, seed=self.seed, device=self.request.device
-        )
+        return rows, label_noise(points[rows], inputs=given, planted=planted, seed=self.seed, run=self.request.run)
 
     def check_all_used(self) -> None:
         """Raise a one-line ValueError if something was given that the pruning did not use."""

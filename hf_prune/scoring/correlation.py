@@ -1,4 +1,4 @@
-"""How alike the rankings of several metrics are: Spearman correlations between score columns."""
+"""Spearman correlations between score columns."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -84,6 +84,5 @@ def _made_columns(ds: Dataset) -> list[str]:
 
 
 def _filled(ds: Dataset, column: str) -> NDArray[Any]:
-    """Scores with NaN where there is none."""
     scores = read_scores(ds, column)
     return np.where(np.ma.getmaskarray(scores), np.nan, np.ma.getdata(scores).astype(np.float64))

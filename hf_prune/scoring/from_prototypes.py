@@ -20,7 +20,7 @@ from hf_prune.runtime.integrity import unsealed
 from hf_prune.runtime.messages import one_line
 from hf_prune.runtime.untrusted import read_bytes
 from hf_prune.scoring.from_models import encoder_of
-from hf_prune.scoring.pool import MadeInputs
+from hf_prune.scoring.pool import InputPool
 from hf_prune.scoring.request import Request
 
 CONFIG, ARRAYS = "prototypes.json", "prototypes.safetensors"
@@ -117,9 +117,15 @@ def _with_encoder(request: Request, prototypes: FittedPrototypes) -> Request:
     """Add the encoder that prototypes were fitted with, opened as it was then except where the request differs."""
     known = prototypes.config["encoder"]
     options = encoder_options(known, prototypes.encoder if request.encoder is None else request.encoder)
-    dtype = None if request.dtype == "auto" else request.dtype
-    asked = {"revision": request.revision, "dtype": dtype, "image_size": request.image_size}
-    request = replace(request, **options | {name: value for name, value in asked.items() if value})
+    encoder = options.pop("encoder")
+    run = request.run
+    asked = {
+        "revision": run.revision,
+        "dtype": None if run.dtype == "auto" else run.dtype,
+        "image_size": run.image_size,
+    }
+    run = replace(run, **options | {name: value for name, value in asked.items() if value})
+    request = replace(request, encoder=encoder, run=run)
     check_same_encoder(encoder_of(request).identity, known)
     return request
 
@@ -141,8 +147,8 @@ def options_of(request: Request, metric: Metric, options: Mapping[str, Any]) -> 
     return own | fitted
 
 
-def make_centroids(made: MadeInputs) -> None:
+def make_centroids(pool: InputPool) -> None:
     """Take the centroids of the prototypes of a request; they are the same in every process."""
-    prototypes = made.request.prototypes
-    made.made_from[CENTROIDS] = {"prototypes": prototypes.identity}
-    made.whole[CENTROIDS] = prototypes.centroids
+    prototypes = pool.request.prototypes
+    pool.made_from[CENTROIDS] = {"prototypes": prototypes.identity}
+    pool.everywhere[CENTROIDS] = prototypes.centroids

@@ -1,5 +1,6 @@
 """Prototypes fitted to a data set, or again as the history of a column of scores says."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from hf_prune.metrics import get_metric
 from hf_prune.models.recorded import encoder_options
 from hf_prune.runtime.errors import InputError
 from hf_prune.runtime.processes import broadcast, gather_rows, in_step, use_device
-from hf_prune.scoring import InputBuilder, Request
+from hf_prune.scoring import InputBuilder, Request, Run
 from hf_prune.scoring.agreement import check_request
 from hf_prune.scoring.from_prototypes import CENTROIDS, FORMAT, METRIC
 from hf_prune.scoring.scores import Scores, read_scores
@@ -34,7 +35,7 @@ def fit_prototypes(ds: Dataset, request: Request, options: dict[str, Any]) -> Fi
     Returns:
         Centroids (k, d), how they were made in plain JSON values, and the scores of all rows (n,).
     """
-    with in_step("Prototypes.fit", request.device), use_device(request.device):
+    with in_step("Prototypes.fit", request.run.device), use_device(request.run.device):
         check_request("Prototypes.fit", ds, request, {"options": options})
         return _fit(ds, request, options)
 
@@ -68,9 +69,7 @@ def _fit(ds: Dataset, request: Request, options: dict[str, Any]) -> Fitted:
     return centroids, config, scores
 
 
-def fit_as_scored(
-    ds: Dataset, column: str, encoder: Any, image_column: str | None, **running: Any
-) -> tuple[Fitted, Any]:
+def fit_as_scored(ds: Dataset, column: str, encoder: Any, image_column: str | None, run: Run) -> tuple[Fitted, Any]:
     """Find the prototypes that a column of scores was made by.
 
     Args:
@@ -78,14 +77,18 @@ def fit_as_scored(
         column: The column.
         encoder: The encoder; None takes the one that the history names.
         image_column: Column with the images.
-        **running: How it is run: fields of `hf_prune.scoring.Request`.
+        run: How the encoder is run; how it is opened is in the history.
 
     Returns:
         The result of `fit_prototypes`, and the encoder.
 
     Raises:
-        ValueError: If the column was made otherwise, or has other scores.
+        ValueError: If the column was made otherwise, or has other scores, or ``run`` says how the encoder is opened.
     """
+    if (run.dtype, run.image_size, run.revision) != ("auto", None, None):
+        raise InputError(
+            "the history says how the encoder is opened: leave dtype, image_size and revision out of run="
+        )
     step = provenance(ds).score_step(column)
     made_from = {} if step is None else step.inputs.get("embeddings", {})
     if step is None or step.metric != METRIC or "encoder" not in made_from:
@@ -99,7 +102,8 @@ def fit_as_scored(
             "those with Prototypes.from_pretrained"
         )
     options = encoder_options(made_from["encoder"], encoder)
-    request = Request(**options, image_column=image_column, on_error="skip", **running)
+    encoder = options.pop("encoder")
+    request = Request(encoder=encoder, image_column=image_column, run=replace(run, **options), on_error="skip")
     fitted = fit_prototypes(ds, request, {**step.options, "seed": step.seed})
     _check_same(fitted[2], read_scores(ds, column), column)
     return fitted, request.encoder

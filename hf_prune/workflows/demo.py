@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from hf_prune.pruning.plots import accuracy_figure
 from hf_prune.runtime.errors import InputError
 from hf_prune.runtime.folders import owned
 from hf_prune.runtime.processes import process_state
-from hf_prune.scoring import store_root
+from hf_prune.scoring import Run
 from hf_prune.scoring.plots import extremes_figure
 from hf_prune.selection import count_rows
 from hf_prune.workflows.demo_data import DemoData, open_data
@@ -108,7 +108,8 @@ def run_demo(
         count_rows(keep, len(data.train))
     if image_size is None and encoder == "pixels":
         image_size = data.image_size
-    demo = _Demo(data, encoder, image_size, store_root(None, cache_dir), cache_dir, seed, Path(out), log)
+    run = Run(image_size=image_size, cache_dir=cache_dir)
+    demo = _Demo(data, encoder, run, seed, Path(out), log)
     with owned(out) as own:
         remove_parts(demo.out / TEACHERS)
         result = demo.score()
@@ -127,9 +128,7 @@ class _Demo:
 
     data: DemoData
     encoder: str
-    image_size: int | None
-    store: Path | None
-    cache_dir: str | Path | None
+    run: Run
     seed: int
     out: Path
     log: Callable[[str], None]
@@ -141,11 +140,9 @@ class _Demo:
             f"Data: {data.origin}; {len(data.train):,} rows"
             + (f", {len(data.test):,} to test on" if data.test else "")
         )
-        options: dict[str, Any] = {"image_column": data.image_column, "cache_dir": self.cache_dir, "seed": self.seed}
+        options: dict[str, Any] = {"image_column": data.image_column, "seed": self.seed}
         options["evidence"] = False  # the students below compare the rules, every one of them
-        scored = score_with(
-            data.train, "prototypes", encoder=self.encoder, image_size=self.image_size, overwrite=True, **options
-        )
+        scored = score_with(data.train, "prototypes", encoder=self.encoder, run=self.run, overwrite=True, **options)
         if data.label_column is None:
             self.log(
                 "No classes, so prototypes alone and no students: name a column with --label-column, "
@@ -158,7 +155,13 @@ class _Demo:
             teachers = self.train_teachers()
             folders = [str(folder) for folder in teachers]
             scored = score_with(
-                scored, "el2n", teachers=folders, label_column=data.label_column, overwrite=True, **options
+                scored,
+                "el2n",
+                teachers=folders,
+                label_column=data.label_column,
+                run=replace(self.run, image_size=None),
+                overwrite=True,
+                **options,
             )
         return DemoResult(scored, teachers=teachers)
 
@@ -226,10 +229,10 @@ class _Demo:
 
         return run_model(
             ds,
-            load_encoder(self.encoder, image_size=self.image_size),
+            load_encoder(self.encoder, image_size=self.run.image_size),
             image_column=self.data.image_column,
             state=process_state(),
-            store_root=self.store,
+            store_root=self.run.store_root,
             desc="Embedding",
         ).values
 

@@ -25,6 +25,7 @@ from hf_prune.runtime.names import unknown_name
 from hf_prune.runtime.processes import barrier, in_step, is_main_process
 from hf_prune.runtime.untrusted import check_nesting
 from hf_prune.scoring.combination import combine
+from hf_prune.scoring.run import with_run
 from hf_prune.selection import list_orders
 from hf_prune.training.teachers import train_subset_runs, train_teachers
 from hf_prune.workflows.recipe_checks import check_keywords
@@ -159,7 +160,8 @@ def _step(name: str, block: Mapping[str, Any], log: Callable[[str], None], ds: A
     opened = {key: read(block[key]) for key, read in _OPENED.items() if block.get(key) is not None}
     log(f"{name}: " + ", ".join(f"{key}={value!r}" for key, value in block.items() if key not in _NOT_SHOWN))
     start = time.monotonic()
-    result = _FUNCTIONS[name](**{**block, **opened}, **({} if ds is None else {"ds": ds}))
+    function = _FUNCTIONS[name]
+    result = function(**with_run(function, {**block, **opened}), **({} if ds is None else {"ds": ds}))
     log(f"{name}: done in {time.monotonic() - start:.1f} s{_rows(result)}")
     return result
 

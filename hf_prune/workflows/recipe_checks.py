@@ -9,6 +9,7 @@ from typing import Any
 
 from hf_prune.runtime.errors import InputError
 from hf_prune.runtime.names import unknown_name
+from hf_prune.scoring.run import flat_parameters
 
 # Parameters that no file can hold, and why.
 _NOT_IN_A_FILE = {
@@ -39,8 +40,8 @@ def check_keywords(
     Raises:
         ValueError: If a key is missing, not known or has a value of the wrong type.
     """
-    parameters = {name: value for name, value in inspect.signature(function).parameters.items() if name != filled_in}
-    hints = typing.get_type_hints(function)
+    listed, hints = flat_parameters(function)
+    parameters = {name: value for name, value in listed.items() if name != filled_in}
     if any(value.kind is value.VAR_KEYWORD and name == "training_args" for name, value in parameters.items()):
         import transformers
 

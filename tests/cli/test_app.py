@@ -42,7 +42,7 @@ def test_scores_are_published_with_the_cut(hf, place):
 
 def test_steps_equal_the_functions(hf, place):
     hf(f"score data prototypes {ENCODED} --column far --out far")
-    expected = images().score_with("prototypes", encoder="pixels", image_size=2, num_prototypes=2)
+    expected = images().score_with("prototypes", encoder="pixels", run=hf_prune.Run(image_size=2), num_prototypes=2)
     assert load_from_disk("far")["far"][:] == expected["prototypes"][:]
     hf("prune far far --keep 5 --order easy --seed 2 --no-keep-scores --out kept")
     kept = expected.prune("prototypes", keep=5, order="easy", seed=2)

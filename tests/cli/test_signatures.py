@@ -7,6 +7,7 @@ from hf_prune.cli.app import command
 from hf_prune.data.loading import open_dataset
 from hf_prune.hub.publish.export import export
 from hf_prune.hub.publish.push import push_to_hub
+from hf_prune.scoring.run import flat_parameters
 from hf_prune.workflows.demo import run_demo
 
 pytest_plugins = ["tests.helpers.command_line"]
@@ -33,7 +34,7 @@ class TestVocabulary:
             added = added | {option for metric in hf_prune.list_metrics() for option in metric.options}
         if name == "prune":
             added = added | {option for order in hf_prune.list_orders() for option in order.options}
-        expected = set(inspect.signature(function).parameters) - {"ds"} - left_out | added
+        expected = set(flat_parameters(function)[0]) - {"ds"} - left_out | added
         assert {parameter.name for parameter in command().commands[name].params} - {"help"} == expected
 
     def test_opening_options_are_those_of_open_dataset(self):

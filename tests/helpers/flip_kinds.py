@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,7 @@ from tests.helpers.tiny_publications import SOURCE, images, scored
 from tests.scaling.runs.test_results import run
 from tests.training.test_classifier import CONFIG, Interrupt
 
-ENCODED = {"encoder": "pixels", "image_size": 2}
+RUN = hf_prune.Run(image_size=2)
 POINTS = np.random.default_rng(0).normal(size=(24, 4)).astype(np.float32)
 TRAINED = {"seed": 0, "batch_size": 8}
 
@@ -78,7 +79,8 @@ def columns_of(ds: Dataset) -> list[Any]:
 
 
 def score(folder: Path) -> Any:
-    return images().score_with("prototypes", **ENCODED, num_prototypes=2, cache_dir=folder)["prototypes"][:]
+    run = replace(RUN, cache_dir=folder)
+    return images().score_with("prototypes", encoder="pixels", num_prototypes=2, run=run)["prototypes"][:]
 
 
 def describe_cache(folder: Path) -> Any:
@@ -156,7 +158,8 @@ def write_results(folder: Path) -> None:
 
 
 def fit(folder: Path) -> None:
-    Prototypes.fit(images(), **ENCODED, num_prototypes=2, cache_dir=folder / "cache").save_pretrained(folder / "out")
+    run = replace(RUN, cache_dir=folder / "cache")
+    Prototypes.fit(images(), "pixels", num_prototypes=2, run=run).save_pretrained(folder / "out")
 
 
 def open_fitted(folder: Path) -> Any:

@@ -12,6 +12,7 @@ from PIL import Image
 from torch import nn
 
 import hf_prune  # noqa: F401  # gives data sets their methods
+from hf_prune import Run
 from hf_prune.models.gradients import with_gradient_norms
 from hf_prune.models.load import load_encoder, load_teacher
 from tests.helpers.tiny_models import build, config_of, images, processor, run, save
@@ -123,7 +124,7 @@ def test_another_attribute_is_another_model_on_one_cache(tmp_path):
 
     def scores(layer, cache):
         scored = ds.score_with(
-            "prototypes", encoder=(Layer(network, layer), whole_image), num_prototypes=2, cache_dir=cache
+            "prototypes", encoder=(Layer(network, layer), whole_image), num_prototypes=2, run=Run(cache_dir=cache)
         )
         return scored["prototypes"][:]
 
@@ -148,7 +149,7 @@ def test_two_teachers_that_differ_in_an_attribute_are_two(tmp_path):
 
     def scores(*temperatures):
         teachers = [(Tempered(network_, temperature), to_tensor) for temperature in temperatures]
-        return ds.score_with("el2n", teachers=teachers, cache_dir=tmp_path)["el2n"][:]
+        return ds.score_with("el2n", teachers=teachers, run=Run(cache_dir=tmp_path))["el2n"][:]
 
     one, other, both = scores(1.0), scores(9.0), scores(1.0, 9.0)
     assert one != other

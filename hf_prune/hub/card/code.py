@@ -16,6 +16,10 @@ class _Code(str):
     __slots__ = ()
 
 
+class _Settings(dict[str, Any]):
+    """Settings of a run."""
+
+
 # Written where only the user has what was used; the comment beside says what that was.
 _UNKNOWN = "..."
 _FOLDER = "path/to/this/folder"
@@ -163,11 +167,12 @@ def _add_input(keywords: dict[str, Any], notes: list[str], name: str, made_from:
 
 
 def _add_models(keywords: dict[str, Any], notes: list[str], argument: str, found: Any) -> None:
-    """Add the names of models, and how they were opened."""
+    """Add the names of models, and how they were opened as settings of the run."""
     models = found if isinstance(found, list) else [found]
     given = [_model(model, argument, notes) for model in models]
     keywords[argument] = given if isinstance(found, list) else given[0]
-    keywords |= opening_options(models)
+    if opened := opening_options(models):
+        keywords.setdefault("run", _Settings()).update(opened)
 
 
 def _model(model: Mapping[str, Any], argument: str, notes: list[str]) -> Any:
@@ -201,6 +206,8 @@ def _value(value: Any) -> str:
         return _UNKNOWN
     if isinstance(value, _Code):
         return value
+    if isinstance(value, _Settings):
+        return _call("hf_prune.Run", [], value)
     if isinstance(value, list):
         return f"[{', '.join(map(_value, value))}]"
     if isinstance(value, dict) and any(item is Ellipsis for item in value.values()):

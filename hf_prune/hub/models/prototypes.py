@@ -19,7 +19,7 @@ from hf_prune.runtime.files import write_arrays
 from hf_prune.runtime.folders import owned
 from hf_prune.runtime.integrity import write_sealed
 from hf_prune.runtime.messages import one_line
-from hf_prune.scoring import Request, store_root
+from hf_prune.scoring import Request, Run
 from hf_prune.scoring.from_prototypes import ARRAYS, CONFIG, METRIC, FittedPrototypes, read_prototypes
 from hf_prune.scoring.pool import unit
 from hf_prune.scoring.prototypes import fit_as_scored, fit_prototypes
@@ -60,16 +60,8 @@ class Prototypes(FittedPrototypes):
         num_iterations: int = 100,
         seed: int = 0,
         image_column: str | None = None,
-        batch_size: int = 64,
-        dtype: str = "auto",
-        image_size: int | None = None,
-        revision: str | None = None,
-        device: str | None = None,
-        num_workers: int = 0,
-        load_from_cache_file: bool | None = None,
-        cache_dir: str | Path | None = None,
+        run: Run | None = None,
         on_error: str = "raise",
-        allow_pickle: bool = False,
     ) -> Self:
         """Find the prototypes of a data set; embeddings that `score_with` has made are taken from the cache.
 
@@ -80,16 +72,8 @@ class Prototypes(FittedPrototypes):
             num_iterations: At most so many iterations of k-means.
             seed: Seed of the first centroids.
             image_column: Column with the images; None takes the only ``Image`` column.
-            batch_size: Images per batch and process.
-            dtype: As for `score_with`.
-            image_size: Side in pixels instead of the one in the encoder's own preprocessing.
-            revision: Branch, tag or commit of the encoder on the Hub.
-            device: Such as ``"cuda:1"`` or ``"cpu"``; None leaves it to Accelerate.
-            num_workers: Processes that decode images beside the main one.
-            load_from_cache_file: Whether to use and fill the cache; None follows ``datasets.disable_caching()``.
-            cache_dir: Folder of the cache; None is ``$HF_HOME/hf_prune``.
+            run: How the encoder is opened and run: a `hf_prune.Run`; None takes its defaults.
             on_error: ``"raise"`` stops at a row that cannot be read, ``"skip"`` leaves it out.
-            allow_pickle: Also load weights that are not safetensors.
 
         Returns:
             The prototypes.
@@ -102,13 +86,14 @@ class Prototypes(FittedPrototypes):
             >>> from datasets import Features, Image
             >>> rows = {"image": [PIL.Image.new("L", (2, 2), grey) for grey in (10, 200)]}
             >>> ds = Dataset.from_dict(rows, features=Features({"image": Image()}))
-            >>> Prototypes.fit(ds, "pixels", num_prototypes=1, image_size=2).centroids.shape
+            >>> Prototypes.fit(ds, "pixels", num_prototypes=1, run=Run(image_size=2)).centroids.shape
             (1, 12)
         """
-        request = Request.of(locals())
+        run = Run.of(run)
+        request = Request(encoder=encoder, image_column=image_column, run=run, on_error=on_error)
         options = {"num_prototypes": num_prototypes, "num_iterations": num_iterations, "seed": seed}
         centroids, config, _ = fit_prototypes(ds, request, options)
-        return cls(centroids, config, encoder=encoder, device=device)
+        return cls(centroids, config, encoder=encoder, device=run.device)
 
     @classmethod
     def from_scored(
@@ -118,10 +103,7 @@ class Prototypes(FittedPrototypes):
         *,
         encoder: Any = None,
         image_column: str | None = None,
-        batch_size: int = 64,
-        device: str | None = None,
-        load_from_cache_file: bool | None = None,
-        cache_dir: str | Path | None = None,
+        run: Run | None = None,
     ) -> Self:
         """Find the prototypes that a column of scores was made by, as the history of the data set says.
 
@@ -130,10 +112,7 @@ class Prototypes(FittedPrototypes):
             column: The column.
             encoder: The encoder, where the history cannot name one that is found again: a folder, a module, a function.
             image_column: As for `fit`.
-            batch_size: As for `fit`.
-            device: As for `fit`.
-            load_from_cache_file: As for `fit`.
-            cache_dir: As for `fit`.
+            run: As for `fit`, but for ``dtype``, ``image_size`` and ``revision``, which the history has.
 
         Returns:
             The prototypes, which give the rows these scores.
@@ -142,11 +121,9 @@ class Prototypes(FittedPrototypes):
             ValueError: If the column was not made by ``prototypes`` from an encoder, or has other scores because the rows
                 or the encoder changed.
         """
-        root = store_root(load_from_cache_file, cache_dir)
-        (centroids, config, _), opened = fit_as_scored(
-            ds, column, encoder, image_column, batch_size=batch_size, device=device, store_root=root
-        )
-        return cls(centroids, config, column, encoder=opened, device=device)
+        run = Run.of(run)
+        (centroids, config, _), given = fit_as_scored(ds, column, encoder, image_column, run)
+        return cls(centroids, config, column, encoder=given, device=run.device)
 
     def __call__(self, batch: Mapping[str, Any]) -> dict[str, Any]:
         """Score a batch of rows, for ``map(prototypes, batched=True)``.

@@ -1,7 +1,7 @@
 """Scores made again as a record says, and cuts by them compared with the published ones."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -24,6 +24,7 @@ from hf_prune.hub.verify.recorded import (
 from hf_prune.hub.verify.report import Report
 from hf_prune.metrics import get_metric
 from hf_prune.models.recorded import is_public
+from hf_prune.scoring import Run
 from hf_prune.scoring.combination import combine
 from hf_prune.scoring.from_prototypes import CENTROIDS
 from hf_prune.scoring.scores import Scores
@@ -73,6 +74,7 @@ def score_again(ds: Dataset, step: Step, models: Models, subject: str, report: R
             return combine(ds, column=step.column, **options)
     options = metric_options(step)
     keywords = model_keywords(step, models)
+    keywords["run"] = replace(keywords["run"], load_from_cache_file=False)
     if step.unscored:
         keywords["on_error"] = "skip"
     with as_recorded(step):
@@ -83,7 +85,6 @@ def score_again(ds: Dataset, step: Step, models: Models, subject: str, report: R
             seed=step.seed,
             **keywords,
             **options,
-            load_from_cache_file=False,
             evidence=False,
         )
     _compare_models(step, provenance(scored).steps[-1], subject, report)
@@ -101,7 +102,8 @@ def model_keywords(step: Step, models: Models) -> dict[str, Any]:
     Raises:
         CannotTellError: If the caller has to give something.
     """
-    found: dict[str, Any] = {"batch_size": models.batch_size, "device": models.device}
+    found: dict[str, Any] = {}
+    settings: dict[str, Any] = {"batch_size": models.batch_size, "device": models.device}
     for name, made_from in step.inputs.items():
         if "published" in made_from:
             raise CannotTellError(
@@ -114,8 +116,10 @@ def model_keywords(step: Step, models: Models) -> dict[str, Any]:
             found["label_column"] = made_from["label_column"]
         found |= _trained(made_from, models, step)
         for argument in filter(made_from.__contains__, _MODELS):
-            found |= _model(argument, made_from[argument], models, step)
-    return found
+            found[argument], opened = _model(argument, made_from[argument], models, step)
+            settings |= opened
+    with as_recorded(step):
+        return found | {"run": Run(**settings)}
 
 
 def _trained(made_from: Mapping[str, Any], models: Models, step: Step) -> dict[str, Any]:
@@ -139,8 +143,8 @@ def _needed(value: Any, argument: str, step: Step) -> Any:
     return value
 
 
-def _model(argument: str, identities: Any, models: Models, step: Step) -> dict[str, Any]:
-    """Return the argument for models, with the settings that they were opened with."""
+def _model(argument: str, identities: Any, models: Models, step: Step) -> tuple[Any, dict[str, Any]]:
+    """Return models, and the settings of `Run` that they were opened with."""
     listed: list[Mapping[str, Any]] = identities if isinstance(identities, list) else [identities]
     given = getattr(models, argument)
     named = model_names(listed, step) if given is None else []
@@ -151,8 +155,8 @@ def _model(argument: str, identities: Any, models: Models, step: Step) -> dict[s
     settings = model_settings(listed, step)
     if given is not None:
         settings.pop("revision", None)
-        return {argument: given, **settings}
-    return {argument: named if isinstance(identities, list) else named[0], **settings}
+        return given, settings
+    return (named if isinstance(identities, list) else named[0]), settings
 
 
 def _compare_models(step: Step, made: Step, subject: str, report: Report) -> None:

@@ -22,8 +22,8 @@ from hf_prune.runtime.seeds import check_seed
 from hf_prune.scaling.runs.results import FULL, Key, ScalingRun, append_run, read_runs
 from hf_prune.scaling.runs.rows import Rows, StudyRows
 from hf_prune.scaling.runs.training import CommandTrainer, Students, Task, Trainer
-from hf_prune.scoring import Request, store_root
-from hf_prune.scoring.embeddings import whole_embeddings
+from hf_prune.scoring import Request, Run
+from hf_prune.scoring.embeddings import all_embeddings
 from hf_prune.scoring.from_heads import heads_of
 from hf_prune.scoring.pool import labels_of
 from hf_prune.scoring.scores import Scores, read_scores, score_column
@@ -55,10 +55,7 @@ def measure_scaling(
     label_column: str | None = None,
     group_column: str | None = None,
     image_column: str | None = None,
-    image_size: int | None = None,
-    batch_size: int = 64,
-    revision: str | None = None,
-    cache_dir: str | Path | None = None,
+    run: Run | None = None,
     seed: int = 0,
     **options: Any,
 ) -> list[ScalingRun]:
@@ -94,10 +91,7 @@ def measure_scaling(
         label_column: Column with the classes; None takes the only ``ClassLabel`` column.
         group_column: Column of the test set whose values are groups with errors of their own.
         image_column: Column with the images; None takes the only ``Image`` column.
-        image_size: Side in pixels instead of the one in the model's own preprocessing.
-        batch_size: Images per batch of the encoder.
-        revision: Branch, tag or commit of the encoder on the Hub.
-        cache_dir: Folder of the cache; None is ``$HF_HOME/hf_prune``.
+        run: How models are opened and run: a `hf_prune.Run`; None takes its defaults.
         seed: Seed of all draws and students.
         **options: Options of the metric, where it scores anew.
 
@@ -115,13 +109,10 @@ def measure_scaling(
         raise InputError("scaling studies run in one process: start this without a launcher")
     request = Request(
         encoder=encoder,
-        given=dict(inputs or {}),
+        inputs=inputs,
         label_column=label_column,
         image_column=image_column,
-        batch_size=batch_size,
-        image_size=image_size,
-        revision=revision,
-        store_root=store_root(None, cache_dir),
+        run=Run.of(run),
     )
     check_seed(seed)
     keys = _keys(len(ds), sizes, keeps, num_draws)
@@ -136,11 +127,11 @@ def measure_scaling(
         raise InputError(f"options {', '.join(options)} are for scoring anew; pass rescore=True, or leave them out")
     with owned(folder):
         rows = _rows(ds, metric, request, anew, command is None, class_balance)
-        rows = replace(rows, seed=seed, options=options, heads=teachers)
+        rows = replace(rows, seed=seed, options=options, heads=teachers, device=request.run.device)
         if command is not None:
             trainer: Trainer = CommandTrainer(read_command(command), ds)
         else:
-            test_request = replace(request, given=dict(test_inputs or {}))
+            test_request = replace(request, inputs=test_inputs)
             trainer = _students(rows, test_dataset, test_request, group_column, hidden, num_epochs)
         return _measure(rows, trainer, keys, Path(folder) / RESULTS)
 
@@ -168,7 +159,7 @@ def _rows(ds: Dataset, metric: str, request: Request, anew: bool, is_student: bo
     if labels is not None and (labels.codes < 0).any():
         raise InputError(f"row {np.flatnonzero(labels.codes < 0)[0]} has no label: filter such rows out")
     wanted = is_student or (anew and (request.encoder is not None or "embeddings" in request.given))
-    points = whole_embeddings(ds, request).points if wanted else None
+    points = all_embeddings(ds, request).points if wanted else None
     return StudyRows(ds, labels, points, scores, metric, class_balance)
 
 
@@ -184,7 +175,7 @@ def _students(
         raise InputError(f"the test set has the classes {labels.names}, the data set {own.names}: give the same")
     if (labels.codes < 0).any():
         raise InputError(f"test row {np.flatnonzero(labels.codes < 0)[0]} has no label: filter such rows out")
-    points = whole_embeddings(test_dataset, request).points
+    points = all_embeddings(test_dataset, request).points
     groups = _groups(test_dataset, labels, group_column)
     return Students(rows.points, own.codes, points, labels.codes, groups, hidden, num_epochs)
 

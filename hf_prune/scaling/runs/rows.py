@@ -13,6 +13,7 @@ from hf_prune.data.columns import Labels
 from hf_prune.data.digests import array_sha256
 from hf_prune.metrics import get_metric
 from hf_prune.scaling.runs.results import FULL
+from hf_prune.scoring import Run
 from hf_prune.scoring.scores import Scores, read_scores
 from hf_prune.selection import select
 
@@ -35,6 +36,7 @@ class StudyRows:
         heads: Settings of the heads that stand in for teachers and trainings.
         class_balance: Floor of the classes, as in `hf_prune.prune`.
         seed: Of all draws.
+        device: Device of the heads and of k-means; None leaves it to Accelerate.
     """
 
     ds: Dataset
@@ -46,6 +48,7 @@ class StudyRows:
     seed: int = 0
     options: Mapping[str, Any] = field(default_factory=dict)
     heads: Any = "heads"
+    device: str | None = None
 
     def initial(self, draw: int, size: int) -> Rows:
         """Draw the rows of an initial set, ascending; within a draw each holds the smaller ones."""
@@ -94,7 +97,7 @@ class StudyRows:
             teachers=self.heads if heads else None,
             column="score",
             seed=self.seed_of(draw),
-            load_from_cache_file=False,
+            run=Run(device=self.device, load_from_cache_file=False),
             evidence=False,  # the runs are what compares
             **self.options,
         )

@@ -8,17 +8,16 @@ from datasets.utils import tqdm
 
 from hf_prune.policy.evidence import LINEAR, TWO_LAYER, Comparison, KeepEvidence
 from hf_prune.policy.features import Features
-from hf_prune.policy.folds import repeats
-from hf_prune.policy.intervals import Draw, Interval, intervals
+from hf_prune.policy.intervals import Draw, Interval, intervals, paired_interval
 from hf_prune.policy.rules import RANDOM, Rule, rules_for
-from hf_prune.policy.trial import NUM_REPEATS, Scorer, Student, Trial, paired_interval
+from hf_prune.policy.trial import NUM_REPEATS, Scorer, Student, Trial, repeats
 
 # keep → gain of each rule at each judged row, one draw per repeat
 Gains = dict[float, list[Draw]]
 
 
 class _Confirmation(NamedTuple):
-    """What a chosen rule gains over random rows; the mean with a linear head; what random rows and the rule gain over all."""
+    """Gain of a chosen rule over random rows, its mean with a linear head, and the gains of random rows and the rule over all."""
 
     gain: Interval | None
     linear: float
@@ -27,7 +26,7 @@ class _Confirmation(NamedTuple):
 
 @dataclass(frozen=True)
 class Judge:
-    """Everything that the trials of one recommendation share.
+    """Trials of one recommendation, and the settings that they share.
 
     Attributes:
         features: The rows.
@@ -52,14 +51,14 @@ class Judge:
         return [self._evidence(keep, chosen[keep], compared[keep], confirmed[keep]) for keep in keeps]
 
     def trials(self, *, confirming: bool, desc: str) -> Iterator[Trial]:
-        """One trial per repeat, with a bar."""
+        """Yield one trial per repeat, with a bar."""
         features = self.features
         found = list(repeats(features.points, features.codes, confirming=confirming, seed=self.seed))
         for repeat in tqdm(found, desc=desc, unit="repeat", leave=False):
             yield Trial(features, repeat, self.scorer, self.class_balance, self.seed)
 
     def _choose(self, keeps: Sequence[float]) -> tuple[dict[float, Rule], dict[float, list[Comparison]]]:
-        """By kept fraction, the rule that gains most with the better head where both gain, and all comparisons."""
+        """Return by kept fraction the rule that gains most with the better head where both gain, and all comparisons."""
         rules = {keep: rules_for(keep) for keep in keeps}
         trials: list[Trial] = []
         linear: Gains = {keep: [] for keep in keeps}
@@ -70,7 +69,7 @@ class Judge:
         compared = {keep: _compare(LINEAR, rules[keep], intervals(linear[keep], self.seed)) for keep in keeps}
         # No other rule can be chosen. Which of them is best is for the two-layer head to say: a linear head heeds wrong labels
         # less and would cut too few.
-        gaining = {keep: [_rule_of(found) for found in compared[keep] if found.gain > 0] for keep in keeps}
+        gaining = {keep: [found.rule for found in compared[keep] if found.gain > 0] for keep in keeps}
         two_layer: Gains = {keep: [] for keep in keeps}
         for trial in tqdm(trials, desc="Two-layer heads", unit="repeat", leave=False):
             for keep in keeps:
@@ -84,7 +83,7 @@ class Judge:
         return chosen, compared
 
     def _confirm(self, chosen: Mapping[float, Rule]) -> dict[float, _Confirmation]:
-        """What the chosen rules gain on the other repeats."""
+        """Measure what the chosen rules gain on the other repeats."""
         linear: Gains = {keep: [] for keep in chosen}
         two_layer: Gains = {keep: [] for keep in chosen}
         by_student: dict[float, list[float]] = {keep: [] for keep in chosen}
@@ -110,7 +109,7 @@ class Judge:
         gain, head = confirmed.gain, TWO_LAYER if self.student is None else self.student.name
         margin = 0.0 if gain is None else (1 + self.optimistic) * (gain.mean - gain.low)
         # A sign is no claim of its own: all repeats say it best, those that the rule was chosen on too.
-        by_linear = [found.gain for found in compared if found.head == LINEAR and _rule_of(found) == rule]
+        by_linear = [found.gain for found in compared if found.head == LINEAR and found.rule == rule]
         agrees = sum(by_linear) + confirmed.linear > 0
         holds = gain is not None and agrees and gain.mean > margin
         kept = rule if holds else RANDOM
@@ -128,10 +127,6 @@ def _compare(head: str, rules: Sequence[Rule], found: Sequence[Interval]) -> lis
 
 
 def _best(tried: Sequence[Comparison]) -> Rule:
-    """The rule with the largest gain of those that gain; random rows if none does."""
+    """Return the rule with the largest gain above 0, else random rows."""
     best = max(tried, key=lambda found: found.gain, default=None)
-    return RANDOM if best is None or best.gain <= 0 else _rule_of(best)
-
-
-def _rule_of(found: Comparison) -> Rule:
-    return Rule(found.order, found.hardest_cutoff)
+    return RANDOM if best is None or best.gain <= 0 else best.rule
