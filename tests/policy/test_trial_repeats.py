@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hf_prune.policy.folds import NUM_FOLDS, Repeat, num_splits, repeats
+from hf_prune.policy.trial import NUM_FOLDS, Repeat, num_splits, repeats
 
 POINTS = np.random.default_rng(0).normal(size=(300, 4)).astype(np.float32)
 CODES = np.arange(300) % 3
