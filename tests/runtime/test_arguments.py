@@ -72,9 +72,9 @@ def test_what_models_are_told_is_checked_for_every_function(function, options, m
         (lambda: rows().prune(["s"], keep=0.5), r"metric=\['s'\]; give the name of one score column"),
         (
             lambda: rows().prune("s", keep=0.5, order="aut"),
-            "order='aut'; give one of 'auto', 'hard', 'easy', 'random'",
+            "order='aut'; give one of 'auto', 'cluster', 'diverse', 'easy', 'hard'",
         ),
-        (lambda: rows().prune("s", keep=0.5, order=["hard"]), r"order=\['hard'\]; give one of 'auto', 'hard'"),
+        (lambda: rows().prune("s", keep=0.5, order=["hard"]), r"order=\['hard'\]; give one of 'auto', 'cluster'"),
         (lambda: rows().prune("s", keep=0.5, drop_duplicates="0.9"), "drop_duplicates='0.9'; give the least cosine"),
         (lambda: rows().prune("s", keep=0.5, class_errors="a"), "class_errors='a'; give the error of each class"),
         (lambda: rows().prune("s", keep=0.5, return_selection="no"), "return_selection='no'; give True or False"),
