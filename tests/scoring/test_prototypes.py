@@ -41,9 +41,8 @@ def test_one_prototype_is_the_mean_direction():
 
 
 def test_more_prototypes_than_rows_are_refused():
-    with pytest.raises(ValueError, match=r"num_prototypes=3.*2|3 .*2 rows") as caught:
+    with pytest.raises(ValueError, match=r"^num_prototypes=3 of 2 rows; give a count in \[1, 2\]$"):
         fit_prototypes(make_set(noise(2)), Request(encoder=pixels, run=RUN), {"num_prototypes": 3})
-    assert "\n" not in str(caught.value)
 
 
 def test_those_of_a_column_are_found_again(scored):
