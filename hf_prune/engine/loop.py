@@ -181,7 +181,7 @@ class _Loop:
         chunk_seconds: float,
     ) -> None:
         self.model, self.store, self.problems, self.state = model, store, problems, state
-        self.targets = None if targets is None else torch.from_numpy(targets)
+        self.targets = None if targets is None else torch.tensor(targets)  # a copy: those of a column are read-only
         self.chunk_rows, self.chunk_seconds = chunk_rows, chunk_seconds
         self.device = compute_device()  # the caller's choice, which need not be the one of the process group
         self.computed = 0
