@@ -129,6 +129,7 @@ class EvidenceWhileScoring:
 
     def __init__(self, budget: float | None = BUDGET) -> None:
         self._budget = budget
+        self._shared: dict[str, Any] = {}  # of the rows, by all columns of the call
         self._labels: Labels | None = None
 
     def wants_features(self, ds: Dataset, request: Request) -> bool:
@@ -158,7 +159,14 @@ class EvidenceWhileScoring:
             scored = ScoredColumn(metric.name, scores, step.inputs, options, embeddings, labels.codes, unscored)
             if not scored.is_enough():
                 return None
-            found = weigh(scored, budget.KEEPS, class_balance=PAPER_CLASS_BALANCE, seed=step.seed, budget=self._budget)
+            found = weigh(
+                scored,
+                budget.KEEPS,
+                class_balance=PAPER_CLASS_BALANCE,
+                seed=step.seed,
+                budget=self._budget,
+                shared=self._shared,
+            )
             return found.to_dict()
 
         return extra_of_all(gather, f"the evidence on {metric.name!r} for order='auto'")

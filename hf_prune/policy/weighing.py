@@ -13,6 +13,7 @@ from datasets.utils import are_progress_bars_disabled, tqdm
 from numpy.typing import NDArray
 
 from hf_prune.cleaning.out_of_fold import tells_apart
+from hf_prune.data.digests import array_sha256
 from hf_prune.metrics import Metric, get_metric
 from hf_prune.policy.budget import BUDGET, sample_rows, work_of
 from hf_prune.policy.evidence import Evidence
@@ -117,7 +118,7 @@ class ScoredColumn:
 
     def is_enough(self) -> bool:
         """Whether there are enough rows to judge by."""
-        return are_enough(self.codes[self._rows()])
+        return are_enough(self.codes[self.rows()])
 
     @property
     def is_refitted(self) -> bool:
@@ -129,14 +130,15 @@ class ScoredColumn:
         return make_features(
             self.embeddings,
             self.codes,
-            self._rows(),
+            self.rows(),
             seed,
             lambda codes: sample_rows(
                 codes, self.embeddings.shape[1], keeps, refitted=self.is_refitted, seed=seed, budget=budget
             ),
         )
 
-    def _rows(self) -> NDArray[np.int64]:
+    def rows(self) -> NDArray[np.int64]:
+        """Return the rows with a score and an embedding."""
         return np.setdiff1d(np.flatnonzero(~np.ma.getmaskarray(self.scores)), list(self.unscored))
 
 
@@ -148,15 +150,25 @@ def weigh(
     seed: int,
     student: Student | None = None,
     budget: float | None = BUDGET,
+    shared: dict[str, Any] | None = None,
 ) -> Evidence:
-    """Weigh the rules for some kept fractions; see `judge_of` for the arguments."""
-    judge = judge_of(scored, keeps, class_balance=class_balance, seed=seed, student=student, budget=budget)
+    """Weigh the rules for some kept fractions; see `judge_of` for the arguments.
+
+    Columns that are scored in one call hand on ``shared``: what is computed of the same rows is computed once.
+    """
+    shared = {} if shared is None else shared
+    judge = judge_of(
+        scored, keeps, class_balance=class_balance, seed=seed, student=student, budget=budget, shared=shared
+    )
+    noise = f"noise of {id(judge.features)}"  # kept alive by the dict
+    if noise not in shared:
+        shared[noise] = _noise_rate(judge.features, seed)
     found = Evidence(
         metric=scored.metric,
         student=TWO_LAYER_STUDENT if student is None else student.name,
         num_rows=len(judge.features.rows),
         rows_per_class=judge.features.rows_per_class,
-        noise_rate=_noise_rate(judge.features, seed),
+        noise_rate=shared[noise],
         optimistic=judge.optimistic,
         class_balance=class_balance,
         seed=seed,
@@ -174,6 +186,7 @@ def judge_of(
     seed: int,
     student: Student | None = None,
     budget: float | None = BUDGET,
+    shared: dict[str, Any] | None = None,
 ) -> Judge:
     """Get ready to weigh rules for kept fractions in (0, 1), and print how long it will take before anything is fitted.
 
@@ -183,7 +196,9 @@ def judge_of(
     Raises:
         ValueError: If there are too few rows to judge by.
     """
-    features = scored.features(seed, keeps, budget)
+    shared = {} if shared is None else shared
+    rows = f"features of {array_sha256(scored.rows())}, {scored.is_refitted}"
+    features = shared[rows] = shared.get(rows) or scored.features(seed, keeps, budget)
     scorer, optimistic = scoring_of(scored, features)
     _announce(scored.metric, features, keeps, refitted=not optimistic and scored.is_refitted)
     return Judge(features, scorer, optimistic, class_balance, seed, student)

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 import hf_prune
 from hf_prune.hub.card.facts import evidence_facts
-from hf_prune.policy import rules, trial
+from hf_prune.policy import budget, rules, trial, weighing
 from hf_prune.policy.budget import BUDGET, FEWEST_CLASSES, KEEPS, sample_rows, work_of
 from hf_prune.policy.evidence import Evidence
 from hf_prune.policy.features import MOST_ROWS
@@ -88,3 +88,21 @@ def test_a_sample_is_on_the_record_and_in_the_table(monkeypatch):
 def test_evidence_is_auto_or_full_or_false(evidence):
     with pytest.raises(ValueError, match=r"evidence=.*; give 'auto', 'full' or False"):
         hf_prune.score_with(Dataset.from_dict({"x": [1, 2]}), "random", evidence=evidence)
+
+
+def test_columns_of_one_call_share_what_is_known_of_their_rows(monkeypatch):
+    made = []
+    features, noise = weighing.make_features, weighing._noise_rate
+    monkeypatch.setattr(weighing, "make_features", lambda *given: made.append("features") or features(*given))
+    monkeypatch.setattr(weighing, "_noise_rate", lambda *given: made.append("noise") or noise(*given))
+    monkeypatch.setattr(rules, "CUTOFFS", (0.0,))
+    monkeypatch.setattr(trial, "MOST_SPLITS", 1)
+    monkeypatch.setattr(budget, "KEEPS", (0.5,))
+    generator = np.random.default_rng(0)
+    codes = np.arange(200) % 2
+    points = generator.normal(size=(200, 4)) + codes[:, None]
+    ds = Dataset.from_dict({"label": codes}).class_encode_column("label")
+    scored = hf_prune.score_with(ds, ["prototypes", "supervised_prototypes"], inputs={"embeddings": points})
+    steps = hf_prune.provenance(scored).steps
+    assert [step.evidence["metric"] for step in steps] == ["prototypes", "supervised_prototypes"]
+    assert made == ["features", "noise"]
