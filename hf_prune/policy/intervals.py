@@ -25,7 +25,16 @@ class Draw(NamedTuple):
     found: NDArray[np.float32]
 
 
-def intervals(draws: Sequence[Draw], seed: int, level: float = LEVEL) -> list[Interval]:
+class Clusters(NamedTuple):
+    """Classes that were sampled: the class of each row by its number, and the share of all classes that is there."""
+
+    codes: NDArray[np.int64]
+    share: float
+
+
+def intervals(
+    draws: Sequence[Draw], seed: int, level: float = LEVEL, clusters: Clusters | None = None
+) -> list[Interval]:
     """Bootstrap the mean of each of k quantities over rows and draws.
 
     Every row and every draw gets a random weight from an exponential distribution, a row the same in all draws that judged
@@ -36,6 +45,8 @@ def intervals(draws: Sequence[Draw], seed: int, level: float = LEVEL) -> list[In
         draws: At least one.
         seed: Seed of the weights.
         level: Share of the resamples inside the interval.
+        clusters: Classes of the rows, where these are a sample of the classes: what a class has in common then widens the
+            interval, the less the more of all classes are there.
 
     Returns:
         k intervals, in the unit of what was found.
@@ -61,6 +72,10 @@ def intervals(draws: Sequence[Draw], seed: int, level: float = LEVEL) -> list[In
     shared = sum(np.square(part, dtype=np.float64).sum(axis=0) for part in away) / total**2
     rows, both = by_row.var(axis=0), by_row.var(axis=0) + by_draw.var(axis=0)
     factor = np.sqrt(np.maximum(both - shared, np.maximum(rows, both - rows)) / np.where(both > 0, both, 1.0))
+    if clusters is not None:
+        by_class = _spread_of_classes(draws, away, clusters.codes, generator) / total
+        beyond = (1 - clusters.share) * np.maximum(by_class.var(axis=0) - rows, 0)
+        factor *= np.sqrt(1 + beyond / np.where(both > 0, factor**2 * both, 1.0))
     low, high = np.quantile(factor * (by_row + by_draw), ((1 - level) / 2, (1 + level) / 2), axis=0)
     return [Interval(*map(float, ends)) for ends in zip(means, means + low, means + high, strict=True)]
 
@@ -78,6 +93,20 @@ def _spread_of_rows(
         weights = generator.standard_exponential((AT_ONCE, num_rows), dtype=np.float32)
         found.append((weights - 1) @ by_row)
     return np.concatenate(found).astype(np.float64)
+
+
+def _spread_of_classes(
+    draws: Sequence[Draw],
+    away: Sequence[NDArray[np.float32]],
+    codes: NDArray[np.int64],
+    generator: np.random.Generator,
+) -> NDArray[np.float64]:
+    """Sum the deviations from the mean under random weights of the classes, shape (resamples, k)."""
+    by_class = np.zeros((int(codes.max()) + 1, away[0].shape[1]))
+    for draw, part in zip(draws, away, strict=True):
+        np.add.at(by_class, codes[draw.rows], part)
+    weights = generator.standard_exponential((NUM_RESAMPLES, len(by_class))) - 1
+    return _widening(len(by_class)) * weights @ by_class
 
 
 def _widening(num_draws: int) -> float:
