@@ -17,7 +17,7 @@ SHARD = f"{CUT}/train-00000-of-00001.parquet"
 TABLE = "scores/train-00000-of-00001.parquet"
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def original(tmp_path_factory):
     """Two cuts and the scores of one source, side by side."""
     return publish(tmp_path_factory.mktemp("published") / "out", scored(images(20)))

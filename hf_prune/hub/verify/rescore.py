@@ -149,8 +149,9 @@ def _model(argument: str, identities: Any, models: Models, step: Step) -> tuple[
     given = getattr(models, argument)
     named = model_names(listed, step) if given is None else []
     if given is None and len(named) < len(listed):
+        own = next(model.get("id") for model in listed if not is_public(model))
         raise CannotTellError(
-            f"{step.column!r} was made with {argument} of the publisher's own ({listed[0].get('id')}): give {argument}="
+            f"{step.column!r} was made with {argument} of the publisher's own ({own}): give {argument}="
         )
     settings = model_settings(listed, step)
     if given is not None:
