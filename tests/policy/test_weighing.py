@@ -47,7 +47,7 @@ MODEL = [{"id": "a"}]
 def test_scores_that_have_seen_the_labels_are_optimistic(metric, made_from, as_it_is, optimistic):
     scores = np.ma.masked_equal(np.arange(float(ROWS)), 3)
     scored = column(metric, made_from, scores)
-    scorer, found = scoring_of(scored, scored.features(0))
+    scorer, found = scoring_of(scored, scored.features(0, (0.5,), None))
     assert found is optimistic
     assert (scorer.__name__ == "as_it_is") is as_it_is
     if as_it_is:
@@ -72,7 +72,7 @@ def test_fewer_heads_score_the_rows_of_a_repeat(monkeypatch, metric, input_, giv
 
     monkeypatch.setattr(weighing, "InputBuilder", builder)
     scored = column(metric, {input_: {"heads": {"num_heads": given, "num_epochs": 2}}})
-    features = scored.features(0)
+    features = scored.features(0, (0.5,), None)
     with pytest.raises(Stopped):
         scoring_of(scored, features).scorer(np.array([3, 9]))
 
@@ -100,11 +100,11 @@ def test_rows_without_score_embedding_or_label_are_not_judged():
     scores = np.ma.masked_equal(np.arange(float(ROWS)), 3)
     labels = np.where(np.arange(ROWS) == 7, -1, LABELS)
     scored = ScoredColumn("s", scores, {}, {}, POINTS, labels, frozenset({5, 9}))
-    assert scored.features(0).rows.tolist() == [row for row in range(ROWS) if row not in (3, 5, 7, 9)]
+    assert scored.features(0, (0.5,), None).rows.tolist() == [row for row in range(ROWS) if row not in (3, 5, 7, 9)]
     assert scored.is_enough()
     assert not column(unscored=frozenset(range(41))).is_enough()  # 199 rows are left
     with pytest.raises(ValueError, match=r"^199 rows with embedding, label and score in 4 classes are too few"):
-        column(unscored=frozenset(range(41))).features(0)
+        column(unscored=frozenset(range(41))).features(0, (0.5,), None)
 
 
 def test_evidence_says_what_was_weighed_and_how(monkeypatch):
