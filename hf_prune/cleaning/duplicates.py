@@ -211,8 +211,7 @@ def _close_rows(ds: Dataset, request: Request, threshold: float) -> Duplicates:
     from hf_prune.cleaning.near_duplicates import near_duplicates
 
     labels = labels_of(ds, request)  # found wrong before the encoder runs
-    embeddings = all_embeddings(ds, request)
-    points, unscored = embeddings.points, embeddings.unscored
+    points, unscored = all_embeddings(ds, request)
     rows = np.setdiff1d(np.arange(len(ds)), list(unscored))
     found, cosine = near_duplicates(points if len(rows) == len(ds) else points[rows], threshold)
     duplicate_of, similarity = np.full(len(ds), -1, dtype=np.int64), np.full(len(ds), np.nan)

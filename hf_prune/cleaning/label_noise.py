@@ -220,10 +220,10 @@ def _from_embeddings(
     """Find suspects by logistic regression, fold by fold, and test the search; every process computes the same."""
     from hf_prune.cleaning.out_of_fold import choose_strength, make_folds, out_of_fold_probs, standardised
 
-    embeddings = all_embeddings(ds, request)
-    unscored = {**embeddings.unscored, **dict.fromkeys(np.flatnonzero(labels.codes < 0).tolist(), "no label")}
+    embeddings, unscored = all_embeddings(ds, request)
+    unscored |= dict.fromkeys(np.flatnonzero(labels.codes < 0).tolist(), "no label")
     rows = np.setdiff1d(np.arange(len(ds)), list(unscored))
-    points, codes = standardised(embeddings.points[rows]), labels.codes[rows]
+    points, codes = standardised(embeddings[rows]), labels.codes[rows]
     num_classes = max(labels.num_classes, 1)
     folds = make_folds(points, codes, num_folds, seed)
     in_fold = np.bincount(codes * num_folds + folds, minlength=num_classes * num_folds)

@@ -73,15 +73,15 @@ def scored_column(ds: Dataset, column: str, request: Request) -> ScoredColumn:
     made_from, options = _how(step)
     with in_step("recommend", request.run.device), use_device(request.run.device):
         check_request("recommend", ds, request, {"history": repr((made_from, options)).encode()}, scores=column)
-        found = all_embeddings(ds, request)
+        points, unscored = all_embeddings(ds, request)
     return ScoredColumn(
         metric=column if step is None else step.metric,
         scores=read_scores(ds, column),
         made_from=made_from,
         options=options,
-        embeddings=found.points,
+        embeddings=points,
         codes=labels.codes,
-        unscored=frozenset(found.unscored),
+        unscored=frozenset(unscored),
     )
 
 

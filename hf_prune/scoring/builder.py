@@ -76,18 +76,16 @@ class InputBuilder:
                 continue
             if name in self._pool.request.given:
                 self._pool.take(name)
-            elif self._heads is not None and self._is_from_heads(name):
-                make_from_heads(self._pool, name, self._heads)
+            elif self._heads is not None and (
+                name in OF_THE_END or (name in RECORDED and self.request.dynamics is None)
+            ):
+                make_from_heads(self._pool, name, self._heads)  # but a record that was given comes first
             elif name in _MAKERS:
                 _MAKERS[name](self._pool)
             elif name in RECORDED:
                 make_recorded(self._pool, name)
             else:
                 raise InputError(f"metric {metric.name!r} needs {name!r}: pass inputs={{{name!r}: array}}")
-
-    def _is_from_heads(self, name: str) -> bool:
-        """Whether heads give an input that models or trainings would give; a record that was given comes first."""
-        return name in OF_THE_END or (name in RECORDED and self._pool.request.dynamics is None)
 
 
 def _make_labels(pool: InputPool) -> None:

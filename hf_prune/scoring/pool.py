@@ -25,17 +25,11 @@ Array = NDArray[Any]
 
 @dataclass(frozen=True)
 class MatchedRecords:
-    """Records whose rows were found in a data set.
-
-    Attributes:
-        records: The records.
-        orders: Of each record, the recorded row of each row of the data set, shape (n,).
-        source: How the history calls them.
-    """
+    """Records whose rows were found in a data set."""
 
     records: "list[TrainingRecord]"
-    orders: list[NDArray[np.int64]]
-    source: dict[str, Any]
+    orders: list[NDArray[np.int64]]  # of each record, the recorded row of each row of the data set, (n,)
+    source: dict[str, Any]  # how the history calls them
 
 
 class InputPool:
@@ -115,10 +109,7 @@ class InputPool:
     def leave_out(self, rows: NDArray[np.int64], reason: str, problem: str) -> None:
         """Leave rows without a score, or refuse them, as the caller wants; every process gives the same.
 
-        Args:
-            rows: Their numbers, any order.
-            reason: Why one has no score, after "row 3:".
-            problem: What is wrong, and what helps, after "3 of 9 rows (first: row 1)".
+        The reason follows "row 3:", the problem, with what helps, "3 of 9 rows (first: row 1)".
         """
         if len(rows) and self.request.on_error == "raise":
             hint = ", or pass on_error='skip' to leave their scores null" if len(rows) < len(self.ds) else ""

@@ -112,7 +112,8 @@ def train_classifier(
             f"cannot train on {type(whole).__name__}: give TrainingImages(ds, processor) or a subset of it"
         )
     process_state()  # the Trainer joins these processes instead of starting over
-    with own_random_numbers(), _working_folder(folder) as place, contextlib.ExitStack() as around:
+    working_folder = temporary_folder() if folder is None else contextlib.nullcontext(Path(folder))
+    with own_random_numbers(), working_folder as place, contextlib.ExitStack() as around:
         transformers.set_seed(seed)
         arguments = {**(KEEPING if resumable else {}), **arguments}
         trainer = transformers.Trainer(
@@ -217,16 +218,6 @@ def _finish(model: transformers.PreTrainedModel, processor: Any, folder: Path, r
         if remove:
             remove_checkpoints(folder)
     barrier()
-
-
-@contextlib.contextmanager
-def _working_folder(folder: str | Path | None) -> Iterator[Path]:
-    """Yield a folder where the Trainer may write: the caller's, or a temporary one."""
-    if folder is not None:
-        yield Path(folder)
-        return
-    with temporary_folder() as place:
-        yield place
 
 
 @contextlib.contextmanager

@@ -122,11 +122,7 @@ def _signal(process: subprocess.Popen[bytes], number: int) -> None:
 
 
 def read_result(path: Path) -> ErrorCounts:
-    """Read and check what a command left.
-
-    Raises:
-        ValueError: If it is not there, or not what is described above.
-    """
+    """Read what a command left; a ValueError says that it is not there, or not what is described above."""
     try:
         found = read_json(read_bytes(path))
         groups = {str(name): _counts(*pair) for name, pair in found.get("groups", {}).items()}
