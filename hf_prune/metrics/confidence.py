@@ -1,9 +1,7 @@
 """Confidence and variability: mean and spread of the probability of a row's label over the epochs."""
 
-import numpy as np
-
 from hf_prune.metrics.registry import register_metric
-from hf_prune.metrics.rows import NEVER_PRESENTED, Array, mean_over_runs, present_mean, scatter
+from hf_prune.metrics.rows import NEVER_PRESENTED, Array, deviation, mean_over_runs, present_mean
 from hf_prune.runtime.errors import InputError
 
 _LIMITS = (
@@ -78,5 +76,4 @@ def variability(label_probs: Array) -> Array:
 def _deviation(values: Array) -> Array:
     if values.shape[1] < 2:
         raise InputError("one epoch has no spread; give label_probs of two epochs or more")
-    squares, counts = scatter(values)
-    return np.sqrt(np.divide(squares, counts, out=np.full(squares.shape, np.nan), where=counts > 1))
+    return deviation(values)

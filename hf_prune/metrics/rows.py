@@ -106,6 +106,12 @@ def present_mean(values: Array, axis: int) -> Array:
     return np.divide(total, count, out=np.full(total.shape, np.nan), where=count > 0)
 
 
+def deviation(values: Array, ddof: int = 0) -> Array:
+    """Return the standard deviation over the epochs, (runs, n) of (runs, epochs, n); NaN where presented less than twice."""
+    squares, counts = scatter(values)
+    return np.sqrt(np.divide(squares, counts - ddof, out=np.full(squares.shape, np.nan), where=counts > 1))
+
+
 def scatter(values: Array) -> tuple[Array, Array]:
     """Sum the squared deviations from the mean over the epochs, and count the presentations, (runs, n) of (runs, epochs, n)."""
     present = ~np.isnan(values)

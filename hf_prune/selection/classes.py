@@ -99,13 +99,9 @@ def class_floors(codes: NDArray[np.int64], budget: int, share: float) -> dict[in
 
 
 def check_quotas(quotas: Mapping[int, int], codes: NDArray[np.int64], uncut: Mask, budget: int) -> None:
-    """Raise a one-line ValueError if no selection can meet the quotas and the budget.
+    """Raise a one-line ValueError if no selection of rows of these classes, (n,), can meet the quotas and the budget.
 
-    Args:
-        quotas: Class → rows to keep of it, exactly.
-        codes: Class of each row that may be kept, shape (n,).
-        uncut: Whether no cut took the row out, shape (n,); rows that were cut can only fill quotas.
-        budget: Rows to keep in all.
+    Only rows that no cut took out, ``uncut`` (n,), can be kept beside the quotas.
     """
     sizes = class_sizes(codes)
     for code, quota in quotas.items():
