@@ -143,7 +143,8 @@ def _lossless(study: Study, size: int, tolerance: float) -> str:
 
 
 def _better_end(study: Study, size: int) -> str:
-    shown = {keep: gap for keep in study.keeps if _differs(gap := study.against(size, keep, HARD, EASY))}
+    gaps = {keep: study.against(size, keep, HARD, EASY) for keep in study.keeps}
+    shown = {keep: gap for keep, gap in gaps.items() if gap.low > 0 or gap.high < 0}
     if not shown:
         return "Hard and easy cannot be told apart there."
     ends = {keep: HARD if gap.mean < 0 else EASY for keep, gap in shown.items()}
@@ -178,10 +179,6 @@ def _flip(study: Study) -> str:
         for keep in study.keeps
     )
     return f"No flip from easy to hard is shown as the data grow; hard less easy is {ends}."
-
-
-def _differs(gap: Contrast) -> bool:
-    return gap.low > 0 or gap.high < 0
 
 
 def _law(runs: Sequence[ScalingRun], study: Study) -> str:
