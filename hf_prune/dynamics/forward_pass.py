@@ -67,14 +67,7 @@ def eval_mode(model: torch.nn.Module) -> Iterator[None]:
 
 
 def labels_of(trainer: Any, inputs: Any) -> torch.Tensor:
-    """Read the classes of a batch before a loss function takes them out of it.
-
-    Args:
-        trainer: The Trainer; its ``label_names`` say where labels are.
-        inputs: The batch by name.
-
-    Returns:
-        Integers, shape (B,).
+    """Read the classes of a batch, integers (B,), where ``label_names`` of the Trainer says they are.
 
     Raises:
         ValueError: If the batch has no labels, or not one class per row.
@@ -96,14 +89,9 @@ def labels_of(trainer: Any, inputs: Any) -> torch.Tensor:
 
 
 def logits_of(outputs: Any, num_rows: int) -> torch.Tensor:
-    """Find the logits in the outputs of a model for a batch.
+    """Find the logits (B, classes) in the outputs of a model for a batch, a mapping with ``logits`` or a tuple of tensors.
 
-    Args:
-        outputs: A mapping with ``logits``, or a tuple that holds them.
-        num_rows: Rows of the batch, B.
-
-    Returns:
-        Shape (B, classes), detached, and a copy: a compiled model may write the next batch to the same place.
+    They are detached, and a copy: a compiled model may write the next batch to the same place.
 
     Raises:
         ValueError: If there are none, or not one row of two classes or more for each row of the batch.

@@ -36,12 +36,7 @@ def match_rows(
 def find_rows(recorded: RowContent, own: RowContent) -> NDArray[np.int64]:
     """Find the rows of a data set among those recorded; equal ones are matched in their order, each once.
 
-    Args:
-        recorded: Content of the record, m rows.
-        own: Content of the data set, n rows, with keys of the same columns.
-
-    Returns:
-        Number of the recorded row for each row of the data set, or -1, shape (n,).
+    Both have keys of the same columns. Returned is the recorded row for each row of the data set, or -1, shape (n,).
 
     Example:
         >>> from datasets import Dataset
@@ -56,14 +51,9 @@ def find_rows(recorded: RowContent, own: RowContent) -> NDArray[np.int64]:
 
 
 def relabelled_rows(recorded: NDArray[np.int64], given: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Find the rows whose classes differ, after renaming classes one to one so that most rows agree.
+    """Find the rows, ascending, whose classes (n,) differ, after renaming classes one to one so that most rows agree.
 
-    Args:
-        recorded: Shape (n,); -1 is left out.
-        given: Shape (n,); -1 is left out.
-
-    Returns:
-        Row numbers, ascending.
+    Rows with -1 on either side are left out.
 
     Example:
         >>> relabelled_rows(np.array([0, 0, 0, 1, 1, -1]), np.array([5, 5, 7, 7, 7, 0])).tolist()
