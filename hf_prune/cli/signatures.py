@@ -105,14 +105,7 @@ def option(kind: Any, text: str, *flags: str, **settings: Any) -> Any:
 
 
 def repeatable(function: Callable[..., Any], name: str, kind: type = str, form: str = "") -> Any:
-    """Annotate a parameter of a function as an option that may be given several times.
-
-    Args:
-        function: The function, whose docstring has the help.
-        name: The parameter.
-        kind: What each text is turned into.
-        form: How it is written, for the help.
-    """
+    """Annotate a parameter of a function as an option that may be given several times, in the form that its help names."""
     text = f"{argument_docs(function)[name]} Repeatable{form and f': {form}'}."
     return option(list[kind], text, flag(name))  # type: ignore[valid-type]  # built at run time, read by typer
 
@@ -169,25 +162,15 @@ def _shown(owner: Metric | Order, option: str) -> str:
 
 
 def make_command(run: Callable[..., None], parameters: Iterable[inspect.Parameter], text: str) -> Callable[..., None]:
-    """Build the function that typer reads: it hands on what was typed and leaves the rest to the callee's defaults.
-
-    Args:
-        run: What the command does.
-        parameters: Its arguments and options, in any order.
-        text: Its help.
-    """
+    """Build the function that typer reads: it hands on what was typed and leaves the rest to the callee's defaults."""
 
     def command(**values: Any) -> None:
         run(**{name: value for name, value in values.items() if value is not None and value != []})
 
-    ordered = sorted(parameters, key=lambda parameter: not _is_argument(parameter))
+    # Arguments before options.
+    ordered = sorted(parameters, key=lambda p: type(typing.get_args(p.annotation)[1]) is not type(typer.Argument()))
     command.__dict__["__signature__"] = inspect.Signature(ordered)
     command.__annotations__ = {parameter.name: parameter.annotation for parameter in ordered}
     command.__name__ = run.__name__
     command.__doc__ = text
     return command
-
-
-def _is_argument(parameter: inspect.Parameter) -> bool:
-    info = typing.get_args(parameter.annotation)[1]
-    return type(info) is type(typer.Argument())
