@@ -113,13 +113,8 @@ def most_suspicious(scores: NDArray[np.float64], share: float) -> Mask:
 def judge(planted: Planted, probs: NDArray[Any], before: NDArray[np.float64]) -> SelfTest:
     """Count the planted labels that are found when as many rows are suspected as must be wrong.
 
-    Args:
-        planted: The labels.
-        probs: Out-of-fold probabilities of classifiers trained on them, shape (n, classes).
-        before: Scores of the rows with their own labels, as `log_odds` gives them, shape (n,).
-
-    Returns:
-        `SelfTest`.
+    The probabilities (n, classes) are those of classifiers trained on the planted labels; ``before`` (n,) are the scores,
+    as `log_odds` gives them, of the rows with their own.
     """
     mask = planted.mask
     scores, margins = log_odds(probs, planted.labels), probability_margins(probs, planted.labels)

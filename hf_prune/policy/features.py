@@ -54,14 +54,7 @@ def make_features(
 ) -> Features:
     """Project the embeddings of labelled rows on at most 256 directions; of more than 100,000 rows take a random 100,000.
 
-    Args:
-        embeddings: Shape (N, d).
-        codes: Class of each row, negative ones have none, shape (N,).
-        rows: Rows that may be taken: those with an embedding and a score.
-        seed: Decides which rows are taken of many.
-
-    Returns:
-        The `Features`.
+    Embeddings are (N, d), codes (N,), negative without a class; rows are those with an embedding and a score.
 
     Raises:
         TooLittleToJudgeError: If there are too few rows to judge by, or nothing to tell apart.

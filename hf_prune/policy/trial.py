@@ -45,12 +45,7 @@ class Student:
 
 
 def make_student(ds: Dataset, student: Any) -> Student | None:
-    """Make a student of an argument: None, a function ``(train_ds, eval_ds) -> accuracy``, or a training command.
-
-    Raises:
-        TypeError: If it is none of these.
-        ValueError: If the command is empty.
-    """
+    """Make a student of an argument: None, a function ``(train_ds, eval_ds) -> accuracy``, or a training command."""
     if student is None:
         return None
     if callable(student):

@@ -54,12 +54,7 @@ def pack_reasons(selection: Selection) -> dict[str, Any]:
 
 
 def unpack_reasons(record: Mapping[str, Any], kept: NDArray[np.bool_], unscored: NDArray[np.int64]) -> list[str]:
-    """Read the reason of every row, in words, from what `pack_reasons` wrote.
-
-    Args:
-        record: The record.
-        kept: Whether each row was kept, shape (n,).
-        unscored: Rows without a score.
+    """Read the reason of every row, in words, from what `pack_reasons` wrote; ``kept`` is a mask of n rows.
 
     Raises:
         ValueError: If the record is damaged or covers other rows.
