@@ -3,8 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
+from hf_prune.policy.intervals import paired_interval
 from hf_prune.runtime.errors import InputError
 from hf_prune.scaling.choice import compare_laws
 from hf_prune.scaling.fitting import fit_law, too_few
@@ -98,13 +97,9 @@ def interval(values: Sequence[float], level: float) -> Contrast:
         >>> print(interval([0.01, 0.02, 0.03], 0.95))
         +2.00 points [-0.48, +4.48]
     """
-    from scipy.stats import t
-
     if len(values) < 2:
         raise InputError(f"{len(values)} draws of both cuts; an interval needs two")
-    half = float(t.ppf((1 + level) / 2, len(values) - 1)) * float(np.std(values, ddof=1)) / len(values) ** 0.5
-    mean = float(np.mean(values))
-    return Contrast(mean, mean - half, mean + half, len(values))
+    return Contrast(*paired_interval(values, level), len(values))
 
 
 def sentences(runs: Sequence[ScalingRun], measure: str = ALL, *, tolerance: float = TOLERANCE) -> list[str]:

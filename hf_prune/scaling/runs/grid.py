@@ -108,11 +108,7 @@ def measure_scaling(
     if num_announced() > 1:
         raise InputError("scaling studies run in one process: start this without a launcher")
     request = Request(
-        encoder=encoder,
-        inputs=inputs,
-        label_column=label_column,
-        image_column=image_column,
-        run=Run.of(run),
+        encoder=encoder, inputs=inputs, label_column=label_column, image_column=image_column, run=Run.of(run)
     )
     check_seed(seed)
     keys = _keys(len(ds), sizes, keeps, num_draws)
