@@ -20,12 +20,7 @@ def score_rows(trainer: Any, dataset: Any, forward: Forward) -> EpochRows:
     """Run the model in eval mode over all rows, without any effect on the training.
 
     The processes share the rows. Random transforms of the data set draw from generators that are restored afterwards, as is
-    the train flag of every module.
-
-    Args:
-        trainer: The Trainer, whose collator, columns, workers and batch size for evaluation are used.
-        dataset: A map-style data set, n rows.
-        forward: Returns labels (B,) and logits (B, classes) of a prepared batch.
+    the train flag of every module. Collator, columns, workers and batch size are the Trainer's for evaluation.
 
     Returns:
         All rows that have a class; every process must call it.

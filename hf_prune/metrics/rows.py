@@ -75,17 +75,10 @@ def blocks(values: Array, name: str, low: float = -np.inf, high: float = np.inf)
 def mean_over_runs(
     values: Array, name: str, score: Callable[[Array], Array], *, low: float = -np.inf, high: float = np.inf
 ) -> Array:
-    """Score every run by itself and average over the runs that have a score for the row.
+    """Score every run by itself and average over the runs that have a score for the row, (n,); NaN where none has one.
 
-    Args:
-        values: Shape (epochs, n) or (runs, epochs, n); NaN where a row was not presented.
-        name: What to call them in messages.
-        score: From values (runs, epochs, rows) to scores (runs, rows), NaN where there is nothing to go by.
-        low: The smallest value that makes sense.
-        high: The largest one.
-
-    Returns:
-        Shape (n,); NaN where no run has a score.
+    ``score`` goes from values (runs, epochs, rows) to scores (runs, rows), NaN where there is nothing to go by; the other
+    arguments are those of `blocks`.
     """
     found = np.empty(as_runs(values, name).shape[2])
     for rows, block in blocks(values, name, low, high):
