@@ -30,6 +30,7 @@ def confidence(label_probs: Array) -> Array:
         ValueError: If the shape is another or a value is no probability.
 
     Example:
+        >>> import numpy as np
         >>> confidence(np.array([[0.5, 0.0], [1.0, 0.5]])).tolist()
         [0.25, 0.75]
 
@@ -64,6 +65,7 @@ def variability(label_probs: Array) -> Array:
         ValueError: If the shape is another, a value is no probability, or there is one epoch alone.
 
     Example:
+        >>> import numpy as np
         >>> variability(np.array([[0.0, 0.5], [1.0, 0.5]])).tolist()
         [0.5, 0.0]
 
