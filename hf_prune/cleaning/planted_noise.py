@@ -69,14 +69,7 @@ class SelfTest:
 def plant(labels: NDArray[np.int64], probs: NDArray[Any], share: float, seed: int) -> Planted:
     """Replace a share of the labels, one half at random and the other by the class that theirs is taken for most.
 
-    Args:
-        labels: Classes, integers from 0, shape (n,).
-        probs: Out-of-fold probabilities, shape (n, classes).
-        share: In (0, 0.5]; at least two rows are planted.
-        seed: Decides which, and what they get.
-
-    Returns:
-        `Planted`.
+    Labels are integers from 0, (n,), probabilities out of fold, (n, classes), the share in (0, 0.5]; it is two rows at least.
 
     Example:
         >>> labels = np.array([0, 1, 2] * 4)

@@ -121,9 +121,6 @@ def option_type(hint: Any) -> Any:
     Example:
         >>> option_type(int | None), option_type(str | Sequence[str] | None), option_type(typing.Any)
         (<class 'int'>, list[str], <class 'str'>)
-
-    Raises:
-        TypeError: If there is no one way to write it, as for a mapping.
     """
     is_union = isinstance(hint, types.UnionType) or typing.get_origin(hint) is typing.Union
     choices = typing.get_args(hint) if is_union else [hint]

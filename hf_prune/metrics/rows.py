@@ -32,11 +32,7 @@ NEVER_PRESENTED = (
 
 
 def as_runs(values: Array, name: str) -> Array:
-    """View values of one record or of several as (runs, epochs, n).
-
-    Raises:
-        ValueError: If they have another number of axes, or there is no epoch.
-    """
+    """View values of one record or of several as (runs, epochs, n), with an epoch at least."""
     array = np.asarray(values)
     runs = array[None] if array.ndim == 2 else array
     if runs.ndim != 3 or 0 in runs.shape[:2]:

@@ -58,11 +58,7 @@ def scoring_passes(step: Step | None) -> float:
 
 
 def scored_column(ds: Dataset, column: str, request: Request) -> ScoredColumn:
-    """Put a score column together with the embeddings and labels of ``request``, the same in every process.
-
-    Raises:
-        ValueError: If there are no labels, or no embeddings.
-    """
+    """Put a score column together with the embeddings and labels of ``request``, the same in every process; both must be."""
     labels = labels_to_judge_by(ds, request)
     if labels is None:
         raise InputError(

@@ -24,13 +24,7 @@ TWO_LAYER_STUDENT = "a head of one hidden layer on the embeddings"
 
 @dataclass(frozen=True)
 class Student:
-    """Student of a user, which trains on rows of a data set and returns its accuracy.
-
-    Attributes:
-        ds: The data set.
-        train: The function that trains.
-        name: Its name, for the record.
-    """
+    """Student of a user, which trains on rows of a data set and returns its accuracy; its name is for the record."""
 
     ds: Dataset
     train: Callback

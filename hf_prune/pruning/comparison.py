@@ -49,13 +49,7 @@ class Result:
 
 @dataclass(frozen=True)
 class Cell:
-    """The trainings of one choice of rows, in per cent.
-
-    Attributes:
-        name: As `Result.name`.
-        mean: Mean accuracy.
-        spread: Standard deviation over the trainings.
-    """
+    """The trainings of one choice of rows: mean and standard deviation of the accuracy, in per cent."""
 
     name: str
     mean: float

@@ -28,9 +28,7 @@ Array = NDArray[Any]
 def heads_of(teachers: Any) -> Heads | None:
     """Return the settings of heads where ``teachers=`` asks for some, else None.
 
-    Args:
-        teachers: ``"heads"``, a `Heads`, ``{"heads": {...}}`` as a recipe writes it, a list of one of these, or
-            anything else.
+    ``"heads"`` asks, a `Heads`, ``{"heads": {...}}`` as a recipe writes it, or a list of one of these.
     """
     if isinstance(teachers, list) and len(teachers) == 1:
         teachers = teachers[0]

@@ -119,11 +119,7 @@ def _with_encoder(request: Request, prototypes: FittedPrototypes) -> Request:
 
 
 def options_of(request: Request, metric: Metric, options: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the options of a metric, which of fitted prototypes are those that they were fitted with.
-
-    Raises:
-        ValueError: If an option is another one than they were fitted with.
-    """
+    """Return the options of a metric, which of fitted prototypes are those that they were fitted with; refuse others."""
     own = {name: value for name, value in options.items() if name in metric.options}
     if CENTROIDS not in metric.inputs or CENTROIDS not in request.sources:
         return own

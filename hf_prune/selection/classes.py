@@ -34,13 +34,9 @@ def check_class_balance(class_balance: Any) -> None:
 
 
 def grouped(codes: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-    """Sort places by group, keeping their order inside each.
+    """Sort places by group, at least -1, keeping their order inside each; there is one place at least.
 
-    Args:
-        codes: Group of each place, at least -1, shape (n,) with n > 0.
-
-    Returns:
-        Places by group (n,), where each group starts among them (g,), and how many it has (g,).
+    Returned are places by group (n,), where each group starts among them (g,), and how many it has (g,).
 
     Example:
         >>> [part.tolist() for part in grouped(np.array([7, 2, 7]))]
@@ -123,11 +119,7 @@ REMAINDER_DIGITS = 9
 def spread(count: int) -> NDArray[np.int64]:
     """Permute 0 … count - 1 so that every first part lies evenly over the whole.
 
-    Args:
-        count: At least 0.
-
-    Returns:
-        A permutation, shape (count,): the places of van der Corput's sequence, each at its first appearance.
+    These are the places of van der Corput's sequence, each at its first appearance.
 
     Example:
         >>> spread(8).tolist()

@@ -100,12 +100,7 @@ class Students:
 
 @dataclass(frozen=True)
 class CommandTrainer:
-    """A user's command, run once per task.
-
-    Attributes:
-        command: Program and arguments.
-        ds: The data set whose rows it is given.
-    """
+    """A user's command, program and arguments, run once per task on rows of a data set."""
 
     command: Sequence[str]
     ds: Dataset
