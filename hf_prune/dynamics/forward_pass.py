@@ -2,7 +2,7 @@
 
 import contextlib
 import random
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -48,15 +48,23 @@ def try_pass(trainer: Any, dataset: Any, forward: Forward) -> None:
 def eval_mode(model: torch.nn.Module) -> Iterator[None]:
     """Switch to eval mode, and restore the train flag of every module and all generators afterwards."""
     flags = [(module, module.training) for module in model.modules()]
-    python, numpy = random.getstate(), np.random.get_state()  # noqa: NPY002  # the global one is what must not change
-    devices = [torch.cuda.current_device()] if torch.cuda.is_available() else []
-    try:
-        with torch.random.fork_rng(devices=devices):
+    with restored_generators([torch.cuda.current_device()] if torch.cuda.is_available() else []):
+        try:
             model.eval()
             yield
+        finally:
+            for module, flag in flags:
+                module.training = flag
+
+
+@contextlib.contextmanager
+def restored_generators(devices: Iterable[int]) -> Iterator[None]:
+    """Put the global generators of Python, NumPy and torch, on the CPU and some GPUs, back when the block is left."""
+    python, numpy = random.getstate(), np.random.get_state()  # noqa: NPY002  # the global one is what must not change
+    try:
+        with torch.random.fork_rng(devices=devices):
+            yield
     finally:
-        for module, flag in flags:
-            module.training = flag
         random.setstate(python)
         np.random.set_state(numpy)  # noqa: NPY002  # as above
 

@@ -6,18 +6,17 @@ same as without it.
 
 import contextlib
 import dataclasses
-import random
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
-import numpy as np
 import torch
 import transformers
 from datasets.utils import tqdm
 from transformers.trainer_callback import PrinterCallback
 
+from hf_prune.dynamics.forward_pass import restored_generators
 from hf_prune.dynamics.training_folder import WEIGHTS
 from hf_prune.models.sources import quiet_loading
 from hf_prune.runtime.errors import InputError, InputTypeError
@@ -228,10 +227,5 @@ def own_random_numbers() -> Iterator[None]:
     """
     cudnn = torch.backends.cudnn
     repeatable = cudnn.flags(enabled=cudnn.enabled, benchmark=False, deterministic=True, allow_tf32=cudnn.allow_tf32)
-    python, numpy = random.getstate(), np.random.get_state()  # noqa: NPY002  # the global one is what must not change
-    try:
-        with torch.random.fork_rng(devices=range(torch.cuda.device_count())), repeatable:
-            yield
-    finally:
-        random.setstate(python)
-        np.random.set_state(numpy)  # noqa: NPY002  # as above
+    with restored_generators(range(torch.cuda.device_count())), repeatable:
+        yield
