@@ -96,11 +96,9 @@ class Duplicates:
     def _summary(self) -> str:
         same = "have the same bytes" if self.threshold is None else f"have a cosine of at least {self.threshold:g}"
         count = f"{self.num_duplicates} of {len(self.duplicate_of)} rows duplicate an earlier one ({same})"
-        return (
-            f"{count}: {len(self.groups)} groups, the largest of {max(map(len, self.groups))} rows"
-            if self.groups
-            else count
-        )
+        if not self.groups:
+            return count
+        return f"{count}: {len(self.groups)} groups, the largest of {max(map(len, self.groups))} rows"
 
     def _line(self, group: list[int]) -> str:
         more = f" … ({len(group)} rows)" if len(group) > _SHOWN_ROWS else ""

@@ -126,13 +126,7 @@ class InputPool:
 
     def read_labels(self) -> Labels:
         """Return the labels that were given or that the data set has; raise an error where there are none."""
-        found = labels_of(self.ds, self.request)
-        if found is None:
-            raise InputError(
-                f"this metric needs labels and there is no ClassLabel column among {self.ds.column_names}: "
-                "name one with label_column="
-            )
-        return found
+        return required_labels(self.ds, self.request, "this metric")
 
     def known(self, labels: Labels, where: str) -> Labels:
         """Return the labels, after rows without one are refused or left out."""
@@ -151,6 +145,17 @@ def unit(values: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.b
     lengths = np.linalg.norm(values, axis=1, keepdims=True)
     good = np.isfinite(lengths) & (lengths > 0)
     return np.divide(values, lengths, out=np.zeros_like(values), where=good), good[:, 0]
+
+
+def required_labels(ds: Dataset, request: Request, who: str, also: str = "") -> Labels:
+    """Return labels as `labels_of` does, or say in one line that somebody needs them and how, or also how, to give some."""
+    found = labels_of(ds, request)
+    if found is None:
+        raise InputError(
+            f"{who} needs labels and there is no ClassLabel column among {ds.column_names}: "
+            f"name one with label_column={also}"
+        )
+    return found
 
 
 def labels_of(ds: Dataset, request: Request) -> Labels | None:
