@@ -23,7 +23,9 @@ def match_rows(
         order = _order_by_content(head, known, known.content, codes, dataset, content)
     else:
         order = np.arange(num_rows)
-        _check_name(head, codes, dataset)
+        # Without contents and classes the name decides.
+        if codes is None and dataset != head.dataset and not any(map(_is_type_name, (dataset, head.dataset))):
+            raise InputError(f"the record is of {head.dataset!r}, not of {dataset!r}: record a training on this one")
     rows = np.empty(0) if codes is None else relabelled_rows(known.labels[order], codes)
     if len(rows):
         raise InputError(
@@ -98,12 +100,6 @@ def _order_by_content(
 def _with_labels(content: RowContent, labels: NDArray[np.int64]) -> RowContent:
     codes = np.ascontiguousarray(labels, dtype="<i8").view(np.uint8).reshape(len(labels), 8)
     return RowContent(content.columns, np.hstack([content.keys, codes]))
-
-
-def _check_name(head: Head, codes: NDArray[np.int64] | None, dataset: str) -> None:
-    """Without contents and classes the name decides."""
-    if codes is None and dataset != head.dataset and not (_is_type_name(dataset) or _is_type_name(head.dataset)):
-        raise InputError(f"the record is of {head.dataset!r}, not of {dataset!r}: record a training on this one")
 
 
 def _is_type_name(name: str) -> bool:

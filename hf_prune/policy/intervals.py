@@ -57,7 +57,9 @@ def intervals(draws: Sequence[Draw], seed: int, level: float = LEVEL) -> list[In
     generator = np.random.default_rng((seed, 4))
     by_row = _spread_of_rows(draws, away, generator) / total
     weights = generator.standard_exponential((NUM_RESAMPLES, len(draws))) - 1
-    by_draw = _widening(len(draws)) * weights @ np.stack([part.sum(axis=0, dtype=np.float64) for part in away]) / total
+    # The variance of k draws about their own mean is too small by a factor of k / (k - 1).
+    widening = float(np.sqrt(len(draws) / (len(draws) - 1))) if len(draws) > 1 else 1.0
+    by_draw = widening * weights @ np.stack([part.sum(axis=0, dtype=np.float64) for part in away]) / total
     shared = sum(np.square(part, dtype=np.float64).sum(axis=0) for part in away) / total**2
     rows, both = by_row.var(axis=0), by_row.var(axis=0) + by_draw.var(axis=0)
     factor = np.sqrt(np.maximum(both - shared, np.maximum(rows, both - rows)) / np.where(both > 0, both, 1.0))
@@ -78,11 +80,6 @@ def _spread_of_rows(
         weights = generator.standard_exponential((AT_ONCE, num_rows), dtype=np.float32)
         found.append((weights - 1) @ by_row)
     return np.concatenate(found).astype(np.float64)
-
-
-def _widening(num_draws: int) -> float:
-    """Return the factor by which the spread of k draws about their own mean is too small, squared k / (k - 1)."""
-    return float(np.sqrt(num_draws / (num_draws - 1))) if num_draws > 1 else 1.0
 
 
 def paired_interval(differences: Sequence[float], level: float = LEVEL) -> Interval:

@@ -165,8 +165,11 @@ def judge_of(
     """
     features = scored.features(seed)
     scorer, optimistic = scoring_of(scored, features)
-    refitted = not optimistic and any("heads" in source for source in scored.made_from.values())
-    _announce(scored.metric, features, keeps, refitted=refitted)
+    if is_main_process() and not are_progress_bars_disabled():
+        refitted = not optimistic and any("heads" in source for source in scored.made_from.values())
+        seconds = expected_seconds(features, keeps, refitted=refitted)
+        line = f"Weighing {scored.metric!r} against random rows on {len(features.rows):,} rows: about {seconds:.0f} s"
+        tqdm.write(line, file=sys.stderr)
     return Judge(features, scorer, optimistic, class_balance, seed, student)
 
 
@@ -181,13 +184,6 @@ def _noise_rate(features: Features, seed: int) -> float | None:
     return extra(
         lambda: float(label_noise(points, inputs={"labels": codes}, seed=seed).rate), "the share of wrong labels"
     )
-
-
-def _announce(metric: str, features: Features, keeps: Sequence[float], *, refitted: bool) -> None:
-    if is_main_process() and not are_progress_bars_disabled():
-        seconds = expected_seconds(features, keeps, refitted=refitted)
-        line = f"Weighing {metric!r} against random rows on {len(features.rows):,} rows: about {seconds:.0f} s"
-        tqdm.write(line, file=sys.stderr)
 
 
 def expected_seconds(features: Features, keeps: Sequence[float], *, refitted: bool) -> float:
