@@ -71,15 +71,9 @@ def function_parameters(
 ) -> list[inspect.Parameter]:
     """Turn every parameter but ``ds`` and ``token`` into an argument or an option, ``run`` into one for each of its settings.
 
-    A token would be seen in the list of processes; the client finds the one that is logged in, or ``HF_TOKEN``.
-
-    Args:
-        function: A public function with a Google docstring; positional parameters become arguments.
-        leave_out: Parameters that have no place on a command line.
-        own: Parameter → annotation, for those whose text on the command line is read in a way of their own.
-
-    Returns:
-        Parameters for `make_command`.
+    A token would be seen in the list of processes; the client finds the one that is logged in, or ``HF_TOKEN``. The function
+    has a Google docstring, its positional parameters become arguments; ``own`` annotates parameters whose text is read in
+    a way of their own.
     """
     (parameters, hints), docs = flat_parameters(function), argument_docs(Run) | argument_docs(function)
     found = []

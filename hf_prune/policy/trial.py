@@ -142,15 +142,7 @@ def num_epochs(num_rows: int) -> int:
 
 
 class Trial:
-    """Trial of rules in one repeat.
-
-    Args:
-        features: The rows, n of them.
-        repeat: Which are trained on and which are judged, m.
-        scorer: Scores the rows that are trained on.
-        class_balance: Floor of every rule.
-        seed: Decides random rows, ties, first weights.
-    """
+    """Trial of rules in one repeat, in which m rows are judged; the seed decides random rows, ties, first weights."""
 
     def __init__(self, features: Features, repeat: Repeat, scorer: Scorer, class_balance: float, seed: int) -> None:
         self.repeat = repeat

@@ -23,12 +23,7 @@ Array = NDArray[Any]
 
 
 class InputBuilder:
-    """Makes inputs for all metrics of one call.
-
-    Args:
-        ds: The data set, n rows.
-        request: Where inputs come from.
-        metrics: The metrics with their options, as given by the caller.
+    """Makes inputs for all metrics of one call, with their options as given by the caller.
 
     Raises:
         ValueError: If an array in ``inputs=`` belongs to none of the metrics or does not fit the data set, or this machine

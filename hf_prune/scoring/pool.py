@@ -35,10 +35,6 @@ class MatchedRecords:
 class InputPool:
     """Inputs of all metrics of one call, as far as they are made.
 
-    Args:
-        ds: The data set, n rows.
-        request: Where inputs come from.
-
     Attributes:
         everywhere: Inputs over all rows of the data set, or along no rows; the same in every process.
         local: Inputs over the rows of this process, in their order.
