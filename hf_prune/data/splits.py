@@ -9,7 +9,7 @@ from datasets import Dataset, DatasetDict, IterableDataset, IterableDatasetDict
 
 from hf_prune.runtime.errors import InputError, InputTypeError
 
-AnyDataset = TypeVar("AnyDataset", Dataset, DatasetDict)
+AnyDataset = TypeVar("AnyDataset", Dataset, DatasetDict, IterableDataset, IterableDatasetDict)
 
 _STREAM = "load it without streaming=True, or write it out with Dataset.from_generator(lambda: iter(ds)) first"
 # Package of a type → how it becomes a data set; none of them is imported for the message.

@@ -61,15 +61,8 @@ def make_features(
 ) -> Features:
     """Project the embeddings of labelled rows on at most 256 directions; of more than 100,000 rows take a random 100,000.
 
-    Args:
-        embeddings: Shape (N, d).
-        codes: Class of each row, negative ones have none, shape (N,).
-        rows: Rows that may be taken: those with an embedding and a score.
-        seed: Decides which rows are taken of many.
-        choose: From the classes of the rows to the places of those to take; None takes all.
-
-    Returns:
-        The `Features`.
+        Embeddings are (N, d), codes (N,), negative without a class; rows are those with an embedding and a score. ``choose``
+    gives, from the classes of the rows, the places of those to take; None takes all.
 
     Raises:
         TooLittleToJudgeError: If there are too few rows to judge by, or nothing to tell apart.

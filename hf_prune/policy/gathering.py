@@ -59,11 +59,7 @@ def scoring_passes(step: Step | None) -> float:
 
 
 def scored_column(ds: Dataset, column: str, request: Request) -> ScoredColumn:
-    """Put a score column together with the embeddings and labels of ``request``, the same in every process.
-
-    Raises:
-        ValueError: If there are no labels, or no embeddings.
-    """
+    """Put a score column together with the embeddings and labels of ``request``, the same in every process; both must be."""
     labels = labels_to_judge_by(ds, request)
     if labels is None:
         raise InputError(
@@ -74,15 +70,15 @@ def scored_column(ds: Dataset, column: str, request: Request) -> ScoredColumn:
     made_from, options = _how(step)
     with in_step("recommend", request.run.device), use_device(request.run.device):
         check_request("recommend", ds, request, {"history": repr((made_from, options)).encode()}, scores=column)
-        found = all_embeddings(ds, request)
+        points, unscored = all_embeddings(ds, request)
     return ScoredColumn(
         metric=column if step is None else step.metric,
         scores=read_scores(ds, column),
         made_from=made_from,
         options=options,
-        embeddings=found.points,
+        embeddings=points,
         codes=labels.codes,
-        unscored=frozenset(found.unscored),
+        unscored=frozenset(unscored),
     )
 
 

@@ -109,13 +109,13 @@ def _spread_of_classes(
     return _widening(len(by_class)) * weights @ by_class
 
 
-def _widening(num_draws: int) -> float:
+def _widening(count: int) -> float:
     """Return the factor by which the spread of k draws about their own mean is too small, squared k / (k - 1)."""
-    return float(np.sqrt(num_draws / (num_draws - 1))) if num_draws > 1 else 1.0
+    return float(np.sqrt(count / (count - 1))) if count > 1 else 1.0
 
 
-def paired_interval(differences: Sequence[float]) -> Interval:
-    """Return the mean of paired differences and Student's interval over the repeats, 95 % above its lower end.
+def paired_interval(differences: Sequence[float], level: float = LEVEL) -> Interval:
+    """Return the mean of paired differences and Student's interval over the repeats, by default 95 % above its lower end.
 
     Example:
         >>> [round(end, 3) for end in paired_interval([0.02, 0.03, 0.01])]
@@ -124,5 +124,5 @@ def paired_interval(differences: Sequence[float]) -> Interval:
     from scipy.stats import t
 
     values = np.asarray(differences, dtype=np.float64)
-    half = float(t.ppf((1 + LEVEL) / 2, len(values) - 1) * values.std(ddof=1) / len(values) ** 0.5)
+    half = float(t.ppf((1 + level) / 2, len(values) - 1) * values.std(ddof=1) / len(values) ** 0.5)
     return Interval(float(values.mean()), float(values.mean()) - half, float(values.mean()) + half)

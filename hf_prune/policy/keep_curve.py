@@ -129,12 +129,7 @@ def keep_curve(
     check_seed(seed)
     run = Run.of(run)
     request = Request(
-        encoder=encoder,
-        inputs=inputs,
-        label_column=label_column,
-        image_column=image_column,
-        run=run,
-        on_error="skip",
+        encoder=encoder, inputs=inputs, label_column=label_column, image_column=image_column, run=run, on_error="skip"
     )
     with in_step("keep_curve", run.device):
         check_alike({"column": column, "keeps": fractions, "seed": seed})
