@@ -1,9 +1,14 @@
 """Initial sets, their scores, and the rows that cuts keep."""
 
+import dataclasses
+import itertools
+
 import numpy as np
 import pytest
+from datasets import Dataset
 
-from hf_prune.data.columns import read_labels
+from hf_prune.data.columns import Labels, read_labels
+from hf_prune.data.digests import array_sha256
 from hf_prune.metrics.prototypes import supervised_prototypes
 from hf_prune.scaling.runs.rows import StudyRows
 from hf_prune.scoring.scores import read_scores
@@ -37,3 +42,60 @@ def test_scoring_anew_knows_the_initial_set_alone(sets):
     initial = rows.initial(0, 40)
     expected = supervised_prototypes(units[initial], labels.codes[initial])
     assert np.asarray(rows.scores_of(initial, 0)) == pytest.approx(expected, abs=1e-6)
+
+
+EIGHT = StudyRows(
+    Dataset.from_dict({"row": range(8)}),
+    Labels(np.repeat([0, 1], 4), None, complete=False),
+    None,
+    np.ma.MaskedArray(np.arange(8.0)),
+    "s",
+    0.5,
+)
+
+
+def test_cuts_by_hand():
+    rows = np.arange(8)
+    # floor(0.5 * 4 * 4 / 8) = 1 row of each class stays whatever its score.
+    assert EIGHT.kept(rows, EIGHT.scores, 0.5, "easy", 0).tolist() == [0, 1, 2, 4]
+    assert EIGHT.kept(rows, EIGHT.scores, 0.5, "hard", 0).tolist() == [3, 5, 6, 7]
+    unlabelled = dataclasses.replace(EIGHT, labels=None)
+    assert unlabelled.kept(rows, EIGHT.scores, 0.5, "easy", 0).tolist() == [0, 1, 2, 3]
+    part = np.array([1, 2, 5, 6, 7])  # a cut is of the initial set, by the numbers of the whole
+    assert EIGHT.scores_of(part, 0).tolist() == [1, 2, 5, 6, 7]
+    assert EIGHT.kept(part, EIGHT.scores_of(part, 0), 2 / 5, "hard", 0).tolist() == [6, 7]
+
+
+def test_initial_sets_of_a_draw_hold_the_smaller_ones():
+    sets = [set(EIGHT.initial(2, size).tolist()) for size in range(9)]
+    assert [len(found) for found in sets] == list(range(9))
+    assert all(small < large for small, large in itertools.pairwise(sets))
+    draws = {tuple(EIGHT.initial(draw, 4).tolist()) for draw in range(20)}
+    assert len(draws) > 10
+    assert all(list(rows) == sorted(rows) for rows in draws)
+
+
+def test_seeds_differ_by_draw_and_study_and_stay():
+    seeds = {dataclasses.replace(EIGHT, seed=seed).seed_of(draw) for seed in (0, 1) for draw in range(5)}
+    assert len(seeds) == 10
+    assert EIGHT.seed_of(0) == 2_968_811_710  # results on disk were drawn with it
+    assert EIGHT.seed_of(3) == dataclasses.replace(EIGHT, metric="other").seed_of(3)
+
+
+def test_random_cuts_of_a_draw_are_the_same():
+    plain = dataclasses.replace(EIGHT, labels=None)
+    rows, scores = np.arange(8), plain.scores
+    draws = [tuple(plain.kept(rows, scores, 0.5, "random", draw).tolist()) for draw in (0, 0, 1, 2, 3)]
+    assert draws[0] == draws[1]
+    assert len(set(draws)) > 2
+
+
+def test_digests_are_of_what_decides_the_rows():
+    found = EIGHT.digests()
+    assert found == {"labels": array_sha256(np.repeat([0, 1], 4)), "scores": array_sha256(np.arange(8.0))}
+    masked = dataclasses.replace(EIGHT, scores=np.ma.MaskedArray(np.arange(8.0), mask=[1] + [0] * 7))
+    assert masked.digests()["scores"] not in (found["scores"], None)
+    narrow = dataclasses.replace(EIGHT, scores=np.ma.MaskedArray(np.arange(8, dtype=np.float32)))
+    assert narrow.digests() == found  # the same numbers
+    anew = dataclasses.replace(EIGHT, scores=None, points=np.eye(8, dtype=np.float32))
+    assert anew.digests().keys() == {"labels", "points"}
