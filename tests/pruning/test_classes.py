@@ -40,7 +40,7 @@ def test_missing_labels_are_a_group_without_a_floor():
     assert provenance(pruned).steps[0].class_counts == {"(no label)": [3, 2], "cat": [3, 2]}
 
 
-NAMED = Labels(np.array([0, 1, 1, -1]), ("cat", "dog", "7"), complete=True)
+NAMED = Labels(np.array([0, 1, 1, -1]), ("cat", "dog", "0"), complete=True)
 NUMBERED = Labels(np.array([3, 8, 8, -1]), None, complete=False)
 
 
@@ -50,7 +50,7 @@ NUMBERED = Labels(np.array([3, 8, 8, -1]), None, complete=False)
         (NAMED, {"dog": 5, "cat": 1}, {1: 5, 0: 1}),
         (NAMED, {1: 5}, {1: 5}),
         (NAMED, {np.int64(2): 5}, {2: 5}),  # no row has it, and its name is known
-        (NAMED, {7: 5}, {2: 5}),  # the name of a class comes before its number
+        (NAMED, {0: 5}, {2: 5}),  # the name of a class comes before its number
         (NAMED, {None: 5}, {-1: 5}),
         (NAMED, {"(no label)": 5}, {-1: 5}),
         (NUMBERED, {3: 5, "8": 6}, {3: 5, 8: 6}),
@@ -135,12 +135,12 @@ def test_clusters_stand_in_where_no_column_is_called_so():
 
 
 def test_quotas_by_error_share_out_what_may_be_kept():
-    # Of six cats and six dogs two dogs are copies, one cat has no score. Five of the eleven scored rows go in the
-    # ratio 5 * 0.1 to 4 * 0.5 = 1 : 4, which are one cat and four dogs: all that are left of those.
-    ds = make([0] * 6 + [1] * 6, s=[None, *map(float, range(11))])
-    copies = np.full(12, -1)
+    # Of six cats and six dogs two dogs are copies, one cat has no score, and a row has no label. Six rows in the ratio
+    # 5 * 0.1 to 4 * 0.5 = 1 : 4 would be more dogs than the four that are left; cats get the rest.
+    ds = make([0] * 6 + [1] * 6 + [-1], s=[None, *map(float, range(12))])
+    copies = np.full(13, -1)
     copies[[7, 8]] = 6
-    found = classes_of(ds, {"duplicate_of": copies}, keep=5, quotas="error", class_errors={"dog": 0.5, "cat": 0.1})
-    assert found.balance == {0: 1, 1: 4}
+    found = classes_of(ds, {"duplicate_of": copies}, keep=6, quotas="error", class_errors={"dog": 0.5, "cat": 0.1})
+    assert found.balance == {0: 2, 1: 4}
     assert found.options == {"quotas": "error", "class_errors": {"dog": 0.5, "cat": 0.1}}
     assert found.floor is None

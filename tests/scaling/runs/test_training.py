@@ -41,12 +41,10 @@ def test_tasks_of_one_number_of_rows_train_side_by_side(monkeypatch):
         return np.array([[True] * 5, [False] * 5])[: len(rows)]
 
     monkeypatch.setattr("hf_prune.heads.students.student_hits", student_hits)
-    tasks = [task([0, 1, 2]), task([4, 5], draw=1), task([3, 2, 1], draw=2)]
+    tasks = [task(rows, draw=draw, size=1000) for draw, rows in enumerate(([0, 1, 2], [4, 5], [3, 2, 1]))]
     found = list(dataclasses.replace(STUDENTS, num_epochs=None).train(tasks))
-    assert calls == [
-        ([[4, 5]], [7], 200),
-        ([[0, 1, 2], [3, 2, 1]], [7, 7], 200),
-    ]  # epochs by the size, not by the rows
+    # Epochs go by the size, not by the rows.
+    assert calls == [([[4, 5]], [7], 100), ([[0, 1, 2], [3, 2, 1]], [7, 7], 100)]
     assert [(one.key[3], counts.wrong) for one, counts in found] == [(1, 0), (0, 0), (2, 5)]
 
 
