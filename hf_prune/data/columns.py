@@ -34,6 +34,16 @@ class Labels:
     names: tuple[str, ...] | None
     complete: bool
 
+    def counts(self, rows: NDArray[np.int64] | slice = slice(None)) -> dict[str, int]:
+        """Count some rows, by default all, by the names of their classes, in the order of the codes."""
+        codes, counts = np.unique(self.codes[rows], return_counts=True)
+        return {self.name(code): count for code, count in zip(codes.tolist(), counts.tolist(), strict=True)}
+
+    def counts_before_and_after(self, kept: NDArray[np.int64]) -> dict[str, list[int]]:
+        """Return class name → [all rows, those among the kept rows], in the order of the codes."""
+        after = self.counts(kept)
+        return {name: [rows, after.get(name, 0)] for name, rows in self.counts().items()}
+
     @property
     def num_classes(self) -> int:
         """Number of named classes, else of codes up to the largest; ValueError where that is too many."""
@@ -120,17 +130,14 @@ def find_label_column(ds: Dataset, label_column: str | None = None) -> str | Non
             f"label column {label_column!r} is {type(feature).__name__}: several labels per row are not classes; "
             "give a column with one class per row"
         )
-    if not _can_be_class(feature.pa_type):
-        number = pa.types.is_floating(feature.pa_type) or pa.types.is_decimal(feature.pa_type)
+    kind = feature.pa_type
+    if not (_is_whole(kind) or _is_text(kind) or pa.types.is_temporal(kind)):
+        number = pa.types.is_floating(kind) or pa.types.is_decimal(kind)
         why = "a regression target is not a class" if number else "its values name no classes"
         raise InputError(
             f"label column {label_column!r} is {feature.dtype}: {why}; give a ClassLabel, integer, string or date column"
         )
     return label_column
-
-
-def _can_be_class(kind: pa.DataType) -> bool:
-    return _is_whole(kind) or _is_text(kind) or pa.types.is_temporal(kind)
 
 
 def _is_whole(kind: pa.DataType) -> bool:

@@ -17,6 +17,7 @@ from hf_prune.hub.publish.shards import ShardOptions
 from hf_prune.hub.publish.target import put_all
 from hf_prune.runtime.errors import InputError
 from hf_prune.runtime.folders import is_ours, owned, recover
+from hf_prune.runtime.integrity import file_sha256
 from hf_prune.runtime.untrusted import read_bytes
 
 TEXTS = (RECORD_FILE, README, CROISSANT_FILE)
@@ -123,5 +124,5 @@ def read_folder(folder: Path) -> Published:
         {name: size for name, size in files.items() if not name.startswith(".")},
         read_bytes(folder / README).decode() if README in files else None,
         read_bytes(folder / RECORD_FILE).decode(),
-        lambda name: str(manifest.file_entry(folder / name)["sha256"]),
+        lambda name: file_sha256(folder / name),
     )

@@ -149,8 +149,8 @@ def _verify_classes(cut: Cut, batches: Batches, subject: str, report: Report) ->
         except ValueError as error:  # what was published has no such labels
             report.differs(subject, str(error))
             return
-        for code, rows in zip(*np.unique(labels.codes, return_counts=True), strict=True):
-            found[labels.name(int(code))] = found.get(labels.name(int(code)), 0) + int(rows)
+        for name, rows in labels.counts().items():
+            found[name] = found.get(name, 0) + rows
     expected = {name: after for name, _, after in counted["classes"] if after}
     report.compare(subject, "rows per class", expected, found)
     before = sum(rows for _, rows, _ in counted["classes"])
