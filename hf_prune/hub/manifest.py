@@ -60,17 +60,10 @@ Entry = dict[str, Any]
 
 
 def split_entry(split: Split, source: Source) -> Entry:
-    """Describe one split: where it came from, what was done to it, and which rows are left.
+    """Describe one split in plain JSON values: where its rows came from, what was done to them, and which are left.
 
-    Args:
-        split: The rows as they are published; those that were scored give the statistics of the scores.
-        source: Where they came from.
-
-    Returns:
-        Plain JSON values. ``images_sha256`` is None: it takes as long as writing the rows, see `images_digest`.
-
-    Raises:
-        ValueError: If the scored rows are not those that were pruned.
+    ``images_sha256`` is None: it takes as long as writing the rows, see `images_digest`. A ValueError says where the scored
+    rows are not those that were pruned.
     """
     ds, history = split.rows, split.history
     changed = history.rows_changed(ds)
@@ -119,14 +112,9 @@ def _digests(history: History, changed: bool) -> Entry:
 
 
 def images_digest(split: Split, entry: Entry) -> str | None:
-    """Return the ``images_sha256`` of a split; None unless it has exactly one image column.
+    """Return the ``images_sha256`` of a described split; None unless it has exactly one image column.
 
-    Args:
-        split: The split.
-        entry: Its description.
-
-    Raises:
-        OSError: If an image cannot be read; the message names the row.
+    An OSError names the row of an image that cannot be read.
     """
     column = _only_image_column(split.rows)
     if column is None:

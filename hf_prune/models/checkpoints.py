@@ -156,8 +156,7 @@ def check_weights(path: Path) -> None:
 def read_state_dict(path: Path, *, allow_pickle: bool) -> dict[str, torch.Tensor]:
     """Read the state dict of a safetensors or torch file; of a full training checkpoint, that of its network (DINO: the teacher).
 
-    Raises:
-        ValueError: A pickle without `allow_pickle`, or no state dict in the file.
+    A ValueError refuses a pickle without `allow_pickle`, and a file without a state dict.
     """
     check_weights(path)
     if path.suffix == ".safetensors":

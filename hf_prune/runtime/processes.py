@@ -179,16 +179,9 @@ def _is_known(error: BaseException | None) -> bool:
 
 
 def _exchange(held: T, place: str, failure: tuple[type[Exception], str] | None = None) -> list[T]:
-    """Return what each process holds, in rank order; called where there are several.
+    """Return what each process holds, something that pickles, in rank order; called where there are several.
 
-    Args:
-        held: Something that pickles.
-        place: Where this process is.
-        failure: Type and text of the error to raise in the others, where this process failed.
-
-    Raises:
-        Exception: In all processes that did not fail themselves, the failure of another.
-        RuntimeError: If the processes are at different places, or one has ended.
+    ``failure`` is raised in all others. All raise a RuntimeError if they are at different places, or one has ended.
     """
     from accelerate.utils import gather_object
 
@@ -261,11 +254,7 @@ def _difference(rank: int, name: str, theirs: str | bytes | None, ours: str | by
 
 @contextmanager
 def use_device(device: str | None) -> Iterator[None]:
-    """Let `compute_device` return a caller's choice while the block runs; None leaves it to Accelerate.
-
-    Raises:
-        ValueError: If there is no such device here.
-    """
+    """Let `compute_device` return a caller's device for the block, checked by `check_device`; None leaves it to Accelerate."""
     if device is not None:
         check_device(device)
     token = _chosen_device.set(device)

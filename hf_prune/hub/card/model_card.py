@@ -60,19 +60,7 @@ def prototypes_card(
 
 
 def teacher_card(record: Mapping[str, Any], repo_id: str | None = None, existing: str | None = None) -> str:
-    """Write the card of a trained model.
-
-    Args:
-        record: Its ``training.json``, see `hf_prune.hub.models.record`.
-        repo_id: Repository on the Hub; None for a folder.
-        existing: As for `prototypes_card`.
-
-    Returns:
-        As `prototypes_card`.
-
-    Raises:
-        ValueError: As `prototypes_card`.
-    """
+    """Write the card of a trained model from its ``training.json``; all else is as of `prototypes_card`."""
     model, data, training = record["model"], record["data"], record["training"]
     entry, published = data["entry"], data["published"]
     own = model["model_type"] == _OWN_NETWORK

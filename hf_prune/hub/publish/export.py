@@ -103,11 +103,7 @@ def write_texts(folder: Path, published: Published) -> None:
 
 
 def read_folder(folder: Path) -> Published:
-    """Read the content of a folder.
-
-    Raises:
-        ValueError: If it holds something that hf_prune did not export.
-    """
+    """Read the content of a folder; ValueError if it holds something that hf_prune did not export."""
     if folder.exists() and not folder.is_dir():
         raise InputError(f"{str(folder)!r} is a file: name a folder")
     recover(folder)

@@ -45,11 +45,7 @@ def exchange(one: Path, other: Path) -> bool:
 
 @dataclass(frozen=True)
 class OwnedFolder:
-    """A folder that this process alone writes to.
-
-    Attributes:
-        path: The folder, links resolved.
-    """
+    """A folder, its links resolved, that this process alone writes to."""
 
     path: Path
 
