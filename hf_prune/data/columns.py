@@ -83,14 +83,9 @@ def _only_column(ds: Dataset, feature_type: type, argument: str) -> str | None:
 
 
 def find_image_column(ds: Dataset, image_column: str | None = None) -> str:
-    """Return the name of the image column.
+    """Return the name of the image column: the caller's choice, else the only column with the ``Image`` feature.
 
-    Args:
-        ds: The data set.
-        image_column: The caller's choice; ``None`` takes the only column with the ``Image`` feature.
-
-    Raises:
-        ValueError: If there is none, if there are several, or if the named one does not hold images.
+    A ValueError says where there is none, there are several, or the named one does not hold images.
     """
     if image_column is None:
         image_column = _only_column(ds, Image, "image_column")
@@ -110,14 +105,9 @@ def find_image_column(ds: Dataset, image_column: str | None = None) -> str:
 
 
 def find_label_column(ds: Dataset, label_column: str | None = None) -> str | None:
-    """Return the name of the label column, or None where there is none.
+    """Return the name of the label column: the caller's choice, else the only ``ClassLabel`` one; None without one.
 
-    Args:
-        ds: The data set.
-        label_column: The caller's choice; ``None`` takes the only column with the ``ClassLabel`` feature.
-
-    Raises:
-        ValueError: If there are several candidates, or if the named column does not hold one class per row.
+    A ValueError says where there are several, or the named one does not hold one class per row.
     """
     if label_column is None:
         return _only_column(ds, ClassLabel, "label_column")

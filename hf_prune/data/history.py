@@ -301,15 +301,10 @@ def not_the_input(step: Step, ds: Dataset, history: History) -> str | None:
 
 
 def same_rows(ds: Dataset, left: dict[str, str], score_columns: Iterable[str]) -> bool:
-    """Whether the columns are those that a step left, whatever the scores are.
+    """Whether the columns are those that a step left (column → digest), whatever the columns of scores are.
 
     A column that is gone was dropped or renamed. A renamed one is found again by its digest; where as many are gone
     as are new and some do not match, the rows were changed.
-
-    Args:
-        ds: The data set.
-        left: Column → digest.
-        score_columns: Columns of scores, which do not identify rows.
     """
     names = ds.column_names  # computed whenever it is read
     present = set(names)
@@ -363,15 +358,10 @@ def parse_history(description: str) -> History:
 
 
 def record(before: Dataset, after: Dataset, step: Step) -> Dataset:
-    """Write a step into the history of a data set.
+    """Write the step that made ``after`` of ``before`` into the history of ``after``, which is returned.
 
-    Args:
-        before: The data set that the step was applied to.
-        after: The result; its ``info`` must be its own, as after every transform of `datasets`.
-        step: The step; ids, row counts, digests and versions are filled in here.
-
-    Returns:
-        ``after``, whose description has one line more.
+    Ids, row counts, digests and versions are filled in here. The ``info`` of ``after`` must be its own, as after every
+    transform of `datasets`.
     """
     history = provenance(before)
     score_columns = tuple(dict.fromkeys((*history.score_columns, step.column)))

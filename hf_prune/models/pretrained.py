@@ -166,19 +166,9 @@ def open_model(
 ) -> tuple[Forward, Callable[[], None]]:
     """Build a model, refuse random weights, convert it and return its forward pass.
 
-    Args:
-        build: Reads the weights; returns the model and the names of the weights that it had to initialise.
-        output: Which output is taken.
-        dtype: Format of the weights.
-        collate: Makes the batch on which random weights are traced.
-        label: How errors name the model.
-        device: Where it runs.
-
-    Returns:
-        The forward pass, and a function that releases nothing: the model is freed with the forward pass.
-
-    Raises:
-        ValueError: The output depends on weights that the checkpoint lacks.
+    ``build`` reads the weights and returns the model with the names of those that it had to initialise; they are traced on a
+    batch of ``collate``. The second value releases nothing: the model is freed with the forward pass. A ValueError says that
+    the output depends on weights that the checkpoint lacks.
     """
     import torch
 

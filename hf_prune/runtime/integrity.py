@@ -99,10 +99,7 @@ def check_digests(
         only: Whether the file of a path is compared.
 
     Returns:
-        Path of each file that was compared → its SHA-256.
-
-    Raises:
-        DamagedFile: If a file differs, or is gone.
+        Path of each file that was compared → its SHA-256; a DamagedFile says where one differs, or is gone.
     """
     compared: dict[str, str] = {}
     for name in lists:

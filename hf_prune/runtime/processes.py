@@ -118,10 +118,6 @@ def in_step(call: str, device: str | None = None) -> Iterator[None]:
 
     The processes are joined at the start of the block and have all reached its end when it is left. Within another such
     block it does nothing.
-
-    Args:
-        call: Name of the call, for messages.
-        device: As in `process_state`.
     """
     if num_announced() == 1 or _call.get() is not None:
         yield
@@ -143,11 +139,8 @@ def in_step(call: str, device: str | None = None) -> Iterator[None]:
 def apart(doing: str) -> Iterator[None]:
     """Run a block in which the processes exchange in another way than here, such as a training by a Trainer.
 
-    A failure in it does not reach the others: they wait in an exchange of another kind, which breaks off when the
-    process ends.
-
-    Args:
-        doing: Name of the work, for the log.
+    A failure in it is logged under the name of what it does, and does not reach the others: they wait in an exchange of
+    another kind, which breaks off when the process ends.
     """
     try:
         yield

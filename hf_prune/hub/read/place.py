@@ -136,15 +136,9 @@ class Place:
 
 
 def open_published(name: str | Path, revision: str | None = None, token: str | bool | None = None) -> Place:
-    """Open a data set that hf_prune published.
+    """Open a data set that hf_prune published to a folder, or to a repository of the Hub, by default its main branch.
 
-    Args:
-        name: A folder, or a repository of the Hub; ``id@revision`` is a repository with its ``revision``.
-        revision: Branch, tag or commit; None is the main branch.
-        token: Token for a private repository; None takes the one that is logged in.
-
-    Returns:
-        The place; its texts have been read, and no data file.
+    Its texts are read, and no data file. ``id@revision`` is a repository with its ``revision``.
 
     Raises:
         ValueError: If hf_prune published nothing there; a `DamagedError` if it did and the record cannot be read.
