@@ -214,7 +214,7 @@ def test_a_class_of_ones_own_returns_what_it_likes():
 
 
 def test_float32_is_kept_for_sensitive_networks_of_ones_own(monkeypatch):
-    monkeypatch.setattr("hf_prune.models.loaded_model._computes_bfloat16", lambda _: True)
+    monkeypatch.setattr("hf_prune.models.loaded_model.computes_bfloat16", lambda _: True)
     timm = network()
     assert load_encoder((timm, to_tensor)).identity["dtype"] == "bfloat16"
     timm.pretrained_cfg = {"architecture": "tf_efficientnet_b0"}
