@@ -129,9 +129,14 @@ class Store:
         assert values is not None  # there is at least one key, so at least one chunk
         return values
 
+    @property
+    def _is_locked(self) -> bool:
+        # A folder that was removed before it could be locked is not: another one may be there by now.
+        return self._lock is not None and self._lock.held is not None
+
     def prepare(self) -> None:
         """Make the folder with its ``meta.json``, so that one that cannot be written to is known early."""
-        if self.folder is None or self._root is None or (self._lock is not None and (self.folder / META).exists()):
+        if self.folder is None or self._root is None or (self._is_locked and (self.folder / META).exists()):
             return
         try:
             self._lock = use(self.folder, {"format": FORMAT, "identity": self.identity})
@@ -164,7 +169,8 @@ class Store:
         """Read the keys of new chunks; each file is checked completely, once."""
         if self.folder is None or not self.folder.is_dir():
             return
-        self._lock = self._lock or use(self.folder)
+        if not self._is_locked:
+            self._lock = use(self.folder)
         remove_stale_parts(self.folder)
         damaged = []
         for path in sorted(self.folder.glob("*.safetensors")):

@@ -24,6 +24,7 @@ from hf_prune.runtime.integrity import read_sealed, write_sealed
 from hf_prune.runtime.names import UnknownNameError
 
 MAX_SIZE = "HF_PRUNE_CACHE_MAX_SIZE"  # environment variable: such as 50GB
+_ATTEMPTS = 20  # to lock a folder that others remove
 META, USED = "meta.json", ".used"  # the second has the time of the last use, and is locked by those who use the folder
 _EVICTING = ".evicting"
 # Folder → pattern of its files and what they hold; those of the first two lie in a folder for each model or training.
@@ -87,12 +88,12 @@ def use(folder: Path, meta: Mapping[str, Any] | None = None) -> Lock:
         folder: The folder.
         meta: Makes the folder where there is none: content of its ``meta.json``, with ``format`` and ``identity``.
     """
-    while True:
+    for _ in range(_ATTEMPTS):
         if meta is not None:
             folder.mkdir(parents=True, exist_ok=True)
         lock = Lock(folder / USED, shared=True, wait=True)
-        if lock.held is not None or meta is None or folder.is_dir():  # else it was removed in between
-            break
+        if lock.held is not None or meta is None:
+            break  # else it was removed in between, and perhaps made again, or nothing can be locked there
     touch(folder / USED)
     if meta is not None and not (folder / META).exists():
         write_sealed(folder / META, meta)

@@ -129,11 +129,11 @@ def test_rows_are_read_as_they_were_written(folder, not_finite, content):
 def test_an_epoch_holds_half_precision_and_its_probabilities_lie_apart(folder):
     arrays = {"correct": np.array([1.0, 0, np.nan]), "margins": np.array([0.1, np.inf, -1])}
     write_epoch(folder, 0, arrays | {"test_hits": np.array([1, 0]), "epoch_probs": np.full((3, 2), 1 / 3)})
-    found = read_file(epoch_file(folder, 0))
+    found, _ = read_file(epoch_file(folder, 0))
     assert set(found) == {"correct", "margins", "test_hits"}
     assert (found["margins"].dtype, found["test_hits"].dtype) == (np.float16, np.bool_)
     np.testing.assert_array_equal(found["margins"], np.float16([0.1, np.inf, -1]))
-    assert read_file(probs_file(folder, 0))["epoch_probs"].tolist() == np.full((3, 2), np.float16(1 / 3)).tolist()
+    assert read_file(probs_file(folder, 0))[0]["epoch_probs"].tolist() == np.full((3, 2), np.float16(1 / 3)).tolist()
     write_epoch(folder, 1, {"correct": np.zeros(3)})
     assert not probs_file(folder, 1).exists()
 

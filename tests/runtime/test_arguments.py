@@ -67,7 +67,7 @@ def test_what_models_are_told_is_checked_for_every_function(function, options, m
         (lambda: rows().score_with(5), "metric=5; give the name of a metric, or a list of names"),
         (lambda: rows().score_with(None), "metric=None; give the name of a metric"),
         (lambda: rows().score_with("random", column=3), "column=3; give the name of the new column"),
-        (lambda: rows().score_with("random", evidence="no"), "evidence='no'; give True or False"),
+        (lambda: rows().score_with("random", evidence="no"), "evidence='no'; give 'auto', 'full' or False"),
         (lambda: rows().score_with("random", overwrite="no"), "overwrite='no'; give True or False"),
         (lambda: rows().prune(["s"], keep=0.5), r"metric=\['s'\]; give the name of one score column"),
         (

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 import hf_prune
 from hf_prune.metrics import register_metric, unregister_metric
-from hf_prune.policy import trial, weighing
+from hf_prune.policy import budget, trial
 from hf_prune.policy.recommend import recommend  # before the fixture: it takes a constant over
 from hf_prune.pruning import decide
 from hf_prune.runtime.optional_results import extra, extra_of_all
@@ -27,7 +27,7 @@ def one_epoch():
     """What the heads learn is of no account here."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(trial, "num_epochs", lambda _: 1)
-        patch.setattr(weighing, "KEEPS", (0.5,))
+        patch.setattr(budget, "KEEPS", (0.5,))
         yield
 
 

@@ -76,16 +76,16 @@ def test_given_embeddings_come_before_the_encoder():
     with pytest.raises(ValueError, match="the embedding of row 1 is zero or not finite"):
         all_embeddings(images(), Request(encoder=untouched, inputs={"embeddings": points}))
     request = Request(encoder=untouched, inputs={"embeddings": points}, on_error="skip")
-    found = all_embeddings(images(), request)
-    np.testing.assert_allclose(found.points[:3], [[0.6, 0.8], [0, 0], [0, 1]], atol=1e-6)
-    assert found.points.dtype == np.float32
-    assert found.unscored == {1: "its embedding is zero or not finite"}
+    points_of, unscored = all_embeddings(images(), request)
+    np.testing.assert_allclose(points_of[:3], [[0.6, 0.8], [0, 0], [0, 1]], atol=1e-6)
+    assert points_of.dtype == np.float32
+    assert unscored == {1: "its embedding is zero or not finite"}
 
 
 def test_the_encoder_makes_those_that_are_missing():
     encoded = [*noise(3), b"broken", None]
-    found = all_embeddings(images(encoded=encoded), Request(encoder=pixels, run=RUN, on_error="skip"))
-    np.testing.assert_allclose(found.points, [*unit(shown(noise(3))), *np.zeros((2, 48))], atol=1e-6)
-    assert sorted(found.unscored) == [3, 4]
+    points_of, unscored = all_embeddings(images(encoded=encoded), Request(encoder=pixels, run=RUN, on_error="skip"))
+    np.testing.assert_allclose(points_of, [*unit(shown(noise(3))), *np.zeros((2, 48))], atol=1e-6)
+    assert sorted(unscored) == [3, 4]
     with pytest.raises(ValueError, match=r"needs embeddings: pass encoder= .*or inputs=\{'embeddings': array\}$"):
         all_embeddings(images(), Request())

@@ -10,7 +10,7 @@ from datasets import ClassLabel, Dataset
 from hf_prune import Run, provenance
 from hf_prune.metrics import register_metric, unregister_metric
 from hf_prune.models.loaded_model import LoadedModel
-from hf_prune.policy import weighing
+from hf_prune.policy import budget
 from tests.helpers.rank_jobs import ROWS, arrays
 from tests.helpers.tiny_sets import make_set, noise
 from tests.helpers.weighed_sets import short_trials  # noqa: F401  # a fixture for every test here
@@ -162,7 +162,7 @@ def outputs(folder) -> set[str]:
 
 def test_teachers_alone_leave_evidence_from_the_same_pass(tmp_path, monkeypatch):
     monkeypatch.setattr(Counting, "seen", 0)
-    monkeypatch.setattr(weighing, "KEEPS", (0.5,))  # one fraction is enough here
+    monkeypatch.setattr(budget, "KEEPS", (0.5,))  # one fraction is enough here
     ds, teachers = labelled(240), [(Teacher(), tensor_of), (Teacher().requires_grad_(False), tensor_of)]
     options = {"teachers": teachers, "on_error": "skip"}
     scored = ds.score_with(["el2n", "random"], run=Run(dtype="float32", cache_dir=tmp_path / "both"), **options)

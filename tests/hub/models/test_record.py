@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from hf_prune import export_teacher, train_subset_runs
-from hf_prune.hub.manifest import file_entry, record_sha256
 from hf_prune.hub.models.record import Trained, check_trained_on, describe_trained, open_trained
+from hf_prune.runtime.integrity import file_entry, json_sha256
 from tests.helpers import teacher_jobs as jobs
 from tests.helpers.tiny_publications import SOURCE, images
 from tests.helpers.trained_teacher import SETTINGS
@@ -169,7 +169,7 @@ def test_what_is_recorded_of_a_training(tmp_path):
     assert record["model"] == {"architecture": "Net", "model_type": "net", "classes": 2, "transformers": "5.0"}
     assert record["data"] == {"split": "train", "compared": True}
     assert record["files"] == {"config.json": file_entry(files["config.json"])}
-    assert record["record_sha256"] == record_sha256(record)
+    assert record["record_sha256"] == json_sha256(record)
     assert (training["seed"], training["trained_rows"]) == (8, 8)  # 5 + 3, and 0.3 of 25 rounded
     assert training["arguments"] == {
         "optim": "adamw",
