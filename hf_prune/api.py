@@ -5,7 +5,7 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
-from datasets import Dataset, DatasetDict
+from datasets import DatasetDict, IterableDataset, IterableDatasetDict
 
 from hf_prune.data.splits import AnyDataset, on_splits
 from hf_prune.metrics import Metric, get_metric
@@ -14,7 +14,7 @@ from hf_prune.policy import Recommendation
 from hf_prune.policy.while_scoring import EvidenceWhileScoring
 from hf_prune.pruning.classes import Cutting
 from hf_prune.pruning.prune import prune_dataset
-from hf_prune.runtime.arguments import check_flag, check_text
+from hf_prune.runtime.arguments import check_count, check_flag, check_text
 from hf_prune.runtime.errors import InputError
 from hf_prune.runtime.processes import check_alike, in_step
 from hf_prune.scoring import Request
@@ -22,6 +22,8 @@ from hf_prune.scoring.from_prototypes import open_prototypes
 from hf_prune.scoring.score import score_dataset
 from hf_prune.scoring.scores import without_scores
 from hf_prune.selection import Selection
+from hf_prune.streams.prune import prune_stream
+from hf_prune.streams.score import score_stream
 
 
 def score_with(
@@ -59,7 +61,8 @@ def score_with(
     Several metrics at once share every pass of a model and every record.
 
     Args:
-        ds: A ``Dataset``, or a ``DatasetDict`` of which ``splits`` are scored.
+        ds: A ``Dataset``, or a ``DatasetDict`` of which ``splits`` are scored; or a stream, an ``IterableDataset`` or a dict
+            of them, which is read once here and again by who reads the result.
         metric: Name of a metric, see `list_metrics`, or several; the names of the paper's score files are aliases.
         encoder: Where embeddings come from: a model id of the Hub, a local folder or checkpoint, ``"pixels"``, a
             ``(torch module, transform)`` pair, or a function from a list of images to vectors.
@@ -85,7 +88,7 @@ def score_with(
         seed: Seed of metrics that draw random numbers.
         num_workers: Processes that decode images beside the main one.
         load_from_cache_file: Whether to use and fill the cache; None follows ``datasets.disable_caching()``.
-        cache_dir: Folder of the cache; None is ``$HF_HOME/hf_prune``.
+        cache_dir: Folder of the cache, which also holds the scores of a stream; None is ``$HF_HOME/hf_prune``.
         overwrite: Replace a column of that name.
         on_error: ``"raise"`` stops at a row that cannot be scored, ``"skip"`` leaves its score null and lists it.
         allow_pickle: Also load weights that are not safetensors.
@@ -103,7 +106,7 @@ def score_with(
     Raises:
         ValueError: If the data set, the models or the arrays do not fit the metric; the message says what would.
         UnknownNameError: If the metric is not known.
-        TypeError: If an option is not known, or ``ds`` has no random access.
+        TypeError: If an option is not known, or ``ds`` is no data set.
 
     Example:
         >>> import numpy as np
@@ -127,10 +130,13 @@ def score_with(
         check_option_names(chosen, options)
         request = open_prototypes(Request.of(locals()), chosen)
 
-        def score_split(split: Dataset, name: str) -> Dataset:
+        def score_split(split: Any, name: str) -> Any:
             check_alike({"split": name})
+            own = {**options, "seed": seed}
+            if isinstance(split, IterableDataset):
+                return score_stream(split, chosen, request, own, columns, overwrite)
             judge = EvidenceWhileScoring() if evidence else None
-            return score_dataset(split, chosen, request, {**options, "seed": seed}, columns, overwrite, judge)
+            return score_dataset(split, chosen, request, own, columns, overwrite, judge)
 
         return on_splits(ds, splits, score_split, "score_with")
 
@@ -181,6 +187,7 @@ def prune(
     return_selection: bool = False,
     keep_scores: bool | None = None,
     splits: str | Sequence[str] | None = None,
+    passes: int = 2,
 ) -> Any:
     """Keep the rows that a score column ranks first.
 
@@ -189,7 +196,8 @@ def prune(
     hard first. `explain` says of every row what became of it.
 
     Args:
-        ds: A ``Dataset``, or a ``DatasetDict`` of which ``splits`` are pruned.
+        ds: A ``Dataset``, or a ``DatasetDict`` of which ``splits`` are pruned; or a stream, by one of the orders ``"hard"``,
+            ``"easy"`` and ``"random"``.
         metric: The score column: any numeric column, whoever made it, or a metric scored under its own name.
         keep: A fraction in (0, 1] as float, or a count of rows as int, over the rows with a score, those that are
             removed before the order included; ``keep=1`` is one row, ``keep=1.0`` all of them.
@@ -234,6 +242,8 @@ def prune(
         keep_scores: Whether the score columns stay; None keeps them in a ``Dataset`` and drops them from a
             ``DatasetDict``, since `datasets` cannot push splits with different columns.
         splits: Splits of a ``DatasetDict`` to prune; None is ``"train"``.
+        passes: Of a stream: 2 reads all scores first and cuts exactly; 1 cuts while it reads, by the scores of each shard so
+            far, and keeps a share within 1 % of ``keep``.
 
     Returns:
         The kept rows in their original order, with one step more in their history; with ``return_selection`` a pair
@@ -241,7 +251,7 @@ def prune(
 
     Raises:
         ValueError: If a request cannot be met; the message says what can.
-        TypeError: If ``keep`` is not a number, or ``ds`` has no random access.
+        TypeError: If ``keep`` is not a number, or ``ds`` is no data set.
 
     Example:
         >>> from datasets import Dataset
@@ -258,6 +268,7 @@ def prune(
     if not isinstance(metric, str):
         raise InputError(f"metric={metric!r}; give the name of one score column")
     check_flag("return_selection", return_selection)
+    check_count("passes", passes, 1, 2)
     request = Request.of(
         locals(),
         label_column=None,  # it is said with the classes
@@ -279,11 +290,21 @@ def prune(
         seed=seed,
         request=request,
     )
-    drop_scores = not keep_scores if keep_scores is not None else isinstance(ds, DatasetDict)
+    drop_scores = not keep_scores if keep_scores is not None else isinstance(ds, DatasetDict | IterableDatasetDict)
+    if isinstance(ds, IterableDataset | IterableDatasetDict):
+        if return_selection:
+            raise InputError(
+                "return_selection=True gives a reason for every row, which a stream does not hold: leave it out"
+            )
+    elif passes != 2:
+        raise InputError(f"passes={passes!r} is for a stream, which {type(ds).__name__} is not: leave it out")
     selections: dict[str, Selection] = {}
 
-    def prune_split(split: Dataset, name: str) -> Dataset:
-        pruned, selections[name] = prune_dataset(split, metric, cutting)
+    def prune_split(split: Any, name: str) -> Any:
+        if isinstance(split, IterableDataset):
+            pruned = prune_stream(split, metric, cutting, passes)
+        else:
+            pruned, selections[name] = prune_dataset(split, metric, cutting)
         return without_scores(pruned) if drop_scores else pruned
 
     # Only what embeds or hashes images is shared among processes: a column is pruned by each that calls this.

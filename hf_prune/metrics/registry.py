@@ -34,6 +34,7 @@ class Metric:
         choose: For a metric with several ways to its score: which inputs are taken, see `inputs_for`.
         undefined: What is wrong, and what helps, where the function gives NaN.
         limits: One sentence for cards on what a reader must not take the score for.
+        row_wise: Whether the score of a row depends on the inputs of that row alone, as it must to score a stream.
     """
 
     name: str
@@ -51,6 +52,7 @@ class Metric:
     choose: ChooseInputs | None = None
     undefined: str = ""
     limits: str = ""
+    row_wise: bool = False
 
     @property
     def summary(self) -> str:
@@ -95,6 +97,7 @@ def register_metric(
     choose_inputs: ChooseInputs | None = None,
     undefined: str = "",
     limits: str = "",
+    row_wise: bool = False,
 ) -> Callable[[Function], Function]:
     """Make a function known as a metric.
 
@@ -115,6 +118,7 @@ def register_metric(
             of the inputs to take; without it all are taken, optional ones where they are handed in.
         undefined: What is wrong, and what helps, where the function gives NaN.
         limits: One sentence for cards on what a reader must not take the score for.
+        row_wise: Whether the score of a row depends on the inputs of that row alone, as it must to score a stream.
 
     Returns:
         A decorator that returns the function unchanged.
@@ -156,6 +160,7 @@ def register_metric(
             choose=choose_inputs,
             undefined=undefined,
             limits=limits,
+            row_wise=row_wise,
         )
         for taken in (name, *aliases):
             if taken in _METRICS or taken in _ALIASES:

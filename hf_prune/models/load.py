@@ -125,7 +125,9 @@ def _load(
     *,
     logits: bool,
 ) -> LoadedModel:
-    """Tell the kinds apart."""
+    """Tell the kinds apart; a model that is loaded already is taken as it is."""
+    if isinstance(model, LoadedModel):
+        return model
     check_device(device)
     number_format = resolve_dtype(dtype, device)
     check_side(image_size)

@@ -2,6 +2,7 @@
 
 rows/<digest>/      results of one model, see `hf_prune.engine.store`
 heads/<digest>/     heads trained on embeddings, see `hf_prune.heads.results`
+streams/<digest>/   keys and scores of a stream, see `hf_prune.streams.score_files`
 keys/               content keys of image columns, one file each, see `hf_prune.engine.content`
 shelf/              scores that others released, as they were downloaded, see `hf_prune.hub.read.shelf`
 """
@@ -26,8 +27,12 @@ from hf_prune.runtime.untrusted import read_bytes
 MAX_SIZE = "HF_PRUNE_CACHE_MAX_SIZE"  # environment variable: such as 50GB
 META, USED = "meta.json", ".used"  # the time of the second is that of the last use; who uses the folder locks it
 _EVICTING = ".evicting"
-# By folder, the files of ours in it and what they hold; those of the first two lie in a folder for each model or training.
-_NESTED = {"rows": ("*.safetensors", "rows"), "heads": ("head-*.safetensors", "heads")}
+# By folder, the files of ours in it and what they hold; those of the first lie in a folder for each model or training.
+_NESTED = {
+    "rows": ("*.safetensors", "rows"),
+    "heads": ("head-*.safetensors", "heads"),
+    "streams": ("*.safetensors", "files"),
+}
 _FLAT = {"keys": ("*.safetensors", "image columns"), "shelf": ("*.csv", "files")}
 _NAME = re.compile(r"[0-9a-f]{32}")
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)([smhdw])")
@@ -41,7 +46,7 @@ class CacheEntry:
 
     Attributes:
         name: Folder name, accepted by `clear`.
-        kind: ``"rows"`` of a model, ``"heads"``, ``"keys"`` or ``"shelf"``.
+        kind: ``"rows"`` of a model, ``"heads"``, ``"streams"``, ``"keys"`` or ``"shelf"``.
         identity: What was run, as recorded in ``meta.json``; empty where there is none that can be read.
         count: Number of what is stored: images of a model (one stored twice counts twice), heads, or files.
         size: Bytes on disk.

@@ -1,0 +1,185 @@
+"""Prune a stream: by the exact cut after a pass over the scores, or by a sketch in a single pass."""
+
+from dataclasses import replace
+from hashlib import blake2b
+from typing import Any
+
+import numpy as np
+from datasets import ClassLabel, Dataset, IterableDataset
+
+from hf_prune.data.columns import Labels, find_label_column
+from hf_prune.data.history import Step
+from hf_prune.data.row_keys import key_columns
+from hf_prune.pruning.classes import Cutting, check_cutting
+from hf_prune.runtime.errors import InputError
+from hf_prune.runtime.processes import on_own_rows
+from hf_prune.scoring.scores import find_score_column, read_scores
+from hf_prune.selection.budget import count_rows
+from hf_prune.selection.classes import PAPER_CLASS_BALANCE
+from hf_prune.streams.first_pass import first_pass, labels_of_block, stream_label_column
+from hf_prune.streams.one_pass import SHARE_WITHIN, KeptShare
+from hf_prune.streams.score_files import MISSING, SCORES, Arrays, ScoreFiles
+from hf_prune.streams.selection import ORDERS, Outcome, StreamSelection
+from hf_prune.streams.source import BLOCK_BYTES, BLOCK_ROWS, StreamSource
+from hf_prune.streams.stream import ScoredRows, files_root, rows_of, stream_of
+
+# Arguments that ask for what only all rows tell.
+_REFUSED = ("drop_duplicates", "num_clusters", "quotas", "class_errors", "evidence")
+
+
+def prune_stream(ds: IterableDataset, metric: str, cutting: Cutting, passes: int) -> IterableDataset:
+    """Return the kept rows as a stream; the arguments are those of `hf_prune.prune`.
+
+    Args:
+        ds: The stream.
+        metric: The score column, or the metric that made it.
+        cutting: What was asked for.
+        passes: 2 reads the scores first and cuts exactly, as a data set in memory is; 1 cuts while it reads.
+
+    Raises:
+        ValueError: If the request cannot be met by a stream.
+    """
+    check_cutting(cutting)
+    _check(cutting)
+    if ds.features is None:
+        ds = ds._resolve_features()
+    column = find_score_column(ds, metric)
+    if passes == 1:
+        return _in_one_pass(ds, metric, column, cutting)
+    floor, label_column = _classes(ds, cutting)
+    with on_own_rows(cutting.request.device):
+        rows = _rows_by_score(ds, column, cutting, label_column)
+        files = rows.files
+        files.wait(lambda: files.is_complete(SCORES), "the scores")
+        selection = StreamSelection(
+            files,
+            column,
+            keep=cutting.keep,
+            order=cutting.order,
+            floor=floor or 0.0,
+            hardest_cutoff=float(cutting.hardest_cutoff),
+            seed=cutting.seed,
+        )
+        asked = [column, cutting.keep, cutting.order, floor, label_column, cutting.hardest_cutoff, cutting.seed]
+        name = f"kept-{blake2b(repr(asked).encode(), digest_size=8).hexdigest()}"
+        outcome = selection.write(name)
+    step = _step(metric, column, cutting, floor, label_column)
+    step = replace(
+        step,
+        rows_in=outcome.rows_in,
+        rows_out=outcome.rows_out,
+        floor_rows=outcome.floor_rows,
+        rows=outcome.rows,
+        rows_sha256=outcome.rows_sha256,
+        scores_before=files.scores_digest(column),
+        class_counts=None if label_column is None else _class_counts(ds, label_column, outcome),
+        figures={"unscored_rows": float(outcome.rows_in - selection.num_scored)}
+        if outcome.rows_in > selection.num_scored
+        else None,
+    )
+    return stream_of(ds, replace(rows, kept=name), rows.columns, [step])
+
+
+def _check(cutting: Cutting) -> None:
+    """Raise one line for what only all rows tell."""
+    if cutting.order not in ORDERS:
+        raise InputError(
+            f"order={cutting.order!r} compares all rows, which a stream does not hold: give one of {', '.join(map(repr, ORDERS))}"
+        )
+    asked = [name for name in _REFUSED if getattr(cutting, name) is not None]
+    asked += [
+        name for name, value in (("encoder", cutting.request.encoder), ("inputs", cutting.request.given)) if value
+    ]
+    if isinstance(cutting.hardest_cutoff, str):
+        asked.append("hardest_cutoff")
+    if cutting.class_balance is not None and not isinstance(cutting.class_balance, int | float):
+        asked.append("class_balance")
+    if asked:
+        raise InputError(
+            f"{asked[0]}={_shown(cutting, asked[0])} needs all rows at once, which a stream does not hold: leave it out"
+        )
+
+
+def _shown(cutting: Cutting, name: str) -> str:
+    return repr(getattr(cutting, name, "…"))
+
+
+def _classes(ds: IterableDataset, cutting: Cutting) -> tuple[float | None, str | None]:
+    """The floor, and the column of the classes where they have a say."""
+    wanted = cutting.class_balance
+    if wanted == 0 and cutting.label_column is None:
+        return 0.0, None
+    column = stream_label_column(StreamSource(ds), find_label_column(ds, cutting.label_column))
+    if column is None:
+        if wanted:
+            raise InputError(
+                f"class_balance={wanted} needs classes and there is no ClassLabel column among {ds.column_names}: name one with "
+                "label_column=, or pass class_balance=0"
+            )
+        return 0.0, None
+    return PAPER_CLASS_BALANCE if wanted is None else float(wanted), column  # type: ignore[arg-type]  # no mapping
+
+
+def _rows_by_score(ds: IterableDataset, column: str, cutting: Cutting, label_column: str | None) -> ScoredRows:
+    """The rows with the files of their scores: those of `score_stream`, else of a pass over the column."""
+    rows = rows_of(ds)
+    if rows is not None and column in rows.columns and label_column in (None, rows.files.identity["label_column"]):
+        return rows
+    source = StreamSource(ds)
+    identity = {
+        "stream": source.digest,
+        "shards": source.num_shards,
+        "block": [BLOCK_ROWS, BLOCK_BYTES],
+        "share_by_block": source.num_shards < source.world and source.world,
+        "column": column,
+        "label_column": label_column,
+    }
+    files = ScoreFiles(files_root(cutting.request), identity, source.num_shards)
+
+    def scorer(block: Dataset) -> tuple[Arrays, dict[str, Any]]:
+        scores = read_scores(block, column)
+        missing = np.ma.getmaskarray(scores).astype(np.uint8)
+        return labels_of_block(block, label_column) | {column: np.ma.getdata(scores), MISSING + column: missing}, {}
+
+    keys = key_columns(ds, [column])
+    first_pass(source, files, SCORES, scorer, keys)
+    return ScoredRows(source, files, keys, compared=column)
+
+
+def _in_one_pass(ds: IterableDataset, metric: str, column: str, cutting: Cutting) -> IterableDataset:
+    """Keep a share of each shard while it is read."""
+    if cutting.class_balance or cutting.hardest_cutoff:
+        name = "class_balance" if cutting.class_balance else "hardest_cutoff"
+        raise InputError(f"{name}= needs all scores before the first row is kept: pass passes=2, or leave it out")
+    if not isinstance(cutting.keep, float):
+        raise InputError(
+            f"keep={cutting.keep} rows of a stream whose length one pass does not know: give a fraction in (0, 1]"
+        )
+    count_rows(cutting.keep, 1)  # raises for what is no fraction
+    step = _step(metric, column, cutting, 0.0, None)
+    step = replace(step, options=step.options | {"passes": 1, "share_within": SHARE_WITHIN})
+    return stream_of(ds, KeptShare(StreamSource(ds), column, cutting.keep, cutting.order, cutting.seed), (), [step])
+
+
+def _step(metric: str, column: str, cutting: Cutting, floor: float | None, label_column: str | None) -> Step:
+    """What is recorded of what was asked."""
+    return Step(
+        kind="prune",
+        metric=metric,
+        column=column,
+        options={"hardest_cutoff": cutting.hardest_cutoff} if cutting.hardest_cutoff else {},
+        seed=cutting.seed,
+        keep=cutting.keep,
+        order=cutting.order,
+        class_balance=floor,
+        label_column=label_column,
+    )
+
+
+def _class_counts(ds: IterableDataset, label_column: str, outcome: Outcome) -> dict[str, list[int]]:
+    """Class name → [rows before, rows after], in the order of the classes."""
+    feature = ds.features[label_column]
+    labels = Labels(
+        np.empty(0, np.int64), tuple(feature.names) if isinstance(feature, ClassLabel) else None, complete=False
+    )
+    return {labels.name(code): [outcome.before[code], outcome.after[code]] for code in sorted(outcome.before)}
