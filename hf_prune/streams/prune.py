@@ -20,7 +20,7 @@ from hf_prune.streams.first_pass import first_pass, labels_of_block, stream_labe
 from hf_prune.streams.one_pass import SHARE_WITHIN, KeptShare
 from hf_prune.streams.score_files import MISSING, SCORES, Arrays, ScoreFiles
 from hf_prune.streams.selection import ORDERS, Outcome, StreamSelection
-from hf_prune.streams.source import BLOCK_BYTES, BLOCK_ROWS, StreamSource
+from hf_prune.streams.source import StreamSource
 from hf_prune.streams.stream import ScoredRows, files_root, rows_of, stream_of
 
 # Arguments that ask for what only all rows tell.
@@ -126,14 +126,7 @@ def _rows_by_score(ds: IterableDataset, column: str, cutting: Cutting, label_col
     if rows is not None and column in rows.columns and label_column in (None, rows.files.identity["label_column"]):
         return rows
     source = StreamSource(ds)
-    identity = {
-        "stream": source.digest,
-        "shards": source.num_shards,
-        "block": [BLOCK_ROWS, BLOCK_BYTES],
-        "share_by_block": source.num_shards < source.world and source.world,
-        "column": column,
-        "label_column": label_column,
-    }
+    identity = source.identity | {"column": column, "label_column": label_column}
     files = ScoreFiles(files_root(cutting.request), identity, source.num_shards)
 
     def scorer(block: Dataset) -> tuple[Arrays, dict[str, Any]]:

@@ -24,7 +24,7 @@ from hf_prune.scoring.from_prototypes import options_of
 from hf_prune.streams.first_pass import first_pass, labels_of_block, stream_label_column
 from hf_prune.streams.prototypes import score_by_prototypes
 from hf_prune.streams.score_files import EMBEDDINGS, MISSING, SCORES, Arrays, ScoreFiles
-from hf_prune.streams.source import BLOCK_BYTES, BLOCK_ROWS, StreamSource
+from hf_prune.streams.source import StreamSource
 from hf_prune.streams.stream import ScoredRows, files_root, stream_of
 
 if TYPE_CHECKING:
@@ -134,11 +134,7 @@ def _identity(
     models: "list[LoadedModel]",
 ) -> dict[str, Any]:
     """What determines the scores, by which a run that was cut off is found again."""
-    identity: dict[str, Any] = {
-        "stream": source.digest,
-        "shards": source.num_shards,
-        "block": [BLOCK_ROWS, BLOCK_BYTES],
-        "share_by_block": source.num_shards < source.world and source.world,
+    identity = source.identity | {
         "image_column": request.image_column,
         "on_error": request.on_error,
         "metrics": {column: [metric.name, dict(own[column])] for column, metric in chosen.items()},

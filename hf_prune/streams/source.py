@@ -80,6 +80,7 @@ class StreamSource:
         self.features: Features = ds.features
         self.given = ds
         self.rank, self.world = _share(ds)
+        self._limits = (BLOCK_ROWS, BLOCK_BYTES, _PIECE_ROWS)
         # Without the share and the format, and images as bytes: what every process reads alike.
         self._rows = IterableDataset(
             ds._ex_iterable, info=ds.info, split=ds.split, token_per_repo_id=ds._token_per_repo_id
@@ -91,18 +92,20 @@ class StreamSource:
         return int(self._rows.num_shards)
 
     @cached_property
-    def digest(self) -> str:
-        """Digest of where the rows come from, not of the rows: the same in every process that opens the same stream.
+    def identity(self) -> dict[str, Any]:
+        """What says where the rows come from, not what they are: the same in every process that opens the same stream.
 
         Raises:
             ValueError: If the stream holds something that cannot be hashed.
         """
         try:
-            return str(Hasher.hash([self._rows.with_format(None)._ex_iterable, str(self.features)]))
+            digest = str(Hasher.hash([self._rows.with_format(None)._ex_iterable, str(self.features)]))
         except Exception as error:  # what a user's generator or function holds may fail to pickle in any way
             raise InputError(
                 f"the stream cannot be told from others ({error_line(error)}): load it from files"
             ) from error
+        by_block = self.world if self.num_shards < self.world else None
+        return {"stream": digest, "shards": self.num_shards, "block": self._limits, "shared_by_block": by_block}
 
     def is_own(self, shard: int, block: int) -> bool:
         """Whether this process computes a block: whole shards where there are enough of them, else every so many blocks."""
@@ -122,19 +125,32 @@ class StreamSource:
         if jumps:
             ds.load_state_dict(first.state)
         number, row = (first.number, first.row) if jumps else (0, 0)
-        for table in _blocks(self._pieces(ds, is_arrow)):
+        for table in self._tables(self._pieces(ds, is_arrow)):
             if number >= first.number:
                 yield Block(shard, number, row, self._dataset(table), ds.state_dict() if resumable else None)
             number, row = number + 1, row + len(table)
 
     def _pieces(self, ds: IterableDataset, is_arrow: bool) -> Iterator[pa.Table]:
-        """Tables of `_PIECE_ROWS` rows, the last one shorter."""
+        """Tables of so many rows, the last one shorter."""
+        size = self._limits[2]
         if is_arrow:
-            yield from (table.combine_chunks() for table in ds.with_format("arrow").iter(batch_size=_PIECE_ROWS))
+            yield from (table.combine_chunks() for table in ds.with_format("arrow").iter(batch_size=size))
             return
         rows = iter(ds)
-        while piece := list(islice(rows, _PIECE_ROWS)):
+        while piece := list(islice(rows, size)):
             yield Dataset.from_list(piece, features=ds.features).data.table
+
+    def _tables(self, pieces: Iterator[pa.Table]) -> Iterator[pa.Table]:
+        """Put pieces together to the tables of blocks; one is handed out before the piece after it is read."""
+        most_rows, most_bytes, _ = self._limits
+        held: list[pa.Table] = []
+        for piece in pieces:
+            held.append(piece)
+            if sum(map(len, held)) >= most_rows or sum(table.nbytes for table in held) >= most_bytes:
+                yield pa.concat_tables(held)
+                held = []
+        if held:
+            yield pa.concat_tables(held)
 
     def _dataset(self, table: pa.Table) -> Dataset:
         remote = [
@@ -143,18 +159,6 @@ class StreamSource:
         if remote:
             table = embed_table_storage(table, token_per_repo_id=self._rows._token_per_repo_id)
         return Dataset(table, info=DatasetInfo(features=self.features))
-
-
-def _blocks(pieces: Iterator[pa.Table]) -> Iterator[pa.Table]:
-    """Put pieces together to blocks; a block is handed out before the piece after it is read."""
-    held: list[pa.Table] = []
-    for piece in pieces:
-        held.append(piece)
-        if sum(map(len, held)) >= BLOCK_ROWS or sum(table.nbytes for table in held) >= BLOCK_BYTES:
-            yield pa.concat_tables(held)
-            held = []
-    if held:
-        yield pa.concat_tables(held)
 
 
 def _is_remote(column: pa.ChunkedArray) -> bool:

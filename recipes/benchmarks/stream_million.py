@@ -120,7 +120,9 @@ def main() -> None:
         for rows in arguments.rows:
             for found in run(open_stream(folder / str(rows), rows), folder / "cache", start):
                 machine = f"{platform.machine()}, {platform.python_implementation()} {platform.python_version()}"
-                table.append({"rows": rows, **found, "limit_mb": LIMIT_MB, "start_mb": round(start / 1e6), "machine": machine})
+                table.append(
+                    {"rows": rows, **found, "limit_mb": LIMIT_MB, "start_mb": round(start / 1e6), "machine": machine}
+                )
                 print(" ".join(f"{key}={value}" for key, value in table[-1].items()), flush=True)
     print(f"highest in all: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MiB")
     if arguments.csv:

@@ -29,13 +29,14 @@ def rows(count: int = 60, seed: int = 0) -> list[dict]:
     ]
 
 
-def parquet_stream(folder: Path, shards: int = 3, count: int = 60) -> IterableDataset:
-    """A stream of Parquet files with unequal numbers of rows."""
+def parquet_stream(folder: Path, shards: int = 3, count: int = 60, *, make: bool = True) -> IterableDataset:
+    """A stream of Parquet files with unequal numbers of rows, which are made unless they are there."""
     folder.mkdir(parents=True, exist_ok=True)
-    whole = Dataset.from_list(rows(count), features=FEATURES)
-    ends = [0, *np.sort(np.random.default_rng(1).choice(np.arange(1, count), shards - 1, replace=False)), count]
-    for shard in range(shards):
-        whole.select(range(ends[shard], ends[shard + 1])).to_parquet(folder / f"{shard}.parquet")
+    if make and not any(folder.iterdir()):
+        whole = Dataset.from_list(rows(count), features=FEATURES)
+        ends = [0, *np.sort(np.random.default_rng(1).choice(np.arange(1, count), shards - 1, replace=False)), count]
+        for shard in range(shards):
+            whole.select(range(ends[shard], ends[shard + 1])).to_parquet(folder / f"{shard}.parquet")
     return load_dataset("parquet", data_files=str(folder / "*.parquet"), split="train", streaming=True)
 
 
