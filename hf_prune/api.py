@@ -267,8 +267,7 @@ def prune(
     """
     if not isinstance(metric, str):
         raise InputError(f"metric={metric!r}; give the name of one score column")
-    check_flag("return_selection", return_selection)
-    check_count("passes", passes, 1, 2)
+    _check_passes(ds, passes, return_selection)
     request = Request.of(
         locals(),
         label_column=None,  # it is said with the classes
@@ -291,23 +290,33 @@ def prune(
         request=request,
     )
     drop_scores = not keep_scores if keep_scores is not None else isinstance(ds, DatasetDict | IterableDatasetDict)
-    if isinstance(ds, IterableDataset | IterableDatasetDict):
-        if return_selection:
-            raise InputError(
-                "return_selection=True gives a reason for every row, which a stream does not hold: leave it out"
-            )
-    elif passes != 2:
-        raise InputError(f"passes={passes!r} is for a stream, which {type(ds).__name__} is not: leave it out")
     selections: dict[str, Selection] = {}
 
     def prune_split(split: Any, name: str) -> Any:
-        if isinstance(split, IterableDataset):
-            pruned = prune_stream(split, metric, cutting, passes)
-        else:
-            pruned, selections[name] = prune_dataset(split, metric, cutting)
+        pruned, selections[name] = _prune_rows(split, metric, cutting, passes)
         return without_scores(pruned) if drop_scores else pruned
 
     # Only what embeds or hashes images is shared among processes: a column is pruned by each that calls this.
     with in_step("prune", device) if cutting.is_shared else nullcontext():
         pruned = on_splits(ds, splits, prune_split, "prune")
     return (pruned, selections.get("", selections)) if return_selection else pruned  # "" is a ``Dataset``
+
+
+def _check_passes(ds: Any, passes: int, return_selection: bool) -> None:
+    """Raise one line for what a stream does not hold, and for what is for streams alone."""
+    check_flag("return_selection", return_selection)
+    check_count("passes", passes, 1, 2)
+    if not isinstance(ds, IterableDataset | IterableDatasetDict):
+        if passes != 2:
+            raise InputError(f"passes={passes} is for a stream, which {type(ds).__name__} is not: leave it out")
+    elif return_selection:
+        raise InputError(
+            "return_selection=True gives a reason for every row, which a stream does not hold: leave it out"
+        )
+
+
+def _prune_rows(rows: Any, metric: str, cutting: Cutting, passes: int) -> tuple[Any, Any]:
+    """The rows kept of a data set with the selection, or those of a stream."""
+    if isinstance(rows, IterableDataset):
+        return prune_stream(rows, metric, cutting, passes), None
+    return prune_dataset(rows, metric, cutting)

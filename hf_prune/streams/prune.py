@@ -12,7 +12,6 @@ from hf_prune.data.history import Step
 from hf_prune.data.row_keys import key_columns
 from hf_prune.pruning.classes import Cutting, check_cutting
 from hf_prune.runtime.errors import InputError
-from hf_prune.runtime.processes import on_own_rows
 from hf_prune.scoring.scores import find_score_column, read_scores
 from hf_prune.selection.budget import count_rows
 from hf_prune.selection.classes import PAPER_CLASS_BALANCE
@@ -41,43 +40,39 @@ def prune_stream(ds: IterableDataset, metric: str, cutting: Cutting, passes: int
     """
     check_cutting(cutting)
     _check(cutting)
-    if ds.features is None:
-        ds = ds._resolve_features()
-    column = find_score_column(ds, metric)
+    source = StreamSource(ds)
+    source.check_fixed()
+    column = find_score_column(source.given, metric)
     if passes == 1:
-        return _in_one_pass(ds, metric, column, cutting)
-    floor, label_column = _classes(ds, cutting)
-    with on_own_rows(cutting.request.device):
-        rows = _rows_by_score(ds, column, cutting, label_column)
-        files = rows.files
-        files.wait(lambda: files.is_complete(SCORES), "the scores")
-        selection = StreamSelection(
-            files,
-            column,
-            keep=cutting.keep,
-            order=cutting.order,
-            floor=floor or 0.0,
-            hardest_cutoff=float(cutting.hardest_cutoff),
-            seed=cutting.seed,
-        )
-        asked = [column, cutting.keep, cutting.order, floor, label_column, cutting.hardest_cutoff, cutting.seed]
-        name = f"kept-{blake2b(repr(asked).encode(), digest_size=8).hexdigest()}"
-        outcome = selection.write(name)
-    step = _step(metric, column, cutting, floor, label_column)
+        return _in_one_pass(source, metric, column, cutting)
+    floor, label_column = _classes(source, cutting)
+    rows = _rows_by_score(source, column, cutting, label_column)
+    rows.files.wait(lambda: rows.files.is_complete(SCORES), "the scores")
+    selection = StreamSelection(
+        rows.files,
+        column,
+        keep=cutting.keep,
+        order=cutting.order,
+        floor=floor or 0.0,
+        hardest_cutoff=float(cutting.hardest_cutoff),
+        seed=cutting.seed,
+    )
+    asked = [column, cutting.keep, cutting.order, floor, label_column, cutting.hardest_cutoff, cutting.seed]
+    kept = f"kept-{blake2b(repr(asked).encode(), digest_size=8).hexdigest()}"
+    outcome = selection.write(kept)
+    unscored = outcome.rows_in - selection.num_scored
     step = replace(
-        step,
+        _step(metric, column, cutting, floor, label_column),
         rows_in=outcome.rows_in,
         rows_out=outcome.rows_out,
         floor_rows=outcome.floor_rows,
         rows=outcome.rows,
         rows_sha256=outcome.rows_sha256,
-        scores_before=files.scores_digest(column),
-        class_counts=None if label_column is None else _class_counts(ds, label_column, outcome),
-        figures={"unscored_rows": float(outcome.rows_in - selection.num_scored)}
-        if outcome.rows_in > selection.num_scored
-        else None,
+        scores_before=rows.files.scores_digest(column),
+        class_counts=None if label_column is None else _class_counts(source, label_column, outcome),
+        figures={"unscored_rows": float(unscored)} if unscored else None,
     )
-    return stream_of(ds, replace(rows, kept=name), rows.columns, [step])
+    return stream_of(source.given, replace(rows, kept=kept), rows.columns, [step])
 
 
 def _check(cutting: Cutting) -> None:
@@ -104,12 +99,12 @@ def _shown(cutting: Cutting, name: str) -> str:
     return repr(getattr(cutting, name, "…"))
 
 
-def _classes(ds: IterableDataset, cutting: Cutting) -> tuple[float | None, str | None]:
+def _classes(source: StreamSource, cutting: Cutting) -> tuple[float | None, str | None]:
     """The floor, and the column of the classes where they have a say."""
-    wanted = cutting.class_balance
+    wanted, ds = cutting.class_balance, source.given
     if wanted == 0 and cutting.label_column is None:
         return 0.0, None
-    column = stream_label_column(StreamSource(ds), find_label_column(ds, cutting.label_column))
+    column = stream_label_column(source, find_label_column(ds, cutting.label_column))
     if column is None:
         if wanted:
             raise InputError(
@@ -120,12 +115,11 @@ def _classes(ds: IterableDataset, cutting: Cutting) -> tuple[float | None, str |
     return PAPER_CLASS_BALANCE if wanted is None else float(wanted), column  # type: ignore[arg-type]  # no mapping
 
 
-def _rows_by_score(ds: IterableDataset, column: str, cutting: Cutting, label_column: str | None) -> ScoredRows:
+def _rows_by_score(source: StreamSource, column: str, cutting: Cutting, label_column: str | None) -> ScoredRows:
     """The rows with the files of their scores: those of `score_stream`, else of a pass over the column."""
-    rows = rows_of(ds)
+    rows = rows_of(source.given)
     if rows is not None and column in rows.columns and label_column in (None, rows.files.identity["label_column"]):
         return rows
-    source = StreamSource(ds)
     identity = source.identity | {"column": column, "label_column": label_column}
     files = ScoreFiles(files_root(cutting.request), identity, source.num_shards)
 
@@ -134,12 +128,12 @@ def _rows_by_score(ds: IterableDataset, column: str, cutting: Cutting, label_col
         missing = np.ma.getmaskarray(scores).astype(np.uint8)
         return labels_of_block(block, label_column) | {column: np.ma.getdata(scores), MISSING + column: missing}, {}
 
-    keys = key_columns(ds, [column])
+    keys = key_columns(source.given, [column])
     first_pass(source, files, SCORES, scorer, keys)
     return ScoredRows(source, files, keys, compared=column)
 
 
-def _in_one_pass(ds: IterableDataset, metric: str, column: str, cutting: Cutting) -> IterableDataset:
+def _in_one_pass(source: StreamSource, metric: str, column: str, cutting: Cutting) -> IterableDataset:
     """Keep a share of each shard while it is read."""
     if cutting.class_balance or cutting.hardest_cutoff:
         name = "class_balance" if cutting.class_balance else "hardest_cutoff"
@@ -151,7 +145,7 @@ def _in_one_pass(ds: IterableDataset, metric: str, column: str, cutting: Cutting
     count_rows(cutting.keep, 1)  # raises for what is no fraction
     step = _step(metric, column, cutting, 0.0, None)
     step = replace(step, options=step.options | {"passes": 1, "share_within": SHARE_WITHIN})
-    return stream_of(ds, KeptShare(StreamSource(ds), column, cutting.keep, cutting.order, cutting.seed), (), [step])
+    return stream_of(source.given, KeptShare(source, column, cutting.keep, cutting.order, cutting.seed), (), [step])
 
 
 def _step(metric: str, column: str, cutting: Cutting, floor: float | None, label_column: str | None) -> Step:
@@ -169,9 +163,9 @@ def _step(metric: str, column: str, cutting: Cutting, floor: float | None, label
     )
 
 
-def _class_counts(ds: IterableDataset, label_column: str, outcome: Outcome) -> dict[str, list[int]]:
+def _class_counts(source: StreamSource, label_column: str, outcome: Outcome) -> dict[str, list[int]]:
     """Class name → [rows before, rows after], in the order of the classes."""
-    feature = ds.features[label_column]
+    feature = source.features[label_column]
     labels = Labels(
         np.empty(0, np.int64), tuple(feature.names) if isinstance(feature, ClassLabel) else None, complete=False
     )

@@ -77,6 +77,7 @@ def _check(
     overwrite: bool,
 ) -> None:
     """Raise one line for what a stream cannot be scored by, before anything is read."""
+    source.check_fixed()
     for name in ("given", "dynamics", "test_dataset"):
         if getattr(request, name):
             shown = "inputs" if name == "given" else name

@@ -65,18 +65,11 @@ class StreamSource:
         features: Features of the rows, as the stream was given.
         rank: Number of the share that this process reads.
         world: How many shares there are.
-
-    Raises:
-        ValueError: If the stream is shuffled, so that its rows come in another order from one pass to the next.
     """
 
     def __init__(self, ds: IterableDataset) -> None:
         ds = ds._resolve_features()  # of a stream of CSV or JSON they are those of its first rows
         self._kinds = _kinds(ds._ex_iterable)
-        if _SHUFFLED in self._kinds:
-            raise InputError(
-                "the stream is shuffled, and its rows have no fixed place: score and prune it first, shuffle what comes back"
-            )
         self.features: Features = ds.features
         self.given = ds
         self.rank, self.world = _share(ds)
@@ -85,6 +78,13 @@ class StreamSource:
         self._rows = IterableDataset(
             ds._ex_iterable, info=ds.info, split=ds.split, token_per_repo_id=ds._token_per_repo_id
         ).decode(False)
+
+    def check_fixed(self) -> None:
+        """Raise a one-line ValueError if the stream is shuffled, so that a state does not say what was read."""
+        if _SHUFFLED in self._kinds:
+            raise InputError(
+                "the stream is shuffled, and its rows have no fixed place: score and prune it first, shuffle what comes back"
+            )
 
     @property
     def num_shards(self) -> int:

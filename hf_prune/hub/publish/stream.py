@@ -1,0 +1,204 @@
+"""Publish a stream: one file at a time is written, sent and taken away, then one commit holds them all."""
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pyarrow.parquet as pq
+from datasets import ClassLabel, Image, IterableDataset
+from datasets.table import embed_table_storage
+from datasets.utils.py_utils import convert_file_size_to_int
+from huggingface_hub import CommitInfo, CommitOperationAdd, CommitOperationDelete
+
+from hf_prune.data.history import Step, provenance
+from hf_prune.hub.card.metadata import load_card, merge_metadata
+from hf_prune.hub.card.sections import put_section
+from hf_prune.hub.card.text import code, number, words
+from hf_prune.hub.layout import README
+from hf_prune.hub.publish.repository import Repository, workplace
+from hf_prune.runtime.errors import InputError
+from hf_prune.selection import ORDERS
+from hf_prune.streams.source import StreamSource
+
+if TYPE_CHECKING:
+    from markupsafe import Markup
+
+_GROUP_ROWS = 100  # of a Parquet file, as `datasets` writes images
+_SHARD_SIZE = "500MB"
+_NOT_RECORDED = (
+    "The rows were read as a stream. Where they came from and what their columns hold was not recorded, so that nobody can "
+    "verify the selection without scoring again."
+)
+
+
+def push_stream(
+    ds: IterableDataset,
+    repo_id: str,
+    *,
+    config_name: str = "default",
+    split: str | None = None,
+    data_dir: str | None = None,
+    set_default: bool | None = None,
+    commit_message: str | None = None,
+    commit_description: str | None = None,
+    private: bool | None = None,
+    token: str | None = None,
+    revision: str | None = None,
+    create_pr: bool = False,
+    max_shard_size: int | str | None = None,
+) -> CommitInfo:
+    """Push the rows of a stream with a card and the steps on its record; the arguments are those of `push_to_hub`.
+
+    Raises:
+        ValueError: If the stream is a share of one, or has no rows.
+        OSError: If the Hub or the disk fails, or others commit meanwhile.
+    """
+    if ds._distributed is not None:
+        raise InputError(
+            "the stream is the share of one process: push the stream before it is split, from one process"
+        )
+    ds = ds._resolve_features()
+    split = split or str(ds.split or "train").partition("[")[0]
+    folder = data_dir or ("data" if config_name == "default" else config_name)
+    hub = Repository(repo_id, token, revision, create_pr, private=private)
+    published = hub.read()
+    hub.make()
+    where: dict[str, Any] = {"repo_type": "dataset", "revision": revision, "create_pr": create_pr}
+    with workplace() as place:
+        shards = _shards(ds, place, convert_file_size_to_int(max_shard_size or _SHARD_SIZE))
+        sent, rows, size = _send(hub, shards, f"{folder}/{split}", where)
+        record = _record(ds, config_name, split, folder, rows, size, sum(file.upload_info.size for file in sent))
+        texts = _texts(
+            published.readme, hub.repo_id, ds, record | {"set_default": set_default}, f"{folder}/steps.json"
+        )
+        new = {file.path_in_repo for file in sent}
+        stale = [name for name in published.files if name.startswith(f"{folder}/{split}-") and name not in new]
+        return hub.api.create_commit(
+            hub.repo_id,
+            [*sent, *texts, *map(CommitOperationDelete, stale)],
+            commit_message=commit_message or f"Upload {config_name} with hf_prune",
+            commit_description=commit_description,
+            parent_commit=hub.head or None,
+            **where,
+        )
+
+
+def _send(
+    hub: Repository, shards: Iterator[Path], prefix: str, where: Mapping[str, Any]
+) -> tuple[list[CommitOperationAdd], int, int]:
+    """Send each file as it comes and take it away: what a commit is to add, the rows, and their bytes before compression."""
+    sent: list[CommitOperationAdd] = []
+    rows = size = 0
+    for path in shards:
+        metadata = pq.read_metadata(path)
+        rows += metadata.num_rows
+        size += sum(metadata.row_group(group).total_byte_size for group in range(metadata.num_row_groups))
+        sent.append(CommitOperationAdd(f"{prefix}-{len(sent):05d}.parquet", path))
+        hub.api.preupload_lfs_files(hub.repo_id, sent[-1:], free_memory=False, **where)
+        if getattr(sent[-1], "_is_uploaded", True):  # the Hub takes a file that it calls small with the commit
+            path.unlink()
+    if not rows:
+        raise InputError("there are no rows to publish, and an empty split cannot be loaded")
+    return sent, rows, size
+
+
+# What `push_to_hub` takes of a data set and not of a stream, with what it is where nothing is said.
+_REFUSED = {
+    "source": None,
+    "scores": None,
+    "what": "split",
+    "num_shards": None,
+    "num_proc": None,
+    "embed_external_files": True,
+}
+
+
+def stream_options(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments of `push_to_hub` that `push_stream` takes.
+
+    Raises:
+        ValueError: If another was given.
+    """
+    for name, default in _REFUSED.items():
+        if arguments[name] != default:
+            raise InputError(f"{name}={arguments[name]!r} is not for a stream, which is read once: leave it out")
+    left = {name: value for name, value in arguments.items() if name not in (*_REFUSED, "ds", "repo_id")}
+    return left | {"config_name": arguments["config_name"] or "default"}
+
+
+def _shards(ds: IterableDataset, place: Path, limit: int) -> Iterator[Path]:
+    """Write files of so many bytes before compression; each is to be taken away before the next is asked for."""
+    source, schema = StreamSource(ds), ds.features.arrow_schema
+    writer, path, written = None, place / "shard.parquet", 0
+    for block in (block for shard in range(source.num_shards) for block in source.blocks(shard)):
+        table = embed_table_storage(block.rows.data.table, ds._token_per_repo_id).cast(schema)
+        writer = writer or pq.ParquetWriter(path, schema)
+        writer.write_table(table, row_group_size=_GROUP_ROWS)
+        written += table.nbytes
+        if written >= limit:
+            writer.close()
+            yield path
+            writer, path, written = None, path.with_suffix(f".{block.shard}-{block.number}.parquet"), 0
+    if writer is not None:
+        writer.close()
+        yield path
+
+
+def _record(
+    ds: IterableDataset, config_name: str, split: str, folder: str, rows: int, size: int, download_size: int
+) -> dict[str, Any]:
+    """What the header of a card says of one split; the other splits of the configuration stay."""
+    features = ds.features
+    images = [name for name, feature in features.items() if isinstance(feature, Image)]
+    classes = [name for name, feature in features.items() if isinstance(feature, ClassLabel)]
+    entry = {"rows": rows, "num_bytes": size, "data_files": [f"{folder}/{split}-*"], "source": {}}
+    return {
+        "config_name": config_name,
+        "features": features._to_yaml_list(),
+        "splits": {split: entry | {"image_column": (images or [None])[0], "class_columns": classes}},
+        "download_size": download_size,
+    }
+
+
+def _texts(
+    readme: str | None, repo_id: str, ds: IterableDataset, record: Mapping[str, Any], steps_file: str
+) -> list[CommitOperationAdd]:
+    """The card and the steps."""
+    card, config_name, steps = load_card(readme), record["config_name"], provenance(ds).steps
+    patterns = [config for config in card.data.get("configs") or [] if config["config_name"] == config_name]
+    others = [files["split"] for config in patterns for files in config.get("data_files") or []]
+    others = [split for split in others if split not in record["splits"]]
+    merge_metadata(card.data, {**record, "other_splits": others})
+    (entry,) = record["splits"].values()
+    lines = [f"## How the rows of {code(config_name)} were chosen", *map(_sentence, steps)]
+    lines += [_NOT_RECORDED, f"{number(entry['rows'])} rows. The steps, as plain JSON: {code(steps_file)}."]
+    put_section(card, config_name, "\n\n".join(lines), repo_id.rpartition("/")[2])
+    content = json.dumps({"format": 1, "steps": [step.to_dict() for step in steps]}, indent=2)
+    return [CommitOperationAdd(README, str(card).encode()), CommitOperationAdd(steps_file, content.encode())]
+
+
+def _sentence(step: Step) -> "Markup":
+    """Say of one step what was done."""
+    from markupsafe import Markup
+
+    if step.kind != "prune":
+        models = [model for made in step.inputs.values() for model in _models(made)]
+        by = Markup(", by {}").format(Markup(", ").join(map(code, models))) if models else Markup("")
+        return Markup("- Scored {} rows with {}{} (options: {}).").format(
+            number(step.rows_in), code(step.metric), by, words(step.options)
+        )
+    kept = Markup("{} of {} rows").format(number(step.rows_out), number(step.rows_in))
+    if step.options.get("passes") == 1:
+        kept = Markup("a share of {} of the rows, within 1 %, cut in one pass").format(code(step.keep))
+    return Markup("- Kept {}: {} (options: {}).").format(
+        kept, Markup(ORDERS[str(step.order)].summary).format(column=code(step.column)), words(step.options)
+    )
+
+
+def _models(made: Any) -> list[str]:
+    """Ids and commits of the models that made an input."""
+    found = made.values() if isinstance(made, Mapping) else []
+    models = [model for value in found for model in (value if isinstance(value, list) else [value])]
+    named = [model for model in models if isinstance(model, Mapping) and "id" in model]
+    return [f"{model['id']}@{model['commit']}" if model.get("commit") else str(model["id"]) for model in named]
