@@ -151,7 +151,7 @@ def _threshold(
 
 
 def turns(count: int, seed: int) -> NDArray[np.uint32]:
-    """Position of each row in a seeded permutation, that of `select`, in a third of its memory.
+    """Position of each row in a seeded permutation, that of `select`, in half its memory.
 
     Args:
         count: Rows with a score, fewer than 2**32.

@@ -128,7 +128,7 @@ def _rows_by_score(source: StreamSource, column: str, cutting: Cutting, label_co
         missing = np.ma.getmaskarray(scores).astype(np.uint8)
         return labels_of_block(block, label_column) | {column: np.ma.getdata(scores), MISSING + column: missing}, {}
 
-    keys = key_columns(source.given, [column])
+    keys = key_columns(source.given, [column]) or [column]  # of a stream of scores alone
     first_pass(source, files, SCORES, scorer, keys)
     return ScoredRows(source, files, keys, compared=column)
 
