@@ -316,7 +316,7 @@ def _check_passes(ds: Any, passes: int, return_selection: bool) -> None:
 
 
 def _prune_rows(rows: Any, metric: str, cutting: Cutting, passes: int) -> tuple[Any, Any]:
-    """The rows kept of a data set with the selection, or those of a stream."""
+    """Return the rows kept of a data set with the selection, or those of a stream."""
     if isinstance(rows, IterableDataset):
         return prune_stream(rows, metric, cutting, passes), None
     return prune_dataset(rows, metric, cutting)

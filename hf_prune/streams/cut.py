@@ -33,11 +33,11 @@ class Ranked(NamedTuple):
     there: Mask
 
     def only(self, mask: Mask) -> "Ranked":
-        """The same rows, of which fewer may be chosen."""
+        """Return the same rows, of which fewer may be chosen."""
         return self._replace(there=self.there & mask)
 
     def together(self) -> "Ranked":
-        """The same rows as if all were of one class."""
+        """Return the same rows as if all were of one class."""
         return self._replace(classes=np.zeros_like(self.classes))
 
 
@@ -45,7 +45,7 @@ Blocks = Callable[[], Iterable[Ranked]]
 
 
 def sortable(values: NDArray[Any]) -> Keys:
-    """Numbers as unsigned integers in the same order; equal numbers give equal ones.
+    """Turn numbers into unsigned integers in the same order; equal numbers give equal ones.
 
     Example:
         >>> keys = sortable(np.array([-1.5, -0.0, 0.0, 2.5, np.inf]))
@@ -73,7 +73,7 @@ class Best:
     turns: Keys | None
 
     def mask(self, rows: Ranked) -> Mask:
-        """Which rows of a block are chosen, shape (m,)."""
+        """Find the rows of a block that are chosen, shape (m,)."""
         if not len(self.classes):
             return np.zeros(len(rows.keys), bool)
         places = np.minimum(np.searchsorted(self.classes, rows.classes), len(self.classes) - 1)
@@ -122,7 +122,7 @@ def best(blocks: Blocks, wanted: Mapping[int, int]) -> Best:
 def _threshold(
     values: Callable[[], Iterable[tuple[Keys, NDArray[np.int64]]]], wanted: NDArray[np.int64]
 ) -> tuple[Keys, NDArray[np.int64], NDArray[np.int64]]:
-    """Of each group the value of the last one that is wanted, how many of that value are wanted, and how many there are.
+    """Find of each group the value of the last one that is wanted, how many of that value are wanted, and how many there are.
 
     Args:
         values: Gives values and the group of each, a block at a time.
@@ -151,7 +151,7 @@ def _threshold(
 
 
 def turns(count: int, seed: int) -> NDArray[np.uint32]:
-    """Position of each row in a seeded permutation, that of `select`, in half its memory.
+    """Return the position of each row in a seeded permutation, that of `select`, in half its memory.
 
     Args:
         count: Rows with a score, fewer than 2**32.

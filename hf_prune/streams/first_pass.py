@@ -33,7 +33,7 @@ def first_pass(source: StreamSource, files: ScoreFiles, kind: str, scorer: Score
     Raises:
         UserError: What the scorer raises, with the place in the stream.
     """
-    with tqdm(desc="First pass", unit="rows", disable=not is_main_process()) as bar:
+    with tqdm(desc="First pass", unit="rows", leave=False, disable=not is_main_process()) as bar:
         for shard in range(source.num_shards):
             if source.has_part_of(shard):
                 _read_shard(source, files, shard, kind, scorer, key_columns, bar)
@@ -54,15 +54,17 @@ def _read_shard(
             files.write(kind, shard, block.number, arrays)
             note = {"next": position._asdict(), "inputs": inputs}
             # Last: a block that has keys has all.
-            files.write(KEYS, shard, block.number, {"keys": key_bytes(block.rows, key_columns)}, json.dumps(note))
+            files.write(
+                KEYS, shard, block.number, {KEYS: key_bytes(block.rows, key_columns)}, json.dumps(note, default=int)
+            )
             bar.update(len(block.rows))
     files.write(END, shard, 0, {"rows_and_blocks": np.array([position.row, position.number])})
 
 
 def _position(source: StreamSource, files: ScoreFiles, shard: int) -> Position:
-    """The place behind the last of this process's blocks up to which none of them is missing."""
+    """Find the place behind the last of this process's blocks up to which none of them is missing."""
     number, last = 0, None
-    while not source.is_own(shard, number) or files.has(KEYS, shard, number):
+    while not source.is_own(shard, number) or files.has_block(shard, number):
         last = number if source.is_own(shard, number) else last
         number += 1
     if last is None:
@@ -79,13 +81,13 @@ def _scored(block: Block, scorer: Scorer) -> tuple[Arrays, dict[str, Any]]:
 
 
 def key_bytes(rows: Dataset, columns: list[str]) -> NDArray[np.uint8]:
-    """Keys of rows, shape (n, 32), those of `row_keys`."""
+    """Return the keys of rows that `row_keys` makes as bytes, shape (n, 32)."""
     keys, _ = row_keys(rows, columns)
     return np.frombuffer(bytes.fromhex("".join(keys.tolist())), np.uint8).reshape(-1, 32)
 
 
 def stream_label_column(source: StreamSource, label_column: str | None) -> str | None:
-    """The column of the classes, whose codes must be the same in every block; None where there is no single one.
+    """Find the column of the classes, whose codes must be the same in every block; None where there is no single one.
 
     Raises:
         ValueError: If the column that was named does not hold such codes.
@@ -103,5 +105,5 @@ def stream_label_column(source: StreamSource, label_column: str | None) -> str |
 
 
 def labels_of_block(rows: Dataset, column: str | None) -> Arrays:
-    """Class codes of a block as they are filed; nothing without a column."""
+    """Read the class codes of a block as they are filed; nothing without a column."""
     return {} if column is None else {LABELS: read_labels(rows, column).codes}

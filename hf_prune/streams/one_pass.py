@@ -57,13 +57,13 @@ class KeptShare:
                 yield f"{shard}_{block.number}", block.rows.data.table.take(pa.array(scored[best]))
 
     def _keys(self, values: NDArray[np.generic], generator: np.random.Generator) -> NDArray[np.uint64]:
-        """The higher the better."""
+        """Return keys, the higher the better."""
         if self.order == "random":
             return generator.integers(0, 2**64, len(values), dtype=np.uint64)
         return sortable(values) if self.order == "hard" else ~sortable(values)
 
     def _count(self, keys: NDArray[np.uint64], sample: NDArray[np.uint64], seen: int, kept: int) -> int:
-        """How many rows of a block are kept: those above the cut, within the bounds of the share."""
+        """Count the rows of a block that are kept: those above the cut, within the bounds of the share."""
         if not len(keys):
             return 0
         cut = np.sort(sample)[min(int((1 - self.keep) * len(sample)), len(sample) - 1)]
@@ -76,7 +76,7 @@ class KeptShare:
 def _add(
     sample: NDArray[np.uint64], keys: NDArray[np.uint64], seen: int, generator: np.random.Generator
 ) -> NDArray[np.uint64]:
-    """A uniform sample of all keys so far from that of the first ones and the new ones (Vitter's reservoir)."""
+    """Draw a uniform sample of all keys so far from that of the first ones and the new ones (Vitter's reservoir)."""
     room = _SAMPLE - len(sample)
     sample, rest = np.concatenate([sample, keys[:room]]), keys[room:]
     places = generator.integers(0, np.arange(seen + len(keys) - len(rest), seen + len(keys)) + 1)

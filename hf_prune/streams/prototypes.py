@@ -54,7 +54,7 @@ def score_by_prototypes(
 
 
 def _sample(files: ScoreFiles, column: str, seed: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """Embeddings of the sample in the order of the stream, shape (m, d), and the numbers by which they are drawn, (m,)."""
+    """Read the embeddings of the sample in the order of the stream, shape (m, d), and the numbers they are drawn by, (m,)."""
     width = next((values.shape[1] for values, _ in _embeddings(files, column)), 1)
     size = min(SAMPLE_ROWS, SAMPLE_BYTES // (4 * width))
     smallest, number, total = np.empty(0), 0, 0
@@ -79,7 +79,7 @@ def _lengths(files: ScoreFiles) -> Iterator[int]:
 
 
 def _embeddings(files: ScoreFiles, column: str) -> Iterator[tuple[NDArray[np.float32], NDArray[np.bool_]]]:
-    """Of each block embeddings, shape (n, d), and which rows have one, shape (n,)."""
+    """Yield of each block the embeddings, shape (n, d), and which rows have one, shape (n,)."""
     for block in files.blocks:
         arrays, _ = files.read(EMBEDDINGS, *block)
         yield arrays[EMBEDDINGS], ~arrays[MISSING + column].astype(bool)

@@ -100,7 +100,7 @@ def _shown(cutting: Cutting, name: str) -> str:
 
 
 def _classes(source: StreamSource, cutting: Cutting) -> tuple[float | None, str | None]:
-    """The floor, and the column of the classes where they have a say."""
+    """Find the floor, and the column of the classes where they count."""
     wanted, ds = cutting.class_balance, source.given
     if wanted == 0 and cutting.label_column is None:
         return 0.0, None
@@ -116,7 +116,7 @@ def _classes(source: StreamSource, cutting: Cutting) -> tuple[float | None, str 
 
 
 def _rows_by_score(source: StreamSource, column: str, cutting: Cutting, label_column: str | None) -> ScoredRows:
-    """The rows with the files of their scores: those of `score_stream`, else of a pass over the column."""
+    """Return the rows with the files of their scores: those of `score_stream`, else of a pass over the column."""
     rows = rows_of(source.given)
     if rows is not None and column in rows.columns and label_column in (None, rows.files.identity["label_column"]):
         return rows
@@ -149,7 +149,7 @@ def _in_one_pass(source: StreamSource, metric: str, column: str, cutting: Cuttin
 
 
 def _step(metric: str, column: str, cutting: Cutting, floor: float | None, label_column: str | None) -> Step:
-    """What is recorded of what was asked."""
+    """Record what was asked."""
     return Step(
         kind="prune",
         metric=metric,
@@ -164,7 +164,7 @@ def _step(metric: str, column: str, cutting: Cutting, floor: float | None, label
 
 
 def _class_counts(source: StreamSource, label_column: str, outcome: Outcome) -> dict[str, list[int]]:
-    """Class name → [rows before, rows after], in the order of the classes."""
+    """Count by class name [rows before, rows after], in the order of the classes."""
     feature = source.features[label_column]
     labels = Labels(
         np.empty(0, np.int64), tuple(feature.names) if isinstance(feature, ClassLabel) else None, complete=False

@@ -103,7 +103,7 @@ def _check(
 def _opened(
     request: Request, chosen: Mapping[str, Metric], own: Mapping[str, Mapping[str, Any]]
 ) -> "Iterator[tuple[Request, list[LoadedModel]]]":
-    """Open the models once for all blocks: a request that has them in place of their names, and the models."""
+    """Open the models once for all blocks; lend a request that has them in place of their names, and the models."""
     from hf_prune.models.load import load_teacher
     from hf_prune.models.loaded import kept_open
 
@@ -134,7 +134,7 @@ def _identity(
     own: Mapping[str, Mapping[str, Any]],
     models: "list[LoadedModel]",
 ) -> dict[str, Any]:
-    """What determines the scores, by which a run that was cut off is found again."""
+    """Collect what determines the scores, by which a run that was cut off is found again."""
     identity = source.identity | {
         "image_column": request.image_column,
         "on_error": request.on_error,
@@ -204,7 +204,7 @@ class _BlockScorer:
 def _step(
     files: ScoreFiles, metric: Metric, column: str, used: Mapping[str, Any], figures: dict[str, float] | None
 ) -> Step:
-    """What is recorded of one column; rows without a score are counted, not listed."""
+    """Record how one column was made; rows without a score are counted, not listed."""
     rows = missing = 0
     for _, mask, _ in files.scores(column):
         rows, missing = rows + len(mask), missing + int(mask.sum())

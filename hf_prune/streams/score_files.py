@@ -55,7 +55,7 @@ class ScoreFiles:
         return self.__dict__ | {"_lock": None}  # a worker that reads rows has its parent's
 
     def path(self, kind: str, shard: int, block: int = 0) -> Path:
-        """Where one file lies."""
+        """Return the place of one file."""
         return self.folder / f"{kind}-{shard:05d}-{block:06d}.safetensors"
 
     def write(self, kind: str, shard: int, block: int, arrays: Arrays, note: str = "") -> None:
@@ -92,8 +92,12 @@ class ScoreFiles:
         """Whether a file is there."""
         return self.path(kind, shard, block).exists()
 
+    def has_block(self, shard: int, block: int) -> bool:
+        """Whether a block was read: its keys are there, and its scores or what they are made of."""
+        return self.has(KEYS, shard, block) and any(self.has(kind, shard, block) for kind in (EMBEDDINGS, SCORES))
+
     def end(self, shard: int) -> tuple[int, int] | None:
-        """Rows and blocks of a shard; None where it was not read to its end."""
+        """Return the rows and blocks of a shard; None where it was not read to its end."""
         if not self.has(END, shard):
             return None
         rows, blocks = self.read(END, shard)[0]["rows_and_blocks"].tolist()
@@ -101,7 +105,7 @@ class ScoreFiles:
 
     @cached_property
     def blocks(self) -> list[tuple[int, int]]:
-        """Shard and number of all blocks in order, once all shards are read."""
+        """List shard and number of all blocks in order, once all shards are read."""
         ends = [self.end(shard) or (0, 0) for shard in range(self.num_shards)]
         return [(shard, block) for shard, (_, blocks) in enumerate(ends) for block in range(blocks)]
 
@@ -112,19 +116,19 @@ class ScoreFiles:
         return all(any(self.has(kind, *block) for kind in kinds) for block in self.blocks)
 
     def scores(self, column: str) -> Iterator[tuple[NDArray[Any], NDArray[np.bool_], NDArray[np.int64] | None]]:
-        """Of each block in order: scores, which of them are missing, and labels where there are any."""
+        """Read of each block in order the scores, which of them are missing, and the labels where there are any."""
         for block in self.blocks:
             arrays, _ = self.read(SCORES, *block)
             yield arrays[column], arrays[MISSING + column].astype(bool), arrays.get(LABELS)
 
     @property
     def inputs(self) -> dict[str, dict[str, Any]]:
-        """By column how its inputs were made, as the first block says."""
+        """Read by column how its inputs were made, as the first block says."""
         found: dict[str, dict[str, Any]] = json.loads(self.read(KEYS, *self.blocks[0])[1])["inputs"]
         return found
 
     def scores_digest(self, column: str) -> str:
-        """The `scores_digest` of a column over all blocks, for which a bit of each row is held."""
+        """Compute the `scores_digest` of a column over all blocks, for which a byte of each row is held."""
         masks = [mask for _, mask, _ in self.scores(column)]
         digest = ScoresDigest(np.concatenate([np.empty(0, bool), *masks]))
         for values, mask, _ in self.scores(column):

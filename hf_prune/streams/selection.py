@@ -23,7 +23,7 @@ Mask = NDArray[np.bool_]
 
 @dataclass
 class Outcome:
-    """What became of the rows.
+    """Counts of what became of the rows.
 
     Attributes:
         rows_in: Rows of the stream.
@@ -94,7 +94,7 @@ class StreamSelection:
         return turns(self.num_scored, self.seed)
 
     def _ranked(self, order: str) -> Iterator[Ranked]:
-        """The rows of each block that have a score, as an order ranks them."""
+        """Yield the rows of each block that have a score, as an order ranks them."""
         number = 0
         for values, missing, labels in self.files.scores(self.column):
             scored = np.flatnonzero(~missing)
@@ -105,12 +105,12 @@ class StreamSelection:
             number += len(scored)
 
     def _turn(self, start: int, stop: int, better_first: bool) -> NDArray[np.uint64]:
-        """Turns of some rows, the higher the better."""
+        """Return the turns of some rows, the higher the better."""
         found = self._turns[start:stop].astype(np.uint64)
         return ~found if better_first else found
 
     def _sizes(self) -> tuple[int, Counter[int]]:
-        """Rows with a score, in all and by class."""
+        """Count the rows with a score, in all and by class."""
         sizes: Counter[int] = Counter()
         for values, missing, labels in self.files.scores(self.column):
             scored = values[~missing]
@@ -129,7 +129,7 @@ class StreamSelection:
             yield rows.only(~self._cut.mask(hard.together()))
 
     def _removed(self) -> Iterator[Ranked]:
-        """What was cut, the least hard first."""
+        """Yield what was cut, the least hard first."""
         for rows, hard in zip(self._ranked("easy"), self._ranked("hard"), strict=True):
             yield rows.only(self._cut.mask(hard.together()))
 
@@ -158,7 +158,7 @@ class StreamSelection:
         return found
 
     def _kept(self) -> Iterator[tuple[Mask, int]]:
-        """Of each block which of the rows with a score are kept, and how many of these for the floor alone."""
+        """Yield of each block which of the rows with a score are kept, and how many of these for the floor alone."""
         for left, removed in zip(self._left(), self._removed(), strict=True):
             owed, returned = self._owed.mask(left), self._returned.mask(removed)
             kept = owed | returned | self._others.mask(left.only(~owed).together())

@@ -18,8 +18,8 @@ from hf_prune.runtime.processes import num_announced, num_processes, process_ind
 BLOCK_ROWS = 4096
 BLOCK_BYTES = 32 << 20
 _PIECE_ROWS = 64  # rows that are read at once
-# Steps after which `datasets` says that a saved state may lose rows.
 _SHUFFLED = "BufferShuffledExamplesIterable"
+# Steps of which `datasets` says that a state saved among tables may lose a batch.
 _LOSSY_IN_ARROW = {"MappedExamplesIterable", "FilteredExamplesIterable"}
 
 
@@ -69,7 +69,6 @@ class StreamSource:
 
     def __init__(self, ds: IterableDataset) -> None:
         ds = ds._resolve_features()  # of a stream of CSV or JSON they are those of its first rows
-        self._kinds = _kinds(ds._ex_iterable)
         self.features: Features = ds.features
         self.given = ds
         self.rank, self.world = _share(ds)
@@ -78,9 +77,10 @@ class StreamSource:
         self._rows = IterableDataset(
             ds._ex_iterable, info=ds.info, split=ds.split, token_per_repo_id=ds._token_per_repo_id
         ).decode(False)
+        self._kinds = _kinds(self._rows._ex_iterable)
 
     def check_fixed(self) -> None:
-        """Raise a one-line ValueError if the stream is shuffled, so that a state does not say what was read."""
+        """Raise a one-line ValueError if the stream is shuffled: its rows come in another order from a state or a shard."""
         if _SHUFFLED in self._kinds:
             raise InputError(
                 "the stream is shuffled, and its rows have no fixed place: score and prune it first, shuffle what comes back"
@@ -93,7 +93,9 @@ class StreamSource:
 
     @cached_property
     def identity(self) -> dict[str, Any]:
-        """What says where the rows come from, not what they are: the same in every process that opens the same stream.
+        """Digest and layout of where the rows come from, the same in every process that opens the same stream.
+
+        What the rows hold is not part of it: files may be overwritten, which the keys of the rows show.
 
         Raises:
             ValueError: If the stream holds something that cannot be hashed.
@@ -119,6 +121,7 @@ class StreamSource:
         """Read a shard from its start, or from behind a block; without a state the rows before are read and passed over."""
         ds = self._rows.shard(num_shards=self.num_shards, index=shard)
         is_arrow = ds._ex_iterable.iter_arrow is not None
+        ds = ds.with_format("arrow") if is_arrow else ds
         resumable = not (is_arrow and self._kinds & _LOSSY_IN_ARROW)
         first = after or Position(0, 0, None)
         jumps = resumable and first.state is not None
@@ -134,7 +137,7 @@ class StreamSource:
         """Tables of so many rows, the last one shorter."""
         size = self._limits[2]
         if is_arrow:
-            yield from (table.combine_chunks() for table in ds.with_format("arrow").iter(batch_size=size))
+            yield from (table.combine_chunks() for table in ds.iter(batch_size=size))
             return
         rows = iter(ds)
         while piece := list(islice(rows, size)):

@@ -98,7 +98,7 @@ class ScoredRows:
 
 
 def files_root(request: Request) -> Path:
-    """The cache that holds the files of a first pass.
+    """Return the cache that holds the files of a first pass.
 
     Raises:
         ValueError: If the caller wants nothing kept.
@@ -119,7 +119,7 @@ class ShardReader(Protocol):
         """The stream."""
 
     def tables(self, shard: int) -> Iterator[tuple[str, pa.Table]]:
-        """Tables of rows, images as bytes, each with a name."""
+        """Yield tables of rows, images as bytes, each with a name."""
 
 
 def stream_of(
@@ -155,7 +155,7 @@ def _tables(shards: list[int], reader: ShardReader) -> Iterator[tuple[str, pa.Ta
 
 
 def recorded(description: str | None, step: Step) -> str:
-    """The description of a stream with one step more, as that of a ``Dataset`` has it.
+    """Add a step to the description of a stream, as that of a ``Dataset`` has it.
 
     What only all rows tell is not recorded: digests of their columns, where they were loaded from, and whether they were
     changed between two steps.
@@ -165,7 +165,7 @@ def recorded(description: str | None, step: Step) -> str:
 
 
 def rows_of(ds: IterableDataset) -> ScoredRows | None:
-    """What reads a stream that was scored, and neither pruned nor changed since; None of any other."""
+    """Return what reads a stream that was scored, and neither pruned nor changed since; None of any other."""
     arguments: dict[str, Any] = getattr(ds._ex_iterable, "kwargs", {})
     reader = arguments.get(_READER)
     if not isinstance(reader, ScoredRows) or reader.kept is not None:

@@ -91,7 +91,7 @@ def test_prototypes_of_a_sample_are_near_those_of_all_rows(tmp_path, monkeypatch
 
 
 def test_a_run_that_was_killed_goes_on(tmp_path, monkeypatch):
-    child = LOADED.Process(target=stream_jobs.killed, args=(tmp_path, 9))
+    child = LOADED.Process(target=stream_jobs.killed, args=(tmp_path, 5))
     child.start()
     child.join()
     assert child.exitcode == -signal.SIGKILL
@@ -111,6 +111,20 @@ def test_a_run_that_was_killed_goes_on(tmp_path, monkeypatch):
     assert sum(len(block.rows) for block in seen) + 8 * (len(there) - 1) <= 60
     expected = in_memory(stream).score_with("prototypes", load_from_cache_file=False, evidence=False, **PIXELS)
     assert column(scored) == expected["prototypes"][:]
+
+
+def test_a_file_that_was_damaged_is_made_again(tmp_path):
+    stream = parquet_stream(tmp_path / "rows", 1, 20)
+    options = {"cache_dir": tmp_path / "cache"} | PIXELS
+    scored = stream.score_with("prototypes", **options)
+    expected = column(scored)
+    (damaged,) = (tmp_path / "cache").rglob("scores-00000-000001.safetensors")
+    damaged.write_bytes(damaged.read_bytes()[:-4])
+    with pytest.raises(
+        hf_prune.StateError, match=r"was removed or damaged since the stream was scored: score it again"
+    ):
+        list(scored)
+    assert column(stream.score_with("prototypes", **options)) == expected
 
 
 @pytest.fixture(scope="module")

@@ -87,7 +87,7 @@ def push_stream(
 def _send(
     hub: Repository, shards: Iterator[Path], prefix: str, where: Mapping[str, Any]
 ) -> tuple[list[CommitOperationAdd], int, int]:
-    """Send each file as it comes and take it away: what a commit is to add, the rows, and their bytes before compression."""
+    """Send each file as it comes and take it away; return what a commit is to add, the rows, and their uncompressed bytes."""
     sent: list[CommitOperationAdd] = []
     rows = size = 0
     for path in shards:
@@ -115,7 +115,7 @@ _REFUSED = {
 
 
 def stream_options(arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """The arguments of `push_to_hub` that `push_stream` takes.
+    """Return the arguments of `push_to_hub` that `push_stream` takes.
 
     Raises:
         ValueError: If another was given.
@@ -148,7 +148,7 @@ def _shards(ds: IterableDataset, place: Path, limit: int) -> Iterator[Path]:
 def _record(
     ds: IterableDataset, config_name: str, split: str, folder: str, rows: int, size: int, download_size: int
 ) -> dict[str, Any]:
-    """What the header of a card says of one split; the other splits of the configuration stay."""
+    """Collect what the header of a card says of one split; the other splits of the configuration stay."""
     features = ds.features
     images = [name for name, feature in features.items() if isinstance(feature, Image)]
     classes = [name for name, feature in features.items() if isinstance(feature, ClassLabel)]
@@ -164,7 +164,7 @@ def _record(
 def _texts(
     readme: str | None, repo_id: str, ds: IterableDataset, record: Mapping[str, Any], steps_file: str
 ) -> list[CommitOperationAdd]:
-    """The card and the steps."""
+    """Write the card and the steps."""
     card, config_name, steps = load_card(readme), record["config_name"], provenance(ds).steps
     patterns = [config for config in card.data.get("configs") or [] if config["config_name"] == config_name]
     others = [files["split"] for config in patterns for files in config.get("data_files") or []]
@@ -197,7 +197,7 @@ def _sentence(step: Step) -> "Markup":
 
 
 def _models(made: Any) -> list[str]:
-    """Ids and commits of the models that made an input."""
+    """List ids and commits of the models that made an input."""
     found = made.values() if isinstance(made, Mapping) else []
     models = [model for value in found for model in (value if isinstance(value, list) else [value])]
     named = [model for model in models if isinstance(model, Mapping) and "id" in model]
