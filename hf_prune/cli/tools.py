@@ -138,7 +138,7 @@ def _model(entry: CacheEntry) -> str:
     if entry.kind == "heads":
         return " ".join(["heads", *(str(entry.identity[name]) for name in ("need",) if name in entry.identity)])
     if entry.kind != "rows":
-        return {"keys": "content keys", "shelf": "released scores"}[entry.kind]
+        return {"keys": "content keys", "shelf": "released scores", "streams": "scores of a stream"}[entry.kind]
     return str(entry.identity.get("id") or entry.identity.get("kind") or "unknown")
 
 

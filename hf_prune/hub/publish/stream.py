@@ -74,14 +74,15 @@ def push_stream(
         )
         new = {file.path_in_repo for file in sent}
         stale = [name for name in published.files if name.startswith(f"{folder}/{split}-") and name not in new]
-        return hub.api.create_commit(
-            hub.repo_id,
-            [*sent, *texts, *map(CommitOperationDelete, stale)],
-            commit_message=commit_message or f"Upload {config_name} with hf_prune",
-            commit_description=commit_description,
-            parent_commit=hub.head or None,
-            **where,
-        )
+        with hub._plain_errors(ValueError):
+            return hub.api.create_commit(
+                hub.repo_id,
+                [*sent, *texts, *map(CommitOperationDelete, stale)],
+                commit_message=commit_message or f"Upload {config_name} with hf_prune",
+                commit_description=commit_description,
+                parent_commit=hub.head or None,
+                **where,
+            )
 
 
 def _send(
@@ -95,7 +96,8 @@ def _send(
         rows += metadata.num_rows
         size += sum(metadata.row_group(group).total_byte_size for group in range(metadata.num_row_groups))
         sent.append(CommitOperationAdd(f"{prefix}-{len(sent):05d}.parquet", path))
-        hub.api.preupload_lfs_files(hub.repo_id, sent[-1:], free_memory=False, **where)
+        with hub._plain_errors(ValueError, OSError):  # such as a quota that is used up
+            hub.api.preupload_lfs_files(hub.repo_id, sent[-1:], free_memory=False, **where)
         if getattr(sent[-1], "_is_uploaded", True):  # the Hub takes a file that it calls small with the commit
             path.unlink()
     if not rows:
