@@ -23,7 +23,7 @@ _FILE = "prototypes.safetensors"
 def score_by_prototypes(
     source: StreamSource, files: ScoreFiles, metric: Metric, options: Mapping[str, Any], column: str
 ) -> tuple[dict[str, Any], dict[str, float]]:
-    """Find prototypes in the embeddings of all processes, once, and score the blocks of this one.
+    """Find prototypes in the embeddings of all processes, once these are there, and score the blocks of this one.
 
     The sample are the rows with the smallest random numbers of a seeded stream, wherever they lie; a stream that has no
     more rows than a sample is clustered whole, with the same result as a data set in memory.
@@ -39,7 +39,6 @@ def score_by_prototypes(
         The options as used, and how many rows the sample had.
     """
     place = files.folder / _FILE
-    files.wait(lambda: place.exists() or files.is_complete(EMBEDDINGS), "the embeddings")
     if source.rank == 0 and not place.exists():
         used = metric.resolve_options(options, sum(int(mask.sum()) for _, mask in _embeddings(files, column)))
         points, rows = _sample(files, column, used["seed"])

@@ -13,7 +13,7 @@ from hf_prune.data.history import Step, check_options
 from hf_prune.data.row_keys import key_columns
 from hf_prune.metrics import Metric
 from hf_prune.runtime.errors import InputError
-from hf_prune.runtime.processes import on_own_rows
+from hf_prune.runtime.processes import check_alike, on_own_rows
 from hf_prune.runtime.seeds import check_seed
 from hf_prune.scoring import InputBuilder, Request
 from hf_prune.scoring.calling import call_metric
@@ -54,17 +54,22 @@ def score_stream(
     _check(source, request, chosen, own, overwrite)
     label_column = stream_label_column(source, request.label_column)
     root = files_root(request)
-    with on_own_rows(request.device), _opened(request, chosen, own) as (request, models):
-        identity = _identity(source, request, chosen, own, models)
-        files = ScoreFiles(root, identity | {"label_column": label_column}, source.num_shards)
-        scorer = _BlockScorer(chosen, own, request, label_column)
-        kind = EMBEDDINGS if scorer.fitted else SCORES
-        keys = key_columns(source.given, columns)
-        first_pass(source, files, kind, scorer, keys)
-        used, figures = own, {}
-        for column in scorer.fitted:
-            used[column], figures[column] = score_by_prototypes(source, files, chosen[column], own[column], column)
-        files.wait(lambda: files.is_complete(SCORES), "the scores")
+    with _opened(request, chosen, own) as (request, models):
+        identity = _identity(source, request, chosen, own, models) | {"label_column": label_column}
+        files = ScoreFiles(root, identity, source.num_shards)
+        check_alike({"stream, models and settings": files.folder.name.encode()})
+        with on_own_rows(request.device):
+            keys = key_columns(source.given, columns)
+            scorer = _BlockScorer(chosen, own, request, label_column)
+            kind = EMBEDDINGS if scorer.fitted else SCORES
+            first_pass(source, files, kind, scorer, keys)
+            files.wait(lambda: files.is_complete(kind, SCORES), "the first pass")
+            if not files.blocks:
+                raise InputError("the stream is empty: there is nothing to score")
+            used, figures = own, {}
+            for column in scorer.fitted:
+                used[column], figures[column] = score_by_prototypes(source, files, chosen[column], own[column], column)
+            files.wait(lambda: files.is_complete(SCORES), "the scores")
     steps = [_step(files, chosen[column], column, used[column], figures.get(column)) for column in columns]
     return stream_of(source.given, ScoredRows(source, files, keys, tuple(columns)), columns, steps)
 

@@ -68,7 +68,10 @@ class StreamSource:
     """
 
     def __init__(self, ds: IterableDataset) -> None:
-        ds = ds._resolve_features()  # of a stream of CSV or JSON they are those of its first rows
+        try:
+            ds = ds._resolve_features()  # of a stream of CSV or JSON they are those of its first rows
+        except StopIteration:
+            raise InputError("the stream has no rows and no features: there is nothing to read") from None
         self.features: Features = ds.features
         self.given = ds
         self.rank, self.world = _share(ds)

@@ -27,6 +27,7 @@ import hf_prune  # gives streams their methods
 
 SHARD_ROWS = 50_000
 CLASSES = 100
+PROTOTYPES = 100  # of any number of rows; by default there are more for more rows, up to 1,000
 LIMIT_MB = 500.0
 SAMPLED_S = 0.02  # memory is looked at so often
 
@@ -94,7 +95,7 @@ def run(stream: IterableDataset, cache: Path, start: int) -> list[dict[str, Any]
     def count(rows: IterableDataset) -> int:
         return sum(len(table) for table in rows.with_format("arrow").iter(batch_size=1000))
 
-    pixels = {"encoder": "pixels", "image_size": 4}
+    pixels = {"encoder": "pixels", "image_size": 4, "num_prototypes": PROTOTYPES}
     scored = step("score_with", lambda: stream.score_with("prototypes", cache_dir=cache, **pixels))
     pruned = step("prune", lambda: scored.prune("prototypes", keep=0.3, order="hard"))
     kept = step("read what is kept", lambda: count(pruned))

@@ -50,3 +50,17 @@ def rank(folder: Path, number: int, world: int) -> None:
             "by column": [row["text"] for row in by_column],
         }
     (folder / f"rank {number}.pickle").write_bytes(pickle.dumps(found))
+
+
+def launched(folder: Path, number: int, world: int, port: int) -> None:
+    """Score a stream that nobody split, as a process that a launcher has started; then another one in each process."""
+    os.environ |= {"WORLD_SIZE": str(world), "RANK": str(number), "LOCAL_RANK": str(number), "ACCELERATE_USE_CPU": "1"}
+    os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    small_blocks()
+    stream, options = parquet_stream(folder / "rows", make=False), {"cache_dir": folder / "cache"} | PIXELS
+    scored = stream.score_with("prototypes", **options)
+    try:
+        stream.score_with("prototypes", **options | {"num_prototypes": 4 + number})
+    except ValueError as error:
+        said = str(error)
+    (folder / f"rank {number}.pickle").write_bytes(pickle.dumps([said, *(row["prototypes"] for row in scored)]))

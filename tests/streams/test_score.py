@@ -1,5 +1,6 @@
 """A stream has the scores that the same rows have in memory, whatever files it comes from and whatever ends a run."""
 
+import pickle
 import signal
 
 import numpy as np
@@ -9,7 +10,8 @@ from datasets import IterableDatasetDict
 import hf_prune
 from hf_prune.streams import prototypes
 from tests.helpers import stream_jobs
-from tests.helpers.process_parent import LOADED
+from tests.helpers.process_parent import LOADED, TIMEOUT
+from tests.helpers.rank_jobs import free_port
 from tests.helpers.stream_jobs import PIXELS
 from tests.helpers.stream_sets import FEATURES, folder_stream, in_memory, parquet_stream, tar_stream
 from tests.helpers.tiny_sets import to_tensor
@@ -130,18 +132,29 @@ def test_a_file_that_was_damaged_is_made_again(tmp_path):
 @pytest.fixture(scope="module")
 def ranks(tmp_path_factory):
     """What two ranks found, each in a process of its own."""
-    import pickle
-
     folder = tmp_path_factory.mktemp("ranks")
     for shards in (3, 1):
         parquet_stream(folder / f"rows {shards}", shards)
-    children = [LOADED.Process(target=stream_jobs.rank, args=(folder, rank, 2)) for rank in range(2)]
+    return folder, in_two_processes(stream_jobs.rank, folder)
+
+
+def in_two_processes(job, folder, *arguments) -> list:
+    children = [LOADED.Process(target=job, args=(folder, rank, 2, *arguments)) for rank in range(2)]
     for child in children:
         child.start()
     for child in children:
-        child.join()
+        child.join(TIMEOUT)
+        child.kill()  # one that waits for another that has ended
     assert [child.exitcode for child in children] == [0, 0]
-    return folder, [pickle.loads((folder / f"rank {rank}.pickle").read_bytes()) for rank in range(2)]
+    return [pickle.loads((folder / f"rank {rank}.pickle").read_bytes()) for rank in range(2)]
+
+
+def test_processes_of_a_launcher_share_a_stream_that_nobody_split(tmp_path):
+    stream = parquet_stream(tmp_path / "rows")
+    expected = in_memory(stream).score_with("prototypes", load_from_cache_file=False, evidence=False, **PIXELS)
+    for said, *scores in in_two_processes(stream_jobs.launched, tmp_path, free_port()):
+        assert "process 1 holds other stream, models and settings than process 0" in said
+        assert scores == expected["prototypes"][:]
 
 
 @pytest.mark.parametrize("shards", [3, 1])

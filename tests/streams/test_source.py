@@ -84,3 +84,18 @@ def test_a_block_ends_by_its_bytes(tmp_path, monkeypatch):
     monkeypatch.setattr("hf_prune.streams.source.BLOCK_BYTES", 1)
     blocks = list(StreamSource(parquet_stream(tmp_path, 1, 20)).blocks(0))
     assert [len(block.rows) for block in blocks] == [3] * 6 + [2]
+
+
+def nothing():
+    yield from []
+
+
+def test_a_stream_without_rows_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="the stream has no rows and no features: there is nothing to read"):
+        StreamSource(IterableDataset.from_generator(nothing))
+    empty = IterableDataset.from_generator(nothing, FEATURES)
+    with pytest.raises(ValueError, match="the stream is empty: there is nothing to score"):
+        empty.score_with("prototypes", encoder="pixels", cache_dir=tmp_path)
+    with pytest.raises(ValueError, match="no rows with a score to choose from"):
+        empty.prune("score", keep=0.5, order="hard", cache_dir=tmp_path)
+    assert list(empty.prune("score", keep=0.5, order="hard", passes=1)) == []
