@@ -27,9 +27,10 @@ CARD_WIDTH, CARD_HEIGHT = 920, 1180  # pixels of the card that are shown
 NUM_COLOURS = 64  # of a picture: lines, text and grey digits need no more
 
 # Heading → the page that explains them, and the names in the order in which a reader meets them.
+ORDERS = ("list_orders", "register_order", "unregister_order", "Order", "Reason")
 GROUPS = {
-    "Score": ("score.md", ["score_with", "combine", "correlate", "Heads", "train_heads", "Prototypes"]),
-    "Prune": ("prune.md", ["prune", "recommend", "keep_curve", "explain", "select", "error_quotas"]),
+    "Score": ("score.md", ["score_with", "combine", "correlate", "Run", "Heads", "train_heads", "Prototypes"]),
+    "Prune": ("prune.md", ["prune", "recommend", "keep_curve", "explain", "select", "error_quotas", *ORDERS]),
     "Clean": ("clean.md", ["duplicates", "label_noise"]),
     "Train and record": (
         "train-and-record.md",

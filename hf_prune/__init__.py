@@ -16,9 +16,19 @@ from hf_prune.metrics import Metric, get_metric, list_metrics, register_metric, 
 from hf_prune.policy import Recommendation
 from hf_prune.pruning.reasons import explain
 from hf_prune.runtime.errors import InputError, InputTypeError, MissingPackageError, StateError, UserError
+from hf_prune.scoring import Run
 from hf_prune.scoring.combination import combine
 from hf_prune.scoring.correlation import Correlations, correlate
-from hf_prune.selection import Selection, error_quotas, select
+from hf_prune.selection import (
+    Order,
+    Reason,
+    Selection,
+    error_quotas,
+    list_orders,
+    register_order,
+    select,
+    unregister_order,
+)
 from hf_prune.version import __version__ as __version__
 
 if TYPE_CHECKING:
@@ -81,8 +91,11 @@ __all__ = [
     "LabelNoise",
     "Metric",
     "MissingPackageError",
+    "Order",
     "Prototypes",
+    "Reason",
     "Recommendation",
+    "Run",
     "Selection",
     "StateError",
     "Step",
@@ -106,6 +119,7 @@ __all__ = [
     "keep_curve",
     "label_noise",
     "list_metrics",
+    "list_orders",
     "load_scores",
     "measure_scaling",
     "provenance",
@@ -116,6 +130,7 @@ __all__ = [
     "rebuild",
     "recommend",
     "register_metric",
+    "register_order",
     "score_with",
     "select",
     "train_heads",
@@ -123,6 +138,7 @@ __all__ = [
     "train_teachers",
     "uninstall",
     "unregister_metric",
+    "unregister_order",
     "verify",
     "watch",
 ]

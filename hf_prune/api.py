@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
-from pathlib import Path
 from typing import Any
 
 from datasets import DatasetDict, IterableDataset, IterableDatasetDict
@@ -11,14 +10,15 @@ from hf_prune.data.splits import AnyDataset, on_splits
 from hf_prune.metrics import Metric, get_metric
 from hf_prune.metrics.registry import check_option_names
 from hf_prune.policy import Recommendation
-from hf_prune.policy.while_scoring import EvidenceWhileScoring
-from hf_prune.pruning.classes import Cutting
+from hf_prune.policy.gathering import EvidenceWhileScoring
 from hf_prune.pruning.prune import prune_dataset
+from hf_prune.pruning.settings import PruneSettings
 from hf_prune.runtime.arguments import check_count, check_flag, check_text
 from hf_prune.runtime.errors import InputError
 from hf_prune.runtime.processes import check_alike, in_step
-from hf_prune.scoring import Request
+from hf_prune.scoring import Request, Run
 from hf_prune.scoring.from_prototypes import open_prototypes
+from hf_prune.scoring.run import check_no_settings
 from hf_prune.scoring.score import score_dataset
 from hf_prune.scoring.scores import without_scores
 from hf_prune.selection import Selection
@@ -40,18 +40,10 @@ def score_with(
     column: str | None = None,
     label_column: str | None = None,
     image_column: str | None = None,
-    batch_size: int = 64,
-    dtype: str = "auto",
-    image_size: int | None = None,
-    revision: str | None = None,
-    device: str | None = None,
+    run: Run | None = None,
     seed: int = 0,
-    num_workers: int = 0,
-    load_from_cache_file: bool | None = None,
-    cache_dir: str | Path | None = None,
     overwrite: bool = False,
     on_error: str = "raise",
-    allow_pickle: bool = False,
     evidence: bool = True,
     splits: str | Sequence[str] | None = None,
     **options: Any,
@@ -70,28 +62,20 @@ def score_with(
             a `Heads` with settings, trains small heads on the embeddings of ``encoder`` and serves every metric that
             needs teachers, a record or subset runs.
         student: The model in training, for metrics that compare it with ``teachers``.
-        dynamics: What trainings left behind: a `TrainingRecord`, its folder, the folder of `train_teachers`, or a list.
+        dynamics: Records of trainings: a `TrainingRecord`, its folder, the folder of `train_teachers`, or a list.
         prototypes: Prototypes that were found before, for the metric of that name, which then finds none in these rows: a
             `Prototypes`, its folder, or a repository (``id@revision`` is one with its revision). Their encoder and options
             are taken; the history names the repository and its commit, so that others score by the same ones.
-        inputs: Arrays handed in by name instead of being made, such as ``{"embeddings": array}``, in the order of the
-            rows, by which alone they are matched.
-        test_dataset: A data set like ``ds``, for metrics that ask what a row does to test rows, with heads as teachers.
+        inputs: Arrays by name in place of those that would be made, such as ``{"embeddings": array}``, in the order of
+            the rows, by which alone they are matched.
+        test_dataset: A data set like ``ds``, for metrics of the influence on test rows, with heads as teachers.
         column: Name of the new column; None calls it after the metric, as it must be with several.
         label_column: Column with the classes; None takes the only ``ClassLabel`` column.
         image_column: Column with the images; None takes the only ``Image`` column.
-        batch_size: Images per batch and process.
-        dtype: ``"auto"`` is bfloat16 where the hardware has it, else float32; or a name of either.
-        image_size: Side in pixels instead of the one in the model's own preprocessing.
-        revision: Branch, tag or commit of the models on the Hub.
-        device: Such as ``"cuda:1"`` or ``"cpu"``; None leaves it to Accelerate.
+        run: How models are opened and run: a `hf_prune.Run`; None takes its defaults.
         seed: Seed of metrics that draw random numbers.
-        num_workers: Processes that decode images beside the main one.
-        load_from_cache_file: Whether to use and fill the cache; None follows ``datasets.disable_caching()``.
-        cache_dir: Folder of the cache, which also holds the scores of a stream; None is ``$HF_HOME/hf_prune``.
         overwrite: Replace a column of that name.
         on_error: ``"raise"`` stops at a row that cannot be scored, ``"skip"`` leaves its score null and lists it.
-        allow_pickle: Also load weights that are not safetensors.
         evidence: Whether rules of pruning are weighed against random rows, where there are embeddings and labels of at
             least 200 rows, for ``order="auto"`` of `prune`; it takes about a minute for 50,000 rows. Where a metric has
             predictions of teachers but no embeddings, what the first teacher's last linear layer sees stands in: kept in
@@ -124,11 +108,26 @@ def score_with(
         raise InputError(f"metric={metric!r}; give the name of a metric, or a list of names")
     check_flag("overwrite", overwrite)
     check_flag("evidence", evidence)
-    with in_step("score_with", device):
+    run = Run.of(run)
+    with in_step("score_with", run.device):
         chosen = [get_metric(name) for name in named]
         columns = _columns(chosen, column)
+        check_no_settings(options, {option for metric in chosen for option in metric.options})
         check_option_names(chosen, options)
-        request = open_prototypes(Request.of(locals()), chosen)
+        asked = Request(
+            encoder=encoder,
+            teachers=teachers,
+            student=student,
+            dynamics=dynamics,
+            prototypes=prototypes,
+            inputs=inputs,
+            test_dataset=test_dataset,
+            label_column=label_column,
+            image_column=image_column,
+            run=run,
+            on_error=on_error,
+        )
+        request = open_prototypes(asked, chosen)
 
         def score_split(split: Any, name: str) -> Any:
             check_alike({"split": name})
@@ -142,7 +141,6 @@ def score_with(
 
 
 def _columns(metrics: Sequence[Metric], column: str | None) -> list[str]:
-    """Names of the columns to make."""
     names = [metric.name for metric in metrics]
     if not names:
         raise InputError("no metric was named; give one, or a list of some")
@@ -167,33 +165,24 @@ def prune(
     label_column: str | None = None,
     hardest_cutoff: float | str = 0.0,
     drop_duplicates: float | None = None,
-    num_strata: int = 50,
-    random_share: float = 0.5,
     num_clusters: int | None = None,
     evidence: Recommendation | None = None,
     encoder: Any = None,
     inputs: Mapping[str, Any] | None = None,
     image_column: str | None = None,
-    batch_size: int = 64,
-    dtype: str = "auto",
-    image_size: int | None = None,
-    revision: str | None = None,
-    device: str | None = None,
+    run: Run | None = None,
     seed: int = 0,
-    num_workers: int = 0,
-    load_from_cache_file: bool | None = None,
-    cache_dir: str | Path | None = None,
-    allow_pickle: bool = False,
     return_selection: bool = False,
     keep_scores: bool | None = None,
     splits: str | Sequence[str] | None = None,
     passes: int = 2,
+    **options: Any,
 ) -> Any:
     """Keep the rows that a score column ranks first.
 
     Duplicates go first, then the hardest rows or the noise suspects; of what is left the classes get their floor or
-    quota and the order fills the budget. Where a cut leaves a class less than it is owed, rows of it return, the least
-    hard first. `explain` says of every row what became of it.
+    quota and the order fills the budget. Where a cut leaves a class less than its floor or quota, rows of it return, the
+    least hard first. `explain` gives the reason for every row.
 
     Args:
         ds: A ``Dataset``, or a ``DatasetDict`` of which ``splits`` are pruned; or a stream, by one of the orders ``"hard"``,
@@ -203,11 +192,8 @@ def prune(
             removed before the order included; ``keep=1`` is one row, ``keep=1.0`` all of them.
         order: ``"auto"`` follows the evidence that `score_with` left, or that ``encoder`` or ``inputs`` allow to gather: the
             order and the cutoff that beat random rows, or random rows where none did, with a warning. Without evidence it
-            goes by rows per class and kept fraction, of clusters it keeps random rows, with a warning. ``"hard"`` keeps the
-            highest scores (data is abundant), ``"easy"`` the lowest (data is scarce), ``"random"`` is the baseline,
-            ``"middle"`` keeps those around the median of each class, ``"stratified"`` the same number from every part of
-            the score range, ``"mixed"`` the highest and a share of random rows, ``"diverse"`` rows far from each other in
-            embedding space, ``"cluster"`` the highest of each cluster, more of clusters that are wide and far from others.
+            goes by rows per class and kept fraction, of clusters it keeps random rows, with a warning. Or the name of an
+            order, see `list_orders`.
         class_balance: Each class keeps at least this share of what equal pruning would leave it; None is the paper's
             0.5 where there is a ``ClassLabel`` column, else 0. Or class → count of rows, exactly so many of each class
             named, the rest from the others.
@@ -220,30 +206,22 @@ def prune(
             ``"noise"``, which drops the rows whose label looks wrong by their embedding.
         drop_duplicates: Least cosine of embeddings, in (0, 1], at which a row is dropped as duplicate of an earlier one;
             1.0 without an encoder compares the bytes of the images; None drops none.
-        num_strata: Number of equal-width bins of the score range for ``"stratified"``.
-        random_share: Share of the budget that ``"mixed"`` draws, in [0, 1].
-        num_clusters: Number of clusters for ``"cluster"`` and ``label_column="clusters"``; None finds one from the rows.
-        evidence: What `recommend` returned, for ``order="auto"`` to follow in place of what is recorded.
+        num_clusters: Number of clusters for orders that need them and ``label_column="clusters"``; None finds one from
+            the rows.
+        evidence: A `Recommendation`, for ``order="auto"`` to follow in place of what is recorded.
         encoder: Where embeddings come from, as for `score_with`; its cache is used.
-        inputs: Arrays handed in by name instead of being made: ``embeddings``, ``clusters``, ``suspects`` (bool),
+        inputs: Arrays by name in place of those that would be made: ``embeddings``, ``clusters``, ``suspects`` (bool),
             ``duplicate_of`` (for each row -1, or the row it repeats).
         image_column: Column with the images; None takes the only ``Image`` column.
-        batch_size: Images per batch and process.
-        dtype: ``"auto"`` is bfloat16 where the hardware has it, else float32; or a name of either.
-        image_size: Side in pixels instead of the one in the encoder's own preprocessing.
-        revision: Branch, tag or commit of the encoder on the Hub.
-        device: Such as ``"cuda:1"`` or ``"cpu"``; None leaves it to Accelerate.
+        run: How models are opened and run: a `hf_prune.Run`; None takes its defaults.
         seed: Decides ties and random draws.
-        num_workers: Processes that decode images beside the main one.
-        load_from_cache_file: Whether to use and fill the cache; None follows ``datasets.disable_caching()``.
-        cache_dir: Folder of the cache; None is ``$HF_HOME/hf_prune``.
-        allow_pickle: Also load weights that are not safetensors.
         return_selection: Also return the `Selection`, which has the rows dropped and the reason for each.
         keep_scores: Whether the score columns stay; None keeps them in a ``Dataset`` and drops them from a
             ``DatasetDict``, since `datasets` cannot push splits with different columns.
         splits: Splits of a ``DatasetDict`` to prune; None is ``"train"``.
         passes: Of a stream: 2 reads all scores first and cuts exactly; 1 cuts while it reads, by the scores of each shard so
             far, and keeps a share within 1 % of ``keep``.
+        **options: Options of the order; those of other orders change nothing.
 
     Returns:
         The kept rows in their original order, with one step more in their history; with ``return_selection`` a pair
@@ -260,44 +238,39 @@ def prune(
         [0.9, 0.7]
 
     References:
-        Sorscher et al. (2022), arXiv:2206.14486. Of the other orders and options: middle, Xia et al. (2023); stratified
-        and hardest_cutoff, Zheng et al. (2023), arXiv:2210.15809; mixed, Ayed & Hayou (2023), arXiv:2302.06960; diverse,
-        Sener & Savarese (2018), arXiv:1708.00489; cluster, Abbas et al. (2024), arXiv:2401.04578; quotas, Vysogorets et
-        al. (2025), arXiv:2404.05579.
+        Sorscher et al. (2022), arXiv:2206.14486. hardest_cutoff, Zheng et al. (2023), arXiv:2210.15809; quotas,
+        Vysogorets et al. (2025), arXiv:2404.05579; `list_orders` names those of the orders.
     """
     if not isinstance(metric, str):
         raise InputError(f"metric={metric!r}; give the name of one score column")
     _check_passes(ds, passes, return_selection)
-    request = Request.of(
-        locals(),
-        label_column=None,  # it is said with the classes
-        on_error="skip",  # rows that cannot be read have no score as a rule; the others are refused
-    )
-    cutting = Cutting(
+    # The label column goes with the classes. Rows that cannot be read have no score as a rule; the others are refused.
+    run = Run.of(run)
+    request = Request(encoder=encoder, inputs=inputs, image_column=image_column, run=run, on_error="skip")
+    settings = PruneSettings(
         keep=keep,
         order=order,
         class_balance=class_balance,
         label_column=label_column,
         hardest_cutoff=hardest_cutoff,
-        num_strata=num_strata,
-        random_share=random_share,
         drop_duplicates=drop_duplicates,
         num_clusters=num_clusters,
         quotas=quotas,
         class_errors=class_errors,
         evidence=evidence,
         seed=seed,
+        options=options,
         request=request,
     )
     drop_scores = not keep_scores if keep_scores is not None else isinstance(ds, DatasetDict | IterableDatasetDict)
     selections: dict[str, Selection] = {}
 
     def prune_split(split: Any, name: str) -> Any:
-        pruned, selections[name] = _prune_rows(split, metric, cutting, passes)
+        pruned, selections[name] = _prune_rows(split, metric, settings, passes)
         return without_scores(pruned) if drop_scores else pruned
 
     # Only what embeds or hashes images is shared among processes: a column is pruned by each that calls this.
-    with in_step("prune", device) if cutting.is_shared else nullcontext():
+    with in_step("prune", run.device) if settings.is_shared else nullcontext():
         pruned = on_splits(ds, splits, prune_split, "prune")
     return (pruned, selections.get("", selections)) if return_selection else pruned  # "" is a ``Dataset``
 
@@ -315,8 +288,8 @@ def _check_passes(ds: Any, passes: int, return_selection: bool) -> None:
         )
 
 
-def _prune_rows(rows: Any, metric: str, cutting: Cutting, passes: int) -> tuple[Any, Any]:
+def _prune_rows(rows: Any, metric: str, settings: PruneSettings, passes: int) -> tuple[Any, Any]:
     """Return the rows kept of a data set with the selection, or those of a stream."""
     if isinstance(rows, IterableDataset):
-        return prune_stream(rows, metric, cutting, passes), None
-    return prune_dataset(rows, metric, cutting)
+        return prune_stream(rows, metric, settings, passes), None
+    return prune_dataset(rows, metric, settings)

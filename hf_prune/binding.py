@@ -1,4 +1,4 @@
-"""Give the classes of `datasets` the methods ``score_with`` and ``prune``, and take them away again."""
+"""``score_with`` and ``prune`` as methods of the classes of `datasets`."""
 
 from datasets import Dataset, DatasetDict, IterableDataset, IterableDatasetDict
 
@@ -34,7 +34,7 @@ def install() -> None:
 
 
 def uninstall() -> None:
-    """Take our methods away from the classes of `datasets`; methods of the same name from elsewhere stay."""
+    """Remove the methods from the classes of `datasets`; methods of the same name from elsewhere stay."""
     for owner in _CLASSES:
         for name, function in _METHODS.items():
             if owner.__dict__.get(name) is function:

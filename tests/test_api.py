@@ -7,7 +7,7 @@ import pytest
 from datasets import ClassLabel, Dataset, DatasetDict, Image, IterableDatasetDict, load_from_disk
 
 import hf_prune
-from hf_prune import Selection, provenance, prune, score_with
+from hf_prune import Run, Selection, provenance, prune, score_with
 from hf_prune.runtime.names import UnknownNameError
 from tests.helpers.tiny_sets import make_set, noise
 
@@ -30,7 +30,9 @@ def pixels(batch) -> np.ndarray:
 
 def test_score_and_prune_from_images_to_fewer_images(tmp_path):
     ds = start()
-    scored = ds.score_with("prototypes", encoder="pixels", image_size=4, num_prototypes=2, cache_dir=tmp_path)
+    scored = ds.score_with(
+        "prototypes", encoder="pixels", run=hf_prune.Run(image_size=4, cache_dir=tmp_path), num_prototypes=2
+    )
     kept = scored.prune("prototypes", keep=0.5, order="hard", class_balance=0.5)
     scores = np.array(scored["prototypes"][:])
     threshold = np.sort(scores)[ROWS // 2]
@@ -58,6 +60,11 @@ def test_functions_and_methods_are_one():
     assert prune(start().score_with("random"), "random", keep=2, order="hard").to_dict() == (
         start().score_with("random").prune("random", keep=2, order="hard").to_dict()
     )
+
+
+@pytest.mark.parametrize(("name", "most"), [("score_with", 20), ("prune", 22), ("recommend", 14), ("keep_curve", 14)])
+def test_parameters_are_few(name, most):
+    assert len(inspect.signature(getattr(hf_prune, name)).parameters) <= most
 
 
 def test_the_order_is_never_chosen_silently():
@@ -125,8 +132,8 @@ def lower(batch):
 def test_a_format_on_the_input_neither_breaks_scoring_nor_comes_back_changed(change):
     ds = change(start())
     before = {**ds.format}
-    plain = start().score_with("supervised_prototypes", encoder=pixels, load_from_cache_file=False)
-    scored = ds.score_with("supervised_prototypes", encoder=pixels, load_from_cache_file=False)
+    plain = start().score_with("supervised_prototypes", encoder=pixels, run=hf_prune.Run(load_from_cache_file=False))
+    scored = ds.score_with("supervised_prototypes", encoder=pixels, run=hf_prune.Run(load_from_cache_file=False))
     pruned = scored.prune("supervised_prototypes", keep=3, order="hard")
     assert ds.format == before
     for result in (scored, pruned):
@@ -145,7 +152,7 @@ def test_set_format_in_place_stays_too():
 
 def test_scores_follow_rows_through_shuffles():
     ds = start()
-    options = {"encoder": pixels, "load_from_cache_file": False}
+    options = {"encoder": pixels, "run": hf_prune.Run(load_from_cache_file=False)}
     plain = ds.score_with("supervised_prototypes", **options)["supervised_prototypes"][:]
     order = [5, 2, 7, 0, 1, 3, 4, 6]
     moved = ds.select(order).score_with("supervised_prototypes", **options)["supervised_prototypes"][:]
@@ -158,8 +165,8 @@ def streaming() -> IterableDatasetDict:
 
 @pytest.mark.parametrize("stream", [streaming()["train"], streaming()])
 def test_streams_and_dicts_of_them_are_scored_and_pruned(stream, tmp_path):
-    scored = stream.score_with("prototypes", encoder=pixels, num_prototypes=2, cache_dir=tmp_path)
-    kept = scored.prune("prototypes", keep=3, order="hard", cache_dir=tmp_path)
+    scored = stream.score_with("prototypes", encoder=pixels, num_prototypes=2, run=Run(cache_dir=tmp_path))
+    kept = scored.prune("prototypes", keep=3, order="hard", run=Run(cache_dir=tmp_path))
     assert type(kept) is type(stream)
     rows = kept["train"] if isinstance(kept, IterableDatasetDict) else kept
     assert len(list(rows)) == 3

@@ -20,8 +20,9 @@ def images() -> Dataset:
     return Dataset.from_dict(rows, features=Features({"image": Image(), "label": ClassLabel(num_classes=5)}))
 
 
-def scores(images, encoder, **options):
-    scored = images.score_with("supervised_prototypes", encoder=encoder, load_from_cache_file=False, **options)
+def scores(images, encoder, **settings):
+    run = hf_prune.Run(load_from_cache_file=False, **settings)
+    scored = images.score_with("supervised_prototypes", encoder=encoder, run=run)
     return np.array(scored["supervised_prototypes"]), hf_prune.provenance(scored).steps[-1]
 
 

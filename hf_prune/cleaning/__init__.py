@@ -1,1 +1,1 @@
-"""Duplicates and wrong labels: what to look at before a data set is pruned."""
+"""Duplicates and wrong labels, to look at before a data set is pruned."""

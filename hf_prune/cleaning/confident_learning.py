@@ -1,4 +1,4 @@
-"""Wrong labels from predictions that did not see them: confident learning, and how suspicious each row is."""
+"""Confident learning: wrong labels from predictions that did not see them, and a score of suspicion for each row."""
 
 from typing import Any
 
@@ -54,13 +54,13 @@ def confident_joint(probs: Probs, labels: Codes) -> NDArray[np.float64]:
 
 
 def probability_margins(probs: Probs, labels: Codes) -> NDArray[np.float64]:
-    """Largest probability of another class minus that of the label, in [-1, 1], shape (n,); above 0 they disagree."""
+    """Return the largest probability of another class less that of the label, in [-1, 1], shape (n,); above 0 they disagree."""
     own, other = _own_and_other(probs, labels)
     return other - own
 
 
 def log_odds(probs: Probs, labels: Codes) -> NDArray[np.float64]:
-    """Logarithm of the likeliest other class's probability over the label's, shape (n,); above 0 they disagree.
+    """Return the logarithm of the likeliest other class's probability over the label's, shape (n,); above 0 they disagree.
 
     Example:
         >>> log_odds(np.array([[0.8, 0.2], [0.5, 0.5]]), np.array([1, 1])).round(3).tolist()

@@ -1,6 +1,5 @@
-"""Exact and near duplicates of a data set: groups of rows, the row that stands for each, and labels that disagree."""
+"""Exact and near duplicates of a data set: groups of rows, the row that stands for each, and conflicting labels."""
 
-import csv
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -14,11 +13,12 @@ from numpy.typing import NDArray
 from hf_prune.data.columns import Labels, find_image_column
 from hf_prune.data.images import EncodedImages
 from hf_prune.runtime.errors import InputError
+from hf_prune.runtime.files import write_csv
 from hf_prune.runtime.messages import printable
 from hf_prune.runtime.processes import in_step, process_state, use_device
-from hf_prune.scoring import Request
+from hf_prune.scoring import Request, Run
 from hf_prune.scoring.agreement import check_request
-from hf_prune.scoring.embeddings import as_dataset, whole_embeddings
+from hf_prune.scoring.embeddings import all_embeddings, as_dataset
 from hf_prune.scoring.pool import labels_of
 
 _SHOWN_GROUPS = 10
@@ -27,7 +27,7 @@ _SHOWN_ROWS = 8
 
 @dataclass(frozen=True)
 class Duplicates:
-    """Which rows duplicate which; printed, it is a summary and the largest groups.
+    """Groups of duplicate rows; printed, it is a summary and the largest groups.
 
     Attributes:
         duplicate_of: For each row the row that stands for it, the lowest of its group; -1 for rows that duplicate none,
@@ -47,7 +47,7 @@ class Duplicates:
 
     @cached_property
     def groups(self) -> list[list[int]]:
-        """Row numbers of each group of two or more, ascending; the first stands for the others."""
+        """Return the row numbers of each group of two or more, ascending; the first stands for the others."""
         rows = np.flatnonzero(self.duplicate_of >= 0)
         order = np.argsort(self.duplicate_of[rows], kind="stable")
         leaders, starts = np.unique(self.duplicate_of[rows][order], return_index=True)
@@ -56,7 +56,7 @@ class Duplicates:
 
     @cached_property
     def label_conflicts(self) -> list[list[int]]:
-        """The groups that hold more than one class; rows without a label conflict with none."""
+        """Return the groups that hold more than one class; rows without a label conflict with none."""
         if self.labels is None:
             return []
         codes = self.labels.codes
@@ -64,26 +64,23 @@ class Duplicates:
 
     @property
     def num_duplicates(self) -> int:
-        """Rows that would go if each group kept its first."""
+        """Count the rows that would go if each group kept its first."""
         return int((self.duplicate_of >= 0).sum())
 
     @property
     def kept(self) -> NDArray[np.int64]:
-        """Rows that duplicate none, ascending, as ``ds.select`` takes them."""
+        """Return the rows that duplicate none, ascending, as ``ds.select`` takes them."""
         return np.flatnonzero(self.duplicate_of < 0)
 
     def write_csv(self, path: str | Path) -> Path:
         """Write a line per row of every group: group, row, row it duplicates, cosine with four decimals, label."""
-        path = Path(path)
-        with path.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.writer(file, lineterminator="\n")
-            writer.writerow(["group", "row", "duplicate_of", "similarity", "label"])
-            for number, group in enumerate(self.groups):
-                for row in group:
-                    label = "" if self.labels is None else self.labels.name(int(self.labels.codes[row]))
-                    found = [self.duplicate_of[row], f"{self.similarity[row]:.4f}"] if row != group[0] else ["", ""]
-                    writer.writerow([number, row, *found, label])
-        return path
+        lines = []
+        for number, group in enumerate(self.groups):
+            for row in group:
+                label = "" if self.labels is None else self.labels.name(int(self.labels.codes[row]))
+                found = [self.duplicate_of[row], f"{self.similarity[row]:.4f}"] if row != group[0] else ["", ""]
+                lines.append([number, row, *found, label])
+        return write_csv(path, ["group", "row", "duplicate_of", "similarity", "label"], lines)
 
     def __str__(self) -> str:
         lines = [self._summary()]
@@ -122,16 +119,8 @@ def duplicates(
     inputs: Mapping[str, Any] | None = None,
     label_column: str | None = None,
     image_column: str | None = None,
-    batch_size: int = 64,
-    dtype: str = "auto",
-    image_size: int | None = None,
-    revision: str | None = None,
-    device: str | None = None,
-    num_workers: int = 0,
-    load_from_cache_file: bool | None = None,
-    cache_dir: str | Path | None = None,
+    run: Run | None = None,
     on_error: str = "raise",
-    allow_pickle: bool = False,
 ) -> Duplicates:
     """Find rows that duplicate an earlier row.
 
@@ -146,19 +135,11 @@ def duplicates(
         threshold: Least cosine of duplicates, in (0, 1]; what counts as near depends on the encoder. 1.0 takes equal
             embeddings, or without an encoder equal bytes.
         encoder: Where embeddings come from, as for ``score_with``.
-        inputs: Arrays handed in by name: ``embeddings`` (n, d) and ``labels`` (n,), integers from 0, -1 for none.
+        inputs: Arrays by name: ``embeddings`` (n, d) and ``labels`` (n,), integers from 0, -1 for none.
         label_column: Column with the classes; None takes the only ``ClassLabel`` column.
         image_column: Column with the images; None takes the only ``Image`` column.
-        batch_size: Images per batch and process.
-        dtype: ``"auto"`` is bfloat16 where the hardware has it, else float32; or a name of either.
-        image_size: Side in pixels instead of the one in the model's own preprocessing.
-        revision: Branch, tag or commit of the encoder on the Hub.
-        device: Such as ``"cuda:1"`` or ``"cpu"``; None leaves it to Accelerate.
-        num_workers: Processes that decode images beside the main one.
-        load_from_cache_file: Whether to use and fill the cache; None follows ``datasets.disable_caching()``.
-        cache_dir: Folder of the cache; None is ``$HF_HOME/hf_prune``.
+        run: How models are opened and run: a `hf_prune.Run`; None takes its defaults.
         on_error: ``"raise"`` stops at a row that cannot be compared, ``"skip"`` leaves it out and lists it.
-        allow_pickle: Also load weights that are not safetensors.
 
     Returns:
         `Duplicates`, the same in every process. ``ds.select(found.kept)`` has none.
@@ -176,11 +157,19 @@ def duplicates(
         Near duplicates by a threshold on the cosine are those of SemDeDup (Abbas et al. 2023, arXiv:2303.09540), which
         looks within the cells of a clustering only and keeps the row farthest from the centroid.
     """
-    with in_step("duplicates", device):
-        ds, given = as_dataset(ds, inputs or {}, "duplicates")
+    run = Run.of(run)
+    with in_step("duplicates", run.device):
+        ds, given = as_dataset(ds, inputs or {}, "duplicates", ["embeddings", "labels"])
         _check(threshold, encoder, given)
-        request = Request.of(locals(), given=given)
-        with use_device(device):
+        request = Request(
+            encoder=encoder,
+            inputs=given,
+            label_column=label_column,
+            image_column=image_column,
+            run=run,
+            on_error=on_error,
+        )
+        with use_device(run.device):
             check_request("duplicates", ds, request, {"threshold": threshold})
             by_content = encoder is None and "embeddings" not in given
             return _same_bytes(ds, request) if by_content else _close_rows(ds, request, float(threshold))
@@ -189,9 +178,6 @@ def duplicates(
 def _check(threshold: Any, encoder: Any, given: Mapping[str, Any]) -> None:
     if isinstance(threshold, bool) or not isinstance(threshold, (int, float, np.floating)) or not 0 < threshold <= 1:
         raise InputError(f"threshold={threshold!r}; give the least cosine of duplicates, in (0, 1]")
-    strange = sorted(given.keys() - {"embeddings", "labels"})
-    if strange:
-        raise InputError(f"inputs={{{strange[0]!r}: …}}, but duplicates takes embeddings and labels")
     if threshold < 1 and encoder is None and "embeddings" not in given:
         raise InputError(
             f"threshold={threshold} needs embeddings: pass encoder= or inputs={{'embeddings': array}}, or leave the "
@@ -200,12 +186,12 @@ def _check(threshold: Any, encoder: Any, given: Mapping[str, Any]) -> None:
 
 
 def _same_bytes(ds: Dataset, request: Request) -> Duplicates:
-    """Groups of rows whose images have the same encoded bytes, each process hashing its share."""
-    from hf_prune.engine.loop import content_keys
+    """Group rows whose images have the same encoded bytes, each process hashing its share."""
+    from hf_prune.engine.image_keys import content_keys
 
     column = find_image_column(ds, request.image_column)
     images = EncodedImages(ds, column)
-    keys, unreadable = content_keys(ds, column, images, request.store_root, process_state(request.device))
+    keys, unreadable = content_keys(ds, column, images, request.run.store_root, process_state(request.run.device))
     if unreadable and request.on_error == "raise":
         row = min(unreadable)
         raise InputError(
@@ -221,14 +207,15 @@ def _same_bytes(ds: Dataset, request: Request) -> Duplicates:
 
 
 def _close_rows(ds: Dataset, request: Request, threshold: float) -> Duplicates:
-    """Groups of rows whose embeddings are close; every process computes the same."""
+    """Group rows whose embeddings are close; every process computes the same."""
     from hf_prune.cleaning.near_duplicates import near_duplicates
 
     labels = labels_of(ds, request)  # found wrong before the encoder runs
-    whole = whole_embeddings(ds, request)
-    rows = np.setdiff1d(np.arange(len(ds)), list(whole.unscored))
-    found, cosine = near_duplicates(whole.points if len(rows) == len(ds) else whole.points[rows], threshold)
+    embeddings = all_embeddings(ds, request)
+    points, unscored = embeddings.points, embeddings.unscored
+    rows = np.setdiff1d(np.arange(len(ds)), list(unscored))
+    found, cosine = near_duplicates(points if len(rows) == len(ds) else points[rows], threshold)
     duplicate_of, similarity = np.full(len(ds), -1, dtype=np.int64), np.full(len(ds), np.nan)
     duplicate_of[rows] = np.where(found < 0, -1, rows[found])
     similarity[rows] = cosine
-    return Duplicates(duplicate_of, similarity, threshold, labels, whole.unscored)
+    return Duplicates(duplicate_of, similarity, threshold, labels, unscored)

@@ -1,6 +1,5 @@
-"""Which labels look wrong, and how many: out-of-fold predictions, and a test of the search on planted noise."""
+"""Estimate of wrong labels: out-of-fold predictions, and a test of the search on planted noise."""
 
-import csv
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,12 +13,13 @@ from hf_prune.cleaning.confident_learning import confident_joint, log_odds
 from hf_prune.cleaning.planted_noise import SelfTest, judge, most_suspicious, plant
 from hf_prune.data.columns import Labels
 from hf_prune.runtime.errors import InputError
+from hf_prune.runtime.files import write_csv
 from hf_prune.runtime.messages import printable
 from hf_prune.runtime.processes import in_step, use_device
 from hf_prune.runtime.seeds import check_seed
-from hf_prune.scoring import Request
+from hf_prune.scoring import Request, Run
 from hf_prune.scoring.agreement import check_request
-from hf_prune.scoring.embeddings import as_dataset, whole_embeddings
+from hf_prune.scoring.embeddings import all_embeddings, as_dataset
 from hf_prune.scoring.pool import labels_of
 
 _SHOWN_ROWS = 10
@@ -40,7 +40,7 @@ class LabelNoise:
             confidence as wrong, so that a weak classifier makes it too high.
         agreement: Share of the rows judged whose label is the class predicted.
         labels: The labels that were judged.
-        self_test: What was found of planted labels; None where probabilities were handed in, or ``planted=0``.
+        self_test: Result of the self-test; None where probabilities were given, or ``planted=0``.
         unscored: Rows that were not judged, by row number, and why.
     """
 
@@ -56,29 +56,27 @@ class LabelNoise:
 
     @property
     def precision(self) -> float | None:
-        """Share of the rows suspected in the self-test that were planted."""
+        """Return the share of the rows suspected in the self-test that were planted."""
         return None if self.self_test is None else self.self_test.precision
 
     @property
     def recall(self) -> float | None:
-        """Share of the rows planted in the self-test that were suspected."""
+        """Return the share of the rows planted in the self-test that were suspected."""
         return None if self.self_test is None else self.self_test.recall
 
     @property
     def ranking(self) -> NDArray[np.int64]:
-        """Row numbers of the rows judged, the most suspicious first."""
+        """Return the row numbers of the rows judged, the most suspicious first."""
         order = np.argsort(-self.scores, kind="stable")
         return order[~np.isnan(self.scores[order])]
 
     def write_csv(self, path: str | Path) -> Path:
         """Write a line per row judged, the most suspicious first: row, label, predicted class, score, suspect or not."""
-        path = Path(path)
-        with path.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.writer(file, lineterminator="\n")
-            writer.writerow(["row", "label", "predicted", "score", "suspect"])
-            for row in self.ranking.tolist():
-                writer.writerow([row, *self._names(row), f"{self.scores[row]:.4f}", int(self.suspects[row])])
-        return path
+        lines = (
+            [row, *self._names(row), f"{self.scores[row]:.4f}", int(self.suspects[row])]
+            for row in self.ranking.tolist()
+        )
+        return write_csv(path, ["row", "label", "predicted", "score", "suspect"], lines)
 
     def _names(self, row: int) -> tuple[str, str]:
         return self.labels.name(int(self.labels.codes[row])), self.labels.name(int(self.probs[row].argmax()))
@@ -87,7 +85,7 @@ class LabelNoise:
         num_judged = int((~np.isnan(self.scores)).sum())
         lines = [
             f"{self.rate:.1%} of {num_judged} labels are estimated to be wrong; {int(self.suspects.sum())} rows are suspects",
-            *([] if self.self_test is None else _told(self.self_test)),
+            *([] if self.self_test is None else _lines(self.self_test)),
             f"confident learning: {self.confident_rate:.1%}; it counts confident errors of the classifier, which agrees with "
             f"{self.agreement:.1%} of the labels",
         ]
@@ -100,7 +98,7 @@ class LabelNoise:
         return "\n".join(lines)
 
 
-def _told(test: SelfTest) -> list[str]:
+def _lines(test: SelfTest) -> list[str]:
     return [
         f"self-test: of {test.planted} planted labels {test.recall:.1%} were found (drawn at random "
         f"{test.recall_at_random:.1%}, swapped for the class they are taken for {test.recall_swapped:.1%}); "
@@ -119,16 +117,8 @@ def label_noise(
     planted: float = 0.1,
     seed: int = 0,
     image_column: str | None = None,
-    batch_size: int = 64,
-    dtype: str = "auto",
-    image_size: int | None = None,
-    revision: str | None = None,
-    device: str | None = None,
-    num_workers: int = 0,
-    load_from_cache_file: bool | None = None,
-    cache_dir: str | Path | None = None,
+    run: Run | None = None,
     on_error: str = "raise",
-    allow_pickle: bool = False,
 ) -> LabelNoise:
     """Estimate which labels are wrong, and how many.
 
@@ -141,23 +131,15 @@ def label_noise(
     Args:
         ds: A ``Dataset`` of n rows, or embeddings, shape (n, d).
         encoder: Where embeddings come from, as for ``score_with``.
-        inputs: Arrays handed in by name: ``embeddings`` (n, d), ``labels`` (n,), integers from 0, -1 for none; or ``probs``
+        inputs: Arrays by name: ``embeddings`` (n, d), ``labels`` (n,), integers from 0, -1 for none; or ``probs``
             (n, classes), predictions of models that were not trained on the row, which leaves the self-test out.
         label_column: Column with the classes; None takes the only ``ClassLabel`` column.
         num_folds: Folds, 2 or more.
         planted: Share of the labels that the self-test replaces, in [0, 0.5]; 0 leaves it out.
         seed: Decides the folds and which labels are replaced.
         image_column: Column with the images; None takes the only ``Image`` column.
-        batch_size: Images per batch and process.
-        dtype: ``"auto"`` is bfloat16 where the hardware has it, else float32; or a name of either.
-        image_size: Side in pixels instead of the one in the model's own preprocessing.
-        revision: Branch, tag or commit of the encoder on the Hub.
-        device: Such as ``"cuda:1"`` or ``"cpu"``; None leaves it to Accelerate.
-        num_workers: Processes that decode images beside the main one.
-        load_from_cache_file: Whether to use and fill the cache; None follows ``datasets.disable_caching()``.
-        cache_dir: Folder of the cache; None is ``$HF_HOME/hf_prune``.
+        run: How models are opened and run: a `hf_prune.Run`; None takes its defaults.
         on_error: ``"raise"`` stops at an image that cannot be read, ``"skip"`` leaves it out and lists it.
-        allow_pickle: Also load weights that are not safetensors.
 
     Returns:
         `LabelNoise`, the same in every process. Rows without a label, or whose class has no row in another fold, are not
@@ -178,10 +160,18 @@ def label_noise(
         Northcutt, Jiang & Chuang (2021), arXiv:1911.00068, for predictions out of fold and the confident joint. Suspects
         are ranked by log-odds and counted by the self-test instead.
     """
-    with in_step("label_noise", device), use_device(device):
-        ds, given = as_dataset(ds, inputs or {}, "label_noise")
+    run = Run.of(run)
+    with in_step("label_noise", run.device), use_device(run.device):
+        ds, given = as_dataset(ds, inputs or {}, "label_noise", ["embeddings", "labels", "probs"])
         _check(encoder, given, planted, seed)
-        request = Request.of(locals(), given=given)
+        request = Request(
+            encoder=encoder,
+            inputs=given,
+            label_column=label_column,
+            image_column=image_column,
+            run=run,
+            on_error=on_error,
+        )
         check_request("label_noise", ds, request, {"num_folds": num_folds, "planted": planted, "seed": seed})
         labels = _labels(ds, request)
         if "probs" in given:
@@ -190,9 +180,6 @@ def label_noise(
 
 
 def _check(encoder: Any, given: Mapping[str, Any], planted: Any, seed: int) -> None:
-    strange = sorted(given.keys() - {"embeddings", "labels", "probs"})
-    if strange:
-        raise InputError(f"inputs={{{strange[0]!r}: …}}, but label_noise takes embeddings, labels and probs")
     if (encoder is not None) + ("embeddings" in given) + ("probs" in given) != 1:
         raise InputError(
             "label_noise predicts labels from one of encoder=, inputs={'embeddings': array} and inputs={'probs': array}: "
@@ -214,7 +201,7 @@ def _labels(ds: Dataset, request: Request) -> Labels:
 
 
 def _from_probs(probs: NDArray[Any], labels: Labels) -> LabelNoise:
-    """Suspects by predictions that were handed in, as many as confident learning says."""
+    """Find suspects by predictions that were given, as many as confident learning estimates."""
     judged = np.flatnonzero(labels.codes >= 0)
     if probs.ndim != 2 or len(judged) == 0 or probs.shape[1] <= labels.codes.max():
         raise InputError(
@@ -230,13 +217,13 @@ def _from_probs(probs: NDArray[Any], labels: Labels) -> LabelNoise:
 def _from_embeddings(
     ds: Dataset, request: Request, labels: Labels, num_folds: int, planted: float, seed: int
 ) -> LabelNoise:
-    """Suspects by logistic regression, fold by fold, and the test of them; every process computes the same."""
+    """Find suspects by logistic regression, fold by fold, and test the search; every process computes the same."""
     from hf_prune.cleaning.out_of_fold import choose_strength, make_folds, out_of_fold_probs, standardised
 
-    whole = whole_embeddings(ds, request)
-    unscored = {**whole.unscored, **dict.fromkeys(np.flatnonzero(labels.codes < 0).tolist(), "no label")}
+    embeddings = all_embeddings(ds, request)
+    unscored = {**embeddings.unscored, **dict.fromkeys(np.flatnonzero(labels.codes < 0).tolist(), "no label")}
     rows = np.setdiff1d(np.arange(len(ds)), list(unscored))
-    points, codes = standardised(whole.points[rows]), labels.codes[rows]
+    points, codes = standardised(embeddings.points[rows]), labels.codes[rows]
     num_classes = max(labels.num_classes, 1)
     folds = make_folds(points, codes, num_folds, seed)
     in_fold = np.bincount(codes * num_folds + folds, minlength=num_classes * num_folds)
@@ -257,16 +244,16 @@ def _from_embeddings(
 def _result(
     rows: NDArray[np.int64], probs: NDArray[Any], labels: Labels, unscored: Mapping[int, str], test: SelfTest | None
 ) -> LabelNoise:
-    """What was found about some rows, put in their places among all."""
+    """Put the results for some rows in their places among all."""
     codes = labels.codes[rows]
     confident_rate = float(1.0 - np.trace(confident_joint(probs, codes)))
     rate = confident_rate if test is None else test.rate
     scores = np.full(len(labels.codes), np.nan)
     suspects = np.zeros(len(labels.codes), dtype=bool)
-    whole = np.full((len(labels.codes), probs.shape[1]), np.nan, dtype=np.float32)
-    scores[rows], whole[rows] = log_odds(probs, codes), probs
+    all_probs = np.full((len(labels.codes), probs.shape[1]), np.nan, dtype=np.float32)
+    scores[rows], all_probs[rows] = log_odds(probs, codes), probs
     suspects[rows] = most_suspicious(scores[rows], rate)
     agreement = float((probs.argmax(axis=1) == codes).mean())
     return LabelNoise(
-        rate, suspects, scores, whole, confident_rate, agreement, labels, test, dict(sorted(unscored.items()))
+        rate, suspects, scores, all_probs, confident_rate, agreement, labels, test, dict(sorted(unscored.items()))
     )

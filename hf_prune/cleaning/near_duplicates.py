@@ -1,4 +1,4 @@
-"""Rows that lie close to an earlier row: exact, in blocks, and with most pairs ruled out by a few of their coordinates."""
+"""Exact search for rows close to an earlier row, in blocks, most pairs ruled out by a few of their coordinates."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -70,11 +70,11 @@ def near_duplicates(points: Points, threshold: float) -> tuple[NDArray[np.int64]
 
 
 class _Search:
-    """The representatives so far, and what each row has found.
+    """Representatives found so far, and the most similar one of each row.
 
     Attributes:
         keys: Coordinates whose products bound the cosines from above, float32, shape (n, q).
-        duplicate_of: Shape (n,); -1 where nothing was found.
+        duplicate_of: Row that each row repeats, shape (n,); -1 where none was found.
         similarity: Cosine with it, shape (n,); -inf where nothing was found.
     """
 
@@ -127,7 +127,7 @@ class _Search:
         self._num_leaders = after
 
     def _candidates(self, left: torch.Tensor, right: torch.Tensor) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Pairs whose bound reaches the threshold, as positions in both, ordered by the left one."""
+        """Return the pairs whose bound reaches the threshold, as positions in both, ordered by the left one."""
         if not len(left) or not len(right):
             return np.empty(0, np.int64), np.empty(0, np.int64)
         bounds = left @ right.T
@@ -136,7 +136,7 @@ class _Search:
         return lines[line].cpu().numpy(), column.cpu().numpy()
 
     def _verified(self, left: NDArray[np.int64], right: NDArray[np.int64]) -> Pairs:
-        """Those of the pairs that are close, with their cosines in float64."""
+        """Return those of the pairs that are close, with their cosines in float64."""
         cosine = np.empty(len(left))
         for part in _slices(len(left), max(1, VERIFIED_NUMBERS // self.points.shape[1])):
             one, other = self.points[left[part]].astype(np.float64), self.points[right[part]].astype(np.float64)
@@ -146,7 +146,7 @@ class _Search:
 
 
 def _bounding_coordinates(points: Points, least: float) -> torch.Tensor:
-    """As many principal coordinates as make the search fastest, and the length of the rest, shape (n, q).
+    """Return as many principal coordinates as make the search fastest, and the length of the rest, shape (n, q).
 
     The cosine of two rows is at most the product of these: what the left-out coordinates add is at most the product of
     their lengths. Fewer coordinates make the products shorter and let more pairs through; a sample of pairs decides.
@@ -173,14 +173,14 @@ def _bounding_coordinates(points: Points, least: float) -> torch.Tensor:
 
 
 def _project(points: NDArray[np.float64], axes: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Coordinates along orthonormal axes, and the length of what they leave out, shape (n, q + 1)."""
+    """Return coordinates along orthonormal axes, and the length of the rest, shape (n, q + 1)."""
     coordinates = points @ axes
     left_out = np.square(points).sum(axis=1) - np.square(coordinates).sum(axis=1)
     return np.column_stack([coordinates, np.sqrt(np.maximum(left_out, 0.0))])
 
 
 def _share_let_through(keys: NDArray[np.float64], least: float) -> float:
-    """Share of the pairs between two halves of a sample that a bound does not rule out."""
+    """Return the share of the pairs between two halves of a sample that a bound does not rule out."""
     return float((keys[0::2] @ keys[1::2].T >= least).mean())
 
 

@@ -65,14 +65,14 @@ def tells_apart(points: NDArray[Any], labels: NDArray[np.int64], fewest: int = 2
 
 
 def _first_of_equals(points: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """The first of each set of equal rows, and for each row which of these it equals."""
+    """Return the first of each set of equal rows, and for each row the place among these of its own."""
     digests = np.array([blake2b(row.tobytes(), digest_size=8).digest() for row in points], dtype="V8")
     _, first, copy_of = np.unique(digests, return_index=True, return_inverse=True)
     return first, copy_of.ravel()
 
 
 def choose_strength(points: NDArray[np.float32], labels: NDArray[np.int64], folds: NDArray[np.int64]) -> float:
-    """The strength of the prior with the least log-loss on the first fold, on at most 10,000 rows of each side."""
+    """Choose the strength of the prior with the least log-loss on the first fold, on at most 10,000 rows of each side."""
     taken = np.flatnonzero(folds != 0)
     taken, judged = (rows[:: -(-len(rows) // TUNING_ROWS)] for rows in (taken, np.flatnonzero(folds == 0)))
     known = judged[np.isin(labels[judged], labels[taken])]
@@ -114,7 +114,7 @@ def out_of_fold_probs(
 
 
 def standardised(points: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Embeddings centred and divided by one standard deviation for all dimensions, so that one prior suits them all."""
+    """Centre embeddings and divide them by one standard deviation for all dimensions, so that one prior suits them all."""
     centred = points - points.mean(axis=0, dtype=np.float64).astype(np.float32)
     return np.asarray(centred / (centred.std(dtype=np.float64) or 1.0), dtype=np.float32)
 
@@ -138,7 +138,7 @@ def _fit_and_predict(
 
 
 def _side_by_side(work: Any, parts: Any) -> list[Any]:
-    """Do the parts of a work in as many threads as torch has, each in one thread of its own.
+    """Work on parts in as many threads as torch has, each part in one thread.
 
     Products this small gain little from threads, and on a busy machine those wait for each other most of the time.
     """

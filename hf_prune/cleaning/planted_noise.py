@@ -1,4 +1,4 @@
-"""A test of a search for wrong labels: some are planted, and it is counted which of them are found."""
+"""Self-test of a search for wrong labels: some are planted, and those that are found are counted."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -18,7 +18,7 @@ _STREAM = 19110068
 
 @dataclass(frozen=True)
 class Planted:
-    """Labels of which some were replaced.
+    """Labels with some replaced.
 
     Attributes:
         labels: Shape (n,).
@@ -32,7 +32,7 @@ class Planted:
 
     @property
     def mask(self) -> Mask:
-        """Rows with a replaced label, shape (n,)."""
+        """Mark the rows with a replaced label, shape (n,)."""
         found = np.zeros(len(self.labels), dtype=bool)
         found[self.at_random] = found[self.swapped] = True
         return found
@@ -40,7 +40,7 @@ class Planted:
 
 @dataclass(frozen=True)
 class SelfTest:
-    """What a search for wrong labels found of those that were planted.
+    """Result of a search for planted labels.
 
     Attributes:
         planted: Rows with a replaced label.
@@ -62,7 +62,7 @@ class SelfTest:
 
     @property
     def rate(self) -> float:
-        """Estimated share of wrong labels, half of them of either kind as those planted, in [0, 1]."""
+        """Estimate the share of wrong labels, half of them of either kind as those planted, in [0, 1]."""
         return (self.rate_at_random + self.rate_swapped) / 2
 
 
@@ -96,14 +96,14 @@ def plant(labels: NDArray[np.int64], probs: NDArray[Any], share: float, seed: in
 
 
 def _taken_for(labels: NDArray[np.int64], probs: NDArray[Any], classes: NDArray[np.int64]) -> NDArray[np.int64]:
-    """For each class that occurs the other one with the largest mean probability on its rows."""
+    """Return for each class that occurs the other one with the largest mean probability on its rows."""
     means = np.stack([probs[labels == code].mean(axis=0)[classes] for code in classes])
     np.fill_diagonal(means, -1.0)
     return np.asarray(classes[means.argmax(axis=1)])
 
 
 def most_suspicious(scores: NDArray[np.float64], share: float) -> Mask:
-    """The share of rows with the highest scores, of those above 0, where classifier and label disagree; shape (n,)."""
+    """Mark the share of rows with the highest scores, of those above 0, where classifier and label disagree; shape (n,)."""
     chosen = np.argsort(-scores, kind="stable")[: round(share * len(scores))]
     found = np.zeros(len(scores), dtype=bool)
     found[chosen] = scores[chosen] > 0
@@ -111,7 +111,7 @@ def most_suspicious(scores: NDArray[np.float64], share: float) -> Mask:
 
 
 def judge(planted: Planted, probs: NDArray[Any], before: NDArray[np.float64]) -> SelfTest:
-    """Count what is found of planted labels when as many rows are suspected as must be wrong.
+    """Count the planted labels that are found when as many rows are suspected as must be wrong.
 
     Args:
         planted: The labels.

@@ -1,4 +1,4 @@
-"""A picture of duplicate images: a line per group, so that a threshold can be judged by eye."""
+"""Picture of duplicate images, a line per group, to judge a threshold by eye."""
 
 from typing import TYPE_CHECKING
 

@@ -1,4 +1,4 @@
-"""Command line: ``hf-prune demo | metrics | score | prune | export | push | cache | run``."""
+"""The command line ``hf-prune``."""
 
 from hf_prune.cli.app import main
 

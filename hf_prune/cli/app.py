@@ -4,27 +4,16 @@ import logging
 import os
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Annotated, Any
 
 import typer
 from datasets.utils.logging import set_verbosity
 
+from hf_prune.cli import inspections, published, steps, tools, trainings
 from hf_prune.cli.errors import EXIT_INTERRUPTED, interrupted, report
-from hf_prune.cli.inspections import add_advice, add_inspections
 from hf_prune.cli.output import echo
-from hf_prune.cli.published import add_published, add_trust
-from hf_prune.cli.steps import add_steps
-from hf_prune.cli.tools import add_tools
-from hf_prune.cli.trainings import add_scaling, add_trainings
 from hf_prune.runtime.folders import unwound_by_signals
 from hf_prune.version import __version__
-
-
-@dataclass
-class _Session:
-    show_traceback: bool = False
-
 
 app = typer.Typer(
     name="hf-prune",
@@ -53,29 +42,32 @@ def _start(
     ] = False,
 ) -> None:
     del version  # done by its callback
-    if isinstance(context.obj, _Session):
-        context.obj.show_traceback = traceback
+    context.ensure_object(dict)["traceback"] = traceback
     # What `datasets` logs before it raises says the same as the error that follows, on a line of its own.
     set_verbosity(logging.WARNING if traceback else logging.CRITICAL)
     if context.invoked_subcommand is None:
         echo(context.get_help())
 
 
-add_trainings(app)
-add_steps(app)
-add_inspections(app)
-add_advice(app)
-add_tools(app)
-add_published(app)
-add_trust(app)
-add_scaling(app)
+for _commands in (
+    trainings.COMMANDS,
+    steps.COMMANDS,
+    inspections.COMMANDS,
+    tools.COMMANDS,
+    published.COMMANDS,
+    trainings.SCALING,  # last in the help, and in the documentation
+):
+    for _name, _function in _commands.items():
+        app.command(_name)(_function)
+app.add_typer(tools.CACHE, name="cache")
 
 
 def command() -> Any:
-    """The command with its subcommands, as typer builds it; tests parse the commands of the documentation with it."""
+    """Return the command with its subcommands, as typer builds it; tests parse the documentation's commands with it."""
     return typer.main.get_command(app)
 
 
+@unwound_by_signals()
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command line.
 
@@ -85,12 +77,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         Exit code: 0, or 2 for an error that the user can mend (one line on stderr), 130 after Ctrl-C, 1 for a defect.
     """
-    with unwound_by_signals():
-        return _run(None if arguments is None else list(arguments))
-
-
-def _run(words: list[str] | None) -> int:
-    session = _Session()
+    session: dict[str, bool] = {}
+    words = None if arguments is None else list(arguments)
     try:
         result = command().main(words, prog_name="hf-prune", standalone_mode=False, obj=session)
         sys.stdout.flush()
@@ -103,7 +91,7 @@ def _run(words: list[str] | None) -> int:
     except SystemExit as ended:  # how click ends when it met that pipe first
         return ended.code if isinstance(ended.code, int) else 1
     except Exception as error:  # the last resort of a program: told apart and reported, none is swallowed
-        return report(error, session.show_traceback)
+        return report(error, session.get("traceback", False))
     if result == EXIT_INTERRUPTED:  # how newer versions of typer hand on Ctrl-C
         return interrupted()
     return result if isinstance(result, int) else 0

@@ -1,24 +1,24 @@
-"""What is the user's to mend is one line and exit code 2; what is a defect keeps its traceback and exits with 1."""
+"""Errors of a command: one line and exit code 2 where the user can mend them, a traceback and 1 for a defect."""
 
-import dis
 import os
 import sys
 import traceback
-from types import TracebackType
 from typing import Any
 
 import typer
+from datasets.exceptions import DatasetsError
+from huggingface_hub.errors import HFValidationError
 
 from hf_prune.cli.output import echo
+from hf_prune.runtime.errors import UserError
 from hf_prune.runtime.messages import one_line
 
 EXIT_DEFECT, EXIT_USER_ERROR, EXIT_INTERRUPTED = 1, 2, 130
 
-
 # The class of all errors about the command line itself, wherever this version of typer keeps it.
 UsageError: type[Exception] = typer.BadParameter.__mro__[2]
-# Packages whose deliberate errors about values are answers to what the user gave.
-_SPEAKERS = ("hf_prune", "datasets", "huggingface_hub")
+# A ValueError and its like are defects unless their class says otherwise, also in a metric or an order of the user's.
+USER_ERRORS = (UserError, UsageError, OSError, DatasetsError, HFValidationError)
 
 
 def report(error: BaseException, show_traceback: bool = False) -> int:
@@ -29,36 +29,36 @@ def report(error: BaseException, show_traceback: bool = False) -> int:
         show_traceback: Whether a user's error keeps its traceback, too.
 
     Returns:
-        2 for an error of the user's, 1 for a defect.
+        2 for an error that the user can mend, 1 for a defect.
     """
+    is_defect = not is_user_error(error)
+    if is_defect or show_traceback:
+        echo("".join(traceback.format_exception(error)), err=True)
+    if is_defect:
+        return EXIT_DEFECT
     # Every process of a launcher reports, since any of them may be the one that failed.
     process = f"[process {os.environ['RANK']}] " if os.environ.get("RANK", "0") != "0" else ""
-    if not is_user_error(error) or show_traceback:
-        echo("".join(traceback.format_exception(error)), err=True)
-    if not is_user_error(error):
-        return EXIT_DEFECT
     echo(f"{process}error: {message(error)}", err=True)
     return EXIT_USER_ERROR
 
 
+def is_user_error(error: BaseException) -> bool:
+    """Whether an error tells the user what to mend, rather than the developers."""
+    return isinstance(error, USER_ERRORS)
+
+
 def message(error: BaseException) -> str:
-    """The error on one line.
+    r"""Write an error on one line.
 
     Example:
-        >>> message(KeyError("no such thing"))
-        'no such thing'
+        >>> message(OSError("no such\nfile"))
+        'no such file'
     """
-    if isinstance(error, UsageError):
-        text = _usage_message(error)
-    elif isinstance(error, KeyError) and error.args:
-        text = str(error.args[0])  # str() of a KeyError quotes its message
-    else:
-        text = str(error)
-    return one_line(text) or type(error).__name__
+    return one_line(_usage_message(error) if isinstance(error, UsageError) else error)
 
 
 def _usage_message(error: Any) -> str:
-    """What click says about a command line; typer carries its own copy of click from some version on."""
+    # By attributes, since typer carries its own copy of click from some version on.
     near = getattr(error, "possibilities", None)
     option = getattr(error, "option_name", None)
     if option is not None and near is not None:
@@ -70,30 +70,7 @@ def _usage_message(error: Any) -> str:
     return f"{text} See '{path} --help'"
 
 
-def is_user_error(error: BaseException) -> bool:
-    """Say whether an error tells the user something, rather than the developers.
-
-    Errors of the operating system and of the Hub always do. A ValueError and its like do where they were raised on
-    purpose, by a ``raise`` in this package or in those that read and publish data sets; the same types coming from
-    within an expression, or from deep inside another library, are defects.
-    """
-    if isinstance(error, UsageError | OSError):
-        return True
-    if not isinstance(error, ValueError | KeyError | TypeError | ImportError | RuntimeError):
-        return False
-    return _raised_on_purpose(error.__traceback__)
-
-
-def _raised_on_purpose(trace: TracebackType | None) -> bool:
-    if trace is None:
-        return False
-    while trace.tb_next is not None:
-        trace = trace.tb_next
-    package = str(trace.tb_frame.f_globals.get("__name__", "")).partition(".")[0]
-    return package in _SPEAKERS and dis.opname[trace.tb_frame.f_code.co_code[trace.tb_lasti]] == "RAISE_VARARGS"
-
-
 def interrupted() -> int:
-    """Say that Ctrl-C was heard; what is finished lies in the cache."""
+    """Report Ctrl-C and return the exit code; what is finished lies in the cache."""
     sys.stderr.write("interrupted; run the same command again to go on from the cache\n")
     return EXIT_INTERRUPTED

@@ -1,4 +1,4 @@
-"""Folders of `save_to_disk` between the steps: nothing that was not made by a step is ever replaced."""
+"""Folders of `save_to_disk` between the steps: only what a step made is ever replaced."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ _SAVED = ("*.arrow", "state.json", "dataset_info.json", "dataset_dict.json", DIG
 
 
 def check_target(folder: Path, overwrite: bool) -> None:
-    """Make sure that a data set may be saved to a folder, before anything is computed for it.
+    """Check that a data set may be saved to a folder, before anything is computed for it.
 
     Args:
         folder: Where a step is asked to save its result.
@@ -75,7 +75,7 @@ def _write(ds: Dataset | DatasetDict, stage: Path, folder: Path) -> None:
 
 
 def _foreign(folder: Path) -> str:
-    """Why the content of a folder is not the result of a step; empty if it is."""
+    """Say why the content of a folder is not the result of a step; empty if it is."""
     top = sorted(path for path in folder.iterdir() if not is_ours(path.name))
     # The splits of a DatasetDict are folders of files; nothing lies deeper, so nothing deeper is searched.
     splits = [path for path in top if path.is_dir() and not path.is_symlink()]

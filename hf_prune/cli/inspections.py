@@ -1,146 +1,109 @@
-"""The commands that look at a data set and change nothing: ``duplicates`` and ``label-noise``."""
+"""The commands that look at a data set and change nothing: ``duplicates``, ``label-noise``, ``recommend``, ``keep-curve``."""
 
 import inspect
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import typer
+from datasets import Dataset
 
 from hf_prune.cleaning.duplicates import Duplicates, duplicates
 from hf_prune.cleaning.label_noise import LabelNoise, label_noise
 from hf_prune.cli.output import echo
-from hf_prune.cli.signatures import argument_docs, function_parameters, make_command, option, summary
-from hf_prune.cli.steps import input_parameters, open_data, parse_inputs, parse_keep
+from hf_prune.cli.signatures import added, argument_docs, function_parameters, make_command, option, summary
+from hf_prune.cli.steps import INPUTS, input_parameters, keep_option, open_data
 from hf_prune.data.loading import train_split
 from hf_prune.policy import Recommendation
 from hf_prune.policy.keep_curve import KeepCurve, keep_curve
 from hf_prune.policy.recommend import recommend
 from hf_prune.runtime.processes import in_step, is_main_process
+from hf_prune.scoring.run import with_run
+
+# Writes what was found in the rows to a file; last comes the column with the images.
+Write = Callable[[Any, Path, Dataset, str | None], Any]
 
 
-def run_duplicates(
-    out: Path | None = None, figure: Path | None = None, inputs: Sequence[str] = (), **values: Any
-) -> None:
-    """Run ``duplicates``: every process takes part, one of them prints."""
-    with in_step("duplicates", values.get("device")):
-        given = parse_inputs(inputs)
-        ds = train_split(open_data(values))
-        found = duplicates(ds, inputs=given, **values)
-    if not is_main_process():
-        return
-    if figure is not None:
-        from hf_prune.cleaning.plots import plot_duplicates
+def _inspection(function: Callable[..., Any], **files: Write) -> Callable[..., None]:
+    """Run a function in every process, print what it found in one of them and write the files that are asked for."""
 
-        image_column = values.get("image_column")
-        drawn = plot_duplicates(ds, found, image_column=image_column).figure
-        drawn.savefig(figure, dpi=150)  # type: ignore[union-attr]  # its own figure, no part of another
-    _show(found, out, figure)
+    def run(**values: Any) -> None:
+        paths = {name: values.pop(name) for name in files if name in values}
+        with in_step(function.__name__, values.get("device")):
+            ds = train_split(open_data(values))
+            found = function(ds, **with_run(function, values))
+        if is_main_process():
+            echo(found)
+            for name, path in paths.items():
+                files[name](found, path, ds, values.get("image_column"))
+                echo(path)
+
+    return run
 
 
-def run_label_noise(out: Path | None = None, inputs: Sequence[str] = (), **values: Any) -> None:
-    """Run ``label-noise``: every process takes part, one of them prints."""
-    with in_step("label-noise", values.get("device")):
-        given = parse_inputs(inputs)
-        found = label_noise(train_split(open_data(values)), inputs=given, **values)
-    if is_main_process():
-        _show(found, out)
+def _csv(found: Duplicates | LabelNoise | KeepCurve, path: Path, *_: Any) -> None:
+    found.write_csv(path)
 
 
-def _show(found: Duplicates | LabelNoise, out: Path | None, *more: Path | None) -> None:
-    echo(found)
-    written = None if out is None else found.write_csv(out)
-    for path in (*more, written):
-        if path is not None:
-            echo(path)
+def _json(found: Recommendation, path: Path, *_: Any) -> None:
+    path.write_text(json.dumps(found.to_dict(), indent=1) + "\n", encoding="utf-8")
 
 
-def inspection_parameters(
-    function: Callable[..., Any], text: str, picture: str | None = None, **own: Any
-) -> list[inspect.Parameter]:
-    """Arguments and options of a command that looks at a data set, with --out and, where it draws, --figure.
+def _picture(found: Recommendation | KeepCurve, path: Path, *_: Any) -> None:
+    _save(found.plot(), path)
 
-    Args:
-        function: What it calls.
-        text: Help of --out.
-        picture: Help of --figure.
-        **own: Options that are read in a way of their own.
-    """
-    inputs = option(list[str], "An array handed in instead of being made: name=file.npy. Repeatable.", "--inputs")
-    more = {"out": option(Path, text, "--out")}
-    if picture is not None:
-        more["figure"] = option(Path, picture, "--figure")
-    kind = inspect.Parameter.KEYWORD_ONLY
+
+def _groups(found: Duplicates, path: Path, ds: Dataset, image_column: str | None) -> None:
+    from hf_prune.cleaning.plots import plot_duplicates
+
+    _save(plot_duplicates(ds, found, image_column=image_column), path)
+
+
+def _save(ax: Any, path: Path) -> None:
+    ax.figure.savefig(path, dpi=150)
+
+
+def _parameters(function: Callable[..., Any], own: dict[str, Any], **files: str) -> list[inspect.Parameter]:
+    """Arguments and options of such a command; ``files`` has the help of the options that name a file."""
     return [
         *input_parameters(),
-        *function_parameters(function, own={"inputs": inputs, **own}),
-        *(inspect.Parameter(name, kind, default=None, annotation=annotation) for name, annotation in more.items()),
+        *function_parameters(function, own={"inputs": INPUTS, **own}),
+        *(added(name, option(Path, text, f"--{name}"), None) for name, text in files.items()),
     ]
 
 
-def add_inspections(app: typer.Typer) -> None:
-    """Add the commands to the application."""
+def _commands() -> dict[str, Callable[..., None]]:
+    gains, rows = "Picture of what was found, such as gains.png.", "CSV file with a line per row"
     threshold = option(float, argument_docs(duplicates)["threshold"], "--threshold")
-    groups = inspection_parameters(
-        duplicates,
-        "CSV file with a line per row of every group.",
-        "Picture of the least similar groups, such as duplicates.png.",
-        threshold=threshold,
-    )
-    rows = inspection_parameters(label_noise, "CSV file with a line per row, the most suspicious first.")
-    app.command("duplicates")(make_command(run_duplicates, groups, summary(duplicates)))
-    app.command("label-noise")(make_command(run_label_noise, rows, summary(label_noise)))
+    student = option(str, "A training command, asked in place of the two-layer head.", "--student")
+    groups = "Picture of the least similar groups, such as duplicates.png."
+    return {
+        "duplicates": make_command(
+            _inspection(duplicates, figure=_groups, out=_csv),
+            _parameters(duplicates, {"threshold": threshold}, out=f"{rows} of every group.", figure=groups),
+            summary(duplicates),
+        ),
+        "label-noise": make_command(
+            _inspection(label_noise, out=_csv),
+            _parameters(label_noise, {}, out=f"{rows}, the most suspicious first."),
+            summary(label_noise),
+        ),
+        "recommend": make_command(
+            _inspection(recommend, out=_json, figure=_picture),
+            _parameters(
+                recommend,
+                {"keep": keep_option(recommend), "student": student},
+                out="JSON file with the recommendation and its evidence.",
+                figure=gains,
+            ),
+            summary(recommend),
+        ),
+        "keep-curve": make_command(
+            _inspection(keep_curve, out=_csv, figure=_picture),
+            _parameters(keep_curve, {}, out="CSV file with a line per point.", figure=gains),
+            summary(keep_curve),
+        ),
+    }
 
 
-def run_recommend(**values: Any) -> None:
-    """Run ``recommend``: every process takes part, one of them prints."""
-
-    def write(found: Recommendation, out: Path) -> None:
-        out.write_text(json.dumps(found.to_dict(), indent=1) + "\n", encoding="utf-8")
-
-    _run(recommend, write, **values)
-
-
-def run_keep_curve(**values: Any) -> None:
-    """Run ``keep-curve``: every process takes part, one of them prints."""
-    _run(keep_curve, KeepCurve.write_csv, **values)
-
-
-def _run(
-    function: Callable[..., Any],
-    write: Callable[[Any, Path], Any],
-    out: Path | None = None,
-    figure: Path | None = None,
-    inputs: Sequence[str] = (),
-    **values: Any,
-) -> None:
-    with in_step(function.__name__, values.get("device")):
-        given = parse_inputs(inputs)
-        ds = train_split(open_data(values))
-        found = function(ds, values.pop("metric"), inputs=given, **values)
-    if not is_main_process():
-        return
-    echo(found)
-    if out is not None:
-        write(found, out)
-        echo(out)
-    if figure is not None:
-        found.plot().figure.savefig(figure, dpi=150)
-        echo(figure)
-
-
-def add_advice(app: typer.Typer) -> None:
-    """Add the commands to the application."""
-    docs = argument_docs(recommend)
-    picture = "Picture of what was found, such as gains.png."
-    advice = inspection_parameters(
-        recommend,
-        "JSON file with the recommendation and its evidence.",
-        picture,
-        keep=option(float, docs["keep"].replace("keep=", ""), "--keep", parser=parse_keep),
-        student=option(str, "A training command, asked in place of the two-layer head.", "--student"),
-    )
-    curve = inspection_parameters(keep_curve, "CSV file with a line per point.", picture)
-    app.command("recommend")(make_command(run_recommend, advice, summary(recommend)))
-    app.command("keep-curve")(make_command(run_keep_curve, curve, summary(keep_curve)))
+COMMANDS = _commands()

@@ -1,8 +1,15 @@
 """The one place where commands print: whatever a name in it would do to a terminal is shown and not done."""
 
+import functools
+from collections.abc import Callable
+from typing import ParamSpec
+
 import typer
 
 from hf_prune.runtime.messages import printable_lines
+from hf_prune.runtime.processes import is_main_process
+
+P = ParamSpec("P")
 
 
 def echo(text: object = "", *, err: bool = False) -> None:
@@ -10,6 +17,17 @@ def echo(text: object = "", *, err: bool = False) -> None:
 
     Args:
         text: What is printed, as ``str`` makes it.
-        err: Whether it goes to stderr, beside the results.
+        err: Whether it goes to stderr, apart from the results.
     """
     typer.echo(printable_lines(text), err=err)
+
+
+def by_one_process(run: Callable[P, None]) -> Callable[P, None]:
+    """Have one of the processes of a launcher run a command; the others return."""
+
+    @functools.wraps(run)
+    def run_in_one(*arguments: P.args, **values: P.kwargs) -> None:
+        if is_main_process():
+            run(*arguments, **values)
+
+    return run_in_one

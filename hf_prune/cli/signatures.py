@@ -9,14 +9,16 @@ from typing import Annotated, Any
 
 import typer
 
-from hf_prune.metrics import Metric, list_metrics
+from hf_prune.metrics import Metric
 from hf_prune.runtime.errors import InputTypeError
+from hf_prune.scoring.run import Run, flat_parameters
+from hf_prune.selection import Order
 
 _ENTRY = re.compile(r"^    \*{0,2}(\w+): (.+)$")
 
 
 def argument_docs(function: Callable[..., Any]) -> dict[str, str]:
-    """Read the ``Args:`` of a Google docstring: name → its text on one line.
+    """Read the ``Args:`` of a function, or the ``Attributes:`` of a class, in Google style: name → its text on one line.
 
     Example:
         >>> argument_docs(argument_docs)
@@ -25,7 +27,8 @@ def argument_docs(function: Callable[..., Any]) -> dict[str, str]:
     Args:
         function: Any function.
     """
-    _, _, block = (inspect.getdoc(function) or "").partition("Args:\n")
+    heading = "Attributes:\n" if inspect.isclass(function) else "Args:\n"
+    _, _, block = (inspect.getdoc(function) or "").partition(heading)
     docs: dict[str, str] = {}
     name = ""
     for line in block.splitlines():
@@ -41,17 +44,17 @@ def argument_docs(function: Callable[..., Any]) -> dict[str, str]:
 
 
 def summary(function: Callable[..., Any]) -> str:
-    """The first sentence of a function's documentation."""
+    """Return the first sentence of a function's docstring."""
     return _plain((inspect.getdoc(function) or "").split("\n\n")[0].replace("\n", " "))
 
 
 def _plain(text: str) -> str:
-    """Without the marks of code, and in the words of somebody who types options instead of arguments."""
+    # Without the marks of code, and in the words of somebody who types options instead of arguments.
     return re.sub(r"\bNone\b", "leaving it out", text.replace("`", ""))
 
 
 def flag(name: str) -> str:
-    """The option of a parameter.
+    """Return the option of a parameter.
 
     Example:
         >>> flag("class_balance")
@@ -66,7 +69,9 @@ def function_parameters(
     leave_out: Collection[str] = (),
     own: Mapping[str, Any] | None = None,
 ) -> list[inspect.Parameter]:
-    """Turn every parameter but ``ds``, the data set, into an argument or an option.
+    """Turn every parameter but ``ds`` and ``token`` into an argument or an option, ``run`` into one for each of its settings.
+
+    A token would be seen in the list of processes; the client finds the one that is logged in, or ``HF_TOKEN``.
 
     Args:
         function: A public function with a Google docstring; positional parameters become arguments.
@@ -76,10 +81,10 @@ def function_parameters(
     Returns:
         Parameters for `make_command`.
     """
-    hints, docs = typing.get_type_hints(function), argument_docs(function)
+    (parameters, hints), docs = flat_parameters(function), argument_docs(Run) | argument_docs(function)
     found = []
-    for name, parameter in inspect.signature(function).parameters.items():
-        if name in {"ds", *leave_out} or parameter.kind is parameter.VAR_KEYWORD:
+    for name, parameter in parameters.items():
+        if name in {"ds", "token", *leave_out} or parameter.kind is parameter.VAR_KEYWORD:
             continue
         if own and name in own:
             annotation = own[name]
@@ -99,8 +104,26 @@ def option(kind: Any, text: str, *flags: str, **settings: Any) -> Any:
     return Annotated[kind, typer.Option(*flags, help=text, **settings)]
 
 
+def repeatable(function: Callable[..., Any], name: str, kind: type = str, form: str = "") -> Any:
+    """Annotate a parameter of a function as an option that may be given several times.
+
+    Args:
+        function: The function, whose docstring has the help.
+        name: The parameter.
+        kind: What each text is turned into.
+        form: How it is written, for the help.
+    """
+    text = f"{argument_docs(function)[name]} Repeatable{form and f': {form}'}."
+    return option(list[kind], text, flag(name))  # type: ignore[valid-type]  # built at run time, read by typer
+
+
+def added(name: str, annotation: Any, default: Any = inspect.Parameter.empty) -> inspect.Parameter:
+    """Make a parameter of a command that the function behind it has not."""
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
+
+
 def option_type(hint: Any) -> Any:
-    """The type that text on a command line is turned into, for a type hint.
+    """Return the type that text on a command line is turned into, for a type hint.
 
     Example:
         >>> option_type(int | None), option_type(str | Sequence[str] | None), option_type(typing.Any)
@@ -121,37 +144,38 @@ def option_type(hint: Any) -> Any:
     return next((kind for kind in (bool, float, int) if kind in choices and str not in choices), str)
 
 
-def metric_parameters() -> list[inspect.Parameter]:
-    """Options of all metrics; whether one belongs to the metric at hand is checked by the metric."""
-    owners: dict[str, list[Metric]] = {}
-    for metric in list_metrics():
-        for name in metric.options:
+def option_parameters(registered: Sequence[Metric] | Sequence[Order]) -> list[inspect.Parameter]:
+    """Return the options of all metrics or orders; whether one belongs to that which was asked for is checked later."""
+    owners: dict[str, list[Metric | Order]] = {}
+    for owner in registered:
+        for name in owner.options:
             if name != "seed":  # a parameter of score_with
-                owners.setdefault(name, []).append(metric)
-    return [_metric_parameter(name, metrics) for name, metrics in owners.items()]
+                owners.setdefault(name, []).append(owner)
+    return [_option_parameter(name, found) for name, found in owners.items()]
 
 
-def _metric_parameter(name: str, metrics: Sequence[Metric]) -> inspect.Parameter:
-    kinds = {option_type(typing.get_type_hints(metric.function)[name]) for metric in metrics}
+def _option_parameter(name: str, owners: Sequence[Metric | Order]) -> inspect.Parameter:
+    kinds = {option_type(typing.get_type_hints(owner.function)[name]) for owner in owners}
     if len(kinds) != 1:
-        raise InputTypeError(
-            f"option {name!r} means different types in {', '.join(metric.name for metric in metrics)}"
-        )
-    defaults = ", ".join(f"{metric.name}, default {_shown(metric, name)}" for metric in metrics)
-    text = f"{argument_docs(metrics[0].function)[name]} (Of {defaults}.)"
-    return inspect.Parameter(
-        name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=option(kinds.pop(), text, flag(name))
-    )
+        raise InputTypeError(f"option {name!r} means different types in {', '.join(owner.name for owner in owners)}")
+    defaults = ", ".join(f"{owner.name}, default {_shown(owner, name)}" for owner in owners)
+    text = f"{argument_docs(owners[0].function)[name]} (Of {defaults}.)"
+    return added(name, option(kinds.pop(), text, flag(name)), None)
 
 
-def _shown(metric: Metric, option: str) -> str:
-    return "by the number of rows" if option in metric.default_options else str(metric.options[option])
+def _shown(owner: Metric | Order, option: str) -> str:
+    by_rows = isinstance(owner, Metric) and option in owner.default_options
+    return "by the number of rows" if by_rows else str(owner.options[option])
 
 
-def make_command(
-    run: Callable[..., None], parameters: Iterable[inspect.Parameter], text: str, examples: str = ""
-) -> Callable[..., None]:
-    """Build the function that typer reads: it hands on what was given and leaves the rest to the callee's defaults."""
+def make_command(run: Callable[..., None], parameters: Iterable[inspect.Parameter], text: str) -> Callable[..., None]:
+    """Build the function that typer reads: it hands on what was typed and leaves the rest to the callee's defaults.
+
+    Args:
+        run: What the command does.
+        parameters: Its arguments and options, in any order.
+        text: Its help.
+    """
 
     def command(**values: Any) -> None:
         run(**{name: value for name, value in values.items() if value is not None and value != []})
@@ -160,7 +184,7 @@ def make_command(
     command.__dict__["__signature__"] = inspect.Signature(ordered)
     command.__annotations__ = {parameter.name: parameter.annotation for parameter in ordered}
     command.__name__ = run.__name__
-    command.__doc__ = f"{text}\n\n{examples}".strip()
+    command.__doc__ = text
     return command
 
 

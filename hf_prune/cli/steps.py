@@ -1,4 +1,4 @@
-"""The commands that make a step: ``score``, ``combine``, ``prune``, ``export`` and ``push``, each a function of the same name."""
+"""The commands that make a step, ``score``, ``combine``, ``prune``, ``export`` and ``push``, and what commands share."""
 
 import inspect
 from collections.abc import Callable, Sequence
@@ -6,55 +6,55 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from datasets import Dataset, DatasetDict
 
 from hf_prune.api import prune, score_with
 from hf_prune.cli.folders import check_target, save
-from hf_prune.cli.output import echo
+from hf_prune.cli.output import by_one_process, echo
 from hf_prune.cli.signatures import (
+    added,
     argument_docs,
     function_parameters,
     make_command,
-    metric_parameters,
     option,
+    option_parameters,
+    repeatable,
     summary,
 )
 from hf_prune.data.loading import open_dataset, open_test_dataset, read_inputs
 from hf_prune.hub.publish.export import export
 from hf_prune.hub.publish.push import push_to_hub
-from hf_prune.metrics import get_metric
+from hf_prune.metrics import get_metric, list_metrics
 from hf_prune.metrics.registry import check_option_names
 from hf_prune.runtime.errors import InputError
 from hf_prune.runtime.processes import barrier, in_step, is_main_process
 from hf_prune.scoring.combination import combine
+from hf_prune.scoring.run import flat_parameters, with_run
+from hf_prune.selection import list_orders
 
 Parameters = list[inspect.Parameter]
 
-
-_GIVEN_ARRAY = "An array handed in instead of being made: name=file.npy. Repeatable."
-_MODELS = ("teachers", "student", "dynamics")  # of which there may be several
-
-
+INPUTS = option(list[str], "An array to use instead of making it: name=file.npy. Repeatable.", "--inputs")
+MODELS = ("teachers", "student", "dynamics")  # of which there may be several
+_DATA = added("data", Annotated[str, typer.Argument(metavar="DATA", help=argument_docs(open_dataset)["path"])])
 # What names the rows to open; `revision` is left out, since it is that of the models or of the branch to push to.
 _OPEN = function_parameters(open_dataset, leave_out=("path", "revision"))
-_OPEN_NAMES = tuple(parameter.name for parameter in _OPEN)
-
-
-def added(name: str, annotation: Any, default: Any = inspect.Parameter.empty) -> inspect.Parameter:
-    """A parameter of a command that is none of the function behind it."""
-    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
 
 
 def input_parameters() -> Parameters:
-    """The argument DATA and the options that say what of it is opened."""
-    data = Annotated[str, typer.Argument(metavar="DATA", help=argument_docs(open_dataset)["path"])]
-    return [added("data", data), *_OPEN]
+    """Return the argument DATA and the options that say what of it is opened."""
+    return [_DATA, *_OPEN]
 
 
 def output_parameters(overwrites: str) -> Parameters:
-    """The options that say where the result goes; ``overwrites`` explains what may be replaced."""
+    """Return the options that say where the result goes; ``overwrites`` explains what may be replaced."""
     out = option(Path, "Folder of save_to_disk for the result; the next step reads it.", "--out")
-    overwrite = option(bool, overwrites, "--overwrite")
-    return [added("out", out), added("overwrite", overwrite, False)]
+    return [added("out", out), added("overwrite", option(bool, overwrites, "--overwrite"), False)]
+
+
+def keep_option(function: Callable[..., Any]) -> Any:
+    """Annotate the parameter ``keep`` of a function, a count or a fraction by how it is written."""
+    return option(float, argument_docs(function)["keep"].replace("keep=", ""), "--keep", parser=parse_keep)
 
 
 def parse_keep(text: str) -> int | float:
@@ -125,163 +125,134 @@ def parse_by_name(
     return found or None
 
 
+def parse_pairs(flag: str, pairs: Sequence[str], hint: str) -> dict[str, str]:
+    """Take apart what is given as ``name=value``; ``flag`` and ``hint`` are for messages."""
+    found = {}
+    for pair in pairs:
+        name, equals, value = pair.partition("=")
+        if not (name and equals and value):
+            raise InputError(f"{flag} {pair!r}: {hint}")
+        found[name] = value
+    return found
+
+
 def parse_inputs(pairs: Sequence[str]) -> dict[str, Any]:
     """Read arrays given as ``name=file.npy``."""
-    files = {}
-    for pair in pairs:
-        name, equals, path = pair.partition("=")
-        if not (name and equals and path):
-            raise InputError(f"--inputs {pair!r}: write name=file.npy, such as embeddings=vectors.npy")
-        files[name] = path
-    return read_inputs(files)
+    return read_inputs(parse_pairs("--inputs", pairs, "write name=file.npy, such as embeddings=vectors.npy"))
 
 
 def open_data(values: dict[str, Any]) -> Any:
-    """Open what the argument DATA and the options beside it name, and take them out of the values."""
-    return open_dataset(values.pop("data"), **{name: values.pop(name) for name in _OPEN_NAMES if name in values})
+    """Read the arrays and the test set of a command in place, and open DATA, which is taken out of the values."""
+    for name, read in (("inputs", parse_inputs), ("test_inputs", parse_inputs), ("test_dataset", open_test_dataset)):
+        if name in values:
+            values[name] = read(values[name])
+    names = {parameter.name for parameter in _OPEN} & values.keys()
+    return open_dataset(values.pop("data"), **{name: values.pop(name) for name in names})
 
 
-def run_score(out: Path, overwrite: bool = False, inputs: Sequence[str] = (), **values: Any) -> None:
-    """Run ``score``: every process takes part, one of them saves."""
-    options = set(values) - set(inspect.signature(score_with).parameters) - {"data", *_OPEN_NAMES}
-    check_option_names([get_metric(name) for name in values["metric"]], options)
+def _score(out: Path, overwrite: bool = False, **values: Any) -> None:
+    names = {parameter.name for parameter in input_parameters()} | flat_parameters(score_with)[0].keys()
+    check_option_names([get_metric(name) for name in values["metric"]], set(values) - names)
     with in_step("score", values.get("device")):
         check_target(out, overwrite)
-        given = parse_inputs(inputs)
         ds = open_data(values)
-        if "test_dataset" in values:
-            values["test_dataset"] = open_test_dataset(values["test_dataset"])
-        scored = score_with(ds, values.pop("metric"), inputs=given, overwrite=overwrite, **values)
-        barrier()
-        if is_main_process():
-            save(scored, out, overwrite)
-            echo(out)
-        barrier()
+        _save_in_one(score_with(ds, overwrite=overwrite, **with_run(score_with, values)), out, overwrite)
 
 
-def run_prune(
+def _prune(
     out: Path,
     overwrite: bool = False,
-    inputs: Sequence[str] = (),
     class_errors: Sequence[str] = (),
     class_balance: Sequence[str] = (),
     **values: Any,
 ) -> None:
-    """Run ``prune``: every process takes part, since an encoder may run, and one of them saves."""
-    with in_step("prune", values.get("device")):
+    with in_step("prune", values.get("device")):  # every process takes part, since an encoder may run
         check_target(out, overwrite)
-        given = parse_inputs(inputs)
         errors = parse_by_name("--class-errors", class_errors, float, "write class=error, such as cat=0.2")
         hint = "give a share in [0, 1] once, or class=rows for some classes, such as cat=800"
-        values["class_balance"] = parse_by_name("--class-balance", class_balance, int, hint, alone=float)
-        pruned = prune(open_data(values), values.pop("metric"), inputs=given, class_errors=errors, **values)
-        barrier()
-        if is_main_process():
-            save(pruned, out, overwrite)
-            echo(out)
-        barrier()
+        balance = parse_by_name("--class-balance", class_balance, int, hint, alone=float)
+        ds = open_data(values)
+        pruned = prune(ds, class_errors=errors, class_balance=balance, **with_run(prune, values))
+        _save_in_one(pruned, out, overwrite)
 
 
-def run_combine(out: Path, overwrite: bool = False, **values: Any) -> None:
-    """Run ``combine``; of the processes of a launcher one does it all."""
-    if not is_main_process():
-        return
+def _save_in_one(ds: Dataset | DatasetDict, out: Path, overwrite: bool) -> None:
+    barrier()
+    if is_main_process():
+        save(ds, out, overwrite)
+        echo(out)
+    barrier()
+
+
+@by_one_process
+def _combine(out: Path, overwrite: bool = False, **values: Any) -> None:
     check_target(out, overwrite)
     ds = open_data(values)
-    save(combine(ds, values.pop("metrics"), overwrite=overwrite, **values), out, overwrite)
+    save(combine(ds, overwrite=overwrite, **values), out, overwrite)
     echo(out)
 
 
-def run_export(scores: str | None = None, **values: Any) -> None:
-    """Run ``export``; of the processes of a launcher one does it all."""
-    if not is_main_process():
-        return
-    folder = values.pop("folder")
-    echo(export(_open_rows(values), folder, scores=_open_scores(scores), **values))
+@by_one_process
+def _export(**values: Any) -> None:
+    echo(export(_open_to_publish(values), **values))
 
 
-def run_push(scores: str | None = None, num_shards: Sequence[str] = (), **values: Any) -> None:
-    """Run ``push``; of the processes of a launcher one does it all."""
-    if not is_main_process():
-        return
-    repo_id = values.pop("repo_id")
+@by_one_process
+def _push(num_shards: Sequence[str] = (), **values: Any) -> None:
     hint = "give a count once, or split=count for some splits, such as train=4"
     values["num_shards"] = parse_by_name("--num-shards", num_shards, int, hint, alone=int)
-    echo(push_to_hub(_open_rows(values), repo_id, scores=_open_scores(scores), **values).commit_url)
+    echo(push_to_hub(_open_to_publish(values), **values).commit_url)
 
 
-def _open_rows(values: dict[str, Any]) -> Any:
-    """Open the data set to publish; ``split`` names the split to write, of a single data set that has one."""
-    return open_dataset(values.pop("data"))
+def _open_to_publish(values: dict[str, Any]) -> Any:
+    if "scores" in values:
+        values["scores"] = open_dataset(values["scores"])
+    return open_dataset(values.pop("data"))  # whole: `split` names the split to write
 
 
-def _open_scores(scores: str | None) -> Any:
-    return None if scores is None else open_dataset(scores)
+def _score_parameters() -> Parameters:
+    own = {name: repeatable(score_with, name) for name in MODELS} | {"inputs": INPUTS}
+    return [*function_parameters(score_with, leave_out=("overwrite",), own=own), *option_parameters(list_metrics())]
 
 
-def score_parameters() -> Parameters:
-    """Arguments and options of ``score``: those of ``score_with`` and of every metric."""
-    docs = argument_docs(score_with)
-    own = {name: option(list[str], f"{docs[name]} Repeatable.", f"--{name}") for name in _MODELS}
-    own["inputs"] = option(list[str], _GIVEN_ARRAY, "--inputs")
-    overwrites = "Replace a column of that name, and a result of an earlier step in the folder of --out."
-    return [
-        *input_parameters(),
-        *function_parameters(score_with, leave_out=("overwrite",), own=own),
-        *metric_parameters(),
-        *output_parameters(overwrites),
-    ]
-
-
-def combine_parameters() -> Parameters:
-    """Arguments and options of ``combine``."""
-    overwrites = "Replace a column of that name, and a result of an earlier step in the folder of --out."
-    return [
-        *input_parameters(),
-        *function_parameters(combine, leave_out=("overwrite",)),
-        *output_parameters(overwrites),
-    ]
-
-
-def prune_parameters() -> Parameters:
-    """Arguments and options of ``prune``."""
-    docs = argument_docs(prune)
+def _prune_parameters() -> Parameters:
+    kept = "; ".join(f"{order.name} keeps {order.keeps.format(column='score')}" for order in list_orders())
     own = {
-        "keep": option(float, docs["keep"].replace("keep=", ""), "--keep", parser=parse_keep),
-        "hardest_cutoff": option(float, docs["hardest_cutoff"], "--hardest-cutoff", parser=parse_cutoff),
-        "class_balance": option(list[str], f"{docs['class_balance']} Repeatable: class=rows.", "--class-balance"),
-        "class_errors": option(list[str], f"{docs['class_errors']} Repeatable: class=error.", "--class-errors"),
-        "inputs": option(list[str], _GIVEN_ARRAY, "--inputs"),
+        "order": option(str, argument_docs(prune)["order"].replace(", see list_orders", f": {kept}"), "--order"),
+        "keep": keep_option(prune),
+        "hardest_cutoff": option(
+            float, argument_docs(prune)["hardest_cutoff"], "--hardest-cutoff", parser=parse_cutoff
+        ),
+        "class_balance": repeatable(prune, "class_balance", form="class=rows"),
+        "class_errors": repeatable(prune, "class_errors", form="class=error"),
+        "inputs": INPUTS,
     }
-    return [
-        *input_parameters(),
-        *function_parameters(prune, leave_out=("return_selection", "evidence"), own=own),
-        *output_parameters("Replace a result of an earlier step in the folder of --out."),
-    ]
+    parameters = function_parameters(prune, leave_out=("return_selection", "evidence"), own=own)
+    return [*parameters, *option_parameters(list_orders())]
 
 
-def _publish_parameters(function: Any, **own: Any) -> Parameters:
-    scores = option(
-        str,
-        "Folder of the scored data set before it was pruned; adds statistics to the card, and is what --what publishes.",
-        "--scores",
-    )
-    data = Annotated[str, typer.Argument(metavar="DATA", help=argument_docs(open_dataset)["path"])]
-    # A token would be seen in the list of processes; the client finds the one that is logged in, or HF_TOKEN.
-    published = function_parameters(function, leave_out=("token",), own={"scores": scores, **own})
-    return [added("data", data), *published]
+def _publish_parameters(function: Callable[..., Any], **own: Any) -> Parameters:
+    text = "Folder of the scored data set before it was pruned; adds statistics to the card, and is what --what publishes."
+    return [_DATA, *function_parameters(function, own={"scores": option(str, text, "--scores"), **own})]
 
 
-def add_steps(app: typer.Typer) -> None:
-    """Add the commands to the application."""
+def _commands() -> dict[str, Callable[..., None]]:
     folder = option(Path, argument_docs(export)["folder"], "--out", "--folder")
-    num_shards = argument_docs(push_to_hub)["num_shards"]
-    shards = option(list[str], f"{num_shards} Repeatable: split=count.", "--num-shards")
-    for name, run, function, parameters in (
-        ("score", run_score, score_with, score_parameters()),
-        ("combine", run_combine, combine, combine_parameters()),
-        ("prune", run_prune, prune, prune_parameters()),
-        ("export", run_export, export, _publish_parameters(export, folder=folder)),
-        ("push", run_push, push_to_hub, _publish_parameters(push_to_hub, num_shards=shards)),
-    ):
-        app.command(name)(make_command(run, parameters, summary(function)))
+    shards = repeatable(push_to_hub, "num_shards", form="split=count")
+    result = "a result of an earlier step in the folder of --out."
+    column = output_parameters(f"Replace a column of that name, and {result}")
+    combined = function_parameters(combine, leave_out=("overwrite",))
+    kept = [*_prune_parameters(), *output_parameters(f"Replace {result}")]
+    return {
+        name: make_command(run, parameters, summary(function))
+        for name, run, function, parameters in (
+            ("score", _score, score_with, [*input_parameters(), *_score_parameters(), *column]),
+            ("combine", _combine, combine, [*input_parameters(), *combined, *column]),
+            ("prune", _prune, prune, [*input_parameters(), *kept]),
+            ("export", _export, export, _publish_parameters(export, folder=folder)),
+            ("push", _push, push_to_hub, _publish_parameters(push_to_hub, num_shards=shards)),
+        )
+    }
+
+
+COMMANDS = _commands()

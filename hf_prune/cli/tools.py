@@ -1,16 +1,16 @@
 """The commands beside the steps: ``demo``, ``metrics``, ``correlate``, ``explain``, ``cache`` and ``run``."""
 
-import inspect
 import re
 import time
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from hf_prune.cli.folders import check_target, save
-from hf_prune.cli.output import echo
+from hf_prune.cli.output import by_one_process, echo
 from hf_prune.cli.signatures import argument_docs, flag, function_parameters, make_command, option, summary
 from hf_prune.data.loading import open_dataset, train_split
 from hf_prune.engine.store import default_root
@@ -23,7 +23,7 @@ from hf_prune.scoring.correlation import correlate
 from hf_prune.scoring.from_records import RECORDED
 from hf_prune.workflows.recipe import load_recipe, run_recipe
 
-# What the inputs of a metric are made from, for the table.
+# What to give for the inputs of a metric, for the table.
 _MADE_FROM = {
     "embeddings": "--encoder",
     **dict.fromkeys(("probs", "grad_norms"), "--teachers"),
@@ -34,12 +34,12 @@ _MADE_FROM = {
 }
 _COLUMNS = ("name", "needs", "axis", "cost", "paper", "options", "aliases")
 
-
+Split = Annotated[str | None, typer.Option(help="Split of a DatasetDict; left out, the train split.")]
 CacheDir = Annotated[Path | None, typer.Option(help="Folder of the cache; left out, $HF_HOME/hf_prune.")]
 
 
 def say(line: str) -> None:
-    """Print a message beside the results, from one of the processes."""
+    """Print a message to stderr, from one of the processes."""
     if is_main_process():
         echo(line, err=True)
 
@@ -64,7 +64,7 @@ def _cells(metric: Metric) -> list[str]:
 
 
 def _needs(metric: Metric) -> str:
-    """What to give, with the alternatives of a metric that has several ways to its score."""
+    """Say what to give, with the alternatives of a metric that has several ways to its score."""
     ways: dict[str, None] = {}
     for source in ("teachers", "dynamics") if metric.choose else ("",):
         names = metric.inputs_for({}, {source})
@@ -73,18 +73,17 @@ def _needs(metric: Metric) -> str:
     return " or ".join(ways)
 
 
+@by_one_process
 def correlate_columns(
     data: Annotated[str, typer.Argument(metavar="DATA", help="Folder of a scored data set.")],
     columns: Annotated[
         list[str] | None, typer.Argument(metavar="METRICS", help=argument_docs(correlate)["metrics"])
     ] = None,
-    split: Annotated[str | None, typer.Option(help="Split of a DatasetDict; left out, the train split.")] = None,
+    split: Split = None,
     out: Annotated[Path | None, typer.Option(help="CSV file for the table; left out, it is printed.")] = None,
     figure: Annotated[Path | None, typer.Option(help="Picture of the table, such as table.png.")] = None,
 ) -> None:
     """Compare the rankings of score columns by Spearman correlation."""
-    if not is_main_process():
-        return
     found = correlate(train_split(open_dataset(data, split=split)), columns or None)
     if figure is not None:
         from hf_prune.scoring.plots import correlation_figure
@@ -98,17 +97,16 @@ def correlate_columns(
         echo(" ".join([f"{printable(name):24}", *(f"{value:6.2f}" for value in line)]))
 
 
+@by_one_process
 def explain_rows(
     data: Annotated[str, typer.Argument(metavar="DATA", help="Folder of the scored data set before it was pruned.")],
     kept: Annotated[str, typer.Argument(metavar="KEPT", help="Folder of what was kept of it.")],
-    split: Annotated[str | None, typer.Option(help="Split of a DatasetDict; left out, the train split.")] = None,
+    split: Split = None,
     out: Annotated[
         Path | None, typer.Option(help="CSV file with a line per row; left out, the reasons are counted.")
     ] = None,
 ) -> None:
     """Say of every row whether a pruning kept it, its score, its rank and why."""
-    if not is_main_process():
-        return
     found = explain(*(train_split(open_dataset(path, split=split)) for path in (data, kept)))
     if out is not None:
         found.to_csv(out)
@@ -134,9 +132,8 @@ def cache_list(cache_dir: CacheDir = None) -> None:
 
 
 def _model(entry: CacheEntry) -> str:
-    """Say what made the results of an entry."""
     if entry.kind == "heads":
-        return " ".join(["heads", *(str(entry.identity[name]) for name in ("need",) if name in entry.identity)])
+        return f"heads {entry.identity.get('need', '')}".strip()
     if entry.kind != "rows":
         return {"keys": "content keys", "shelf": "released scores", "streams": "scores of a stream"}[entry.kind]
     return str(entry.identity.get("id") or entry.identity.get("kind") or "unknown")
@@ -197,30 +194,27 @@ def run(
         echo(out)
 
 
-def run_demo_command(**values: Any) -> None:
-    """Run ``demo``, which prints what it does and its table."""
+def _demo(**values: Any) -> None:
     from hf_prune.workflows.demo import run_demo
 
     run_demo(log=echo, **values)
 
 
-def _demo_parameters() -> tuple[str, list[inspect.Parameter]]:
+def _demo_command() -> Callable[..., None]:
     from hf_prune.workflows.demo import run_demo
 
     own = {"keeps": option(list[float], "Fraction to keep. Repeatable.", "--keep", "--keeps")}
-    return summary(run_demo), function_parameters(run_demo, leave_out=("log",), own=own)
+    return make_command(_demo, function_parameters(run_demo, leave_out=("log",), own=own), summary(run_demo))
 
 
-def add_tools(app: typer.Typer) -> None:
-    """Add the commands to the application."""
-    text, parameters = _demo_parameters()
-    app.command("demo")(make_command(run_demo_command, parameters, text))
-    app.command("metrics")(metrics)
-    app.command("correlate")(correlate_columns)
-    app.command("explain")(explain_rows)
-    app.command("run")(run)
-    cache = typer.Typer(rich_markup_mode=None)
-    cache.callback(invoke_without_command=True)(cache_help)
-    cache.command("list")(cache_list)
-    cache.command("clear")(cache_clear)
-    app.add_typer(cache, name="cache")
+COMMANDS: dict[str, Callable[..., None]] = {
+    "demo": _demo_command(),
+    "metrics": metrics,
+    "correlate": correlate_columns,
+    "explain": explain_rows,
+    "run": run,
+}
+CACHE = typer.Typer(rich_markup_mode=None)
+CACHE.callback(invoke_without_command=True)(cache_help)
+CACHE.command("list")(cache_list)
+CACHE.command("clear")(cache_clear)

@@ -1,28 +1,28 @@
-"""The commands that train, ``train-teachers`` and ``train-subset-runs``, and ``push-teacher``: each the function of the same name."""
+"""The commands that train, ``train-teachers``, ``train-subset-runs`` and ``scaling``, and ``push-teacher``."""
 
-import inspect
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import typer
-
-from hf_prune.cli.output import echo
+from hf_prune.cli.output import by_one_process, echo
 from hf_prune.cli.signatures import (
+    added,
     argument_docs,
     function_parameters,
     make_command,
-    metric_parameters,
     option,
+    option_parameters,
+    repeatable,
     summary,
 )
-from hf_prune.cli.steps import input_parameters, open_data, parse_inputs
-from hf_prune.data.loading import open_test_dataset, train_split
+from hf_prune.cli.steps import INPUTS, input_parameters, open_data, parse_pairs
+from hf_prune.data.loading import train_split
 from hf_prune.hub.models.teacher import push_teacher
-from hf_prune.runtime.errors import InputError
+from hf_prune.metrics import list_metrics
 from hf_prune.runtime.processes import in_step, is_main_process
 from hf_prune.scaling.runs import measure_scaling, write_report
 from hf_prune.scaling.runs.report import report_lines
+from hf_prune.scoring.run import with_run
 from hf_prune.training.teachers import Teachers, train_subset_runs, train_teachers
 from hf_prune.workflows.recipe import parse_yaml
 
@@ -37,83 +37,71 @@ def parse_training_args(pairs: Sequence[str]) -> dict[str, Any]:
         >>> parse_training_args(["weight_decay=0.01", "lr_scheduler_type=cosine", "eval_strategy=no"])
         {'weight_decay': 0.01, 'lr_scheduler_type': 'cosine', 'eval_strategy': 'no'}
     """
-    found = {}
-    for pair in pairs:
-        name, equals, value = pair.partition("=")
-        if not (name and equals and value):
-            raise InputError(f"--training-args {pair!r}: write name=value, such as weight_decay=0.01")
-        found[name] = value if value.lower() in _WORDS else parse_yaml(value, f"--training-args {pair!r}")
-    return found
+    flag = "--training-args"
+    texts = parse_pairs(flag, pairs, "write name=value, such as weight_decay=0.01")
+    return {
+        name: text if text.lower() in _WORDS else parse_yaml(text, f"{flag} {f'{name}={text}'!r}")
+        for name, text in texts.items()
+    }
 
 
-def _runner(train: Callable[..., Teachers]) -> Callable[..., None]:
+def _training(train: Callable[..., Teachers]) -> Callable[..., None]:
     def run(training_args: Sequence[str] = (), **values: Any) -> None:
         with in_step(train.__name__):
             arguments = parse_training_args(training_args)
-            ds, model = train_split(open_data(values)), values.pop("model")
-            if "test_dataset" in values:
-                values["test_dataset"] = open_test_dataset(values["test_dataset"])
-            found = train(ds, model, **values, **arguments)
+            ds = train_split(open_data(values))
+            found = train(ds, **values, **arguments)
         if is_main_process():
             for folder in found.folders:
                 echo(folder)
 
-    return run
-
-
-def _parameters(train: Callable[..., Teachers]) -> list[inspect.Parameter]:
     text = "An argument of transformers.TrainingArguments: name=value. Repeatable."
-    given = option(list[str], text, "--training-args")
     # None where the function has no value of its own: typer would take an option without a default for a flag.
-    extra = inspect.Parameter("training_args", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=given)
-    return [*input_parameters(), *function_parameters(train, leave_out=_NOT_TYPED), extra]
+    extra = added("training_args", option(list[str], text, "--training-args"), None)
+    parameters = [*input_parameters(), *function_parameters(train, leave_out=_NOT_TYPED), extra]
+    return make_command(run, parameters, summary(train))
 
 
-def run_push_teacher(**values: Any) -> None:
-    """Run ``push-teacher``; of the processes of a launcher one does it all."""
-    if not is_main_process():
-        return
+@by_one_process
+def _push_teacher(**values: Any) -> None:
     rows = train_split(open_data(values))
-    echo(push_teacher(values.pop("teacher"), values.pop("repo_id"), trained_on=rows, **values).commit_url)
+    echo(push_teacher(trained_on=rows, **values).commit_url)
 
 
-def add_trainings(app: typer.Typer) -> None:
-    """Add the commands to the application."""
-    for name, train in (("train-teachers", train_teachers), ("train-subset-runs", train_subset_runs)):
-        app.command(name)(make_command(_runner(train), _parameters(train), summary(train)))
-    # A token would be seen in the list of processes; the client finds the one that is logged in, or HF_TOKEN.
-    published = function_parameters(push_teacher, leave_out=("trained_on", "token"))
-    app.command("push-teacher")(
-        make_command(run_push_teacher, [*input_parameters(), *published], summary(push_teacher))
-    )
-
-
-_GIVEN = "An array handed in instead of being made: name=file.npy. Repeatable."
-
-
-def run_scaling(inputs: Sequence[str] = (), test_inputs: Sequence[str] = (), **values: Any) -> None:
-    """Run ``scaling``: train what is missing, print the sentences, write the tables and the picture."""
-    ds, metric, folder = train_split(open_data(values)), values.pop("metric"), Path(values.pop("folder"))
-    if "test_dataset" in values:
-        values["test_dataset"] = open_test_dataset(values["test_dataset"])
-    arrays = parse_inputs(inputs), parse_inputs(test_inputs)
-    runs = measure_scaling(ds, metric, folder=folder, inputs=arrays[0], test_inputs=arrays[1], **values)
+def _scaling(folder: Path, **values: Any) -> None:
+    ds = train_split(open_data(values))
+    runs = measure_scaling(ds, folder=folder, **with_run(measure_scaling, values))
     for line in report_lines(runs):
         echo(line)
     for path in (folder / "results.csv", *write_report(runs, folder)):
         echo(path)
 
 
-def add_scaling(app: typer.Typer) -> None:
-    """Add the command to the application."""
+def _scaling_command() -> Callable[..., None]:
     docs = argument_docs(measure_scaling)
     own = {
         "folder": option(Path, docs["folder"], "--out", "--folder"),
         "command": option(str, docs["command"], "--command"),
-        "inputs": option(list[str], _GIVEN, "--inputs"),
-        "test_inputs": option(list[str], f"{_GIVEN} Of the test rows.", "--test-inputs"),
-        "sizes": option(list[int], f"{docs['sizes']} Repeatable.", "--sizes"),
-        "keeps": option(list[float], f"{docs['keeps']} Repeatable.", "--keeps"),
+        "inputs": INPUTS,
+        "test_inputs": option(list[str], "The same of the test rows: name=file.npy. Repeatable.", "--test-inputs"),
+        "sizes": repeatable(measure_scaling, "sizes", int),
+        "keeps": repeatable(measure_scaling, "keeps", float),
     }
-    parameters = [*input_parameters(), *function_parameters(measure_scaling, own=own), *metric_parameters()]
-    app.command("scaling")(make_command(run_scaling, parameters, summary(measure_scaling)))
+    parameters = [
+        *input_parameters(),
+        *function_parameters(measure_scaling, own=own),
+        *option_parameters(list_metrics()),
+    ]
+    return make_command(_scaling, parameters, summary(measure_scaling))
+
+
+COMMANDS = {
+    "train-teachers": _training(train_teachers),
+    "train-subset-runs": _training(train_subset_runs),
+    "push-teacher": make_command(
+        _push_teacher,
+        [*input_parameters(), *function_parameters(push_teacher, leave_out=("trained_on",))],
+        summary(push_teacher),
+    ),
+}
+SCALING = {"scaling": _scaling_command()}

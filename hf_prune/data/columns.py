@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from hf_prune.runtime.errors import InputError
 
-# Integers are the codes of classes, and what counts classes up to the largest code takes memory for each.
+# Integers are codes of classes, and counting classes up to the largest code takes memory for each.
 MOST_CLASSES = 1_000_000
 _LARGEST_CODE = int(np.iinfo(np.int64).max)
 
@@ -26,7 +26,7 @@ class Labels:
 
     Attributes:
         codes: Shape (n,); -1 where the label is missing.
-        names: What the codes mean, where they have names.
+        names: Names of the codes, where they have any.
         complete: Whether all classes are known, as from a ``ClassLabel``, and not only those that occur.
     """
 
@@ -36,7 +36,7 @@ class Labels:
 
     @property
     def num_classes(self) -> int:
-        """Classes that have a name, or codes up to the largest; ValueError where that is no number of classes."""
+        """Number of named classes, else of codes up to the largest; ValueError where that is too many."""
         if self.names is not None:
             return len(self.names)
         found = int(self.codes.max(initial=-1)) + 1
@@ -48,7 +48,7 @@ class Labels:
         return found
 
     def name(self, code: int) -> str:
-        """The name of one class, or its number; ``"(no label)"`` for -1."""
+        """Return the name of a class, or its number; ``"(no label)"`` for -1."""
         if code < 0:
             return "(no label)"
         return self.names[code] if self.names and code < len(self.names) else str(code)
@@ -61,7 +61,7 @@ def check_column(ds: Dataset, column: str) -> None:
 
 
 def feature_of(ds: Dataset, column: str) -> Any:
-    """The feature of one column, read from the info: ``ds.features`` copies all of them, deeply, whenever it is read."""
+    """Return the feature of a column, from the info: ``ds.features`` copies all of them, deeply, whenever it is read."""
     return ds.info.features[column]
 
 
@@ -78,9 +78,6 @@ def find_image_column(ds: Dataset, image_column: str | None = None) -> str:
     Args:
         ds: The data set.
         image_column: The caller's choice; ``None`` takes the only column with the ``Image`` feature.
-
-    Returns:
-        The column's name.
 
     Raises:
         ValueError: If there is none, if there are several, or if the named one does not hold images.
@@ -109,9 +106,6 @@ def find_label_column(ds: Dataset, label_column: str | None = None) -> str | Non
         ds: The data set.
         label_column: The caller's choice; ``None`` takes the only column with the ``ClassLabel`` feature.
 
-    Returns:
-        The column's name or None.
-
     Raises:
         ValueError: If there are several candidates, or if the named column does not hold one class per row.
     """
@@ -136,7 +130,6 @@ def find_label_column(ds: Dataset, label_column: str | None = None) -> str | Non
 
 
 def _can_be_class(kind: pa.DataType) -> bool:
-    """Whether values of a type can be classes: all that can be told apart by name, and whole numbers."""
     return _is_whole(kind) or _is_text(kind) or pa.types.is_temporal(kind)
 
 
@@ -157,8 +150,8 @@ def read_column(ds: Dataset, name: str) -> pa.ChunkedArray:
         name: A column of numbers or short values; image columns are read by `EncodedImages`.
 
     Returns:
-        Chunked Arrow array of ``len(ds)`` values; views of text or bytes become text or bytes, since most functions of
-        Arrow do not take them.
+        Chunked Arrow array of ``len(ds)`` values; views of text or bytes become text or bytes, which more functions of
+        Arrow take.
     """
     check_column(ds, name)
     column = ds.data.column(name)
@@ -169,7 +162,7 @@ def read_column(ds: Dataset, name: str) -> pa.ChunkedArray:
 
 
 def row_mapping(ds: Dataset) -> NDArray[np.int64] | None:
-    """Row numbers in the underlying Arrow table, shape (n,), or None where they are 0 … n-1."""
+    """Return row numbers in the underlying Arrow table, shape (n,), or None where they are 0 … n-1."""
     if ds._indices is None:
         return None
     return np.asarray(ds._indices.column(0).to_numpy(), dtype=np.int64)
@@ -193,7 +186,7 @@ def read_labels(ds: Dataset, column: str) -> Labels:
     find_label_column(ds, column)
     values, feature = read_column(ds, column), feature_of(ds, column)
     if not _is_whole(values.type):
-        values, names = _numbered(values)
+        values, names = _number_values(values)
         return Labels(_codes(values), names, complete=False)
     if not pa.types.is_boolean(values.type):
         _check_range(values, column)
@@ -213,7 +206,6 @@ def _codes(values: pa.ChunkedArray) -> NDArray[np.int64]:
 
 
 def _check_range(values: pa.ChunkedArray, column: str) -> None:
-    """Raise a one-line ValueError if a whole number is no code of a class."""
     found = pc.min_max(values)
     for label in (found["min"].as_py(), found["max"].as_py()):
         if label is not None and not -1 <= label <= _LARGEST_CODE:
@@ -223,8 +215,8 @@ def _check_range(values: pa.ChunkedArray, column: str) -> None:
             raise InputError(f"label {label} in column {column!r}: give {allowed}")
 
 
-def _numbered(values: pa.ChunkedArray) -> tuple[pa.ChunkedArray, tuple[str, ...]]:
-    """Values numbered in sorted order, and what each number stands for."""
+def _number_values(values: pa.ChunkedArray) -> tuple[pa.ChunkedArray, tuple[str, ...]]:
+    """Number values in sorted order; return the numbers and the name of each."""
     kind = values.type
     known = pc.unique(values).drop_null()
     plain = known.cast(pa.int32() if kind.bit_width == 32 else pa.int64()) if pa.types.is_temporal(kind) else known

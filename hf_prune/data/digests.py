@@ -1,4 +1,4 @@
-"""Digests that say whether rows are the same rows: a cheap one for every step, exact ones for what is published."""
+"""Digests of rows, columns, images and labels: cheap ones for every step, exact ones for what is published."""
 
 import base64
 import hashlib
@@ -20,19 +20,13 @@ SAMPLED_ROWS = 256
 # Bytes of texts or images, and rows of nested values, up to which the digest of a step covers every row whole.
 WHOLE_BYTES = 256 << 20
 WHOLE_ROWS = 4096
-# Rows that a packed list may be of however short it is, and more for each of its characters: a list of that many rows
-# which says something has more characters.
+# Rows that a packed list may cover however short it is, and further rows for each of its characters: a list of so many rows
+# that carries information has more characters.
 MAX_EASY_ROWS, _ROWS_PER_CHARACTER = 1 << 24, 128
 
 
 def rows_sha256(rows: NDArray[np.int64]) -> str:
-    """Digest of row numbers: SHA-256 of them as little-endian int64, ascending.
-
-    Args:
-        rows: Row numbers, shape (n,), in any order.
-
-    Returns:
-        64 hexadecimal digits.
+    """Return the SHA-256 of row numbers, shape (n,), in any order, as ascending little-endian int64: 64 hexadecimal digits.
 
     Example:
         >>> rows_sha256(np.array([2, 1])) == rows_sha256(np.array([1, 2]))
@@ -43,14 +37,14 @@ def rows_sha256(rows: NDArray[np.int64]) -> str:
 
 
 def array_sha256(array: NDArray[Any]) -> str:
-    """Digest of the numbers of an array, without its shape and type: SHA-256 of its bytes in C order.
+    """Return the SHA-256 of the bytes of an array in C order, without its shape and type.
 
     Example:
         >>> array_sha256(np.array([1, 2])) == array_sha256(np.array([[1], [2]]))
         True
     """
     flat = np.ascontiguousarray(array).reshape(-1)
-    # Objects have no bytes that could be lent; an input of that kind is refused by whoever reads it.
+    # Objects lend no bytes; inputs of that kind are refused where they are read.
     content = memoryview(flat.tobytes()) if flat.dtype.hasobject else flat.view(np.uint8).data
     return hashlib.sha256(content).hexdigest()
 
@@ -64,7 +58,7 @@ def pack_rows(rows: NDArray[np.int64], num_rows: int) -> str:
     """
     mask = np.zeros(num_rows, dtype=bool)
     mask[rows] = True
-    # Level 1: the bits of a pruned set are close to random, more effort saves next to nothing.
+    # Level 1: the bits of a pruned set are close to random, so that more effort saves next to nothing.
     return base64.b64encode(zlib.compress(np.packbits(mask).tobytes(), level=1)).decode("ascii")
 
 
@@ -73,8 +67,8 @@ def unpack_rows(text: str, num_rows: int, num_kept: int | None = None) -> NDArra
 
     Args:
         text: The text.
-        num_rows: Rows of the set that the numbers point into; what would unpack to more is refused unread.
-        num_kept: How many numbers there must be, where that is known; others are refused before they take memory.
+        num_rows: Rows of the set that the numbers point into; a text that would unpack to more is refused.
+        num_kept: How many numbers there must be, where that is known; other texts are refused before they take memory.
 
     Returns:
         Row numbers, ascending.
@@ -84,7 +78,7 @@ def unpack_rows(text: str, num_rows: int, num_kept: int | None = None) -> NDArra
     """
     num_bytes = (num_rows + 7) // 8
     if num_rows > MAX_EASY_ROWS + _ROWS_PER_CHARACTER * len(text):
-        raise InputError(f"the list of kept rows is of {num_rows:,} rows, far more than it can tell of")
+        raise InputError(f"the list of kept rows is of {num_rows:,} rows, far more than it can hold")
     try:
         bits = zlib.decompressobj().decompress(base64.b64decode(text, validate=True), max_length=num_bytes + 1)
     except (zlib.error, ValueError) as error:  # binascii.Error is a ValueError
@@ -98,26 +92,19 @@ def unpack_rows(text: str, num_rows: int, num_kept: int | None = None) -> NDArra
 
 
 def _count_bits(bits: bytes, count: int) -> int:
-    """How many of the first bits are set, counted without a byte for each."""
+    """Count the set bits among the first ``count``, without a byte for each."""
     whole = int(np.bitwise_count(np.frombuffer(bits, dtype=np.uint8)).sum())
     behind = 8 * len(bits) - count
     return whole - (bits[-1] & ((1 << behind) - 1)).bit_count() if behind else whole
 
 
 def column_digest(ds: Dataset, column: str) -> str:
-    """Digest of one column of the rows at hand that costs a fraction of a second for a million of them.
+    """Return a digest of a column, 32 hexadecimal digits, in a fraction of a second for a million rows.
 
     It covers the order and number of the rows, every value of a column of numbers or times, the length of every text
     or binary value (the encoded size of an image), and the whole content of 256 rows spread over the set; not the column's
-    name. It is there to notice a forgotten ``filter``, ``shuffle``, ``concatenate`` or ``map``; the digests of an
-    export are the ones that withstand intent.
-
-    Args:
-        ds: The data set.
-        column: Name of the column.
-
-    Returns:
-        32 hexadecimal digits.
+    name. It notices a forgotten ``filter``, ``shuffle``, ``concatenate`` or ``map``; only the digests of an export
+    withstand intent.
     """
     digest = hashlib.sha256(f"{len(ds)}".encode())
     if isinstance(feature_of(ds, column), Image):
@@ -135,14 +122,9 @@ def column_digest(ds: Dataset, column: str) -> str:
 
 
 def content_digest(ds: Dataset, column: str) -> str:
-    """Digest of one column of the rows at hand, whole up to 256 MiB, beyond that as cheap as `column_digest`.
+    """Return a digest of a column: of all its content up to 256 MiB, beyond that of what `column_digest` covers.
 
-    Args:
-        ds: The data set.
-        column: Name of the column.
-
-    Returns:
-        40 hexadecimal digits, so that it can be told from a `column_digest`.
+    It has 40 hexadecimal digits, by which it differs from a `column_digest`.
 
     Example:
         >>> first, other = (Dataset.from_dict({"x": texts}) for texts in (["a", "b"], ["b", "a"]))
@@ -167,7 +149,7 @@ def _sample(num_rows: int) -> list[int]:
 
 
 def _add_images(digest: Any, images: EncodedImages, lengths: NDArray[np.int64]) -> None:
-    """Every image whose length is known; one that lies elsewhere on the Web is not fetched."""
+    """Add every image whose length is known; none is fetched from the Web."""
     for start, of_run, content in images.runs():
         if content is not None:
             digest.update(content)
@@ -178,9 +160,9 @@ def _add_images(digest: Any, images: EncodedImages, lengths: NDArray[np.int64]) 
 
 
 def _add_values(digest: Any, values: pa.ChunkedArray) -> None:
-    """Texts and bytes, and nested values; numbers are in the cheap digest whole."""
+    """Add texts, bytes and nested values; the cheap digest covers numbers completely."""
     kind = values.type
-    if pa.types.is_string(kind) or pa.types.is_binary(kind) or pa.types.is_large_string(kind):
+    if _is_bytes(kind):
         filled = pc.fill_null(values, pa.scalar("").cast(kind))
         spans = [spans_of(chunk) for chunk in filled.chunks if len(chunk)]
         if sum(int(lasts[-1] - firsts[0]) for firsts, lasts, _ in spans) <= WHOLE_BYTES:
@@ -195,15 +177,16 @@ def _is_plain(kind: pa.DataType) -> bool:
     return any(is_kind(kind) for is_kind in kinds)
 
 
+def _is_bytes(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_string(kind) or pa.types.is_binary(kind) or pa.types.is_large_string(kind))
+
+
 def scores_digest(values: NDArray[Any], missing: NDArray[np.bool_]) -> str:
-    """Digest of every score of a column, whatever type of number it has.
+    """Return a digest of scores, 40 hexadecimal digits, whatever their type of number.
 
     Args:
         values: Scores, shape (n,).
-        missing: Rows without one, shape (n,).
-
-    Returns:
-        40 hexadecimal digits.
+        missing: Whether a row has none, shape (n,).
 
     Example:
         >>> scores_digest(np.array([1, 2]), np.zeros(2, bool)) == scores_digest(
@@ -238,7 +221,7 @@ class ScoresDigest:
 
 
 def score_column_digest(ds: Dataset, column: str) -> str:
-    """The `scores_digest` of a column; of one that does not hold numbers, its `content_digest`."""
+    """Return the `scores_digest` of a column, or the `content_digest` if it does not hold numbers."""
     values = read_column(ds, column)
     if not (pa.types.is_integer(values.type) or pa.types.is_floating(values.type)):
         return content_digest(ds, column)
@@ -248,7 +231,7 @@ def score_column_digest(ds: Dataset, column: str) -> str:
 
 
 def _cheap_bytes(values: pa.ChunkedArray) -> bytes:
-    """Numbers and times whole, of texts and bytes the lengths; nested values are left to the sampled rows."""
+    """Return numbers and times, and the lengths of texts and bytes; nested values are left to the sampled rows."""
     if pa.types.is_temporal(values.type):
         values = values.cast(pa.int32() if values.type.bit_width == 32 else pa.int64())
     kind = values.type
@@ -256,17 +239,17 @@ def _cheap_bytes(values: pa.ChunkedArray) -> bytes:
     if pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind):
         plain = pc.fill_null(values, pa.scalar(0, pa.int8()).cast(kind)) if values.null_count else values
         return valid + np.ascontiguousarray(plain.to_numpy()).tobytes()
-    if pa.types.is_string(kind) or pa.types.is_binary(kind) or pa.types.is_large_string(kind):
+    if _is_bytes(kind):
         return valid + pc.fill_null(pc.binary_length(values), -1).to_numpy().tobytes()
     return valid
 
 
 class ImagesDigest:
-    """SHA-256 of the images of some rows in their order, taken as they come.
+    """SHA-256 of the images of some rows, in their order, part by part.
 
-    It is over the encoded bytes of all images, one after another; then the numbers of the rows, then the lengths of the
-    images, -1 for a row without one, then how many rows there are, each number as a little-endian int64. Bytes that lie
-    together are hashed together: for small images that takes half as long as hashing each by itself.
+    It covers the encoded bytes of all images, one after another; then the numbers of the rows, then the lengths of the
+    images, -1 for a row without one, then the number of rows, each number as a little-endian int64. Bytes that lie together
+    are hashed together: for small images that takes half as long as hashing each by itself.
 
     Example:
         >>> from datasets import Features
@@ -284,7 +267,7 @@ class ImagesDigest:
         self._lengths = [np.empty(0, np.int64)]
 
     def update(self, images: EncodedImages) -> None:
-        """Take further images.
+        """Add images.
 
         Raises:
             OSError: If a file cannot be read; the message names the row.
@@ -304,7 +287,7 @@ class ImagesDigest:
         self._lengths.append(lengths)
 
     def hexdigest(self, rows: NDArray[np.int64]) -> str:
-        """The digest of the images taken so far, whose row numbers are ``rows``: 64 hexadecimal digits."""
+        """Return the digest of the images added so far, whose row numbers are ``rows``: 64 hexadecimal digits."""
         lengths = np.concatenate(self._lengths)
         if len(lengths) != len(rows):
             raise InputError(f"{len(lengths)} images with {len(rows)} row numbers")
@@ -314,14 +297,7 @@ class ImagesDigest:
 
 
 def images_sha256(images: EncodedImages, rows: NDArray[np.int64]) -> str:
-    """Digest of what was published; see `ImagesDigest`.
-
-    Args:
-        images: The published images, n of them.
-        rows: Their row numbers in the source, shape (n,).
-
-    Returns:
-        64 hexadecimal digits.
+    """Return the `ImagesDigest` of published images, n of them, with their row numbers in the source, shape (n,).
 
     Raises:
         OSError: If a file cannot be read; the message names the row.
@@ -332,7 +308,7 @@ def images_sha256(images: EncodedImages, rows: NDArray[np.int64]) -> str:
 
 
 def labels_digest(labels: Labels) -> bytes:
-    """Digest of every class and its name.
+    """Return a digest of all classes and their names.
 
     Example:
         >>> labels_digest(Labels(np.array([0, 1]), ("a", "b"), True)) == labels_digest(

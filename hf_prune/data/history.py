@@ -1,8 +1,8 @@
-"""What was done to a data set, carried by the data set: one `Step` per call of `score_with` or `prune`.
+"""History of a data set, which it carries itself: one `Step` per call of `score_with` or `prune`.
 
-Steps are marked lines of JSON in ``ds.info.description``, the one place that survives every transform inside
-`datasets` and `save_to_disk`. What that place cannot know (a ``filter`` between two steps, a concatenation, scores that
-were changed) is found by comparing digests of the rows and of the score columns.
+Steps are marked lines of JSON in ``ds.info.description``, the one place that survives every transform of `datasets` and
+`save_to_disk`. What happens elsewhere (a ``filter`` between two steps, a concatenation, changed scores) is found by
+comparing digests of the rows and of the score columns.
 """
 
 import contextlib
@@ -25,17 +25,16 @@ from hf_prune.runtime.errors import InputError, InputTypeError
 from hf_prune.runtime.untrusted import read_json
 
 MARK = "hf_prune step: "
-# What a field of a step holds in JSON; those not listed hold text.
-_NUMBER, _LIST = (int, float, np.number), (list, tuple)
+_LISTS = ("unscored", "columns", "parents", "changed_scores")
+# Field of a step → its type in JSON; those not listed hold text.
 _TYPES: dict[str, Any] = {
     **dict.fromkeys(("options", "inputs", "figures", "versions", "class_counts", "reasons", "evidence"), dict),
     **dict.fromkeys(("scores", "loaded"), dict),
-    **dict.fromkeys(("unscored", "columns", "parents", "changed_scores"), _LIST),
+    **dict.fromkeys(_LISTS, (list, tuple)),
     **dict.fromkeys(("seed", "rows_in", "rows_out", "floor_rows"), (int, np.integer)),
-    **dict.fromkeys(("keep", "class_balance"), _NUMBER),
+    **dict.fromkeys(("keep", "class_balance"), (int, float, np.number)),
     "changed_before": bool,
 }
-_LISTS = ("unscored", "columns", "parents", "changed_scores")
 _OLD_DIGEST = 32  # length of the digests that earlier versions recorded
 _PACKAGES = ("hf-prune", "datasets", "transformers", "torch", "accelerate", "numpy", "pillow")
 
@@ -46,15 +45,15 @@ class Step:
 
     Attributes:
         kind: ``"score"``, ``"combine"`` or ``"prune"``.
-        metric: Name of the metric; ``"combine"`` for a combination of columns; for a pruning by a column that hf_prune did not make, the column's name.
+        metric: Name of the metric; ``"combine"`` for a combination of columns; the name of the column for a pruning by one
+            that hf_prune did not make.
         column: The score column that was made or read.
         options: Options of the metric as used, defaults included.
-        inputs: How each input of the metric was made: encoder, teachers, record, label column, or the digest of a given
-            array.
-        figures: What is known of the score's quality: members of the ensemble, correlation between its halves, how
-            well heads fit their training rows.
-        evidence: What rules of pruning by this score gain over random rows, see `hf_prune.policy.Evidence`; of a pruning what it
-            followed, where that was not recorded before.
+        inputs: Origin of each input of the metric: encoder, teachers, record, label column, or the digest of a given array.
+        figures: Quality of the score: members of the ensemble, correlation between its halves, how well heads fit their
+            training rows.
+        evidence: Gain of rules of pruning by this score over random rows, see `hf_prune.policy.Evidence`; of a pruning the
+            evidence that it followed, where that was not recorded before.
         seed: The seed.
         rows_in: Rows before.
         rows_out: Rows after.
@@ -63,13 +62,13 @@ class Step:
         digest: `content_digest` of each of them after the step, joined by hyphens; earlier versions wrote `column_digest`.
         scores: Score column → `score_column_digest` of it after the step: of all where there are other rows now, else of
             those that are new or were changed. None of steps of earlier versions.
-        changed_before: Whether the rows were changed by other means since the last step; of the first one, since they were
-            loaded.
+        changed_before: Whether the rows were changed by other means since the last step, or since loading for the first
+            one.
         changed_scores: Score columns that were changed by other means since the last step.
-        loaded: What is known of the rows before the first step, see `loaded_rows`.
+        loaded: Comparison of the rows before the first step with the loaded split, see `loaded_rows`.
         parents: Ids of the steps that this one follows.
         versions: Versions of the packages that matter.
-        keep: What was asked for, a fraction or a count (prune only, like all below).
+        keep: The fraction or count asked for (prune only, like all below).
         order: Which end was kept.
         class_balance: The floor, as a share of what equal pruning would leave each class.
         label_column: The column whose classes were balanced.
@@ -123,11 +122,11 @@ class Step:
         return self.kind in ("score", "combine")
 
     def digests(self) -> dict[str, str]:
-        """Column → digest of it after the step."""
+        """Return column → digest after the step."""
         return _by_column(self.columns, self.digest)
 
     def to_dict(self) -> dict[str, Any]:
-        """The step as JSON-able data, without the fields that do not apply to its kind."""
+        """Return the step as JSON-able data, without the fields that do not apply to its kind."""
         found = {item.name: getattr(self, item.name) for item in fields(self)}
         return {name: value for name, value in found.items() if value is not None}
 
@@ -153,18 +152,18 @@ class Step:
         return step
 
     def content_id(self) -> str:
-        """The id that fits the content."""
+        """Return the id that fits the content."""
         content = {name: value for name, value in self.to_dict().items() if name != "id"}
         return hashlib.sha256(json.dumps(content, sort_keys=True, default=_plain).encode()).hexdigest()[:16]
 
 
 @dataclass(frozen=True)
 class History:
-    """The steps found on a data set.
+    """Steps found on a data set.
 
     Attributes:
         steps: In the order they were made.
-        damaged: Number of marked lines that could not be read.
+        damaged: Marked lines that could not be read.
     """
 
     steps: tuple[Step, ...]
@@ -184,7 +183,7 @@ class History:
 
     @property
     def score_columns(self) -> tuple[str, ...]:
-        """Columns that hold scores: those that a step made, and those that rows were pruned by."""
+        """Columns of scores: those that a step made, and those that rows were pruned by."""
         return tuple(dict.fromkeys(step.column for step in self.steps))
 
     @property
@@ -198,26 +197,23 @@ class History:
         return tuple(found)
 
     def score_step(self, column: str) -> Step | None:
-        """The last step that made a score column, or None."""
+        """Return the last step that made a score column, or None."""
         made = [step for step in self.steps if step.makes_scores and step.column == column]
         return made[-1] if made else None
 
     def made_by(self, ds: Dataset, column: str) -> Step | None:
-        """The step that made the scores that a column of the rows at hand holds; None where that is not known.
-
-        Where the rows or the scores were changed by other means since, nobody knows whether these are the scores it made.
-        """
+        """Return the step that made the scores in a column; None where rows or scores were changed by other means since."""
         step = self.score_step(column)
         if step is None or column in self.altered or not self.is_chain:
             return None
         return None if self.rows_changed(ds) or column in self.changed_scores(ds) else step
 
     def changed_since(self, ds: Dataset) -> bool:
-        """Whether the rows at hand are other rows than the last step left behind, or have other scores."""
+        """Whether rows or scores differ from those that the last step left."""
         return self.rows_changed(ds) or bool(self.changed_scores(ds))
 
     def rows_changed(self, ds: Dataset) -> bool:
-        """Whether the rows at hand are other rows than the last step left behind; their scores have no part in it."""
+        """Whether the rows differ from those that the last step left; scores do not count."""
         if not self.steps:
             return False
         if len(self.heads) != 1 or self.damaged:
@@ -228,10 +224,10 @@ class History:
         return not same_rows(ds, last.digests(), self.score_columns)
 
     def changed_scores(self, ds: Dataset) -> tuple[str, ...]:
-        """Score columns of the rows at hand that do not hold what the last step left in them.
+        """Find the score columns that do not hold what the last step left in them.
 
-        Those of which an earlier version recorded no digest are not among them, since that cannot be told; and none where
-        there are other rows, which have other scores.
+        Columns of which an earlier version recorded no digest are left out, and all where there are other rows, which have
+        other scores.
         """
         if len(self.heads) != 1 or len(ds) != self.heads[0].rows_out:
             return ()
@@ -240,18 +236,18 @@ class History:
         return () if found and self.rows_changed(ds) else found
 
     def _holds(self, ds: Dataset, column: str) -> bool:
-        """Whether a score column has the digest that was recorded of it last, as far as there is one."""
+        """Whether a score column has its last recorded digest, or none was recorded."""
         for step in reversed(self.steps):
             if step.scores is None:
                 return True
             if column in step.scores:
                 return score_column_digest(ds, column) == step.scores[column]
             if step.kind == "prune":
-                break  # what it had before is another column now
+                break  # its digest before covers other rows
         return False
 
     def whole_scores_digest(self, column: str) -> str | None:
-        """The `score_column_digest` of a column of all rows that the first pruning began with; None if not known."""
+        """Return the `score_column_digest` of a column of all rows before the first pruning; None if not known."""
         digest = None
         for step in self.steps:
             if step.kind == "prune":
@@ -260,20 +256,20 @@ class History:
         return digest
 
     def first_digests(self) -> dict[str, str]:
-        """Column → digest of the rows that the first step began with; empty if not known."""
+        """Return column → digest of the rows before the first step; empty if not known."""
         first = self.steps[0] if self.steps else None
         digest = None if first is None else first.digest_before if first.kind == "prune" else first.digest
         return {} if first is None or not digest else _by_column(first.columns, digest)
 
     def source_rows(self) -> NDArray[np.int64] | None:
-        """Row numbers, in the data set of the first step, of the rows after the last one; None if not one chain.
+        """Return the numbers, before the first step, of the rows after the last one; None if the steps are no chain.
 
         Raises:
-            ValueError: If the steps do not fit each other, as those of a record that was edited.
+            ValueError: If the steps do not fit each other, as in a record that was edited.
         """
         if not self.steps or not self.is_chain:
             return None
-        rows: NDArray[np.int64] | None = None  # all of them, of which a step may claim any number
+        rows: NDArray[np.int64] | None = None  # all rows: a step may claim any number, which must take no memory
         left = self.steps[0].rows_in
         for step in self.steps:
             if step.rows_in != left:
@@ -287,13 +283,8 @@ class History:
         return np.arange(left, dtype=np.int64) if rows is None else rows
 
 
-def not_the_input(step: Step, ds: Dataset) -> str | None:
-    """Say in what a data set differs from the one that a pruning began with; None if in nothing that is recorded.
-
-    Args:
-        step: The pruning.
-        ds: The data set.
-    """
+def not_the_input(step: Step, ds: Dataset, history: History) -> str | None:
+    """Return how a data set with a history differs from the input of a pruning; None if in nothing that is recorded."""
     if len(ds) != step.rows_in:
         return f"it has {len(ds)} rows, the pruning began with {step.rows_in}"
     if step.column not in ds.column_names:
@@ -302,7 +293,7 @@ def not_the_input(step: Step, ds: Dataset) -> str | None:
     if digest is None:  # an earlier version recorded what was left alone
         rows = ds if step.rows is None else ds.select(unpack_rows(step.rows, step.rows_in))
         digest = step.digest
-    if digest and not same_rows(rows, _by_column(step.columns, digest), (*provenance(ds).score_columns, step.column)):
+    if digest and not same_rows(rows, _by_column(step.columns, digest), (*history.score_columns, step.column)):
         return "its rows are others than those that were pruned, or in another order"
     if step.scores_before is not None and score_column_digest(ds, step.column) != step.scores_before:
         return f"its column {step.column!r} holds other scores than those that the rows were pruned by"
@@ -310,17 +301,17 @@ def not_the_input(step: Step, ds: Dataset) -> str | None:
 
 
 def same_rows(ds: Dataset, left: dict[str, str], score_columns: Iterable[str]) -> bool:
-    """Whether the columns still are those that a step left behind, whatever the scores are.
+    """Whether the columns are those that a step left, whatever the scores are.
 
     A column that is gone was dropped or renamed. A renamed one is found again by its digest; where as many are gone
-    as are new and some do not match, it was changed on the way.
+    as are new and some do not match, the rows were changed.
 
     Args:
         ds: The data set.
         left: Column → digest.
         score_columns: Columns of scores, which do not identify rows.
     """
-    names = ds.column_names  # made anew whenever it is read
+    names = ds.column_names  # computed whenever it is read
     present = set(names)
     there = [column for column in left if column in present]
     if any(_digest_like(ds, column, left[column]) != left[column] for column in there):
@@ -335,7 +326,7 @@ def same_rows(ds: Dataset, left: dict[str, str], score_columns: Iterable[str]) -
 
 
 def _digest_like(ds: Dataset, column: str, digest: str) -> str:
-    """The digest of a column, of the kind that another one is of."""
+    """Return the digest of a column, of the same kind as another digest."""
     return (column_digest if len(digest) == _OLD_DIGEST else content_digest)(ds, column)
 
 
@@ -350,13 +341,13 @@ def provenance(ds: Dataset) -> History:
         ds: Any data set; one that hf_prune never touched has no steps.
 
     Returns:
-        The `History`. Whether it still describes the rows at hand is answered by ``history.changed_since(ds)``.
+        The `History`; ``history.changed_since(ds)`` returns whether it still describes these rows.
     """
     return parse_history(ds.info.description or "")
 
 
 def parse_history(description: str) -> History:
-    """Read the marked lines of a description; a line that was edited counts as damaged and is not trusted."""
+    """Read the marked lines of a description; an edited line counts as damaged."""
     steps: dict[str, Step] = {}
     damaged = 0
     for line in description.splitlines():
@@ -372,7 +363,7 @@ def parse_history(description: str) -> History:
 
 
 def plain_description(description: str) -> str:
-    """The description without the marked lines."""
+    """Return the description without the marked lines."""
     return "\n".join(line for line in description.splitlines() if not line.startswith(MARK)).strip()
 
 
@@ -382,10 +373,10 @@ def record(before: Dataset, after: Dataset, step: Step) -> Dataset:
     Args:
         before: The data set that the step was applied to.
         after: The result; its ``info`` must be its own, as after every transform of `datasets`.
-        step: What was done; ids, row counts, digests and versions are filled in here.
+        step: The step; ids, row counts, digests and versions are filled in here.
 
     Returns:
-        ``after``, whose description now holds one line more.
+        ``after``, whose description has one line more.
     """
     history = provenance(before)
     score_columns = tuple(dict.fromkeys((*history.score_columns, step.column)))
@@ -400,14 +391,14 @@ def record(before: Dataset, after: Dataset, step: Step) -> Dataset:
         rows_in=len(before),
         rows_out=len(after),
         columns=columns,
-        digest=_joined(after, columns),
+        digest=_joint_digest(after, columns),
         scores={name: score_column_digest(after, name) for name in digested if name in after.column_names},
         changed_before=changed or (loaded is not None and loaded["same"] is False),
         changed_scores=altered or None,
         loaded=loaded,
         parents=tuple(head.id for head in history.heads),
         versions=package_versions(),
-        digest_before=_joined(before, columns) if is_pruning else None,
+        digest_before=_joint_digest(before, columns) if is_pruning else None,
         scores_before=score_column_digest(before, step.column) if is_pruning and _has(before, step) else None,
     )
     after.info.description = with_step(after.info.description, step)
@@ -417,28 +408,28 @@ def record(before: Dataset, after: Dataset, step: Step) -> Dataset:
 def with_step(description: str | None, step: Step) -> str:
     """The description with one line more, for a step whose id is filled in here."""
     step = replace(step, id=step.content_id())
-    # Strict JSON: an infinity in an option must not make a line that no other reader takes.
+    # Strict JSON: an infinity in an option would make a line that other readers refuse.
     line = MARK + json.dumps(step.to_dict(), allow_nan=False, default=_plain)
     return f"{(description or '').rstrip()}\n{line}".strip()
 
 
 def _changed_scores(history: History, before: Dataset, step: Step) -> tuple[str, ...]:
-    """Scores that were changed by other means, and were not replaced by the step; and what the step itself says of them."""
+    """Return score columns that were changed by other means and not replaced by the step, and those that it names itself."""
     found = [name for name in history.changed_scores(before) if step.kind != "score" or name != step.column]
     return tuple(dict.fromkeys((*found, *(step.changed_scores or ()))))
 
 
 def _has(ds: Dataset, step: Step) -> bool:
-    """Whether the score column of a step is there; who applies a published cut need not have it."""
+    """Whether the score column of a step is there, which a published cut does not need."""
     return step.column in ds.column_names
 
 
-def _joined(ds: Dataset, columns: Iterable[str]) -> str:
+def _joint_digest(ds: Dataset, columns: Iterable[str]) -> str:
     return "-".join(content_digest(ds, column) for column in columns)
 
 
 def check_options(options: dict[str, Any]) -> None:
-    """Raise a one-line ValueError if an option could not be written into the history; asked before the work is done."""
+    """Raise a one-line ValueError if an option cannot be written into the history, before work is done for it."""
     for name, value in options.items():
         try:
             json.dumps(value, allow_nan=False, default=_plain)
@@ -449,23 +440,23 @@ def check_options(options: dict[str, Any]) -> None:
 
 
 def _plain(value: Any) -> Any:
-    """A NumPy number as Python's, which JSON knows."""
+    """Return a NumPy number as one of Python, for JSON."""
     if isinstance(value, np.generic):
         return value.item()
     raise InputTypeError(f"{type(value).__name__} is not JSON")
 
 
 def _row_columns(ds: Dataset, score_columns: Iterable[str]) -> tuple[str, ...]:
-    """What identifies the rows: every column but the scores, or the scores where there is nothing else."""
+    """Return the columns that identify rows: all but the scores, or these where there are no others."""
     columns = set(ds.column_names) - set(score_columns)
     return tuple(sorted(columns or ds.column_names))
 
 
 def package_versions(packages: Sequence[str] = _PACKAGES) -> dict[str, str]:
-    """Versions of hf_prune and of installed packages, read without importing them."""
+    """Return versions of hf_prune and of installed packages, without importing them."""
     found = {}
     for package in packages:
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
-            # Ours is not read from the metadata, which a checkout on the path has none of.
+            # A checkout on the path has no metadata.
             found[package] = version.__version__ if package == "hf-prune" else importlib.metadata.version(package)
     return found

@@ -1,11 +1,11 @@
-"""The encoded bytes of an image column, lent from where they lie."""
+"""Images of a column: their encoded bytes without copies, their hashes, and any mode as RGB."""
 
 from collections.abc import Iterator
 from functools import cached_property
 from hashlib import sha256
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -17,12 +17,17 @@ from hf_prune.data.columns import feature_of, row_mapping
 from hf_prune.data.row_files import read_row_file
 from hf_prune.runtime.errors import InputError
 
+if TYPE_CHECKING:
+    from PIL.Image import Image as Picture
+
+NO_IMAGE = bytes(32)  # in place of the hash
+RGB_RULE = "rgb, transparency on white, 16 bit to 8 bit"
 # Rows whose places are looked up at once: few enough for their views to stay in the cache of a core.
 _BLOCK_ROWS = 512
 
 
 class EncodedImages:
-    """The encoded bytes of an image column, row by row, without decoding and without copying the column.
+    """Encoded bytes of an image column, row by row, without decoding and without copying the column.
 
     Args:
         ds: The data set; its indices mapping is followed.
@@ -51,7 +56,7 @@ class EncodedImages:
         return chunk, table_row - int(self._starts[chunk])
 
     def path(self, row: int) -> str | None:
-        """The path stored beside the bytes, or None; it may be a bare file name."""
+        """Return the path stored beside the bytes, or None; it may be a bare file name."""
         chunk, place = self._locate(row)
         path: str | None = self._paths[chunk][place].as_py()
         return path
@@ -77,13 +82,13 @@ class EncodedImages:
         return read_row_file(path)
 
     def decoded(self, row: int) -> Any:
-        """The image of a row as PIL decodes it; None without one. No file is opened that is not a plain one."""
+        """Return the image of a row as PIL decodes it; None without one. Only regular files are opened."""
         if self.is_null(row):
             return None
         return Image(mode=self.decode_mode).decode_example({"path": None, "bytes": self[row]})
 
     def outside(self, row: int) -> bytes | None:
-        """The bytes of an image that the table has not, from its file; None without an image.
+        """Read an image that is not in the table from its file; None without an image.
 
         Raises:
             OSError: If the file cannot be read; the message names the row.
@@ -95,16 +100,16 @@ class EncodedImages:
             raise kind(f"row {row}, column {self.column!r}: {' '.join(str(error).split())}") from error
 
     def embedded(self) -> Iterator[tuple[int, list[memoryview | None]]]:
-        """Blocks of rows: the first one's number, and of each the bytes that lie in the table, lent; else None."""
+        """Yield blocks of rows: the number of the first, and a view of the bytes of each that lie in the table, else None."""
         contents = self._spans[2]
         for start, chunks, firsts, lasts in self._places():
             places = zip(chunks.tolist(), firsts.tolist(), lasts.tolist(), strict=True)
             yield start, [None if first < 0 else contents[chunk][first:last] for chunk, first, last in places]
 
     def runs(self) -> Iterator[tuple[int, NDArray[np.int64], memoryview | None]]:
-        """Rows whose bytes lie one after another in the table: the first one's number, the length of each, the bytes, lent.
+        """Yield rows whose bytes lie one after another in the table: number of the first, length of each, view of the bytes.
 
-        Rows that the table has no bytes of have -1 and None.
+        Rows without bytes in the table have the length -1, and None for the view.
         """
         contents = self._spans[2]
         for start, chunks, firsts, lasts in self._places():
@@ -117,15 +122,15 @@ class EncodedImages:
 
     @cached_property
     def _spans(self) -> tuple[NDArray[np.int64], NDArray[np.int64], list[memoryview]]:
-        """Of every row of the table: where its bytes begin and end in those of its chunk, -1 for null; those of the chunks."""
+        """Beginning and end of each row's bytes in those of its chunk, -1 for null; and the bytes of the chunks."""
         spans = [spans_of(chunk) for chunk in self._bytes]
         firsts, lasts = (np.concatenate([np.empty(0, np.int64), *(span[end] for span in spans)]) for end in (0, 1))
         return firsts, lasts, [span[2] for span in spans]
 
     def _places(self) -> Iterator[tuple[int, NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]]:
-        """Blocks of rows: the first one's number, and of each its chunk and where in that its bytes begin and end, or -1.
+        """Yield blocks of rows: the number of the first, and of each its chunk and where its bytes begin and end, or -1.
 
-        For small images, finding their places row by row takes longer than hashing them.
+        Finding small images row by row would take longer than hashing them.
         """
         firsts, lasts, _ = self._spans
         for start in range(0, self._length, _BLOCK_ROWS):
@@ -135,7 +140,7 @@ class EncodedImages:
             yield start, chunks, firsts[rows], lasts[rows]
 
     def lengths(self) -> NDArray[np.int64]:
-        """Bytes of each encoded image, shape (n,), read from offsets and file sizes; 0 where unknown."""
+        """Return the bytes of each encoded image, shape (n,), from offsets and file sizes; 0 where unknown."""
         sizes: list[Any] = [pc.fill_null(pc.binary_length(chunk), -1).to_numpy() for chunk in self._bytes]
         by_table_row = np.concatenate([np.empty(0, np.int64), *sizes]).astype(np.int64)
         lengths = by_table_row if self._rows is None else by_table_row[self._rows]
@@ -144,36 +149,8 @@ class EncodedImages:
         return lengths
 
 
-def spans_of(array: Any) -> tuple[NDArray[np.int64], NDArray[np.int64], memoryview]:
-    """Of an Arrow array of bytes: where each value begins and ends in the buffer of all, -1 for null, and that buffer."""
-    _, offsets, content = array.buffers()
-    width = np.int64 if pa.types.is_large_binary(array.type) else np.int32
-    ends = np.frombuffer(offsets, width)[array.offset : array.offset + len(array) + 1].astype(np.int64)
-    lent = memoryview(b"" if content is None else content)
-    if not array.null_count:
-        return ends[:-1], ends[1:], lent
-    valid = pc.is_valid(array).to_numpy(zero_copy_only=False)
-    return np.where(valid, ends[:-1], -1), np.where(valid, ends[1:], -1), lent
-
-
-def _file_size(path: str | None) -> int:
-    if path is None or "://" in path:
-        return 0
-    file = Path(path)
-    return file.stat().st_size if file.is_file() else 0
-
-
-NO_IMAGE = bytes(32)
-
-
 def image_hashes(images: EncodedImages) -> NDArray[np.uint8]:
-    """Hash the encoded bytes of images.
-
-    Args:
-        images: The column, n rows.
-
-    Returns:
-        The SHA-256 of each row, shape (n, 32), uint8; zeros for a row without an image.
+    """Return the SHA-256 of the encoded bytes of each image, shape (n, 32), uint8; zeros for a row without one.
 
     Raises:
         OSError: If a file cannot be read; the message names the row.
@@ -194,3 +171,67 @@ def image_hashes(images: EncodedImages) -> NDArray[np.uint8]:
             if content is not None:
                 found[row] = np.frombuffer(sha256(content).digest(), np.uint8)
     return found
+
+
+def to_rgb(image: "Picture") -> "Picture":
+    """Convert an image of any mode to RGB with 8 bits per channel; return it itself if it is RGB.
+
+    Transparency is composited onto white, as `transformers` does. 16-bit grey (`I;16`) is scaled to 8 bits. Mode `I` is taken
+    as 8-bit values if none exceeds 255, else as 16-bit ones; mode `F` as [0, 1] if no value exceeds 1, else as [0, 255].
+
+    Raises:
+        ValueError: If the values of an `I` or `F` image are out of range.
+
+    Examples:
+        >>> from PIL import Image
+        >>> to_rgb(Image.new("L", (2, 1), 7)).getpixel((0, 0))
+        (7, 7, 7)
+    """
+    from PIL import Image
+
+    if image.mode == "RGB" and "transparency" not in image.info:
+        return image
+    if image.mode.startswith("I;16") or image.mode in ("I", "F"):
+        return Image.fromarray(_grey_to_8_bit(image)).convert("RGB")
+    if image.mode == "La":  # premultiplied grey converts to RGBA only by way of LA
+        image = image.convert("LA")
+    if image.mode in ("LA", "PA", "RGBA", "RGBa") or "transparency" in image.info:
+        rgba = image.convert("RGBA")
+        return Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba).convert("RGB")
+    return image.convert("RGB")
+
+
+def spans_of(array: Any) -> tuple[NDArray[np.int64], NDArray[np.int64], memoryview]:
+    """Return where each value of an Arrow array of bytes begins and ends, -1 for null, and the buffer of all."""
+    _, offsets, content = array.buffers()
+    width = np.int64 if pa.types.is_large_binary(array.type) else np.int32
+    ends = np.frombuffer(offsets, width)[array.offset : array.offset + len(array) + 1].astype(np.int64)
+    lent = memoryview(b"" if content is None else content)
+    if not array.null_count:
+        return ends[:-1], ends[1:], lent
+    valid = pc.is_valid(array).to_numpy(zero_copy_only=False)
+    return np.where(valid, ends[:-1], -1), np.where(valid, ends[1:], -1), lent
+
+
+def _file_size(path: str | None) -> int:
+    if path is None or "://" in path:
+        return 0
+    file = Path(path)
+    return file.stat().st_size if file.is_file() else 0
+
+
+def _grey_to_8_bit(image: "Picture") -> np.ndarray[Any, np.dtype[np.uint8]]:
+    """Scale grey values of 16 or 32 bits or floats to uint8, (h, w)."""
+    values = np.asarray(image).astype(np.float64)
+    low, high = float(values.min(initial=0)), float(values.max(initial=0))
+    limit = 255.0 if image.mode == "F" else 65535.0
+    if not (low >= 0 and high <= limit):  # refuses NaN, too
+        raise InputError(
+            f"an image of mode {image.mode!r} has values from {low:g} to {high:g}, allowed are 0 to {limit:g}: "
+            "convert it to 8 bits first"
+        )
+    if image.mode == "F":
+        scale = 255.0 if high <= 1 else 1.0
+    else:
+        scale = 1.0 if image.mode == "I" and high <= 255 else 255 / 65535
+    return np.rint(values * scale).astype(np.uint8)

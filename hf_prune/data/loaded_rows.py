@@ -1,8 +1,8 @@
-"""Whether rows are those of the split that was loaded, one by one: read from how `datasets` put the table together.
+"""Comparison of rows with the split that they were loaded from, by the files and slices of their table.
 
-A table of `datasets` that lies on disk remembers its files and the slices that were taken of them. With the indices
-mapping and the lengths of the split this says of every row which one of the split it is, and nothing has to be read.
-Rows that were written anew, as by ``map``, are compared with the loaded file that lies beside them.
+A table of `datasets` that lies on disk remembers its files and the slices that were taken of them. With the indices mapping
+and the lengths of the split this gives the number of every row in the split, without reading. Rows that were written anew,
+as by ``map``, are compared with the loaded file that lies beside them.
 """
 
 import re
@@ -20,23 +20,21 @@ from hf_prune.data.digests import content_digest
 
 Piece = tuple[str, int, int]  # a split, its first row and its end
 
-
-# What a table does that leaves its rows and their values as they are.
+# Steps of a table that leave its rows and their values as they are.
 _HARMLESS = ("replace_schema_metadata", "rename_columns", "drop", "select", "cast", "flatten", "combine_chunks")
-# Its "split" is whatever a function of the user's own yielded.
+# Its "split" is whatever a function of the user yielded.
 _OWN_ROWS = "generator"
 
 
 def loaded_rows(ds: Dataset) -> dict[str, Any] | None:
-    """Say what is known of rows against the split that they were loaded from.
+    """Compare rows with the split that they were loaded from.
 
     Args:
         ds: The data set.
 
     Returns:
-        ``rows``, how many the split has, and ``same``: True if these are its rows, one by one and in its order; False if
-        they are others, fewer or in another order; None if that cannot be told. None alone where no split is known, as of
-        a data set that was made from values.
+        ``rows``, the size of the split, and ``same``: True if these are its rows in its order; False if they are others,
+        fewer or in another order; None if that cannot be known. Without a split, as of values, None instead of both.
 
     Example:
         >>> loaded_rows(Dataset.from_dict({"x": [1, 2]})) is None
@@ -60,7 +58,7 @@ def loaded_rows(ds: Dataset) -> dict[str, Any] | None:
 
 
 def _wanted_rows(ds: Dataset, lengths: dict[str, int]) -> list[Piece]:
-    """The rows that were asked for when the split was loaded."""
+    """Return the rows that were asked for when the split was loaded."""
     try:
         pieces = ReadInstruction.from_spec(str(ds.split)).to_absolute(lengths)
     except (ValueError, KeyError, AssertionError):  # a name that the user gave the rows
@@ -69,7 +67,7 @@ def _wanted_rows(ds: Dataset, lengths: dict[str, int]) -> list[Piece]:
 
 
 def _is_as_loaded(ds: Dataset, wanted: list[Piece]) -> bool | None:
-    """Whether rows that were written anew have the content of those that lie loaded beside them; None if none do."""
+    """Whether rows that were written anew have the content of the loaded ones beside them; None if there are none."""
     folders = {PurePath(file["filename"]).parent for file in ds.cache_files}
     if len(folders) != 1:
         return None
@@ -86,22 +84,17 @@ def _is_as_loaded(ds: Dataset, wanted: list[Piece]) -> bool | None:
 
 
 def _read(folder: Path, split: str) -> Dataset:
-    """A split as it lies in the cache of `datasets`.
-
-    Raises:
-        ValueError: If it does not lie there.
-    """
+    """Open a split in the cache of `datasets`; ValueError if it is not there."""
     files = sorted([*folder.glob(f"*-{split}.arrow"), *folder.glob(f"*-{split}-?????-of-?????.arrow")])
     return concatenate_datasets([Dataset.from_file(str(file)) for file in files])
 
 
 def _positions(ds: Dataset) -> tuple[str, NDArray[np.int64]] | None:
-    """The split that the rows lie in, and the number of each in it; None if that cannot be told."""
+    """Return the split that the rows lie in, and their numbers in it; None if that cannot be known."""
     parts: list[NDArray[np.int64]] = [np.empty(0, np.int64)]
-    names = {str(name) for name in ds.info.splits}
     found: set[tuple[str, str]] = set()  # folder and split
     for block in getattr(ds.data, "blocks", [[ds.data]]):
-        piece = _piece(block, names, ds.info.splits)
+        piece = _piece(block, ds.info.splits)
         if piece is None:
             return None
         folder, split, start, length = piece
@@ -113,24 +106,24 @@ def _positions(ds: Dataset) -> tuple[str, NDArray[np.int64]] | None:
     return found.pop()[1], positions if mapping is None else positions[mapping]
 
 
-def _piece(block: list[Any], splits: set[str], infos: Mapping[str, Any]) -> tuple[str, str, int, int] | None:
-    """Folder, split, first row and length of the loaded rows that tables side by side hold."""
+def _piece(block: list[Any], splits: Mapping[str, Any]) -> tuple[str, str, int, int] | None:
+    """Return folder, split, first row and length of the loaded rows in tables that lie side by side."""
     on_disk = [table for table in block if getattr(table, "path", None) and hasattr(table, "replays")]
     if len(on_disk) != 1 or _is_replaced(on_disk[0], block):
         return None
     table = on_disk[0]
     path = PurePath(table.path)
-    pattern = rf".*-({'|'.join(map(re.escape, sorted(splits)))})(?:-(\d{{5}})-of-\d{{5}})?\.arrow"
+    pattern = rf".*-({'|'.join(map(re.escape, sorted(map(str, splits))))})(?:-(\d{{5}})-of-\d{{5}})?\.arrow"
     name, first = re.fullmatch(pattern, path.name), _first_row(table)
     if name is None or first is None:
         return None
-    before = getattr(infos[name[1]], "shard_lengths", None) or []
+    before = getattr(splits[name[1]], "shard_lengths", None) or []
     offset = sum(before[: int(name[2])]) if name[2] else 0
     return str(path.parent), name[1], offset + first, table.num_rows
 
 
 def _first_row(table: Any) -> int | None:
-    """Where the rows of a table begin in its file; None if something else than slicing was done to them."""
+    """Return where the rows of a table begin in its file; None if it was not only sliced."""
     first = 0
     for name, args, keywords in table.replays or []:
         if name == "slice":
@@ -141,7 +134,7 @@ def _first_row(table: Any) -> int | None:
 
 
 def _is_replaced(table: Any, block: list[Any]) -> bool:
-    """Whether a table beside one on disk holds a column that the file had, so that its values were replaced."""
+    """Whether a table beside one on disk replaces a column of its file."""
     if len(block) == 1:
         return False
     try:

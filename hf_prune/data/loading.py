@@ -1,4 +1,4 @@
-"""Open a data set by one word: a folder of `save_to_disk`, a file, a folder of files or images, or an id of the Hub."""
+"""Open a data set by a path or an id of the Hub: a folder of `save_to_disk`, a file, or a folder of files or images."""
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -24,10 +24,7 @@ _BUILDERS = {
     ".json": "json",
     ".jsonl": "json",
 }
-
-
-# `datasets` may list two hundred file suffixes.
-MAX_REASON_LENGTH = 300
+MAX_REASON_LENGTH = 300  # `datasets` may list two hundred file suffixes
 
 
 def open_dataset(
@@ -52,8 +49,8 @@ def open_dataset(
         A ``Dataset`` for a single file, a single saved data set or a ``split``; else a ``DatasetDict``.
 
     Raises:
-        ValueError: If the split is not there, an argument does not apply to what ``path`` is, or a file that a step saved
-            is no longer what it was.
+        ValueError: If the split is not there, an argument does not apply to the kind of ``path``, or a file that a step
+            saved was changed.
         OSError: If there is no such file, folder or data set, or it cannot be read.
 
     Example:
@@ -83,14 +80,11 @@ def open_dataset(
 
 
 def open_test_dataset(source: Any) -> Any:
-    """Open a test set named by a path, or by the arguments of `open_dataset`; a data set is handed on.
+    """Open a test set named by a path or by the arguments of `open_dataset`; return a data set as it is.
 
     Args:
         source: A path or Hub id, whose ``test`` split or only split is taken; keyword arguments of `open_dataset`; or a
             data set.
-
-    Returns:
-        One ``Dataset``.
 
     Raises:
         ValueError: If there are several splits and none is called ``test``.
@@ -106,7 +100,7 @@ def open_test_dataset(source: Any) -> Any:
 
 
 def train_split(ds: Dataset | DatasetDict) -> Dataset:
-    """The split that is trained on, of what `open_dataset` returned.
+    """Return the ``train`` split of a ``DatasetDict``, or a ``Dataset`` as it is.
 
     Raises:
         ValueError: If there are splits and none is called ``train``.
@@ -119,16 +113,11 @@ def train_split(ds: Dataset | DatasetDict) -> Dataset:
 
 
 def read_inputs(inputs: Mapping[str, Any]) -> dict[str, Any]:
-    """Read the arrays that are given by the path of a ``.npy`` file; other values are handed on.
-
-    Args:
-        inputs: Name of an input of a metric → array or path.
-
-    Returns:
-        Name → array. Pickled objects are refused.
+    """Read the inputs of a metric that are paths of ``.npy`` files; other values are returned as they are.
 
     Raises:
-        ValueError: If a file is no array.
+        ValueError: If a file is no array, or one of pickled objects.
+        OSError: If there is no such file.
         OSError: If a file is not there.
     """
     return {name: _read_array(value) if isinstance(value, str | Path) else value for name, value in inputs.items()}
@@ -159,7 +148,8 @@ def _open_saved(path: Path, split: str | None) -> Dataset | DatasetDict:
     except (ValueError, AssertionError) as error:
         raise InputError(f"no split {split!r} in {str(path)!r}, which holds {', '.join(splits)} ({error})") from error
     found = [splits[part.splitname].select(range(part.from_ or 0, _end(part, splits))) for part in parts]
-    return found[0] if len(found) == 1 else concatenate_datasets(found)
+    joined: Dataset = found[0] if len(found) == 1 else _reading(repr(str(path)), lambda: concatenate_datasets(found))
+    return joined
 
 
 def _end(part: Any, splits: Mapping[str, Dataset]) -> int:
@@ -176,7 +166,7 @@ def _open_file(path: Path, split: str | None) -> Dataset:
     builder = _BUILDERS.get(path.suffix.lower())
     if builder is None:
         raise InputError(f"{str(path)!r} is none of {', '.join(_BUILDERS)}; give one of these, or a folder")
-    # A single file is a single split, whatever the caller calls it.
+    # A single file is a single split, whatever its name.
     wanted = split or "train"
     data_files = {wanted.partition("[")[0]: [str(path)]}
     opened: Dataset = _load(repr(str(path)), builder, split=wanted, data_files=data_files)
@@ -184,7 +174,7 @@ def _open_file(path: Path, split: str | None) -> Dataset:
 
 
 def _find_id(path: str, revision: str | None) -> tuple[str, str | None]:
-    """Take ``id@revision`` apart, and refuse what cannot be an id of the Hub."""
+    """Split ``id@revision``, and refuse what cannot be an id of the Hub."""
     repo_id = split_revision(path)[0]
     if repo_id.count("/") > 1 or repo_id.startswith((".", "~", "/")) or Path(repo_id).suffix in _BUILDERS:
         raise FileNotFoundError(f"no such file or folder: {path!r}")
@@ -192,20 +182,19 @@ def _find_id(path: str, revision: str | None) -> tuple[str, str | None]:
 
 
 def _load(shown: str, path: str, **keywords: Any) -> Any:
-    """`load_dataset` of what was asked for."""
     given = {name: value for name, value in keywords.items() if value is not None}
     return _reading(shown, lambda: load_dataset(path, **given))
 
 
 def _reading(shown: str, read: Callable[[], Any]) -> Any:
-    """Read what others wrote; errors of many kinds and lines become a short one that names what was asked for."""
+    """Read what others wrote; errors of many kinds and lines become a short one that names what was to be opened."""
     try:
         return read()
     except MemoryError:
         raise
-    except Exception as error:  # damaged files end in whatever the parser that met them happens to raise
+    except Exception as error:  # damaged files make parsers raise anything
         # "An error occurred while generating the dataset" says nothing; its cause does.
         cause = error.__cause__ if isinstance(error, DatasetGenerationError) and error.__cause__ else error
-        kind = OSError if isinstance(cause, OSError) else ValueError
+        kind = OSError if isinstance(cause, OSError) else InputError
         said = str(cause) if isinstance(cause, (OSError, ValueError, DatasetsError)) else repr(cause)
         raise kind(f"cannot open {shown}: {shorten(said, MAX_REASON_LENGTH, placeholder=' …')}") from error

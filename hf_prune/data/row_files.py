@@ -1,7 +1,7 @@
-"""Files that rows name: read whole where they are plain files of bounded size, and known by their first bytes.
+"""Files that rows name: read if they are plain files of bounded size, and checked by their first bytes.
 
-Whoever made a data set chose the paths in it. A path may lead to a device that never ends, to what the system says of this
-process, or to any other file of this machine, which publishing the rows would publish.
+The maker of a data set chose the paths in it. A path may lead to a device that never ends, to information of the system about
+this process, or to any other file of this machine, which publishing the rows would publish.
 """
 
 import io
@@ -25,12 +25,12 @@ def read_row_file(path: str, limit: int = MAX_BYTES) -> bytes:
     """Read the file at a path or address of a row.
 
     Args:
-        path: As the row has it: of this machine, or anything else that `datasets` opens.
+        path: A path of this machine, or anything else that `datasets` opens.
         limit: Most bytes that are accepted.
 
     Raises:
         FileNotFoundError: If it is not there.
-        OSError: If it is no plain file, or has more bytes.
+        OSError: If it is no plain file, or larger.
 
     Example:
         >>> read_row_file("/dev/zero")
@@ -44,13 +44,13 @@ def read_row_file(path: str, limit: int = MAX_BYTES) -> bytes:
         data = bytes(file.read(limit + 1))
     if len(data) > limit:
         raise OSError(f"{path!r} has more than {limit:,} bytes, which is more than is read of such a file")
-    if size is not None and len(data) != size:  # as of what a system makes up when it is read
+    if size is not None and len(data) != size:  # such as a file that the system makes up when it is read
         raise OSError(f"{path!r} is no plain file: give the path of an image, or its bytes")
     return data
 
 
 def _plain_size(path: str, limit: int) -> int:
-    """Bytes of a file of this machine; nothing that could wait or never end is opened."""
+    """Return the size of a file of this machine, without opening what could wait or never end."""
     status = Path(path).stat()
     if not stat.S_ISREG(status.st_mode):
         raise OSError(f"{path!r} is no plain file: give the path of an image, or its bytes")
@@ -60,12 +60,7 @@ def _plain_size(path: str, limit: int) -> int:
 
 
 def check_kind(data: bytes, path: str, feature: Any) -> None:
-    """Raise a one-line ValueError if a file that a row names is not of the kind that its column holds.
-
-    Args:
-        data: Its bytes.
-        path: Where it was found.
-        feature: The feature of the column, such as ``Image()``.
+    """Raise a one-line ValueError if a file, by its bytes, is not of the kind of its column, such as ``Image()``.
 
     Example:
         >>> from datasets import Image
@@ -75,7 +70,8 @@ def check_kind(data: bytes, path: str, feature: Any) -> None:
         hf_prune.InputError: '/proc/self/environ' is no Image by its first bytes, and nothing else is published of a row: mend its path
     """
     kind = type(feature).__name__
-    if not _KINDS.get(kind, _is_unknown)(data):
+    # Formats without first bytes of their own, which only a person can tell from other files, are refused.
+    if not (kind in _KINDS and _KINDS[kind](data)):
         raise InputError(
             f"{path!r} is no {kind} by its first bytes, and nothing else is published of a row: mend its path"
         )
@@ -87,7 +83,7 @@ def _is_image(data: bytes) -> bool:
     try:
         with PIL.Image.open(io.BytesIO(data)):
             return True
-    except Exception:  # headers of images fail with errors of many types; what cannot be opened is none
+    except Exception:  # bad headers of images raise errors of many types
         return False
 
 
@@ -107,7 +103,7 @@ def _is_video(data: bytes) -> bool:
 
 
 def _is_container(data: bytes) -> bool:
-    """MP4 and its kin, Matroska, ASF: of sound and of pictures."""
+    """Whether bytes begin as MP4 and its kin, Matroska or ASF, which hold sound or pictures."""
     boxes = (b"ftyp", b"moov", b"mdat", b"free", b"wide", b"skip")
     return data[4:8] in boxes or data.startswith((b"\x1aE\xdf\xa3", b"0&\xb2u"))
 
@@ -121,12 +117,6 @@ def _is_nifti(data: bytes) -> bool:
     return data.startswith((b"\x1f\x8b", *sizes))
 
 
-def _is_unknown(data: bytes) -> bool:
-    """Formats without first bytes of their own, which only a person can tell from other files: none is taken by its path."""
-    del data
-    return False
-
-
 _KINDS: dict[str, Callable[[bytes], bool]] = {
     "Image": _is_image,
     "Audio": _is_audio,
@@ -137,7 +127,7 @@ _KINDS: dict[str, Callable[[bytes], bool]] = {
 
 
 def embedded_file(path: str, feature: Any) -> bytes:
-    """The bytes of a file that a row names, of the kind of its column, to be published with the row.
+    """Read a file that a row names, of the kind of its column, to be published with the row.
 
     Raises:
         OSError: As `read_row_file`; the message is one line.

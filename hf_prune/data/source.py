@@ -1,4 +1,4 @@
-"""Where a data set came from: repository and commit, as the caller says or as the traces that `datasets` keeps say.
+"""Source of a data set: repository and commit, given by the caller or detected from traces that `datasets` keeps.
 
 `datasets` writes the commit into the path of its cache, not the repository's exact name (``CIFAR10`` becomes ``cifar10``
 there); the exact name is the folder of the Hub cache that holds the same commit.
@@ -19,7 +19,7 @@ from hf_prune.runtime.errors import InputError
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _HUB_URL = re.compile(r"(?:^|::)hf://datasets/(?P<repo>[^/@\s]+(?:/[^/@\s]+)?)@(?P<commit>[0-9a-f]{40})/")
-# What every failure to reach a server is made of, whichever HTTP library the client uses (httpx or its successor).
+# Base of every failure to reach a server, whichever HTTP library the client uses (httpx or its successor).
 HTTP_ERROR: type[BaseException] = HfHubHTTPError.__mro__[1]
 # An export must not hang where packets are dropped silently.
 TIMEOUT_S = 5.0
@@ -28,7 +28,7 @@ WAYS_OUT = 'pass source="name@COMMIT" (the 40 digits of the commit on the Hub), 
 
 @dataclass(frozen=True)
 class Source:
-    """Where the rows came from before hf_prune saw them.
+    """Source of the rows before hf_prune saw them.
 
     Attributes:
         repo_id: Data set repository on the Hub; None for a local one.
@@ -47,7 +47,7 @@ class Source:
     split: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """The source as the record holds it, without what does not apply."""
+        """Return the source as the record holds it, without what does not apply."""
         if self.known == "local":
             return {"known": self.known}
         fields: dict[str, Any] = {"repo_id": self.repo_id, "commit": self.commit, "known": self.known}
@@ -56,14 +56,11 @@ class Source:
 
 
 def locate_source(ds: Dataset, source: str | None = None) -> Source:
-    """Say where a data set came from, without asking the Hub.
+    """Find the source of a data set, without asking the Hub.
 
     Args:
         ds: The data set.
         source: ``"name@COMMIT"``, ``"local"``, or None to read it from the cache path and ``hf://`` files of ``ds``.
-
-    Returns:
-        The `Source`, unchecked.
 
     Raises:
         ValueError: If ``source`` is malformed, or nothing or more than one source is found.
@@ -79,15 +76,9 @@ def locate_source(ds: Dataset, source: str | None = None) -> Source:
 
 
 def remember_source(ds: Dataset) -> Dataset:
-    """Note the detected source in the data set's own information, where ``save_to_disk`` keeps it.
+    """Note the detected source, if any, in the ``info`` of a data set, which is changed in place and returned.
 
-    Saved and opened again, a data set has other files and no longer shows where it came from.
-
-    Args:
-        ds: The data set, whose ``info`` is changed in place; unchanged if no source is found.
-
-    Returns:
-        The same data set.
+    Saved and opened again, a data set has other files and no longer shows its source, but ``save_to_disk`` keeps the info.
     """
     try:
         found = _detect(ds)
@@ -106,8 +97,7 @@ def check_source(source: Source, token: str | bool | None = None) -> Source:
         token: Token for a private source; None takes the one that is logged in.
 
     Returns:
-        The source, marked as checked if the Hub has it, and unchanged if the Hub cannot be reached or is not asked
-        (``HF_HUB_OFFLINE``).
+        The source, marked as checked if the Hub has it; unchanged if the Hub cannot be reached (``HF_HUB_OFFLINE``).
 
     Raises:
         ValueError: If the Hub answers that it does not have it.
@@ -126,14 +116,11 @@ def check_source(source: Source, token: str | bool | None = None) -> Source:
 
 
 def split_revision(name: str, revision: str | None = None) -> tuple[str, str | None]:
-    """Take ``id@revision`` apart.
+    """Split ``id@revision`` into id and revision, None where there is none.
 
     Args:
         name: An id of the Hub, with or without a revision.
         revision: The same revision once more, or that of a name without one.
-
-    Returns:
-        Id and revision, None where there is none.
 
     Raises:
         ValueError: If both name a revision, and not the same.
@@ -149,9 +136,9 @@ def split_revision(name: str, revision: str | None = None) -> tuple[str, str | N
 
 
 def hub_name(repo_id: Any, commit: Any) -> str:
-    """The id of a repository that a record names with its commit, and that nothing on this machine is called by.
+    """Return the id of a repository that a record names with its commit, unless a file or folder here has that name.
 
-    Functions that open something by its name look for a folder first, and a record is not to choose among those.
+    Functions that open something by its name look for a folder first, which a record must not choose.
 
     Raises:
         ValueError: If it is no id with a commit, or the name of a file or folder here.
@@ -167,11 +154,7 @@ def hub_name(repo_id: Any, commit: Any) -> str:
 
 def _parse(source: str) -> Source:
     repo_id, commit = split_revision(str(source))
-    try:
-        validate_repo_id(repo_id)
-    except HFValidationError:
-        commit = None
-    if commit is None or not _COMMIT.fullmatch(commit):
+    if commit is None or not _is_repo_id(repo_id) or not _COMMIT.fullmatch(commit):
         raise InputError(f"source={source!r} does not name a commit: {WAYS_OUT}")
     return Source(repo_id, commit, "given")
 
@@ -188,7 +171,7 @@ def _detect(ds: Dataset) -> Source:
 
 
 def _traces(ds: Dataset) -> Iterator[tuple[str, str]]:
-    """Pairs of repository and commit that the data set's files give away."""
+    """Yield pairs of repository and commit that the files of a data set show."""
     urls = [*(ds.info.download_checksums or ()), *_first_image_paths(ds)]
     for match in filter(None, map(_HUB_URL.search, urls)):
         yield match["repo"], match["commit"]
@@ -207,7 +190,7 @@ def _first_image_paths(ds: Dataset) -> list[str]:
 
 
 def _exact_name(commit: str) -> str | None:
-    """Name of the one repository of which the Hub cache holds this commit."""
+    """Return the name of the one repository of which the Hub cache holds this commit, else None."""
     folders = list(Path(constants.HF_HUB_CACHE).glob(f"datasets--*/snapshots/{commit}"))
     names = {folder.parts[-3].removeprefix("datasets--").replace("--", "/") for folder in folders}
     return names.pop() if len(names) == 1 else None

@@ -1,4 +1,4 @@
-"""One function over the splits of a data set."""
+"""Checks of an argument that must be a data set, and one function over its splits."""
 
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -9,16 +9,26 @@ from datasets import Dataset, DatasetDict, IterableDataset, IterableDatasetDict
 
 from hf_prune.runtime.errors import InputError, InputTypeError
 
+AnyDataset = TypeVar("AnyDataset", Dataset, DatasetDict, IterableDataset, IterableDatasetDict)
+
 _STREAM = "load it without streaming=True, or write it out with Dataset.from_generator(lambda: iter(ds)) first"
+# Package of a type → how it becomes a data set; none of them is imported for the message.
+_WAYS_BY_PACKAGE = {
+    "pandas": "make one with Dataset.from_pandas(frame)",
+    "polars": "make one with Dataset.from_polars(frame)",
+    "pyarrow": "make one with Dataset(table)",
+    "numpy": "make one with Dataset.from_dict({'column': array})",
+    "torch": "make one with Dataset.from_generator(rows), of a function that yields each row as a dict",
+}
 
 
 def check_one(ds: Any, name: str, *, also: str = "") -> None:
-    """Raise a one-line TypeError unless one ``Dataset`` was given.
+    """Raise a one-line TypeError unless an argument is one ``Dataset``.
 
     Args:
-        ds: What was given.
-        name: The function or the argument that it was given to, for the message.
-        also: What else it takes, such as ``" or an array (n, d)"``.
+        ds: The argument.
+        name: The name of the function or the argument, for the message.
+        also: What else may be given, such as ``" or an array (n, d)"``.
 
     Example:
         >>> check_one([{"x": 1}], "recommend")
@@ -31,7 +41,7 @@ def check_one(ds: Any, name: str, *, also: str = "") -> None:
 
 
 def check_dataset(ds: Any, name: str) -> None:
-    """Raise a one-line TypeError unless a ``Dataset`` or ``DatasetDict`` was given; the arguments are those of `check_one`."""
+    """Raise a one-line TypeError unless an argument is a ``Dataset`` or ``DatasetDict``; see `check_one`."""
     if isinstance(ds, Dataset | DatasetDict):
         return
     if isinstance(ds, IterableDataset | IterableDatasetDict):
@@ -41,7 +51,7 @@ def check_dataset(ds: Any, name: str) -> None:
 
 
 def _way(given: Any) -> str:
-    """How what was given becomes a data set."""
+    """Return how an argument becomes a data set."""
     ways = (
         ((IterableDataset, IterableDatasetDict), _STREAM),
         (DatasetDict, "give one of its splits"),
@@ -53,25 +63,14 @@ def _way(given: Any) -> str:
     return found or _WAYS_BY_PACKAGE.get(_package(given), "make one, such as with Dataset.from_dict(columns)")
 
 
-# The package that a type comes from → the way; none of them is imported for the message.
-_WAYS_BY_PACKAGE = {
-    "pandas": "make one with Dataset.from_pandas(frame)",
-    "polars": "make one with Dataset.from_polars(frame)",
-    "pyarrow": "make one with Dataset(table)",
-    "numpy": "make one with Dataset.from_dict({'column': array})",
-    "torch": "make one with Dataset.from_generator(rows), of a function that yields each row as a dict",
-}
-
-
 def _package(given: Any) -> str:
-    """The package that its type comes from; torch of any data set made for it."""
+    """Return the package of a type; torch for any data set made for it."""
     torch = sys.modules.get("torch")
     if torch is not None and isinstance(given, torch.utils.data.Dataset):
         return "torch"
     return type(given).__module__.partition(".")[0]
 
 
-AnyDataset = TypeVar("AnyDataset", Dataset, DatasetDict, IterableDataset, IterableDatasetDict)
 _STREAMS = (IterableDataset, IterableDatasetDict)
 
 

@@ -1,1 +1,1 @@
-"""What rides along in a training of `transformers.Trainer` so that it leaves a record per row of its data set."""
+"""Training dynamics: a record of each row of the data set of a `transformers.Trainer`."""

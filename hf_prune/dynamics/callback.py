@@ -1,27 +1,39 @@
-"""Training dynamics of any `transformers.Trainer`: which rows it learns when, recorded while it trains."""
+"""Training dynamics of any `transformers.Trainer`, recorded while it trains."""
 
 import functools
+import hashlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 import transformers
 from datasets import Dataset
 from transformers.trainer_utils import get_last_checkpoint
 
+from hf_prune.data.digests import column_digest
 from hf_prune.dynamics import files
-from hf_prune.dynamics.batch_outputs import check_classes, check_rows, labels_of, logits_of
 from hf_prune.dynamics.content import RowContent, row_content
 from hf_prune.dynamics.figures import FIGURES, PER_CLASS, PER_ROW
 from hf_prune.dynamics.files import MODES, Head
-from hf_prune.dynamics.numbered_rows import ROW_KEY, numbered_loader, whole_dataset
+from hf_prune.dynamics.forward_pass import (
+    check_classes,
+    check_rows,
+    eval_mode,
+    labels_of,
+    logits_of,
+    score_rows,
+    try_pass,
+)
+from hf_prune.dynamics.numbered_rows import ROW_KEY, numbered_loader, readable, subset_rows, whole_dataset
 from hf_prune.dynamics.record import TrainingRecord, dataset_name
-from hf_prune.dynamics.recorder import Passes, Recorder
-from hf_prune.dynamics.same_rows import check_same_rows
-from hf_prune.dynamics.scoring_pass import score_rows, try_pass
+from hf_prune.dynamics.recorder import Recorder
 from hf_prune.runtime.errors import InputError, InputTypeError, StateError
 from hf_prune.runtime.messages import warn
+from hf_prune.runtime.processes import check_alike, num_processes, together
+
+_SAMPLED_ROWS = 64  # whose labels are compared where a data set is none of `datasets`
 
 
 def watch(
@@ -35,14 +47,13 @@ def watch(
     rows: Dataset | RowContent | None = None,
     overwrite: bool = False,
 ) -> TrainingRecord:
-    """Record what the training of a Trainer does to each row, without changing the training.
+    """Record how a Trainer learns each row, without changing the training.
 
-    Call it once, before ``trainer.train()``. In mode ``"online"`` the values are those of the forward pass that the
-    training makes anyway, so that they lie within an epoch of each other and include dropout and augmentation; no second
-    pass is made. Losses and weights are those of a training that is not watched, to the last bit on a CPU. Of a
-    ``torch.utils.data.Subset`` the rows of the whole data set are recorded. Repeated rows of an epoch count once, with
-    their first presentation. The record notes the content of each row, by which scoring finds it again in a data set of
-    another order.
+    Call it once, before ``trainer.train()``. In mode ``"online"`` the values are those of the forward passes of the
+    training itself, without a second pass: they come from all steps of an epoch and include dropout and augmentation. Losses
+    and weights are those of a training that is not watched, to the last bit on a CPU. The rows of a
+    ``torch.utils.data.Subset`` are counted in the whole data set. Repeated rows of an epoch count once, with their first
+    presentation. The record notes the content of each row, by which scoring finds it again in a data set of another order.
 
     Args:
         trainer: Any Trainer whose model gives logits (B, classes) for integer labels (B,).
@@ -55,10 +66,10 @@ def watch(
         test_dataset: A data set for the same collator; one pass after each epoch (``mode="end"``: after the last)
             records which of its rows are right.
         dataset: Name of the data set; None reads it from the data set.
-        rows: The rows that a data set of another kind is made from, in the same order, for the content that is noted;
-            what `hf_prune.dynamics.content.row_content` made of them will do. None takes a ``datasets.Dataset`` as it is
-            stored, without its transform, and nothing where there is none.
-        overwrite: Whether a training that starts at its first step may replace a record that is there.
+        rows: The rows that a data set of another kind is made from, in the same order, or their
+            `hf_prune.dynamics.content.row_content`, for the content that is noted. None takes a ``datasets.Dataset`` as it
+            is stored, without its transform, and nothing for other kinds.
+        overwrite: Whether a training that starts at its first step may replace an existing record.
 
     Returns:
         `TrainingRecord` of shape (epochs, n) arrays, which grows while ``trainer.train()`` runs. With
@@ -70,7 +81,7 @@ def watch(
         ValueError: If the folder belongs to another data set, the Trainer is watched already, or its data cannot be
             recorded. ``trainer.train()`` raises before its first step where a record would be lost or cannot be
             continued, and where the first rows of a pass cannot be scored; at its first step, in every mode, where
-            batches have no single label per row, a label is none of the model's classes, or outputs have no logits.
+            batches do not have one label per row, a label is no class of the model, or outputs have no logits.
 
     Warns:
         UserWarning: From ``trainer.train()``, once, where loss or logits are not finite, and where a file of the rows
@@ -108,14 +119,15 @@ def watch(
     _check_folder(place, head, overwrite)
     known = rows if rows is not None else whole if isinstance(whole, Dataset) else None
     _check_content(known, len(whole))
-    watched = _Watched(trainer)
+    watched = _WatchedTrainer(trainer)
     recorder = Recorder(
         place,
         head,
         dataset=whole,
         test_dataset=test_dataset,
         content=functools.partial(_content_of, known),
-        passes=Passes(watched.score, watched.try_score),
+        score=functools.partial(score_rows, trainer, forward=watched.classify),
+        try_score=functools.partial(try_pass, trainer, forward=watched.classify),
         overwrite=overwrite,
     )
     watched.install(recorder)
@@ -123,9 +135,9 @@ def watch(
 
 
 class TrainingDynamicsCallback(transformers.TrainerCallback):  # type: ignore[misc]  # transformers has no types
-    """Finishes epochs and checkpoints of a record; `watch` installs it, with the rest that a recording needs."""
+    """Finishes epochs and checkpoints of a record; `watch` installs it, with all else that a recording needs."""
 
-    def __init__(self, watched: "_Watched | None" = None) -> None:
+    def __init__(self, watched: "_WatchedTrainer | None" = None) -> None:
         self._watched = watched
 
     def on_train_begin(self, args: Any, state: Any, _control: Any, **given: Any) -> None:
@@ -138,11 +150,11 @@ class TrainingDynamicsCallback(transformers.TrainerCallback):  # type: ignore[mi
         self._watched.begin(args, state, given["train_dataloader"])
 
     def on_epoch_begin(self, *_: Any, **__: Any) -> None:
-        """Make room for the epoch."""
+        """Start the epoch."""
         self._recorder.start_epoch()
 
     def on_step_end(self, *_: Any, **__: Any) -> None:
-        """Raise where the batches of a Trainer have no row numbers."""
+        """Raise if the batches of a Trainer have no row numbers."""
         if not self._recorder.num_batches:
             raise StateError(
                 "the training batches carry no row numbers: get_train_dataloader of this Trainer must read "
@@ -154,7 +166,7 @@ class TrainingDynamicsCallback(transformers.TrainerCallback):  # type: ignore[mi
         self._recorder.finish_epoch()
 
     def on_save(self, args: Any, state: Any, _control: Any, **_: Any) -> None:
-        """Write what resuming needs into the checkpoint."""
+        """Write the state for resuming into the checkpoint."""
         checkpoint = Path(args.output_dir, f"checkpoint-{state.global_step}")
         self._recorder.save_state(checkpoint, int(state.epoch))
 
@@ -168,8 +180,8 @@ class TrainingDynamicsCallback(transformers.TrainerCallback):  # type: ignore[mi
         return self._watched.recorder
 
 
-class _Watched:
-    """A Trainer with three of its methods led through the recording."""
+class _WatchedTrainer:
+    """A Trainer with three of its methods replaced by ones that record."""
 
     def __init__(self, trainer: Any) -> None:
         self.trainer = trainer
@@ -187,7 +199,7 @@ class _Watched:
         self.trainer.add_callback(TrainingDynamicsCallback(self))
 
     def train(self, resume_from_checkpoint: str | bool | None = None, *args: Any, **kwargs: Any) -> Any:
-        """The Trainer's own, after noting which checkpoint is resumed."""
+        """Note which checkpoint is resumed, then train."""
         found = resume_from_checkpoint or None
         if found is True:
             found = get_last_checkpoint(self.trainer.args.output_dir)
@@ -199,7 +211,7 @@ class _Watched:
             self._training = self.recorder.running = False
 
     def get_train_dataloader(self) -> Any:
-        """The Trainer's own, with row numbers where it is for a training: a caller's loop has no use for them."""
+        """Make the Trainer's own loader, with row numbers in a training: a loop of the caller has no use for them."""
         return numbered_loader(self.trainer, self._make_loader) if self._training else self._make_loader()
 
     def begin(self, args: Any, state: Any, loader: Any) -> None:
@@ -207,12 +219,12 @@ class _Watched:
             raise StateError("watch records one training, not the trials of hyperparameter_search: train once")
         steps = max(1, -(-len(loader) // args.gradient_accumulation_steps))
         checkpoint = self._checkpoint if state.global_step else None
-        check_same_rows(self.trainer, self.trainer.train_dataset, *self.recorder.datasets)
+        _check_same_rows(self.trainer, self.trainer.train_dataset, *self.recorder.datasets)
         self.recorder.begin(checkpoint, int(state.epoch or 0), steps, again=self._begun)
         self._begun = True
 
     def compute_loss(self, model: Any, inputs: Any, return_outputs: bool = False, **kwargs: Any) -> Any:
-        """The Trainer's own; of training batches the row numbers are taken out and the logits noted."""
+        """Compute the Trainer's own loss; in training batches also take out the row numbers and note the logits."""
         rows = inputs.pop(ROW_KEY, None)
         if rows is None or not self.recorder.running:
             return self._compute_loss(model, inputs, return_outputs=return_outputs, **kwargs)
@@ -231,13 +243,9 @@ class _Watched:
         self.recorder.add(rows, **seen, loss=_loss_of(loss), step=step)
         return (loss, outputs) if return_outputs else loss
 
-    def score(self, dataset: Any) -> Any:
-        """One pass over a data set."""
-        return score_rows(self.trainer, dataset, lambda inputs: self._forward(self.trainer.model, inputs)[:2])
-
-    def try_score(self, dataset: Any) -> None:
-        """The beginning of such a pass, to see whether it can be made."""
-        try_pass(self.trainer, dataset, lambda inputs: self._forward(self.trainer.model, inputs)[:2])
+    def classify(self, inputs: Any) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return labels and logits of a batch."""
+        return self._forward(self.trainer.model, inputs)[:2]
 
     def _forward(self, model: Any, inputs: Any, **kwargs: Any) -> tuple[torch.Tensor, torch.Tensor, Any, Any]:
         labels = labels_of(self.trainer, inputs)  # before a loss function takes them out
@@ -251,7 +259,6 @@ class _Watched:
 
 
 def _loss_of(given: Any) -> torch.Tensor | None:
-    """The loss in what ``compute_loss`` gave."""
     loss = given[0] if isinstance(given, tuple) else given
     return loss.detach() if isinstance(loss, torch.Tensor) else None
 
@@ -265,7 +272,7 @@ def _check_content(rows: Any, num_rows: int) -> None:
 
 
 def _content_of(rows: Dataset | RowContent | None) -> RowContent | None:
-    """What the rows are; None where that is not known. All processes call it."""
+    """Return the content of the rows; None where that is not known. All processes call it."""
     if not isinstance(rows, Dataset):
         return rows
     try:
@@ -318,3 +325,39 @@ def _check_folder(folder: Path, head: Head, overwrite: bool) -> None:
             f"{folder} holds the record of {held.num_rows} rows of {held.dataset!r}, the Trainer has {head.num_rows} rows "
             f"of {head.dataset!r}: give another folder=, or overwrite=True"
         )
+
+
+def _check_same_rows(trainer: Any, *datasets: Any) -> None:
+    """Raise one line in every process where they train on different rows, which a record would mix.
+
+    Compared are lengths and digests of columns or, for other data sets than those of `datasets`, the labels of some rows.
+    """
+    if num_processes() == 1:
+        return
+    held: list[bytes] = []
+    together(lambda: held.extend(_rows_digest(trainer, rows) for rows in datasets if rows is not None))
+    arguments = {name: getattr(trainer.args, name) for name in ("seed", "data_seed", "num_train_epochs")}
+    check_alike({"rows": b"".join(held)} | arguments)
+
+
+def _rows_digest(trainer: Any, rows: Any) -> bytes:
+    taken = subset_rows(rows)
+    known: list[Any] = [len(rows), None if taken is None else taken.tobytes()]
+    if isinstance(rows, Dataset):
+        known += [column_digest(rows, name) for name in rows.column_names]
+    else:
+        known += _sampled_labels(trainer, rows)
+    return hashlib.sha256(repr(known).encode()).digest()
+
+
+def _sampled_labels(trainer: Any, rows: Any) -> list[int]:
+    """Return classes of rows spread over a data set; none where its batches hold none, which the training will refuse."""
+    items, collate = readable(trainer, rows)
+    places = np.unique(np.linspace(0, len(items) - 1, min(_SAMPLED_ROWS, len(items))).astype(np.int64)).tolist()
+    with eval_mode(trainer.model):
+        batch = collate([items[place] for place in places])
+    try:
+        found: list[int] = labels_of(trainer, batch).tolist()
+    except ValueError:
+        return []
+    return found

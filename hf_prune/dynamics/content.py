@@ -1,4 +1,4 @@
-"""What the rows of a training record were, by their content, and where each of them is in a data set at hand."""
+"""Content of the rows of a training record."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,10 +7,8 @@ import numpy as np
 from datasets import ClassLabel, Dataset
 from numpy.typing import NDArray
 
-from hf_prune.data.row_keys import key_columns, match_keys, row_keys
+from hf_prune.data.row_keys import key_columns, row_keys
 from hf_prune.runtime.processes import num_processes, process_index, together
-
-KEY_BYTES = 32
 
 
 @dataclass(frozen=True)
@@ -27,15 +25,12 @@ class RowContent:
 
 
 def row_content(ds: Dataset, columns: Sequence[str] | None = None) -> RowContent:
-    """Make the content keys of all rows; of several processes each makes a part, and all of them must call it.
+    """Return the content of all rows; each process computes a part, and all of them must call it.
 
     Args:
         ds: The data set, n rows; format and transform do not matter.
         columns: Columns that the keys are made of. None takes those of `hf_prune.data.row_keys.key_columns` without
-            classes, which are compared by themselves and may be numbered anew.
-
-    Returns:
-        The content.
+            classes, which are compared by themselves and may be numbered differently.
 
     Raises:
         ValueError: If a column is not there, or none is left.
@@ -52,36 +47,12 @@ def row_content(ds: Dataset, columns: Sequence[str] | None = None) -> RowContent
     own = np.array_split(np.arange(len(ds)), num_processes())[process_index()]
     part = ds if len(own) == len(ds) else ds.select(range(own[0], own[-1] + 1) if len(own) else [])
     chosen = list(columns)
-    made = together(lambda: _keys_of(part, chosen))
-    return RowContent(tuple(chosen), np.frombuffer(b"".join(made), np.uint8).reshape(-1, KEY_BYTES))
-
-
-def find_rows(recorded: RowContent, at_hand: RowContent) -> NDArray[np.int64]:
-    """Find each row at hand among those recorded; equal ones are matched in their order, each once.
-
-    Args:
-        recorded: Of the record, m rows.
-        at_hand: Of the data set, n rows, with keys of the same columns.
-
-    Returns:
-        For each row at hand the number of the recorded one, or -1, shape (n,).
-
-    Example:
-        >>> ds = Dataset.from_dict({"text": ["a", "b", "c"]})
-        >>> find_rows(row_content(ds), row_content(ds.select([2, 0, 1]))).tolist()
-        [2, 0, 1]
-    """
-    if np.array_equal(recorded.keys, at_hand.keys):
-        return np.arange(len(at_hand.keys))
-    return match_keys(_names(recorded), _names(at_hand))
+    keys = together(lambda: _keys_of(part, chosen))
+    return RowContent(tuple(chosen), np.frombuffer(b"".join(keys), np.uint8).reshape(-1, 32))
 
 
 def _keys_of(ds: Dataset, columns: list[str]) -> bytes:
     try:
         return bytes.fromhex("".join(row_keys(ds, columns)[0].tolist()))
-    except OSError as error:  # of one type, which the other processes raise too
+    except OSError as error:  # of one type, which the other processes raise, too
         raise OSError(str(error)) from error
-
-
-def _names(content: RowContent) -> list[bytes]:
-    return [key.tobytes() for key in content.keys]

@@ -1,4 +1,4 @@
-"""The rows that a training presents in one epoch: kept where they were seen, put together at its end."""
+"""Rows that a training presents in one epoch: kept by the process that saw them, and collected at its end."""
 
 import dataclasses
 from typing import Any
@@ -18,7 +18,7 @@ from hf_prune.runtime.processes import (
     process_index,
 )
 
-FLUSH_STEPS = 16  # batches whose logits wait on their device, so that it is not waited for at each
+FLUSH_STEPS = 16  # batches whose logits stay on their device, so that each does not wait for it
 FLUSH_VALUES = 2**22  # or so many logits
 SMALL_BATCH = 2**15  # logits of a batch that is not worth a computation of its own
 BLOCK_VALUES = 2**22  # numbers that travel at once between processes
@@ -26,7 +26,7 @@ BLOCK_VALUES = 2**22  # numbers that travel at once between processes
 
 @dataclasses.dataclass(frozen=True)
 class EpochRows:
-    """Rows with what was seen of them, each row once, ascending.
+    """Rows that were presented, each once, in ascending order, with their figures.
 
     Attributes:
         rows: Row numbers, shape (k,).
@@ -43,25 +43,25 @@ class EpochRows:
 
     @property
     def not_finite(self) -> NDArray[np.int64]:
-        """Numbers of the rows whose logits were not finite: known to be wrong, and nothing else of them."""
+        """Numbers of the rows whose logits were not finite: known to be wrong, with no other figures."""
         right, label_probs = (self.figures[:, FIGURES.index(name)] for name in ("correct", "label_probs"))
         return self.rows[~np.isnan(right) & np.isnan(label_probs)]
 
     def spread(self, num_rows: int) -> dict[str, NDArray[np.float16]]:
-        """The figures by name along all rows, shape (n,) each; NaN for rows that are not here."""
-        whole = placed(self.rows, self.figures, num_rows)
+        """Return name → figures of all rows, shape (n,); NaN for rows that are not here."""
+        whole = place_rows(self.rows, self.figures, num_rows)
         return {name: np.ascontiguousarray(whole[:, column]) for column, name in enumerate(FIGURES)}
 
 
-def placed(rows: NDArray[np.int64], values: NDArray[np.float16], num_rows: int) -> NDArray[np.float16]:
-    """Values (k, ...) at their rows among all, shape (n, ...); NaN elsewhere."""
+def place_rows(rows: NDArray[np.int64], values: NDArray[np.float16], num_rows: int) -> NDArray[np.float16]:
+    """Return values (k, ...) placed among all rows, shape (n, ...); NaN elsewhere."""
     whole = np.full((num_rows, *values.shape[1:]), np.nan, dtype=np.float16)
     whole[rows] = values
     return whole
 
 
 class Presentations:
-    """What this process has presented in an epoch so far, in order; of a row seen twice the first time counts.
+    """Rows that this process has presented in an epoch so far; of a row seen twice the first time counts.
 
     Args:
         before: Rows of the epoch that an interrupted training had presented, in the process that holds them.
@@ -69,7 +69,7 @@ class Presentations:
 
     def __init__(self, before: EpochRows | None = None) -> None:
         self.num_batches = 0
-        self.problem: tuple[str, int] | None = None  # loss or logits, whatever was not finite first, and the step
+        self.problem: tuple[str, int] | None = None  # "loss" or "logits", the first that was not finite, and the step
         self._num_classes = 0 if before is None else before.log_probs.shape[1]  # 0: not known yet
         self._waiting: list[_Batch] = []
         self._steps: list[NDArray[np.int64]] = []
@@ -85,14 +85,14 @@ class Presentations:
         loss: torch.Tensor | None = None,
         step: int = 0,
     ) -> None:
-        """Note one batch; without logits, that its rows were presented.
+        """Note one batch; without logits, only that its rows were presented.
 
         Args:
             rows: Row numbers, shape (B,).
             labels: Shape (B,).
             logits: Shape (B, classes), detached.
             loss: Of the batch, detached; None in a pass without one.
-            step: Number of the step of the optimiser, for messages.
+            step: Step of the optimiser, for messages.
 
         Raises:
             ValueError: If the logits have another number of classes than before.
@@ -112,15 +112,15 @@ class Presentations:
             self._flush()
 
     def collect(self) -> EpochRows:
-        """Put together what all processes have presented; every process must call it."""
+        """Collect the rows that all processes have presented; every process must call it."""
         self._flush()
         steps, mine = self._own()
         if num_processes() == 1:
             return mine
-        told = gather_objects([(mine.rows, steps)])
-        rows = np.concatenate([part for part, _ in told])
-        ranks = np.repeat(np.arange(len(told)), [len(part) for part, _ in told])
-        order = np.lexsort((ranks, np.concatenate([part for _, part in told]), rows))
+        everyone = gather_objects([(mine.rows, steps)])
+        rows = np.concatenate([part for part, _ in everyone])
+        ranks = np.repeat(np.arange(len(everyone)), [len(part) for part, _ in everyone])
+        order = np.lexsort((ranks, np.concatenate([part for _, part in everyone]), rows))
         seen, first = np.unique(rows[order], return_index=True)  # the earliest batch, in it the lowest rank
         places = np.flatnonzero(ranks[order[first]] == process_index())
         chosen = np.searchsorted(mine.rows, seen[places])
@@ -129,15 +129,15 @@ class Presentations:
         return EpochRows(seen, gather_rows(places, mine.labels[chosen], len(seen)), figures, log_probs)
 
     def _own(self) -> tuple[NDArray[np.int64], EpochRows]:
-        """The first presentation of each row in this process, and the batch in which it was."""
+        """Return the batch and the figures of the first presentation of each row in this process."""
         parts = self._parts
         if not parts:
             empty = np.empty(0, dtype=np.int64)
-            return empty, _bare(empty)
+            return empty, _unlabelled(empty)
         seen, first = np.unique(np.concatenate([part.rows for part in parts]), return_index=True)
         width = max(part.log_probs.shape[1] for part in parts)
         figures = np.concatenate([part.figures for part in parts])[first]
-        # Parts without classes are those of a mode that notes presentations only, where all parts are so.
+        # Only a mode that notes mere presentations has parts without classes, and then all are.
         log_probs = np.concatenate([part.log_probs for part in parts if part.log_probs.shape[1] == width])[first]
         self._parts = [EpochRows(seen, np.concatenate([part.labels for part in parts])[first], figures, log_probs)]
         self._steps = [np.concatenate(self._steps)[first]]
@@ -145,7 +145,7 @@ class Presentations:
 
     @torch.no_grad()
     def _flush(self) -> None:
-        """Move what waits to the processor, once for many batches."""
+        """Move the waiting batches to the CPU, together."""
         if not self._waiting:
             return
         batches, self._waiting = self._waiting, []
@@ -156,12 +156,12 @@ class Presentations:
         given = [batch.logits for batch in batches if batch.logits is not None]
         self.problem = self.problem or _problem(batches)
         if not given:
-            self._keep(_bare(rows.cpu().numpy()), steps)
+            self._keep(_unlabelled(rows.cpu().numpy()), steps)
             return
         figures, log_probs = (part.cpu().numpy() for part in _figures_of(given, labels))
         found = EpochRows(rows.cpu().numpy(), labels.cpu().numpy().astype(np.int64), figures, log_probs)
-        classed = (found.labels >= 0) & (found.labels < log_probs.shape[1])  # losses leave out -100
-        self._keep(found if classed.all() else _taken(found, classed), steps[classed])
+        classed = (found.labels >= 0) & (found.labels < log_probs.shape[1])  # losses ignore -100
+        self._keep(found if classed.all() else _subset(found, classed), steps[classed])
 
     def _keep(self, part: EpochRows, steps: NDArray[np.int64]) -> None:
         self._parts.append(part)
@@ -180,7 +180,7 @@ class _Batch:
 
 
 def _problem(batches: list[_Batch]) -> tuple[str, int] | None:
-    """What was not finite first in some batches and at which step, if anything; looked at once for all of them."""
+    """Return what was not finite first in some batches, and at which step; checked once for all of them."""
     given = [(name, batch.step, getattr(batch, name)) for batch in batches for name in ("logits", "loss")]
     given = [(name, step, values) for name, step, values in given if values is not None]
     if not given:
@@ -191,7 +191,7 @@ def _problem(batches: list[_Batch]) -> tuple[str, int] | None:
 
 
 def _figures_of(given: list[torch.Tensor], labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """The figures of some batches, together where they are small, else one by one, as fits the caches."""
+    """Compute the figures of some batches, together where they are small, else one by one, as fits the caches."""
     if given[0].numel() < SMALL_BATCH:
         return logit_figures(torch.cat(given), labels)
     parts = zip(given, torch.split(labels, [len(logits) for logits in given]), strict=True)
@@ -199,14 +199,14 @@ def _figures_of(given: list[torch.Tensor], labels: torch.Tensor) -> tuple[torch.
     return torch.cat(figures), torch.cat(log_probs)
 
 
-def _bare(rows: NDArray[np.int64]) -> EpochRows:
-    """Rows of which only the presentation is known."""
+def _unlabelled(rows: NDArray[np.int64]) -> EpochRows:
+    """Return rows of which only the presentation is known."""
     count = len(rows)
     unknown = np.full((count, len(FIGURES)), np.nan, dtype=np.float16)
     return EpochRows(rows, np.full(count, -1), unknown, np.empty((count, 0), dtype=np.float16))
 
 
-def _taken(found: EpochRows, mask: NDArray[np.bool_]) -> EpochRows:
+def _subset(found: EpochRows, mask: NDArray[np.bool_]) -> EpochRows:
     return EpochRows(*(getattr(found, field.name)[mask] for field in dataclasses.fields(found)))
 
 

@@ -1,4 +1,4 @@
-"""What the logits of a classifier say about rows with known labels: the figures that a training record holds."""
+"""Figures of rows with known labels from the logits of a classifier, and the names of the arrays of a training record."""
 
 from typing import TYPE_CHECKING
 
@@ -8,23 +8,27 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     import torch
 
-
+FIGURES = ("correct", "label_probs", "margins", "entropies", "errors")  # of one state of a model, (n,) each
+PER_ROW = (*FIGURES, "divergences")  # (n,) per epoch; a divergence needs the epoch before
+PER_CLASS = "epoch_probs"  # (n, classes) per epoch
+PER_RUN = ("trained_on", "hits", "test_hits")  # one entry per run, (n,), of the test set (m,)
+OF_THE_END = ("probs", "grad_norms")  # of the last state of a model, no part of a record
 ADDED = 1e-8  # to each probability before its logarithm is taken, as the authors of TDDS do
 _LARGEST = 65504.0  # of float16
 _BLOCK_VALUES = 2**22  # numbers in single precision at once
 
 
 def logit_figures(logits: "torch.Tensor", labels: "torch.Tensor") -> tuple["torch.Tensor", "torch.Tensor"]:
-    """Give the figures of rows, on the device of the logits and without waiting for it.
+    """Compute the figures of rows on the device of the logits, without waiting for it.
 
     Args:
         logits: Shape (B, classes), two classes or more; any float dtype, worked in float32.
-        labels: Integers, shape (B,); what is no class, such as -100, makes a row of NaN.
+        labels: Integers, shape (B,); one that is no class, such as -100, makes a row of NaN.
 
     Returns:
         Figures (B, 5) float16: correct (1 where the first largest logit is the label's, else 0), probability of the
         label, margin (logit of the label less the largest other), entropy in nats, Euclidean distance of the
-        probabilities to the one-hot label. And logarithms of the probabilities (B, classes) float16, 1e-8 being added to
+        probabilities to the one-hot label. And logarithms of the probabilities (B, classes) float16, with 1e-8 added to
         each probability. A row with logits that are not finite is not correct, and NaN otherwise.
 
     Example:
@@ -68,8 +72,8 @@ def divergences(log_probs: NDArray[np.float16], before: NDArray[np.float16]) -> 
         before: The same one epoch earlier, q; NaN where a row was not presented then.
 
     Returns:
-        The sum over classes of ``|p log(p / q)|``, shape (B,), float16, from 0; high where the prediction changed much,
-        NaN where either is not known.
+        The sum over classes of ``|p log(p / q)|``, shape (B,), float16: high where the prediction changed much, NaN where
+        either is not known.
 
     Example:
         >>> now, before = np.log(np.float16([[0.5, 0.5], [0.9, 0.1]])), np.log(np.float16([[0.5, 0.5], [0.5, 0.5]]))
@@ -87,10 +91,3 @@ def divergences(log_probs: NDArray[np.float16], before: NDArray[np.float16]) -> 
         now, then = log_probs[block].astype(np.float32), before[block].astype(np.float32)
         found[block] = np.abs(np.exp(now) * (now - then)).sum(axis=1)
     return found
-
-
-FIGURES = ("correct", "label_probs", "margins", "entropies", "errors")  # of one state of a model, (n,) each
-PER_ROW = (*FIGURES, "divergences")  # (n,) per epoch; a divergence needs the epoch before
-PER_CLASS = "epoch_probs"  # (n, classes) per epoch
-PER_RUN = ("trained_on", "hits", "test_hits")  # one entry per run, (n,), of the test set (m,)
-OF_THE_END = ("probs", "grad_norms")  # of the last state of a model, no part of a record

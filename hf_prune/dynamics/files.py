@@ -1,11 +1,11 @@
-"""How a training record lies in its folder: a head, what is known of the rows, and one file per finished epoch.
+"""Files of a training record: a head, facts about the rows, and one file per finished epoch.
 
     record.json                 name and size of the data set, mode, names of the arrays
     rows.safetensors            labels, trained_on and not_finite, (n,) each, and keys (n, 32), where the content is known
     epoch-0000.safetensors      the arrays of the epoch, (n,) float16 each, and test_hits (m,) where there are any
     probs-0000.safetensors      epoch_probs, (n, classes) float16, where they are recorded
 
-An epoch counts when its own file is there; it is written last, so that a killed process leaves whole epochs only.
+An epoch counts when its own file exists; it is written last, so that a killed process leaves only complete epochs.
 """
 
 import dataclasses
@@ -21,9 +21,8 @@ from numpy.typing import NDArray
 from hf_prune.dynamics.content import RowContent
 from hf_prune.dynamics.figures import PER_CLASS, PER_ROW
 from hf_prune.runtime.errors import InputError
-from hf_prune.runtime.files import DamagedFile, array_shape, read_arrays, remove_stale_parts, write_arrays, write_file
-from hf_prune.runtime.integrity import sealed, unsealed
-from hf_prune.runtime.untrusted import read_bytes
+from hf_prune.runtime.files import DamagedFile, array_shape, read_arrays, remove_stale_parts, write_arrays
+from hf_prune.runtime.integrity import read_sealed, write_sealed
 
 HEAD, ROWS, FORMAT = "record.json", "rows.safetensors", 1
 MODES = ("online", "epoch", "end")
@@ -31,19 +30,15 @@ _MOST_UNSEEN = 1 << 26  # rows that a head may claim before any of them is known
 _EPOCH = re.compile(r"epoch-(\d{4,})\.safetensors")
 
 
-class _Unreadable(ValueError):
-    """A record of another version."""
-
-
 @dataclasses.dataclass(frozen=True)
 class Head:
-    """What does not change from epoch to epoch.
+    """Properties that are the same in all epochs.
 
     Attributes:
         dataset: Name of the data set.
         mode: ``"online"``, ``"epoch"`` or ``"end"``.
         num_rows: Rows of the data set, n.
-        num_classes: None until the first values are there.
+        num_classes: Classes of the model; None before the first values.
         arrays: Names of the arrays of an epoch.
     """
 
@@ -56,14 +51,14 @@ class Head:
 
 @dataclasses.dataclass(frozen=True)
 class Rows:
-    """What is known of the rows, n of them.
+    """Facts about the rows, n of them.
 
     Attributes:
         labels: Class of each, shape (n,); -1 where it was never seen.
         trained_on: Whether it was presented at least once, shape (n,).
         not_finite: Number, from 1, of the first epoch in which its logits were not finite, 0 where they always were,
             shape (n,); None where that was not noted.
-        content: What each row was; None where that is not known.
+        content: Content of each row; None where that is not known.
     """
 
     labels: NDArray[np.int64]
@@ -72,7 +67,7 @@ class Rows:
     content: RowContent | None = None
 
     def packed(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
-        """As arrays by name, and what else there is as JSON values."""
+        """Return arrays by name, and all else as JSON values."""
         arrays: dict[str, NDArray[Any]] = {"labels": self.labels.astype(np.int64), "trained_on": self.trained_on}
         if self.not_finite is not None:
             arrays["not_finite"] = self.not_finite.astype(np.int32)
@@ -88,9 +83,9 @@ class Rows:
 
 
 def write_head(folder: Path, head: Head) -> None:
-    """Write the head; the folder is made if need be."""
+    """Write the head to a folder, which is made if need be."""
     folder.mkdir(parents=True, exist_ok=True)
-    write_file(folder / HEAD, sealed({"format": FORMAT, **dataclasses.asdict(head)}))
+    write_sealed(folder / HEAD, {"format": FORMAT, **dataclasses.asdict(head)})
 
 
 def read_head(folder: Path) -> Head:
@@ -101,7 +96,7 @@ def read_head(folder: Path) -> Head:
         ValueError: If the file is damaged or of a format that this version does not read.
     """
     try:
-        fields = unsealed(read_bytes(folder / HEAD))
+        fields = read_sealed(folder / HEAD)
         written = fields.pop("format")
         if written == FORMAT:
             head = Head(**{**fields, "arrays": tuple(fields["arrays"])})
@@ -120,7 +115,7 @@ def read_head(folder: Path) -> Head:
 
 
 def _check_head(folder: Path, head: Head) -> None:
-    """Refuse a head whose values are not of their kind, and more rows than the file of the rows has."""
+    """Refuse a head with values of wrong types, or with more rows than the file of the rows has."""
     texts = (head.dataset, head.mode, *head.arrays)
     counts = [head.num_rows, *([] if head.num_classes is None else [head.num_classes])]
     if not all(isinstance(text, str) for text in texts) or not all(
@@ -133,7 +128,7 @@ def _check_head(folder: Path, head: Head) -> None:
 
 
 def has_record(folder: Path) -> bool:
-    """Say whether there is a record in the folder."""
+    """Return whether the folder holds a record."""
     return (folder / HEAD).is_file()
 
 
@@ -150,12 +145,12 @@ def count_epochs(folder: Path) -> int:
 
 
 def epoch_file(folder: Path, epoch: int) -> Path:
-    """Where the arrays of an epoch lie."""
+    """Return the path of the arrays of an epoch."""
     return folder / f"epoch-{epoch:04d}.safetensors"
 
 
 def probs_file(folder: Path, epoch: int) -> Path:
-    """Where the class probabilities of an epoch lie."""
+    """Return the path of the class probabilities of an epoch."""
     return folder / f"probs-{epoch:04d}.safetensors"
 
 
@@ -176,13 +171,13 @@ def write_epoch(folder: Path, epoch: int, arrays: Mapping[str, NDArray[Any]]) ->
 
 
 def write_rows(folder: Path, rows: Rows) -> None:
-    """Write what is known of the rows, over what was known before."""
+    """Write the facts about the rows, over those before."""
     arrays, note = rows.packed()
     write_arrays(folder / ROWS, arrays, json.dumps(note))
 
 
 def read_rows(folder: Path) -> Rows | None:
-    """Read what is known of the rows; None before the first epoch is finished.
+    """Read the facts about the rows; None before the first epoch is finished.
 
     Raises:
         ValueError: If the file is cut short or altered.
@@ -219,7 +214,7 @@ def cut_back(folder: Path, num_epochs: int) -> None:
 
 
 def remove_record(folder: Path) -> None:
-    """Remove the record in a folder, and nothing else there."""
+    """Remove the record in a folder, and no other files."""
     cut_back(folder, 0)
     for probs in folder.glob("probs-*.safetensors"):  # of an epoch that was never finished
         probs.unlink()

@@ -1,4 +1,4 @@
-"""Rows that carry their number through the data loader of a Trainer, whatever shuffles, shards or repeats them."""
+"""Rows with their numbers in the data loader of a Trainer, whatever shuffles, shards or repeats them."""
 
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
@@ -18,7 +18,7 @@ class NumberedRows(torch.utils.data.Dataset[tuple[int, Any]]):
     """A data set whose items are (row number, item).
 
     Args:
-        items: What would be read without numbers: a map-style data set.
+        items: The map-style data set without numbers.
         numbers: Number of each item, shape (k,); None counts them from 0.
     """
 
@@ -33,7 +33,7 @@ class NumberedRows(torch.utils.data.Dataset[tuple[int, Any]]):
         return self._number(place), self.items[place]
 
     def __getitems__(self, places: Sequence[int]) -> list[tuple[int, Any]]:
-        """The rows of one batch; a DataLoader asks for them together, and many data sets read faster so."""
+        """Return the rows of a batch; a DataLoader asks for them together, which many data sets read faster."""
         if callable(together := getattr(self.items, "__getitems__", None)):
             items = together(places)
         else:
@@ -45,17 +45,13 @@ class NumberedRows(torch.utils.data.Dataset[tuple[int, Any]]):
 
 
 class NumberedCollator:
-    """A collator that takes the numbers off the rows, lets another collate the rest, and adds them to the batch.
-
-    Args:
-        collate: The collator of the items.
-    """
+    """A collator that removes the numbers of rows, lets another collate the rows, and adds the numbers to the batch."""
 
     def __init__(self, collate: Callable[[list[Any]], Any]) -> None:
         self.collate = collate
 
     def __call__(self, numbered: list[tuple[int, Any]]) -> Any:
-        """The batch of some rows, by name, and with it their numbers."""
+        """Collate some rows, with their numbers."""
         batch = self.collate([item for _, item in numbered])
         try:
             batch[ROW_KEY] = torch.tensor([row for row, _ in numbered])
@@ -68,14 +64,14 @@ class NumberedCollator:
 
 
 def whole_dataset(dataset: Any) -> Any:
-    """The data set whose rows are counted: what a subset, or a subset of that, is taken from."""
+    """Return the data set that a subset, or a subset of a subset, is taken from."""
     while isinstance(dataset, torch.utils.data.Subset):
         dataset = dataset.dataset
     return dataset
 
 
 def subset_rows(dataset: Any) -> NDArray[np.int64] | None:
-    """Row numbers of a ``torch.utils.data.Subset`` in `whole_dataset`, shape (k,); None for anything else.
+    """Return the row numbers of a ``torch.utils.data.Subset`` in `whole_dataset`, shape (k,); None for anything else.
 
     Example:
         >>> subset_rows(torch.utils.data.Subset(torch.utils.data.Subset(range(9), [4, 5, 6]), [2, 0])).tolist()
@@ -92,32 +88,17 @@ def subset_rows(dataset: Any) -> NDArray[np.int64] | None:
 
 
 def readable(trainer: Any, dataset: Any) -> tuple[Any, Callable[[list[Any]], Any]]:
-    """A data set and the collator for its items, with unused columns removed as the Trainer does.
-
-    Args:
-        trainer: The Trainer.
-        dataset: Any map-style data set.
-
-    Returns:
-        The data set to read, and what makes a batch of its items.
-    """
+    """Return a map-style data set and the collator of its items, with unused columns removed as the Trainer does."""
     if isinstance(dataset, Dataset):
         return trainer._remove_unused_columns(dataset, description="training"), trainer.data_collator
     return dataset, trainer._get_collator_with_removed_columns(trainer.data_collator, description="training")
 
 
 def numbered_loader(trainer: Any, make: Callable[[], Any]) -> Any:
-    """The Trainer's own data loader for training, over numbered rows.
+    """Return the Trainer's own data loader for training, over numbered rows.
 
     Data set and collator are exchanged only while it is built, so that all else of the Trainer, and a class derived from
-    it, sees what it was given. The sampler is made from the data set as it is: some look into its items.
-
-    Args:
-        trainer: The Trainer.
-        make: Its ``get_train_dataloader``.
-
-    Returns:
-        What ``make`` gives.
+    it, sees its own. The sampler is made from the original data set: some look into its items.
     """
     items, collate = readable(trainer, trainer.train_dataset)
     sampler = trainer._get_train_sampler
@@ -126,12 +107,12 @@ def numbered_loader(trainer: Any, make: Callable[[], Any]) -> Any:
         "data_collator": NumberedCollator(collate),
         "_get_train_sampler": lambda *_, **__: sampler(items),
     }
-    with _exchanged(trainer, exchanged):
+    with _temporary_attributes(trainer, exchanged):
         return make()
 
 
 @contextlib.contextmanager
-def _exchanged(trainer: Any, attributes: dict[str, Any]) -> Iterator[None]:
+def _temporary_attributes(trainer: Any, attributes: dict[str, Any]) -> Iterator[None]:
     before = {name: vars(trainer)[name] for name in attributes if name in vars(trainer)}
     vars(trainer).update(attributes)
     try:

@@ -1,5 +1,6 @@
-"""What a training did to each row of its data set: correctness, probabilities and margins, epoch by epoch."""
+"""Record of a training: correctness, probabilities and margins of each row, epoch by epoch."""
 
+import dataclasses
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,9 +11,9 @@ from datasets import Dataset
 from numpy.typing import ArrayLike, NDArray
 
 from hf_prune.dynamics import files
-from hf_prune.dynamics.checks import checked_arrays, match_rows
 from hf_prune.dynamics.content import RowContent, row_content
-from hf_prune.dynamics.figures import FIGURES, PER_CLASS
+from hf_prune.dynamics.figures import FIGURES, PER_CLASS, PER_ROW
+from hf_prune.dynamics.row_matching import match_rows
 from hf_prune.runtime.errors import InputError, InputTypeError
 from hf_prune.runtime.folders import owned
 
@@ -20,13 +21,13 @@ Records: TypeAlias = Union["TrainingRecord", str, Path, Sequence[Union["Training
 
 
 class TrainingRecord:
-    """What was recorded of a training, per epoch and row; in memory, or in a folder that may still grow.
+    """Record of a training, per epoch and row; in memory, or in a folder that may still grow.
 
     `hf_prune.watch` makes one from a Trainer, ``TrainingRecord.load`` opens a folder, ``TrainingRecord.from_arrays``
     takes the arrays of any other training.
 
     Attributes:
-        folder: Where it lies, or None.
+        folder: The folder, or None.
 
     Example:
         >>> values = {"correct": [[0, 1], [1, 1]], "label_probs": [[0.2, 0.6], [0.7, np.nan]]}
@@ -46,7 +47,7 @@ class TrainingRecord:
 
     @property
     def head(self) -> files.Head:
-        """Name and size of the data set, mode and names; of a folder, as it is now."""
+        """Name and size of the data set, mode and names of the arrays, as they are now in the folder."""
         if self.folder is not None and files.has_record(self.folder):
             self._head = files.read_head(self.folder)
         return self._head
@@ -73,12 +74,12 @@ class TrainingRecord:
 
     @property
     def arrays(self) -> tuple[str, ...]:
-        """Names that `read` knows here."""
+        """Names of the arrays that `read` takes."""
         return self._head.arrays
 
     @property
     def num_epochs(self) -> int:
-        """Finished epochs."""
+        """Number of finished epochs."""
         if self._memory is not None:
             return len(self._memory[self.arrays[0]])
         return files.count_epochs(self.folder) if self.folder is not None else 0
@@ -86,37 +87,34 @@ class TrainingRecord:
     @property
     def labels(self) -> NDArray[np.int64]:
         """Class of each row as the training saw it, (n,); -1 where the row was never seen."""
-        known = self._rows()
-        return known.labels if known else np.full(self.num_rows, -1)
+        return self._rows().labels
 
     @property
     def trained_on(self) -> NDArray[np.bool_]:
         """Whether a row was presented at least once, (n,)."""
-        known = self._rows()
-        return known.trained_on if known else np.zeros(self.num_rows, dtype=bool)
+        return self._rows().trained_on
 
     @property
     def not_finite(self) -> NDArray[np.int32]:
-        """Number, from 1, of the first epoch in which the logits of a row were not finite; 0 where they were, (n,)."""
-        known = self._rows()
-        if known and known.not_finite is not None:
-            return known.not_finite
+        """Number, from 1, of the first epoch in which the logits of a row were not finite, else 0, (n,)."""
+        noted = self._rows().not_finite
+        if noted is not None:
+            return noted
         found = np.zeros(self.num_rows, dtype=np.int32)
         others = [name for name in FIGURES[1:] if name in self.arrays]
         for epoch in reversed(range(self.num_epochs)) if others and FIGURES[0] in self.arrays else ():
-            # Of such a row nothing is known but that it is not right.
+            # Such a row is known to be wrong and has no other figures.
             found[(self.read_epoch(FIGURES[0], epoch) == 0) & np.isnan(self.read_epoch(others[0], epoch))] = epoch + 1
         return found
 
     @property
     def content(self) -> RowContent | None:
-        """What each row was; None where the record does not know."""
-        known = self._rows()
-        return known.content if known else None
+        """Content of each row; None where the record does not have it."""
+        return self._rows().content
 
     @property
     def hits(self) -> NDArray[np.bool_]:
-        """Whether the last full pass got each row right, (n,); False for a row without a class or with other than finite logits.
+        """Whether the last full pass got each row right, (n,); False without a class or with logits that are not finite.
 
         Raises:
             ValueError: If the record holds presentations instead of full passes.
@@ -152,8 +150,8 @@ class TrainingRecord:
                 label's one-hot vector), ``divergences`` (see `hf_prune.dynamics.figures.divergences`) or ``epoch_probs``.
 
         Returns:
-            Shape (epochs, n), for ``epoch_probs`` (epochs, n, classes); NaN where a row was not presented. Read
-            anew each time; `read_epoch` reads less.
+            Shape (epochs, n), for ``epoch_probs`` (epochs, n, classes); NaN where a row was not presented. Each call
+            reads all files; `read_epoch` reads less.
 
         Raises:
             ValueError: If the name is not recorded here, no epoch is finished, or a file is damaged.
@@ -174,10 +172,10 @@ class TrainingRecord:
         return files.read_file(path)[name]
 
     def save(self, folder: str | Path) -> Path:
-        """Write the record as it is now into a folder, as safetensors and JSON, whole or not at all.
+        """Write the record as it is now to a folder, as safetensors and JSON, completely or not at all.
 
         Raises:
-            ValueError: If another record is there.
+            ValueError: If the folder holds another record.
             OSError: If it cannot be written, or another process writes there.
         """
         folder = Path(folder)
@@ -188,7 +186,7 @@ class TrainingRecord:
                 raise InputError(f"{folder} holds a training record already: give another folder, or remove that one")
             new = own.stage()
             files.write_head(new, self.head)
-            files.write_rows(new, files.Rows(self.labels, self.trained_on, self.not_finite, self.content))
+            files.write_rows(new, dataclasses.replace(self._rows(), not_finite=self.not_finite))
             for epoch in range(self.num_epochs):
                 values = {name: self.read_epoch(name, epoch) for name in self.arrays}
                 files.write_epoch(new, epoch, values | self._test_hits_of(epoch))
@@ -197,13 +195,13 @@ class TrainingRecord:
 
     @classmethod
     def load(cls, folder: str | Path) -> "TrainingRecord":
-        """Open the record in a folder; one that a training still writes shows the epochs finished so far.
+        """Open the record in a folder; one that is still being written has the epochs finished so far.
 
         Raises:
             FileNotFoundError: If there is none.
             ValueError: If it is damaged or of an unknown format.
         """
-        files.count_epochs(Path(folder))  # a gap is told at once
+        files.count_epochs(Path(folder))  # raises where one is missing
         return cls(files.read_head(Path(folder)), Path(folder))
 
     @classmethod
@@ -230,15 +228,15 @@ class TrainingRecord:
             trained_on: Shape (n,) bool; None takes the rows that have a value.
             num_classes: Classes of the model.
             test_hits: Shape (m,) bool, on a test set after the last epoch.
-            rows: The data set, n rows, whose content is noted so that scoring finds each row again whatever its place;
-                without it a record fits whatever has as many rows with these classes.
+            rows: The data set, n rows, whose content is noted so that scoring finds each row again in any order; without
+                it a record fits every data set with as many rows of these classes.
 
         Raises:
             ValueError: If a name or the mode is unknown, or shapes differ.
             OSError: If a file of ``rows`` cannot be read.
         """
         codes = np.asarray(labels, dtype=np.int64)
-        held = checked_arrays(arrays, len(codes), mode)
+        held = _checked_arrays(arrays, len(codes), mode)
         first = next(iter(held.values()))
         seen = ~np.isnan(first).all(axis=0).reshape(len(codes), -1).all(axis=1)
         presented = seen if trained_on is None else np.asarray(trained_on, dtype=bool)
@@ -257,22 +255,22 @@ class TrainingRecord:
         """Find the rows of a data set among those recorded, in whatever order, and refuse another data set.
 
         Args:
-            num_rows: Rows of the data set at hand.
+            num_rows: Rows of the data set.
             labels: Their classes, or None; classes may be numbered differently, -1 is left out.
-            dataset: Its name; it decides where there are neither contents nor labels to compare.
-            content: Of the rows at hand, from the columns of this record's ``content``; None leaves each row where it is.
+            dataset: Its name, which decides where there are neither contents nor labels to compare.
+            content: Content of the rows, from the columns of this record's ``content``; None keeps their order.
 
         Returns:
-            For each row at hand the number of the recorded one, shape (n,).
+            Number of the recorded row for each row of the data set, shape (n,).
 
         Raises:
             ValueError: If a row is not among those recorded, or if sizes, classes or, without both, names differ.
         """
-        known = self._rows() or files.Rows(self.labels, self.trained_on)
-        return match_rows(self._head, known, num_rows, labels, dataset, content)
+        return match_rows(self._head, self._rows(), num_rows, labels, dataset, content)
 
-    def _rows(self) -> files.Rows | None:
-        return self._known if self.folder is None else files.read_rows(self.folder)
+    def _rows(self) -> files.Rows:
+        known = self._known if self.folder is None else files.read_rows(self.folder)
+        return known or files.Rows(np.full(self.num_rows, -1), np.zeros(self.num_rows, dtype=bool))
 
     def _check(self, name: str) -> None:
         if name not in self.arrays:
@@ -288,13 +286,13 @@ class TrainingRecord:
 
     def _test_hits_of(self, epoch: int) -> dict[str, NDArray[Any]]:
         if self._memory is not None and epoch < self.num_epochs - 1:
-            return {}  # in memory are those of the last epoch
+            return {}  # only those of the last epoch are in memory
         held = self._memory if self._memory is not None else files.read_file(self._epoch_file(epoch))
         return {"test_hits": held["test_hits"]} if "test_hits" in held else {}
 
 
 def open_records(dynamics: Records) -> list[TrainingRecord]:
-    """Open whatever a caller may give as ``dynamics=``.
+    """Open the records that a caller gives as ``dynamics=``.
 
     Args:
         dynamics: A record; the folder of one; the ``output_dir`` of a watched Trainer; a folder of such folders, as
@@ -342,7 +340,7 @@ def dataset_name(ds: Any) -> str:
 
 
 def _in_order(place: Path) -> list[Any]:
-    """The number in a name by its size: teacher-99 comes before teacher-100, as where the teachers are used."""
+    """Sort numbers in a name by their size: teacher-99 comes before teacher-100, as where the teachers are used."""
     return [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", place.parent.name)]
 
 
@@ -351,3 +349,24 @@ def _open_folder(folder: Path) -> list[TrainingRecord]:
         if held := [TrainingRecord.load(place) for place in found if files.has_record(place)]:
             return held
     return [TrainingRecord.load(folder)]  # raises: there is none
+
+
+def _checked_arrays(arrays: Mapping[str, ArrayLike], num_rows: int, mode: str) -> dict[str, NDArray[Any]]:
+    """Return the arrays of a record as float16.
+
+    Raises:
+        ValueError: If a name or the mode is unknown, or a shape does not fit.
+    """
+    if mode not in files.MODES:
+        raise InputError(f"mode={mode!r}; give one of {', '.join(files.MODES)}")
+    known = (*PER_ROW, PER_CLASS)
+    if not arrays or set(arrays) - set(known):
+        raise InputError(f"arrays {sorted(arrays)}; give at least one of {', '.join(known)} and no other")
+    held = {name: np.asarray(values, dtype=np.float16) for name, values in arrays.items()}
+    num_epochs = len(next(iter(held.values())))
+    for name, values in held.items():
+        expected = (num_epochs, num_rows, values.shape[-1]) if name == PER_CLASS else (num_epochs, num_rows)
+        if values.shape != expected or num_epochs == 0:
+            needed = f"({max(num_epochs, 1)}, {num_rows}{', classes' * (name == PER_CLASS)})"
+            raise InputError(f"{name!r} has shape {values.shape}; give (epochs, rows, ...) = {needed}")
+    return held

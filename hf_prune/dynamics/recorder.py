@@ -1,6 +1,10 @@
-"""The course of a record: opened when a training begins, one file per epoch, cut back when a checkpoint is resumed."""
+"""Recorder of a training: opens the record, writes a file per epoch, and cuts it back when a checkpoint is resumed.
+
+A file in the folder of each checkpoint, which vanishes with it, holds what the record needs to go on from there.
+"""
 
 import dataclasses
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,28 +14,16 @@ import torch
 from numpy.typing import NDArray
 
 from hf_prune.dynamics import files
-from hf_prune.dynamics.checkpoint_state import CheckpointState, read_state, write_state
 from hf_prune.dynamics.content import RowContent
-from hf_prune.dynamics.epoch_rows import EpochRows, Presentations, placed
+from hf_prune.dynamics.epoch_rows import EpochRows, Presentations, place_rows
 from hf_prune.dynamics.figures import PER_CLASS, divergences
 from hf_prune.dynamics.files import Head, Rows
 from hf_prune.runtime.errors import InputError
-from hf_prune.runtime.files import says_when_full
+from hf_prune.runtime.files import DamagedFile, read_arrays, says_when_full, write_arrays
 from hf_prune.runtime.messages import warn
 from hf_prune.runtime.processes import is_main_process, together
 
-
-@dataclasses.dataclass(frozen=True)
-class Passes:
-    """Passes of the model over rows that are not being trained on.
-
-    Attributes:
-        score: Gives the rows of a data set.
-        attempt: Raises where the first batch of a data set shows that it cannot be scored.
-    """
-
-    score: Callable[[Any], EpochRows]
-    attempt: Callable[[Any], None]
+STATE_FILE = "hf_prune_dynamics.safetensors"
 
 
 class Recorder:
@@ -40,11 +32,12 @@ class Recorder:
     Args:
         folder: Where the record goes.
         head: Name and size of the data set, mode and names of the arrays.
-        dataset: All rows that are counted.
+        dataset: The data set whose rows are counted.
         test_dataset: A second data set, or None.
-        content: What the rows that are counted are, made when a training begins; None where that cannot be known.
-        passes: Passes of the model.
-        overwrite: Whether a training that starts at its first step may remove a record that is there.
+        content: Returns the content of the rows, when a training begins; None where that is not known.
+        score: Runs the model over a data set that is not being trained on.
+        try_score: Raises where the first batch of a data set cannot be scored.
+        overwrite: Whether a training that starts at its first step may remove an existing record.
     """
 
     def __init__(
@@ -55,18 +48,21 @@ class Recorder:
         dataset: Any,
         test_dataset: Any,
         content: Callable[[], RowContent | None],
-        passes: Passes,
+        score: Callable[[Any], EpochRows],
+        try_score: Callable[[Any], None],
         overwrite: bool,
     ) -> None:
         self.folder, self.head, self.overwrite = folder, head, overwrite
-        self._dataset, self._test_dataset, self._passes, self._content = dataset, test_dataset, passes, content
-        self.datasets = (dataset, test_dataset)
+        self._dataset, self._test_dataset = self.datasets = (dataset, test_dataset)
+        self._content, self._score, self._try_score = content, score, try_score
         self.running, self._warned = False, False  # between the first and the last epoch of a training
         self.epoch, self._finished, self._steps_per_epoch = 0, False, 0
         self._resumed: CheckpointState | None = None
         self._collected: EpochRows | None = None
         self._before: NDArray[np.float16] | None = None  # log-probabilities of the epoch before, (n, classes)
-        self._now: NDArray[np.float16] | None = None  # and of the last finished one; both in the main process only
+        self._now: NDArray[np.float16] | None = (
+            None  # the same of the last finished one; both in the main process only
+        )
         self._forget(0)
 
     def begin(self, checkpoint: Path | None, epochs_done: int, steps_per_epoch: int, *, again: bool) -> None:
@@ -79,8 +75,7 @@ class Recorder:
             again: Whether this very call of ``train`` starts over, with a smaller batch.
 
         Raises:
-            ValueError: If there is a record that would be lost, or none that could be continued, or if what is to be
-                scored beside the training cannot be.
+            ValueError: If a record would be lost, there is none to continue, or the rows of a pass cannot be scored.
         """
         self._steps_per_epoch = steps_per_epoch
         together(self._try_passes)
@@ -107,31 +102,31 @@ class Recorder:
         return self._seen.num_batches
 
     def start_epoch(self) -> None:
-        """Make room for the next epoch if the last is finished."""
+        """Start the next epoch if the last is finished."""
         if self._finished:
             self.epoch, self._before = self.epoch + 1, self._now
             self._seen, self._finished = Presentations(), False
 
     def finish_epoch(self) -> None:
-        """Write what was seen in this epoch, all of it or as far as it went."""
+        """Write the epoch, even if it ended early."""
         seen = self._seen.collect()
         self._warn_of_step()
         self.rows.trained_on[seen.rows] = True
         values = seen if self.head.mode == "online" else None
         if self.head.mode == "epoch":
-            values = self._passes.score(self._dataset)
+            values = self._score(self._dataset)
         if values is not None:
             self._write(self.epoch, values, self._divergences(values))
         self._collected, self._finished = seen, True
 
     def end(self) -> None:
-        """Run the one pass of mode ``"end"``."""
+        """End the record, in mode ``"end"`` with its only pass."""
         if self.running and self.head.mode == "end":
-            self._write(0, self._passes.score(self._dataset), None)
+            self._write(0, self._score(self._dataset), None)
         self.running = False
 
     def save_state(self, checkpoint: Path, epochs_done: int) -> None:
-        """Put what a resumed training needs beside the model of a checkpoint."""
+        """Write the state that a resumed training needs into a checkpoint."""
         if self._finished and epochs_done > self.epoch:  # the unfinished epoch is the next, of which nothing was seen
             epoch, seen, before = self.epoch + 1, None, self._now
         else:
@@ -143,7 +138,7 @@ class Recorder:
     def _try_passes(self) -> None:
         for dataset in (self._dataset if self.head.mode != "online" else None, self._test_dataset):
             if dataset is not None:
-                self._passes.attempt(dataset)
+                self._try_score(dataset)
 
     def _warn_of_step(self) -> None:
         if self._seen.problem is not None:
@@ -151,7 +146,7 @@ class Recorder:
             self._warn(f"{what} not finite at step {step} (epoch {self.epoch + 1})")
 
     def _warn(self, problem: str) -> None:
-        """Say once in a training that it goes wrong: it is the user's, and goes on."""
+        """Warn once in a training that it diverges; it goes on."""
         if not self._warned:
             self._warned = True
             warn(
@@ -171,7 +166,7 @@ class Recorder:
         self._collected = self._before = self._now = None
 
     def _open(self, checkpoint: Path | None, content: RowContent | None, *, replace: bool) -> int:
-        """Bring the folder to where the training starts; gives the number of the epoch that comes next."""
+        """Bring the folder to where the training starts; return the number of the next epoch."""
         held = files.has_record(self.folder)
         if checkpoint is None:
             if held and not replace:
@@ -199,8 +194,8 @@ class Recorder:
         return state.epoch
 
     def _divergences(self, values: EpochRows) -> NDArray[np.float16]:
-        """Compare with the epoch before, (n,); NaN for rows that one of the two does not have."""
-        self._now, before = placed(values.rows, values.log_probs, self.head.num_rows), self._before
+        """Compare with the epoch before, (n,); NaN for rows that one of the two lacks."""
+        self._now, before = place_rows(values.rows, values.log_probs, self.head.num_rows), self._before
         if not is_main_process() or before is None or not before.shape[1]:
             return np.full(self.head.num_rows, np.nan, dtype=np.float16)
         return divergences(self._now, before)
@@ -214,9 +209,9 @@ class Recorder:
         if changes is not None:
             arrays["divergences"] = changes
         if PER_CLASS in self.head.arrays and is_main_process():
-            arrays[PER_CLASS] = np.exp(placed(values.rows, values.log_probs, num_rows))
+            arrays[PER_CLASS] = np.exp(place_rows(values.rows, values.log_probs, num_rows))
         if self._test_dataset is not None:
-            tested = self._passes.score(self._test_dataset)
+            tested = self._score(self._test_dataset)
             if len(tested.not_finite):
                 self._warn(f"the logits of {len(tested.not_finite)} test rows were not finite {self._when(epoch)}")
             else:
@@ -225,11 +220,11 @@ class Recorder:
         together(lambda: self._put(epoch, arrays, num_classes) if is_main_process() else None)
 
     def _note_not_finite(self, epoch: int, values: EpochRows) -> None:
-        """Note of each row the first epoch in which it went wrong."""
+        """Note for each row the first epoch in which its logits were not finite."""
         if not len(values.not_finite):
             return
         self._warn(f"the logits of {len(values.not_finite)} rows were not finite {self._when(epoch)}")
-        if self.rows.not_finite is not None:  # else it was not noted before a checkpoint, and is found in the arrays
+        if self.rows.not_finite is not None:  # else the resumed checkpoint did not note it; the arrays show it
             new = values.not_finite[self.rows.not_finite[values.not_finite] == 0]
             self.rows.not_finite[new] = epoch + 1
 
@@ -241,3 +236,89 @@ class Recorder:
             trained_on = self.rows.trained_on & (self.rows.labels >= 0)
             files.write_rows(self.folder, dataclasses.replace(self.rows, trained_on=trained_on))
             files.write_epoch(self.folder, epoch, arrays)
+
+
+@dataclasses.dataclass(frozen=True)
+class CheckpointState:
+    """A record in the middle of a training.
+
+    Attributes:
+        head: Of the record.
+        steps_per_epoch: Steps of the optimiser in an epoch.
+        epoch: Number of the unfinished epoch, from 0.
+        seen: Its rows so far, or None.
+        before: Logarithms of the class probabilities in the epoch before, shape (n, classes), or None.
+        rows: Facts about the rows, n of them.
+    """
+
+    head: Head
+    steps_per_epoch: int
+    epoch: int
+    seen: EpochRows | None
+    before: NDArray[np.float16] | None
+    rows: Rows
+
+    def check(self, head: Head, steps_per_epoch: int, content: RowContent | None, checkpoint: Path) -> None:
+        """Raise a one-line ValueError unless this training is the one that was saved."""
+        theirs = f"the checkpoint {checkpoint} is of a training"
+        if (self.head.dataset, self.head.num_rows) != (head.dataset, head.num_rows):
+            raise InputError(
+                f"{theirs} on {self.head.num_rows} rows of {self.head.dataset!r}, this one is on {head.num_rows} rows "
+                f"of {head.dataset!r}: resume with that data set, or train anew"
+            )
+        if (self.head.mode, self.head.arrays) != (head.mode, head.arrays):
+            raise InputError(
+                f"{theirs} recorded with mode={self.head.mode!r} and {', '.join(self.head.arrays)}, this one has "
+                f"mode={head.mode!r} and {', '.join(head.arrays)}: call watch with the same options"
+            )
+        noted = self.rows.content
+        if noted and content and noted.columns == content.columns and not np.array_equal(noted.keys, content.keys):
+            raise InputError(
+                f"{theirs} on other rows of {head.dataset!r} or on these in another order: resume with the rows as they "
+                "were, or train anew"
+            )
+        if self.steps_per_epoch != steps_per_epoch:
+            raise InputError(
+                f"{theirs} with {self.steps_per_epoch} steps an epoch, this one has {steps_per_epoch}: resume with the "
+                "same batch size over all processes"
+            )
+
+
+def write_state(checkpoint: Path, state: CheckpointState) -> None:
+    """Write the state into the folder of a checkpoint, complete or not at all."""
+    arrays, known = state.rows.packed()
+    if state.seen is not None:
+        arrays |= {f"seen_{name}": values for name, values in vars(state.seen).items()}
+    if state.before is not None:
+        arrays["before"] = state.before
+    note = {
+        **known,
+        "head": dataclasses.asdict(state.head),
+        "steps_per_epoch": state.steps_per_epoch,
+        "epoch": state.epoch,
+    }
+    checkpoint.mkdir(parents=True, exist_ok=True)
+    write_arrays(checkpoint / STATE_FILE, arrays, json.dumps(note))
+
+
+def read_state(checkpoint: Path) -> CheckpointState:
+    """Read what `write_state` wrote.
+
+    Raises:
+        ValueError: If the checkpoint holds no state or a damaged one.
+    """
+    try:
+        arrays, note = read_arrays(checkpoint / STATE_FILE)
+    except FileNotFoundError as error:
+        raise InputError(
+            f"the checkpoint {checkpoint} holds no state of a record ({STATE_FILE}): it was saved without watch, or the "
+            "process was killed while saving; resume from an older checkpoint, or train anew"
+        ) from error
+    except DamagedFile as error:
+        raise InputError(f"the state of the record is damaged: {error}; resume from an older checkpoint") from error
+    fields = json.loads(note)
+    head = Head(**{**fields["head"], "arrays": tuple(fields["head"]["arrays"])})
+    names = [field.name for field in dataclasses.fields(EpochRows)]
+    seen = EpochRows(*(arrays[f"seen_{name}"] for name in names)) if "seen_rows" in arrays else None
+    rows, before = Rows.unpacked(arrays, fields), arrays.get("before")
+    return CheckpointState(head, fields["steps_per_epoch"], fields["epoch"], seen, before, rows)

@@ -1,4 +1,4 @@
-"""A folder with several trainings of one kind: what they were begun with, and which of them are finished.
+"""Folder of several trainings of one kind: their settings, and which of them are finished.
 
 teachers.json     data set, settings; written before the first training begins
 teacher-00/       model, image processor and record of the first; of a training that is not finished its checkpoints
@@ -17,21 +17,20 @@ from hf_prune.data.columns import find_image_column
 from hf_prune.data.digests import column_digest
 from hf_prune.dynamics.record import dataset_name
 from hf_prune.runtime.errors import InputError
-from hf_prune.runtime.files import PART_PREFIX, write_file
-from hf_prune.runtime.integrity import sealed, unsealed
-from hf_prune.runtime.untrusted import read_bytes
+from hf_prune.runtime.files import PART_PREFIX
+from hf_prune.runtime.integrity import read_sealed, write_sealed
 
 SETTINGS, FORMAT = "teachers.json", 1
 KINDS = ("teacher", "run")
 WEIGHTS = ("model.safetensors", "model.safetensors.index.json")  # saved last: a folder that has them is complete
-# In a checkpoint that all processes and callbacks have written their part of: digests of its files.
+# Digests of the files of a checkpoint, written when all processes and callbacks have written their parts.
 COMPLETE = "complete"
 _DATASETS = {"dataset": "data set", "test_dataset": "test set"}
 _SHOWN = 40  # characters of a setting in an error
 
 
 def place_of(folder: Path, kind: str, number: int) -> Path:
-    """Where a training lies.
+    """Return the folder of a training.
 
     Example:
         >>> place_of(Path("here"), "teacher", 3).name
@@ -41,12 +40,12 @@ def place_of(folder: Path, kind: str, number: int) -> Path:
 
 
 def is_finished(place: Path) -> bool:
-    """Say whether a training is over and its model can be used."""
+    """Return whether a training is finished, so that its model can be used."""
     return any((place / name).is_file() for name in WEIGHTS)
 
 
 def remove_parts(folder: Path) -> None:
-    """Take away what killed trainings left half written below a folder; only its owner may."""
+    """Remove what killed trainings left half written below a folder; only its owner may."""
     for part in sorted(folder.rglob(f"{PART_PREFIX}*")):
         if part.is_dir() and not part.is_symlink():
             shutil.rmtree(part)
@@ -55,7 +54,7 @@ def remove_parts(folder: Path) -> None:
 
 
 def finished(folder: Path) -> list[Path]:
-    """Find the trainings that are over, in the order of their numbers.
+    """Find the finished trainings, in the order of their numbers.
 
     Raises:
         FileNotFoundError: If the folder was not made by `train_teachers` or `train_subset_runs`.
@@ -69,7 +68,7 @@ def finished(folder: Path) -> list[Path]:
 
 
 def read_settings(folder: Path) -> dict[str, Any]:
-    """Read what the trainings in a folder were begun with.
+    """Read the settings of the trainings in a folder.
 
     Raises:
         FileNotFoundError: If the folder was not made by `train_teachers` or `train_subset_runs`.
@@ -82,7 +81,7 @@ def read_settings(folder: Path) -> dict[str, Any]:
 
 
 def describe_rows(ds: Dataset, image_column: str | None, label_column: str) -> dict[str, Any]:
-    """Name, size and digests of a data set, by which it is known again."""
+    """Return name, size and digests of a data set, by which it is recognised."""
     images = find_image_column(ds, image_column)
     return {
         "name": dataset_name(ds),
@@ -93,21 +92,21 @@ def describe_rows(ds: Dataset, image_column: str | None, label_column: str) -> d
 
 
 def claim(folder: Path, given: Mapping[str, Any], *, num_processes: int | None) -> None:
-    """Note what the trainings in a folder are begun with, or refuse to mix them with others.
+    """Write the settings of the trainings in a folder, or refuse to mix them with trainings of other settings.
 
     Args:
-        folder: The folder; it is made if need be.
+        folder: The folder, which is made if need be.
         given: Data set and settings as plain JSON values; ``dataset`` and ``test_dataset`` as of `describe_rows`.
-        num_processes: How many train together; None where no training is left, since then it does not matter.
+        num_processes: How many train together; None where all trainings are finished and it does not matter.
 
     Raises:
-        ValueError: If the folder was begun with something else, or holds trainings from elsewhere.
+        ValueError: If the folder was begun with other settings, or holds trainings from elsewhere.
     """
     wanted = json.loads(json.dumps({"format": FORMAT, **given, "num_processes": num_processes}, default=str))
     held = _read(folder)
-    if held is None or not _work(folder):  # a call that failed at once does not bind the next one
+    if held is None or not _started_training(folder):  # a call that failed at once does not bind the next
         folder.mkdir(parents=True, exist_ok=True)
-        write_file(folder / SETTINGS, sealed(wanted))
+        write_sealed(folder / SETTINGS, wanted)
         return
     if num_processes is None:
         wanted["num_processes"] = held["num_processes"]
@@ -125,11 +124,11 @@ def claim(folder: Path, given: Mapping[str, Any], *, num_processes: int | None) 
 
 def _read(folder: Path) -> dict[str, Any] | None:
     try:
-        held = unsealed(read_bytes(folder / SETTINGS))
+        held = read_sealed(folder / SETTINGS)
         if held["format"] != FORMAT:
             raise InputError(f"format {held['format']}")
     except FileNotFoundError:
-        if work := _work(folder):
+        if work := _started_training(folder):
             raise InputError(
                 f"{folder} holds {work} but no {SETTINGS}, so it is not known what that is: give another folder="
             ) from None
@@ -139,8 +138,8 @@ def _read(folder: Path) -> dict[str, Any] | None:
     return held
 
 
-def _work(folder: Path) -> str:
-    """Name a training that is finished or can be gone on with; empty where there is none."""
+def _started_training(folder: Path) -> str:
+    """Name a training that is finished or can be continued; empty where there is none."""
     places = [place for kind in KINDS for place in sorted(folder.glob(f"{kind}-*"))]
     held = (place for place in places if is_finished(place) or any(place.glob(f"checkpoint-*/{COMPLETE}")))
     return next((place.name for place in held), "")
@@ -155,7 +154,7 @@ def _compare_rows(folder: Path, kind: str, held: dict[str, Any] | None, given: d
 
 
 def _rows_of(described: dict[str, Any] | None) -> dict[str, Any] | None:
-    """Size and digests; the same rows opened in another way may have another name."""
+    """Return size and digests; the same rows opened in another way may have another name."""
     return described and {name: value for name, value in described.items() if name != "name"}
 
 

@@ -1,26 +1,24 @@
-"""Rows on their way to a model: read, decoded, collated, each with its number and the key of its bytes.
+"""Batches of images for a model: read, decoded and collated, each image with its row number and the key of its bytes.
 
-What a DataLoader runs, in this process or in its workers. An image that cannot be read travels as its reason, so that
-one bad file neither stops a worker nor gets lost. A result is filed under the key that came with the image, which was made
-of the very bytes that were decoded.
+A DataLoader runs this code, in its workers if it has any. An image that cannot be read travels as the reason, so that one
+bad file neither stops a worker nor gets lost. A result is stored under the key that came with the image, which was made of
+the very bytes that were decoded.
 """
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import numpy as np
 from datasets import Image
-from numpy.typing import NDArray
 
 from hf_prune.data.images import EncodedImages
-from hf_prune.engine.content import content_key
+from hf_prune.engine.image_keys import Keys, content_key
 from hf_prune.runtime.messages import error_line
 
 if TYPE_CHECKING:
     import PIL.Image
 
 
-# Row number, key of the bytes that were read, and the image; the reason in place of one that cannot be read.
+# Row number, key of the bytes that were read, and the image, or the reason why it cannot be read.
 Item = tuple[int, bytes, "PIL.Image.Image | str"]
 
 
@@ -30,8 +28,8 @@ class Batch(NamedTuple):
     Attributes:
         rows: Row numbers of the images in it, in order.
         keys: Content keys of the bytes that the images were decoded from, in the same order.
-        inputs: What the model's ``collate`` made of them; ``None`` where no image could be read.
-        unreadable: By row number, why an image is not in the batch.
+        inputs: Their batch by the model's ``collate``; ``None`` where no image could be read.
+        unreadable: Row number → why an image is not in the batch.
     """
 
     rows: list[int]
@@ -41,14 +39,14 @@ class Batch(NamedTuple):
 
 
 class ImageRows:
-    """The images of a column by row number, as a map-style data set for a DataLoader.
+    """Images of a column by row number, as a map-style data set for a DataLoader.
 
     Args:
         images: The column.
-        keys: Content keys of its rows, shape (n,): an image that is no longer the one they were made of is not used.
+        keys: Content keys of its rows, shape (n,): an image that has changed since they were made is not used.
     """
 
-    def __init__(self, images: EncodedImages, keys: NDArray[np.void]) -> None:
+    def __init__(self, images: EncodedImages, keys: Keys) -> None:
         self._images = images
         self._keys = keys
         self._feature = Image(mode=images.decode_mode)
@@ -68,15 +66,15 @@ class ImageRows:
             return row, key, self._feature.decode_example({"path": None, "bytes": data})
         except PIL.UnidentifiedImageError:  # its text holds a memory address
             return row, key, "its bytes are no image that Pillow knows"
-        except Exception as error:  # decoders fail with errors of many types, all of which mean the same here
+        except Exception as error:  # decoders raise errors of many types
             return row, key, error_line(error)
 
 
 class Collate:
-    """Put images together with the model's own collate; an image that it refuses is set aside with the reason.
+    """Collates images as the model does; an image that it refuses is set aside with the reason.
 
     Args:
-        collate: Takes a list of images and gives the model's inputs.
+        collate: Makes the model's inputs of a list of images.
     """
 
     def __init__(self, collate: Callable[[list["PIL.Image.Image"]], Any]) -> None:
@@ -88,9 +86,9 @@ class Collate:
         readable = [(row, key, image) for row, key, image in items if not isinstance(image, str)]
         try:
             return self._batch(readable, unreadable)
-        except Exception:  # the model's preprocessing may raise anything: find whose image it was
+        except Exception:  # the model's preprocessing may raise anything: find the image that it refuses
             refused = {row: reason for row, _, image in readable if (reason := self._refusal(image)) is not None}
-            if not refused:  # each is fine alone, so it is no image's fault
+            if not refused:  # each is fine alone: the images are not the reason
                 raise
         remaining = [item for item in readable if item[0] not in refused]
         return self._batch(remaining, unreadable | refused)

@@ -1,8 +1,8 @@
-"""The only inference loop: images of a data set through a model, results to the store, in one process or many.
+"""Inference loop, the only one: runs images of a data set through a model and stores the results, in one process or many.
 
-Rows travel with their numbers and are written to their places, so neither sharding nor batch size can reorder them.
-An image goes through the model once, however many rows hold it. A result is filed under the key of the bytes that went
-through the model, which come with it: whatever processes make of their shares, none can file it under another image.
+Rows travel with their numbers, so that neither sharding nor batch size can reorder them. An image goes through the model
+once, however many rows hold it. A result is stored under the key of the bytes that went through the model, which comes with
+them: no process can store it under another image.
 """
 
 import contextlib
@@ -21,30 +21,30 @@ from datasets.utils import tqdm
 from numpy.typing import NDArray
 
 from hf_prune.data.images import EncodedImages
-from hf_prune.engine import content
 from hf_prune.engine.image_batches import Batch, Collate, ImageRows
+from hf_prune.engine.image_keys import Keys, content_keys, with_targets
 from hf_prune.engine.plan import make_plan
 from hf_prune.engine.store import Store
-from hf_prune.models.loaded import LoadedModel
+from hf_prune.models.loaded_model import LoadedModel
 from hf_prune.runtime.errors import InputError, StateError
-from hf_prune.runtime.processes import check_alike, compute_device, gather_objects, in_step, together
+from hf_prune.runtime.processes import check_alike, compute_device, in_step, together
 
 CHUNK_ROWS = 4096  # a killed run computes at most so many rows again ...
 CHUNK_SECONDS = 30.0  # ... or so much work, whichever is less
-# Of the length of an output: more than kernels and number formats make of one model, less than another one.
+# Of the norm of an output: kernels and number formats differ by less, other models by more.
 ONE_MODEL = 0.05
 
 
 @dataclass
 class ModelRows:
-    """The rows that this process holds of a model's results.
+    """Rows of a model's results that this process holds.
 
     Attributes:
         rows: Global row numbers, ascending, shape (n_local,); every readable row is in one process only.
         values: Their values, shape (n_local, d), float32; d is the same in every process.
-        unreadable: By global row number, why a row has no value; the same in every process.
+        unreadable: Global row number → why a row has no value; the same in every process.
         computed: Images that went through the model in this call, in all processes.
-        reused: Rows that took their value from the store or from an equal image, in all processes.
+        reused: Rows with a value from the store or of an equal image, in all processes.
     """
 
     rows: NDArray[np.int64]
@@ -71,8 +71,8 @@ def run_model(
 ) -> ModelRows:
     """Run a model over every image that the store does not have yet, and return this process's share of all rows.
 
-    Every process calls this with the same arguments; an error in one is raised in all. What the processes hold is compared
-    first: the rows by their content, the model by its identity, or by what it makes of one image where it has none.
+    Every process calls this with the same arguments; an error in one is raised in all. Rows and models of the processes are
+    compared first: rows by their content, models by their identity, or by their outputs for one image if they have none.
 
     Args:
         ds: The data set, n rows; its format and transform are not used.
@@ -80,13 +80,13 @@ def run_model(
         image_column: Name of the image column.
         state: Accelerate's view of the processes, from `hf_prune.runtime.processes.process_state`.
         batch_size: Images per batch.
-        num_workers: Processes that decode and preprocess beside this one.
+        num_workers: Further processes that decode and preprocess.
         store_root: Folder of the store; ``None`` keeps nothing on disk.
         on_error: ``"raise"`` stops at an image that cannot be read, ``"skip"`` lists it in ``unreadable``.
         targets: For a model whose forward pass takes a pair (inputs, classes): the class of each row, shape (n,).
         desc: Text of the progress bar.
         chunk_rows: Most rows written to the store at once.
-        chunk_seconds: Most seconds of work before what is there gets written.
+        chunk_seconds: Most seconds of work before results are written.
 
     Returns:
         The rows and values of this process.
@@ -97,19 +97,19 @@ def run_model(
         OSError: If the store cannot be written.
     """
     with in_step(desc), model:
-        check_alike({"batch_size": batch_size, "on_error": on_error} | _described(model, targets))
+        check_alike({"batch_size": batch_size, "on_error": on_error} | _shared_facts(model, targets))
         images = EncodedImages(ds, image_column)
         root = store_root if model.cacheable else None
         keys, unreadable = content_keys(ds, image_column, images, root, state)
         problems = _Problems(image_column, on_error, unreadable)
         image_rows = ImageRows(images, keys)
-        keys = keys if targets is None else content.with_targets(keys, targets)
+        keys = keys if targets is None else with_targets(keys, targets)
         store = Store(root, model.identity)
         plan = make_plan(keys, unreadable, store, batch_size, state.process_index, state.num_processes)
         loop = _Loop(model, store, targets, problems, state, chunk_rows, chunk_seconds)
 
         def compute() -> tuple[int, dict[int, str]]:
-            if plan.batches:  # no loader, and so no workers, when everything is there
+            if plan.batches:  # no loader, and so no workers, when everything is in the store
                 loop.run(plan.batches, image_rows, num_workers, desc)
             return loop.computed, problems.found
 
@@ -124,15 +124,15 @@ def run_model(
         return ModelRows(rows, values, unreadable, sum(counts), len(keys) - len(unreadable) - sum(counts))
 
 
-def _described(model: LoadedModel, targets: NDArray[np.int64] | None) -> dict[str, Any]:
-    """What the processes must have alike of a model and of the classes of the rows."""
+def _shared_facts(model: LoadedModel, targets: NDArray[np.int64] | None) -> dict[str, Any]:
+    """Return the facts of a model and of the classes of the rows that all processes must share."""
     identity = {f"model {name}": value for name, value in sorted(model.identity.items())}
     classes = b"" if targets is None else hashlib.sha256(targets.astype("<i8").tobytes()).digest()
     return identity | {"cacheable": model.cacheable, "class names": model.names, "labels": classes}
 
 
 def _check_outputs(loop: "_Loop", images: ImageRows, rows: NDArray[np.int64]) -> None:
-    """Compare what the processes' models make of one image, where no identity shows whether they are one model."""
+    """Compare the outputs of the processes' models for one image, where these have no identity to compare."""
     if len(rows) == 0:
         return
     outputs = together(lambda: loop.output_of(images, int(rows[0])))
@@ -147,7 +147,7 @@ def _check_outputs(loop: "_Loop", images: ImageRows, rows: NDArray[np.int64]) ->
 
 
 class _Problems:
-    """Images that cannot be read: collected, or the end of the run, as the caller chose."""
+    """Images that cannot be read: they are collected, or the first ends the run, as the caller chose."""
 
     def __init__(self, column: str, on_error: Literal["raise", "skip"], known: dict[int, str]) -> None:
         self.column, self.on_error = column, on_error
@@ -168,7 +168,7 @@ class _Problems:
 
 
 class _Loop:
-    """The images of this process on their way through the model to the store."""
+    """Runs the images of this process through the model and writes the results to the store."""
 
     def __init__(
         self,
@@ -186,12 +186,12 @@ class _Loop:
         self.device = compute_device()  # the caller's choice, which need not be the one of the process group
         self.computed = 0
         self._rows: list[int] = []
-        self._keys: list[content.Keys] = []  # of the bytes that went through the model
-        self._outputs: list[torch.Tensor] = []  # left on the device: fetching each would make the device wait
+        self._keys: list[Keys] = []  # of the bytes that went through the model
+        self._outputs: list[torch.Tensor] = []  # on the device, which would wait if each were fetched
         self._forward: Callable[[Any], torch.Tensor] | None = None
 
     def run(self, batches: list[list[int]], images: ImageRows, num_workers: int, desc: str) -> None:
-        """Compute the batches of this process; what was done before an error is kept."""
+        """Compute the batches of this process; results before an error are kept."""
         self.store.prepare()
         loader = _loader(batches, images, self.model, num_workers, self.device)
         total = sum(map(len, batches))
@@ -211,7 +211,7 @@ class _Loop:
                 raise
 
     def output_of(self, images: ImageRows, row: int) -> NDArray[np.float32]:
-        """What the model makes of one image alone, (d,); nothing where it cannot be read."""
+        """Return the output for one image alone, (d,); empty where it cannot be read."""
         batch = Collate(self.model.collate)([images[row]])
         if not batch.rows:
             return np.empty(0, np.float32)
@@ -230,21 +230,19 @@ class _Loop:
         self._keys.append(keys)
         self._outputs.append(output)
         now = time.monotonic()
-        after_next = (
-            now + (now - self._last) - self._flushed
-        )  # seconds of work at stake if the next batch takes as long
+        after_next = now + (now - self._last) - self._flushed  # seconds at stake if the next batch takes as long
         self._last = now
         if after_next >= self.chunk_seconds or len(self._rows) >= self.chunk_rows:
             self._flush()
 
-    def _output(self, batch: Batch) -> tuple[torch.Tensor, content.Keys]:
-        """What the model makes of the images of a batch, and the keys that it belongs to."""
+    def _output(self, batch: Batch) -> tuple[torch.Tensor, Keys]:
+        """Return the outputs of a batch and the keys that they belong to."""
         # Not under inference_mode: a module of the caller's own must stay trainable after .to(device).
         self._forward = self._forward or self.model.open(self.device)
         inputs, keys = batch.inputs, np.frombuffer(b"".join(batch.keys), dtype="V16")
         if self.targets is not None:
             targets = self.targets[batch.rows]
-            inputs, keys = (inputs, targets), content.with_targets(keys, targets.numpy())
+            inputs, keys = (inputs, targets), with_targets(keys, targets.numpy())
         with torch.inference_mode():
             output = self._forward(inputs)
             if output.ndim != 2 or len(output) != len(batch.rows):
@@ -255,7 +253,7 @@ class _Loop:
             return output.clone(), keys  # a compiled model may write its next output over this one
 
     def _flush(self) -> None:
-        """Write the outputs collected so far; rows that are not finite are left out and reported."""
+        """Write the outputs collected so far, and raise if some are not finite, which are left out."""
         rows, keys, outputs = np.array(self._rows, np.int64), self._keys, self._outputs
         self._rows, self._keys, self._outputs = [], [], []
         self._flushed = time.monotonic()
@@ -275,58 +273,10 @@ class _Loop:
             )
 
 
-def content_keys(
-    ds: Dataset, column: str, images: EncodedImages, root: Path | None, state: PartialState
-) -> tuple[NDArray[np.void], dict[int, str]]:
-    """Keys of all rows, and the rows that have no bytes; the same in every process, or an error in all.
-
-    Processes whose rows are pinned by the same files share the hashing; each of them, and each that has rows of its own,
-    ends with the keys of what it holds, so that they can be compared.
-    """
-    alone = state.num_processes == 1
-    stamp = None if root is None and alone else content.keys_stamp(ds, column, images)
-    kept = None if root is None or stamp is None else content.load_keys(root, stamp)
-    stamps = gather_objects([stamp or f"process {state.process_index}"])
-    group = [rank for rank, other in enumerate(stamps) if other == stamps[state.process_index]]
-    place = group.index(state.process_index)
-    start, stop = (len(images) * part // len(group) for part in (place, place + 1))
-
-    held: list[tuple[NDArray[np.void], dict[int, str]]] = []
-
-    def share() -> tuple[NDArray[np.void], dict[int, str]] | None:
-        if kept is None:
-            held.append(content.image_keys(images, range(start, stop)))
-        else:
-            held.append((kept[0][start:stop], {row: why for row, why in kept[1].items() if start <= row < stop}))
-        return held[0] if len(group) > 1 else None  # nobody else has a use for them
-
-    parts = [part or held[0] for part in map(together(share).__getitem__, group)]
-    keys = np.concatenate([part for part, _ in parts])
-    unreadable = {row: reason for _, reasons in parts for row, reason in reasons.items()}
-    if root is not None and stamp is not None and kept is None and (place == 0 or state.is_local_main_process):
-        content.save_keys(root, stamp, keys, unreadable)
-    check_alike({"rows": hashlib.sha256(keys.tobytes()).digest()})
-    return keys, gather_objects([unreadable])[0]  # reasons may name the files of a machine
-
-
-def check_rows(ds: Dataset, column: str, state: PartialState) -> None:
-    """Raise one line in every process unless all hold the same images in the same order.
-
-    Nothing is read where the same files pin the rows of all; else each process, or each group that shares files, hashes
-    what it holds.
-    """
-    if state.num_processes == 1:
-        return
-    images = EncodedImages(ds, column)
-    stamps = {*gather_objects([content.keys_stamp(ds, column, images)])}
-    if len(stamps) > 1 or None in stamps:
-        content_keys(ds, column, images, None, state)
-
-
 def _loader(
     batches: list[list[int]], rows: ImageRows, model: LoadedModel, num_workers: int, device: torch.device
 ) -> "torch.utils.data.DataLoader[Any]":
-    """A loader over given batches that draws nothing from torch's global generator."""
+    """Return a loader over given batches that draws nothing from torch's global generator."""
     return torch.utils.data.DataLoader(
         rows,  # type: ignore[arg-type]  # any object with __getitem__ and __len__ will do
         batch_sampler=batches,
@@ -339,10 +289,10 @@ def _loader(
 
 @contextlib.contextmanager
 def exact_settings(device: torch.device) -> Iterator[None]:
-    """Compute float32 as float32, and put torch's settings and generators back: a training may go on here.
+    """Compute float32 as float32, and restore torch's settings and generators, which a training may use.
 
-    By default cuDNN rounds the inputs of float32 convolutions to TF32, which moves scores by up to 0.02 and makes them
-    other scores than those of a CPU or an older GPU. Opening a model may draw from the generators.
+    By default cuDNN rounds the inputs of float32 convolutions to TF32, which changes scores by up to 0.02 against those of
+    a CPU or an older GPU. Opening a model may draw from the generators.
     """
     cudnn = torch.backends.cudnn
     forked = torch.random.fork_rng(devices=[device] if device.type == "cuda" else [])
@@ -350,8 +300,8 @@ def exact_settings(device: torch.device) -> Iterator[None]:
         yield
 
 
-def _read_rows(store: Store, keys: NDArray[np.void], rows: NDArray[np.int64]) -> NDArray[np.float32]:
-    """Values of this process's rows; their width is known to all processes, also to one without rows."""
+def _read_rows(store: Store, keys: Keys, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+    """Return the values of this process's rows, whose width is the same in a process without rows."""
     values = np.empty((0, 0), np.float32)
 
     def read() -> int:

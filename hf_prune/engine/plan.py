@@ -1,17 +1,18 @@
-"""Who computes what: processes that agree on which image goes through the model where, and fail together."""
+"""Plan of a run: the processes agree on which image each of them runs through the model."""
 
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from hf_prune.engine.image_keys import Keys
 from hf_prune.engine.store import Store
 from hf_prune.runtime.processes import together
 
 
 @dataclass(frozen=True)
 class Plan:
-    """Who computes which image; an image is known by its first row.
+    """Distribution of images over processes; an image is identified by its first row.
 
     Attributes:
         first_row: For each image its first row, shape (u,), ascending.
@@ -28,20 +29,18 @@ class Plan:
     batches: list[list[int]]
 
     def spread(self, found: dict[int, str]) -> dict[int, str]:
-        """Give what was found about first rows to all rows with the same image."""
+        """Return facts about first rows for all rows with the same image."""
         if not found:
             return {}
         first_of = self.first_row[self.image_of]
         rows = np.flatnonzero(np.isin(first_of, list(found)))
         return {int(row): found[int(first_of[row])] for row in rows}
 
-    def rows_of(
-        self, process: int, keys: NDArray[np.void], store: Store, unreadable: dict[int, str]
-    ) -> NDArray[np.int64]:
-        """Agree, when all is computed, on who holds which row; give those of one process, ascending.
+    def rows_of(self, process: int, keys: Keys, store: Store, unreadable: dict[int, str]) -> NDArray[np.int64]:
+        """Agree, when all is computed, on the process that holds each row; return the rows of one process, ascending.
 
-        On a disk that all share every image is at home, whoever computed it and whenever: then two models of one
-        data set have their rows in the same processes. On disks of their own, an image stays where it is.
+        On a shared disk every image is at home, whichever process computed it: then two models of one data set have their
+        rows in the same processes. On separate disks, an image stays where it is.
         """
         stored = np.stack(together(lambda: store.lookup(keys[self.first_row])))  # (processes, u)
         at_home = stored[self.home, np.arange(len(self.home))]
@@ -52,24 +51,14 @@ class Plan:
 
 
 def make_plan(
-    keys: NDArray[np.void], unreadable: dict[int, str], store: Store, batch_size: int, process: int, processes: int
+    keys: Keys, unreadable: dict[int, str], store: Store, batch_size: int, process: int, processes: int
 ) -> Plan:
-    """Agree with the other processes on who computes what.
+    """Agree with the other processes on the batches of each.
 
     The batches depend on the images alone and not on the number of processes, so that a model whose results depend
     on the batch (bf16, batched kernels) gives the same values for one, two or three. Each process may have a disk,
-    and so a store, of its own: what one of them has is not computed again.
-
-    Args:
-        keys: Content keys of all rows, shape (n,).
-        unreadable: Rows without an image; they are in no batch.
-        store: This process's view of what is computed already.
-        batch_size: Images per batch.
-        process: Rank of this process.
-        processes: How many there are.
-
-    Returns:
-        The same plan in every process, but for the batches.
+    and so a store, of its own: values in any of them are not computed again. Except for the batches, the plan is the same
+    in every process. Rows without an image are in no batch.
     """
     _, first, image_of = np.unique(keys, return_index=True, return_inverse=True)
     first_row = np.sort(first)  # images in the order in which they first appear

@@ -1,7 +1,7 @@
 """Results of models on disk, one row per image content, so that no image goes twice through the same model.
 
-A store is a folder of small safetensors files, the chunks, each complete or absent: a killed run loses at most the
-chunk in work, several processes may write at once without a lock, and a damaged file is noticed and left out.
+A store is a folder of small safetensors files, the chunks, each complete or absent: a killed run loses at most the current
+chunk, several processes may write at once without a lock, and a damaged file is noticed and left out.
 """
 
 import json
@@ -14,6 +14,7 @@ from typing import Any, NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
+from hf_prune.engine.image_keys import Keys
 from hf_prune.runtime.cache import META, keep_to_limit, use
 from hf_prune.runtime.file_locks import Lock
 from hf_prune.runtime.files import (
@@ -24,13 +25,8 @@ from hf_prune.runtime.files import (
     remove_stale_parts,
     unpack_floats,
     write_arrays,
-    write_file,
 )
-from hf_prune.runtime.integrity import sealed
 from hf_prune.runtime.messages import warn
-
-Keys = NDArray[np.void]  # shape (n,), dtype V16: blake2b-128 of the encoded image
-
 
 FORMAT = 1  # part of every folder name: a new layout never reads an old one
 
@@ -38,8 +34,8 @@ FORMAT = 1  # part of every folder name: a new layout never reads an old one
 @dataclass
 class _Chunk:
     keys: Keys
-    path: Path | None  # where the values lie
-    values: NDArray[np.generic] | None  # the values themselves, for a store without a folder
+    path: Path | None  # the file with the values
+    values: NDArray[np.generic] | None  # the values, for a store without a folder
 
 
 def default_root() -> Path:
@@ -59,7 +55,7 @@ class Store:
 
     Args:
         root: Folder of all stores; ``None`` keeps the rows in memory and leaves nothing behind.
-        identity: What determines the values, JSON-able; equal identities share a folder.
+        identity: JSON-able values that determine the results; equal identities share a folder.
 
     Example:
         >>> store = Store(None, {"id": "pixels"})
@@ -81,12 +77,12 @@ class Store:
         self._index: tuple[Keys, NDArray[np.int64], NDArray[np.int64]] | None = None
 
     def lookup(self, keys: Keys) -> NDArray[np.bool_]:
-        """Say which keys have values, shape (n,), after reading what other processes added since."""
+        """Return which keys have values, shape (n,), after reading what other processes have added."""
         self._scan()
         return self.has(keys)
 
     def has(self, keys: Keys) -> NDArray[np.bool_]:
-        """Say which keys have values, shape (n,), from what this process has read and written so far."""
+        """Return which keys have values, shape (n,), among those that this process has read and written so far."""
         return self._find(keys)[0]
 
     def append(self, keys: Keys, values: NDArray[np.float32]) -> None:
@@ -97,7 +93,7 @@ class Store:
             values: Shape (m, d), float32.
 
         Raises:
-            OSError: If the chunk cannot be written; it says where, what is kept and what to do.
+            OSError: If the chunk cannot be written; the message names the folder and what to do.
         """
         if len(keys) == 0:
             return
@@ -145,13 +141,11 @@ class Store:
         return values
 
     def prepare(self) -> None:
-        """Make the folder with its readable ``meta.json``, so that a folder that cannot be written is known early."""
+        """Make the folder with its ``meta.json``, so that one that cannot be written to is known early."""
         if self.folder is None or self._root is None or (self._lock is not None and (self.folder / META).exists()):
             return
         try:
-            self._lock = use(self.folder, make=True)
-            if not (self.folder / META).exists():
-                write_file(self.folder / META, sealed({"format": FORMAT, "identity": self.identity}))
+            self._lock = use(self.folder, {"format": FORMAT, "identity": self.identity})
             keep_to_limit(self._root, 0)
         except OSError as error:
             self._refuse(error)
@@ -178,7 +172,7 @@ class Store:
         self._index = None
 
     def _scan(self) -> None:
-        """Read the keys of chunks not seen before; each file is checked as a whole, once."""
+        """Read the keys of new chunks; each file is checked completely, once."""
         if self.folder is None or not self.folder.is_dir():
             return
         self._lock = self._lock or use(self.folder)
@@ -191,7 +185,7 @@ class Store:
                 keys = read_arrays(path)[0]["keys"]
                 self._add(_Chunk(np.ascontiguousarray(keys).view("V16")[:, 0], path, None))
                 self._known.add(path.name)
-            except FileNotFoundError:  # cleared, or removed as damaged, by another process in the meantime
+            except FileNotFoundError:  # another process has cleared it, or removed it as damaged
                 continue
             except DamagedFile as error:
                 damaged.append(str(error))
@@ -203,7 +197,7 @@ class Store:
             )
 
     def _find(self, keys: Keys) -> tuple[NDArray[np.bool_], NDArray[np.int64], NDArray[np.int64]]:
-        """For each key: whether it is there, the number of its chunk, its place in the chunk."""
+        """Return for each key whether it is there, the number of its chunk, and its place in the chunk."""
         if self._index is None:
             stored = np.concatenate([np.empty(0, "V16"), *(chunk.keys for chunk in self._chunks)])
             sizes = [len(chunk.keys) for chunk in self._chunks]

@@ -1,1 +1,1 @@
-"""Many small heads on frozen embeddings: the ensemble that whoever has an encoder can afford, hundreds of runs in minutes."""
+"""Many small heads on frozen embeddings: an ensemble of hundreds of runs in minutes."""

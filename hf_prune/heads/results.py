@@ -1,4 +1,4 @@
-"""What trained heads say about all rows, and where finished heads are kept."""
+"""Predictions of trained heads on all rows, and the files of finished heads."""
 
 import hashlib
 import json
@@ -13,12 +13,10 @@ from numpy.typing import NDArray
 from hf_prune.data.digests import array_sha256
 from hf_prune.dynamics.figures import FIGURES, OF_THE_END, divergences, logit_figures
 from hf_prune.heads.training import EVALUATED_ROWS, Weights, gradient_norms, logits_of
-from hf_prune.runtime.cache import META, use
-from hf_prune.runtime.files import DamagedFile, discard, read_arrays, remove_stale_parts, write_arrays, write_file
-from hf_prune.runtime.integrity import sealed
+from hf_prune.runtime.cache import use
+from hf_prune.runtime.files import DamagedFile, discard, read_arrays, remove_stale_parts, write_arrays
 
 Values: TypeAlias = dict[str, NDArray[Any]]
-
 
 FORMAT = 2  # of the files and of all that decides their content beside the settings
 AT_THE_END = ("correct", "label_probs")
@@ -56,7 +54,7 @@ class Passes:
             passes.append(self._pass_of(head, weights))
 
     def results(self) -> list[Values]:
-        """By head: arrays of all passes, (passes, n) each, ``epoch_probs`` (passes, n, classes), and those `OF_THE_END`."""
+        """Return by head the arrays of all passes, (passes, n) each, ``epoch_probs`` (passes, n, classes), and those `OF_THE_END`."""
         found = []
         for passes in self._passes:
             last = {name: passes[-1][name] for name in OF_THE_END if name in passes[-1]}
@@ -92,32 +90,25 @@ class Passes:
 def hits_of(
     points: torch.Tensor, classes: torch.Tensor, weights: Weights, head: int, num_classes: int
 ) -> NDArray[Any]:
-    """Whether one head gets each of some rows right, (m,) bool."""
+    """Return whether one head gets each of some rows right, (m,) bool."""
     guesses = [logits.argmax(dim=1) for logits in logits_of(points, weights, head, num_classes)]
     return np.asarray((torch.cat(guesses) == classes).cpu().numpy())
 
 
 class HeadFiles:
-    """One file per finished head, in a folder named by the content of everything that decides what is in it.
-
-    Args:
-        root: Folder of all such folders.
-        settings: What the heads are trained with, as JSON knows it.
-        arrays: What they are trained on and looked at.
-    """
+    """One file per finished head, in a folder named by the content of everything that decides its results."""
 
     def __init__(self, root: Path, settings: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> None:
         digests = {name: array_sha256(array) for name, array in arrays.items()}
         known = {"format": FORMAT, "torch": torch.__version__, **settings, **digests}
         name = hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()[:32]
         self.folder = root / name
-        self._lock = use(self.folder, make=True)  # held as long as this lives: what it reads and writes is not evicted
+        # Held as long as this lives: what it reads and writes is not evicted.
+        self._lock = use(self.folder, {"format": FORMAT, "identity": {"kind": "heads", **known}})
         remove_stale_parts(self.folder)
-        if not (self.folder / META).exists():
-            write_file(self.folder / META, sealed({"format": FORMAT, "identity": {"kind": "heads", **known}}))
 
     def read(self, number: int) -> Values | None:
-        """The arrays of a head; None if it is not there or no longer whole, and then to be trained again."""
+        """Return the arrays of a head, or None if it is missing or damaged and must be trained again."""
         path = self._path(number)
         try:
             return read_arrays(path)[0]
@@ -128,7 +119,7 @@ class HeadFiles:
             return None
 
     def write(self, number: int, values: Values) -> None:
-        """Keep the arrays of a head."""
+        """Write the arrays of a head."""
         write_arrays(self._path(number), values)
 
     def _path(self, number: int) -> Path:

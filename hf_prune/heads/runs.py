@@ -34,7 +34,7 @@ from hf_prune.runtime.seeds import row_uniform
 
 @dataclass(frozen=True)
 class HeadRuns:
-    """What `train_heads` made.
+    """Results of `train_heads`.
 
     Attributes:
         heads: The settings, none left open.
@@ -143,7 +143,7 @@ class _Job:
         device = compute_device()
         self.arrays: dict[str, NDArray[Any]] = {"embeddings": embeddings, "labels": labels}
         self.need, self.epoch_probs = need, epoch_probs and need == "dynamics"
-        self.heads = heads.settled(need, len(labels))
+        self.heads = heads.resolve(need, len(labels))
         self.num_own_rows = round((self.heads.subset or 1.0) * len(labels))
         self.points, self.classes = scaled(embeddings, embeddings, device), torch.from_numpy(labels).to(device)
         self.tests = None
@@ -156,12 +156,12 @@ class _Job:
         self._lock = Lock()
 
     def files(self, root: Path) -> HeadFiles:
-        """Where these heads are kept, however many they are."""
+        """Return the files of these heads, which are the same however many heads there are."""
         settings = dataclasses.asdict(dataclasses.replace(self.heads, num_heads=None))
         return HeadFiles(root, {"need": self.need, "epoch_probs": self.epoch_probs, **settings}, self.arrays)
 
     def described(self) -> dict[str, Any]:
-        """What processes that train them together must have alike."""
+        """Return what processes that train these heads together must have in common."""
         if num_processes() == 1:
             return {}
         digests = {name: f"{array.shape} {array_sha256(array)}".encode() for name, array in self.arrays.items()}
@@ -169,17 +169,17 @@ class _Job:
         return digests | settings | dataclasses.asdict(self.heads)
 
     def seeds_of(self, number: int) -> tuple[int, int]:
-        """One for the subset of a head, one for its first weights and the order of its rows."""
+        """Return one seed for the subset of a head and one for its first weights and the order of its rows."""
         subset, training = np.random.SeedSequence((self.heads.seed, number)).generate_state(2)
         return int(subset), int(training)
 
     def rows_of(self, number: int) -> NDArray[np.int64]:
-        """The rows that a head is trained on, ascending."""
+        """Return the rows that a head is trained on, ascending."""
         keys = row_uniform(np.arange(len(self.classes)), self.seeds_of(number)[0])
         return np.sort(np.argsort(keys, kind="stable")[: self.num_own_rows])
 
     def run(self, numbers: Sequence[int], folder: str | Path | None) -> dict[int, Values]:
-        """The results of some heads, trained here unless they are kept."""
+        """Return the results of some heads; those without a file are trained."""
         files = None if folder is None else self.files(Path(folder))
         kept = {number: files.read(number) if files else None for number in numbers}
         found = {number: values for number, values in kept.items() if values is not None}
@@ -197,7 +197,7 @@ class _Job:
         return found
 
     def record(self, number: int, values: Values, dataset: str) -> TrainingRecord:
-        """What one head did to each row."""
+        """Make the training record of one head."""
         trained_on = np.zeros(len(self.classes), dtype=bool)
         trained_on[self.rows_of(number)] = True
         return TrainingRecord.from_arrays(
@@ -211,7 +211,6 @@ class _Job:
         )
 
     def _train(self, part: Sequence[int], stop: Event, bar: Any, files: HeadFiles | None) -> dict[int, Values]:
-        """Train heads side by side."""
         num_classes, device = self.training.num_classes, self.points.device
         passes = Passes(self.points, self.classes, len(part), num_classes, self.need, self.epoch_probs)
 
@@ -238,7 +237,7 @@ class _Job:
 def _checked(
     embeddings: ArrayLike, labels: ArrayLike, num_classes: int | None
 ) -> tuple[NDArray[np.float32], NDArray[np.int64], int]:
-    """Embeddings (n, d), labels (n,) and the number of classes; an error unless they fit each other."""
+    """Check that embeddings and labels fit each other; return them, (n, d) and (n,), and the number of classes."""
     points, codes = np.asarray(embeddings, dtype=np.float32), np.asarray(labels)
     if points.ndim != 2 or codes.shape != points.shape[:1] or points.size == 0:
         raise InputError(
@@ -261,7 +260,7 @@ def _checked(
 def _checked_tests(
     embeddings: ArrayLike | None, labels: ArrayLike | None, num_dimensions: int, num_classes: int
 ) -> tuple[NDArray[np.float32], NDArray[np.int64]] | None:
-    """The test set, None where there is none."""
+    """Check the test set; None where there is none."""
     if embeddings is None and labels is None:
         return None
     if embeddings is None or labels is None:

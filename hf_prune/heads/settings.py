@@ -1,4 +1,4 @@
-"""How many heads are trained on the embeddings, and how, where the user leaves that open."""
+"""Settings of heads on embeddings: their number and training, with defaults by what they are for."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
@@ -18,15 +18,42 @@ DEFAULTS: Mapping[str, Mapping[str, float]] = {
 }
 HIDDEN, LEARNING_RATE, WEIGHT_DECAY = 256, 3e-3, 0.0
 STEPS_PER_EPOCH, SMALLEST_BATCH, LARGEST_BATCH = 32, 16, 256
-MIN_STEPS, MOST_EPOCHS = 1200, 60  # small sets get more epochs, to take as many steps as large ones need
+MIN_STEPS, MOST_EPOCHS = 1200, 60
 _MOST_RECORDED = {"num_heads": 1000, "num_epochs": 1000, "hidden": 4096, "batch_size": 65_536}
 _WHOLE = ("num_heads", "num_epochs", "hidden", "batch_size")
 _LOWEST = {"num_heads": 1, "num_epochs": 1, "hidden": 0, "batch_size": 1}
 
 
+def num_epochs_for(size: int, wanted: int, fewest: int, most: int, *, round_up: bool = False) -> int:
+    """Return the number of epochs that small data sets need to be trained about as long as large ones.
+
+    Args:
+        size: Rows, or steps, of an epoch.
+        wanted: Rows, or steps, of a training.
+        fewest: Lower bound of the epochs.
+        most: Upper bound of the epochs.
+        round_up: Whether the training may be longer rather than shorter than wanted.
+
+    Example:
+        >>> [num_epochs_for(rows, 256_000, 5, 30) for rows in (1_200, 10_000, 100_000)]
+        [30, 25, 5]
+    """
+    return int(np.clip(-(-wanted // size) if round_up else wanted // size, fewest, most))
+
+
+def batch_size_for(num_rows: int) -> int:
+    """Return the rows per step that make about 32 steps an epoch, few rows in small steps.
+
+    Example:
+        >>> batch_size_for(100), batch_size_for(40_000)
+        (16, 256)
+    """
+    return int(np.clip(num_rows // STEPS_PER_EPOCH, SMALLEST_BATCH, LARGEST_BATCH))
+
+
 @dataclass(frozen=True)
 class Heads:
-    """How many heads are trained on the embeddings, and how; None leaves a setting to what the heads are for.
+    """Settings of heads on embeddings; None leaves one to what the heads are for.
 
     Attributes:
         num_heads: Heads, or runs on random subsets.
@@ -68,14 +95,14 @@ class Heads:
                 raise InputError(f"{name}={value!r}; give a number {allowed}, or None")
 
     @classmethod
-    def recorded(cls, settings: Mapping[str, Any]) -> "Heads":
-        """The settings that a record or a history names, which anybody may have written.
+    def from_record(cls, settings: Mapping[str, Any]) -> "Heads":
+        """Read the settings in a record or a history, which anybody may have written.
 
         Raises:
             ValueError: If one is not known, out of its range, or would have this machine train for hours.
 
         Example:
-            >>> Heads.recorded({"num_heads": 10**9})
+            >>> Heads.from_record({"num_heads": 10**9})
             Traceback (most recent call last):
             ...
             hf_prune.InputError: a record asks for num_heads=1000000000: at most 1,000 are trained by its word
@@ -89,25 +116,24 @@ class Heads:
                 raise InputError(f"a record asks for {name}={value}: at most {most:,} are trained by its word")
         return cls(**settings)
 
-    def settled(self, need: str, num_rows: int) -> "Heads":
-        """The same with nothing left open, for so many rows.
+    def resolve(self, need: str, num_rows: int) -> "Heads":
+        """Return these settings with nothing left open, for so many rows.
 
         Raises:
             ValueError: If the subsets would be empty.
 
         Example:
-            >>> Heads().settled("runs", 50_000)
+            >>> Heads().resolve("runs", 50_000)
             Heads(num_heads=200, num_epochs=12, hidden=256, subset=0.7, learning_rate=0.003, weight_decay=0.0, batch_size=256, seed=0)
         """
         chosen = {**DEFAULTS[need], **{name: value for name, value in vars(self).items() if value is not None}}
         own_rows = round(chosen["subset"] * num_rows)
         if own_rows == 0:
             raise InputError(f"subset={chosen['subset']} of {num_rows} rows is none; give a larger share")
-        smaller = 2 ** int(np.log2(max(own_rows // STEPS_PER_EPOCH, 1)))
-        chosen.setdefault("batch_size", int(np.clip(smaller, SMALLEST_BATCH, LARGEST_BATCH)))
+        chosen.setdefault("batch_size", 2 ** int(np.log2(batch_size_for(own_rows))))
         if need == "runs" and self.num_epochs is None:
-            enough = -(-MIN_STEPS // -(-own_rows // chosen["batch_size"]))
-            chosen["num_epochs"] = int(np.clip(enough, chosen["num_epochs"], MOST_EPOCHS))
+            steps, fewest = -(-own_rows // chosen["batch_size"]), int(chosen["num_epochs"])
+            chosen["num_epochs"] = num_epochs_for(steps, MIN_STEPS, fewest, MOST_EPOCHS, round_up=True)
         rest = {"hidden": HIDDEN, "learning_rate": LEARNING_RATE, "weight_decay": WEIGHT_DECAY}
         return Heads(**{**rest, **chosen})
 

@@ -9,27 +9,28 @@ import numpy as np
 from datasets.utils import tqdm
 from numpy.typing import ArrayLike, NDArray
 
+from hf_prune.heads.settings import batch_size_for, num_epochs_for
+
 NUM_HIDDEN = 128
 BATCH_SIZE = 64
 LEARNING_RATE = 5e-3
 WEIGHT_DECAY = 1e-2
 MAX_EPOCHS, MIN_EPOCHS = 30, 5
-STEPS_PER_EPOCH, SMALLEST_BATCH, LARGEST_BATCH = 32, 16, 256
 MAX_ROWS_SEEN = 256_000  # epochs get fewer beyond 8,500 rows, until MIN_EPOCHS are left
 
 
 def default_num_epochs(num_rows: int) -> int:
-    """Epochs of a student whose full data set has so many rows; students of its subsets get as many.
+    """Return the epochs of a student whose full data set has so many rows; students of its subsets get as many.
 
     Example:
         >>> default_num_epochs(1_200), default_num_epochs(50_000)
         (30, 5)
     """
-    return int(np.clip(MAX_ROWS_SEEN // max(num_rows, 1), MIN_EPOCHS, MAX_EPOCHS))
+    return num_epochs_for(max(num_rows, 1), MAX_ROWS_SEEN, MIN_EPOCHS, MAX_EPOCHS)
 
 
 def steady_training(num_rows: int) -> dict[str, Any]:
-    """Settings of `student_hits` whose students depend little on the order of the rows: large steps and a strong pull to zero.
+    """Return settings of `student_hits` with large steps and a strong pull to zero, which make the order of the rows matter less.
 
     With them random halves of a data set give students of nearly one accuracy, so that small differences between subsets
     show; the defaults are those that the published comparisons were made with.
@@ -41,8 +42,7 @@ def steady_training(num_rows: int) -> dict[str, Any]:
         >>> steady_training(40_000)["batch_size"], steady_training(100)["batch_size"]
         (256, 16)
     """
-    batch_size = int(np.clip(num_rows // STEPS_PER_EPOCH, SMALLEST_BATCH, LARGEST_BATCH))
-    return {"batch_size": batch_size, "learning_rate": 2e-3, "weight_decay": 0.1}
+    return {"batch_size": batch_size_for(num_rows), "learning_rate": 2e-3, "weight_decay": 0.1}
 
 
 def train_students(

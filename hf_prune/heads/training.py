@@ -1,4 +1,4 @@
-"""The one trainer of small classifiers on embeddings: many side by side, each as if it were alone."""
+"""Training of small classifiers on embeddings: many side by side, each as if it were alone."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import CancelledError, ThreadPoolExecutor, as_completed
@@ -15,7 +15,6 @@ Weights: TypeAlias = list[torch.Tensor]
 Part = TypeVar("Part")
 Found = TypeVar("Found")
 
-
 # Widths are filled up with zeros to multiples of 16 numbers: 64 bytes, the widest vectors of a processor. Then every matrix
 # starts at such an address and no vector is left half full, both of which change roundings, so that a head's numbers do
 # not depend on the heads beside it. Products with ten columns are also twice as fast with sixteen.
@@ -30,7 +29,7 @@ EVALUATED_ROWS = 4096  # at once: 4 MB of 256 hidden units
 
 @dataclass(frozen=True)
 class Training:
-    """How heads are trained.
+    """Settings of a training, all of them known.
 
     Attributes:
         num_dimensions: Of the embeddings.
@@ -51,12 +50,12 @@ class Training:
     weight_decay: float
 
     def rates(self, num_rows: int) -> Iterator[float]:
-        """The learning rate at each step of a training on so many rows."""
+        """Yield the learning rate of each step of a training on so many rows."""
         steps = self.num_epochs * -(-num_rows // self.batch_size)
         return (self.learning_rate * min(1.0, (steps - step) / (FALLING * steps)) for step in range(steps))
 
     def side_by_side(self, device: torch.device) -> int:
-        """How many heads share a step: small ones many, so that calling torch costs little beside computing."""
+        """Return how many heads share a step: many small ones, so that the cost of calling torch is small against computing."""
         inputs, outputs = _filled(self.num_dimensions), _filled(self.num_classes)
         batch = self.batch_size * (inputs + self.hidden + outputs)
         weights = self.hidden * (inputs + outputs) if self.hidden else inputs * outputs
@@ -64,7 +63,7 @@ class Training:
         return int(np.clip(room // (batch + 4 * weights), 1, MOST_SIDE_BY_SIDE))
 
     def parts(self, heads: Sequence[Part], device: torch.device) -> list[Sequence[Part]]:
-        """Heads in parts that are trained side by side, at least one for each thread."""
+        """Split heads into parts that are trained side by side, at least one for each thread."""
         size = max(1, min(self.side_by_side(device), -(-len(heads) // threads_for(device))))
         return [heads[start : start + size] for start in range(0, len(heads), size)]
 
@@ -90,7 +89,7 @@ def train(
         seeds: Seed of each head, S of them.
         training: The settings.
         after_epoch: Called with the weights after each epoch.
-        stop: Checked at each epoch; when it is set, nobody wants the result.
+        stop: Checked at each epoch; set when the result is no longer wanted.
 
     Returns:
         Weights for `logits_of`, the first axis of each counts the heads.
@@ -117,12 +116,8 @@ def train(
 class AdamW:
     """The optimiser of Loshchilov & Hutter (2019), arXiv:1711.05101, with PyTorch's defaults, on one tensor.
 
-    PyTorch's own is no faster here, and takes seconds to load its compiler, which nobody needs.
-
-    Args:
-        weights: Changed in place at each step.
-        gradient: Filled by the caller before each step.
-        weight_decay: Share of the weights that a step takes off, per unit of the learning rate.
+    PyTorch's own is no faster here, and takes seconds to load its compiler, which nobody needs. Each step changes the weights in
+    place by the gradient that the caller has written.
     """
 
     BETAS, EPSILON = (0.9, 0.999), 1e-8
@@ -165,14 +160,14 @@ def write_gradients(gradients: Weights, weights: Weights, points: torch.Tensor, 
 
 
 def logits_of(points: torch.Tensor, weights: Weights, head: int, num_classes: int) -> Iterator[torch.Tensor]:
-    """Logits of one head in blocks of at most 4,096 rows, (b, classes) each, in the order of the points (n, d filled up)."""
+    """Yield the logits of one head in blocks of at most 4,096 rows, (b, classes) each, in the order of the points (n, d filled up)."""
     own = [layer[head] for layer in weights]
     for block in torch.split(points, EVALUATED_ROWS):
         yield _units_and_logits(block, own)[1][:, :num_classes]
 
 
 def gradient_norms(points: torch.Tensor, classes: torch.Tensor, weights: Weights, head: int) -> Iterator[torch.Tensor]:
-    """Norms of the gradients of one head's cross-entropy at each row alone, in blocks of at most 4,096 rows, (b,) each.
+    """Yield the norm of the gradient of one head's cross-entropy at each single row, in blocks of at most 4,096 rows, (b,) each.
 
     A layer's gradient at one row is the product of its slopes with its inputs and a 1 for the bias, so that its norm needs
     no gradient.
@@ -233,7 +228,7 @@ def on_threads(work: Callable[[Part, Event], Found], parts: Sequence[Part], devi
 
 
 def threads_for(device: torch.device) -> int:
-    """Parts that are worked on at the same time: on a CPU as many as torch has threads, elsewhere one."""
+    """Return how many parts run at the same time: on a CPU as many as torch has threads, elsewhere one."""
     return torch.get_num_threads() if device.type == "cpu" else 1
 
 
@@ -249,14 +244,14 @@ def one_thread() -> Iterator[None]:
 
 
 def _units_and_logits(points: torch.Tensor, weights: Weights) -> tuple[torch.Tensor, torch.Tensor]:
-    """What the output layer is given and what it gives; points (S, b, d) or, of one head, (b, d)."""
+    """Return inputs and outputs of the output layer; points are (S, b, d) or, for one head, (b, d)."""
     *hidden, output, output_bias = weights
     units = (points @ hidden[0]).add_(hidden[1]).relu_() if hidden else points
     return units, (units @ output.transpose(-1, -2)).add_(output_bias)
 
 
 def _first_weights(generators: Sequence[torch.Generator], training: Training) -> Weights:
-    """Hidden layer (S, d, h) and (S, 1, h) unless linear, output layer (S, classes, h) and (S, 1, classes), filled up."""
+    """Draw the hidden layer (S, d, h) and (S, 1, h) unless linear, the output layer (S, classes, h) and (S, 1, classes), filled up."""
     heads, inputs, hidden, outputs = len(generators), training.num_dimensions, training.hidden, training.num_classes
     wide_inputs, wide_hidden, wide_outputs = (_filled(width) for width in (inputs, hidden or inputs, outputs))
 
@@ -275,7 +270,7 @@ def _first_weights(generators: Sequence[torch.Generator], training: Training) ->
 
 
 def _in_one(layers: Weights, device: torch.device) -> tuple[Weights, torch.Tensor]:
-    """Copies of the layers as views of one tensor, and that tensor."""
+    """Copy the layers into one tensor; return views of it as layers, and the tensor."""
     sizes = [layer.numel() for layer in layers]
     flat = torch.cat([layer.flatten() for layer in layers]).to(device)
     views = zip(layers, torch.split(flat, sizes), strict=True)
@@ -283,7 +278,7 @@ def _in_one(layers: Weights, device: torch.device) -> tuple[Weights, torch.Tenso
 
 
 def _shuffled(rows: torch.Tensor, generators: Sequence[torch.Generator]) -> torch.Tensor:
-    """Each head's rows in an order of its own, (S, k)."""
+    """Return each head's rows in an order of its own, (S, k)."""
     orders = torch.stack([torch.randperm(rows.shape[1], generator=generator) for generator in generators])
     return rows.gather(1, orders.to(rows.device))
 

@@ -7,9 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from datasets import Dataset
-
-from hf_prune.data.history import provenance
+from hf_prune.data.history import History
 from hf_prune.runtime.errors import InputError
 from hf_prune.selection.orders import RANDOM, is_random
 
@@ -17,10 +15,10 @@ README = "README.md"
 RECORD_FILE = "provenance.json"
 CROISSANT_FILE = "croissant.json"
 SHARD_NAME = re.compile(r"-\d{5}-of-\d{5}\.parquet")
-# What a configuration holds: the rows of a cut, only their numbers in the source, or a score for every row of the source.
-# The configuration with the scores is called so, too; no cut may have its name.
-ROWS, ROW_NUMBERS, SCORES = "rows", "row numbers", "scores"
 DEFAULT = "default"
+SCORES = (
+    "scores"  # the configuration with a score for every row of the source, and its folder; no cut may be called so
+)
 # What may name a configuration: it becomes a folder, a glob pattern and a line of the card.
 _CONFIG_NAME = re.compile(r"\w(?:[\w .+=@-]*[\w+=@-])?")
 _DATA_DIR = re.compile(r"\w[\w .+=@-]*(?:/\w[\w .+=@-]*)*")
@@ -54,27 +52,28 @@ def check_names(config_name: str, data_dir: str, splits: Iterable[str]) -> None:
         raise InputError(f"data_dir={data_dir!r} {_TAKEN[SCORES]}: choose another")
 
 
-def cut_name(splits: Mapping[str, Dataset]) -> str:
-    """What a data set is called after its last pruning.
+def cut_name(histories: Mapping[str, History]) -> str:
+    """Name a data set after its last pruning.
 
     Args:
-        splits: Split → rows.
+        histories: Split → the history of its rows.
 
     Returns:
         Such as ``"prototypes-keep0.8"``, or ``"prototypes-keep1000"`` for a count of rows, ``"random-keep0.8"`` where the
-        scores had no say; ``"default"`` where nothing was pruned.
+        scores did not count; ``"default"`` where nothing was pruned.
 
     Raises:
         ValueError: If splits were pruned differently.
 
     Example:
-        >>> ds = Dataset.from_dict({"my score": [0.1, 0.2, 0.3]})
-        >>> cut_name({"train": ds.prune("my score", keep=0.5, order="hard")}), cut_name({"train": ds})
+        >>> from hf_prune.data.history import Step
+        >>> pruned = History((Step("prune", "el2n", "my score", keep=0.5),))
+        >>> cut_name({"train": pruned}), cut_name({"train": History(())})
         ('my_score-keep0.5', 'default')
     """
     found = {}
-    for split, rows in splits.items():
-        prunings = [step for step in provenance(rows).steps if step.kind == "prune"]
+    for split, history in histories.items():
+        prunings = [step for step in history.steps if step.kind == "prune"]
         if prunings:
             last = prunings[-1]
             found[split] = f"{RANDOM if is_random(last.to_dict()) else _safe(last.column)}-keep{last.keep!r}"
@@ -85,12 +84,12 @@ def cut_name(splits: Mapping[str, Dataset]) -> str:
 
 
 def _safe(column: str) -> str:
-    """The name of a column as part of the name of a configuration."""
+    """Write the name of a column so that it can be part of the name of a configuration."""
     return re.sub(r"\.{2,}", ".", re.sub(r"[^\w.+=@-]+", "_", column)).strip("_.+=@-") or "cut"
 
 
 def cut_settings(steps: Iterable[Any]) -> dict[str, Any] | None:
-    """How the last pruning among published steps was made; None if none of them prunes, or anybody edited them."""
+    """Return the settings of the last pruning among published steps; None if none of them prunes, or anybody edited them."""
     prunings = [step for step in steps if isinstance(step, Mapping) and step.get("kind") == "prune"]
     if not prunings:
         return None
@@ -100,16 +99,12 @@ def cut_settings(steps: Iterable[Any]) -> dict[str, Any] | None:
 
 # Characters of a pattern, and comparisons of files with patterns with stars; hf_prune writes one such pattern per split.
 _MAX_PATTERN, _MAX_COMPARED = 1000, 1_000_000
-_NOTHING = re.compile(r"(?!)")  # what no text is
-
-
-def _untold(path: str) -> None:
-    """What a place answers that knows no digests."""
+_ANY_FOLDERS = "(?:[^/]*/)*"
 
 
 @dataclass(frozen=True)
 class Published:
-    """What a folder or repository holds now.
+    """The content of a folder or repository at one moment.
 
     Attributes:
         files: Path → bytes, of every file.
@@ -121,7 +116,7 @@ class Published:
     files: Mapping[str, int] = field(default_factory=dict)
     readme: str | None = None
     provenance: str | None = None
-    sha256: Callable[[str], str | None] = _untold
+    sha256: Callable[[str], str | None] = field(default=lambda _: None)
 
 
 def matches(name: str, patterns: Iterable[str]) -> bool:
@@ -131,12 +126,11 @@ def matches(name: str, patterns: Iterable[str]) -> bool:
         >>> matches("data/a/x.parquet", ["data/**/x.*"]), matches("data/a/x.parquet", ["data/*.parquet"])
         (True, False)
     """
-    parts = name.split("/")
-    return any(pattern == name or _fits(parts, _compiled(pattern)) for pattern in patterns)
+    return any(pattern == name or _compiled(pattern).fullmatch(name) for pattern in patterns)
 
 
 def matching(names: Iterable[str], patterns: Iterable[str]) -> list[str]:
-    """The paths that fit one of the patterns, sorted.
+    """Return the paths that fit one of the patterns, sorted.
 
     Raises:
         ValueError: If there are so many of both, or patterns so long, that finding them would take long.
@@ -151,42 +145,29 @@ def matching(names: Iterable[str], patterns: Iterable[str]) -> list[str]:
 
 
 @functools.lru_cache(maxsize=1024)
-def _compiled(pattern: str) -> tuple[re.Pattern[str] | None, ...]:
-    """What each part of a path must be; None stands for any number of parts."""
-    parts = pattern.split("/")
-    parts += ["*"] if parts[-1] == "**" else []  # whatever is in a folder, and not the folder itself
-    return tuple(None if part == "**" else re.compile(_as_regex(part), re.DOTALL) for part in parts)
+def _compiled(pattern: str) -> re.Pattern[str]:
+    groups: list[list[str]] = [[]]  # of parts, between which any folders may lie
+    for part in pattern.split("/"):
+        if part == "**":
+            groups.append([])
+        else:
+            groups[-1].append(_part_as_regex(part))
+    *before, last = groups
+    first, *inner = ("".join(f"{part}/" for part in group) for group in before or [[]])
+    # The earliest place of what lies between two stars is as good as any, so none is tried twice: (?>...).
+    found = first + "".join(f"(?>{_ANY_FOLDERS}?{group})" for group in inner if group)
+    ending = "/".join(last) if last else "[^/]*"  # whatever is in a folder, not the folder itself
+    return re.compile(f"{found}{_ANY_FOLDERS if before else ''}{ending}")
 
 
-def _as_regex(part: str) -> str:
-    """The earliest place of what lies between two stars is as good as any, so none is tried twice: (?>...)."""
-    first, *others = (_plain(text) for text in re.split(r"\*+", part))
+def _part_as_regex(part: str) -> str:
+    first, *others = (
+        "".join("[^/]" if letter == "?" else re.escape(letter) for letter in text) for text in re.split(r"\*+", part)
+    )
     if not others:
         return first
     *inner, last = others
-    return f"{first}{''.join(f'(?>.*?{text})' for text in inner if text)}.*{last}"
-
-
-def _plain(text: str) -> str:
-    return "".join("." if letter == "?" else re.escape(letter) for letter in text)
-
-
-def _fits(parts: list[str], pattern: tuple[re.Pattern[str] | None, ...]) -> bool:
-    """Match part by part; where one does not fit, only the last ``**`` takes a part more."""
-    place = wanted = 0
-    again: tuple[int, int] | None = None
-    while place < len(parts):
-        part = pattern[wanted] if wanted < len(pattern) else _NOTHING
-        if part is None:
-            again, wanted = (place, wanted), wanted + 1
-        elif part.fullmatch(parts[place]):
-            place, wanted = place + 1, wanted + 1
-        elif again is not None:
-            again = again[0] + 1, again[1]
-            place, wanted = again[0], again[1] + 1
-        else:
-            return False
-    return all(part is None for part in pattern[wanted:])
+    return f"{first}{''.join(f'(?>[^/]*?{text})' for text in inner if text)}[^/]*{last}"
 
 
 def is_shard(name: str, patterns: Iterable[str]) -> bool:

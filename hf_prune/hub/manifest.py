@@ -1,4 +1,4 @@
-"""``provenance.json``: what an export says about itself, one entry per split, and nothing about the machine or the hour."""
+"""The record ``provenance.json``: one entry per split, and nothing about the machine or the hour."""
 
 import json
 import re
@@ -11,11 +11,12 @@ from datasets import ClassLabel, Dataset, Image
 
 from hf_prune.data.columns import read_labels
 from hf_prune.data.digests import images_sha256, rows_sha256
-from hf_prune.data.history import History, Step, package_versions, provenance
+from hf_prune.data.history import History, Step, package_versions
 from hf_prune.data.images import EncodedImages
 from hf_prune.data.loaded_rows import loaded_rows
 from hf_prune.data.source import Source
 from hf_prune.hub.layout import RECORD_FILE
+from hf_prune.hub.split import Split
 from hf_prune.hub.statistics import compare_scores
 from hf_prune.metrics import Metric, get_metric
 from hf_prune.runtime.errors import InputError
@@ -28,13 +29,13 @@ PAPER = "arXiv:2206.14486"
 
 
 def references(history: History) -> list[str]:
-    """The paper of the method, then those of the metrics used, such as ``"arXiv:2206.14486"``."""
+    """Return the paper of the method, then those of the metrics used, such as ``"arXiv:2206.14486"``."""
     papers = [PAPER] if history.steps else []
     return list(dict.fromkeys([*papers, *(metric.paper or PAPER for metric in _metrics(history))]))
 
 
 def limits(history: History) -> dict[str, str]:
-    """Name of each metric used → the sentence on what its score is not, where it has one."""
+    """Return name of each metric used → the sentence on what its score is not, where it has one."""
     return {metric.name: metric.limits for metric in _metrics(history) if metric.limits}
 
 
@@ -58,21 +59,20 @@ _WRITERS = ("hf-prune", "datasets", "pyarrow")
 Entry = dict[str, Any]
 
 
-def split_entry(ds: Dataset, source: Source, scores: Dataset | None = None) -> Entry:
+def split_entry(split: Split, source: Source) -> Entry:
     """Describe one split: where it came from, what was done to it, and which rows are left.
 
     Args:
-        ds: The split as it is published.
-        source: Where it came from.
-        scores: The scored data set before it was pruned, for the statistics of its scores.
+        split: The rows as they are published; those that were scored give the statistics of the scores.
+        source: Where they came from.
 
     Returns:
         Plain JSON values. ``images_sha256`` is None: it takes as long as writing the rows, see `images_digest`.
 
     Raises:
-        ValueError: If ``scores`` is not the data set that was pruned.
+        ValueError: If the scored rows are not those that were pruned.
     """
-    history = provenance(ds)
+    ds, history = split.rows, split.history
     changed = history.rows_changed(ds)
     entry: Entry = {
         "source": source.to_dict(),
@@ -85,8 +85,8 @@ def split_entry(ds: Dataset, source: Source, scores: Dataset | None = None) -> E
         "image_column": _only_image_column(ds),
         "class_columns": [name for name, feature in ds.features.items() if isinstance(feature, ClassLabel)],
         **_digests(history, changed),
-        "class_counts": None if changed else _class_counts(ds, history),
-        "scores": compare_scores(ds, scores, history, changed) if scores is not None else None,
+        "class_counts": None if changed else _class_counts(split),
+        "scores": compare_scores(split, changed),
         "references": references(history),
         "limits": limits(history),
         "pictures": {},
@@ -98,7 +98,7 @@ def split_entry(ds: Dataset, source: Source, scores: Dataset | None = None) -> E
 
 
 def changed_scores(entry: Mapping[str, Any]) -> list[str]:
-    """Score columns that were changed outside hf_prune, as the description of a split says, which anybody may have edited."""
+    """Return the score columns that were changed outside hf_prune, as a description says that anybody may have edited."""
     found = entry.get(CHANGED_SCORES)
     return [name for name in found if isinstance(name, str)] if isinstance(found, list) else []
 
@@ -109,7 +109,7 @@ def _only_image_column(ds: Dataset) -> str | None:
 
 
 def _digests(history: History, changed: bool) -> Entry:
-    """Digests over the numbers of the rows where these are known, else over their positions, and which of the two."""
+    """Return digests over the numbers of the rows where these are known, else over their positions, and which of the two."""
     known = None if changed else history.source_rows()
     return {
         "row_numbers": "position in these rows" if known is None else "row before the first step",
@@ -118,35 +118,30 @@ def _digests(history: History, changed: bool) -> Entry:
     }
 
 
-def images_digests(splits: Mapping[str, Dataset], entries: Mapping[str, Entry]) -> dict[str, str | None]:
-    """The ``images_sha256`` of splits that were described; see `images_digest`."""
-    return {split: images_digest(rows, entries[split]) for split, rows in splits.items()}
-
-
-def images_digest(ds: Dataset, entry: Entry) -> str | None:
-    """The ``images_sha256`` of a split; None unless it has exactly one image column.
+def images_digest(split: Split, entry: Entry) -> str | None:
+    """Return the ``images_sha256`` of a split; None unless it has exactly one image column.
 
     Args:
-        ds: The split.
+        split: The split.
         entry: Its description.
 
     Raises:
         OSError: If an image cannot be read; the message names the row.
     """
-    column = _only_image_column(ds)
+    column = _only_image_column(split.rows)
     if column is None:
         return None
-    known = None if entry["rows_sha256"] is None else provenance(ds).source_rows()
-    return images_sha256(EncodedImages(ds, column), np.arange(len(ds), dtype=np.int64) if known is None else known)
+    known = None if entry["rows_sha256"] is None else split.history.source_rows()
+    numbers = np.arange(len(split.rows), dtype=np.int64) if known is None else known
+    return images_sha256(EncodedImages(split.rows, column), numbers)
 
 
-def _class_counts(ds: Dataset, history: History) -> Entry | None:
-    """Rows of each class before the first pruning and now."""
-    prunings = [step for step in history.steps if step.kind == "prune"]
-    if not prunings or not prunings[0].class_counts or prunings[0].label_column not in ds.column_names:
+def _class_counts(split: Split) -> Entry | None:
+    """Count the rows of each class before the first pruning and now."""
+    first = next(iter(split.prunings), None)
+    if first is None or not first.class_counts or first.label_column not in split.rows.column_names:
         return None
-    first = prunings[0]
-    labels = read_labels(ds, str(first.label_column))
+    labels = read_labels(split.rows, str(first.label_column))
     codes, numbers = np.unique(labels.codes, return_counts=True)
     after = {labels.name(code): rows for code, rows in zip(codes.tolist(), numbers.tolist(), strict=True)}
     before = {name: counts[0] for name, counts in (first.class_counts or {}).items()}
@@ -159,7 +154,7 @@ def _class_counts(ds: Dataset, history: History) -> Entry | None:
 
 
 def _published_step(step: Step, changed: bool) -> Entry:
-    """A step without what no reader needs to know of the machine, and without digests that no longer hold."""
+    """Return a step without paths of this machine, and without digests that no longer hold."""
     data = step.to_dict()
     data["options"], data["inputs"] = without_paths(data["options"]), without_paths(data["inputs"])
     if changed:
@@ -169,7 +164,7 @@ def _published_step(step: Step, changed: bool) -> Entry:
 
 
 def without_paths(value: Any) -> Any:
-    """The same value with every local path cut to its last part, and the home folder inside a text to ``~``."""
+    """Cut every local path in a value to its last part, and the home folder inside a text to ``~``."""
     if isinstance(value, Mapping):
         return {key: without_paths(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
@@ -182,12 +177,12 @@ def without_paths(value: Any) -> Any:
 
 
 def file_entry(path: Path) -> Entry:
-    """Size and SHA-256 of a file, as the record lists it."""
+    """Return size and SHA-256 of a file, as the record lists it."""
     return {"size": path.stat().st_size, "sha256": file_sha256(path)}
 
 
 def record_sha256(record: Mapping[str, Any]) -> str:
-    """Digest of the record of a configuration: SHA-256 of it as JSON with sorted keys and no spaces, ASCII only.
+    """Return the digest of the record of a configuration: SHA-256 of it as JSON with sorted keys and no spaces, ASCII only.
 
     The entry ``record_sha256`` itself is left out of it.
 
@@ -199,7 +194,7 @@ def record_sha256(record: Mapping[str, Any]) -> str:
 
 
 def seal(record: Mapping[str, Any]) -> dict[str, Any]:
-    """The record as it will be read back, with its own digest."""
+    """Return the record as it will be read back, with its own digest."""
     plain: dict[str, Any] = json.loads(json.dumps(record, allow_nan=False))
     return plain | {"record_sha256": record_sha256(plain)}
 

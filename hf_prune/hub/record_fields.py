@@ -1,4 +1,4 @@
-"""The record of a configuration as somebody else may have written it: what each field holds, before any of it is used."""
+"""The fields of a record that somebody else may have written: each is checked before it is used."""
 
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -40,7 +40,7 @@ def _dict_of(check: Check, most: int | None = None) -> Check:
 
 
 def _fields(**fields: Check) -> Check:
-    """A mapping; those of its fields that are named here are of their kind."""
+    """Return the check of a mapping whose fields, as far as they are named here, are of their kind."""
     return lambda value: (
         isinstance(value, dict) and all(check(value[name]) for name, check in fields.items() if name in value)
     )
@@ -51,7 +51,7 @@ def _is_count(value: Any) -> bool:
 
 
 def _is_class(value: Any) -> bool:
-    """Name of a class, its rows before and after."""
+    """Whether it is the name of a class with its rows before and after."""
     return isinstance(value, list) and len(value) == 3 and isinstance(value[0], str) and all(map(_is_count, value[1:]))
 
 
@@ -60,7 +60,7 @@ def _is_flag(value: Any) -> bool:
 
 
 def _is_models(value: Any) -> bool:
-    """A model, or several."""
+    """Whether it is a model, or several."""
     return _MODEL(value) or (bool(value) and _list_of(_MODEL)(value))
 
 
@@ -162,7 +162,7 @@ def _check_fields(data: Mapping[str, Any], fields: Mapping[str, Check], where: s
 
 
 def read_features(listed: Any) -> Features:
-    """The features of a configuration.
+    """Read the features of a configuration.
 
     Args:
         listed: As the record or the header of a card lists them.
@@ -178,33 +178,33 @@ def read_features(listed: Any) -> Features:
 
 
 def schema_features(schema: Any) -> Features:
-    """The features that a file says it has; the same holds for them."""
+    """Read the features that a file says it has, with the same limits."""
     metadata = schema.metadata or {}
     if b"huggingface" in metadata:
         try:
-            told = read_json(metadata[b"huggingface"])
+            listed = read_json(metadata[b"huggingface"])
         except ValueError as error:
             raise InputError(f"its features cannot be read ({one_line(error)})") from error
-        return _features(told, lambda _: Features.from_arrow_schema(schema))
+        return _features(listed, lambda _: Features.from_arrow_schema(schema))
     return _features([], lambda _: Features.from_arrow_schema(schema))
 
 
-def _features(told: Any, read: Callable[[Any], Features]) -> Features:
-    check_nesting(told, MAX_FEATURES)
+def _features(listed: Any, read: Callable[[Any], Features]) -> Features:
+    check_nesting(listed, MAX_FEATURES)
     odd = next(
-        (name for name, value in _items(told) if name in _NOT_OF_A_RECORD and isinstance(value, str | int)), None
+        (name for name, value in _items(listed) if name in _NOT_OF_A_RECORD and isinstance(value, str | int)), None
     )
     if odd is not None:
         raise InputError(f"its features have {odd!r}, which no record of hf_prune has")
     try:
-        return read(told)
+        return read(listed)
     except (ValueError, TypeError, KeyError, AttributeError, LookupError, RecursionError) as error:
         raise InputError(f"its features cannot be read ({type(error).__name__}: {one_line(error)})") from error
 
 
-def _items(told: Any) -> Iterator[tuple[Any, Any]]:
-    """Keys and values of every mapping inside; a column may have any name, and its value is no text or number."""
-    level = [told]
+def _items(listed: Any) -> Iterator[tuple[Any, Any]]:
+    """Yield keys and values of every mapping inside; a column may have any name, and its value is no text or number."""
+    level = [listed]
     while level:
         inside: list[Any] = []
         for one in level:

@@ -7,7 +7,8 @@ from datasets import Dataset
 from numpy.typing import NDArray
 
 from hf_prune.data.digests import unpack_rows
-from hf_prune.data.history import History, Step, not_the_input
+from hf_prune.data.history import Step, not_the_input
+from hf_prune.hub.split import Split
 from hf_prune.runtime.errors import InputError
 from hf_prune.scoring.scores import Scores, read_scores
 
@@ -15,22 +16,24 @@ BINS = 20
 QUANTILES = (0.0, 0.1, 0.25, 0.5, 0.75, 0.9, 1.0)
 
 
-def compare_scores(ds: Dataset, scores: Dataset, history: History, changed: bool) -> dict[str, Any]:
+def compare_scores(split: Split, changed: bool) -> dict[str, Any] | None:
     """Describe the scores that a data set was pruned by, before and after.
 
     Args:
-        ds: The pruned data set.
-        scores: The scored data set it was pruned from.
-        history: The history of ``ds``.
-        changed: Whether the rows of ``ds`` were changed since.
+        split: The pruned rows, with the scored ones that they were pruned from.
+        changed: Whether the rows were changed since.
 
     Returns:
-        The column's name, and for ``before`` and ``after`` counts, quantiles and a histogram with common edges.
+        The column's name, and for ``before`` and ``after`` counts, quantiles and a histogram with common edges; None
+        where the scored rows are not given.
 
     Raises:
-        ValueError: If ``scores`` is not the data set that ``ds`` was pruned from.
+        ValueError: If the scored rows are not those that were pruned.
     """
-    step = _last_scored(history)
+    if split.scored is None:
+        return None
+    # The last pruning, or where there is none the last scoring.
+    step, scores = [*split.history.steps, *split.prunings][-1], split.scored.rows
     if step.column not in scores.column_names:
         raise InputError(f"scores= has no column {step.column!r}. Columns: {scores.column_names}")
     if len(scores) != step.rows_in:
@@ -38,11 +41,11 @@ def compare_scores(ds: Dataset, scores: Dataset, history: History, changed: bool
             f"scores= has {len(scores)} rows, the last step began with {step.rows_in}: "
             "give the scored data set as it was before prune"
         )
-    reason = not_the_input(step, scores) if step.kind == "prune" else None
+    reason = not_the_input(step, scores, split.scored.history) if step.kind == "prune" else None
     if reason is not None:
         raise InputError(f"scores= is not what was pruned ({reason}): give the scored data set as it was before prune")
     before = read_scores(scores, step.column)
-    after = _scores_after(ds, before, step, changed)
+    after = _scores_after(split.rows, before, step, changed)
     finite = _finite(before)
     # One bin more than nothing where all scores are equal. Halves, since the range of two large numbers may overflow.
     low, high = _range(finite)
@@ -53,14 +56,6 @@ def compare_scores(ds: Dataset, scores: Dataset, history: History, changed: bool
         "before": _describe(before, edges),
         "after": None if after is None else _describe(after, edges),
     }
-
-
-def _last_scored(history: History) -> Step:
-    """The last pruning, or where there is none the last scoring."""
-    steps = [step for step in history.steps if step.kind == "prune"] or list(history.steps)
-    if not steps:
-        raise InputError("scores= describes what a data set was pruned by; this one was neither scored nor pruned")
-    return steps[-1]
 
 
 def _scores_after(ds: Dataset, before: Scores, step: Step, changed: bool) -> Scores | None:
@@ -105,5 +100,5 @@ def _describe(scores: Scores, edges: NDArray[Any]) -> dict[str, Any]:
 
 
 def _rounded(values: NDArray[Any]) -> list[float]:
-    """Six significant digits: what is meant to be read, and the same on every machine."""
+    """Round to six significant digits, which can be read, and are the same on every machine."""
     return [float(f"{value:.6g}") for value in values.tolist()]

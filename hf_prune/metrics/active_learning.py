@@ -4,27 +4,22 @@ from collections.abc import Callable, Mapping, Set
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from hf_prune.metrics.probabilities import as_members, blocks, entropy_of
 from hf_prune.metrics.registry import ChooseInputs, register_metric
-from hf_prune.metrics.rows import NEVER_PRESENTED, mean_over_runs, present_mean
+from hf_prune.metrics.rows import NEVER_PRESENTED, Array, mean_over_runs, present_mean
 from hf_prune.runtime.errors import InputError
-
-Array = NDArray[Any]
-
 
 _LIMITS = (
     "The score says how unsure these models are, not how useful the row is: ambiguous, damaged and foreign "
     "images are unsure too, and a wrong label that the models agree on is not noticed."
 )
 
-
 _UNDEFINED = f"{NEVER_PRESENTED}, or only once: acquisition='entropy' takes once"
 
 
 def _teachers_or(recorded: str) -> ChooseInputs:
-    """Recorded values where they are handed in, else teachers where there are any, else the record."""
+    """Take recorded values where they are passed, else teachers where there are any, else the record."""
 
     def choose(_: Mapping[str, Any], sources: Set[str]) -> tuple[str, ...]:
         alone = "dynamics" in sources and not sources & {"teachers", "probs"}
@@ -46,7 +41,7 @@ def _teachers_or(recorded: str) -> ChooseInputs:
 def active_learning(
     probs: Array | None = None, epoch_probs: Array | None = None, *, acquisition: str = "mutual_information"
 ) -> Array:
-    """How uncertain an ensemble is of the row, be it of teachers or of the states of one model at different epochs.
+    """Measure how uncertain an ensemble is of the row, be it of teachers or of the states of one model at different epochs.
 
     Args:
         probs: Softmax outputs of the teachers, shape (teachers, n, classes).
@@ -102,7 +97,7 @@ def _members(probs: Array | None, epoch_probs: Array | None) -> tuple[Array, str
 
 
 def _mutual_information(block: Array, mean: Array) -> Array:
-    """Not below 0 but for rounding, which is taken away."""
+    """Return the mutual information; it is below 0 only by rounding, which is removed."""
     return np.maximum(entropy_of(mean) - present_mean(entropy_of(block), axis=0), 0.0)
 
 

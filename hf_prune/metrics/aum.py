@@ -1,17 +1,11 @@
 """Margins: how far the logit of the label lies above the largest other one."""
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
 
 from hf_prune.metrics.probabilities import as_members, blocks, check_labels, label_losses, log
 from hf_prune.metrics.registry import register_metric
-from hf_prune.metrics.rows import NEVER_PRESENTED, mean_over_runs, present_mean
+from hf_prune.metrics.rows import NEVER_PRESENTED, Array, mean_over_runs, present_mean
 from hf_prune.runtime.errors import InputError
-
-Array = NDArray[Any]
-
 
 _LIMITS = (
     "The margin is that of one way of training; wrong labels rank first, so the hard end is where label errors "

@@ -1,4 +1,4 @@
-"""What every metric is compared with: scores that know nothing of the images."""
+"""The baseline of every metric: scores that know nothing of the images."""
 
 from typing import Any
 

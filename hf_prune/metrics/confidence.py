@@ -1,22 +1,15 @@
 """Confidence and variability: mean and spread of the probability of a row's label over the epochs."""
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
 
 from hf_prune.metrics.registry import register_metric
-from hf_prune.metrics.rows import NEVER_PRESENTED, mean_over_runs, present_mean, scatter
+from hf_prune.metrics.rows import NEVER_PRESENTED, Array, mean_over_runs, present_mean, scatter
 from hf_prune.runtime.errors import InputError
-
-Array = NDArray[Any]
-
 
 _LIMITS = (
     "The score describes one way of training: another network, learning rate or length of training gives "
     "another; a row with a wrong label looks hard."
 )
-
 
 PROBABLE = 1.001  # the largest probability, as half precision may round it
 

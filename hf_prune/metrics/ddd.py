@@ -4,14 +4,11 @@ from collections.abc import Mapping, Set
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from hf_prune.metrics.probabilities import as_members, blocks, check_labels, label_losses
 from hf_prune.metrics.registry import register_metric
+from hf_prune.metrics.rows import Array
 from hf_prune.runtime.errors import InputError
-
-Array = NDArray[Any]
-
 
 _LIMITS = (
     "The score is a count of models, so that many rows tie unless there are many models; a row that all get "
@@ -34,7 +31,7 @@ def _choose(_: Mapping[str, Any], sources: Set[str]) -> tuple[str, ...]:
     row_wise=True,
 )
 def ddd(probs: Array, labels: Array, trained_on: Array | None = None) -> Array:
-    """How many models of an ensemble misclassify the row, of those that did not fit it.
+    """Count the models of an ensemble that misclassify the row, of those that did not fit it.
 
     Args:
         probs: Softmax outputs, shape (teachers, n, classes), or (n, classes) for one teacher.
@@ -74,7 +71,7 @@ def ddd(probs: Array, labels: Array, trained_on: Array | None = None) -> Array:
 
 
 def _fitted(trained_on: Array | None, members: Array) -> Array:
-    """Which teachers were trained on which rows, shape (teachers, n)."""
+    """Return which teachers were trained on which rows, shape (teachers, n)."""
     if trained_on is None:
         return np.zeros(members.shape[:2], dtype=bool)
     fitted = np.atleast_2d(trained_on)

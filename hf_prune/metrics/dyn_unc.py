@@ -1,24 +1,18 @@
 """Dyn-Unc and TDDS: how much a prediction moves within sliding windows of epochs."""
 
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from hf_prune.metrics.confidence import PROBABLE
 from hf_prune.metrics.registry import register_metric
-from hf_prune.metrics.rows import mean_over_runs, present_mean, scatter
+from hf_prune.metrics.rows import Array, mean_over_runs, present_mean, scatter
 from hf_prune.runtime.errors import InputError
-
-Array = NDArray[Any]
-
 
 _LIMITS = (
     "The score describes one way of training; it is low for what is learnt at once and for what is never "
     "learnt, so that wrong labels and easy rows stand side by side."
 )
-
 
 _UNDEFINED = "they were presented less than twice in every window of epochs: record more epochs, or widen window="
 
@@ -110,7 +104,7 @@ def tdds(divergences: Array, *, window: int = 10, decay: float = 0.9) -> Array:
 
 
 def _windows(values: Array, window: int, smallest: int) -> Iterator[Array]:
-    """Views of (runs, epochs, rows), one per window, each (runs, window, rows)."""
+    """Yield views of (runs, epochs, rows), one per window, each (runs, window, rows)."""
     num_epochs = values.shape[1]
     if window < smallest:
         raise InputError(f"window={window} is too short to have a spread; give {smallest} epochs or more")

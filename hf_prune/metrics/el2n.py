@@ -4,27 +4,22 @@ from collections.abc import Mapping, Set
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from hf_prune.metrics.probabilities import as_members, blocks, check_labels
 from hf_prune.metrics.registry import register_metric
-from hf_prune.metrics.rows import NEVER_PRESENTED, as_runs, mean_over_runs
+from hf_prune.metrics.rows import NEVER_PRESENTED, Array, as_runs, mean_over_runs
 from hf_prune.runtime.errors import InputError
-
-Array = NDArray[Any]
-
 
 _LIMITS = (
     "Taken early in training from few networks, the score changes with their seeds and with the epoch; a row "
     "with a wrong label ranks among the hardest."
 )
 
-
 _EPOCH = 20  # where Paul et al. take their scores, of 200
 
 
 def _choose(options: Mapping[str, Any], sources: Set[str]) -> tuple[str, ...]:
-    """Recorded errors where they are handed in or an epoch is named, else teachers where there are any, else the record."""
+    """Take recorded errors where they are passed or an epoch is named, else teachers where there are any, else the record."""
     alone = "dynamics" in sources and not sources & {"teachers", "probs"}
     return ("errors",) if "errors" in sources or alone or options["epoch"] is not None else ("probs", "labels")
 
@@ -103,7 +98,7 @@ def _recorded(errors: Array, ord: int, epoch: int | None) -> Array:
 
 
 def _latest(values: Array) -> Array:
-    """The last value that is there, shape (runs, rows) of (runs, epochs, rows)."""
+    """Return the last value that is not missing, shape (runs, rows) of (runs, epochs, rows)."""
     latest = values[:, 0]
     for now in values[:, 1:].swapaxes(0, 1):
         latest = np.where(np.isnan(now), latest, now)

@@ -1,16 +1,10 @@
 """Forgetting: how often a training unlearns a row."""
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
 
 from hf_prune.metrics.registry import register_metric
-from hf_prune.metrics.rows import NEVER_PRESENTED, as_runs, blocks, present_mean
+from hf_prune.metrics.rows import NEVER_PRESENTED, Array, as_runs, blocks, present_mean
 from hf_prune.runtime.errors import InputError
-
-Array = NDArray[Any]
-
 
 _LIMITS = (
     "The count is of one way of training: another network, learning rate or order of the rows forgets other "
@@ -22,7 +16,7 @@ _LIMITS = (
     "forgetting", paper="arXiv:1812.05159", cost="one training", undefined=NEVER_PRESENTED, limits=_LIMITS
 )
 def forgetting(correct: Array) -> Array:
-    """How often a row is predicted right at one presentation and wrong at the next; infinite if it is never right.
+    """Count how often a row is predicted right at one presentation and wrong at the next; infinite if it is never right.
 
     Args:
         correct: Whether the row was predicted as labelled, 1 or 0, at each presentation, shape (epochs, n), or
@@ -61,7 +55,7 @@ def forgetting(correct: Array) -> Array:
 
 
 def _transitions(block: Array) -> Array:
-    """How often right is followed by wrong, shape (runs, rows)."""
+    """Count how often right is followed by wrong, shape (runs, rows)."""
     count, last = np.zeros((block.shape[0], block.shape[2])), np.zeros((block.shape[0], block.shape[2]))
     for now in block.swapaxes(0, 1):
         count += (last == 1) & (now == 0)

@@ -1,24 +1,18 @@
 """Influence of a training row on test rows, estimated from runs on random subsets."""
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from hf_prune.metrics.memorization import check_runs
 from hf_prune.metrics.registry import register_metric
-from hf_prune.metrics.rows import row_blocks
+from hf_prune.metrics.rows import Array, row_blocks
 from hf_prune.runtime.errors import InputError
-
-Array = NDArray[Any]
-
 
 _LIMITS = (
     "The score is an estimate from a limited number of runs and for one test set: another test set values other "
     "rows, and small influences may be noise."
 )
-
 
 _COST = "hundreds of runs on random subsets, each with its hits on a test set"
 _UNDEFINED = "they were in all runs or in none: train more runs"
@@ -95,7 +89,7 @@ def influence_sum_abs(trained_on: Array, test_hits: Array) -> Array:
 
 
 def _over_test_rows(trained_on: Array, test_hits: Array, summary: Callable[[Array], Array]) -> Array:
-    """What `summary` makes of the influences (b, m) of a block of rows, for all rows, shape (n,)."""
+    """Apply `summary` to the influences (b, m) of each block of rows; return shape (n,)."""
     trained_on, test_hits = np.asarray(trained_on), np.asarray(test_hits)
     check_runs(trained_on, test_hits, "test_hits")
     if test_hits.shape[1] == 0:

@@ -1,23 +1,16 @@
 """Memorization: how much likelier a row is predicted as labelled because it was trained on."""
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
 
 from hf_prune.metrics.registry import register_metric
-from hf_prune.metrics.rows import row_blocks
+from hf_prune.metrics.rows import Array, row_blocks
 from hf_prune.runtime.errors import InputError
 from hf_prune.runtime.processes import all_sum, gather_objects
-
-Array = NDArray[Any]
-
 
 _LIMITS = (
     "The score is an estimate, from a limited number of runs or from a linear model, so that rows near the cut change "
     "places with another one; wrong labels are memorised and rank hardest."
 )
-
 
 _INPUTS = {"sampled": ("trained_on", "hits"), "loo": ("embeddings", "labels")}
 
@@ -45,7 +38,7 @@ def memorization(
     estimator: str = "sampled",
     l2: float = 0.1,
 ) -> Array:
-    """How much likelier the label of a row is predicted by models that were trained on the row.
+    """Estimate how much likelier the label of a row is predicted by models that were trained on the row.
 
     Args:
         trained_on: Whether the row was in the training set of the run, shape (runs, n), bool.
@@ -87,13 +80,7 @@ def memorization(
 
 
 def check_runs(trained_on: Array, hits: Array, name: str = "hits") -> None:
-    """Refuse runs that do not fit each other, a mask that is none, and hits outside [0, 1].
-
-    Args:
-        trained_on: Shape (runs, n).
-        hits: Shape (runs, n) or (runs, m).
-        name: What to call the hits in the message.
-    """
+    """Refuse runs that do not fit each other, a mask (runs, n) that is none, and hits (runs, n) or (runs, m) outside [0, 1]."""
     if trained_on.ndim != 2 or hits.ndim != 2 or len(trained_on) != len(hits) or len(hits) == 0:
         raise InputError(
             f"trained_on of shape {trained_on.shape} and {name} of shape {hits.shape}; give (runs, rows) of one set of runs"
@@ -127,9 +114,9 @@ def _sampled(trained_on: Array, hits: Array) -> Array:
 
 
 def _left_out(points: Array, labels: Array, *, l2: float) -> Array:
-    """Each process holds other rows; what they exchange are sums over all rows, of the size of a class mean or (d, d)."""
+    """Score rows in closed form; processes hold different rows and exchange sums of the size of a class mean or (d, d)."""
     problem = _problem(points, labels, l2)
-    problems = [told for told in gather_objects([problem]) if told]  # all refuse what one refuses
+    problems = [found for found in gather_objects([problem]) if found]  # all refuse what one refuses
     if problems:
         raise InputError(problem or problems[0])
     total = int(all_sum(np.array([len(points)]))[0])
@@ -160,7 +147,7 @@ def _problem(points: Array, labels: Array, l2: float) -> str:
 
 
 def _moments(points: Array, codes: Array, num_classes: int, total: int) -> tuple[Array, Array, Array]:
-    """Mean (d,), sum of the centred rows of each class (classes, d) and centred scatter matrix (d, d), over all rows."""
+    """Return the mean (d,), the sums of the centred rows of each class (classes, d) and the centred scatter matrix (d, d)."""
     width = points.shape[1]
     mean = all_sum(points.sum(axis=0, dtype=np.float64)) / total
     sums, scatter = np.zeros((num_classes, width)), np.zeros((width, width))
@@ -172,7 +159,7 @@ def _moments(points: Array, codes: Array, num_classes: int, total: int) -> tuple
 
 
 def _inverse(scatter: Array, l2: float) -> Array:
-    """Inverse of the penalised scatter matrix; zero where all rows are one point, which leaves the intercept alone."""
+    """Invert the penalised scatter matrix; zero where all rows are one point, which leaves the intercept alone."""
     eigenvalue = float(np.trace(scatter)) / len(scatter)  # the mean one
     if eigenvalue < 1e-12:  # of unit rows in float32: rounding
         return np.zeros_like(scatter)

@@ -1,16 +1,12 @@
-"""Class probabilities of an ensemble: checked, and handed out a few rows at a time."""
+"""Class probabilities of an ensemble, checked and read a few rows at a time."""
 
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hf_prune.metrics.rows import row_blocks
+from hf_prune.metrics.rows import Array, row_blocks
 from hf_prune.runtime.errors import InputError
-
-Array = NDArray[Any]
-
 
 _TINY = float(np.finfo(np.float32).tiny)  # in place of probabilities that underflowed to 0: a loss of 87 nats
 
@@ -29,16 +25,10 @@ def as_members(probs: Array, name: str = "probs", members: str = "teachers") -> 
 
 
 def check_labels(labels: Array, probs: Array, name: str = "probs", members: str = "teachers") -> NDArray[np.int64]:
-    """The labels as integers, once they are known to fit the probabilities.
-
-    Args:
-        labels: Class of each row, shape (n,).
-        probs: Shape (members, n, classes).
-        name: What to call the probabilities in messages.
-        members: What to call the models in messages.
+    """Check that labels (n,) fit the probabilities (members, n, classes) and return them as integers.
 
     Raises:
-        ValueError: If there is another number of them, or one is no class.
+        ValueError: If there is another number of them, or one is no class; the error calls the arrays ``name`` and ``members``.
     """
     codes = np.asarray(labels, dtype=np.int64)
     if codes.ndim != 1 or probs.shape[1] != len(codes):
@@ -49,7 +39,7 @@ def check_labels(labels: Array, probs: Array, name: str = "probs", members: str 
 
 
 def blocks(probs: Array, name: str = "probs", *, may_miss: bool = False) -> Iterator[tuple[slice, Array]]:
-    """Hand out probabilities a few rows at a time.
+    """Yield probabilities a few rows at a time.
 
     Args:
         probs: Shape (members, n, classes).
@@ -76,12 +66,12 @@ def blocks(probs: Array, name: str = "probs", *, may_miss: bool = False) -> Iter
 
 
 def log(probs: Array) -> Array:
-    """Natural logarithm, finite where a probability has underflowed to 0."""
+    """Return the natural logarithm, finite where a probability has underflowed to 0."""
     return np.log(np.maximum(probs, _TINY))
 
 
 def entropy_of(probs: Array) -> Array:
-    """Entropy over the last axis, in nats.
+    """Return the entropy over the last axis, in nats.
 
     Example:
         >>> entropy_of(np.array([[1.0, 0.0], [0.5, 0.5]])).round(4).tolist()
@@ -91,10 +81,5 @@ def entropy_of(probs: Array) -> Array:
 
 
 def label_losses(block: Array, labels: Array) -> Array:
-    """Cross-entropy of each member on each row, in nats, shape (members, rows).
-
-    Args:
-        block: Shape (members, rows, classes).
-        labels: Shape (rows,).
-    """
+    """Return the cross-entropy in nats, (members, rows), of a block (members, rows, classes) at the labels (rows,)."""
     return -log(block[:, np.arange(len(labels)), labels])

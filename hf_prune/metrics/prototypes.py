@@ -1,16 +1,12 @@
 """Distance to a prototype in embedding space: without labels the nearest of k centroids, with labels the class mean."""
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
 from hf_prune.metrics.registry import register_metric
+from hf_prune.metrics.rows import Array
 from hf_prune.runtime.errors import InputError
 from hf_prune.runtime.processes import all_sum, gather_objects
-
-Array = NDArray[Any]
-
 
 _LIMITS = (
     "The distance is one in the embedding space of this encoder: what the encoder cannot tell apart looks typical, and "
@@ -23,7 +19,7 @@ _LIMITS_OF_CLASSES = (
 
 
 def default_num_prototypes(num_rows: int) -> int:
-    """The number of prototypes where none is asked for: sqrt(rows / 5), at most the paper's 1,000.
+    """Return the default number of prototypes: sqrt(rows / 5), at most the paper's 1,000.
 
     It gives 19 for 1,797 digits, 100 for CIFAR and 506 for ImageNet, each within the factor of ten around the
     number of classes in which the paper saw no difference.
@@ -93,7 +89,7 @@ def prototypes(
 
 
 def _checked_centroids(centroids: Array, embeddings: Array) -> NDArray[np.float64]:
-    """The centroids, unless they are of another space."""
+    """Check that the centroids have as many dimensions as the embeddings."""
     if np.ndim(centroids) != 2 or np.shape(centroids)[1] != embeddings.shape[1]:
         raise InputError(
             f"centroids of shape {np.shape(centroids)} for embeddings of {embeddings.shape[1]} dimensions: give (k, "

@@ -1,15 +1,10 @@
-"""Reducible holdout loss: what a student has still to learn and a reference model knows."""
-
-from typing import Any
+"""Reducible holdout loss: the part of a student's loss that reference models do not share."""
 
 import numpy as np
-from numpy.typing import NDArray
 
 from hf_prune.metrics.probabilities import as_members, blocks, check_labels, label_losses
 from hf_prune.metrics.registry import register_metric
-
-Array = NDArray[Any]
-
+from hf_prune.metrics.rows import Array
 
 _LIMITS = (
     "The score depends on both models: a reference trained on too few or on wrong labels calls noise learnable, "

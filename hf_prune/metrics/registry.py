@@ -1,4 +1,4 @@
-"""One way to add a metric: a decorated pure function whose signature says what it needs and what can be set."""
+"""Registration of metrics: decorated pure functions whose signatures give their inputs and options."""
 
 import inspect
 from collections.abc import Callable, Iterable, Mapping, Set
@@ -10,8 +10,8 @@ from hf_prune.runtime.names import UnknownNameError, unknown_name
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 Axis = Literal["difficulty", "uncertainty", "none"]
-# From the options and the sources at hand ("encoder", "teachers", "student", "dynamics" and the names of arrays handed
-# in) to the inputs that a metric will take.
+# From the options and the sources that there are ("encoder", "teachers", "student", "dynamics" and the names of passed
+# arrays) to the inputs that a metric will take.
 ChooseInputs = Callable[[Mapping[str, Any], Set[str]], tuple[str, ...]]
 
 
@@ -19,22 +19,13 @@ ChooseInputs = Callable[[Mapping[str, Any], Set[str]], tuple[str, ...]]
 class Metric:
     """A scoring function and what is known about it; high scores are the ones ``order="hard"`` keeps.
 
+    The attributes are the arguments of `register_metric`, and what follows from the signature:
+
     Attributes:
-        name: The name in Python, on the command line, in recipes, records and cards.
         function: Pure function from arrays to one score per row.
         inputs: Names of the arrays it takes, in order; those it can do without are in ``optional_inputs``.
         options: Names and defaults of what can be set.
-        axis: What a high score means.
-        paper: Where it comes from, such as ``"arXiv:2206.14486"``.
-        aliases: Other names that mean this metric, such as those of the paper's score files.
-        seeded: Whether the result depends on the seed or on row numbers (then it is not permutation-equivariant).
-        baseline: Whether it is there to compare with and knows nothing of the images.
-        cost: One phrase on what it costs to compute.
-        default_options: Options whose default, None, stands for a number found from the number of rows.
-        choose: For a metric with several ways to its score: which inputs are taken, see `inputs_for`.
-        undefined: What is wrong, and what helps, where the function gives NaN.
-        limits: One sentence for cards on what a reader must not take the score for.
-        row_wise: Whether the score of a row depends on the inputs of that row alone, as it must to score a stream.
+        choose: The ``choose_inputs`` of `register_metric`, see `inputs_for`.
     """
 
     name: str
@@ -60,19 +51,19 @@ class Metric:
         return (inspect.getdoc(self.function) or "").split("\n", maxsplit=1)[0]
 
     def inputs_for(self, options: Mapping[str, Any], sources: Set[str]) -> tuple[str, ...]:
-        """The inputs that will be taken; the others are left out.
+        """Return the inputs that will be taken; the others are left out.
 
         Args:
             options: Options as given by the caller.
             sources: What there is to make inputs from: ``"encoder"``, ``"teachers"``, ``"student"``, ``"dynamics"``,
-                and the names of arrays handed in.
+                and the names of passed arrays.
         """
         if self.choose is None:
             return tuple(name for name in self.inputs if name not in self.optional_inputs or name in sources)
         return self.choose({**self.options, **options}, sources)
 
     def resolve_options(self, options: Mapping[str, Any], num_rows: int) -> dict[str, Any]:
-        """All options as they will be used: the caller's, else the defaults, with numbers found from the rows."""
+        """Return all options as they will be used: the caller's, else the defaults, with numbers found from the rows."""
         resolved = {**self.options, **options}
         for option, default in self.default_options.items():
             if resolved[option] is None:
@@ -115,7 +106,7 @@ def register_metric(
         cost: One phrase on what it costs.
         default_options: For options whose default is None, functions from the number of rows to the value used.
         choose_inputs: For a metric with several ways to its score, a function from options and sources to the names
-            of the inputs to take; without it all are taken, optional ones where they are handed in.
+            of the inputs to take; without it all are taken, optional ones where they are passed.
         undefined: What is wrong, and what helps, where the function gives NaN.
         limits: One sentence for cards on what a reader must not take the score for.
         row_wise: Whether the score of a row depends on the inputs of that row alone, as it must to score a stream.
@@ -208,5 +199,5 @@ def check_option_names(metrics: Iterable[Metric], options: Iterable[str]) -> Non
 
 
 def list_metrics() -> tuple[Metric, ...]:
-    """All metrics, sorted by name."""
+    """Return all metrics, sorted by name."""
     return tuple(_METRICS[name] for name in sorted(_METRICS))

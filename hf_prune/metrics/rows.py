@@ -12,14 +12,7 @@ BLOCK_NUMBERS = 2**22  # numbers held at once, 32 MiB in float64
 
 
 def row_blocks(num_rows: int, numbers_per_row: int) -> Iterator[slice]:
-    """Cut rows into consecutive blocks of about `BLOCK_NUMBERS` numbers.
-
-    Args:
-        num_rows: How many rows there are.
-        numbers_per_row: How many numbers a row brings along, such as epochs x classes.
-
-    Yields:
-        Slices that cover all rows once, in order.
+    """Yield slices that cut rows into consecutive blocks of about `BLOCK_NUMBERS` numbers, such as epochs x classes each.
 
     Example:
         >>> list(row_blocks(3, 2**21))
@@ -31,7 +24,6 @@ def row_blocks(num_rows: int, numbers_per_row: int) -> Iterator[slice]:
 
 
 Array = NDArray[Any]
-
 
 NEVER_PRESENTED = (
     "they were never presented while this was recorded, as rows are that a sampler, drop_last, max_steps or a Subset leaves "
@@ -53,7 +45,7 @@ def as_runs(values: Array, name: str) -> Array:
 
 
 def blocks(values: Array, name: str, low: float = -np.inf, high: float = np.inf) -> Iterator[tuple[slice, Array]]:
-    """Hand out recorded values a few rows at a time.
+    """Yield recorded values a few rows at a time.
 
     Args:
         values: Shape (epochs, n) or (runs, epochs, n); NaN where a row was not presented.
@@ -102,7 +94,7 @@ def mean_over_runs(
 
 
 def present_mean(values: Array, axis: int) -> Array:
-    """Mean along an axis without what is missing; NaN where all is.
+    """Return the mean along an axis over the values that are not NaN; NaN where all are.
 
     Example:
         >>> present_mean(np.array([[1.0, np.nan], [3.0, np.nan]]), axis=0).tolist()
@@ -115,14 +107,7 @@ def present_mean(values: Array, axis: int) -> Array:
 
 
 def scatter(values: Array) -> tuple[Array, Array]:
-    """Sum of squared deviations from the mean over the epochs, and the number of presentations.
-
-    Args:
-        values: Shape (runs, epochs, n); NaN where a row was not presented.
-
-    Returns:
-        Two arrays of shape (runs, n).
-    """
+    """Sum the squared deviations from the mean over the epochs, and count the presentations, (runs, n) of (runs, epochs, n)."""
     present = ~np.isnan(values)
     deviations = np.where(present, values - present_mean(values, axis=1)[:, None], 0)
     return np.square(deviations).sum(axis=1), present.sum(axis=1)

@@ -1,1 +1,1 @@
-"""Encoders and teachers: opened by whatever names them, lazily, with the identity that the record and the cache need."""
+"""Encoders and teachers, opened lazily, with the identity that records and the cache need."""

@@ -1,4 +1,4 @@
-"""Weight files: their digests, the rule about pickles, and ResNets in torchvision's layout as models of `transformers`.
+"""Weight files: the rule about pickles, and ResNets in torchvision's layout as models of `transformers`.
 
 SwAV and DINO published ResNet-50 checkpoints as torch files whose keys are torchvision's. They open here as `ResNetModel`:
 the config is inferred from the shapes, and every key is either used or ignored by name.
@@ -11,7 +11,7 @@ import dataclasses
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +19,9 @@ import torch
 
 from hf_prune.models.failures import first_line
 from hf_prune.runtime.errors import InputError
-from hf_prune.runtime.integrity import file_sha256
 
-CHECKPOINT_SUFFIXES = (".safetensors", ".pth", ".pt", ".tar", ".ckpt", ".bin")
 _SAFE = ("model.safetensors", "model.safetensors.index.json")
 _PICKLED = ("pytorch_model.bin", "pytorch_model.bin.index.json")
-# What from_pretrained reads of a folder beside the weights.
-_SETTINGS = ("config.json", "preprocessor_config.json", "processor_config.json")
 _LFS_POINTER = b"version https://git-lfs.github.com/"
 # Where full training checkpoints keep the network; DINO's teacher is the one that its authors evaluate.
 _CONTAINERS = ("teacher", "student", "state_dict", "model")
@@ -55,42 +51,8 @@ class ResNetCheckpoint:
     ignored: tuple[str, ...]
 
 
-def files_digest(paths: Iterable[Path], folder: Path) -> str:
-    """Return one SHA-256 for some files of a model: the file's own for one, over names and digests for several.
-
-    Args:
-        paths: The files, at least one.
-        folder: The model's folder, from which their names are counted.
-
-    Raises:
-        ValueError: There are no files, whose digest would be the same for all models.
-    """
-    found = sorted(paths)
-    if not found:
-        raise InputError(f"no files to digest in {str(folder)!r}")
-    if len(found) == 1:
-        return file_sha256(found[0])
-    lines = "".join(f"{file_sha256(path)}  {path.relative_to(folder).as_posix()}\n" for path in found)
-    return hashlib.sha256(lines.encode()).hexdigest()
-
-
-def settings_digest(folder: Path) -> str:
-    """Return one SHA-256 over ``config.json`` and the files of the image processor, as `files_digest` makes it."""
-    return files_digest(_settings_files(folder), folder)
-
-
-def _settings_files(folder: Path) -> list[Path]:
-    return [path for name in _SETTINGS if (path := folder / name).is_file()]
-
-
 def state_digest(module: torch.nn.Module) -> str:
-    """Return the SHA-256 over a module's state dict: names, dtypes, shapes and bytes.
-
-    Args:
-        module: Any module; nothing in it is changed.
-
-    Returns:
-        64 hex digits, the same on every device.
+    """Return the SHA-256 over a module's state dict, names, dtypes, shapes and bytes: the same on every device.
 
     Examples:
         >>> layer = torch.nn.Linear(1, 1)
@@ -108,31 +70,6 @@ def state_digest(module: torch.nn.Module) -> str:
     return digest.hexdigest()
 
 
-class Unchanged:
-    """Files whose digests make an identity, while a model is opened from them later.
-
-    Args:
-        paths: The files; folders stand for the settings in them.
-
-    Raises:
-        OSError: One is not there.
-    """
-
-    def __init__(self, *paths: Path) -> None:
-        self._files = [file for path in paths for file in (_settings_files(path) if path.is_dir() else [path])]
-        self._seen = self._look()
-
-    def _look(self) -> list[tuple[int, int, int]]:
-        found = [file.stat() for file in self._files]
-        return [(state.st_mtime_ns, state.st_size, state.st_ino) for state in found]
-
-    def check(self) -> None:
-        """Raise a one-line ValueError if one was written since: what was read may belong to another digest."""
-        for file, before, now in zip(self._files, self._seen, self._look(), strict=True):
-            if before != now:
-                raise InputError(f"{str(file)!r} was changed while the model was opened from it: run again")
-
-
 def refuse_pickle(name: str) -> ValueError:
     """Return the error for weights that exist only as a pickle."""
     return InputError(
@@ -142,7 +79,7 @@ def refuse_pickle(name: str) -> ValueError:
 
 
 def weight_files(folder: Path, *, allow_pickle: bool, named: str | None = None) -> list[Path]:
-    """Find the weight files that `transformers` would read in a local folder, and look at their heads.
+    """Find the weight files that `transformers` would read in a local folder, and check their headers.
 
     Args:
         folder: Folder of a saved model.
@@ -172,7 +109,7 @@ def weight_files(folder: Path, *, allow_pickle: bool, named: str | None = None) 
 
 
 def _shards(index: Path, folder: Path) -> list[Path]:
-    """The files that an index lists, which may lie in folders below."""
+    """Return the files that an index lists, which may lie in folders below."""
     try:
         names = sorted({str(name) for name in json.loads(index.read_bytes())["weight_map"].values()})
     except (ValueError, KeyError, TypeError, AttributeError) as error:
@@ -187,7 +124,7 @@ def _shards(index: Path, folder: Path) -> list[Path]:
 
 
 def _below(folder: Path, name: str) -> Path:
-    """A file that an index or a config names, if it lies in the model's folder."""
+    """Return a file that an index or a config names, if it lies in the model's folder."""
     if Path(name).is_absolute() or ".." in Path(name).parts:
         raise InputError(
             f"{str(folder)!r} names {name!r} as its weights, which lies outside: give a folder of one model"
@@ -196,14 +133,7 @@ def _below(folder: Path, name: str) -> Path:
 
 
 def check_weights(path: Path) -> None:
-    """Refuse a weight file that is none, or of which a part is missing, before anything is computed.
-
-    Args:
-        path: A safetensors or torch file; of the latter only Git's placeholder is noticed.
-
-    Raises:
-        ValueError: It is a placeholder of Git LFS, or its head and its length disagree.
-    """
+    """Raise a one-line ValueError if a file is Git's placeholder, or a safetensors file whose header and length disagree."""
     from safetensors import SafetensorError, safe_open
 
     with path.open("rb") as file:
@@ -224,14 +154,7 @@ def check_weights(path: Path) -> None:
 
 
 def read_state_dict(path: Path, *, allow_pickle: bool) -> dict[str, torch.Tensor]:
-    """Read the tensors of a checkpoint file.
-
-    Args:
-        path: A safetensors file, or a torch file (a pickle).
-        allow_pickle: Read a torch file, with `weights_only=True`.
-
-    Returns:
-        The state dict; for a full training checkpoint, that of its network (DINO: the teacher).
+    """Read the state dict of a safetensors or torch file; of a full training checkpoint, that of its network (DINO: the teacher).
 
     Raises:
         ValueError: A pickle without `allow_pickle`, or no state dict in the file.

@@ -1,7 +1,6 @@
-"""What the code of a function consists of and refers to, read from its bytecode, which is there also where the source is not.
+"""The content and the references of a function's code, read from its bytecode, which exists even without the source.
 
-Source text would be the wrong thing to read: a file may have been edited since it was loaded, and names do not say what they
-stand for.
+A source file may have been edited since it was loaded, and its names do not say what they stand for.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ _ATTRIBUTE = ("LOAD_ATTR", "LOAD_METHOD")
 
 @dataclasses.dataclass(frozen=True)
 class References:
-    """What code mentions.
+    """Names, strings and imports that code mentions.
 
     Args:
         names: All names of variables and attributes.
@@ -40,13 +39,7 @@ class References:
 
 
 def code_token(code: CodeType) -> bytes:
-    """Return what a function's code consists of, without the file and the lines where it stands.
-
-    Args:
-        code: The ``__code__`` of a function.
-
-    Returns:
-        Bytes that are equal for equal code of one version of Python.
+    """Return the content of a function's code as bytes, without file and lines: equal for equal code of one version of Python.
 
     Examples:
         >>> code_token((lambda x: x + 1).__code__) == code_token((lambda x: x + 1).__code__)
@@ -62,7 +55,7 @@ def code_token(code: CodeType) -> bytes:
 
 
 def _constant(value: Any) -> str:
-    """A constant with its type: 1, 1.0 and True are equal to Python, but not the same."""
+    """Write a constant with its type: 1, 1.0 and True are equal to Python, but not the same."""
     if isinstance(value, CodeType):
         return code_token(value).decode()
     if isinstance(value, tuple):
@@ -73,7 +66,7 @@ def _constant(value: Any) -> str:
 
 
 def _parts(code: CodeType) -> Iterator[CodeType]:
-    """The code and that of the functions and classes defined in it."""
+    """Yield the code and that of the functions and classes defined in it."""
     yield code
     for value in code.co_consts:
         if isinstance(value, CodeType):
@@ -82,10 +75,7 @@ def _parts(code: CodeType) -> Iterator[CodeType]:
 
 @functools.lru_cache(maxsize=4096)
 def references(code: CodeType) -> References:
-    """Return what code mentions, functions inside it included.
-
-    Args:
-        code: The ``__code__`` of a function.
+    """Collect the names that the ``__code__`` of a function mentions, functions inside it included.
 
     Examples:
         >>> sorted(references((lambda x: json.dumps(x)).__code__).found)
@@ -105,7 +95,7 @@ def references(code: CodeType) -> References:
 
 
 def _steps(code: CodeType) -> list[tuple[dis.Instruction, dis.Instruction]]:
-    """Instructions, each with the one after it."""
+    """Return the instructions, each with the next one."""
     steps = [step for step in dis.get_instructions(code) if step.opname != "EXTENDED_ARG"]
     return list(itertools.pairwise([*steps, steps[-1]]))
 
@@ -115,12 +105,12 @@ def _is_passed(step: dis.Instruction, after: dis.Instruction) -> bool:
 
 
 def _variables(step: dis.Instruction) -> tuple[Any, ...]:
-    """The variables that an instruction loads: some versions of Python load two at once."""
+    """Return the variables that an instruction loads: some versions of Python load two at once."""
     return step.argval if isinstance(step.argval, tuple) else (step.argval,)
 
 
 def _imports(code: CodeType) -> Iterator[tuple[str, int, str]]:
-    """Import statements: the name, the number of leading dots, and the variable for the module itself."""
+    """Yield import statements: the name, the number of leading dots, and the variable for the module itself."""
     level: list[Any] = [0, 0]  # what the two instructions before load: number of dots, names that are taken
     for step, after in _steps(code):
         if step.opname == "IMPORT_NAME":

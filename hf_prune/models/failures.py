@@ -1,4 +1,4 @@
-"""What models of others raise, as one line that names the model and says what to do."""
+"""Errors of foreign models, as one line that names the model and says what to do."""
 
 from __future__ import annotations
 
@@ -19,13 +19,7 @@ def first_line(error: BaseException) -> str:
 
 
 def cannot_open(label: str, error: BaseException, advice: str = "") -> Exception:
-    """Return the error for weights that cannot be read or do not fit.
-
-    Args:
-        label: How errors name the model.
-        error: What the library raised.
-        advice: What to do about it, where that is known.
-    """
+    """Return the error for weights that cannot be read or do not fit, ending with `advice` where there is some."""
     said = f"{first_line(error)}{advice and '; '}{advice}"
     if isinstance(error, OSError):
         return OSError(f"cannot read the weights of {label}: {said}")
@@ -35,13 +29,7 @@ def cannot_open(label: str, error: BaseException, advice: str = "") -> Exception
 
 
 def cannot_run(label: str, pixels: Any, error: BaseException) -> Exception:
-    """Return the error for a model that fails on a batch.
-
-    Args:
-        label: How errors name the model.
-        pixels: The batch (B, channels, height, width) that it was given.
-        error: What the model raised.
-    """
+    """Return the error for a model that fails on a batch of pixels (B, channels, height, width)."""
     shape = tuple(pixels.shape)
     size = " x ".join(str(side) for side in shape[-2:])
     if "out of memory" in str(error).lower() or isinstance(error, MemoryError):

@@ -12,8 +12,7 @@ if TYPE_CHECKING:
 
     import torch
 
-    from hf_prune.models.loaded import Forward, LoadedModel
-
+    from hf_prune.models.loaded_model import Forward, LoadedModel
 
 MAX_GRADIENT_VALUES = 2**26  # gradients of several images at once: 256 MiB of float32
 
@@ -51,11 +50,7 @@ def with_gradient_norms(model: LoadedModel) -> LoadedModel:
 
 
 class GradientNorms:
-    """Forward pass that gives gradient norms in place of logits.
-
-    Args:
-        forward: Gives logits (B, classes) for a collated batch and holds its module as ``model``.
-    """
+    """Forward pass that gives gradient norms in place of the logits of `forward`, which holds its module as ``model``."""
 
     def __init__(self, forward: Any) -> None:
         self._wrapped = _module_of(forward)
@@ -107,7 +102,7 @@ class GradientNorms:
 
 
 def _module_of(forward: Any) -> torch.nn.Module:
-    """The whole forward pass as one module, so that its weights can be replaced while it runs."""
+    """Wrap the whole forward pass in one module, so that its weights can be replaced while it runs."""
     import torch
 
     class Wrapped(torch.nn.Module):

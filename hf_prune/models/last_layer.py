@@ -1,4 +1,4 @@
-"""What the last layer of a classifier sees: the features of an image, kept beside its logits in the same pass."""
+"""Inputs of the last layer of a classifier: the features of an image, kept beside its logits in the same pass."""
 
 from __future__ import annotations
 
@@ -14,14 +14,11 @@ from hf_prune.runtime.processes import all_max
 if TYPE_CHECKING:
     import torch
 
-    from hf_prune.models.loaded import Forward, LoadedModel
+    from hf_prune.models.loaded_model import Forward, LoadedModel
 
 
 def with_features(model: LoadedModel) -> LoadedModel:
-    """Turn a classifier into a model that also gives what its last linear layer sees.
-
-    Args:
-        model: What `load_teacher` returned.
+    """Turn a classifier into a model that also gives the inputs of its last linear layer.
 
     Returns:
         A model whose forward pass gives (B, classes + d + 1), float32: logits, features and their number d, which is 0
@@ -42,7 +39,7 @@ def with_features(model: LoadedModel) -> LoadedModel:
 
 
 def split_features(values: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
-    """Logits (n, classes) and features (n, d) of such results, None for no features; every process must call this.
+    """Split such results into logits (n, classes) and features (n, d) or None; every process must call this.
 
     Example:
         >>> logits, features = split_features(np.array([[0.5, -0.5, 7.0, 8.0, 9.0, 3.0]], dtype=np.float32))
@@ -55,11 +52,7 @@ def split_features(values: NDArray[np.float32]) -> tuple[NDArray[np.float32], ND
 
 
 class LogitsAndFeatures:
-    """Forward pass that gives features beside logits.
-
-    Args:
-        forward: Gives logits (B, classes), float32, for a collated batch; holds its module, if it has one, as ``model``.
-    """
+    """Forward pass that gives features beside the logits of `forward`, which holds its module, if it has one, as ``model``."""
 
     def __init__(self, forward: Any) -> None:
         self._forward, self._linear = forward, _linear_layers(getattr(forward, "model", None))
@@ -79,12 +72,12 @@ class LogitsAndFeatures:
         return torch.cat([logits, features, logits.new_full((len(logits), 1), features.shape[1])], dim=1)
 
     def close(self) -> None:
-        """Leave the layer as it was."""
+        """Remove the hook."""
         if self._hook is not None:
             self._hook.remove()
 
     def _first(self, batch: Any) -> torch.Tensor:
-        """Logits of the first batch, which shows whether the linear layer that was called last gives them.
+        """Run the first batch, which shows whether the linear layer that was called last gives the logits.
 
         The hook is torch's own for all modules: one on a layer inside would keep transformers of torch from their fused
         kernels, which round otherwise.
@@ -109,7 +102,7 @@ class LogitsAndFeatures:
 
 
 def _linear_layers(model: Any) -> set[Any]:
-    """Linear layers of a module; none of a function, nor of a compiled module, which a hook would compile anew."""
+    """Return the linear layers of a module; none for a function or a compiled module, which a hook would compile anew."""
     import torch
 
     if not isinstance(model, torch.nn.Module):

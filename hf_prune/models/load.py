@@ -1,7 +1,4 @@
-"""Encoders and teachers by whatever the user names them: a Hub id, a folder, a checkpoint file, a module, a function.
-
-This file only tells these apart; each kind is built by a file of its own.
-"""
+"""Encoders and teachers from whatever the user gives: a Hub id, a folder, a checkpoint file, a module, a function."""
 
 from __future__ import annotations
 
@@ -12,26 +9,19 @@ from typing import Any
 import torch
 import transformers
 
-from hf_prune.models.checkpoints import (
-    CHECKPOINT_SUFFIXES,
-    Unchanged,
-    check_weights,
-    convert_resnet,
-    read_state_dict,
-    refuse_pickle,
-)
-from hf_prune.models.loaded import LoadedModel, default_device, resolve_dtype
+from hf_prune.models.checkpoints import check_weights, convert_resnet, read_state_dict, refuse_pickle
+from hf_prune.models.loaded_model import LoadedModel, LoadOptions, default_device, model_identity, resolve_dtype
 from hf_prune.models.outputs import LOGITS, Output, embedding_output
 from hf_prune.models.preprocessing import ProcessorCollate, describe, resize_to
 from hf_prune.models.pretrained import load_pretrained, open_model
-from hf_prune.models.usermodels import load_function, load_module, load_pixels
+from hf_prune.models.sources import CHECKPOINT_SUFFIXES, Unchanged
+from hf_prune.models.user_models import load_function, load_module, load_pixels
 from hf_prune.runtime.arguments import check_side
 from hf_prune.runtime.errors import InputError, InputTypeError
 from hf_prune.runtime.integrity import file_sha256
 from hf_prune.runtime.processes import check_device
 
 __all__ = ["LoadedModel", "default_device", "load_encoder", "load_teacher", "resolve_dtype"]
-
 
 _FORMS = "a Hub id, a local folder, a checkpoint file, (module, transform), or a function on a list of images"
 
@@ -75,7 +65,7 @@ def load_encoder(
         >>> forward(model.collate([Image.new("L", (8, 8), 255)])).shape
         torch.Size([1, 12])
     """
-    return _load(encoder, revision, dtype, image_size, allow_pickle, device, logits=False)
+    return _load(encoder, LoadOptions(revision, dtype, image_size, allow_pickle, device, logits=False))
 
 
 def load_teacher(
@@ -89,13 +79,8 @@ def load_teacher(
 ) -> LoadedModel:
     """Prepare a classifier whose logits score the images; its weights are read when it is opened.
 
-    Args:
-        teacher: As `load_encoder`'s `encoder`, with a trained classification head; a module may return an object with `logits`.
-        revision: Branch, tag or commit of a Hub id.
-        dtype: Number format of the weights: `auto`, `float32`, `bfloat16` or `float16`.
-        image_size: Side in pixels of the square that reaches the model, in place of the image processor's.
-        allow_pickle: Accept weights that are pickled, read with `weights_only=True`.
-        device: Where the model will run, which decides what `auto` means.
+    The arguments are those of `load_encoder`; the model needs a trained classification head, and a module may return an object
+    with `logits`.
 
     Returns:
         The model; its forward pass gives float32 logits (B, classes), and `names` the classes where its config names them.
@@ -112,65 +97,41 @@ def load_teacher(
         >>> teacher.identity["output"]
         'logits'
     """
-    return _load(teacher, revision, dtype, image_size, allow_pickle, device, logits=True)
+    return _load(teacher, LoadOptions(revision, dtype, image_size, allow_pickle, device, logits=True))
 
 
-def _load(
-    model: Any,
-    revision: str | None,
-    dtype: str,
-    image_size: int | None,
-    allow_pickle: bool,
-    device: torch.device | str | None,
-    *,
-    logits: bool,
-) -> LoadedModel:
+def _load(model: Any, options: LoadOptions) -> LoadedModel:
     """Tell the kinds apart; a model that is loaded already is taken as it is."""
     if isinstance(model, LoadedModel):
         return model
-    check_device(device)
-    number_format = resolve_dtype(dtype, device)
-    check_side(image_size)
+    check_device(options.device)
+    number_format = options.number_format()
+    check_side(options.image_size)
     if not isinstance(model, str | Path):
-        return _load_own(model, revision, dtype, image_size, device, logits)
+        return _load_own(model, options)
     if str(model) == "pixels":
-        _refuse(revision=revision, what="'pixels'")
-        if logits:
+        _refuse(revision=options.revision, what="'pixels'")
+        if options.logits:
             raise InputError("'pixels' gives no class logits: give a classifier as teacher")
-        return load_pixels(image_size)
+        return load_pixels(options.image_size)
     if str(model).endswith(CHECKPOINT_SUFFIXES) and Path(model).expanduser().is_file():
-        _refuse(revision=revision, what="a checkpoint file")
-        return _load_file(Path(model).expanduser(), number_format, image_size, allow_pickle, logits)
-    return load_pretrained(
-        model,
-        revision=revision,
-        dtype=dtype,
-        device=device,
-        image_size=image_size,
-        allow_pickle=allow_pickle,
-        logits=logits,
-    )
+        _refuse(revision=options.revision, what="a checkpoint file")
+        return _load_file(Path(model).expanduser(), number_format, options)
+    return load_pretrained(model, options)
 
 
-def _load_own(
-    model: Any,
-    revision: str | None,
-    dtype: str,
-    image_size: int | None,
-    device: torch.device | str | None,
-    logits: bool,
-) -> LoadedModel:
-    """Build what the user made: a module with its transform, or a function."""
-    _refuse(revision=revision, image_size=image_size, what="a model of your own")
+def _load_own(model: Any, options: LoadOptions) -> LoadedModel:
+    """Prepare what the user made: a module with its transform, or a function."""
+    _refuse(revision=options.revision, image_size=options.image_size, what="a model of your own")
     if isinstance(model, torch.nn.Module):
         raise InputTypeError(
             f"{type(model).__name__} comes without its preprocessing: pass (module, transform), "
             "where transform maps one PIL image to a tensor"
         )
     if isinstance(model, tuple) and len(model) == 2 and isinstance(model[0], torch.nn.Module) and callable(model[1]):
-        return load_module(*model, dtype=dtype, device=device, logits=logits)
+        return load_module(*model, options)
     if callable(model) and not isinstance(model, type):
-        return load_function(model, logits=logits)
+        return load_function(model, logits=options.logits)
     raise InputTypeError(f"cannot make a model of {type(model).__name__}: give {_FORMS}")
 
 
@@ -181,11 +142,9 @@ def _refuse(*, what: str, **options: Any) -> None:
             raise InputError(f"{name}={value!r} does not apply to {what}: leave it out")
 
 
-def _load_file(
-    path: Path, dtype: torch.dtype, image_size: int | None, allow_pickle: bool, logits: bool
-) -> LoadedModel:
+def _load_file(path: Path, dtype: torch.dtype, options: LoadOptions) -> LoadedModel:
     """Prepare a torchvision-layout ResNet from a file, with the preprocessing of torchvision, SwAV and DINO (256, crop 224)."""
-    if path.suffix != ".safetensors" and not allow_pickle:
+    if path.suffix != ".safetensors" and not options.allow_pickle:
         raise refuse_pickle(repr(str(path)))
     check_weights(path)
     unchanged = Unchanged(path)
@@ -197,22 +156,18 @@ def _load_file(
         image_mean=mean,
         image_std=std,
     )
-    if image_size is not None:
-        resize_to(processor, image_size)
+    if options.image_size is not None:
+        resize_to(processor, options.image_size)
     collate = ProcessorCollate(processor)
-    output = LOGITS if logits else embedding_output(transformers.ResNetConfig())
-    identity = {
-        "kind": "torch",
-        "id": "ResNetForImageClassification" if logits else "ResNetModel",
-        "commit": None,
+    output = LOGITS if options.logits else embedding_output(transformers.ResNetConfig())
+    known = {
         "weights_sha256": file_sha256(path),
-        "output": output.name,
         "preprocessing": describe(processor),
-        "image_size": image_size,
-        "backend": "pil",
-        "dtype": str(dtype).removeprefix("torch."),
+        "image_size": options.image_size,
     }
-    build = functools.partial(_build_resnet, path, allow_pickle, output, unchanged)
+    name = "ResNetForImageClassification" if options.logits else "ResNetModel"
+    identity = model_identity("torch", name, output.name, dtype, **known)
+    build = functools.partial(_build_resnet, path, options.allow_pickle, output, unchanged)
     load = functools.partial(open_model, build, output, dtype, collate, repr(str(path)))
     return LoadedModel(identity, None, cacheable=True, collate=collate, load=load)
 

@@ -1,7 +1,7 @@
-"""One digest of everything that an object of the user's can read when it is called: values, attributes, code and what code names.
+"""One digest of everything that a user's object can read when it is called: values, attributes, code and what code names.
 
-Two objects of one digest do the same; two that do the same may have different digests, which only costs a computation. Where it
-cannot be told, there is no digest. Two things are out of sight: an installed package whose functions were replaced, and files or
+Two objects of one digest do the same; two that do the same may have different digests, which only costs a computation. Where that
+is not known, there is no digest. Two things are out of sight: an installed package whose functions were replaced, and files or
 services that an installed package reads by itself.
 """
 
@@ -36,7 +36,7 @@ from hf_prune.models.object_parts import (
     forward_hooks,
     tensor_parts,
 )
-from hf_prune.models.pinned import pinned_name, pinned_package
+from hf_prune.models.packages import pinned_name, pinned_package
 
 MAX_OBJECTS = 1_000_000  # more are no model
 # What brings in something that is no part of the program: files, other models, the environment, code as text.
@@ -60,7 +60,7 @@ _MAKERS = frozenset(
     {"__init__", "__new__", "__init_subclass__", "__del__", "__reduce__", "__reduce_ex__", "__getstate__"}
     | {"__setstate__", "__deepcopy__", "__copy__", "__repr__", "__str__"}
 )
-_METHODS = (
+_FUNCTIONS = (
     types.FunctionType,
     staticmethod,
     classmethod,
@@ -69,18 +69,15 @@ _METHODS = (
     functools.partialmethod,
 )
 _C_FUNCTIONS = (
-    types.BuiltinFunctionType,
-    types.WrapperDescriptorType,
-    types.MethodDescriptorType,
-    types.MethodWrapperType,
-    types.ClassMethodDescriptorType,
+    *(types.BuiltinFunctionType, types.WrapperDescriptorType, types.MethodDescriptorType),
+    *(types.MethodWrapperType, types.ClassMethodDescriptorType),
 )
 _NAMED = (type, types.FunctionType, *_C_FUNCTIONS)
 _LOCKS = (type(threading.Lock()), type(threading.RLock()))
 
 
 class NoDigestError(Exception):
-    """It cannot be told what an object reads; the message says why in a few words."""
+    """Nobody can know what an object reads; the message says why in a few words."""
 
 
 def object_digest(value: Any, known: Mapping[int, str] | None = None) -> str:
@@ -94,7 +91,7 @@ def object_digest(value: Any, known: Mapping[int, str] | None = None) -> str:
         64 hex digits; the same in every process of one Python version with the same packages.
 
     Raises:
-        NoDigestError: If it cannot be told.
+        NoDigestError: If that is not known.
 
     Examples:
         >>> object_digest([1, "a"]) == object_digest([1, "a"]) != object_digest([1.0, "a"])
@@ -108,7 +105,7 @@ def object_digest(value: Any, known: Mapping[int, str] | None = None) -> str:
         return walk.digest(value)
     except NoDigestError:
         raise
-    except Exception as error:  # objects of the user's may do anything when they are looked at
+    except Exception as error:  # a user's object may do anything when it is inspected
         raise NoDigestError(f"{walk.where or 'it'} cannot be read ({type(error).__name__})") from error
 
 
@@ -211,7 +208,7 @@ class _Walk:
             self._object(value)
 
     def _pinned(self, value: Any, name: str) -> None:
-        """A class or function of an installed package, with the methods that somebody else put into it."""
+        """Write a class or function of an installed package, with the methods that somebody else put into it."""
         self.token("pinned", name)
         if name.rpartition(".")[2] in _OUTSIDE and not isinstance(value, type):
             self.doubt(f"{self.where} reads what lies outside ({name.rpartition('.')[2]})")
@@ -222,7 +219,7 @@ class _Walk:
                 self.refer(part, f"{value.__name__}.{attribute}")
 
     def _function(self, value: types.FunctionType) -> None:
-        """Code, defaults, closure and attributes of a function, and the globals that it names."""
+        """Write code, defaults, closure and attributes of a function, and the globals that it names."""
         mentioned = references(value.__code__)
         self.token("function", code_token(value.__code__))
         self.refer(value.__defaults__)
@@ -244,14 +241,14 @@ class _Walk:
                 self._module_of(module, mentioned, variable, value.__qualname__, set())
 
     def _cell(self, cell: types.CellType, where: str) -> None:
-        """A variable of the function around."""
+        """Write a variable of the enclosing function."""
         try:
             self.refer(cell.cell_contents, where)
         except ValueError:  # it has no value yet
             self.token("empty")
 
     def _imported(self, name: str, dots: int, package: str | None) -> Iterator[types.ModuleType]:
-        """The modules that an import statement in a function brings in, the packages around them, too."""
+        """Yield the modules that an import statement in a function brings in, and the packages around them."""
         if not dots and pinned_package(name):
             self.token("import", pinned_package(name) or "", name)
             return
@@ -278,7 +275,7 @@ class _Walk:
     def _module_of(
         self, module: types.ModuleType, mentioned: References, variable: str, who: str, seen: set[int]
     ) -> None:
-        """A module that code uses: its version, or else the values of the attributes that the code mentions."""
+        """Write a module that code uses: its version, or else the values of the attributes that the code mentions."""
         name, package = module.__name__, pinned_package(module.__name__)
         self.token("module", package or "", name)
         if package is not None or id(module) in seen:
@@ -301,7 +298,7 @@ class _Walk:
             self.doubt(f"{self.where} is the module {value.__name__}")
 
     def _class(self, value: type) -> None:
-        """Bases and attributes of a class; methods that nothing calls so far are left for later."""
+        """Write bases and attributes of a class; methods that nothing calls so far are left for later."""
         self.token("class", value.__qualname__)
         self.refer(type(value))
         self.token("bases", str(len(value.__bases__)))
@@ -310,14 +307,14 @@ class _Walk:
         for name, part in sorted(vars(value).items()):
             if name in UNREAD_OF_CLASSES or isinstance(part, DESCRIPTORS):
                 continue
-            if isinstance(part, _METHODS) and not _is_called(value, name):
+            if isinstance(part, _FUNCTIONS) and not _is_called(value, name):
                 self.waiting.append((value, name, part))
                 continue
             self.token("attribute", name)
             self.refer(part, f"{value.__name__}.{name}")
 
     def _c_function(self, value: Any) -> None:
-        """A function written in C: its package and name, and the object that it is bound to."""
+        """Write a function implemented in C: its package and name, and the object that it is bound to."""
         owner = getattr(value, "__objclass__", None) or getattr(value, "__self__", None)
         module = getattr(value, "__module__", None) or getattr(owner, "__module__", None) or "builtins"
         package = pinned_package(module)
@@ -330,7 +327,7 @@ class _Walk:
             self.refer(owner)
 
     def _tensor(self, value: Any) -> None:
-        """Type, shape and bytes of a tensor, on whatever device; one that is digested elsewhere by its name there."""
+        """Write type, shape and bytes of a tensor on any device; one that is digested elsewhere by its name there."""
         name = self.known.get(id(value))
         parts = tensor_parts(value) if name is None else ("digested as", name)
         if parts is None:
@@ -340,7 +337,7 @@ class _Walk:
         self._items(attributes(value), f"{self.where}.")
 
     def _network(self, value: Any) -> None:
-        """A torch module: all attributes save the train flags, which scoring sets, and hooks by order, not by number."""
+        """Write a torch module: all attributes save the train flags, which scoring sets, and hooks by order, not by number."""
         torch = sys.modules["torch"]
         if isinstance(value, torch.jit.ScriptModule):
             self.doubt(f"{self.where or type(value).__name__} is a scripted module")
@@ -371,7 +368,7 @@ class _Walk:
             self.refer(member)
 
     def _set(self, value: Iterable[Any]) -> None:
-        """Members by their digests: a set has no order."""
+        """Write members by their digests: a set has no order."""
         self.refer(type(value))
         try:
             self.token(*sorted(object_digest(member, self.known) for member in value))
@@ -379,7 +376,7 @@ class _Walk:
             self.doubt(str(error))
 
     def _items(self, value: Mapping[Any, Any], prefix: str | None = None) -> None:
-        """Keys and values in their order, which code may read; attributes come sorted."""
+        """Write keys and values in their order, which code may read; attributes come sorted."""
         self.token("items", str(len(value)))
         for key, item in value.items():
             self.refer(key)
@@ -391,7 +388,7 @@ class _Walk:
         self._items(attributes(value), f"{type(value).__name__}.")
 
     def _object(self, value: Any) -> None:
-        """Any other object: its class, its attributes, and what it tells a pickler beyond them."""
+        """Write any other object: its class, its attributes, and what it gives a pickler beyond them."""
         kind = type(value)
         self.token("object")
         self.refer(kind)
@@ -419,7 +416,7 @@ class _Walk:
         self.refer(None if items is None else list(items))
 
     def _named(self, value: Any, name: str) -> None:
-        """An object that a pickler would name, as it would a function."""
+        """Write an object that a pickler would name, as it would a function."""
         module = pickle.whichmodule(value, name)  # type: ignore[attr-defined]  # left out of the stubs
         self.token("named", pinned_package(module) or "", module, name)
         if pinned_package(module) is None:
@@ -438,11 +435,7 @@ def _is_called(owner: type, name: str) -> bool:
     return any(name in vars(base) for base in owner.__mro__[1:] if base is not object and pinned_name(base))
 
 
-_PLAIN: Mapping[type, Callable[[_Walk, Any], None]] = {
-    list: _Walk._members,
-    tuple: _Walk._members,
-    dict: _Walk._items,
-}
+_PLAIN: Mapping[type, Callable[[_Walk, Any], None]] = {list: _Walk._members, tuple: _Walk._members, dict: _Walk._items}
 _KINDS: tuple[tuple[Any, Callable[[_Walk, Any], None]], ...] = (
     (types.FunctionType, _Walk._function),
     (types.MethodType, lambda walk, value: walk._parts("bound", value.__func__, value.__self__)),

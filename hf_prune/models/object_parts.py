@@ -1,4 +1,4 @@
-"""The parts that an object is made of, as a digest needs them: plain values, attributes, bytes of arrays and tensors, hooks."""
+"""The parts of an object, as a digest needs them: plain values, attributes, bytes of arrays and tensors, hooks."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _FLAGS = ("_with_kwargs", "_always_called")
 
 
 def atom(value: Any) -> bytes | None:
-    """Return a plain value as bytes that tell its type, too, or None for whatever else.
+    """Return a plain value as bytes that include its type, or None for anything else.
 
     Examples:
         >>> atom(1), atom(True), atom((1, "a")), atom([1])
@@ -64,7 +64,7 @@ def _is_torch_word(value: Any) -> bool:
 
 
 def attributes(value: Any) -> dict[str, Any]:
-    """Return what an object holds by name, in ``__dict__`` and slots, sorted, without what does not change what it does."""
+    """Return the attributes of an object, in ``__dict__`` and slots, sorted, without those that do not change what it does."""
     kind = type(value)
     found = dict(getattr(value, "__dict__", None) or {})
     for owner in kind.__mro__:
@@ -80,7 +80,7 @@ def attributes(value: Any) -> dict[str, Any]:
 
 @functools.cache
 def _torch_hooks() -> frozenset[str]:
-    """Attributes in which a torch module keeps its hooks, and its train flag."""
+    """Return the attributes in which a torch module keeps its hooks, and its train flag."""
     import torch
 
     return frozenset(name for name in vars(torch.nn.Module()) if name in _TRAINING or "_hooks" in name)
@@ -96,8 +96,7 @@ def _of_slot(slot: types.MemberDescriptorType, value: Any) -> Any:
 def forward_hooks(module: Any) -> list[list[Any]]:
     """Return the hooks that run with a torch module, in their order, each with how it is called.
 
-    Args:
-        module: A torch module. Its hooks have numbers that depend on what else was hooked in the process.
+    Their numbers are left out: they depend on what else was hooked in the process.
     """
     found = [["compiled", getattr(module, "_compiled_call_impl", None) is not None]]
     for kind in _HOOKS:
@@ -122,11 +121,7 @@ def array_bytes(value: np.ndarray[Any, Any]) -> bytes:
 
 
 def tensor_parts(value: Any) -> tuple[str | memoryview, ...] | None:
-    """Return type, shape and bytes of an ordinary tensor; None for one whose bytes do not lie in one block.
-
-    Args:
-        value: A torch tensor on any device.
-    """
+    """Return type, shape and bytes of an ordinary tensor on any device; None for one whose bytes do not lie in one block."""
     import torch
 
     ordinary = type(value).__module__.partition(".")[0] == "torch" and value.layout == torch.strided

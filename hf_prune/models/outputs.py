@@ -1,4 +1,4 @@
-"""Which output of a vision model is the embedding: one table, read with the config alone.
+"""The output of a vision model that is its embedding: one table, read with the config alone.
 
 The choice never needs the weights, so it can be part of a model's identity before anything is loaded. What lives here is the
 table and how an output is taken from a model's return value; opening models does not.
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass(frozen=True)
 class Output:
-    """How the features are taken from a model of one family.
+    """The features that are taken from a model of one family.
 
     Args:
         name: `cls`, `pooled`, `projected`, `mean` or `logits`; recorded in the model's identity.
@@ -42,7 +42,7 @@ class Output:
         model: Class of `transformers` that opens only the vision tower; empty where `AutoModel` does.
         tower: The model takes `config.vision_config` in place of the whole config.
         model_kwargs: Keyword arguments of the model's constructor.
-        all_patches: The model masks patches at random unless it is told to keep all of them in order (ViT-MAE).
+        all_patches: The model masks patches at random unless it is made to keep all of them in order (ViT-MAE).
         channels_last: Mostly convolutions, which are faster in that memory format.
     """
 
@@ -58,13 +58,11 @@ class Output:
 LOGITS = Output("logits")
 UNKNOWN = Output("mean")
 
-
 _NO_POOLER = {"add_pooling_layer": False}
 _POOLED = Output("pooled")
 _CONV = Output("pooled", channels_last=True)
 _VIT = Output("cls", model_kwargs=_NO_POOLER)
 _MAE = Output("mean", skip=1)  # timm's, which masks nothing
-
 
 # model_type -> (architecture that made the checkpoint, output), the first match counts; "" matches every architecture.
 FAMILIES: dict[str, tuple[tuple[str, Output], ...]] = {
@@ -125,7 +123,6 @@ FAMILIES: dict[str, tuple[tuple[str, Output], ...]] = {
     "mobilevitv2": (("", _CONV),),
 }
 
-
 # Their depthwise convolutions with batch norm do not bear the rounding of weights to bfloat16: the ranking changes
 # (EfficientNet-Lite0 on CIFAR-10 at 64 px, native bfloat16: rank correlation 0.997 with float32).
 _SENSITIVE = frozenset({"efficientnet", "mobilenet_v1", "mobilenet_v2", "mobilevit", "mobilevitv2"})
@@ -137,10 +134,9 @@ _SENSITIVE_TIMM = (
 
 
 def needs_float32(config: Any) -> bool:
-    """Say whether a family's ranking suffers from bfloat16, so that `dtype="auto"` leaves it in float32.
+    """Whether a family's ranking suffers from bfloat16, so that `dtype="auto"` leaves it in float32.
 
-    Args:
-        config: A config of `transformers`, read for `model_type`, for timm's `architecture`, and for a `vision_config`.
+    Read are `model_type`, timm's `architecture`, and a `vision_config`.
 
     Examples:
         >>> from types import SimpleNamespace
@@ -158,10 +154,7 @@ def needs_float32(config: Any) -> bool:
 
 
 def timm_needs_float32(architecture: Any) -> bool:
-    """Say the same of a network by its name in timm.
-
-    Args:
-        architecture: Such as ``"tf_efficientnet_b0.ns_jft_in1k"``; anything but a name is none of them.
+    """Whether the same is so for a network by its name in timm; anything but a name is not.
 
     Examples:
         >>> timm_needs_float32("tf_mobilenetv3_large_100"), timm_needs_float32("resnet50")

@@ -1,4 +1,4 @@
-"""From PIL images of any mode to the batch that a model expects, and what is recorded about it.
+"""Preprocessing of PIL images of any mode to the batch that a model expects, and its description in records.
 
 Every image is made RGB first, by one rule for all models. Each collate is a picklable object, so that DataLoader workers can
 carry it. Decoding files and moving batches to a device happens elsewhere.
@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from hf_prune.data.image_modes import RGB_RULE, to_rgb
+from hf_prune.data.images import RGB_RULE, to_rgb
 from hf_prune.runtime.errors import InputError
 
 # What a processor's record may hold beyond its settings: where it came from, and how it is called.
@@ -42,9 +42,6 @@ class ProcessorCollate:
     Rescaling and normalising act on each value alone, so for 8-bit images they are a table of 256 entries per channel, made by
     the processor itself; looking up is faster than computing. Processors that do more than resize, crop, rescale and normalise
     are called as they are: which kind one is, is tried on an image when the collate is made.
-
-    Args:
-        processor: An image processor of `transformers`.
     """
 
     def __init__(self, processor: Any) -> None:
@@ -99,11 +96,7 @@ def _pixels(*batches: dict[str, torch.Tensor]) -> list[torch.Tensor]:
 
 
 class PixelsCollate:
-    """Batches of raw pixels: RGB, resized (bilinear), flattened, in [0, 1].
-
-    Args:
-        size: Height and width in pixels.
-    """
+    """Batches of raw pixels: RGB, resized (bilinear) to size x size, flattened, in [0, 1]."""
 
     def __init__(self, size: int) -> None:
         self.size = size
@@ -116,11 +109,7 @@ class PixelsCollate:
 
 
 class TransformCollate:
-    """Batches by a transform of the user's own, which gets one RGB image at a time.
-
-    Args:
-        transform: Function from one PIL image to a tensor of fixed shape, or to what an image processor gives for it.
-    """
+    """Batches by a user's transform, from one RGB image to a tensor of fixed shape or to the output of an image processor."""
 
     def __init__(self, transform: Callable[[Image.Image], Any]) -> None:
         self.transform = transform
@@ -131,7 +120,7 @@ class TransformCollate:
 
 
 def _one(values: Any) -> torch.Tensor:
-    """The tensor of one image; an image processor gives a batch of one by the name ``pixel_values``."""
+    """Return the tensor of one image; an image processor gives a batch of one by the name ``pixel_values``."""
     if isinstance(values, Mapping) and "pixel_values" in values:
         return torch.as_tensor(np.asarray(values["pixel_values"]))[0]
     return torch.as_tensor(values)
@@ -143,14 +132,10 @@ def rgb_images(images: list[Image.Image]) -> list[Image.Image]:
 
 
 def resize_to(processor: Any, image_size: int) -> None:
-    """Set the side of the square that reaches the model, in place.
+    """Set the side of the square in pixels that reaches the model, in place.
 
     A processor that resizes and then crops keeps the ratio of the two (256 to 224 becomes 128 to 112); a ConvNeXT-like one keeps
     its crop fraction; any other one resizes to `image_size` by `image_size`.
-
-    Args:
-        processor: An image processor of `transformers`.
-        image_size: Side in pixels.
 
     Raises:
         ValueError: The processor has no size to set.

@@ -13,20 +13,27 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hf_prune.models.checkpoints import Unchanged, files_digest, refuse_pickle, settings_digest, weight_files
+from hf_prune.models.checkpoints import refuse_pickle, weight_files
 from hf_prune.models.failures import cannot_open, cannot_run, first_line
-from hf_prune.models.loaded import LoadedModel, resolve_dtype
+from hf_prune.models.loaded_model import LoadedModel, LoadOptions
 from hf_prune.models.outputs import LOGITS, Output, embedding_output, needs_float32, take
 from hf_prune.models.preprocessing import ProcessorCollate, describe, resize_to
-from hf_prune.models.sources import BY_HAND, Source, find_source, quiet_loading, read_config, read_processor
+from hf_prune.models.sources import (
+    BY_HAND,
+    Source,
+    Unchanged,
+    find_source,
+    quiet_loading,
+    read_config,
+    read_processor,
+)
 from hf_prune.runtime.errors import InputError
 
 if TYPE_CHECKING:
     import torch
     from PIL import Image
 
-    from hf_prune.models.loaded import Forward
-
+    from hf_prune.models.loaded_model import Forward
 
 _NAMED = 4  # weights that an error names
 
@@ -53,13 +60,7 @@ def _model_class(config: Any, output: Output, source: Source) -> Any:
 
 
 def class_names(config: Any) -> tuple[str, ...] | None:
-    """Return the class names of a classifier's config, or None where they are placeholders (`LABEL_0`).
-
-    Args:
-        config: A config of `transformers` with `id2label`.
-
-    Returns:
-        Names in the order of the logits.
+    """Return the class names of a config in the order of the logits, or None where they are placeholders (`LABEL_0`).
 
     Examples:
         >>> from types import SimpleNamespace
@@ -72,69 +73,50 @@ def class_names(config: Any) -> tuple[str, ...] | None:
     return None if not names or names == placeholders else names
 
 
-def load_pretrained(
-    name: str | Path,
-    *,
-    revision: str | None,
-    dtype: str,
-    device: torch.device | str | None,
-    image_size: int | None,
-    allow_pickle: bool,
-    logits: bool,
-) -> LoadedModel:
-    """Prepare a model of `transformers` as an encoder or, with `logits`, as a teacher.
+def load_pretrained(name: str | Path, options: LoadOptions) -> LoadedModel:
+    """Prepare a model of `transformers`; its weights are not yet read.
 
     Args:
         name: Hub id or local folder.
-        revision: Branch, tag or commit on the Hub.
-        dtype: Format of the weights by name, or `auto`.
-        device: Where the model will run, which decides what `auto` means.
-        image_size: Side of the square that reaches the model; None leaves the processor's.
-        allow_pickle: Accept pickled weights.
-        logits: Give class logits in place of an embedding.
-
-    Returns:
-        The model, its weights not yet read.
+        options: Those of `hf_prune.models.load.load_encoder`.
 
     Raises:
         ImportError: An extra is missing.
         OSError: The files are not there.
         ValueError: The model cannot serve: see the message.
     """
-    source = find_source(name, revision)
-    settings = [] if source.folder is None else [Unchanged(source.folder)]
+    source = find_source(name, options.revision)
     config = read_config(source)
-    output = LOGITS if logits else embedding_output(config)
-    number_format = resolve_dtype("float32" if dtype == "auto" and needs_float32(config) else dtype, device)
+    output = LOGITS if options.logits else embedding_output(config)
+    number_format = options.number_format(in_float32=needs_float32(config))
     model_class = _model_class(config, output, source)
     processor = read_processor(source, config)
-    if image_size is not None:
-        resize_to(processor, image_size)
+    if options.image_size is not None:
+        resize_to(processor, options.image_size)
     collate = _collate(processor, source)
-    weights = _weights(source, _tower(config, output), allow_pickle)
-    unchanged = [*settings, Unchanged(*weights)]
+    weights = _weights(source, _tower(config, output), options.allow_pickle)
+    unchanged = [source.unchanged, Unchanged(*weights)]  # shards may lie in folders below
     identity = {
         "kind": "transformers",
         "id": source.place if source.folder is None else model_class.__name__,
         "commit": source.commit,
-        "weights_sha256": None if source.folder is None else files_digest(weights, source.folder),
-        **({} if source.folder is None else {"config_sha256": settings_digest(source.folder)}),
+        **({"weights_sha256": None} if source.folder is None else source.digests_with(weights)),
         "output": output.name,
         "preprocessing": describe(processor),
-        "image_size": image_size,
+        "image_size": options.image_size,
         "backend": getattr(processor, "backend", "pil"),
         "dtype": str(number_format).removeprefix("torch."),
     }
-    build = functools.partial(_read_weights, source, model_class, config, output, allow_pickle, unchanged)
+    build = functools.partial(_read_weights, source, model_class, config, output, options.allow_pickle, unchanged)
     load = functools.partial(open_model, build, output, number_format, collate, source.label)
     if not source.commit and source.folder is None:
         identity["not_cached"] = "the Hub named no commit of it"
-    names, count = (class_names(config), config.num_labels) if logits else (None, None)
+    names, count = (class_names(config), config.num_labels) if options.logits else (None, None)
     return LoadedModel(identity, names, "not_cached" not in identity, collate, load, num_classes=count)
 
 
 def _weights(source: Source, config: Any, allow_pickle: bool) -> list[Path]:
-    """The weight files of a local folder; those of the Hub are known by the commit."""
+    """Return the weight files of a local folder; those on the Hub are identified by the commit."""
     if source.folder is None:
         return []
     named = getattr(config, "transformers_weights", None)
@@ -142,7 +124,7 @@ def _weights(source: Source, config: Any, allow_pickle: bool) -> list[Path]:
 
 
 def _tower(config: Any, output: Output) -> Any:
-    """The config that the model is built from."""
+    """Return the config that the model is built from."""
     return config.vision_config if output.tower else config
 
 
@@ -264,13 +246,7 @@ def _random_weights(model: Any, missing: set[str], forward: Forward, collate: Ca
 
 
 class PretrainedForward:
-    """Forward pass of a model of `transformers`.
-
-    Args:
-        model: The model in eval mode.
-        output: Which output is taken.
-        label: How errors name it.
-    """
+    """Forward pass of a model of `transformers` in eval mode, which errors name by `label`."""
 
     def __init__(self, model: Any, output: Output, label: str) -> None:
         self.model = model

@@ -1,6 +1,6 @@
-"""Open the encoder that some embeddings were made by, as their record names it, and no other."""
+"""Models opened again as their record names them, and no others."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +9,7 @@ from hf_prune.runtime.errors import InputError
 from hf_prune.runtime.messages import warn
 
 if TYPE_CHECKING:
-    from hf_prune.models.loaded import LoadedModel
+    from hf_prune.models.loaded_model import LoadedModel
 
 
 # Pixels of a side that a record may ask for; of the pixels themselves each is three values of every row's embedding.
@@ -18,7 +18,7 @@ PIXELS = "pixels"
 
 
 def check_recorded(identity: Mapping[str, Any]) -> None:
-    """Raise a one-line ValueError if what a record says of a model is not what `hf_prune` writes there.
+    """Raise a one-line ValueError if a record describes a model otherwise than `hf_prune` does.
 
     Example:
         >>> check_recorded({"id": "pixels", "kind": "pixels", "dtype": "float32", "image_size": 60_000})
@@ -37,57 +37,83 @@ def check_recorded(identity: Mapping[str, Any]) -> None:
         raise InputError(f"a record asks for images of {side:,} pixels a side: at most {most:,} are made by its word")
 
 
-def named_encoder(identity: Mapping[str, Any]) -> str:
-    """What names the encoder so that it is found again: a repository, or the pixels themselves.
+def is_public(identity: Mapping[str, Any]) -> bool:
+    """Whether anybody can find a recorded model: at a commit of the Hub, or the pixels themselves."""
+    return identity.get("kind") == PIXELS or bool(identity.get("commit"))
+
+
+def model_name(identity: Mapping[str, Any]) -> str:
+    """Return the name that finds a public model again: its repository, or ``"pixels"``.
 
     Raises:
-        ValueError: If it is neither.
+        ValueError: If it is not public, or its name is that of no repository.
     """
-    if identity.get("kind") == PIXELS:
-        return PIXELS
-    if identity.get("commit"):
-        return hub_name(identity.get("id"), identity["commit"])
-    raise InputError(
-        f"the encoder {identity['id']!r} is none of the Hub: pass encoder=, as it was given when these were made"
-    )
+    if not is_public(identity):
+        raise InputError(
+            f"the encoder {identity['id']!r} is none of the Hub: pass encoder=, as it was given when these were made"
+        )
+    return PIXELS if identity.get("kind") == PIXELS else hub_name(identity.get("id"), identity["commit"])
 
 
-def load_known_encoder(identity: Mapping[str, Any], encoder: Any, device: str | None) -> "LoadedModel":
-    """Load the encoder that some embeddings were made by.
+def opening_options(models: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return what recorded models were opened with: ``revision``, ``dtype`` and ``image_size``, each where it is known.
+
+    Args:
+        models: Their records; models of several commits have no ``revision`` in common.
+    """
+    commits = {model.get("commit") for model in models} - {None}
+    found = {"revision": commits.pop() if len(commits) == 1 else None}
+    found |= {name: models[0].get(name) for name in ("dtype", "image_size")}
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def encoder_options(identity: Mapping[str, Any], encoder: Any = None) -> dict[str, Any]:
+    """Return the arguments of `load_encoder` that open a recorded encoder as it was.
 
     Args:
         identity: Its record.
-        encoder: What the caller says it is; None takes what the record names.
+        encoder: The encoder of the caller, which need not lie where the recorded one did; None takes that.
+
+    Raises:
+        ValueError: If the record is damaged, or names no public model where the caller has none.
+    """
+    check_recorded(identity)
+    name = model_name(identity) if encoder is None else encoder
+    options = opening_options([identity])
+    if not isinstance(name, str | Path):  # a module or a function has its size already
+        options.pop("image_size", None)
+    if str(name) != identity["id"]:
+        options.pop("revision", None)
+    return {"encoder": name, **options}
+
+
+def load_recorded_encoder(identity: Mapping[str, Any], encoder: Any, device: str | None) -> "LoadedModel":
+    """Load the encoder that embeddings were made by.
+
+    Args:
+        identity: Its record.
+        encoder: As for `encoder_options`.
         device: Where it will run.
 
     Raises:
-        ValueError: If it is another one.
+        ValueError: As `encoder_options`, or if it is another encoder.
     """
     from hf_prune.models.load import load_encoder
 
-    check_recorded(identity)
-    given = named_encoder(identity) if encoder is None else encoder
-    named = isinstance(given, str | Path)
-    model = load_encoder(
-        given,
-        revision=identity.get("commit") if named and str(given) == identity["id"] else None,
-        dtype=identity["dtype"],
-        image_size=identity.get("image_size") if named else None,
-        device=device,
-    )
-    check_known_encoder(model.identity, identity)
+    model = load_encoder(**encoder_options(identity, encoder), device=device)
+    check_same_encoder(model.identity, identity)
     return model
 
 
-def check_known_encoder(found: Mapping[str, Any], identity: Mapping[str, Any]) -> None:
-    """Raise a one-line ValueError if an encoder is not the one that some embeddings were made by.
+def check_same_encoder(found: Mapping[str, Any], identity: Mapping[str, Any]) -> None:
+    """Raise a one-line ValueError if an encoder is not the recorded one.
 
     Warns:
         UserWarning: If the record does not tell encoders of its kind apart.
     """
-    untold = identity.get("not_cached")
+    unknown = identity.get("not_cached")
     if "code" in identity:  # of a module or function, by an earlier version
-        untold = "its record is of an earlier version, which did not look at all of it"
+        unknown = "its record is of an earlier version, which did not look at all of it"
     left_out = {"id", "commit", "not_cached"} | ({"code", "preprocessing"} if "code" in identity else set())
     known = {name: value for name, value in identity.items() if name not in left_out}
     differing = sorted(name for name, value in known.items() if found.get(name) != value)
@@ -96,8 +122,8 @@ def check_known_encoder(found: Mapping[str, Any], identity: Mapping[str, Any]) -
             f"encoder {found['id']!r} is not the one that these prototypes were made by ({', '.join(differing)} "
             f"differ): pass the encoder {identity['id']!r} as it was"
         )
-    if untold:
+    if unknown:
         warn(
-            f"whether encoder {found['id']!r} is the one that these prototypes were made by cannot be told: {untold}",
+            f"whether encoder {found['id']!r} is the one that these prototypes were made by cannot be told: {unknown}",
             stacklevel=2,
         )

@@ -19,7 +19,6 @@ IMAGE_SIZE = 32  # side in pixels that the network was designed for; others work
 NORMS = ("batch", "group")
 _GROUPS = 8  # of group norm
 
-
 # Name -> settings of the config. An epoch of 20,000 images took 46 s of one CPU thread, with half the widths 20 s.
 NETWORKS: dict[str, dict[str, Any]] = {
     "resnet8": {"num_blocks": 1},

@@ -1,29 +1,65 @@
-"""Where a model of `transformers` is: its folder or Hub commit, its config and its image processor, without its weights.
+"""The files of a model, in a folder or in one commit on the Hub: their digests, its config and its image processor.
 
-Remote code is never run, one commit serves all files, and whatever is missing is named in one line.
+Weights are not read here. Remote code is never run, one commit serves all files, and whatever is missing is named in one line.
 """
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
+import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
-from hf_prune.models.failures import first_line
-from hf_prune.models.hub_files import UNREACHABLE, hub_answers
-from hf_prune.runtime.errors import InputError, MissingPackageError
-from hf_prune.runtime.integrity import check_digests
+from huggingface_hub import constants, get_hf_file_metadata, hf_hub_download, hf_hub_url
+from huggingface_hub.errors import (
+    EntryNotFoundError,
+    HfHubHTTPError,
+    HFValidationError,
+    LocalEntryNotFoundError,
+    OfflineModeIsEnabled,
+    RepositoryNotFoundError,
+    RevisionNotFoundError,
+)
 
+from hf_prune.data.source import HTTP_ERROR, split_revision
+from hf_prune.models.failures import first_line
+from hf_prune.runtime.errors import InputError, MissingPackageError
+from hf_prune.runtime.folders import recover
+from hf_prune.runtime.integrity import check_digests, file_sha256
+
+CHECKPOINT_SUFFIXES = (".safetensors", ".pth", ".pt", ".tar", ".ckpt", ".bin")
 BY_HAND = "load it yourself and pass (module, transform)"
 _ADAPTER = "adapter_config.json"
+# What from_pretrained reads of a folder beside the weights.
+_SETTINGS = ("config.json", "preprocessor_config.json", "processor_config.json")
+UNREACHABLE = "the Hub cannot be reached, and the files are not in the cache of this machine"
+
+
+class Unchanged:
+    """Files whose digests make an identity, while a model is opened from them later; folders stand for the settings in them."""
+
+    def __init__(self, *paths: Path) -> None:
+        self._files = [file for path in paths for file in (_settings_files(path) if path.is_dir() else [path])]
+        self._seen = self._look()
+
+    def _look(self) -> list[tuple[int, int, int]]:
+        found = [file.stat() for file in self._files]
+        return [(state.st_mtime_ns, state.st_size, state.st_ino) for state in found]
+
+    def check(self) -> None:
+        """Raise a one-line ValueError if one was written since: what was read may belong to another digest."""
+        for file, before, now in zip(self._files, self._seen, self._look(), strict=True):
+            if before != now:
+                raise InputError(f"{str(file)!r} was changed while the model was opened from it: run again")
 
 
 @dataclasses.dataclass(frozen=True)
 class Source:
-    """Where a model's files are: a local folder, or a commit of a Hub repository.
+    """The place of a model's files: a local folder, or a commit of a Hub repository.
 
     Args:
         place: What `from_pretrained` is given.
@@ -31,6 +67,8 @@ class Source:
         commit: Commit hash on the Hub; None for a folder.
         folder: The folder; None for the Hub.
         offline: The Hub cannot be reached, so that only its cache is asked.
+        digests: File in the folder → its SHA-256, of those that were compared with what was finished there.
+        unchanged: Config and weights of the folder, as they were before they were digested.
     """
 
     place: str
@@ -38,6 +76,8 @@ class Source:
     commit: str | None = None
     folder: Path | None = None
     offline: bool = False
+    digests: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    unchanged: Unchanged = dataclasses.field(default_factory=Unchanged)
 
     @property
     def keywords(self) -> dict[str, Any]:
@@ -48,6 +88,38 @@ class Source:
         if self.offline:
             found["local_files_only"] = True
         return found
+
+    def digests_with(self, weights: list[Path]) -> dict[str, str]:
+        """Return the digests of weights and settings in a folder, under their names in the identity of a model."""
+        folder = self.folder or Path()
+        files = {"weights_sha256": weights, "config_sha256": _settings_files(folder)}
+        return {name: files_digest(paths, folder, self.digests) for name, paths in files.items()}
+
+
+def files_digest(paths: Iterable[Path], folder: Path, known: Mapping[str, str] = MappingProxyType({})) -> str:
+    """Return one SHA-256 for some files of a model: the file's own for one, over names and digests for several.
+
+    Args:
+        paths: The files, at least one.
+        folder: The model's folder, from which their names are counted.
+        known: Name of a file → its SHA-256, where it was just computed.
+
+    Raises:
+        ValueError: There are no files, whose digest would be the same for all models.
+    """
+    found = sorted(paths)
+    if not found:
+        raise InputError(f"no files to digest in {str(folder)!r}")
+    names = [path.relative_to(folder).as_posix() for path in found]
+    digests = [known.get(name) or file_sha256(path) for name, path in zip(names, found, strict=True)]
+    if len(found) == 1:
+        return digests[0]
+    lines = "".join(f"{digest}  {name}\n" for digest, name in zip(digests, names, strict=True))
+    return hashlib.sha256(lines.encode()).hexdigest()
+
+
+def _settings_files(folder: Path) -> list[Path]:
+    return [path for name in _SETTINGS if (path := folder / name).is_file()]
 
 
 @contextlib.contextmanager
@@ -68,14 +140,7 @@ def quiet_loading() -> Iterator[None]:
 
 
 def find_source(name: str | Path, revision: str | None) -> Source:
-    """Find a model's files without reading its weights.
-
-    Args:
-        name: Local folder, or Hub id.
-        revision: Branch, tag or commit on the Hub.
-
-    Returns:
-        The folder, or the repository at one commit.
+    """Find a model's files, in a local folder or on the Hub at one commit, without reading its weights.
 
     Raises:
         OSError: Nothing is there, or it cannot be reached.
@@ -93,8 +158,11 @@ def find_source(name: str | Path, revision: str | None) -> Source:
         raise _refuse_adapter(repr(str(name)), folder / _ADAPTER)
     if not (folder / "config.json").is_file():
         raise OSError(f"no config.json in {str(name)!r}: give a folder written by save_pretrained")
-    check_digests(folder, only=lambda path: "/" not in path)  # the model; the record of a training has its own
-    return Source(str(folder), repr(str(name)), folder=folder)
+    weights = sorted(path for path in folder.iterdir() if path.suffix in (".safetensors", ".bin") and path.is_file())
+    unchanged = Unchanged(folder, *weights)
+    # Those of the model; the record of a training beside it has its own.
+    digests = check_digests(folder, only=lambda path: "/" not in path)
+    return Source(str(folder), repr(str(name)), folder=folder, digests=digests, unchanged=unchanged)
 
 
 def _refuse_adapter(label: str, config_file: Path) -> ValueError:
@@ -111,7 +179,7 @@ def _refuse_adapter(label: str, config_file: Path) -> ValueError:
 
 
 def _find_on_hub(name: str, revision: str | None) -> Source:
-    """Resolve a Hub id and revision to a commit; downloads config.json where it is not in the cache."""
+    """Resolve a Hub id and revision to a commit and download config.json where it is not in the cache."""
     from transformers.utils import is_peft_available
     from transformers.utils.hub import extract_commit_hash
 
@@ -133,7 +201,7 @@ def _find_on_hub(name: str, revision: str | None) -> Source:
 
 
 def _file_on_hub(name: str, file: str, revision: str | None, offline: bool) -> tuple[Path | None, str]:
-    """A file of a repository, from the cache or else from the Hub; or why there is none."""
+    """Return a file of a repository, from the cache or else from the Hub; or why there is none."""
     from transformers.utils.hub import cached_file
 
     try:
@@ -143,14 +211,68 @@ def _file_on_hub(name: str, file: str, revision: str | None, offline: bool) -> t
     return (None, f"it has no {file}") if found is None else (Path(found), "")
 
 
-def read_config(source: Source) -> Any:
-    """Read the config of a model.
+def hub_answers(repo_id: str, file: str, revision: str | None = None, token: str | None = None) -> bool:
+    """Ask the Hub once for a file, which need not exist, without waiting for a network that is not there.
 
-    Args:
-        source: Where its files are.
+    The client itself asks six times, within half a minute, before it says that a file is neither in its cache nor to be had.
 
     Returns:
-        A config of `transformers`.
+        False where no server can be reached, or ``HF_HUB_OFFLINE`` is set; True for any answer.
+    """
+    try:
+        url = hf_hub_url(repo_id, file, revision=revision)
+        get_hf_file_metadata(url, token=token, timeout=constants.HF_HUB_ETAG_TIMEOUT)
+    except HfHubHTTPError:
+        return True
+    except (HTTP_ERROR, OfflineModeIsEnabled):
+        return False
+    except ValueError:  # no valid id: who asks for the file says so
+        return True
+    return True
+
+
+def find_files(
+    name: str | Path, files: Sequence[str], revision: str | None = None, token: str | None = None
+) -> tuple[list[Path], str | None]:
+    """Find files of one commit.
+
+    Args:
+        name: A folder, or a repository on the Hub; ``id@revision`` is one with its ``revision``.
+        files: Their names.
+        revision: Branch, tag or commit of the repository.
+        token: Token for a private one.
+
+    Returns:
+        Where they are, and the commit; None for a folder.
+
+    Raises:
+        FileNotFoundError: If one is not there.
+        ValueError: If the name and ``revision`` disagree.
+    """
+    folder = Path(name).expanduser()
+    if folder.is_dir():
+        recover(folder)
+        missing = [file for file in files if not (folder / file).is_file()]
+        if missing:
+            raise FileNotFoundError(f"{str(name)!r} has no {missing[0]}: give a folder that save_pretrained wrote")
+        return [folder / file for file in files], None
+    repo_id, commit = split_revision(str(name), revision)
+    found: list[Path] = []
+    try:
+        offline = not hub_answers(repo_id, files[0], commit, token)
+        for file in files:
+            found.append(Path(hf_hub_download(repo_id, file, revision=commit, token=token, local_files_only=offline)))
+            commit = found[0].parent.name  # of the first: all files are of one
+    except (EntryNotFoundError, RepositoryNotFoundError, RevisionNotFoundError, HFValidationError) as error:
+        reason = UNREACHABLE if isinstance(error, LocalEntryNotFoundError) else first_line(error)
+        raise FileNotFoundError(
+            f"no {files[len(found)]} of {str(name)!r}, as a folder or on the Hub: {reason}"
+        ) from error
+    return found, commit
+
+
+def read_config(source: Source) -> Any:
+    """Read the config of a model with `transformers`.
 
     Raises:
         ImportError: A timm checkpoint, and timm is not installed.
@@ -183,14 +305,7 @@ def read_config(source: Source) -> Any:
 
 
 def read_processor(source: Source, config: Any) -> Any:
-    """Read the image processor of a model, with the PIL backend.
-
-    Args:
-        source: Where its files are.
-        config: The model's config.
-
-    Returns:
-        An image processor of `transformers`.
+    """Read the image processor of a model with `transformers`, with the PIL backend.
 
     Raises:
         ImportError: The processor exists only for torchvision, which is not installed.

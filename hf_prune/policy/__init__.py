@@ -1,4 +1,4 @@
-"""Which rows to keep: rules are weighed against random rows on the data at hand, and the evidence is kept."""
+"""Rules of pruning, weighed against random rows on the data set itself, and the evidence on them."""
 
 from hf_prune.policy.evidence import Comparison, Evidence, KeepEvidence
 from hf_prune.policy.recommendation import Recommendation

@@ -1,4 +1,4 @@
-"""What was found when rules were weighed against random rows, as it is printed, recorded and shown on a card."""
+"""Results of weighing rules against random rows, as they are printed, recorded and shown on a card."""
 
 import math
 from collections.abc import Mapping
@@ -13,12 +13,12 @@ LINEAR, TWO_LAYER = "linear", "two-layer"
 
 @dataclass(frozen=True)
 class Comparison:
-    """One rule against random rows with the same class floor.
+    """Gain of one rule over random rows with the same class floor.
 
     Attributes:
-        order: Which end is kept.
+        order: End of the scores that is kept.
         hardest_cutoff: Share of all rows that is dropped first, from the hardest.
-        head: What was trained on the rows: ``"linear"``, ``"two-layer"``, or the name of the student.
+        head: Model that was trained on the rows: ``"linear"``, ``"two-layer"``, or the name of the student.
         gain: Difference of accuracy on rows that nothing had seen; 0.01 is one point.
         low: Lower end of its interval, 95 % above.
         high: Upper end, 95 % below.
@@ -31,14 +31,19 @@ class Comparison:
     low: float
     high: float
 
+    @property
+    def rule(self) -> Rule:
+        """Return the rule."""
+        return Rule(self.order, self.hardest_cutoff)
+
 
 @dataclass(frozen=True)
 class KeepEvidence:
-    """What was found for one kept fraction.
+    """Evidence for one kept fraction.
 
     Attributes:
         keep: The fraction.
-        order: What to keep: of a rule that was confirmed, else ``"random"``.
+        order: Order of the rule that was confirmed, else ``"random"``.
         hardest_cutoff: Of the same.
         gain: Its gain over random rows on the repeats that it was not chosen on; 0 for random rows.
         low: Lower end of the interval.
@@ -60,14 +65,12 @@ class KeepEvidence:
 
     @property
     def rule(self) -> Rule:
-        """What to keep."""
+        """Return the rule to prune by."""
         return Rule(self.order, self.hardest_cutoff)
 
     def gain_of(self, rule: Rule) -> Comparison | None:
-        """What was found of a rule, with a two-layer head if that was tried."""
-        found = [
-            item for item in self.candidates if (item.order, item.hardest_cutoff) == (rule.order, rule.hardest_cutoff)
-        ]
+        """Return the gain of a rule, with a two-layer head if that was tried."""
+        found = (item for item in self.candidates if item.rule == rule)
         return max(found, key=lambda item: item.head != LINEAR, default=None)
 
 
@@ -78,7 +81,7 @@ class CurvePoint:
     Attributes:
         keep: Kept fraction, 1 for all rows.
         order: ``"hard"``, ``"easy"``, ``"random"``, ``"auto"``, or ``"all rows"``.
-        rule: What it kept in words; under ``"auto"`` what was chosen.
+        rule: The rule in words; under ``"auto"`` the one that was chosen.
         accuracy: Of a head with one hidden layer, on rows that nothing had seen, in [0, 1].
         low: Lower end of its interval, 95 % above.
         high: Upper end, 95 % below.
@@ -94,18 +97,18 @@ class CurvePoint:
 
 @dataclass(frozen=True)
 class Evidence:
-    """Everything that a recommendation rests on.
+    """Evidence that a recommendation rests on.
 
     Attributes:
         metric: The metric whose scores were used.
-        student: What was trained, in words.
+        student: The model that was trained, in words.
         num_rows: Rows that were judged.
         rows_per_class: Mean rows of a class.
         noise_rate: Estimated share of wrong labels, or None.
         optimistic: Whether the scores had seen the labels that they were judged by.
         class_balance: The class floor of all rules.
         seed: Seed of folds and draws.
-        keeps: What was found, by kept fraction.
+        keeps: The evidence for each kept fraction.
     """
 
     metric: str
@@ -119,11 +122,7 @@ class Evidence:
     keeps: tuple[KeepEvidence, ...]
 
     def nearest(self, keep: float) -> KeepEvidence | None:
-        """What was found for the kept fraction nearest by ratio, at most a factor of two away, else None.
-
-        Args:
-            keep: Share of the rows that stays, in (0, 1].
-        """
+        """Return the evidence for the kept fraction nearest to ``keep`` by ratio, at most a factor of two away, else None."""
         away = {math.log(found.keep / keep): found for found in self.keeps}
         if not away:
             return None
@@ -131,7 +130,7 @@ class Evidence:
         return away[distance] if abs(distance) <= math.log(2) + 1e-9 else None
 
     def rule(self, keep: float) -> Rule | None:
-        """What to keep of a fraction; None where nothing near it was tried. A cut that would leave too few rows is made smaller."""
+        """Return the rule for a fraction, with a smaller cut where rows would be too few; None if nothing near was tried."""
         found = self.nearest(keep)
         if found is None:
             return None
@@ -140,7 +139,7 @@ class Evidence:
         return Rule(found.order, max(fitting, default=0.0))
 
     def to_dict(self) -> dict[str, Any]:
-        """As JSON knows it, gains to six digits."""
+        """Return plain JSON values, gains to six digits."""
         return _rounded(asdict(self))
 
     @classmethod

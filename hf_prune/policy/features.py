@@ -1,4 +1,4 @@
-"""What rules are judged on: the leading directions of the embeddings, and the classes."""
+"""Features that rules are judged on: the leading directions of the embeddings, and the classes."""
 
 from dataclasses import dataclass
 
@@ -13,7 +13,7 @@ FEWEST_ROWS, FEWEST_PER_CLASS, MOST_ROWS = 200, 5, 100_000
 
 
 class TooLittleToJudgeError(InputError):
-    """The rows at hand do not suffice to weigh rules of pruning."""
+    """Too few rows, or too much alike, to weigh rules of pruning."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Features:
 
     @property
     def rows_per_class(self) -> float:
-        """Mean rows of a class."""
+        """Return the mean rows of a class."""
         return len(self.rows) / self.num_classes
 
 
@@ -84,7 +84,7 @@ def make_features(
 
 
 def _leading(embeddings: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Principal components, divided by one number so that a dimension has unit variance in the mean."""
+    """Return principal components, divided by one number so that a dimension has unit variance in the mean."""
     centred = np.asarray(embeddings, dtype=np.float32) - embeddings.mean(axis=0, dtype=np.float64).astype(np.float32)
     size = min(NUM_DIRECTIONS, centred.shape[1], max(2, len(centred) // ROWS_PER_DIRECTION))
     if size < centred.shape[1]:

@@ -1,4 +1,4 @@
-"""Weigh the rules for a column that was scored before, on embeddings made or handed in now."""
+"""Evidence on a score column: gathered while it is scored or later, or read from its history."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -7,36 +7,36 @@ from datasets import ClassLabel, Dataset
 
 from hf_prune.data.columns import Labels
 from hf_prune.data.history import History, Step, provenance
+from hf_prune.metrics import Metric
+from hf_prune.policy import weighing
 from hf_prune.policy.evidence import Evidence
+from hf_prune.policy.features import are_enough
 from hf_prune.policy.trial import Student
-from hf_prune.policy.weighing import Case, weigh
+from hf_prune.policy.weighing import ScoredColumn, weigh
 from hf_prune.runtime.errors import InputError
+from hf_prune.runtime.optional_results import extra, extra_of_all
 from hf_prune.runtime.processes import check_alike, in_step, use_device
-from hf_prune.scoring import Request
+from hf_prune.scoring import InputBuilder, Request
 from hf_prune.scoring.agreement import check_request
-from hf_prune.scoring.embeddings import whole_embeddings
+from hf_prune.scoring.embeddings import all_embeddings
 from hf_prune.scoring.pool import labels_of
-from hf_prune.scoring.scores import read_scores
+from hf_prune.scoring.scores import Scores, read_scores
+from hf_prune.selection.classes import PAPER_CLASS_BALANCE
 
 LEAST_LIKE = 0.8  # share of the rows that were judged that must still be there for evidence to hold
 
 
 def labels_to_judge_by(ds: Dataset, request: Request) -> Labels | None:
-    """The classes that were named or handed in, or the only ones there are; None where there are none or several."""
+    """Return the classes that were named or given, or the only ones of the rows; None where there are none or several."""
     columns = [name for name, feature in ds.features.items() if isinstance(feature, ClassLabel)]
     named = "labels" in request.given or request.label_column is not None
     return labels_of(ds, request) if named or len(columns) == 1 else None
 
 
 def recorded_evidence(ds: Dataset, column: str, history: History | None = None) -> Evidence | None:
-    """The evidence that was gathered when a column was scored; None where there is none, or it may be of others.
+    """Read the evidence that was gathered when a column was scored; None where there is none, or it may be of others.
 
     It holds where enough of the rows are left, and neither rows nor scores were changed by other means since.
-
-    Args:
-        ds: The data set.
-        column: The score column.
-        history: Its history, if that is at hand.
     """
     history = history or provenance(ds)
     step = history.score_step(column)
@@ -48,7 +48,7 @@ def recorded_evidence(ds: Dataset, column: str, history: History | None = None) 
 
 
 def scoring_passes(step: Step | None) -> float:
-    """Passes through a model that scoring took per row: one for an encoder, one for each teacher; 0 where none is known."""
+    """Count the passes through a model that scoring took per row: one for an encoder, one for each teacher, if known."""
     if step is None:
         return 0.0
     encoders = any("encoder" in source for source in step.inputs.values())
@@ -57,8 +57,8 @@ def scoring_passes(step: Step | None) -> float:
     return float(encoders + sum(teachers))
 
 
-def case_of(ds: Dataset, column: str, request: Request) -> Case:
-    """A score column with the embeddings and labels of ``request``, the same in every process.
+def scored_column(ds: Dataset, column: str, request: Request) -> ScoredColumn:
+    """Put a score column together with the embeddings and labels of ``request``, the same in every process.
 
     Raises:
         ValueError: If there are no labels, or no embeddings.
@@ -71,10 +71,10 @@ def case_of(ds: Dataset, column: str, request: Request) -> Case:
         )
     step = provenance(ds).made_by(ds, column)
     made_from, options = _how(step)
-    with in_step("recommend", request.device), use_device(request.device):
+    with in_step("recommend", request.run.device), use_device(request.run.device):
         check_request("recommend", ds, request, {"history": repr((made_from, options)).encode()}, scores=column)
-        found = whole_embeddings(ds, request)
-    return Case(
+        found = all_embeddings(ds, request)
+    return ScoredColumn(
         metric=column if step is None else step.metric,
         scores=read_scores(ds, column),
         made_from=made_from,
@@ -95,15 +95,53 @@ def gather(
     seed: int,
     student: Student | None = None,
 ) -> Evidence:
-    """Weigh the rules for a scored column; raises as `case_of` does, and where there are too few rows to judge by."""
-    with in_step("recommend", request.device), use_device(request.device):
+    """Weigh the rules for a scored column; raises as `scored_column` does, and where there are too few rows to judge by."""
+    with in_step("recommend", request.run.device), use_device(request.run.device):
         settings = {"column": column, "keeps": list(keeps), "class_balance": class_balance, "seed": seed}
         check_alike(settings | {"student": None if student is None else student.name})
-        case = case_of(ds, column, request)
-        return weigh(case, keeps, class_balance=class_balance, seed=seed, student=student)
+        scored = scored_column(ds, column, request)
+        return weigh(scored, keeps, class_balance=class_balance, seed=seed, student=student)
 
 
 def _how(step: Step | None) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
     if step is None or step.kind != "score":
         return {"column": {}}, {}
     return step.inputs, {**step.options, "seed": step.seed}
+
+
+class EvidenceWhileScoring:
+    """Judge of pruning rules for each column of one split as it is scored; where it fails, scores come with a warning."""
+
+    def __init__(self) -> None:
+        self._labels: Labels | None = None
+
+    def wants_features(self, ds: Dataset, request: Request) -> bool:
+        """Whether the rows suffice to judge rules by predictions of teachers."""
+        try:
+            labels = None if request.teachers is None else labels_to_judge_by(ds, request)
+        except ValueError:  # raised by the metrics that need them, and named by the evidence
+            return False
+        return labels is not None and are_enough(labels.codes)
+
+    def begin(self, ds: Dataset, request: Request) -> None:
+        """Read the labels to judge by."""
+        self._labels = extra(lambda: labels_to_judge_by(ds, request), "the evidence for order='auto'")
+
+    def evidence(self, metric: Metric, step: Step, scores: Scores, builder: InputBuilder) -> dict[str, Any] | None:
+        """Return what rules of pruning by the scores gain over random rows; None where that cannot be judged."""
+        labels = self._labels
+        if labels is None:
+            return None
+
+        def gather() -> dict[str, Any] | None:
+            embeddings = builder.embeddings()
+            if embeddings is None:
+                return None
+            options = {**step.options, "seed": step.seed}
+            unscored = frozenset(step.unscored)
+            scored = ScoredColumn(metric.name, scores, step.inputs, options, embeddings, labels.codes, unscored)
+            if not scored.is_enough():
+                return None
+            return weigh(scored, weighing.KEEPS, class_balance=PAPER_CLASS_BALANCE, seed=step.seed).to_dict()
+
+        return extra_of_all(gather, f"the evidence on {metric.name!r} for order='auto'")

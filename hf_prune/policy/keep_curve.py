@@ -1,8 +1,7 @@
-"""`keep_curve`: accuracy of the proxy student over kept fractions, from one scoring pass."""
+"""Accuracy of a small student over kept fractions, from one scoring pass: `keep_curve`."""
 
-import csv
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,16 +10,17 @@ from datasets import Dataset
 
 from hf_prune.data.splits import check_one
 from hf_prune.policy.evidence import CurvePoint
-from hf_prune.policy.gathering import case_of
+from hf_prune.policy.gathering import scored_column
 from hf_prune.policy.intervals import Draw, intervals
-from hf_prune.policy.judging import Judge
+from hf_prune.policy.judge import Judge
 from hf_prune.policy.rules import RANDOM, Rule
 from hf_prune.policy.weighing import judge_of
 from hf_prune.runtime.errors import InputError
+from hf_prune.runtime.files import write_csv
 from hf_prune.runtime.messages import printable
 from hf_prune.runtime.processes import check_alike, in_step
 from hf_prune.runtime.seeds import check_seed
-from hf_prune.scoring import Request
+from hf_prune.scoring import Request, Run
 from hf_prune.scoring.scores import score_column
 from hf_prune.selection.budget import is_number
 from hf_prune.selection.classes import PAPER_CLASS_BALANCE
@@ -50,12 +50,7 @@ class KeepCurve:
 
     def write_csv(self, path: str | Path) -> Path:
         """Write a line per point."""
-        path = Path(path)
-        with path.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, fieldnames=list(asdict(self.points[0])), lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(asdict(point) for point in self.points)
-        return path
+        return write_csv(path, [field.name for field in fields(CurvePoint)], map(astuple, self.points))
 
     def plot(self, ax: "Axes | None" = None) -> "Axes":
         """Draw the curves, see `hf_prune.policy.plots.plot_keep_curve`."""
@@ -84,16 +79,8 @@ def keep_curve(
     inputs: Mapping[str, Any] | None = None,
     label_column: str | None = None,
     image_column: str | None = None,
-    batch_size: int = 64,
-    dtype: str = "auto",
-    image_size: int | None = None,
-    revision: str | None = None,
-    device: str | None = None,
+    run: Run | None = None,
     seed: int = 0,
-    num_workers: int = 0,
-    load_from_cache_file: bool | None = None,
-    cache_dir: str | Path | None = None,
-    allow_pickle: bool = False,
 ) -> KeepCurve:
     """Measure how accurate a small student is over kept fractions, for hard, easy, random rows and those of ``"auto"``.
 
@@ -105,19 +92,11 @@ def keep_curve(
         metric: The score column.
         keeps: Fractions in (0, 1).
         encoder: Where embeddings come from, as for `score_with`; its cache is used.
-        inputs: Arrays handed in by name instead: ``embeddings`` (n, d), ``labels`` (n,).
+        inputs: Arrays by name in their place: ``embeddings`` (n, d), ``labels`` (n,).
         label_column: Column with the classes; None takes the only ``ClassLabel`` column.
         image_column: Column with the images; None takes the only ``Image`` column.
-        batch_size: Images per batch and process.
-        dtype: ``"auto"`` is bfloat16 where the hardware has it, else float32; or a name of either.
-        image_size: Side in pixels instead of the one in the encoder's own preprocessing.
-        revision: Branch, tag or commit of the encoder on the Hub.
-        device: Such as ``"cuda:1"`` or ``"cpu"``; None leaves it to Accelerate.
+        run: How models are opened and run: a `hf_prune.Run`; None takes its defaults.
         seed: Decides folds, draws and first weights.
-        num_workers: Processes that decode images beside the main one.
-        load_from_cache_file: Whether to use and fill the cache; None follows ``datasets.disable_caching()``.
-        cache_dir: Folder of the cache; None is ``$HF_HOME/hf_prune``.
-        allow_pickle: Also load weights that are not safetensors.
 
     Returns:
         A `KeepCurve`; accuracies in [0, 1].
@@ -148,10 +127,18 @@ def keep_curve(
     if not fractions:
         raise InputError("keeps is empty; give a list of fractions in (0, 1)")
     check_seed(seed)
-    request = Request.of(locals(), on_error="skip")
-    with in_step("keep_curve", device):
+    run = Run.of(run)
+    request = Request(
+        encoder=encoder,
+        inputs=inputs,
+        label_column=label_column,
+        image_column=image_column,
+        run=run,
+        on_error="skip",
+    )
+    with in_step("keep_curve", run.device):
         check_alike({"column": column, "keeps": fractions, "seed": seed})
-        judge = judge_of(case_of(ds, column, request), fractions, class_balance=PAPER_CLASS_BALANCE, seed=seed)
+        judge = judge_of(scored_column(ds, column, request), fractions, class_balance=PAPER_CLASS_BALANCE, seed=seed)
         return KeepCurve(column, len(judge.features.rows), tuple(_points(judge, fractions)))
 
 

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from hf_prune.policy.evidence import LINEAR, CurvePoint, KeepEvidence
-from hf_prune.policy.rules import Rule
 from hf_prune.runtime.figures import new_figure
 
 if TYPE_CHECKING:
@@ -25,16 +24,16 @@ def plot_gains(found: KeepEvidence, ax: "Axes | None" = None) -> "Axes":
     Raises:
         ImportError: If matplotlib is not installed.
     """
-    best = {Rule(item.order, item.hardest_cutoff): item.gain for item in found.candidates if item.head == LINEAR}
+    best = {item.rule: item.gain for item in found.candidates if item.head == LINEAR}
     rules = sorted(best, key=lambda rule: best[rule])
     ax = ax if ax is not None else new_figure(6.4, 0.26 * len(rules) + 1.2).subplots()
     for item in found.candidates:
-        place = rules.index(Rule(item.order, item.hardest_cutoff)) + (0.18 if item.head == LINEAR else -0.18)
+        place = rules.index(item.rule) + (0.18 if item.head == LINEAR else -0.18)
         fill = "white" if item.head == LINEAR else "black"
         ax.plot([100 * item.low, 100 * item.high], [place, place], color="0.5", linewidth=1)
         ax.plot(100 * item.gain, place, "o", color="black", markerfacecolor=fill, markersize=4)
     if found.tried is not None:
-        place = rules.index(Rule(found.tried.order, found.tried.hardest_cutoff)) - 0.18
+        place = rules.index(found.tried.rule) - 0.18
         ax.plot([100 * found.tried.low, 100 * found.tried.high], [place - 0.18] * 2, color="black", linewidth=1.5)
         ax.plot(100 * found.tried.gain, place - 0.18, "*", color="black", markersize=8)
     ax.axvline(0, color="black", linewidth=0.8, linestyle=":")

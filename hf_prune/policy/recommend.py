@@ -1,7 +1,6 @@
-"""`recommend`: what to keep of a scored data set, weighed on the data at hand."""
+"""Recommendation of which rows of a scored data set to keep: `recommend`."""
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from datasets import Dataset
@@ -14,7 +13,7 @@ from hf_prune.policy.trial import make_student
 from hf_prune.policy.weighing import KEEPS
 from hf_prune.runtime.errors import InputError
 from hf_prune.runtime.seeds import check_seed
-from hf_prune.scoring import Request
+from hf_prune.scoring import Request, Run
 from hf_prune.scoring.scores import score_column
 from hf_prune.selection import check_class_balance, count_rows
 from hf_prune.selection.classes import PAPER_CLASS_BALANCE
@@ -32,16 +31,8 @@ def recommend(
     inputs: Mapping[str, Any] | None = None,
     label_column: str | None = None,
     image_column: str | None = None,
-    batch_size: int = 64,
-    dtype: str = "auto",
-    image_size: int | None = None,
-    revision: str | None = None,
-    device: str | None = None,
+    run: Run | None = None,
     seed: int = 0,
-    num_workers: int = 0,
-    load_from_cache_file: bool | None = None,
-    cache_dir: str | Path | None = None,
-    allow_pickle: bool = False,
 ) -> Recommendation:
     """Say which rows of a scored data set to keep, and how sure that is.
 
@@ -65,19 +56,11 @@ def recommend(
         tolerance: Loss of accuracy that is accepted, in [0, 1]; 0.01 is one point.
         class_balance: Floor of all rules, a share in [0, 1]; None is the paper's 0.5.
         encoder: Where embeddings come from, as for `score_with`; its cache is used.
-        inputs: Arrays handed in by name instead: ``embeddings`` (n, d), ``labels`` (n,).
+        inputs: Arrays by name in their place: ``embeddings`` (n, d), ``labels`` (n,).
         label_column: Column with the classes; None takes the only ``ClassLabel`` column.
         image_column: Column with the images; None takes the only ``Image`` column.
-        batch_size: Images per batch and process.
-        dtype: ``"auto"`` is bfloat16 where the hardware has it, else float32; or a name of either.
-        image_size: Side in pixels instead of the one in the encoder's own preprocessing.
-        revision: Branch, tag or commit of the encoder on the Hub.
-        device: Such as ``"cuda:1"`` or ``"cpu"``; None leaves it to Accelerate.
+        run: How models are opened and run: a `hf_prune.Run`; None takes its defaults.
         seed: Decides folds, draws and first weights.
-        num_workers: Processes that decode images beside the main one.
-        load_from_cache_file: Whether to use and fill the cache; None follows ``datasets.disable_caching()``.
-        cache_dir: Folder of the cache; None is ``$HF_HOME/hf_prune``.
-        allow_pickle: Also load weights that are not safetensors.
 
     Returns:
         A `Recommendation`. Gains are differences of accuracy, in [-1, 1].
@@ -99,7 +82,7 @@ def recommend(
 
     References:
         Sorscher et al. (2022), arXiv:2206.14486: which end to keep depends on how much data there is. Weighing the ends on
-        the data at hand is ours.
+        the data set itself is ours.
     """
     check_one(ds, "recommend")
     column = score_column(ds, metric)
@@ -107,7 +90,14 @@ def recommend(
     floor = PAPER_CLASS_BALANCE if class_balance is None else class_balance
     _check(tolerance, floor)
     check_seed(seed)
-    request = Request.of(locals(), student=None, on_error="skip")  # a student here is no model
+    request = Request(
+        encoder=encoder,
+        inputs=inputs,
+        label_column=label_column,
+        image_column=image_column,
+        run=Run.of(run),
+        on_error="skip",
+    )
     if encoder is None and "embeddings" not in request.given:
         evidence = None if student is not None else recorded_evidence(ds, column)
         if evidence is None:
@@ -123,7 +113,7 @@ def recommend(
 
 
 def _share(keep: Any, num_rows: int) -> float | None:
-    """The kept fraction that a caller means, below 1."""
+    """Return the kept fraction that a caller means, below 1."""
     if keep is None:
         return None
     share = count_rows(keep, num_rows) / num_rows

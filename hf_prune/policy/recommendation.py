@@ -1,4 +1,4 @@
-"""What to keep, and why: evidence put into a sentence, a table and a picture."""
+"""A recommendation: a rule, and its evidence as a sentence, a table and a picture."""
 
 import math
 from dataclasses import dataclass
@@ -19,13 +19,13 @@ FORWARD_AND_BACKWARD = 3  # cost of a row in training, in passes through the mod
 
 @dataclass(frozen=True)
 class Recommendation:
-    """Which rows to keep of a scored data set; printed, it is a table with a sentence.
+    """Recommendation of the rows to keep of a scored data set; printed, it is a table with a sentence.
 
     Attributes:
-        keep: The kept fraction: what was asked for, or the smallest one that loses no more than ``tolerance``.
-        order: Which rows to keep.
+        keep: The kept fraction: as asked for, or the smallest one that loses no more than ``tolerance``.
+        order: Order to keep rows by.
         hardest_cutoff: Share of all rows to drop first, from the hardest.
-        evidence: What it rests on.
+        evidence: The evidence for it.
         scoring_passes: Passes through a model that scoring took, per row.
         tolerance: Loss of accuracy against all rows that is accepted where no fraction was asked for.
     """
@@ -39,35 +39,35 @@ class Recommendation:
 
     @property
     def found(self) -> KeepEvidence:
-        """What was found for the kept fraction, or for the nearest one that was tried."""
+        """Return the evidence for the kept fraction, or for the nearest one that was tried."""
         found = self.evidence.nearest(self.keep)
         assert found is not None  # checked where the recommendation was made
         return found
 
     @property
     def break_even(self) -> float | None:
-        """Trainings after which scoring has paid, for a model as large as the one that scored and 30 epochs; None at keep 1."""
+        """Count trainings of 30 epochs after which scoring has paid, for a model as large as the scoring one; None at keep 1."""
         saved = TRAINING_EPOCHS * FORWARD_AND_BACKWARD * (1 - self.keep)
         return self.scoring_passes / saved if saved > 0 else None
 
     @property
     def reason(self) -> str:
-        """Why, in one sentence."""
+        """Say why, in one sentence."""
         found, tried = self.found, self.found.tried
         if found.rule != RANDOM:
             return f"{str(found.rule).capitalize()} beat random rows by {points(found)} at keep {found.keep:g}."
         if tried is None:
             return f"No rule gained over random rows with both heads at keep {found.keep:g}, so random rows are kept."
-        rule = Rule(tried.order, tried.hardest_cutoff)
         return (
-            f"The best rule at keep {found.keep:g}, {rule}, gained {points(tried)} over random rows, which is not beyond "
+            f"The best rule at keep {found.keep:g}, {tried.rule}, gained {points(tried)} over random rows, which is not beyond "
             f"{'twice ' if self.evidence.optimistic else ''}its interval or not with both heads, so random rows are kept."
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """As JSON knows it, for a record or a card."""
+        """Return plain JSON values, for a record or a card."""
+        pays = None if self.break_even is None else round(self.break_even, 6)
         data = {"keep": self.keep, "order": self.order, "hardest_cutoff": self.hardest_cutoff, "reason": self.reason}
-        return data | {"break_even": _digits(self.break_even), "evidence": self.evidence.to_dict()}
+        return data | {"break_even": pays, "evidence": self.evidence.to_dict()}
 
     def plot(self, ax: "Axes | None" = None) -> "Axes":
         """Draw the gain of every rule that was tried at the kept fraction, see `hf_prune.policy.plots.plot_gains`."""
@@ -97,7 +97,7 @@ def _table(found: KeepEvidence) -> list[str]:
     lines = [f"{'at keep ' + format(found.keep, 'g'):38} {'linear head':>24} {'two-layer head':>24}"]
     by_rule: dict[Rule, dict[bool, Comparison]] = {}
     for item in found.candidates:
-        by_rule.setdefault(Rule(item.order, item.hardest_cutoff), {})[item.head == LINEAR] = item
+        by_rule.setdefault(item.rule, {})[item.head == LINEAR] = item
     for rule, heads in sorted(by_rule.items(), key=lambda pair: -max(item.gain for item in pair[1].values())):
         cells = [points(heads[linear]) if linear in heads else "" for linear in (True, False)]
         lines.append(f"{rule!s:38} {cells[0]:>24} {cells[1]:>24}")
@@ -105,22 +105,12 @@ def _table(found: KeepEvidence) -> list[str]:
 
 
 def points(found: Comparison | KeepEvidence) -> str:
-    """A gain and its interval in points of accuracy."""
+    """Format a gain and its interval in points of accuracy."""
     return f"{100 * found.gain:+.1f} [{100 * found.low:+.1f}, {100 * found.high:+.1f}]"
 
 
-def _digits(value: float | None) -> float | None:
-    return None if value is None else round(value, 6)
-
-
 def recommendation(evidence: Evidence, keep: float | None, scoring_passes: float, tolerance: float) -> Recommendation:
-    """Draw the conclusion.
-
-    Args:
-        evidence: What was found.
-        keep: The kept fraction, or None to choose the smallest that loses no more than ``tolerance`` against all rows.
-        scoring_passes: Passes through a model that scoring took, per row.
-        tolerance: In accuracy; 0.01 is one point.
+    """Draw the conclusion; without a kept fraction, for the smallest that loses no more than ``tolerance`` of accuracy.
 
     Raises:
         ValueError: If nothing was tried near the fraction.

@@ -1,4 +1,4 @@
-"""The rules that are weighed against random rows: which end to keep, and how many of the hardest rows to drop first."""
+"""Rules that are weighed against random rows: the end to keep, and the share of the hardest rows to drop first."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -10,13 +10,13 @@ from hf_prune.selection import select
 
 CUTOFFS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5)
 JUDGED_ORDERS = ("hard", "easy", "stratified", "random")
-# What is known of data sets in general, where nothing is known of the one at hand; see `rule_without_evidence`.
+# Measured on data sets in general, for where nothing is known of this one; see `rule_without_evidence`.
 ABUNDANT_ROWS_PER_CLASS, SCARCE_ROWS_PER_CLASS, MILD_KEEP = 1000, 250, 0.7
 
 
 @dataclass(frozen=True)
 class Rule:
-    """An order and the share of all rows, from the hardest, that goes before it."""
+    """An order, and the share of all rows that is dropped first, from the hardest."""
 
     order: str
     hardest_cutoff: float = 0.0
@@ -24,7 +24,7 @@ class Rule:
     def rows(
         self, scores: ArrayLike, labels: ArrayLike | None, *, keep: float, class_balance: float, seed: int
     ) -> NDArray[np.int64]:
-        """The rows that it keeps, ascending; the arguments are those of `hf_prune.select`."""
+        """Return the rows that it keeps, ascending; the arguments are those of `hf_prune.select`."""
         cutoff = self.hardest_cutoff
         settings: dict[str, Any] = {"keep": keep, "class_balance": class_balance, "seed": seed}
         return select(scores, order=self.order, labels=labels, hardest_cutoff=cutoff, **settings).kept
@@ -38,15 +38,9 @@ RANDOM = Rule("random")
 
 
 def rules_for(keep: float) -> list[Rule]:
-    """The rules that leave enough rows for a kept fraction, random rows without a cut aside.
+    """List the up to 18 rules that leave enough rows for a kept fraction in (0, 1], random rows without a cut aside.
 
-    The easiest rows are the same with and without a cut that leaves enough, so they are there once.
-
-    Args:
-        keep: Share of the rows that stays, in (0, 1].
-
-    Returns:
-        Up to 18 rules.
+    The easiest rows are the same with and without a cut that leaves enough, so they are listed once.
 
     Example:
         >>> len(rules_for(0.5)), len(rules_for(0.8)), [str(rule) for rule in rules_for(1.0)]
@@ -57,18 +51,11 @@ def rules_for(keep: float) -> list[Rule]:
 
 
 def rule_without_evidence(rows_per_class: float, keep: float) -> Rule:
-    """What to keep where nobody has tried it on the data at hand.
+    """Choose a rule for a data set on which none was tried.
 
     Hard rows where there are at least 1,000 of each class and at least 70 % stay, easy ones where there are at most 250
     and at least 70 % stay, else random ones: at low fractions the hardest rows alone are a poor training set, and no end
     is safe.
-
-    Args:
-        rows_per_class: Mean rows of a class before pruning.
-        keep: Share of the rows that stays, in (0, 1].
-
-    Returns:
-        The rule.
 
     Example:
         >>> [str(rule_without_evidence(rows, keep)) for rows, keep in ((5000, 0.8), (5000, 0.2), (100, 0.8))]

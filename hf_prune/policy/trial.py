@@ -1,6 +1,6 @@
-"""One repeat of the trial: rules are applied to the training rows alone, heads are judged on the untouched fold."""
+"""Trials of rules, each on one fold of one split: rules see the training rows alone, heads are judged on the fold."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,11 +8,12 @@ import numpy as np
 from datasets import Dataset
 from numpy.typing import NDArray
 
+from hf_prune.cleaning.out_of_fold import make_folds
+from hf_prune.heads.settings import num_epochs_for
 from hf_prune.policy.features import Features
-from hf_prune.policy.folds import Repeat
-from hf_prune.policy.intervals import LEVEL, Interval
 from hf_prune.policy.rules import RANDOM, Rule
 from hf_prune.runtime.errors import InputError, InputTypeError
+from hf_prune.runtime.seeds import row_uniform
 from hf_prune.scoring.scores import Scores
 
 # (rows to train on, rows to judge by) → accuracy in [0, 1]
@@ -23,12 +24,12 @@ TWO_LAYER_STUDENT = "a head of one hidden layer on the embeddings"
 
 @dataclass(frozen=True)
 class Student:
-    """Trains on rows of a data set and says how well.
+    """Student of a user, which trains on rows of a data set and returns its accuracy.
 
     Attributes:
         ds: The data set.
-        train: What is called.
-        name: What it is, for the record.
+        train: The function that trains.
+        name: Its name, for the record.
     """
 
     ds: Dataset
@@ -36,20 +37,15 @@ class Student:
     name: str
 
     def accuracy(self, rows: NDArray[np.int64], judged: NDArray[np.int64]) -> float:
-        """Accuracy in [0, 1] of a student trained on some rows; an error if it says something else."""
+        """Return the accuracy in [0, 1] of a student trained on some rows, and refuse anything else."""
         found: Any = self.train(self.ds.select(rows), self.ds.select(judged))
         if isinstance(found, bool) or not isinstance(found, (int, float, np.number)) or not 0 <= found <= 1:
             raise InputError(f"student {self.name} returned {found!r}; return an accuracy in [0, 1]")
         return float(found)
 
 
-def name_of(student: Student | None) -> str:
-    """What was trained, in words."""
-    return TWO_LAYER_STUDENT if student is None else student.name
-
-
 def make_student(ds: Dataset, student: Any) -> Student | None:
-    """A student from what a caller gave: None, a function ``(train_ds, eval_ds) -> accuracy``, or a training command.
+    """Make a student of an argument: None, a function ``(train_ds, eval_ds) -> accuracy``, or a training command.
 
     Raises:
         TypeError: If it is none of these.
@@ -74,22 +70,67 @@ def make_student(ds: Dataset, student: Any) -> Student | None:
     return Student(ds, train, f"command {command[0]}")
 
 
-def paired_interval(differences: Sequence[float]) -> Interval:
-    """Mean of paired differences and Student's interval over the repeats, 95 % above its lower end.
-
-    Example:
-        >>> [round(end, 3) for end in paired_interval([0.02, 0.03, 0.01])]
-        [0.02, 0.003, 0.037]
-    """
-    from scipy.stats import t
-
-    values = np.asarray(differences, dtype=np.float64)
-    half = float(t.ppf((1 + LEVEL) / 2, len(values) - 1) * values.std(ddof=1) / len(values) ** 0.5)
-    return Interval(float(values.mean()), float(values.mean()) - half, float(values.mean()) + half)
-
-
 # From rows of the data set to their scores, shape (k,), made without any other row's label.
 Scorer = Callable[[NDArray[np.int64]], Scores]
+
+
+NUM_FOLDS = 5
+# Few rows are split anew until chance in the split matters little beside chance in the rows. A rule is chosen on fewer
+# folds of many rows than it is confirmed on: what was chosen wrongly is found out, what is confirmed wrongly is not.
+JUDGED_ROWS, MOST_SPLITS = 6_000, 3
+MANY_ROWS, FOLDS_TO_CHOOSE = 20_000, 3
+
+
+@dataclass(frozen=True)
+class Repeat:
+    """One fold of one split.
+
+    Attributes:
+        number: Counts the repeats; decides what is drawn in it.
+        train: Rows to prune and to train on, ascending.
+        judged: Rows of the untouched fold, ascending.
+        second: Which of the judged rows are the second half, between which settings are chosen and judged crosswise.
+    """
+
+    number: int
+    train: NDArray[np.int64]
+    judged: NDArray[np.int64]
+    second: NDArray[np.bool_]
+
+    def cross_fitted(self, right: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """Return what is right (m,) under the setting that is best on the half that a row is not in, of all (settings, m)."""
+        halves = (~self.second, self.second)
+        if self.second.all() or not self.second.any():  # few rows: then they are not judged crosswise
+            halves = (np.ones_like(self.second), np.ones_like(self.second))
+        best = [int(right[:, half].mean(axis=1).argmax()) for half in halves]
+        return np.where(self.second, right[best[0]], right[best[1]])
+
+
+def num_splits(num_rows: int) -> int:
+    """Return the number of splits in each half of the repeats.
+
+    Example:
+        >>> num_splits(50_000), num_splits(5_000), num_splits(1_000)
+        (1, 2, 3)
+    """
+    return int(np.clip(-(-JUDGED_ROWS // num_rows), 1, MOST_SPLITS))
+
+
+def repeats(points: NDArray[np.float32], codes: NDArray[np.int64], *, confirming: bool, seed: int) -> Iterator[Repeat]:
+    """Yield the repeats on which a rule is chosen, or the others, on which it is confirmed.
+
+    In each, classes are spread evenly over the folds, and equal rows are in one fold. Points are features (n, d), codes
+    classes (n,); the seed decides which row goes where.
+    """
+    splits = num_splits(len(codes))
+    num_folds = FOLDS_TO_CHOOSE if len(codes) >= MANY_ROWS and not confirming else NUM_FOLDS
+    for split in range(splits * confirming, splits * (1 + confirming)):
+        own_seed = int(np.random.SeedSequence((seed, split)).generate_state(1)[0])
+        folds = make_folds(points, codes, NUM_FOLDS, own_seed)
+        halves = row_uniform(np.arange(len(codes)), own_seed // 2) < 0.5
+        for fold in range(num_folds):
+            judged = np.flatnonzero(folds == fold)
+            yield Repeat(split * NUM_FOLDS + fold, np.flatnonzero(folds != fold), judged, halves[judged])
 
 
 NUM_RANDOM = 2  # draws of random rows in each repeat, against which every rule is held
@@ -102,17 +143,17 @@ ROWS_SEEN, FEWEST_EPOCHS, MOST_EPOCHS = 50_000, 8, 20
 
 
 def num_epochs(num_rows: int) -> int:
-    """Epochs of a head, by the rows before pruning.
+    """Return the epochs of a head, by the rows before pruning.
 
     Example:
         >>> num_epochs(800), num_epochs(40_000)
         (20, 8)
     """
-    return int(np.clip(ROWS_SEEN // num_rows, FEWEST_EPOCHS, MOST_EPOCHS))
+    return num_epochs_for(num_rows, ROWS_SEEN, FEWEST_EPOCHS, MOST_EPOCHS)
 
 
 class Trial:
-    """Judges rules in one repeat.
+    """Trial of rules in one repeat.
 
     Args:
         features: The rows, n of them.
@@ -131,20 +172,20 @@ class Trial:
         self._all: NDArray[np.bool_] | None = None
 
     def rows(self, rule: Rule, keep: float, draw: int = 0) -> NDArray[np.int64]:
-        """What a rule keeps, as places among the training rows; ``draw`` counts draws of random rows."""
+        """Return the rows that a rule keeps, as places among the training rows; ``draw`` counts draws of random rows."""
         seed = (self._seed + draw) % 2**32
         return rule.rows(self._scores, self._codes, keep=keep, class_balance=self._class_balance, seed=seed)
 
     def linear(self, rules: Sequence[Rule], keep: float) -> NDArray[np.float32]:
-        """Gain of each rule over random rows at each judged row, with a linear head, shape (m, rules)."""
+        """Return the gain of each rule over random rows at each judged row, with a linear head, shape (m, rules)."""
         return _gains(self.right(self._subsets(rules, keep), hidden=0, learning_rate=LINEAR_RATE))
 
     def two_layer(self, rules: Sequence[Rule], keep: float) -> NDArray[np.float32]:
-        """The same with a head of one hidden layer."""
+        """Return the same with a head of one hidden layer."""
         return _gains(self.right(self._subsets(rules, keep)))
 
     def two_layer_and_all(self, rules: Sequence[Rule], keep: float) -> NDArray[np.float32]:
-        """The same, and besides what random rows and then each rule gain over all rows, shape (m, rules + 1 + rules)."""
+        """Return the same, then the gains of random rows and of each rule over all rows, shape (m, rules + 1 + rules)."""
         if self._all is None:
             self._all = self.right([np.arange(len(self.repeat.train))])
         right = self.right(self._subsets(rules, keep))
@@ -153,7 +194,7 @@ class Trial:
         return np.concatenate([_gains(right), over_all.T], axis=1, dtype=np.float32)
 
     def right(self, subsets: Sequence[NDArray[np.int64]], **settings: Any) -> NDArray[np.bool_]:
-        """Whether each judged row is told right by a head trained on each of some subsets of one size, shape (subsets, m).
+        """Train a head on each of some subsets of one size; return whether it is right at each judged row, (subsets, m).
 
         The head has one hidden layer; ``settings`` of `student_hits` make another.
         """
@@ -175,18 +216,18 @@ class Trial:
         return np.stack([self.repeat.cross_fitted(by_epoch) for by_epoch in hits])
 
     def student_gain(self, student: Student, rule: Rule, keep: float) -> float:
-        """Accuracy of a user's student on the rows of a rule, less that on random rows."""
+        """Return the accuracy of a user's student on the rows of a rule, less that on random rows."""
         train, judged = (self._features.rows[rows] for rows in (self.repeat.train, self.repeat.judged))
         random, own = (self.rows(RANDOM, keep, draw=1), self.rows(rule, keep))
         return student.accuracy(train[own], judged) - student.accuracy(train[random], judged)
 
     def _subsets(self, rules: Sequence[Rule], keep: float) -> list[NDArray[np.int64]]:
-        """Random rows, `NUM_RANDOM` draws of them, then those of the rules."""
+        """Return `NUM_RANDOM` draws of random rows, then the rows of the rules."""
         draws = [self.rows(RANDOM, keep, draw) for draw in range(1, 1 + NUM_RANDOM)]
         return [*draws, *(self.rows(rule, keep) for rule in rules)]
 
 
 def _gains(right: NDArray[np.bool_]) -> NDArray[np.float32]:
-    """Each rule's hits less those of random rows, shape (m, rules)."""
+    """Return each rule's hits less those of random rows, shape (m, rules)."""
     baseline = right[:NUM_RANDOM].mean(axis=0, dtype=np.float32)
     return np.asarray((right[NUM_RANDOM:] - baseline).T, dtype=np.float32)

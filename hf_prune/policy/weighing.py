@@ -1,4 +1,4 @@
-"""Gather the evidence on one score column: what the rules gain over random rows, and how noisy the labels seem."""
+"""Weighing of the rules for one score column: their gains over random rows, and how noisy the labels seem."""
 
 import dataclasses
 import statistics
@@ -17,51 +17,53 @@ from hf_prune.cleaning.out_of_fold import tells_apart
 from hf_prune.metrics import Metric, get_metric
 from hf_prune.policy.evidence import Evidence
 from hf_prune.policy.features import Features, are_enough, make_features
-from hf_prune.policy.folds import FOLDS_TO_CHOOSE, MANY_ROWS, NUM_FOLDS, num_splits
-from hf_prune.policy.judging import Judge
+from hf_prune.policy.judge import Judge
 from hf_prune.policy.rules import rules_for
-from hf_prune.policy.trial import NUM_HIDDEN, NUM_RANDOM, Scorer, Student, name_of, num_epochs
+from hf_prune.policy.trial import (
+    FOLDS_TO_CHOOSE,
+    MANY_ROWS,
+    NUM_FOLDS,
+    NUM_HIDDEN,
+    NUM_RANDOM,
+    TWO_LAYER_STUDENT,
+    Scorer,
+    Student,
+    num_epochs,
+    num_splits,
+)
 from hf_prune.runtime.names import UnknownNameError
 from hf_prune.runtime.optional_results import extra
 from hf_prune.runtime.processes import gather_objects, is_main_process
-from hf_prune.scoring import InputBuilder, Request
+from hf_prune.scoring import InputBuilder, Request, Run
 from hf_prune.scoring.calling import call_metric
 from hf_prune.scoring.from_heads import need_of
 from hf_prune.scoring.scores import Scores
 
-# Heads that stand in for teachers in each repeat, by what they are needed for; all rows were scored by more of them, which
+# Heads that stand in for teachers in each repeat, by kind of training; all rows were scored by more of them, which
 # rank better, so that a gain found with these is rather too small.
 HEADS_IN_A_REPEAT = {"probs": 3, "dynamics": 1}
 
 
 class Scoring(NamedTuple):
-    """How the rows of a repeat get their scores, and whether those have seen the labels that they are judged by."""
+    """A scorer of the rows of a repeat, and whether its scores have seen the labels that they are judged by."""
 
     scorer: Scorer
     optimistic: bool
 
 
-def scoring_of(
-    metric: str, scores: Scores, made_from: Mapping[str, Any], options: Mapping[str, Any], features: Features
-) -> Scoring:
-    """How to score the training rows of a repeat.
+def scoring_of(scored: "ScoredColumn", features: Features) -> Scoring:
+    """Choose how to score the training rows of a repeat.
 
     A metric that knows no labels keeps its scores. Heads on the embeddings are trained anew on the training rows alone.
     All other scores are taken as they are, and called optimistic: their teachers have seen the untouched fold.
-
-    Args:
-        metric: Name of the metric, or of a column that somebody else made.
-        scores: Of all rows, shape (N,).
-        made_from: How the inputs of the metric were made, as the step has it.
-        options: Options of the metric, as the step has them, with the seed.
-        features: The rows that are judged.
     """
 
     def as_it_is(rows: NDArray[np.int64]) -> Scores:
-        return scores[rows]
+        return scored.scores[rows]
 
+    made_from = scored.made_from
     try:
-        known = get_metric(metric)
+        known = get_metric(scored.metric)
     except UnknownNameError:
         return Scoring(as_it_is, optimistic=True)
     if made_from.keys() <= {"embeddings", "rows", "centroids"}:
@@ -70,24 +72,25 @@ def scoring_of(
     needs = {need_of(name) for name in heads}
     if not heads or needs - HEADS_IN_A_REPEAT.keys() or made_from.keys() - heads.keys() - {"labels", "embeddings"}:
         return Scoring(as_it_is, optimistic=True)
-    return Scoring(_refitted(known, options, next(iter(heads.values())), features), optimistic=False)
+    return Scoring(_refitted(known, scored.options, next(iter(heads.values())), features), optimistic=False)
 
 
 def _refitted(metric: Metric, options: Mapping[str, Any], heads: Mapping[str, Any], features: Features) -> Scorer:
-    """Scores by heads that are trained on the rows given, and on no others."""
+    """Make a scorer whose heads are trained on the rows to score, and on no others."""
     from hf_prune.heads.settings import Heads
 
     needs = [need_of(name) for name in metric.inputs_for(options, frozenset({"teachers"})) if name != "labels"]
     most = min(HEADS_IN_A_REPEAT.get(need, 1) for need in needs)
     own = {name: value for name, value in options.items() if name in metric.options}
-    recorded = Heads.recorded(heads)
+    recorded = Heads.from_record(heads)
     few = dataclasses.replace(recorded, num_heads=min(recorded.num_heads or most, most))
 
     def score(rows: NDArray[np.int64]) -> Scores:
         places = np.searchsorted(features.rows, rows)
         given = {"embeddings": features.points[places], "labels": features.codes[places]}
         ds = Dataset.from_dict({"row": rows})
-        builder = InputBuilder(ds, Request(teachers=few, given=given, on_error="skip"), [(metric, own)])
+        run = Run(load_from_cache_file=False)  # no other call trains on these rows
+        builder = InputBuilder(ds, Request(teachers=few, inputs=given, run=run, on_error="skip"), [(metric, own)])
         return call_metric(metric, builder.make(metric), metric.resolve_options(own, len(rows)), len(rows))
 
     return score
@@ -98,8 +101,8 @@ NOISE_ROWS = 5_000  # enough for a rate; suspects are for `hf_prune.label_noise`
 
 
 @dataclass(frozen=True)
-class Case:
-    """A score column and what is known of its rows.
+class ScoredColumn:
+    """A score column, how it was made, and embeddings and classes of its rows.
 
     Attributes:
         metric: The metric, or the column where hf_prune did not make it.
@@ -124,22 +127,21 @@ class Case:
         return are_enough(self.codes[self._rows()])
 
     def features(self, seed: int) -> Features:
-        """What the rules are judged on; ValueError where that is too little."""
+        """Return the features that the rules are judged on; raises a ValueError where they are too few."""
         return make_features(self.embeddings, self.codes, self._rows(), seed)
 
     def _rows(self) -> NDArray[np.int64]:
-        """Rows with a score and an embedding."""
         return np.setdiff1d(np.flatnonzero(~np.ma.getmaskarray(self.scores)), list(self.unscored))
 
 
 def weigh(
-    case: Case, keeps: Sequence[float], *, class_balance: float, seed: int, student: Student | None = None
+    scored: ScoredColumn, keeps: Sequence[float], *, class_balance: float, seed: int, student: Student | None = None
 ) -> Evidence:
     """Weigh the rules for some kept fractions; see `judge_of` for the arguments."""
-    judge = judge_of(case, keeps, class_balance=class_balance, seed=seed, student=student)
+    judge = judge_of(scored, keeps, class_balance=class_balance, seed=seed, student=student)
     found = Evidence(
-        metric=case.metric,
-        student=name_of(student),
+        metric=scored.metric,
+        student=TWO_LAYER_STUDENT if student is None else student.name,
         num_rows=len(judge.features.rows),
         rows_per_class=judge.features.rows_per_class,
         noise_rate=_noise_rate(judge.features, seed),
@@ -152,29 +154,24 @@ def weigh(
 
 
 def judge_of(
-    case: Case, keeps: Sequence[float], *, class_balance: float, seed: int, student: Student | None = None
+    scored: ScoredColumn, keeps: Sequence[float], *, class_balance: float, seed: int, student: Student | None = None
 ) -> Judge:
-    """Get ready to weigh rules, and say on the error stream how long it will take, before anything is fitted.
+    """Get ready to weigh rules for kept fractions in (0, 1), and print how long it will take before anything is fitted.
 
-    Args:
-        case: The column.
-        keeps: Fractions in (0, 1).
-        class_balance: Floor of every rule.
-        seed: Decides folds and draws.
-        student: Trained in place of the two-layer head where the rules are confirmed.
+    A student is trained in place of the two-layer head where the rules are confirmed.
 
     Raises:
         ValueError: If there are too few rows to judge by.
     """
-    features = case.features(seed)
-    scorer, optimistic = scoring_of(case.metric, case.scores, case.made_from, case.options, features)
-    refitted = not optimistic and any("heads" in source for source in case.made_from.values())
-    _announce(case, features, keeps, refitted=refitted)
+    features = scored.features(seed)
+    scorer, optimistic = scoring_of(scored, features)
+    refitted = not optimistic and any("heads" in source for source in scored.made_from.values())
+    _announce(scored.metric, features, keeps, refitted=refitted)
     return Judge(features, scorer, optimistic, class_balance, seed, student)
 
 
 def _noise_rate(features: Features, seed: int) -> float | None:
-    """Share of labels that look wrong, from at most 5,000 rows; None where that cannot be told."""
+    """Return the share of labels that look wrong, of at most 5,000 rows; None where it cannot be estimated."""
     from hf_prune.cleaning.label_noise import label_noise
 
     rows = np.sort(np.random.default_rng((seed, 5)).permutation(len(features.rows))[:NOISE_ROWS])
@@ -186,21 +183,15 @@ def _noise_rate(features: Features, seed: int) -> float | None:
     )
 
 
-def _announce(case: Case, features: Features, keeps: Sequence[float], *, refitted: bool) -> None:
+def _announce(metric: str, features: Features, keeps: Sequence[float], *, refitted: bool) -> None:
     if is_main_process() and not are_progress_bars_disabled():
         seconds = expected_seconds(features, keeps, refitted=refitted)
-        line = f"Weighing {case.metric!r} against random rows on {len(features.rows):,} rows: about {seconds:.0f} s"
+        line = f"Weighing {metric!r} against random rows on {len(features.rows):,} rows: about {seconds:.0f} s"
         tqdm.write(line, file=sys.stderr)
 
 
 def expected_seconds(features: Features, keeps: Sequence[float], *, refitted: bool) -> float:
-    """How long the evidence will take here: its multiplications, over those of a short trial.
-
-    Args:
-        features: The rows.
-        keeps: The kept fractions.
-        refitted: Whether heads are trained anew in each repeat.
-    """
+    """Estimate the seconds that the evidence will take here, by its multiplications and the speed of some."""
     rows, size = features.points.shape
     trained, judged, classes = rows * (NUM_FOLDS - 1) / NUM_FOLDS, rows / NUM_FOLDS, features.num_classes
     splits = num_splits(rows)
@@ -220,7 +211,7 @@ def expected_seconds(features: Features, keeps: Sequence[float], *, refitted: bo
 
 
 def _multiplications_per_second() -> float:
-    """Of products as small as those of the heads, in all threads."""
+    """Measure the speed of products as small as those of the heads, in all threads."""
     import torch
 
     first, second = torch.randn(256, 256), torch.randn(256, 128)

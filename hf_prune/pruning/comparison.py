@@ -1,8 +1,7 @@
-"""Pruned by a score or at random: students trained on either, the table of their accuracies, and what it shows."""
+"""Pruning by a score against random pruning: students trained on both, the table of their accuracies, and a verdict."""
 
-import csv
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import astuple, dataclass, fields
 from itertools import product
 from pathlib import Path
 from typing import NamedTuple
@@ -13,9 +12,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from hf_prune.data.columns import find_label_column, read_labels
 from hf_prune.heads.students import train_students
-from hf_prune.pruning.classes import Cutting
 from hf_prune.pruning.prune import prune_dataset
+from hf_prune.pruning.settings import PruneSettings
 from hf_prune.runtime.errors import InputError
+from hf_prune.runtime.files import write_csv
 
 SCORE_ORDERS = ("hard", "easy")
 RANDOM, FULL = "random", "full data"
@@ -27,7 +27,7 @@ class Result:
 
     Attributes:
         metric: The score that the rows were chosen by; ``"random"`` and ``"full data"`` are the references.
-        order: Which end was kept; of a reference its name.
+        order: The end that was kept; of a reference its name.
         keep: Fraction kept.
         num_rows: Rows it was trained on.
         seed: Seed of the student, and of the draw of rows where that is random.
@@ -100,10 +100,10 @@ def compare(
     if column is None:
         raise InputError("students need labels: name a column with label_column=")
     labels = read_labels(scored, column).codes
-    seeds = np.arange(seed, seed + num_draws)
+    seeds = range(seed, seed + num_draws)
     results: list[Result] = []
     for keep in [*sorted(set(keeps)), None]:
-        cuts = _full(scored, seeds) if keep is None else _cuts(scored, metrics, keep, seeds, column)
+        cuts = _cuts(scored, metrics, keep, seeds, column)
         found = train_students(
             features,
             labels,
@@ -128,26 +128,25 @@ class _Cut(NamedTuple):
 
 
 def _cuts(
-    scored: Dataset, metrics: Sequence[str], keep: float, seeds: NDArray[np.int64], label_column: str
+    scored: Dataset, metrics: Sequence[str], keep: float | None, seeds: Sequence[int], label_column: str
 ) -> list[_Cut]:
-    """All cuts at one fraction; they have the same number of rows."""
+    """Return all cuts at one fraction, which have the same number of rows; None is the full data."""
+    if keep is None:
+        return [_Cut(FULL, FULL, seed, np.arange(len(scored))) for seed in seeds]
 
     def rows(metric: str, order: str, draw: int) -> NDArray[np.int64]:
-        return prune_dataset(scored, metric, Cutting(keep, order, label_column=label_column, seed=draw))[1].kept
+        settings = PruneSettings(keep, order, label_column=label_column, seed=draw)
+        return prune_dataset(scored, metric, settings)[1].kept
 
     cuts = []
     for metric, order in product(metrics, SCORE_ORDERS):
-        kept = rows(metric, order, int(seeds[0]))
-        cuts += [_Cut(metric, order, int(seed), kept) for seed in seeds]
-    return cuts + [_Cut(RANDOM, RANDOM, int(seed), rows(metrics[0], "random", int(seed))) for seed in seeds]
-
-
-def _full(scored: Dataset, seeds: NDArray[np.int64]) -> list[_Cut]:
-    return [_Cut(FULL, FULL, int(seed), np.arange(len(scored))) for seed in seeds]
+        kept = rows(metric, order, seeds[0])
+        cuts += [_Cut(metric, order, seed, kept) for seed in seeds]
+    return cuts + [_Cut(RANDOM, RANDOM, seed, rows(metrics[0], RANDOM, seed)) for seed in seeds]
 
 
 def summarise(results: Iterable[Result]) -> dict[float, list[Cell]]:
-    """Mean and spread of every cut.
+    """Compute mean and spread of every cut.
 
     Args:
         results: Trainings, at least two of every cut.
@@ -186,7 +185,7 @@ def table(results: Sequence[Result]) -> str:
 
 
 def verdict(results: Sequence[Result]) -> list[str]:
-    """Say in sentences what the results show: at each fraction the best cut, and whether it differs from random.
+    """Write in sentences, at each fraction, the best cut and whether it differs from random.
 
     A difference is beyond the spread if it is larger than the two standard deviations together.
 
@@ -254,9 +253,6 @@ def _against_full(cells: dict[float, list[Cell]], full: Cell) -> str:
     return f"The best pruned set, {best.name} at {keep:.0%}, against the full data ({full}): {gap}."
 
 
-def write_csv(results: Iterable[Result], path: Path) -> None:
+def write_results(results: Iterable[Result], path: Path) -> None:
     """Write one line per training."""
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, [field.name for field in fields(Result)], lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(asdict(result) for result in results)
+    write_csv(path, [field.name for field in fields(Result)], map(astuple, results))

@@ -1,7 +1,7 @@
-"""What ``order="auto"`` keeps, and whether evidence speaks against an order that was named."""
+"""The decision that ``order="auto"`` asks for, and a warning where evidence speaks against an order that was named."""
 
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from datasets import Dataset
@@ -13,34 +13,30 @@ from hf_prune.policy.features import TooLittleToJudgeError
 from hf_prune.policy.gathering import labels_to_judge_by, recorded_evidence
 from hf_prune.policy.recommendation import points, recommendation
 from hf_prune.policy.rules import JUDGED_ORDERS, RANDOM, Rule, rule_without_evidence
-from hf_prune.pruning.classes import AUTO, Classes, Cutting, are_clusters
+from hf_prune.pruning.classes import Classes, are_clusters
 from hf_prune.pruning.inputs import PruningInputs
+from hf_prune.pruning.settings import PruneSettings
 from hf_prune.runtime.errors import InputError
 from hf_prune.runtime.messages import warn
 from hf_prune.runtime.optional_results import extra
 from hf_prune.selection import count_rows
+from hf_prune.selection.orders import AUTO
 
 
-class Decision(NamedTuple):
-    """The cutting with its order and cut, why these in words, and the evidence where that is not on record already."""
-
-    cutting: Cutting
-    reason: str | None = None
-    evidence: dict[str, Any] | None = None
-
-
-def decide(ds: Dataset, column: str, cutting: Cutting, classes: Classes, inputs: PruningInputs) -> Decision:
-    """Decide by evidence, else by a general rule, which order is meant.
+def decide(
+    ds: Dataset, column: str, settings: PruneSettings, classes: Classes, inputs: PruningInputs
+) -> tuple[PruneSettings, str | None, dict[str, Any] | None]:
+    """Decide by evidence, else by a general rule, which order is meant; one that was named stays, without a reason.
 
     Args:
         ds: The data set.
         column: The score column.
-        cutting: What was asked for.
-        classes: The classes that have a say.
-        inputs: Where embeddings come from, if evidence is to be gathered now.
+        settings: What was asked for.
+        classes: The classes.
+        inputs: The source of embeddings, if evidence is to be gathered now.
 
     Returns:
-        An order that was named stays, and has no reason.
+        The settings with their order and cut, the reason in words, and evidence that is not in the history yet.
 
     Raises:
         ValueError: If ``order="auto"`` has neither evidence nor labels to go by.
@@ -49,56 +45,52 @@ def decide(ds: Dataset, column: str, cutting: Cutting, classes: Classes, inputs:
         UserWarning: Where random rows are kept because nothing beat them, where there is no evidence, and where an order
             that was named loses to random rows.
     """
-    share = count_rows(cutting.keep, len(inputs.scored)) / len(inputs.scored)
-    if cutting.order != AUTO:
-        _warn_of(ds, column, Rule(cutting.order, _cutoff(cutting)), share)
-        return Decision(cutting)
+    share = count_rows(settings.keep, len(inputs.scored)) / len(inputs.scored)
+    if settings.order != AUTO:
+        # The cut of noise suspects is none of the shares that are tried.
+        cutoff = np.nan if isinstance(settings.hardest_cutoff, str) else settings.hardest_cutoff
+        _warn_of_loss(ds, column, Rule(settings.order, cutoff), share)
+        return settings, None, None
     if share == 1:
-        return Decision(replace(cutting, order=RANDOM.order), "all rows are kept")
-    recorded = recorded_evidence(ds, column) if cutting.evidence is None else None
-    evidence, lacking = (recorded, "") if recorded else _evidence(ds, column, cutting, share, inputs)
+        return replace(settings, order=RANDOM.order), "all rows are kept", None
+    recorded = recorded_evidence(ds, column) if settings.evidence is None else None
+    evidence, lacking = (recorded, "") if recorded else _evidence(ds, column, settings, share, inputs)
     rule = None if evidence is None else evidence.rule(share)
     if evidence is not None and rule is not None:
         reason = recommendation(evidence, share, 0.0, 0.0).reason
         if rule == RANDOM:
             warn(f"order='auto': {reason}", stacklevel=2)
     else:
-        rule, reason = _general(ds, column, classes, share, lacking)
+        rule, reason = _general_rule(ds, column, classes, share, lacking)
         warn(f"order='auto': {reason}", stacklevel=2)
     new = None if evidence is None or recorded else evidence.to_dict()
-    return Decision(replace(cutting, order=rule.order, hardest_cutoff=rule.hardest_cutoff), reason, new)
-
-
-def _cutoff(cutting: Cutting) -> float:
-    return (
-        cutting.hardest_cutoff if isinstance(cutting.hardest_cutoff, (int, float)) else np.nan
-    )  # no share that was tried
+    return replace(settings, order=rule.order, hardest_cutoff=rule.hardest_cutoff), reason, new
 
 
 def _evidence(
-    ds: Dataset, column: str, cutting: Cutting, share: float, inputs: PruningInputs
+    ds: Dataset, column: str, settings: PruneSettings, share: float, inputs: PruningInputs
 ) -> tuple[Evidence | None, str]:
-    """What was handed in, else what the embeddings at hand say; where these say nothing, why."""
-    if cutting.evidence is not None:
-        _check_metric(ds, column, cutting.evidence.evidence)
-        return cutting.evidence.evidence, ""
-    judged_by = None if are_clusters(ds, cutting.label_column) else cutting.label_column
-    request = replace(cutting.request, label_column=judged_by)
+    """Return the evidence that was given or that embeddings allow to gather; where these do not, the reason."""
+    if settings.evidence is not None:
+        _check_metric(ds, column, settings.evidence.evidence)
+        return settings.evidence.evidence, ""
+    judged_by = None if are_clusters(ds, settings.label_column) else settings.label_column
+    request = replace(settings.request, label_column=judged_by)
     if not inputs.has_embeddings or labels_to_judge_by(ds, request) is None:
         return None, ""
     from hf_prune.policy.gathering import gather
 
-    floor = cutting.class_balance if isinstance(cutting.class_balance, float) else 0.5
+    floor = settings.class_balance if isinstance(settings.class_balance, float) else 0.5
     given = {"embeddings": inputs.embeddings("order='auto'")}
-    own = replace(request, encoder=None, given=given)
+    own = replace(request, encoder=None, inputs=given)
     try:
-        return gather(ds, column, own, (share,), class_balance=floor, seed=cutting.seed), ""
+        return gather(ds, column, own, (share,), class_balance=floor, seed=settings.seed), ""
     except TooLittleToJudgeError as error:
         return None, f" ({error})"
 
 
 def _check_metric(ds: Dataset, column: str, evidence: Evidence) -> None:
-    """Refuse evidence on other scores: rows that one metric finds hard are easy by another."""
+    """Refuse evidence on other scores: rows that are hard by one metric are easy by another."""
     step = provenance(ds).score_step(column)
     if evidence.metric not in (column, None if step is None else step.metric):
         raise InputError(
@@ -107,7 +99,7 @@ def _check_metric(ds: Dataset, column: str, evidence: Evidence) -> None:
         )
 
 
-def _general(ds: Dataset, column: str, classes: Classes, share: float, lacking: str) -> tuple[Rule, str]:
+def _general_rule(ds: Dataset, column: str, classes: Classes, share: float, lacking: str) -> tuple[Rule, str]:
     labels: Labels | None = classes.labels
     if labels is None:
         raise InputError(
@@ -124,8 +116,8 @@ def _general(ds: Dataset, column: str, classes: Classes, share: float, lacking: 
     )
 
 
-def _warn_of(ds: Dataset, column: str, rule: Rule, share: float) -> None:
-    """Warn where the evidence on record says that a rule loses to random rows."""
+def _warn_of_loss(ds: Dataset, column: str, rule: Rule, share: float) -> None:
+    """Warn where a rule loses to random rows by the evidence in the history."""
     if rule.order not in JUDGED_ORDERS or rule == RANDOM or share == 1:
         return
     words = extra(lambda: _loss(ds, column, rule, share), f"what the evidence on record says of order={rule.order!r}")
@@ -134,7 +126,7 @@ def _warn_of(ds: Dataset, column: str, rule: Rule, share: float) -> None:
 
 
 def _loss(ds: Dataset, column: str, rule: Rule, share: float) -> str | None:
-    """By how much a rule loses to random rows, in words; None where nothing says that it does."""
+    """Say by how much a rule loses to random rows; None where the evidence does not show that it does."""
     evidence = recorded_evidence(ds, column)
     found = None if evidence is None else evidence.nearest(share)
     compared = None if found is None else found.gain_of(rule)

@@ -1,4 +1,4 @@
-"""What a pruning needs beside the scores: embeddings, clusters, duplicates and noise suspects, made or handed in."""
+"""Arrays that a pruning needs besides the scores: embeddings, clusters, duplicates and noise suspects."""
 
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -9,11 +9,13 @@ from numpy.typing import NDArray
 
 from hf_prune.data.digests import array_sha256
 from hf_prune.metrics.prototypes import default_num_prototypes
+from hf_prune.runtime.arguments import check_count
 from hf_prune.runtime.errors import InputError
 from hf_prune.runtime.processes import gather_rows, join_processes, num_processes, process_index, use_device
 from hf_prune.scoring import Request
-from hf_prune.scoring.embeddings import check_first_axes, whole_embeddings
+from hf_prune.scoring.embeddings import all_embeddings, check_first_axes
 from hf_prune.scoring.scores import Scores
+from hf_prune.selection import list_orders
 
 if TYPE_CHECKING:
     from hf_prune.cleaning.label_noise import LabelNoise
@@ -27,19 +29,17 @@ GIVEN = ("embeddings", "clusters", "suspects", "duplicate_of")
 
 @dataclass
 class PruningInputs:
-    """Arrays over the n rows of one data set, each made when it is first asked for.
-
-    Args:
-        ds: The data set.
-        scores: Its scores; rows without one take no part, and nothing is asked of their images.
-        request: Where embeddings come from, and the arrays that were handed in.
-        num_clusters: Clusters to make, None for a number from the rows.
-        seed: Seed of k-means and of the folds.
+    """Arrays over the n rows of one data set, each computed when it is first asked for.
 
     Attributes:
-        made_from: How each array was made, for the record.
-        figures: What was found out on the way.
-        num_clusters_used: Clusters that were made, if any were.
+        ds: The data set.
+        scores: Its scores; the images of rows without one are not read.
+        request: The source of embeddings, and the arrays that were given.
+        num_clusters: Clusters to find, None for a number from the rows.
+        seed: Seed of k-means and of the folds.
+        made_from: The origin of each array, for the record.
+        figures: Estimates for the record.
+        num_clusters_used: Clusters that were found, if any were.
     """
 
     ds: Dataset
@@ -54,7 +54,7 @@ class PruningInputs:
     _clusters: Array | None = None
 
     def __post_init__(self) -> None:
-        """Check what was handed in."""
+        """Check the arrays that were given."""
         for name in self.request.given:
             if name not in GIVEN:
                 raise InputError(f"inputs={{{name!r}: …}}, but prune takes {', '.join(GIVEN)}")
@@ -67,89 +67,73 @@ class PruningInputs:
 
     @property
     def has_embeddings(self) -> bool:
-        """Whether there is something to make embeddings from."""
+        """Whether embeddings are given, or an encoder for them."""
         return self.request.encoder is not None or "embeddings" in self.request.given
 
     def embeddings(self, who: str) -> Array:
-        """Unit rows (n, d); those of rows without a score may be zero.
-
-        Args:
-            who: The argument that needs them, for the message where there are none.
-        """
-        if self._embeddings is None:
-            self._embeddings = self._make_embeddings(who)
-        return self._embeddings
-
-    def _make_embeddings(self, who: str) -> Array:
+        """Return unit rows (n, d), zero for some rows without a score; ``who`` needs them, for the message."""
+        if self._embeddings is not None:
+            return self._embeddings
         from hf_prune.scoring.from_models import encoder_of
 
         if not self.has_embeddings:
             raise InputError(f"{who} needs embeddings: pass encoder=, or inputs={{'embeddings': array}}")
-        with use_device(self.request.device):
-            join_processes(self.request.device)
-            found = whole_embeddings(self.ds, self.request)
+        with use_device(self.request.run.device):
+            join_processes(self.request.run.device)
+            found = all_embeddings(self.ds, self.request)
         missing = sorted(found.unscored.keys() & set(self.scored.tolist()))
         if missing:
             raise InputError(
                 f"row {missing[0]} has a score but no embedding ({len(missing)} such rows): {found.unscored[missing[0]]}"
             )
-        if not self._given("embeddings"):
+        if self._given("embeddings") is None:
             self.made_from["embeddings"] = {"encoder": encoder_of(self.request).identity}
+        self._embeddings = found.points
         return found.points
 
     def clusters(self, who: str) -> Array:
-        """Cluster of each row, shape (n,), -1 without a score."""
+        """Return the cluster of each row, shape (n,), -1 without a score."""
         if self._clusters is None:
-            self._clusters = self._make_clusters(who)
-        return self._clusters
-
-    def _make_clusters(self, who: str) -> Array:
-        if self._given("clusters"):
-            if self.num_clusters is not None:
-                raise InputError(
-                    f"num_clusters={self.num_clusters} and inputs['clusters'] were given; give one of them"
-                )
-            return np.asarray(self.request.given["clusters"])
+            instead = "" if self.num_clusters is None else f"num_clusters={self.num_clusters}"
+            self._clusters = self._given("clusters", instead)
+        if self._clusters is not None:
+            return self._clusters
         from hf_prune.metrics.kmeans import spherical_kmeans
 
         points, scored = self.embeddings(who), self.scored
         count = default_num_prototypes(len(scored)) if self.num_clusters is None else self.num_clusters
-        check_num_clusters(count, len(scored))
+        check_count("num_clusters", count, 1, len(scored))
         places = np.array_split(np.arange(len(scored)), num_processes())[process_index()]
-        with use_device(self.request.device):
+        with use_device(self.request.run.device):
             found = spherical_kmeans(points[scored[places]], places, int(count), seed=self.seed)
-        clusters = np.full(len(self.ds), -1, dtype=np.int64)
-        clusters[scored] = gather_rows(places, found.assignments, len(scored))
+        self._clusters = np.full(len(self.ds), -1, dtype=np.int64)
+        self._clusters[scored] = gather_rows(places, found.assignments, len(scored))
         self.num_clusters_used = int(count)
-        return clusters
+        return self._clusters
 
     def duplicate_of(self, threshold: float | None) -> Array | None:
-        """For each row the row that it repeats, or -1; None where nobody asked."""
-        if self._given("duplicate_of"):
-            if threshold is not None:
-                raise InputError(
-                    f"drop_duplicates={threshold} and inputs['duplicate_of'] were given; give one of them"
-                )
-            return np.asarray(self.request.given["duplicate_of"])
-        if threshold is None:
-            return None
+        """Return for each row the row that it repeats, or -1; None where duplicates stay."""
+        given = self._given("duplicate_of", "" if threshold is None else f"drop_duplicates={threshold}")
+        if given is not None or threshold is None:
+            return given
         from hf_prune.cleaning.duplicates import duplicates
 
         scored = self.scored  # a row without a score is dropped, and must not take those like it along
         if threshold == 1 and self.request.encoder is None and "embeddings" not in self.request.given:
             rows = self.ds if len(scored) == len(self.ds) else self.ds.select(scored)
-            found = duplicates(rows, image_column=self.request.image_column, device=self.request.device).duplicate_of
+            found = duplicates(rows, image_column=self.request.image_column, run=self.request.run).duplicate_of
         else:
             points = self.embeddings(f"drop_duplicates={threshold}")[scored]
-            found = duplicates(points, threshold, device=self.request.device).duplicate_of
+            found = duplicates(points, threshold, run=self.request.run).duplicate_of
         copies = np.full(len(self.ds), -1, dtype=np.int64)
         copies[scored] = np.where(found < 0, -1, scored[found])
         return copies
 
     def suspects(self, labels: Array | None) -> Array:
-        """Rows whose label looks wrong."""
-        if self._given("suspects"):
-            return np.asarray(self.request.given["suspects"])
+        """Mark the rows whose label looks wrong."""
+        given = self._given("suspects")
+        if given is not None:
+            return given
         if labels is None:
             raise InputError("hardest_cutoff='noise' needs labels: name their column with label_column=")
         rows, found = self._label_noise(labels, "hardest_cutoff='noise'", planted=0.1)
@@ -160,7 +144,7 @@ class PruningInputs:
         return suspects
 
     def class_errors(self, labels: Array) -> dict[int, float]:
-        """Class code → share of its rows that classifiers on the embeddings of other rows get wrong."""
+        """Return class code → share of its rows that classifiers on the embeddings of other rows get wrong."""
         if not self.has_embeddings:
             raise InputError(
                 "quotas='error' needs class_errors=, or encoder= or inputs={'embeddings': array} to find them out"
@@ -170,37 +154,32 @@ class PruningInputs:
         return {int(code): float(wrong[labels[rows] == code].mean()) for code in np.unique(labels[rows])}
 
     def _label_noise(self, labels: Array, who: str, planted: float) -> "tuple[NDArray[np.int64], LabelNoise]":
-        """Out-of-fold predictions of the rows with score and label, and the numbers of these rows."""
+        """Predict the rows with score and label out of fold; return their numbers, too."""
         from hf_prune.cleaning.label_noise import label_noise
 
         points, scored = self.embeddings(who), self.scored
         rows = scored[labels[scored] >= 0]
         given = {"labels": labels[rows]}
-        return rows, label_noise(
-            points[rows], inputs=given, planted=planted, seed=self.seed, device=self.request.device
-        )
+        return rows, label_noise(points[rows], inputs=given, planted=planted, seed=self.seed, run=self.request.run)
 
     def check_all_used(self) -> None:
-        """Raise a one-line ValueError if something was given that the pruning did not look at."""
+        """Raise a one-line ValueError if something was given that the pruning did not use."""
         unused = [name for name in self.request.given if name not in self.made_from]
         if unused:
             raise InputError(f"inputs[{unused[0]!r}] has no part in this pruning: leave it out")
         if self.num_clusters is not None and self._clusters is None:
+            orders = [f"order={order.name!r}" for order in list_orders() if "clusters" in order.needs]
             raise InputError(
-                f"num_clusters={self.num_clusters} has no part in this pruning: it is for order='cluster' and "
+                f"num_clusters={self.num_clusters} has no part in this pruning: it is for {', '.join(orders)} and "
                 "label_column='clusters'"
             )
 
-    def _given(self, name: str) -> bool:
-        """Whether an array was handed in; if so, how it is recorded."""
+    def _given(self, name: str, instead: str = "") -> Array | None:
+        """Return an array that was given, which goes into the record; ``instead`` is an argument that excludes it."""
         if name not in self.request.given:
-            return False
-        self.made_from[name] = {"given_sha256": array_sha256(np.asarray(self.request.given[name]))}
-        return True
-
-
-def check_num_clusters(num_clusters: Any, num_rows: int) -> None:
-    """Raise a one-line ValueError unless so many clusters can be made of the rows."""
-    is_count = isinstance(num_clusters, (int, np.integer)) and not isinstance(num_clusters, bool)
-    if not is_count or not 1 <= num_clusters <= num_rows:
-        raise InputError(f"num_clusters={num_clusters!r} of {num_rows} rows; give a count in [1, {num_rows}]")
+            return None
+        if instead:
+            raise InputError(f"{instead} and inputs[{name!r}] were given; give one of them")
+        found = np.asarray(self.request.given[name])
+        self.made_from[name] = {"given_sha256": array_sha256(found)}
+        return found

@@ -1,4 +1,4 @@
-"""TODO."""
+"""Plots of the accuracy that students reach on pruned data."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -26,8 +26,8 @@ def plot_accuracy(results: Sequence[Result], ax: "Axes | None" = None, *, metric
 
     Args:
         results: Trainings, as `hf_prune.pruning.comparison.compare` makes them.
-        ax: Where to draw; None makes a figure of its own, ``ax.figure``.
-        metric: Which metric; None takes the first.
+        ax: Axes to draw on; None makes a figure of its own, ``ax.figure``.
+        metric: One of the metrics; None takes the first.
 
     Returns:
         The axes. Points are means, bars one standard deviation to each side.
@@ -68,7 +68,7 @@ def plot_accuracy(results: Sequence[Result], ax: "Axes | None" = None, *, metric
 
 
 def accuracy_figure(results: Sequence[Result]) -> "Figure":
-    """`plot_accuracy` of every metric, side by side on one scale."""
+    """Draw `plot_accuracy` of every metric, side by side on one scale."""
     metrics = metrics_of(results)
     figure = new_figure(0.5 + 4.3 * max(len(metrics), 1), 4)
     panels = figure.subplots(1, max(len(metrics), 1), sharey=True, squeeze=False)[0]
@@ -79,5 +79,5 @@ def accuracy_figure(results: Sequence[Result]) -> "Figure":
 
 
 def metrics_of(results: Sequence[Result]) -> list[str]:
-    """The metrics among the results, without the references."""
+    """Return the metrics among the results, without the references."""
     return list(dict.fromkeys(result.metric for result in results if result.metric not in (RANDOM, FULL)))

@@ -11,46 +11,50 @@ from datasets import Dataset
 from numpy.typing import NDArray
 
 from hf_prune.data.digests import pack_rows, unpack_rows
-from hf_prune.data.history import Step, not_the_input, provenance
+from hf_prune.data.history import History, Step, not_the_input, provenance
 from hf_prune.data.splits import check_one
 from hf_prune.runtime.errors import InputError
 from hf_prune.scoring.scores import read_scores
-from hf_prune.selection.result import REASONS, Reason, Selection, explain_rows, is_kept, reason_words
+from hf_prune.selection.orders import find_reason
+from hf_prune.selection.reasons import DUPLICATE, NO_SCORE, duplicate_words
+from hf_prune.selection.result import Selection, explain_rows
 
 
 def pack_reasons(selection: Selection) -> dict[str, Any]:
-    """Write why each row was kept or dropped.
+    """Write the reason of each row.
 
     Args:
         selection: What was selected from n rows.
 
     Returns:
-        Plain values: ``counts``, from a reason to its rows; ``kept`` and ``dropped``, the commonest reason of each,
-        which the rows have that are not listed; ``rows``, the packed rows of every other reason; and
-        ``duplicate_of``, for each duplicate the row it repeats.
+        Plain values: ``counts``, from a reason to its number of rows; ``kept`` and ``dropped``, the commonest reason of
+        each, that of the rows not listed; ``rows``, the packed rows of every other reason; and ``duplicate_of``, for
+        each duplicate the row it repeats.
     """
-    codes, counts = np.unique(selection.reasons, return_counts=True)
-    by_number = [int(code) for code in codes[np.argsort(-counts, kind="stable")] if code != Reason.NO_SCORE]
+    codes, first, counts = np.unique(selection.reasons, return_index=True, return_counts=True)
+    words = {code: find_reason(code).words for code in codes.tolist()}
+    is_kept = dict(zip(words, selection.is_kept[first].tolist(), strict=True))
+    by_number = [code for code in codes[np.argsort(-counts, kind="stable")].tolist() if code != NO_SCORE.code]
     usual = {
-        name: next((code for code in by_number if bool(is_kept(np.array([code]))[0]) is kept), None)
+        name: next((code for code in by_number if is_kept[code] is kept), None)
         for name, kept in (("kept", True), ("dropped", False))
     }
     record: dict[str, Any] = {
-        "counts": {REASONS[code]: int(count) for code, count in zip(codes.tolist(), counts.tolist(), strict=True)},
-        **{name: REASONS[code] for name, code in usual.items() if code is not None},
+        "counts": dict(zip(words.values(), counts.tolist(), strict=True)),
+        **{name: words[code] for name, code in usual.items() if code is not None},
         "rows": {
-            REASONS[code]: pack_rows(selection.rows(code), len(selection.reasons))
+            words[code]: pack_rows(selection.rows(code), len(selection.reasons))
             for code in by_number
             if code not in usual.values()
         },
     }
-    if Reason.DUPLICATE in by_number and selection.duplicate_of is not None:
-        record["duplicate_of"] = _pack_numbers(selection.duplicate_of[selection.rows(Reason.DUPLICATE)])
+    if DUPLICATE.code in by_number and selection.duplicate_of is not None:
+        record["duplicate_of"] = _pack_numbers(selection.duplicate_of[selection.rows(DUPLICATE.code)])
     return record
 
 
 def unpack_reasons(record: Mapping[str, Any], kept: NDArray[np.bool_], unscored: NDArray[np.int64]) -> list[str]:
-    """Read what `pack_reasons` wrote: the reason of every row, in words.
+    """Read the reason of every row, in words, from what `pack_reasons` wrote.
 
     Args:
         record: The record.
@@ -64,18 +68,18 @@ def unpack_reasons(record: Mapping[str, Any], kept: NDArray[np.bool_], unscored:
         words = np.where(kept, record.get("kept", ""), record.get("dropped", "")).astype(object)
         for reason, packed in record["rows"].items():
             words[unpack_rows(packed, len(kept))] = reason
-        words[unscored] = REASONS[Reason.NO_SCORE]
-        duplicates = np.flatnonzero(words == REASONS[Reason.DUPLICATE])
+        words[unscored] = NO_SCORE.words
+        duplicates = np.flatnonzero(words == DUPLICATE.words)
         if "duplicate_of" in record:
             numbers = _unpack_numbers(record["duplicate_of"], len(duplicates))
-            words[duplicates] = [reason_words(Reason.DUPLICATE, row) for row in numbers.tolist()]
+            words[duplicates] = [duplicate_words(row) for row in numbers.tolist()]
     except (KeyError, TypeError, AttributeError, IndexError, zlib.error) as error:
         raise InputError(f"damaged record of reasons: {error!r}") from error
     return [str(word) for word in words]
 
 
 def _pack_numbers(numbers: NDArray[np.int64]) -> str:
-    """Row numbers in any order as compressed text."""
+    """Compress row numbers in any order into text."""
     return base64.b64encode(zlib.compress(numbers.astype("<i8").tobytes())).decode("ascii")
 
 
@@ -87,13 +91,13 @@ def _unpack_numbers(text: str, count: int) -> NDArray[np.int64]:
 
 
 def explain(ds: Dataset, kept: Dataset) -> Dataset:
-    """Say of every row of a scored data set whether a pruning kept it, its score, its rank and why.
+    """Tabulate whether a pruning kept each row of a scored data set, its score, its rank and the reason.
 
-    Nothing is computed again: the reasons lie in the history of what was kept.
+    Nothing is computed again: the reasons are in the history of the rows that were kept.
 
     Args:
         ds: The scored data set as it was before it was pruned, n rows.
-        kept: What `prune` made of it, whatever was done to it since.
+        kept: The result of `prune`, even if it was changed since.
 
     Returns:
         A ``Dataset`` of n rows with the columns ``row``, ``kept``, ``score`` (null where there is none), ``rank`` (1 is
@@ -111,19 +115,27 @@ def explain(ds: Dataset, kept: Dataset) -> Dataset:
     """
     for name, found in (("ds", ds), ("kept", kept)):
         check_one(found, f"{name}= of explain")
-    step = _find_step(ds, kept)
+    return explain_pruning(ds, provenance(ds), provenance(kept))
+
+
+def explain_pruning(ds: Dataset, history: History, later: History) -> Dataset:
+    """Do what `explain` does, where the history of ``ds`` and the later one of what was kept have been read."""
+    step = _find_step(ds, history, later)
     is_kept = np.zeros(len(ds), dtype=bool)
     is_kept[unpack_rows(str(step.rows), len(ds))] = True
-    return explain_rows(is_kept, read_scores(ds, step.column), pa.array(_reasons(step, is_kept), pa.string()))
+    # Of a pruning without recorded reasons it is known what was kept.
+    packed: dict[str, Any] = step.reasons or {"kept": "kept", "dropped": "dropped", "rows": {}}
+    words = unpack_reasons(packed, is_kept, np.array(step.unscored, dtype=np.int64))
+    return explain_rows(is_kept, read_scores(ds, step.column), pa.array(words, pa.string()))
 
 
-def _find_step(ds: Dataset, kept: Dataset) -> Step:
-    """The pruning of ``ds`` in the history of ``kept``."""
-    prunings = [step for step in provenance(kept).steps if step.kind == "prune"]
+def _find_step(ds: Dataset, history: History, later: History) -> Step:
+    """Find the pruning of ``ds`` in the history of what was kept."""
+    prunings = [step for step in later.steps if step.kind == "prune"]
     if not prunings:
-        raise InputError("kept has no pruning in its history: give what prune made of ds")
+        raise InputError("kept has no pruning in its history: give what prune returned for ds")
     alike = [step for step in prunings if step.rows_in == len(ds) and step.column in ds.column_names]
-    reasons = [_why_not(step, ds) for step in alike]
+    reasons = [_why_not(step, ds, history) for step in alike]
     if None in reasons:
         return alike[reasons.index(None)]
     last = (alike or prunings)[-1]
@@ -134,19 +146,12 @@ def _find_step(ds: Dataset, kept: Dataset) -> Step:
     )
 
 
-def _why_not(step: Step, ds: Dataset) -> str | None:
-    """Why a data set is not the one that a pruning began with; None if it is."""
-    history = provenance(ds)
+def _why_not(step: Step, ds: Dataset, history: History) -> str | None:
+    """Say why a data set is not the one that a pruning began with; None if it is."""
     if step.rows is None:
         return "the row numbers were not recorded"
     if step.digest_before is None and step.parents != tuple(head.id for head in history.heads):
         return "its last step is another than the one before the pruning"
     if step.digest_before is None and history.changed_since(ds):
         return "it was changed since its last step"
-    return not_the_input(step, ds)
-
-
-def _reasons(step: Step, kept: NDArray[np.bool_]) -> list[str]:
-    """The reason of every row; of a pruning that recorded none, what is known."""
-    record: dict[str, Any] = step.reasons or {"kept": "kept", "dropped": "dropped", "rows": {}}
-    return unpack_reasons(record, kept, np.array(step.unscored, dtype=np.int64))
+    return not_the_input(step, ds, history)

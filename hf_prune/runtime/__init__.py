@@ -1,1 +1,1 @@
-"""What everything stands on: processes, files that are whole or absent, folders with one owner, seeds, messages."""
+"""Foundations of all other packages: processes, files that are complete or absent, folders with one owner, seeds, messages."""

@@ -1,4 +1,4 @@
-"""Arguments of plain types, compared with what they may be before anything is computed."""
+"""Checks of arguments of plain types, made before anything is computed."""
 
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,7 @@ def check_count(name: str, value: Any, lowest: int, highest: int | None = None) 
 
 
 def check_side(image_size: Any) -> None:
-    """Raise a one-line ValueError unless an image size is a side in pixels; None leaves the image processor's.
+    """Raise a one-line ValueError unless an image size is a side in pixels, or None for that of the image processor.
 
     Example:
         >>> check_side(60_000)
@@ -41,19 +41,13 @@ def check_side(image_size: Any) -> None:
 
 
 def check_flag(name: str, value: Any) -> None:
-    """Raise a one-line ValueError unless an argument is True or False: any text counts as true."""
+    """Raise a one-line ValueError unless an argument is True or False; any text would count as true."""
     if not isinstance(value, (bool, np.bool_)):
         raise InputError(f"{name}={value!r}; give True or False")
 
 
 def check_text(name: str, value: Any, example: str) -> None:
-    """Raise a one-line ValueError unless an argument is a text that is not empty.
-
-    Args:
-        name: The argument.
-        value: What was given.
-        example: What might be given, for the message.
-    """
+    """Raise a one-line ValueError, with an example of what to give, unless an argument is a text that is not empty."""
     if not isinstance(value, str) or not value:
         raise InputError(f"{name}={value!r}; give {example}")
 

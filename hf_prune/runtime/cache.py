@@ -1,9 +1,9 @@
-"""What lies below the cache folder: listed, cleared and held to a size, and never taken from a running process.
+"""Cache folder: listed, cleared and held to a size, without taking anything from a running process.
 
 rows/<digest>/      results of one model, see `hf_prune.engine.store`
 heads/<digest>/     heads trained on embeddings, see `hf_prune.heads.results`
 streams/<digest>/   keys and scores of a stream, see `hf_prune.streams.score_files`
-keys/               content keys of image columns, one file each, see `hf_prune.engine.content`
+keys/               content keys of image columns, one file each, see `hf_prune.engine.image_keys`
 shelf/              scores that others released, as they were downloaded, see `hf_prune.hub.read.shelf`
 """
 
@@ -11,7 +11,7 @@ import contextlib
 import os
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,34 +21,35 @@ from datasets.utils.py_utils import convert_file_size_to_int
 from hf_prune.runtime.errors import InputError
 from hf_prune.runtime.file_locks import Lock, is_abandoned
 from hf_prune.runtime.files import PART_PREFIX, array_shape
-from hf_prune.runtime.integrity import unsealed
-from hf_prune.runtime.untrusted import read_bytes
+from hf_prune.runtime.integrity import read_sealed, write_sealed
+from hf_prune.runtime.names import UnknownNameError
 
 MAX_SIZE = "HF_PRUNE_CACHE_MAX_SIZE"  # environment variable: such as 50GB
-META, USED = "meta.json", ".used"  # the time of the second is that of the last use; who uses the folder locks it
+META, USED = "meta.json", ".used"  # the second has the time of the last use, and is locked by those who use the folder
 _EVICTING = ".evicting"
-# By folder, the files of ours in it and what they hold; those of the first lie in a folder for each model or training.
+# Folder → pattern of its files and what they hold; those of the first lie in a folder for each model, training or stream.
 _NESTED = {
     "rows": ("*.safetensors", "rows"),
     "heads": ("head-*.safetensors", "heads"),
     "streams": ("*.safetensors", "files"),
 }
 _FLAT = {"keys": ("*.safetensors", "image columns"), "shelf": ("*.csv", "files")}
+_KINDS = _NESTED | _FLAT
 _NAME = re.compile(r"[0-9a-f]{32}")
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)([smhdw])")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
-_sizes: dict[Path, int] = {}  # of each cache that this process adds to, as far as it knows
+_sizes: dict[Path, int] = {}  # cache that this process adds to → bytes in it, as far as it knows
 
 
 @dataclass(frozen=True)
 class CacheEntry:
-    """What `list_caches` says about one folder of the cache.
+    """One folder of the cache, as `list_caches` describes it.
 
     Attributes:
         name: Folder name, accepted by `clear`.
         kind: ``"rows"`` of a model, ``"heads"``, ``"streams"``, ``"keys"`` or ``"shelf"``.
-        identity: What was run, as recorded in ``meta.json``; empty where there is none that can be read.
-        count: Number of what is stored: images of a model (one stored twice counts twice), heads, or files.
+        identity: What was run, as recorded in ``meta.json``; empty where that cannot be read.
+        count: Images of a model (one stored twice counts twice), heads, or files.
         size: Bytes on disk.
         used: When it was last used, in seconds since 1970 by the clock of the machine that used it.
     """
@@ -63,16 +64,16 @@ class CacheEntry:
     @property
     def holds(self) -> str:
         """Count and unit, such as ``"4096 rows"``."""
-        return f"{self.count} {(_NESTED | _FLAT)[self.kind][1]}"
+        return f"{self.count} {_KINDS[self.kind][1]}"
 
 
 @dataclass(frozen=True)
-class Freed:
-    """What was removed.
+class Removal:
+    """Outcome of `clear`.
 
     Attributes:
-        size: Bytes.
-        in_use: Names of what running processes use, which stays.
+        size: Bytes that were removed.
+        in_use: Names of entries that stay since running processes use them.
     """
 
     size: int
@@ -81,61 +82,61 @@ class Freed:
 
 @dataclass(frozen=True)
 class _Piece:
-    """What is removed at once: a folder of a model or training, or one file."""
+    """A folder of a model or training, or one file: removed as a whole."""
 
     path: Path
-    pattern: str  # of the files that are ours, in a folder
+    pattern: str  # of our files in a folder; empty for a file
     size: int
     used: float
 
 
-def use(folder: Path, *, make: bool = False) -> Lock:
-    """Say that this process uses a folder of the cache, which is not removed until the lock is released.
+def use(folder: Path, meta: Mapping[str, Any] | None = None) -> Lock:
+    """Keep a folder of the cache from being removed until the lock is released.
 
     Args:
         folder: The folder.
-        make: Whether to make it where it is not there.
+        meta: Makes the folder where there is none: content of its ``meta.json``, with ``format`` and ``identity``.
     """
     while True:
-        if make:
+        if meta is not None:
             folder.mkdir(parents=True, exist_ok=True)
         lock = Lock(folder / USED, shared=True, wait=True)
-        if lock.held is not None or not make or folder.is_dir():  # else it was removed in between
-            touch(folder / USED)
-            return lock
+        if lock.held is not None or meta is None or folder.is_dir():  # else it was removed in between
+            break
+    touch(folder / USED)
+    if meta is not None and not (folder / META).exists():
+        write_sealed(folder / META, meta)
+    return lock
 
 
 def touch(path: Path) -> None:
-    """Note that a file is used now; in a read-only cache nothing is noted."""
+    """Set the time of a file's last use to now, where the cache is not read-only."""
     with contextlib.suppress(OSError):
         os.utime(path)
 
 
 def list_caches(root: Path) -> list[CacheEntry]:
-    """Describe everything that is kept under a root, by kind and name.
+    """Describe everything in a cache, by kind and name.
 
     Args:
         root: What `hf_prune.engine.store.default_root` returns, or the folder given as ``cache_dir=``.
-
-    Returns:
-        The entries; an empty list where nothing was kept.
     """
     return [_describe(kind, folder) for kind, folder in _entries(root)]
 
 
 def clear(
     root: Path, name: str | None = None, *, older_than: float | None = None, max_size: int | None = None
-) -> Freed:
-    """Remove what is kept, and nothing else that may lie in the folder; what a running process uses stays.
+) -> Removal:
+    """Remove what the package keeps in a cache, and no other files there; what a running process uses stays.
 
     Args:
         root: What `hf_prune.engine.store.default_root` returns, or the folder given as ``cache_dir=``.
-        name: One entry of `list_caches`; ``None`` takes all of them.
+        name: One entry of `list_caches`; ``None`` takes all.
         older_than: Remove only what was not used for so many seconds.
-        max_size: Remove what was used least recently until no more than so many bytes are left.
+        max_size: Remove the least recently used until no more than so many bytes are left.
 
     Returns:
-        Bytes freed, and what stayed since it is in use.
+        Bytes removed, and what stayed since it is in use.
 
     Raises:
         KeyError: If there is no entry of that name.
@@ -143,7 +144,7 @@ def clear(
     entries = [(kind, folder) for kind, folder in _entries(root) if name in (None, folder.name)]
     if name is not None and not entries:
         known = [folder.name for _, folder in _entries(root)]
-        raise KeyError(f"no cached results named {name!r} in {root}; known: {known}")
+        raise UnknownNameError(f"no cached results named {name!r} in {root}; known: {known}")
     pieces = sorted((piece for entry in entries for piece in _pieces(*entry)), key=lambda piece: piece.used)
     left, freed, in_use = sum(piece.size for piece in pieces), 0, []
     oldest = None if older_than is None else time.time() - older_than
@@ -156,18 +157,18 @@ def clear(
         left, freed = left - piece.size, freed + piece.size
     for _, folder in entries:
         _remove_empty(folder)
-    return Freed(freed, in_use)
+    return Removal(freed, in_use)
 
 
 def keep_to_limit(root: Path, added: int | None = None) -> None:
-    """Make room where the environment sets a size: what was used least recently goes, never what is in use.
+    """Remove the least recently used where the environment limits the size, but nothing in use.
 
     Args:
         root: The cache.
         added: Bytes about to be written by this process; None measures anew.
 
     Raises:
-        ValueError: If the environment sets no size that can be read.
+        ValueError: If the environment variable is no size.
     """
     text = os.environ.get(MAX_SIZE)
     if not text:
@@ -180,20 +181,13 @@ def keep_to_limit(root: Path, added: int | None = None) -> None:
     if root.is_dir():
         with Lock(root / _EVICTING) as lock:  # one process at a time: two would remove twice as much
             if lock.held:
-                with contextlib.suppress(OSError):  # a disk that is full says so itself, to who writes
+                with contextlib.suppress(OSError):  # a full disk is reported where it is written to
                     clear(root, max_size=max(0, limit - (added or 0)))
     _sizes[root] = sum(piece.size for entry in _entries(root) for piece in _pieces(*entry)) + (added or 0)
 
 
 def parse_size(text: str, name: str) -> int:
-    """Read a size.
-
-    Args:
-        text: Such as ``"50GB"``, ``"512MiB"`` or a number of bytes.
-        name: What an error calls it.
-
-    Returns:
-        Bytes.
+    """Return the bytes of a size such as ``"50GB"``, ``"512MiB"`` or a number of bytes; errors call it ``name``.
 
     Raises:
         ValueError: If it is no size.
@@ -209,10 +203,10 @@ def parse_size(text: str, name: str) -> int:
 
 
 def parse_duration(text: str, name: str) -> float:
-    """Read how long something takes: seconds, from such as ``"30d"``, ``"12h"`` or ``"2w"``.
+    """Return the seconds of a duration such as ``"30d"``, ``"12h"`` or ``"2w"``.
 
     Raises:
-        ValueError: If it is none.
+        ValueError: If it is no duration.
 
     Example:
         >>> parse_duration("30d", "--older-than")
@@ -225,7 +219,7 @@ def parse_duration(text: str, name: str) -> float:
 
 
 def _entries(root: Path) -> Iterator[tuple[str, Path]]:
-    """Kind and folder of everything that this package writes below a root."""
+    """Yield kind and folder of everything that this package writes below a root."""
     for kind in _NESTED:
         for folder in _inside(root / kind):
             if _NAME.fullmatch(folder.name) and any(_own_files(folder, _NESTED[kind][0])):
@@ -236,13 +230,13 @@ def _entries(root: Path) -> Iterator[tuple[str, Path]]:
 
 
 def _own_files(folder: Path, pattern: str) -> list[Path]:
-    """Files that this package wrote to a folder, those that are still being written included."""
+    """Find the files that this package wrote to a folder, half-written ones included."""
     patterns = (pattern, f"{PART_PREFIX}*", META, USED)
     return [path for path in _inside(folder) if any(map(path.match, patterns)) and path.is_file()]
 
 
 def _inside(folder: Path) -> list[Path]:
-    """What lies in a folder; nothing in one that is not there, such as one that another process just removed."""
+    """List a folder; another process may just have removed it."""
     try:
         return sorted(folder.iterdir())
     except (FileNotFoundError, NotADirectoryError):
@@ -250,8 +244,7 @@ def _inside(folder: Path) -> list[Path]:
 
 
 def _describe(kind: str, folder: Path) -> CacheEntry:
-    pattern = (_NESTED | _FLAT)[kind][0]
-    files = [path for path in _inside(folder) if path.match(pattern)]
+    files = [path for path in _inside(folder) if path.match(_KINDS[kind][0])]
     count = sum(map(_stored_rows, files)) if kind == "rows" else len(files)
     pieces = _pieces(kind, folder)
     size, used = sum(piece.size for piece in pieces), max((piece.used for piece in pieces), default=0.0)
@@ -265,13 +258,13 @@ def _stored_rows(chunk: Path) -> int:
 
 def _read_identity(folder: Path) -> dict[str, Any]:
     try:
-        return dict(unsealed(read_bytes(folder / META))["identity"])
+        return dict(read_sealed(folder / META)["identity"])
     except (OSError, ValueError, KeyError, TypeError):
         return {}
 
 
 def _pieces(kind: str, folder: Path) -> list[_Piece]:
-    pattern = (_NESTED | _FLAT)[kind][0]
+    pattern = _KINDS[kind][0]
     facts: dict[Path, os.stat_result] = {}
     for path in _own_files(folder, pattern):
         with contextlib.suppress(FileNotFoundError):  # another process removes, or renames what it wrote
@@ -284,7 +277,7 @@ def _pieces(kind: str, folder: Path) -> list[_Piece]:
 
 
 def _remove(piece: _Piece) -> bool:
-    """Remove a piece unless a running process uses it; say whether it was removed."""
+    """Remove a piece and return whether that was done: a running process may use it."""
     if not piece.pattern:
         if piece.path.name.startswith(PART_PREFIX) and not is_abandoned(piece.path):
             return False

@@ -5,6 +5,8 @@ class UserError(Exception):
     """An error that is the user's to mend; any other that leaves the package is a defect of it.
 
     Each kind is also the built-in error that callers expect, so ``except ValueError`` goes on to catch an `InputError`.
+    The command line shows it as one line. A metric or an order of your own raises one of these for that; whatever else it
+    raises keeps its traceback.
     """
 
 

@@ -1,4 +1,4 @@
-"""Figures to draw in: made apart from every global state of matplotlib."""
+"""Figures of matplotlib outside its global state."""
 
 from typing import TYPE_CHECKING
 
@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 def new_figure(width: float, height: float) -> "Figure":
-    """An empty figure of that size in inches, which no global state knows.
+    """Return an empty figure of a size in inches, of which no global state knows.
 
     Raises:
         ImportError: If matplotlib is not installed.

@@ -1,24 +1,25 @@
-"""Locks of the kernel: whether a file belongs to a running process, whatever the clocks say and however others ended."""
+"""Locks of the kernel on files that running processes use: they end with the process, however it ends.
+
+`flock` belongs to the open file: it can be shared, and one process may hold it several times, as users of a cache do. Folders
+with one owner are locked by `hf_prune.runtime.folders.lock`, which works on NFS too and is not passed on to forks.
+"""
 
 import contextlib
+import fcntl
 import os
-import sys
 from pathlib import Path
-
-if sys.platform != "win32":
-    import fcntl
 
 
 def lock(descriptor: int, *, shared: bool = False, wait: bool = False) -> bool | None:
-    """Lock an open file for as long as it is open; the kernel gives the lock back when the process ends.
+    """Lock an open file for as long as it is open; the kernel releases the lock when the process ends.
 
     Args:
         descriptor: Of the open file.
-        shared: Whether others may hold such a lock, too.
+        shared: Whether others may hold such a lock too.
         wait: Whether to wait for others that hold it.
 
     Returns:
-        Whether this process holds it; None where the file system has no locks.
+        Whether this process holds the lock; None where the file system has no locks.
 
     Example:
         >>> import tempfile
@@ -26,8 +27,6 @@ def lock(descriptor: int, *, shared: bool = False, wait: bool = False) -> bool |
         ...     lock(ours.fileno()), lock(theirs.fileno())
         (True, False)
     """
-    if sys.platform == "win32":  # which removes no file that is open
-        return None
     try:
         fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | (0 if wait else fcntl.LOCK_NB))
     except BlockingIOError:
@@ -38,7 +37,7 @@ def lock(descriptor: int, *, shared: bool = False, wait: bool = False) -> bool |
 
 
 def is_abandoned(path: Path) -> bool:
-    """Say whether no process holds a file or folder that is locked while it is worked on; False where that cannot be told."""
+    """Return whether no process holds a file or folder that is locked while it is written; False if that cannot be known."""
     try:
         # A network file system locks only what may be written.
         descriptor = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
@@ -51,7 +50,7 @@ def is_abandoned(path: Path) -> bool:
 
 
 class Lock:
-    """A lock on a file that is made for it, held until `release`, the end of this object or of the process.
+    """A lock on a file made for it, held until `release`, the end of this object or of the process.
 
     Attributes:
         held: Whether this process holds it; None where the file system has no locks, or the file cannot be opened.
@@ -67,10 +66,10 @@ class Lock:
             self.held = lock(self._descriptor, shared=shared, wait=wait)
             if not self.held or os.fstat(self._descriptor).st_nlink:
                 return
-            self.release()  # removed before it was locked: another one must be made
+            self.release()  # the file was removed before it was locked: make another one
 
     def release(self) -> None:
-        """Let others have it."""
+        """Release the lock."""
         if self._descriptor is not None:
             os.close(self._descriptor)
         self._descriptor = self.held = None
@@ -87,7 +86,7 @@ class Lock:
 
 
 def _open(path: Path) -> int | None:
-    for flags in (os.O_RDWR | os.O_CREAT, os.O_RDONLY):  # a cache of another user's may be read
+    for flags in (os.O_RDWR | os.O_CREAT, os.O_RDONLY):  # a cache of another user may be readable only
         with contextlib.suppress(OSError):
             return os.open(path, flags, 0o666)
     return None

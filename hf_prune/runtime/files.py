@@ -1,10 +1,11 @@
-"""Array files that are complete or absent, and known to be what was written.
+"""Files that are complete or absent, array files with a checksum, and one line about a disk that is full.
 
-Written beside their place and renamed, so that a killed process or a full disk leaves no half file behind, and read
-with a checksum, so that a file cut short or altered later is noticed. Safetensors only: reading runs no code.
+Files are written beside their place and renamed, so that a killed process or a full disk leaves no half file behind. Arrays
+are read with a checksum, so that a file cut short or altered is noticed. They are safetensors only: reading runs no code.
 """
 
 import contextlib
+import csv
 import errno
 import json
 import os
@@ -12,7 +13,7 @@ import re
 import shutil
 import uuid
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ import safetensors.numpy
 from numpy.typing import NDArray
 from safetensors import SafetensorError
 
+from hf_prune.runtime.errors import InputError
 from hf_prune.runtime.file_locks import is_abandoned, lock
 from hf_prune.runtime.messages import one_line
 from hf_prune.runtime.untrusted import read_json
@@ -30,17 +32,17 @@ PART_PREFIX = ".part-"  # a file or folder being written; it gets its name when 
 _ATTEMPTS = 5
 
 
-class DamagedFile(ValueError):
-    """A file is cut short or altered."""
+class DamagedFile(InputError):
+    """A file that is cut short or altered."""
 
 
 def write_file(path: Path, data: bytes) -> None:
-    """Write a file that is complete or absent, whatever happens to this process or the disk."""
+    """Write a file, complete or not at all, whatever happens to this process or the disk."""
     for attempts_left in reversed(range(_ATTEMPTS)):
         try:
             _write_file(path, data)
         except FileNotFoundError:
-            # Somebody removed the part before it was locked, or on another machine where the lock is not seen.
+            # Another process removed the part before it was locked, or on another machine, which does not see the lock.
             if not attempts_left or not path.parent.is_dir():
                 raise
         else:
@@ -54,17 +56,24 @@ def _write_file(path: Path, data: bytes) -> None:
             locked = lock(file.fileno())
             file.write(data)
             file.flush()
-            if locked:  # until it has its name: nobody may take it for a leftover in between
+            if locked:  # until it has its name, so that nobody takes it for a leftover
                 part.replace(path)
         if not locked:
             part.replace(path)
-    except BaseException:  # an interrupt too must leave no part behind
+    except BaseException:  # an interrupt, too, must leave no part behind
         part.unlink(missing_ok=True)
         raise
 
 
+def write_csv(path: str | Path, names: Sequence[str], rows: Iterable[Iterable[Any]]) -> Path:
+    """Write a table, its columns named in the first line, and return its path."""
+    with Path(path).open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file, lineterminator="\n").writerows([names, *rows])
+    return Path(path)
+
+
 def write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]], note: str = "") -> None:
-    """Write named arrays with a checksum and a free text, complete or not at all; the same give the same bytes."""
+    """Write named arrays with a checksum and a note, complete or not at all; equal ones give equal bytes."""
     checksum = _checksum(arrays, note)
     write_file(path, _in_order(safetensors.numpy.save(dict(arrays), {"crc32": checksum, "note": note})))
 
@@ -76,7 +85,7 @@ def read_arrays(path: Path) -> tuple[dict[str, NDArray[Any]], str]:
         DamagedFile: If the file is cut short or altered.
         FileNotFoundError: If there is none.
     """
-    data = path.read_bytes()  # no memory map: a file cut short meanwhile must be an error, not a bus error
+    data = path.read_bytes()  # no memory map: a file that is cut short meanwhile would be a bus error
     try:
         arrays = safetensors.numpy.load(data)
         header = read_json(data[8 : 8 + int.from_bytes(data[:8], "little")])["__metadata__"]
@@ -89,7 +98,7 @@ def read_arrays(path: Path) -> tuple[dict[str, NDArray[Any]], str]:
 
 
 def array_shape(path: Path, name: str) -> tuple[int, ...] | None:
-    """Read the shape of one array from the file's header alone, None where the file is damaged or gone."""
+    """Read the shape of an array from the header of its file; None where the file is damaged or gone."""
     try:
         with safetensors.safe_open(path, "numpy") as file:
             return tuple(file.get_slice(name).get_shape())
@@ -98,35 +107,24 @@ def array_shape(path: Path, name: str) -> tuple[int, ...] | None:
 
 
 def discard(path: Path) -> None:
-    """Remove a file if that is allowed; in a read-only cache it stays and is left out again next time."""
+    """Remove a file if that is allowed; in a read-only cache it stays, and is left out again next time."""
     with contextlib.suppress(OSError):
         path.unlink(missing_ok=True)
 
 
 def remove_stale_parts(folder: Path) -> None:
     """Remove what killed processes left half-written; parts of running processes are locked and stay."""
-    with contextlib.suppress(FileNotFoundError):  # the folder, while it is read: others clear as well
-        _remove_parts(folder)
-
-
-def _remove_parts(folder: Path) -> None:
-    for part in folder.glob(f"{PART_PREFIX}*"):
-        if not is_abandoned(part):
-            continue
-        if part.is_dir():
-            shutil.rmtree(part, ignore_errors=True)
-        else:
-            discard(part)
+    with contextlib.suppress(FileNotFoundError):  # another process removes the folder while it is read
+        for part in folder.glob(f"{PART_PREFIX}*"):
+            if is_abandoned(part):
+                if part.is_dir():
+                    shutil.rmtree(part, ignore_errors=True)
+                else:
+                    discard(part)
 
 
 def pack_floats(values: NDArray[np.float32]) -> NDArray[np.generic]:
-    """Half the bytes, exactly, where every value is a bf16, a float32 with zeros in its low 16 bits.
-
-    Args:
-        values: Float32 of any shape.
-
-    Returns:
-        The upper halves as uint16, or a copy of the values where that would lose something.
+    """Return the upper halves of float32 values as uint16 where that loses nothing, as of bf16, else a copy of the values.
 
     Example:
         >>> pack_floats(np.array([1.5], np.float32)).dtype, pack_floats(np.array([0.1], np.float32)).dtype
@@ -147,7 +145,7 @@ def unpack_floats(packed: NDArray[Any]) -> NDArray[np.float32]:
 
 
 def _in_order(data: bytes) -> bytes:
-    """A file with the metadata of its header sorted: safetensors writes them in another order each time."""
+    """Sort the metadata in the header of a file, which safetensors writes in another order each time."""
     size = int.from_bytes(data[:8], "little")
     header = json.loads(data[8 : 8 + size])
     header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
@@ -166,7 +164,7 @@ def _checksum(arrays: Mapping[str, NDArray[Any]], note: str) -> str:
 
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-# safetensors names the number of the system's error, torch and NumPy only say that writing failed.
+# safetensors gives the number of the system's error, torch and NumPy only say that writing failed.
 _NUMBER = re.compile(r"\(os error (\d+)\)")
 _CUT_OFF = re.compile(
     r"PytorchStreamWriter failed writing|file write failed|inline_container\.cc.*unexpected pos|\d+ requested and \d+ written"
@@ -175,15 +173,15 @@ _CUT_OFF = re.compile(
 
 @contextlib.contextmanager
 def says_when_full(place: str | Path, what: str, way_out: str) -> Iterator[None]:
-    """Let one line say so where what is written meanwhile finds no room.
+    """Raise one line where a full disk ends the block.
 
     Args:
-        place: Where it is written.
-        what: What it is, such as ``"the training"``.
+        place: Where the block writes.
+        what: What it writes, such as ``"the training"``.
         way_out: What to do.
 
     Raises:
-        OSError: If there is no room; any other error is raised as it is.
+        OSError: If there is no room; other errors are raised as they are.
 
     Example:
         >>> with says_when_full("/tmp", "the record", "make room"):
@@ -202,7 +200,7 @@ def says_when_full(place: str | Path, what: str, way_out: str) -> Iterator[None]
 
 
 def _why_full(error: Exception) -> str | None:
-    """Why there was no room, in the system's words; None where something else was the matter."""
+    """Return why there was no room, in the system's words; None for other errors."""
     if isinstance(error, OSError) and error.errno is not None:
         return os.strerror(error.errno) if error.errno in _FULL else None
     number = _NUMBER.search(str(error))

@@ -1,10 +1,9 @@
-"""Digests that are written when something is finished and compared when it is used.
+"""Digests of files and JSON texts, written when something is finished and compared when it is used.
 
 A text in JSON carries its own digest. A folder has a file that lists the digests of the others: ``digests.json``, or the
 record with which a trained model is published.
 """
 
-import functools
 import hashlib
 import json
 import os
@@ -24,7 +23,7 @@ _MOST_THREADS = 8
 
 
 def json_sha256(fields: Mapping[str, Any], *, allow_nan: bool = False) -> str:
-    """Digest of plain JSON values: SHA-256 of them with sorted keys and no spaces, ASCII only, without the digest itself.
+    """Return the SHA-256 of JSON values, without their digest, in ASCII with sorted keys and no spaces.
 
     Example:
         >>> json_sha256({"b": 1, "a": [0.5]}) == json_sha256({"a": [0.5], "b": 1, "record_sha256": "..."})
@@ -36,7 +35,7 @@ def json_sha256(fields: Mapping[str, Any], *, allow_nan: bool = False) -> str:
 
 
 def sealed(fields: Mapping[str, Any]) -> bytes:
-    """Write values as JSON with their own digest.
+    """Return values as JSON with their own digest.
 
     Example:
         >>> unsealed(sealed({"a": 1}))
@@ -47,10 +46,10 @@ def sealed(fields: Mapping[str, Any]) -> bytes:
 
 
 def unsealed(data: bytes) -> dict[str, Any]:
-    """Read what `sealed` wrote; what an earlier version wrote without a digest is taken as it is.
+    """Read what `sealed` returned; what an earlier version wrote without a digest is taken as it is.
 
     Raises:
-        ValueError: If it is no JSON object, or another than was written.
+        ValueError: If it is no JSON object, or its digest differs.
     """
     fields = read_json(data, allow_nan=True)
     if not isinstance(fields, dict):
@@ -60,43 +59,58 @@ def unsealed(data: bytes) -> dict[str, Any]:
     return fields
 
 
+def write_sealed(path: Path, fields: Mapping[str, Any]) -> None:
+    """Write values as JSON with their own digest to a file, complete or not at all."""
+    write_file(path, sealed(fields))
+
+
+def read_sealed(path: Path) -> dict[str, Any]:
+    """Read a file of `write_sealed`.
+
+    Raises:
+        OSError: If there is none, or it is no regular file.
+        ValueError: As `unsealed`.
+    """
+    return unsealed(read_bytes(path))
+
+
 def file_sha256(path: Path) -> str:
-    """SHA-256 of a file, 64 hexadecimal digits."""
+    """Return the SHA-256 of a file, 64 hexadecimal digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def digests_of(folder: Path, names: Iterable[str]) -> bytes:
-    """List size and SHA-256 of some files of a folder, as `write_digests` writes it."""
-    chosen = sorted(names)
-    found = _on_threads(lambda name: _describe(folder / name), chosen)
-    return sealed({"format": FORMAT, "files": dict(zip(chosen, found, strict=True))})
+def file_entry(path: Path) -> dict[str, Any]:
+    """Return size and SHA-256 of a file, as lists of files hold them."""
+    return {"size": path.stat().st_size, "sha256": file_sha256(path)}
 
 
 def write_digests(folder: Path, names: Iterable[str] | None = None, name: str = DIGESTS) -> None:
-    """Write the digests of a folder that is finished.
-
-    Args:
-        folder: The folder.
-        names: Files in it, by their paths below the folder; None takes all.
-        name: The file with the digests.
-    """
+    """Write the digests of some files of a finished folder, named by their paths in it, or of all, to a file there."""
     if names is None:
         names = [path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()]
-    write_file(folder / name, digests_of(folder, set(names) - {name}))
+    chosen = sorted(set(names) - {name})
+    found = _on_threads(lambda path: file_entry(folder / path), chosen)
+    write_sealed(folder / name, {"format": FORMAT, "files": dict(zip(chosen, found, strict=True))})
 
 
-def check_digests(folder: Path, lists: Iterable[str] = LISTS, only: Callable[[str], bool] = lambda _: True) -> None:
+def check_digests(
+    folder: Path, lists: Iterable[str] = LISTS, only: Callable[[str], bool] = lambda _: True
+) -> dict[str, str]:
     """Compare the files of a folder with the digests that were written when it was finished.
 
     Args:
         folder: The folder.
         lists: Files that may hold the digests; a folder without any is not compared.
-        only: Says of the path of a file whether it is compared.
+        only: Whether the file of a path is compared.
+
+    Returns:
+        Path of each file that was compared → its SHA-256.
 
     Raises:
         DamagedFile: If a file differs, or is gone.
     """
+    compared: dict[str, str] = {}
     for name in lists:
         damaged = find_damage(folder, name, only)
         if damaged is not None:
@@ -104,33 +118,29 @@ def check_digests(folder: Path, lists: Iterable[str] = LISTS, only: Callable[[st
                 f"{damaged} in {str(folder)!r}: make the folder again or fetch another copy; if that was changed on "
                 f"purpose, remove {name}"
             )
+        compared |= {path: entry["sha256"] for path, entry in _read_list(folder / name).items() if only(path)}
+    return compared
 
 
 def find_damage(folder: Path, name: str, only: Callable[[str], bool] = lambda _: True) -> str | None:
-    """Say which file of a folder differs from a list of digests; None where none does.
-
-    Args:
-        folder: The folder.
-        name: The file with the digests.
-        only: Says of the path of a file whether it is compared.
-    """
+    """Name a file of a folder that differs from a list of digests, as a message begins; None where none does."""
     try:
         listed = _read_list(folder / name)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         return f"{name}, which lists the digests, is damaged ({type(error).__name__})"
     chosen = [path for path in listed if only(path)]
-    same = _on_threads(functools.partial(_is_same, folder, listed), chosen)
+    same = _on_threads(lambda path: (folder / path).is_file() and file_entry(folder / path) == listed[path], chosen)
     odd = next((path for path, agrees in zip(chosen, same, strict=True) if not agrees), None)
     return None if odd is None else f"{odd!r} is not the file that was finished there"
 
 
 def _read_list(path: Path) -> dict[str, dict[str, Any]]:
-    """Path of a file → its size and digest; nothing where there is no such list."""
+    """Return path → size and digest; nothing where there is no list."""
     try:
         data = read_bytes(path)
     except (FileNotFoundError, NotADirectoryError):
         return {}
-    if path.name != DIGESTS and SEAL.encode() not in data:  # by another program, or a version that wrote no digests
+    if path.name != DIGESTS and SEAL.encode() not in data:  # of another program, or a version that wrote no digests
         return {}
     files = unsealed(data)["files"]
     listed = {name: {"size": int(entry["size"]), "sha256": str(entry["sha256"])} for name, entry in files.items()}
@@ -142,16 +152,8 @@ def _lies_below(name: str) -> bool:
     return not path.is_absolute() and ".." not in path.parts
 
 
-def _is_same(folder: Path, listed: Mapping[str, Any], name: str) -> bool:
-    return (folder / name).is_file() and _describe(folder / name) == listed[name]
-
-
-def _describe(path: Path) -> dict[str, Any]:
-    return {"size": path.stat().st_size, "sha256": file_sha256(path)}
-
-
 def _on_threads(work: Callable[[str], Any], names: list[str]) -> list[Any]:
-    """Hashing lets other threads run, and large folders have many files."""
+    """Work on all names: hashing lets other threads run, and large folders have many files."""
     if len(names) < 2:
         return [work(name) for name in names]
     with ThreadPoolExecutor(min(len(names), _MOST_THREADS, os.cpu_count() or 1)) as pool:

@@ -20,7 +20,7 @@ def printable(text: object) -> str:
 
 
 def printable_lines(text: object) -> str:
-    r"""The same for a text of our own that has several lines.
+    r"""Write a text of our own in several lines, each as `printable` does.
 
     Example:
         >>> printable_lines("first\n\x1bsecond") == "first\n\\x1bsecond"
@@ -30,7 +30,7 @@ def printable_lines(text: object) -> str:
 
 
 def one_line(said: object) -> str:
-    r"""What an error or a text says, in one line of bounded length; of an error that says nothing, its type.
+    r"""Return the text of an error, or any text, in one line of bounded length; the type of an error without text.
 
     Example:
         >>> one_line(ValueError("first\n  second\x1b[0m")), one_line(RecursionError())
@@ -41,7 +41,7 @@ def one_line(said: object) -> str:
 
 
 def error_line(error: BaseException) -> str:
-    r"""What kind of error it is and what it says, in one line of bounded length.
+    r"""Return type and text of an error in one line of bounded length.
 
     Example:
         >>> error_line(ValueError("first\n  second")), error_line(RecursionError())
@@ -52,17 +52,17 @@ def error_line(error: BaseException) -> str:
 
 
 def warn(text: str, *, stacklevel: int) -> None:
-    """Warn the user, in one line; every warning of the package is given here.
+    """Warn the user in one line; every warning of the package is given here.
 
     Args:
-        text: What there is to know.
+        text: The warning.
         stacklevel: As for `warnings.warn`, counted from the caller.
     """
     warnings.warn(one_line(text), stacklevel=stacklevel + 1)
 
 
 def shortened(text: str, length: int = _SHOWN) -> str:
-    """Cut a text that is too long to be shown.
+    """Cut a text that is too long to show.
 
     Example:
         >>> shortened("abcdef", 4)
@@ -72,7 +72,7 @@ def shortened(text: str, length: int = _SHOWN) -> str:
 
 
 def listed(names: Iterable[object], most: int = 20) -> str:
-    r"""Names of somebody else's choice in a sentence: quoted, and no more than can be read.
+    r"""Quote names for a sentence, no more of them than can be read.
 
     Example:
         >>> listed(["a", "b\n"]), listed("abcd", most=2)

@@ -1,4 +1,4 @@
-"""Names that are not known, answered with the nearest known one."""
+"""Unknown names, answered with the nearest known one."""
 
 import difflib
 from collections.abc import Iterable
@@ -7,14 +7,14 @@ from hf_prune.runtime.errors import UserError
 
 
 class UnknownNameError(UserError, KeyError):
-    """A name that is not known, with the nearest known one; reads as one plain line."""
+    """An unknown name; its text is one plain line, unlike that of a KeyError."""
 
     def __str__(self) -> str:
         return str(self.args[0])
 
 
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> str:
-    """Word the message for a name that is not known.
+    """Return the message for an unknown name.
 
     Example:
         >>> unknown_name("metric", "el2m", ["el2n", "random"])

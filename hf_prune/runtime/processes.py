@@ -1,9 +1,9 @@
-"""The only module that knows there are other processes; every function is the identity when there are none.
+"""Exchange between the processes of a launcher; without others, every function is the identity.
 
-Embeddings stay in the process that made them. What travels is small: sums, counts, one number per row.
+No other module knows of processes. Embeddings stay where they were made: only sums, counts and one number per row travel.
 
-Every exchange begins with an envelope in which each process says where it has come to and whether it failed. So a failure
-in one ends all, however differently they went on, and none waits for another.
+Each exchange begins with an envelope in which every process states where it is and whether it failed. So a failure in one
+ends all, and none waits for another.
 """
 
 import hashlib
@@ -30,9 +30,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 Array = NDArray[Any]
 
-
 logger = logging.getLogger(__name__)
-
 
 # A failure of one process is raised in the others as the first of these that it is, else as a StateError, since they did
 # nothing wrong themselves.
@@ -44,12 +42,14 @@ _RAISED_AS: tuple[type[Exception], ...] = (
     ValueError,
     TypeError,
     KeyError,
+    FileNotFoundError,
+    FileExistsError,
+    PermissionError,
+    OSError,
 )
-_RAISED_AS += (FileNotFoundError, FileExistsError, PermissionError, OSError)
 _KNOWN = "__hf_prune_known__"  # mark of an error that every process knows of
 _SHOWN = 60  # characters of a value in an error
 _SAME = "give every process the same"
-
 
 # The call that all processes make together, None outside of one.
 _call: ContextVar[str | None] = ContextVar("call", default=None)
@@ -130,7 +130,7 @@ def num_announced() -> int:
 
 @contextmanager
 def alone() -> Iterator[None]:
-    """Work as if no launcher had announced other processes, for what one of them does for all; to be entered unjoined.
+    """Work as if no launcher had announced other processes; to be entered before they are joined.
 
     Example:
         >>> with alone():
@@ -146,21 +146,21 @@ def alone() -> Iterator[None]:
 
 
 def join_processes(device: str | None = None) -> None:
-    """Join the processes that a launcher announced, before the rows are shared out; alone, load nothing."""
+    """Join the processes that a launcher announced; alone, load nothing."""
     if num_announced() > 1:
         process_state(device)
 
 
 @contextmanager
 def in_step(call: str, device: str | None = None) -> Iterator[None]:
-    """Make one call in all processes: what ends it in one ends it in all, and no process waits for one that failed.
+    """Make one call in all processes: an error in one ends it in all, and none waits for one that failed.
 
-    The processes are joined at its start and have all come to its end when the block is left. Within another such block
-    it does nothing.
+    The processes are joined at the start of the block and have all reached its end when it is left. Within another such
+    block it does nothing.
 
     Args:
-        call: What is called, for the messages.
-        device: As of `process_state`.
+        call: Name of the call, for messages.
+        device: As in `process_state`.
     """
     if num_announced() == 1 or _call.get() is not None:
         yield
@@ -171,7 +171,7 @@ def in_step(call: str, device: str | None = None) -> Iterator[None]:
         check_alike({"call": call})
         yield
         _exchange(None, "its end")
-    except Exception as error:  # of any kind: it is raised again, and the others have to hear of it
+    except Exception as error:  # of any kind: the others must know of it
         announce(error)
         raise
     finally:
@@ -180,17 +180,17 @@ def in_step(call: str, device: str | None = None) -> Iterator[None]:
 
 @contextmanager
 def apart(doing: str) -> Iterator[None]:
-    """Do something in which the processes exchange in another way than here, such as a training by a Trainer.
+    """Run a block in which the processes exchange in another way than here, such as a training by a Trainer.
 
     A failure in it does not reach the others: they wait in an exchange of another kind, which breaks off when the
     process ends.
 
     Args:
-        doing: What is done, for the log.
+        doing: Name of the work, for the log.
     """
     try:
         yield
-    except Exception as error:  # raised again; it is noted since the others cannot hear of it
+    except Exception as error:  # of any kind: it is logged, since the others cannot know of it
         if num_processes() > 1 and not _is_known(error):
             logger.error("%s failed: %s: %s", doing, type(error).__name__, error)
             setattr(error, _KNOWN, True)
@@ -198,20 +198,14 @@ def apart(doing: str) -> Iterator[None]:
 
 
 def announce(error: Exception) -> None:
-    """Have a failure of this process raised in all others where they exchange next; to be called before it is raised.
-
-    What every process knows of already is not announced twice.
-    """
+    """Have a failure that this process will raise raised in all others at their next exchange, unless they know of it."""
     if num_processes() == 1 or _is_known(error):
         return
     logger.error("%s: %s (this process failed; the others end with it)", type(error).__name__, error)
     setattr(error, _KNOWN, True)
-    with suppress(RuntimeError):  # a broken exchange is no news beside the failure
-        _exchange(None, "a failure", (_raised_as(error), one_line(error)))
-
-
-def _raised_as(error: Exception) -> type[Exception]:
-    return next((kind for kind in _RAISED_AS if isinstance(error, kind)), StateError)
+    kind = next((kind for kind in _RAISED_AS if isinstance(error, kind)), StateError)
+    with suppress(RuntimeError):  # the failure explains a broken exchange
+        _exchange(None, "a failure", (kind, one_line(error)))
 
 
 def _is_known(error: BaseException | None) -> bool:
@@ -224,16 +218,16 @@ def _is_known(error: BaseException | None) -> bool:
 
 
 def _exchange(held: T, place: str, failure: tuple[type[Exception], str] | None = None) -> list[T]:
-    """What each process holds, in rank order, in every process; called where there are several.
+    """Return what each process holds, in rank order; called where there are several.
 
     Args:
         held: Something that pickles.
-        place: Where this process has come to.
-        failure: What to raise elsewhere, and the text of the error that ended this process's work.
+        place: Where this process is.
+        failure: Type and text of the error to raise in the others, where this process failed.
 
     Raises:
-        Exception: In all processes that did not fail themselves, what ended another.
-        RuntimeError: If the processes have come to different places, or one has gone.
+        Exception: In all processes that did not fail themselves, the failure of another.
+        RuntimeError: If the processes are at different places, or one has ended.
     """
     from accelerate.utils import gather_object
 
@@ -242,8 +236,8 @@ def _exchange(held: T, place: str, failure: tuple[type[Exception], str] | None =
     except RuntimeError as error:
         raise _known(
             StateError(
-                f"{_call.get() or 'the exchange between processes'} broke off, since another process ended, or took too long, while this one "
-                f"waited for it: see what that one wrote ({' '.join(str(error).split())[:_SHOWN]} …)"
+                f"{_call.get() or 'the exchange between processes'} broke off, since another process ended, or took too "
+                f"long, while this one waited for it: see what that one wrote ({' '.join(str(error).split())[:_SHOWN]} …)"
             )
         ) from None
     if failure is not None:
@@ -255,8 +249,8 @@ def _exchange(held: T, place: str, failure: tuple[type[Exception], str] | None =
         if other != gathered[0][0]:
             raise _known(
                 StateError(
-                    f"in {_call.get() or 'one call'} process {rank} has come to {other} and process 0 to {gathered[0][0]}: have "
-                    "every process make the same calls with the same arguments"
+                    f"in {_call.get() or 'one call'} process {rank} has come to {other} and process 0 to {gathered[0][0]}: "
+                    "have every process make the same calls with the same arguments"
                 )
             )
     return [part for _, _, part in gathered]
@@ -268,14 +262,14 @@ def _known(error: Exception) -> Exception:
 
 
 def check_alike(held: Mapping[str, Any]) -> None:
-    """Raise one line, the same in every process, unless all processes hold the same.
+    """Raise one line, the same in every process, unless all hold the same.
 
     Args:
-        held: Name → a plain value, which the message shows where it is short, or bytes, which it does not. What differs
-            first is named. Only digests travel.
+        held: Name → a plain value, which the message shows if it is short, or bytes, which it does not show. Of long
+            values only digests travel.
 
     Raises:
-        ValueError: If something differs.
+        ValueError: If something differs; the first is named.
 
     Example:
         >>> check_alike({"rows": b"digest", "batch_size": 64})
@@ -290,7 +284,7 @@ def check_alike(held: Mapping[str, Any]) -> None:
 
 
 def _digest(value: Any) -> str | bytes:
-    """A plain value as it is shown where it is short, else bytes that only show whether two are the same."""
+    """Return a short value as text, to be shown, and any other as a digest."""
     text = value if isinstance(value, bytes) else repr(value).encode()
     return hashlib.sha256(text).digest() if isinstance(value, bytes) or len(text) > _SHOWN else text.decode()
 
@@ -306,7 +300,7 @@ def _difference(rank: int, name: str, theirs: str | bytes | None, ours: str | by
 
 @contextmanager
 def use_device(device: str | None) -> Iterator[None]:
-    """Let `compute_device` answer with a caller's choice while the block runs; None leaves it to Accelerate.
+    """Let `compute_device` return a caller's choice while the block runs; None leaves it to Accelerate.
 
     Raises:
         ValueError: If there is no such device here.
@@ -321,13 +315,7 @@ def use_device(device: str | None) -> Iterator[None]:
 
 
 def check_device(device: "torch.device | str | None") -> None:
-    """Refuse a device that this machine does not have.
-
-    Args:
-        device: As the user gave it; None stands for the accelerator of this machine, or its CPU.
-
-    Raises:
-        ValueError: If it is no name of a device, or there is no such device.
+    """Raise a one-line ValueError unless this machine has a device, given by its name; None leaves the choice to Accelerate.
 
     Example:
         >>> check_device("cpu")
@@ -353,15 +341,28 @@ def check_device(device: "torch.device | str | None") -> None:
 
 
 def compute_device() -> "torch.device":
-    """The device for models and clustering in this process: the caller's choice, else Accelerate's."""
+    """Return the device for models and clustering in this process: the caller's choice, else Accelerate's."""
     import torch
 
     chosen = _chosen_device.get()
     return torch.device(process_state(chosen).device if chosen is None else chosen)
 
 
+def computes_bfloat16(device: "torch.device") -> bool:
+    """Say whether the hardware has bfloat16 instructions; emulation is slower than float32 and does not count."""
+    import torch
+
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    if device.type != "cpu":
+        return False
+    # Older versions of torch lack some of these checks; a missing one means "not known to be there".
+    checks = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+    return any(getattr(torch.cpu, check, bool)() for check in checks)
+
+
 def num_processes() -> int:
-    """Return how many processes work together, 1 when there is no process group."""
+    """Return how many processes work together, 1 without a process group."""
     torch = sys.modules.get("torch")
     alone = torch is None or not torch.distributed.is_available() or not torch.distributed.is_initialized()
     if torch is None or alone or _own_view.get() is not None:
@@ -370,12 +371,12 @@ def num_processes() -> int:
 
 
 def process_index() -> int:
-    """This process's number among those that work together, 0 when it is alone."""
+    """Return the number of this process among those that work together, 0 when it is alone."""
     return int(sys.modules["torch"].distributed.get_rank()) if num_processes() > 1 else 0
 
 
 def is_main_process() -> bool:
-    """Say whether this process is the one that writes files and shows progress.
+    """Return whether this process is the one that writes files and shows progress.
 
     Before a process group exists the launcher's environment decides, so that a folder is never written twice.
     """
@@ -383,13 +384,7 @@ def is_main_process() -> bool:
 
 
 def all_sum(values: Array) -> Array:
-    """Sum an array over all processes.
-
-    Args:
-        values: Numbers of any shape, the same shape and dtype in every process.
-
-    Returns:
-        The sum, in every process, of the same shape and dtype.
+    """Sum an array over all processes, which give arrays of one shape and dtype; return the sum in each.
 
     Example:
         >>> all_sum(np.array([1.0, 2.0])).tolist()
@@ -424,7 +419,7 @@ def gather_objects(items: list[T]) -> list[T]:
 
 
 def all_max(value: int) -> int:
-    """The largest of the processes' numbers, in every process.
+    """Return the largest of the processes' numbers, in every process.
 
     Example:
         >>> all_max(3)
@@ -434,7 +429,7 @@ def all_max(value: int) -> int:
 
 
 def gather_rows(rows: NDArray[np.int64], values: Array, num_rows: int, absent: Collection[int] = ()) -> Array:
-    """Put every process's rows into their places in one array.
+    """Put the rows of all processes into one array.
 
     Args:
         rows: Global row numbers held by this process, shape (n_local,).
@@ -469,15 +464,12 @@ def barrier() -> None:
 
 
 def together(work: Callable[[], T]) -> list[T]:
-    """Do something in every process and return what each got, in rank order; a failure in one is raised in all.
+    """Call a function in every process and return all results in rank order; a failure in one is raised in all.
 
     Without this, the processes that did not fail would wait in the next exchange for the one that did.
 
     Args:
-        work: Gives something small that pickles.
-
-    Returns:
-        One outcome per process.
+        work: The function; its result is small and pickles.
 
     Example:
         >>> together(lambda: 3)
@@ -485,7 +477,7 @@ def together(work: Callable[[], T]) -> list[T]:
     """
     try:
         outcome = work()
-    except Exception as error:  # whatever it is, the other processes have to hear of it
+    except Exception as error:  # of any kind: the others must know of it
         announce(error)
         raise
     return gather_objects([outcome])

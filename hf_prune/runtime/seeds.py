@@ -1,4 +1,4 @@
-"""Random numbers drawn by global row number, so that the number of processes does not change them."""
+"""Seeds, and random numbers by global row number, which the number of processes does not change."""
 
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -10,7 +10,7 @@ from hf_prune.runtime.errors import InputError
 
 
 def check_seed(seed: Any) -> None:
-    """Raise a one-line ValueError unless every generator in use takes the number as its seed.
+    """Raise a one-line ValueError unless every random generator in use takes the number as its seed.
 
     Example:
         >>> check_seed(7)
@@ -20,7 +20,7 @@ def check_seed(seed: Any) -> None:
 
 
 def row_uniform(rows: ArrayLike, seed: int) -> NDArray[np.float64]:
-    """Draw one uniform number per row that depends on the row's number and the seed alone.
+    """Draw one uniform number per row, which depends on the row's number and the seed alone.
 
     Args:
         rows: Global row numbers, shape (n,), in any order.

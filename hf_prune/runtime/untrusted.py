@@ -1,8 +1,7 @@
-"""What strangers wrote: read within stated bounds, and shown without any effect on the place where it is shown.
+"""Files and JSON of strangers, read within stated bounds.
 
-A published record, a card, a history or a row of a data set may be written to harm whoever opens it. Files are regular
-and no larger than a limit, JSON is no deeper and holds no more values than a limit, and no character of a name reaches
-a terminal that would do anything there but be seen.
+A published record, a card, a history or a row of a data set may be written to harm whoever opens it. Files must be regular
+and no larger than a limit, and JSON must be no deeper and hold no more values than a limit.
 """
 
 import json
@@ -17,17 +16,11 @@ from hf_prune.runtime.errors import InputError
 MAX_TEXT_BYTES = 64 << 20  # of a record, a card or another text that is read whole
 MAX_VALUES = 4_000_000  # in a JSON file: each takes some hundred bytes of memory
 MAX_DEPTH = 64  # of lists and mappings inside each other
-
-
 _DECIMALS = re.compile(r"-?\d{1,400}")
 
 
 def read_bytes(path: Path, limit: int = MAX_TEXT_BYTES) -> bytes:
-    """Read a regular file of bounded size.
-
-    Args:
-        path: The file.
-        limit: Most bytes that are accepted.
+    """Read a regular file of at most ``limit`` bytes.
 
     Raises:
         OSError: If there is none, or it is a device, a pipe or a folder.
@@ -38,7 +31,7 @@ def read_bytes(path: Path, limit: int = MAX_TEXT_BYTES) -> bytes:
         raise OSError(f"{str(path)!r} is no regular file: give one")
     if status.st_size <= limit:
         with path.open("rb") as file:
-            data = file.read(limit + 1)  # of some files the system says no size
+            data = file.read(limit + 1)  # the system does not know the size of some files
         if len(data) <= limit:
             return data
     raise InputError(f"{path.name} has more than {limit:,} bytes, which is more than is read of such a file")
@@ -72,7 +65,7 @@ def read_json(data: str | bytes, *, allow_nan: bool = False) -> Any:
     try:
         value = json.loads(data, parse_constant=float if allow_nan else _refuse_constant, parse_int=_whole)
         check_nesting(value)
-        # In the speed of C: half of a character, and a number beyond all bounds, are refused when written.
+        # Writing, at the speed of C, refuses half a character and a number beyond all bounds.
         json.dumps(value, ensure_ascii=False, allow_nan=allow_nan).encode()
     except RecursionError as error:
         raise InputError(f"its lists and mappings are more than {MAX_DEPTH} deep") from error
@@ -96,7 +89,7 @@ def check_nesting(value: Any, most_values: int = MAX_VALUES) -> None:
 
     Args:
         value: Lists, mappings and plain values, as JSON or YAML has them.
-        most_values: Most values that are accepted, one that is referred to twice counted twice.
+        most_values: Most values that are accepted, where one that is referred to twice counts twice.
 
     Example:
         >>> laughs = ["ha"] * 10

@@ -1,18 +1,15 @@
-"""Which law the points speak for: each is asked to predict a size that it has not seen."""
+"""Comparison of laws by how well each predicts a size that it has not seen."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from hf_prune.runtime.errors import InputError
 from hf_prune.scaling.counts import read_counts
 from hf_prune.scaling.fitting import ScalingLaw, fit_again, fit_counts, too_few
-from hf_prune.scaling.laws import LAWS
-
-Array = NDArray[np.float64]
-
+from hf_prune.scaling.laws import LAWS, Array
 
 # A law is behind when it loses this many nats in all and this many standard errors over the sizes: 2 nats is a factor
 # of 7 in likelihood.
@@ -22,7 +19,7 @@ LEAST_SHARE = 1e-9  # wrong
 
 @dataclass(frozen=True)
 class LawComparison:
-    """How well each law predicts the sizes that it was not fitted to.
+    """Comparison of laws by how well each predicts the sizes that it was not fitted to.
 
     Attributes:
         sizes: The sizes held out, ascending, shape (k,).
@@ -110,7 +107,7 @@ def compare_laws(
 
 
 def _held_out(fit: ScalingLaw, size: float) -> float:
-    """Log density in nats of the share wrong at one size, as the law predicts it when fitted to the others alone.
+    """Return the log density in nats of the error at one size, as the law predicts it when fitted to the other sizes.
 
     Normal, with the variance of the counts and that of the fitted curve: a law that says little about the size must not
     be punished as if it had been sure.

@@ -6,11 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from hf_prune.runtime.errors import InputError
-
-Array = NDArray[np.float64]
-
-
-BISECTIONS = 60  # of [0, 1]: the correlation to 18 digits
+from hf_prune.scaling.laws import Array
 
 
 @dataclass(frozen=True)
@@ -43,20 +39,12 @@ class Counts:
         return np.unique(self.sizes)
 
     def part(self, chosen: NDArray[np.bool_]) -> "Counts":
-        """Some of the points, with the scatter of all."""
+        """Select some of the points, with the scatter of all."""
         return Counts(self.sizes[chosen], self.wrong[chosen], self.total[chosen], self.correlation, self.degrees)
 
 
 def read_counts(sizes: ArrayLike, wrong: ArrayLike, total: ArrayLike) -> Counts:
-    """Check counts and estimate from points of equal size how much repeats scatter.
-
-    Args:
-        sizes: Rows trained on, above 0, shape (n,); repeats share a size.
-        wrong: Test rows got wrong, shape (n,).
-        total: Test rows, shape (n,), or one number for all.
-
-    Returns:
-        `Counts`.
+    """Check counts, the arguments of `fit_law`, and estimate from points of equal size how much repeats scatter.
 
     Raises:
         ValueError: If the shapes do not fit, or a number is outside its range.
@@ -85,22 +73,24 @@ def read_counts(sizes: ArrayLike, wrong: ArrayLike, total: ArrayLike) -> Counts:
 
 
 def _scatter(sizes: Array, wrong: Array, total: Array) -> tuple[float, int]:
-    """Correlation and its degrees of freedom, from the repeats."""
+    """Estimate the correlation and its degrees of freedom from the repeats."""
+    from scipy.optimize import brentq
+
     _, places = np.unique(sizes, return_inverse=True)
     means = np.bincount(places, wrong) / np.bincount(places, total)
     usable = (means > 0) & (means < 1)  # where all or none are wrong nothing is learnt of the scatter
     degrees = int(np.sum(np.bincount(places)[usable] - 1))
     if degrees == 0 or _pearson(0.0, places, wrong, total) <= degrees:
         return 0.0, degrees
-    low, high = 0.0, 1.0
-    for _ in range(BISECTIONS):
-        middle = (low + high) / 2
-        low, high = (middle, high) if _pearson(middle, places, wrong, total) > degrees else (low, middle)
-    return (low + high) / 2, degrees
+    if _pearson(1.0, places, wrong, total) >= degrees:
+        return 1.0, degrees
+    return brentq(
+        lambda correlation: _pearson(correlation, places, wrong, total) - degrees, 0.0, 1.0, xtol=1e-16
+    ), degrees
 
 
 def _pearson(correlation: float, places: NDArray[np.intp], wrong: Array, total: Array) -> float:
-    """Pearson's statistic around the mean of each size."""
+    """Return Pearson's statistic around the mean of each size."""
     weights = 1 / (1 + (total - 1) * correlation)
     means = (np.bincount(places, wrong * weights) / np.bincount(places, total * weights))[places]
     variances = total * means * (1 - means) / weights

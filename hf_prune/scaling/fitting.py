@@ -5,18 +5,15 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from hf_prune.runtime.errors import InputError
 from hf_prune.scaling.counts import Counts, read_counts
-from hf_prune.scaling.laws import LAWS, STEEPEST, Law
-from hf_prune.scaling.maximum import Maximum, Problem
-
-Array = NDArray[np.float64]
-
+from hf_prune.scaling.laws import LAWS, STEEPEST, Array, Law
+from hf_prune.scaling.maximum import Likelihood, Maximum
 
 WIDENINGS = 60
-TOLERANCE = 1e-4  # of an end of an interval, relative to the standard error at hand
+TOLERANCE = 1e-4  # of an end of an interval, relative to the standard error
 LOWEST_ERROR, HIGHEST_LOG = 1e-9, 300.0
 
 
@@ -40,7 +37,7 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Prediction:
-    """Expected test errors, each array of the shape of the sizes asked for.
+    """Expected test errors, each array of the shape of the given sizes.
 
     Attributes:
         error: Of the fitted curve.
@@ -92,7 +89,7 @@ class ScalingLaw:
         found = {}
         for place, name in enumerate(self._law.names, start=1):
             estimate = self._profile(place)
-            if name == "rate":  # of the reference; a scale in rows tells more
+            if name == "rate":  # of the reference; a scale in rows says more
                 ends = [self.reference / end if end else np.inf for end in (estimate.high, estimate.low)]
                 found["s"] = Estimate(self.reference / max(estimate.value, 1e-300), *ends)
             elif name == "log_bend":
@@ -130,7 +127,7 @@ class ScalingLaw:
         return LAWS[self.law]
 
     def error(self, num_rows: ArrayLike) -> Array:
-        """Expected test error at any number of rows, without an interval; of the shape given."""
+        """Return the expected test error at any number of rows, without an interval, in the shape given."""
         return np.minimum(self._curve(np.asarray(num_rows, dtype=np.float64)), 1.0)
 
     def _curve(self, rows: Array) -> Array:
@@ -139,7 +136,7 @@ class ScalingLaw:
         return (np.exp(np.minimum(shape + factor, HIGHEST_LOG)) + floor).reshape(rows.shape)
 
     def standard_error(self, num_rows: float) -> float:
-        """Standard error of the curve at a number of rows, by linearisation; `predict` gives the better interval."""
+        """Return the standard error of the curve at a number of rows, by linearisation; `predict` gives the better interval."""
         values = self.maximum.values
         shape, slopes = self._law.shape(np.log([num_rows / self.reference]), values[1:-1])
         above = float(np.exp(shape[0] + values[0]))
@@ -147,7 +144,7 @@ class ScalingLaw:
         return max(float(gradient @ self.maximum.covariance @ gradient), 0.0) ** 0.5
 
     def predict(self, num_rows: ArrayLike) -> Prediction:
-        """Expected test error at any number of rows, with the interval of the curve.
+        """Return the expected test error at any number of rows, with the interval of the curve.
 
         Args:
             num_rows: Rows trained on, above 0; any shape.
@@ -168,9 +165,11 @@ class ScalingLaw:
         values = self.maximum.values
         # Below the sizes measured a law may exceed 1, where it has long ceased to hold; it is cut there at the end.
         error = max(float(self._curve(np.array(size))), LOWEST_ERROR)
+        if error - values[-1] <= LOWEST_ERROR:  # so far out nothing is left of the curve but its floor
+            return error, min(self.floor.low, error), max(self.floor.high, error)
 
         def excess(log_error: float, start: Array) -> tuple[float, Array]:
-            pinned = Problem(self._law, self.counts, self.reference, (size, float(np.exp(log_error))))
+            pinned = Likelihood(self._law, self.counts, self.reference, (size, float(np.exp(log_error))))
             found = pinned.maximise(start=start)
             return found.deviance - self.deviance, found.values
 
@@ -182,7 +181,7 @@ class ScalingLaw:
         return min(error, 1.0), min(float(np.exp(low)), 1.0), min(float(np.exp(high)), 1.0)
 
     def _profile(self, place: int) -> Estimate:
-        problem = Problem(self._law, self.counts, self.reference)
+        problem = Likelihood(self._law, self.counts, self.reference)
         value = float(self.maximum.values[place])
 
         def excess(fixed: float, start: Array) -> tuple[float, Array]:
@@ -203,12 +202,7 @@ class ScalingLaw:
 
 
 def fit_law(
-    sizes: ArrayLike,
-    wrong: ArrayLike,
-    total: ArrayLike,
-    law: str = "power_floor",
-    *,
-    confidence: float = 0.95,
+    sizes: ArrayLike, wrong: ArrayLike, total: ArrayLike, law: str = "power_floor", *, confidence: float = 0.95
 ) -> ScalingLaw:
     """Fit how test error falls with the rows trained on, by maximum likelihood on counts of wrong test rows.
 
@@ -251,20 +245,20 @@ def fit_law(
 
 
 def fit_counts(counts: Counts, law: str, confidence: float = 0.95) -> ScalingLaw:
-    """`fit_law` for counts that were checked."""
+    """Fit a law to counts that were checked."""
     reference = float(np.exp(np.mean(np.log(counts.distinct))))
-    maximum = Problem(LAWS[law], counts, reference).maximise()
+    maximum = Likelihood(LAWS[law], counts, reference).maximise()
     return ScalingLaw(law, counts, reference, maximum, confidence)
 
 
 def fit_again(fit: ScalingLaw, counts: Counts) -> ScalingLaw:
-    """The same law fitted to some of its points, searched for from the fit to all of them."""
-    maximum = Problem(LAWS[fit.law], counts, fit.reference).maximise(start=fit.maximum.values)
+    """Fit the same law to some of its points, starting from the fit to all of them."""
+    maximum = Likelihood(LAWS[fit.law], counts, fit.reference).maximise(start=fit.maximum.values)
     return ScalingLaw(fit.law, counts, fit.reference, maximum, fit.confidence)
 
 
 def too_few(law: str, num_sizes: int) -> str:
-    """Why so many sizes are too few for a law; empty if they are enough."""
+    """Return why so many sizes are too few for a law; empty if they are enough."""
     needed = LAWS[law].num_parameters
     if num_sizes >= needed:
         return ""
@@ -279,7 +273,7 @@ def _end(
     threshold: float,
     start: Array,
 ) -> float:
-    """Where the deviance has risen by the threshold between an estimate and a limit; the limit if it never does."""
+    """Find where the deviance has risen by the threshold between an estimate and a limit; the limit if it never does."""
     from scipy.optimize import brentq
 
     direction = 1.0 if limit > value else -1.0

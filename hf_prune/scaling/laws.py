@@ -8,12 +8,10 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 
-
 STEEPEST = 20.0  # exponent beyond which a law is a step
 BEND = 0.2  # width of the bend of a broken power law, in units of the natural logarithm of the rows
 # Starting exponents, and floors in shares of the smallest error, of the search for the maximum.
 START_EXPONENTS, START_FLOORS = (0.1, 0.3, 0.6, 1.0, 1.7, 3.0), (0.0, 0.5, 0.9)
-
 
 # From log(rows / reference), shape (n,), and the parameters, shape (q,): the logarithm of the shape, (n,), and its
 # derivatives by the parameters, (n, q).

@@ -6,10 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hf_prune.scaling.counts import Counts
-from hf_prune.scaling.laws import START_FLOORS, Law
-
-Array = NDArray[np.float64]
-
+from hf_prune.scaling.laws import START_FLOORS, Array, Law
 
 CERTAIN = 1e-12  # no law says with more than this that all or none are wrong
 FACTORS = 60.0  # logarithm of the largest and the smallest factor
@@ -21,7 +18,7 @@ BEST_STARTS = 3
 
 @dataclass(frozen=True)
 class Maximum:
-    """Where the likelihood is largest.
+    """The maximum of a likelihood.
 
     Attributes:
         values: Logarithm of the error above the floor at the reference size, parameters of the shape, floor.
@@ -39,7 +36,7 @@ class Maximum:
         return np.sqrt(np.maximum(np.diag(self.covariance), 0.0))
 
 
-class Problem:
+class Likelihood:
     """The likelihood of one law given counts, or of its curves through one point.
 
     Args:
@@ -61,7 +58,7 @@ class Problem:
         self.high = np.array([factors[1], *high, top if law.has_floor else 0.0])
 
     def curve(self, values: Array) -> tuple[Array, Array]:
-        """Errors at the points, (n,), and their derivatives by the values, (n, values)."""
+        """Return errors at the points, (n,), and their derivatives by the values, (n, values)."""
         shape, slopes = self.law.shape(self._logs, values[1:-1])
         floor = values[-1]
         if self.pinned is None:
@@ -74,7 +71,7 @@ class Problem:
         return floor + above, np.column_stack([np.zeros_like(above), slopes, 1 - ratio])
 
     def deviance(self, values: Array) -> float:
-        """Deviance over the scatter."""
+        """Return the deviance over the scatter."""
         from scipy.special import rel_entr
 
         errors = np.clip(self.curve(values)[0], CERTAIN, 1 - CERTAIN)
@@ -82,7 +79,7 @@ class Problem:
         return float(2 * (self._weights @ shortfall))
 
     def maximise(self, fixed: dict[int, float] | None = None, start: Array | None = None) -> Maximum:
-        """The best values, some of them fixed; without a start the best of several."""
+        """Find the best values, some of them fixed; without a start the best of several searches."""
         low, high = self.low.copy(), self.high.copy()
         for place, value in (fixed or {}).items():
             low[place] = high[place] = value
@@ -126,7 +123,7 @@ class Problem:
         return Maximum(values, deviance, self._covariance(values, low, high))
 
     def _newton(self, values: Array, low: Array, high: Array) -> tuple[NDArray[np.bool_], Array, Array]:
-        """Values that are free to move uphill, their information matrix, and their derivatives of the log-likelihood."""
+        """Return which values can move uphill, their information matrix, and their derivatives of the log-likelihood."""
         errors, slopes = self.curve(values)
         errors = np.clip(errors, CERTAIN, 1 - CERTAIN)
         weights = self._weights / (errors * (1 - errors))

@@ -1,4 +1,4 @@
-"""What the processes of a launcher hold of one data set and one request, compared before anything is made of it."""
+"""Comparison of data set, request and settings across the processes of a launcher, before anything is computed."""
 
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -13,9 +13,10 @@ from hf_prune.data.columns import find_label_column, read_labels
 from hf_prune.data.digests import array_sha256, column_digest, labels_digest
 from hf_prune.runtime.processes import check_alike, num_processes
 from hf_prune.scoring.request import Request
+from hf_prune.scoring.run import SETTINGS
 
 # Where a process computes and keeps things may differ: machines have devices, processors and disks of their own.
-_OWN = ("device", "num_workers", "store_root")
+_OWN = ("device", "num_workers", "load_from_cache_file", "cache_dir")
 _MODELS = ("encoder", "teachers", "student", "dynamics", "prototypes")
 
 
@@ -25,14 +26,8 @@ def check_request(
     """Raise one line, the same in every process, where processes mean other rows, labels, inputs or settings.
 
     Digests travel, not the data. Those of the rows are the cheap ones of the history; the engine compares what it reads
-    of the images by their whole content, and models by their identities.
-
-    Args:
-        call: What is called.
-        ds: The data set.
-        request: Where inputs come from.
-        settings: Further arguments, by name.
-        scores: Column of scores that is used.
+    of the images by their whole content, and models by their identities. ``settings`` are further arguments of the call
+    by name, ``scores`` is the column of scores that it reads.
 
     Raises:
         ValueError: If something differs; the message names it.
@@ -48,8 +43,8 @@ def check_request(
     if request.test_dataset is not None:
         held["rows of the test set"] = _rows_digest(request.test_dataset, request.test_dataset.column_names)
     held |= {name: _model_name(getattr(request, name)) for name in _MODELS}
-    fields = [name for name in Request.__dataclass_fields__ if name not in (*_OWN, *_MODELS, "given", "test_dataset")]
-    check_alike(held | {name: getattr(request, name) for name in fields})
+    held |= {name: getattr(request, name) for name in ("label_column", "image_column", "on_error")}
+    check_alike(held | {name: getattr(request.run, name) for name in SETTINGS if name not in _OWN})
 
 
 def _label_column(ds: Dataset, request: Request) -> str | None:
@@ -64,7 +59,7 @@ def _rows_digest(ds: Dataset, columns: Sequence[str]) -> bytes:
 
 
 def _labels_digest(ds: Dataset, column: str) -> bytes:
-    """Digest of every value of a column, classes by their names."""
+    """Hash every value of a column, classes by their names."""
     try:
         return labels_digest(read_labels(ds, column))
     except ValueError:  # scores and other numbers, which the digest of a column covers
@@ -73,12 +68,11 @@ def _labels_digest(ds: Dataset, column: str) -> bytes:
 
 def _array_digest(values: Any) -> bytes:
     array: NDArray[Any] = np.asarray(values)
-    content = repr(array.tolist()) if array.dtype.hasobject else array_sha256(array)
-    return f"{array.dtype} {array.shape} {content}".encode()
+    return f"{array.dtype} {array.shape} {array_sha256(array)}".encode()
 
 
 def _model_name(model: Any) -> Any:
-    """A model or record as far as its name distinguishes it; folders may lie elsewhere on each machine."""
+    """Describe a model or record as far as its name distinguishes it; folders may lie elsewhere on each machine."""
     model = getattr(model, "folders", model)  # those of `Teachers`
     if isinstance(model, list):
         return [_model_name(one) for one in model]

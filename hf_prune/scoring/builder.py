@@ -1,4 +1,4 @@
-"""Makes the inputs of one or several metrics: every pass of a model and every record is used by all of them."""
+"""Inputs of one or several metrics, made in as few passes of models and reads of records as possible."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -16,7 +16,7 @@ from hf_prune.scoring.from_heads import heads_of, make_from_heads
 from hf_prune.scoring.from_models import make_embeddings, make_grad_norms, make_probs, make_student_probs
 from hf_prune.scoring.from_prototypes import make_centroids
 from hf_prune.scoring.from_records import RECORDED, make_recorded
-from hf_prune.scoring.pool import MadeInputs
+from hf_prune.scoring.pool import InputPool
 from hf_prune.scoring.request import Inputs, Request, row_axis, take_rows
 
 Array = NDArray[Any]
@@ -31,14 +31,14 @@ class InputBuilder:
         metrics: The metrics with their options, as given by the caller.
 
     Raises:
-        ValueError: If an array that was handed in belongs to none of the metrics or does not fit the data set, or this
-            machine does not have the device.
+        ValueError: If an array in ``inputs=`` belongs to none of the metrics or does not fit the data set, or this machine
+            does not have the device.
     """
 
     def __init__(self, ds: Dataset, request: Request, metrics: Sequence[tuple[Metric, Mapping[str, Any]]]) -> None:
-        check_device(request.device)
+        check_device(request.run.device)
         self.ds, self.request = ds, request
-        self._made = MadeInputs(ds, request)
+        self._pool = InputPool(ds, request)
         names = {metric.name: metric.inputs_for(options, request.sources) for metric, options in metrics}
         self._names = names
         self._heads = heads_of(request.teachers)
@@ -49,62 +49,55 @@ class InputBuilder:
     def keep_features(self, *, wanted: bool = True) -> None:
         """Have the first teacher's features kept with its predictions, in the same pass, unless there will be embeddings."""
         embedded = any("embeddings" in names for names in self._names.values())
-        self._made.keeps_features = wanted and not embedded and self._heads is None
+        self._pool.keeps_features = wanted and not embedded and self._heads is None
 
     def embeddings(self) -> Array | None:
-        """Unit rows (n, d), the same in every process; zeros for rows without a score.
+        """Return unit rows (n, d), the same in every process, zeros for rows without a score; None where there are none.
 
-        Returns:
-            Embeddings that were made or handed in, else the features that were kept; None where there are none.
+        They are embeddings that were made or given, else the features that were kept.
         """
-        name = next((name for name in ("embeddings", "features") if name in self._made), None)
-        return None if name is None else self._made.embeddings_everywhere(name)
+        name = next((name for name in ("embeddings", "features") if name in self._pool), None)
+        return None if name is None else self._pool.embeddings_everywhere(name)
 
     def make(self, metric: Metric) -> Inputs:
-        """Make every input of a metric that is not there yet.
-
-        Args:
-            metric: One of those that this builder was made for.
-
-        Returns:
-            `Inputs` of this process.
+        """Return the inputs of one of the metrics in this process, made where they are missing.
 
         Raises:
             ValueError: If an input can be made from nothing that was given, or does not fit the data set.
         """
         self.prepare(metric)
-        return _collect(self._made, self._names[metric.name])
+        return _collect(self._pool, self._names[metric.name])
 
     def prepare(self, metric: Metric) -> None:
-        """Make the inputs of a metric without handing them out; raises as `make` does."""
+        """Make the inputs of a metric that are missing; raises as `make` does."""
         names = self._names[metric.name]
         for name in sorted(names, key=lambda name: name != "labels"):  # labels cost nothing: found missing first
-            if name in self._made or name == "rows":
+            if name in self._pool or name == "rows":
                 continue
-            if name in self._made.request.given:
-                self._made.take(name)
+            if name in self._pool.request.given:
+                self._pool.take(name)
             elif self._heads is not None and self._is_from_heads(name):
-                make_from_heads(self._made, name, self._heads)
+                make_from_heads(self._pool, name, self._heads)
             elif name in _MAKERS:
-                _MAKERS[name](self._made)
+                _MAKERS[name](self._pool)
             elif name in RECORDED:
-                make_recorded(self._made, name)
+                make_recorded(self._pool, name)
             else:
-                raise InputError(f"metric {metric.name!r} needs {name!r}: hand it in with inputs={{{name!r}: array}}")
+                raise InputError(f"metric {metric.name!r} needs {name!r}: pass inputs={{{name!r}: array}}")
 
     def _is_from_heads(self, name: str) -> bool:
-        """Whether heads give an input that models or trainings would give; a record at hand comes first."""
-        return name in OF_THE_END or (name in RECORDED and self._made.request.dynamics is None)
+        """Whether heads give an input that models or trainings would give; a record that was given comes first."""
+        return name in OF_THE_END or (name in RECORDED and self._pool.request.dynamics is None)
 
 
-def _make_labels(made: MadeInputs) -> None:
-    labels = made.read_labels()
-    column = find_label_column(made.ds, made.request.label_column)
-    made.made_from["labels"] = {"label_column": column}
-    made.whole["labels"] = made.known(labels, f"column {column!r}").codes
+def _make_labels(pool: InputPool) -> None:
+    labels = pool.read_labels()
+    column = find_label_column(pool.ds, pool.request.label_column)
+    pool.made_from["labels"] = {"label_column": column}
+    pool.everywhere["labels"] = pool.known(labels, f"column {column!r}").codes
 
 
-_MAKERS: dict[str, Callable[[MadeInputs], None]] = {
+_MAKERS: dict[str, Callable[[InputPool], None]] = {
     "embeddings": make_embeddings,
     "probs": make_probs,
     "student_probs": make_student_probs,
@@ -129,15 +122,15 @@ def _check_given(
         raise InputError(f"inputs[{name!r}] has shape {array.shape}; {place} must hold the {num_rows} rows")
 
 
-def _collect(made: MadeInputs, names: Sequence[str]) -> Inputs:
-    """The inputs of one metric, without the rows that can have no score."""
-    rows = made.rows()
-    scored = ~np.isin(rows, np.fromiter(made.unscored, dtype=np.int64, count=len(made.unscored)))
-    arrays = {name: take_rows(name, made.whole[name], rows[scored]) for name in names if name in made.whole}
+def _collect(pool: InputPool, names: Sequence[str]) -> Inputs:
+    """Return the inputs of one metric, without the rows that can have no score."""
+    rows = pool.rows()
+    scored = ~np.isin(rows, np.fromiter(pool.unscored, dtype=np.int64, count=len(pool.unscored)))
+    arrays = {name: take_rows(name, pool.everywhere[name], rows[scored]) for name in names if name in pool.everywhere}
     for name in names:
-        if name in made.held:
-            arrays[name] = made.held[name] if scored.all() else take_rows(name, made.held[name], scored)
+        if name in pool.local:
+            arrays[name] = pool.local[name] if scored.all() else take_rows(name, pool.local[name], scored)
     if "rows" in names:
         arrays["rows"] = rows[scored]
-    made_from = {name: made.made_from[name] for name in names if name in made.made_from}
-    return Inputs(rows[scored], arrays, made_from, dict(made.unscored), dict(made.figures))
+    made_from = {name: pool.made_from[name] for name in names if name in pool.made_from}
+    return Inputs(rows[scored], arrays, made_from, dict(pool.unscored), dict(pool.figures))

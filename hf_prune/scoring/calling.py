@@ -1,4 +1,4 @@
-"""Call a metric on its inputs and bring the scores of all processes together."""
+"""Calls of metrics on their inputs, over the rows of all processes, and how far halves of an ensemble agree."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -9,39 +9,30 @@ from numpy.typing import NDArray
 from hf_prune.metrics import Metric
 from hf_prune.runtime.errors import InputError
 from hf_prune.runtime.messages import warn
-from hf_prune.runtime.processes import gather_rows
+from hf_prune.runtime.processes import gather_rows, together
 from hf_prune.scoring.request import Inputs, has_members, num_members
 from hf_prune.scoring.scores import Scores
 
+Array = NDArray[Any]
+
+
+MIN_MEMBERS = 4  # two in each half
+NOISY = 0.5  # split-half Spearman correlation below which a ranking is mostly noise
+
 
 def call_metric(
-    metric: Metric, made: Inputs, options: Mapping[str, Any], num_rows: int, *, on_error: str = "raise"
+    metric: Metric, inputs: Inputs, options: Mapping[str, Any], num_rows: int, *, on_error: str = "raise"
 ) -> Scores:
-    """The scores of all rows, shape (num_rows,), masked where there can be none; what one process refuses, all refuse.
+    """Score all rows, shape (num_rows,), masked where there can be no score; what one process refuses, all refuse.
 
-    Args:
-        metric: The metric.
-        made: Its inputs for the rows of this process.
-        options: All of its options.
-        num_rows: Rows of the data set.
-        on_error: ``"raise"`` refuses rows for which the metric gives NaN, ``"skip"`` masks them.
+    Rows for which the metric gives NaN are refused with ``on_error="raise"``, masked with ``"skip"``.
 
     Raises:
         ValueError: If the metric refuses its inputs, gives anything but finite scores, +inf and NaN, or no score at all.
     """
-    from hf_prune.runtime.processes import together
-
-    found = np.empty(0)
-
-    def call() -> None:
-        nonlocal found
-        found = np.asarray(metric.function(**made.arrays, **options), dtype=np.float64)
-        _check_found(found, metric, made.rows)
-
-    together(call)
     mask = np.zeros(num_rows, dtype=bool)
-    mask[list(made.unscored)] = True
-    scores = np.ma.MaskedArray(gather_rows(made.rows, found, num_rows, absent=made.unscored), mask=mask)
+    mask[list(inputs.unscored)] = True
+    scores = np.ma.MaskedArray(_call(metric, inputs, inputs.arrays, options, num_rows), mask=mask)
     undefined = np.flatnonzero(np.isnan(scores.data) & ~mask)
     scored = num_rows - int(mask.sum())
     if len(undefined) and (on_error == "raise" or len(undefined) == scored):
@@ -53,6 +44,21 @@ def call_metric(
         )
     scores[undefined] = np.ma.masked
     return scores
+
+
+def _call(
+    metric: Metric, inputs: Inputs, arrays: Mapping[str, Array], options: Mapping[str, Any], num_rows: int
+) -> NDArray[np.float64]:
+    """Return the scores of the rows of all processes, shape (num_rows,)."""
+    found = np.empty(0)
+
+    def call() -> None:
+        nonlocal found
+        found = np.asarray(metric.function(**arrays, **options), dtype=np.float64)
+        _check_found(found, metric, inputs.rows)
+
+    together(call)
+    return np.asarray(gather_rows(inputs.rows, found, num_rows, absent=inputs.unscored))
 
 
 def _check_found(found: NDArray[np.float64], metric: Metric, rows: NDArray[np.int64]) -> None:
@@ -68,21 +74,8 @@ def _check_found(found: NDArray[np.float64], metric: Metric, rows: NDArray[np.in
         )
 
 
-Array = NDArray[Any]
-
-
-MIN_MEMBERS = 4  # two in each half
-NOISY = 0.5  # split-half Spearman correlation below which a ranking is mostly noise
-
-
-def ensemble_figures(metric: Metric, made: Inputs, options: Mapping[str, Any], num_rows: int) -> dict[str, float]:
+def ensemble_figures(metric: Metric, inputs: Inputs, options: Mapping[str, Any], num_rows: int) -> dict[str, float]:
     """Score the rows with either half of the teachers, students or runs, and compare the two rankings.
-
-    Args:
-        metric: The metric.
-        made: Its inputs for the rows of this process.
-        options: Its options as used.
-        num_rows: Rows of the data set.
 
     Returns:
         ``members`` and ``split_half_spearman`` in [-1, 1]; nothing for metrics without an ensemble, or with fewer than
@@ -92,10 +85,10 @@ def ensemble_figures(metric: Metric, made: Inputs, options: Mapping[str, Any], n
     Warns:
         UserWarning: If the correlation is below `NOISY`.
     """
-    members = num_members(made.arrays)
+    members = num_members(inputs.arrays)
     if members < MIN_MEMBERS:
         return {"members": members} if members else {}
-    halves = [_half_scores(metric, made, options, first, num_rows) for first in (0, 1)]
+    halves = [_half_scores(metric, inputs, options, first, num_rows) for first in (0, 1)]
     known = ~np.isnan(halves[0]) & ~np.isnan(halves[1])
     correlation = spearman(halves[0][known], halves[1][known])
     if correlation is None:
@@ -109,25 +102,16 @@ def ensemble_figures(metric: Metric, made: Inputs, options: Mapping[str, Any], n
     return {"members": members, "split_half_spearman": round(correlation, 4)}
 
 
-def _half_scores(metric: Metric, made: Inputs, options: Mapping[str, Any], first: int, num_rows: int) -> Array:
-    """Scores of all rows by every second member, NaN where there is none."""
-    from hf_prune.runtime.processes import together
-
-    found = np.empty(0)
-
-    def call() -> None:
-        nonlocal found
-        half = {name: part[first::2] if has_members(name, part) else part for name, part in made.arrays.items()}
-        found = np.asarray(metric.function(**half, **options), dtype=np.float64)
-
-    together(call)
-    scores = gather_rows(made.rows, found, num_rows, absent=made.unscored)
-    scores[list(made.unscored)] = np.nan
+def _half_scores(metric: Metric, inputs: Inputs, options: Mapping[str, Any], first: int, num_rows: int) -> Array:
+    """Score all rows by every second member, with NaN where there is no score."""
+    half = {name: part[first::2] if has_members(name, part) else part for name, part in inputs.arrays.items()}
+    scores = _call(metric, inputs, half, options, num_rows)
+    scores[list(inputs.unscored)] = np.nan
     return scores
 
 
 def spearman(left: Array, right: Array) -> float | None:
-    """Spearman correlation of two columns of scores, ties and +inf included; None where a column does not vary.
+    """Return the Spearman correlation of two columns of scores, ties and +inf included; None where a column is constant.
 
     Args:
         left: Shape (n,).

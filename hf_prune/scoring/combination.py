@@ -1,4 +1,4 @@
-"""Several score columns made into one, by the ranks of the rows."""
+"""One score column from several, by the ranks of the rows."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -114,7 +114,7 @@ def _weights(weights: Sequence[float] | None, columns: list[str], how: str) -> d
 
 
 def _ranks(scores: Scores, rows: NDArray[np.bool_]) -> Array:
-    """Ranks of the rows in (0, 1), equal scores sharing their mean rank."""
+    """Return the ranks of the rows in (0, 1), equal scores sharing their mean rank."""
     from scipy.stats import rankdata
 
     values = np.ma.getdata(scores)[rows]
@@ -124,6 +124,6 @@ def _ranks(scores: Scores, rows: NDArray[np.bool_]) -> Array:
 
 
 def _origin(ds: Dataset, column: str) -> dict[str, str]:
-    """Where a score column comes from: the step that made it, or what it holds."""
+    """Name the step that made a score column, or a digest of the column."""
     made = provenance(ds).made_by(ds, column)
     return {"column_digest": column_digest(ds, column)} if made is None else {"step": made.id}

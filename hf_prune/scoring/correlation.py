@@ -1,6 +1,5 @@
-"""How alike the rankings of several metrics are: Spearman correlations between score columns."""
+"""Spearman correlations between score columns."""
 
-import csv
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 from hf_prune.data.history import provenance
 from hf_prune.data.splits import check_one
 from hf_prune.runtime.errors import InputError
+from hf_prune.runtime.files import write_csv
 from hf_prune.scoring.calling import spearman
 from hf_prune.scoring.scores import read_scores, score_column
 
@@ -33,13 +33,9 @@ class Correlations:
 
     def write_csv(self, path: str | Path) -> Path:
         """Write the table, one line per column with four decimals; an empty cell where there is no correlation."""
-        path = Path(path)
-        with path.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.writer(file, lineterminator="\n")
-            writer.writerow(["column", *self.columns])
-            for column, line in zip(self.columns, self.values.tolist(), strict=True):
-                writer.writerow([column, *("" if np.isnan(value) else f"{value:.4f}" for value in line)])
-        return path
+        cells = [["" if np.isnan(value) else f"{value:.4f}" for value in line] for line in self.values.tolist()]
+        rows = ([column, *line] for column, line in zip(self.columns, cells, strict=True))
+        return write_csv(path, ["column", *self.columns], rows)
 
 
 def correlate(ds: Dataset, metrics: Sequence[str] | None = None) -> Correlations:
@@ -88,6 +84,5 @@ def _made_columns(ds: Dataset) -> list[str]:
 
 
 def _filled(ds: Dataset, column: str) -> NDArray[Any]:
-    """Scores with NaN where there is none."""
     scores = read_scores(ds, column)
     return np.where(np.ma.getmaskarray(scores), np.nan, np.ma.getdata(scores).astype(np.float64))

@@ -1,6 +1,6 @@
 """Embeddings of all rows in every process, for what compares rows with each other rather than scores them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 from hf_prune.data.splits import check_one
 from hf_prune.runtime.errors import InputError
 from hf_prune.scoring.from_models import make_embeddings
-from hf_prune.scoring.pool import MadeInputs
+from hf_prune.scoring.pool import InputPool
 from hf_prune.scoring.request import Request, check_mapping
 
 
 @dataclass(frozen=True)
-class WholeEmbeddings:
+class Embeddings:
     """Embeddings of all rows, the same in every process.
 
     Attributes:
@@ -28,27 +28,22 @@ class WholeEmbeddings:
     unscored: dict[int, str]
 
 
-def as_dataset(rows: Any, given: Mapping[str, Any], verb: str) -> tuple[Dataset, dict[str, Any]]:
-    """Take a data set, or embeddings in its place.
-
-    Args:
-        rows: A ``Dataset``, or embeddings, shape (n, d).
-        given: Arrays handed in beside it.
-        verb: The function that was called, for messages.
-
-    Returns:
-        A data set of n rows, and the arrays handed in, to which the embeddings were added.
+def as_dataset(rows: Any, given: Mapping[str, Any], verb: str, takes: Sequence[str]) -> tuple[Dataset, dict[str, Any]]:
+    """Take a ``Dataset``, or embeddings (n, d) in its place; return a data set of n rows and all arrays that were given.
 
     Raises:
         TypeError: If it is neither.
-        ValueError: If an array that was handed in does not have n rows, or the data set has none.
+        ValueError: If an array is none that the function ``verb`` takes or does not have n rows, or the data set has none.
 
     Example:
-        >>> ds, given = as_dataset(np.eye(3), {}, "duplicates")
+        >>> ds, given = as_dataset(np.eye(3), {}, "duplicates", ["embeddings"])
         >>> len(ds), list(given)
         (3, ['embeddings'])
     """
     check_mapping(given)
+    strange = sorted(given.keys() - set(takes))
+    if strange:
+        raise InputError(f"inputs={{{strange[0]!r}: …}}, but {verb} takes {', '.join(takes[:-1])} and {takes[-1]}")
     if isinstance(rows, np.ndarray):
         given = {"embeddings": rows, **given}
         rows = Dataset.from_dict({"row": np.arange(len(rows))})
@@ -60,7 +55,7 @@ def as_dataset(rows: Any, given: Mapping[str, Any], verb: str) -> tuple[Dataset,
 
 
 def check_first_axes(given: Mapping[str, Any], num_rows: int) -> None:
-    """Raise a one-line ValueError if an array that was handed in does not have one entry per row."""
+    """Raise a one-line ValueError if an array does not have one entry per row."""
     for name, values in given.items():
         if np.shape(values)[:1] != (num_rows,):
             raise InputError(
@@ -68,12 +63,12 @@ def check_first_axes(given: Mapping[str, Any], num_rows: int) -> None:
             )
 
 
-def whole_embeddings(ds: Dataset, request: Request) -> WholeEmbeddings:
-    """Embeddings that were handed in or that ``encoder=`` makes, brought together from all processes."""
-    made = MadeInputs(ds, request)
+def all_embeddings(ds: Dataset, request: Request) -> Embeddings:
+    """Return the embeddings that were given or that ``encoder=`` makes, gathered from all processes."""
+    pool = InputPool(ds, request)
     if "embeddings" in request.given:
-        points = made.unit_rows(request.given["embeddings"], np.arange(len(ds), dtype=np.int64))
+        points = pool.unit_rows(request.given["embeddings"], np.arange(len(ds), dtype=np.int64))
     else:
-        make_embeddings(made)
-        points = made.embeddings_everywhere()
-    return WholeEmbeddings(points, dict(made.unscored))
+        make_embeddings(pool)
+        points = pool.embeddings_everywhere()
+    return Embeddings(points, dict(pool.unscored))

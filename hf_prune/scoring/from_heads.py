@@ -1,4 +1,4 @@
-"""Inputs from small heads on the embeddings: what ``teachers="heads"`` gives to a user who only has an encoder."""
+"""Inputs from small heads that are trained on the embeddings: ``teachers="heads"``."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ from hf_prune.runtime.errors import InputError
 from hf_prune.runtime.processes import gather_rows
 from hf_prune.scoring.from_models import embed, make_embeddings
 from hf_prune.scoring.from_records import leave_out_not_finite, read_input
-from hf_prune.scoring.pool import MadeInputs, labels_of, unit
+from hf_prune.scoring.pool import InputPool, labels_of, unit
 from hf_prune.scoring.request import row_axis
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ Array = NDArray[Any]
 
 
 def heads_of(teachers: Any) -> Heads | None:
-    """The settings of heads where ``teachers=`` asks for some, else None.
+    """Return the settings of heads where ``teachers=`` asks for some, else None.
 
     Args:
         teachers: ``"heads"``, a `Heads`, ``{"heads": {...}}`` as a recipe writes it, a list of one of these, or
@@ -43,37 +43,37 @@ def heads_of(teachers: Any) -> Heads | None:
 
 
 def need_of(name: str) -> str:
-    """What heads are needed for that make an input: ``"runs"``, ``"probs"`` or ``"dynamics"``."""
+    """Return the kind of training that an input takes: ``"runs"``, ``"probs"`` or ``"dynamics"``."""
     return "runs" if name in PER_RUN else "probs" if name in OF_THE_END else "dynamics"
 
 
-def make_from_heads(made: MadeInputs, name: str, heads: "Heads") -> None:
-    """One input, from heads that are trained once for all inputs of a kind."""
+def make_from_heads(pool: InputPool, name: str, heads: "Heads") -> None:
+    """Make one input, from heads that are trained once for all inputs of a kind."""
     need = need_of(name)
-    if need not in made.heads:
-        made.heads[need] = _train(made, heads, need)
-    runs, rows = made.heads[need]
+    if need not in pool.heads:
+        pool.heads[need] = _train(pool, heads, need)
+    runs, rows = pool.heads[need]
     if need == "runs":
-        made.figures["fit"] = round(runs.fit, 4)
+        pool.figures["fit"] = round(runs.fit, 4)
     if name in OF_THE_END:
         array: Array = getattr(runs, name)
     else:
         array = np.stack([read_input(record, name) for record in runs.records])
     settings = {key: value for key, value in dataclasses.asdict(runs.heads).items() if value is not None}
-    made.made_from[name] = {"heads": settings, **_sources_of(made), "sha256": array_sha256(array)}
-    made.whole[name] = array if name == "test_hits" else _over_all_rows(name, array, rows, len(made.ds))
+    pool.made_from[name] = {"heads": settings, **_sources_of(pool), "sha256": array_sha256(array)}
+    pool.everywhere[name] = array if name == "test_hits" else _over_all_rows(name, array, rows, len(pool.ds))
 
 
-def _sources_of(made: MadeInputs) -> dict[str, Any]:
-    """What the heads saw: the encoder or the digest of embeddings handed in, and the column of the labels."""
-    source = dict(made.made_from["embeddings"])
-    if "labels" not in made.request.given:
-        source["label_column"] = find_label_column(made.ds, made.request.label_column)
+def _sources_of(pool: InputPool) -> dict[str, Any]:
+    """Name what the heads saw: the encoder or the digest of given embeddings, and the column of the labels."""
+    source = dict(pool.made_from["embeddings"])
+    if "labels" not in pool.request.given:
+        source["label_column"] = find_label_column(pool.ds, pool.request.label_column)
     return source
 
 
 def _over_all_rows(name: str, array: Array, rows: NDArray[np.int64], num_rows: int) -> Array:
-    """Values of the rows that heads were trained on, in their places; the others have no score anyway."""
+    """Put the values of the rows that heads were trained on in their places; the others have no score anyway."""
     axis = row_axis(name, array)
     assert axis is not None  # only the test set lies along no rows
     if len(rows) == num_rows:
@@ -83,21 +83,21 @@ def _over_all_rows(name: str, array: Array, rows: NDArray[np.int64], num_rows: i
     return whole
 
 
-def _train(made: MadeInputs, heads: Heads, need: str) -> "tuple[HeadRuns, NDArray[np.int64]]":
-    """Heads on all rows that have an embedding and a label, and the numbers of these rows."""
+def _train(pool: InputPool, heads: Heads, need: str) -> "tuple[HeadRuns, NDArray[np.int64]]":
+    """Train heads on all rows that have an embedding and a label; return them and the numbers of these rows."""
     from hf_prune.dynamics.record import dataset_name
     from hf_prune.heads.runs import train_heads
     from hf_prune.runtime.cache import keep_to_limit
 
-    labels = made.known(made.read_labels(), "the labels")
-    if "embeddings" not in made:
-        if "embeddings" in made.request.given:
-            made.take("embeddings")
+    labels = pool.known(pool.read_labels(), "the labels")
+    if "embeddings" not in pool:
+        if "embeddings" in pool.request.given:
+            pool.take("embeddings")
         else:
-            make_embeddings(made)
-    points = made.embeddings_everywhere()
-    rows = np.setdiff1d(np.arange(len(made.ds)), list(made.unscored))
-    store = made.request.store_root
+            make_embeddings(pool)
+    points = pool.embeddings_everywhere()
+    rows = np.setdiff1d(np.arange(len(pool.ds)), list(pool.unscored))
+    store = pool.request.run.store_root
     if store is not None:
         keep_to_limit(store)
     runs = train_heads(
@@ -106,23 +106,23 @@ def _train(made: MadeInputs, heads: Heads, need: str) -> "tuple[HeadRuns, NDArra
         heads,
         num_classes=labels.num_classes,
         need=need,
-        dataset=dataset_name(made.ds),
+        dataset=dataset_name(pool.ds),
         folder=None if store is None else store / "heads",
-        **(_test_set(made, labels) if need == "runs" else {}),
+        **(_test_set(pool, labels) if need == "runs" else {}),
     )
     if store is not None:
         keep_to_limit(store)
     orders = [np.arange(len(rows))] * len(runs.records)
-    leave_out_not_finite(made, runs.records, orders, rows, "give the heads a lower learning_rate")
+    leave_out_not_finite(pool, runs.records, orders, rows, "give the heads a lower learning_rate")
     return runs, rows
 
 
-def _test_set(made: MadeInputs, labels: Labels) -> dict[str, Any]:
-    """Embeddings and classes of the test rows, where there are some."""
-    ds = made.request.test_dataset
+def _test_set(pool: InputPool, labels: Labels) -> dict[str, Any]:
+    """Return the embeddings and classes of the test rows, where there are some."""
+    ds = pool.request.test_dataset
     if ds is None:
         return {}
-    request = dataclasses.replace(made.request, given={}, on_error="raise")
+    request = dataclasses.replace(pool.request, inputs=None, on_error="raise")
     found = embed(ds, request, "Embedding the test set")
     test_labels = labels_of(ds, request)
     if test_labels is None:

@@ -1,4 +1,4 @@
-"""Prototypes that were fitted before, on these rows or on others: opened, and measured by as they were fitted."""
+"""Distances to prototypes that were fitted before, on these rows or on others."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -12,15 +12,15 @@ from hf_prune.data.digests import array_sha256
 from hf_prune.data.source import split_revision
 from hf_prune.metrics import get_metric
 from hf_prune.metrics.registry import Metric
-from hf_prune.models.hub_files import find_files
-from hf_prune.models.recorded import check_known_encoder, check_recorded, named_encoder
+from hf_prune.models.recorded import check_recorded, check_same_encoder, encoder_options
+from hf_prune.models.sources import find_files
 from hf_prune.runtime.errors import InputError, InputTypeError
 from hf_prune.runtime.files import DamagedFile, read_arrays
 from hf_prune.runtime.integrity import unsealed
 from hf_prune.runtime.messages import one_line
 from hf_prune.runtime.untrusted import read_bytes
 from hf_prune.scoring.from_models import encoder_of
-from hf_prune.scoring.pool import MadeInputs
+from hf_prune.scoring.pool import InputPool
 from hf_prune.scoring.request import Request
 
 CONFIG, ARRAYS = "prototypes.json", "prototypes.safetensors"
@@ -35,8 +35,8 @@ class FittedPrototypes:
 
     Attributes:
         centroids: Unit rows, float64, shape (k, d).
-        config: How they were made, in plain JSON values: ``encoder`` (id, commit, preprocessing, ...), ``options``, ``rows``,
-            ``source``, ``image_column``, ``versions``, ``centroids_sha256``.
+        config: How they were fitted, in plain JSON values: ``encoder`` (id, commit, preprocessing, ...), ``options``,
+            ``rows``, ``source``, ``image_column``, ``versions``, ``centroids_sha256``.
         encoder: The encoder, where it is none of the Hub.
         origin: Where they were opened or published: ``id`` of the repository, or name of the folder, and ``commit``.
     """
@@ -48,13 +48,13 @@ class FittedPrototypes:
 
     @property
     def identity(self) -> dict[str, str | None]:
-        """What a record says of them."""
-        known = {"id": self.origin.get("id"), "commit": self.origin.get("commit")}
-        return known | {"centroids_sha256": array_sha256(self.centroids)}
+        """Return their entry in a record."""
+        place = {name: self.origin.get(name) for name in ("id", "commit")}
+        return {**place, "centroids_sha256": array_sha256(self.centroids)}
 
 
 def read_prototypes(name: str | Path, revision: str | None = None, token: str | None = None) -> FittedPrototypes:
-    """Read them from a folder or a repository on the Hub.
+    """Read prototypes from a folder or a repository on the Hub.
 
     Args:
         name: The folder, or the repository; ``id@revision`` is one with its ``revision``.
@@ -87,19 +87,19 @@ def read_prototypes(name: str | Path, revision: str | None = None, token: str | 
 
 
 def open_prototypes(request: Request, metrics: Sequence[Metric]) -> Request:
-    """Open the prototypes that a caller named, and take their encoder where none is given.
+    """Open the prototypes of a request, and take their encoder where it has none.
 
     Args:
-        request: What the caller said.
-        metrics: What is scored.
+        request: The request.
+        metrics: The metrics to be scored.
 
     Returns:
-        The request, with what is needed to measure by the prototypes.
+        The request with opened prototypes and an encoder.
 
     Raises:
         ValueError: If no metric is measured by prototypes, or the encoder is not theirs.
         FileNotFoundError: If there are none.
-        TypeError: If they are neither named nor fitted.
+        TypeError: If ``prototypes`` is neither a name nor prototypes.
     """
     given = request.prototypes
     if given is None:
@@ -114,28 +114,27 @@ def open_prototypes(request: Request, metrics: Sequence[Metric]) -> Request:
 
 
 def _with_encoder(request: Request, prototypes: FittedPrototypes) -> Request:
-    """Ask for the encoder of some prototypes, opened as it was for them, and no other."""
+    """Add the encoder that prototypes were fitted with, opened as it was then except where the request differs."""
     known = prototypes.config["encoder"]
-    encoder = next((one for one in (request.encoder, prototypes.encoder) if one is not None), None)
-    encoder = named_encoder(known) if encoder is None else encoder
-    by_name = isinstance(encoder, str | Path)
-    own = by_name and str(encoder) == known["id"]
-    request = replace(
-        request,
-        encoder=encoder,
-        revision=request.revision or (known.get("commit") if own else None),
-        dtype=known["dtype"] if request.dtype == "auto" else request.dtype,
-        image_size=request.image_size or (known.get("image_size") if by_name else None),
-    )
-    check_known_encoder(encoder_of(request).identity, known)
+    options = encoder_options(known, prototypes.encoder if request.encoder is None else request.encoder)
+    encoder = options.pop("encoder")
+    run = request.run
+    asked = {
+        "revision": run.revision,
+        "dtype": None if run.dtype == "auto" else run.dtype,
+        "image_size": run.image_size,
+    }
+    run = replace(run, **options | {name: value for name, value in asked.items() if value})
+    request = replace(request, encoder=encoder, run=run)
+    check_same_encoder(encoder_of(request).identity, known)
     return request
 
 
 def options_of(request: Request, metric: Metric, options: Mapping[str, Any]) -> dict[str, Any]:
-    """The options of a metric; where it is measured by prototypes that are there, those that they were fitted with.
+    """Return the options of a metric, which of fitted prototypes are those that they were fitted with.
 
     Raises:
-        ValueError: If another option was given.
+        ValueError: If an option is another one than they were fitted with.
     """
     own = {name: value for name, value in options.items() if name in metric.options}
     if CENTROIDS not in metric.inputs or CENTROIDS not in request.sources:
@@ -148,8 +147,8 @@ def options_of(request: Request, metric: Metric, options: Mapping[str, Any]) -> 
     return own | fitted
 
 
-def make_centroids(made: MadeInputs) -> None:
-    """The centroids of prototypes that were given; the same in every process."""
-    prototypes = made.request.prototypes
-    made.made_from[CENTROIDS] = {"prototypes": prototypes.identity}
-    made.whole[CENTROIDS] = prototypes.centroids
+def make_centroids(pool: InputPool) -> None:
+    """Take the centroids of the prototypes of a request; they are the same in every process."""
+    prototypes = pool.request.prototypes
+    pool.made_from[CENTROIDS] = {"prototypes": prototypes.identity}
+    pool.everywhere[CENTROIDS] = prototypes.centroids

@@ -1,9 +1,10 @@
-"""Labels for metrics, and the classes of teachers brought into the order of the labels."""
+"""Labels for metrics, and the order of the classes of teachers."""
 
 import re
 import unicodedata
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ Array = NDArray[Any]
 
 
 def given_labels(values: Any) -> Labels:
-    """Check labels that were handed in: one integer from 0 per row, -1 for no label."""
+    """Check labels of ``inputs=``: one integer from 0 per row, -1 for no label."""
     codes = np.asarray(values)
     if codes.ndim != 1 or codes.dtype.kind not in "iub" or (len(codes) and codes.min() < -1):
         raise InputError(
@@ -28,7 +29,7 @@ def given_labels(values: Any) -> Labels:
 
 
 def plain_name(name: str) -> str:
-    """The name of a class as it is compared: without case, and with spaces, underscores and hyphens alike.
+    """Normalise the name of a class for comparison: without case, and with spaces, underscores and hyphens alike.
 
     Example:
         >>> plain_name("Polar_Bear") == plain_name(" polar  bear ") == plain_name("polar-bear")
@@ -40,7 +41,7 @@ def plain_name(name: str) -> str:
 def class_order(
     labels: Labels, teacher_names: tuple[str, ...] | None, classes: int | None, who: str
 ) -> list[int] | None:
-    """Where a teacher has the classes of the labels.
+    """Find where a teacher has the classes of the labels.
 
     Args:
         labels: The labels.
@@ -84,7 +85,7 @@ def class_order(
 
 
 def _by_name(names: Sequence[str], teacher_names: Sequence[str], who: str) -> list[int] | None:
-    """Where a teacher has each class, by names as they are written, else as they are compared; None where one is not there."""
+    """Find where a teacher has each class, by names as written, else normalised; None where one is missing."""
     for own, known in ((names, teacher_names), _plain(names, teacher_names)):
         if set(own) <= set(known) and len(set(own)) == len(own):
             twice = [name for name, count in Counter(known).items() if count > 1 and name in set(own)]
@@ -112,40 +113,37 @@ def _check_positions(names: Sequence[str], teacher_names: Sequence[str], who: st
             )
 
 
-def in_label_order(probs: Array, labels: Labels, teacher_names: tuple[str, ...] | None, who: str) -> Array:
-    """Probabilities (n, classes) with their columns in the order of the label codes; classes without a label last."""
-    return ClassOrder(labels, teacher_names, who).arrange(probs)
-
-
+@dataclass
 class ClassOrder:
-    """Where a teacher has the classes of the labels: settled, or refused, as soon as its number of classes is known.
+    """Order of a teacher's classes: settled, or refused, as soon as their number is known.
 
-    Args:
+    Attributes:
         labels: The labels.
         teacher_names: Names of the teacher's classes in the order of its logits, if it has any.
         who: Such as ``"teacher 2"``, for messages.
     """
 
-    def __init__(self, labels: Labels, teacher_names: tuple[str, ...] | None, who: str) -> None:
-        self.labels, self.teacher_names, self.who = labels, teacher_names, who
-        self._settled: tuple[int, list[int] | None] | None = None
+    labels: Labels
+    teacher_names: tuple[str, ...] | None
+    who: str
+    _settled: dict[int, list[int] | None] = field(default_factory=dict)
 
     def settle(self, classes: int) -> list[int] | None:
-        """The order as `class_order` finds it, once for each number of classes.
+        """Return the order as `class_order` finds it, once for each number of classes.
 
         Raises:
             ValueError: If the teacher cannot know the classes.
         """
-        if self._settled is None or self._settled[0] != classes:
-            self._settled = classes, class_order(self.labels, self.teacher_names, classes, self.who)
-        return self._settled[1]
+        if classes not in self._settled:
+            self._settled[classes] = class_order(self.labels, self.teacher_names, classes, self.who)
+        return self._settled[classes]
 
     def see(self, logits: Any) -> None:
         """Settle it by logits (n, classes)."""
         self.settle(logits.shape[-1])
 
     def arrange(self, probs: Array) -> Array:
-        """Probabilities (n, classes) with their columns in the order of the label codes; classes without a label last."""
+        """Put the columns of probabilities (n, classes) in the order of the label codes; classes without a label last."""
         order = self.settle(probs.shape[1])
         if order is None:
             return probs

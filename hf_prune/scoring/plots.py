@@ -1,4 +1,4 @@
-"""Pictures of scores and results: functions from data to matplotlib Axes, readable without colour.
+"""Pictures of scores: functions from data to matplotlib Axes, readable without colour.
 
 matplotlib is the extra ``plots``. Figures are made without pyplot, so none stays open and no backend is chosen.
 """
@@ -11,8 +11,7 @@ from datasets import Dataset
 from numpy.typing import NDArray
 
 from hf_prune.data.columns import find_image_column, find_label_column, read_labels
-from hf_prune.data.image_modes import to_rgb
-from hf_prune.data.images import EncodedImages
+from hf_prune.data.images import EncodedImages, to_rgb
 from hf_prune.runtime.figures import new_figure
 from hf_prune.scoring.correlation import Correlations
 from hf_prune.scoring.scores import read_scores
@@ -56,7 +55,7 @@ def plot_correlations(found: Correlations, ax: "Axes | None" = None) -> "Axes":
 
 
 def correlation_figure(found: Correlations) -> "Figure":
-    """`plot_correlations` in a figure of its own."""
+    """Draw `plot_correlations` in a figure of its own."""
     size = len(found.columns)
     figure = new_figure(2.2 + 0.55 * size, 1.6 + 0.5 * size)
     plot_correlations(found, figure.subplots())
@@ -115,7 +114,7 @@ def plot_extremes(
 
 
 def extremes_figure(ds: Dataset, columns: Sequence[str], **options: Any) -> "Figure":
-    """`plot_extremes` of every column, side by side; options are those of `plot_extremes`."""
+    """Draw `plot_extremes` of every column, side by side; options are those of `plot_extremes`."""
     num_images = int(options.get("num_images", 5))
     lines = len(_classes(ds, options.get("label_column"), int(options.get("max_classes", 10)))[0])
     figure = new_figure(*_grid_size(len(columns), lines, num_images))
@@ -125,12 +124,12 @@ def extremes_figure(ds: Dataset, columns: Sequence[str], **options: Any) -> "Fig
 
 
 def _grid_size(num_panels: int, num_lines: int, num_images: int) -> tuple[float, float]:
-    """Width and height in inches: images of 0.45, and room for what is written around them."""
+    """Return width and height in inches: images of 0.45, and room for the text around them."""
     return num_panels * (0.45 * (2 * num_images + _GAP) + 1.0), 0.45 * num_lines + 1.2
 
 
 def _classes(ds: Dataset, label_column: str | None, limit: int) -> tuple[dict[str, NDArray[np.int64]], int]:
-    """Name → rows of the largest classes in the order of their codes, and the number of classes that occur."""
+    """Return name → rows of the largest classes in the order of their codes, and the number of classes that occur."""
     name = find_label_column(ds, label_column)
     if name is None:
         return {"": np.arange(len(ds))}, 1
@@ -141,7 +140,7 @@ def _classes(ds: Dataset, label_column: str | None, limit: int) -> tuple[dict[st
 
 
 def _ends(scores: Any, rows: NDArray[np.int64], num_images: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Rows with the lowest and with the highest scores, ascending; no row is in both."""
+    """Return the rows with the lowest and with the highest scores, ascending; no row is in both."""
     rows = rows[~np.ma.getmaskarray(scores)[rows]]
     ranked = rows[np.argsort(np.ma.getdata(scores)[rows], kind="stable")]
     num_hard = min(num_images, len(ranked) // 2)

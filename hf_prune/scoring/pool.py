@@ -1,4 +1,4 @@
-"""The inputs that are there so far, and the rows that this process holds of them."""
+"""Inputs of the metrics of one call, and the rows of them in this process."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -25,11 +25,11 @@ Array = NDArray[Any]
 
 @dataclass(frozen=True)
 class MatchedRecords:
-    """Records of the data set at hand.
+    """Records whose rows were found in a data set.
 
     Attributes:
         records: The records.
-        orders: Of each, the recorded row of each row at hand, shape (n,).
+        orders: Of each record, the recorded row of each row of the data set, shape (n,).
         source: How the history calls them.
     """
 
@@ -38,28 +38,28 @@ class MatchedRecords:
     source: dict[str, Any]
 
 
-class MadeInputs:
-    """Inputs in the making for all metrics of one call.
+class InputPool:
+    """Inputs of all metrics of one call, as far as they are made.
 
     Args:
         ds: The data set, n rows.
         request: Where inputs come from.
 
     Attributes:
-        whole: Inputs over all rows of the data set, or along no rows.
-        held: Inputs over the rows that this process holds, in their order.
+        everywhere: Inputs over all rows of the data set, or along no rows; the same in every process.
+        local: Inputs over the rows of this process, in their order.
         made_from: How each was made, for the record.
         unscored: Rows that can have no score, by row number, and why; the same in every process.
         figures: What was found out on the way.
         records: The training records, once they were opened and their rows found.
-        heads: By what they are needed for, heads trained on the embeddings and the numbers of their rows.
-        keeps_features: Whether the first teacher's features are held beside its predictions, as ``features``.
+        heads: By kind of training, heads trained on the embeddings and the numbers of their rows.
+        keeps_features: Whether the first teacher's features are kept beside its predictions, as ``features``.
     """
 
     def __init__(self, ds: Dataset, request: Request) -> None:
         self.ds, self.request = ds, request
-        self.whole: dict[str, Array] = {}
-        self.held: dict[str, Array] = {}
+        self.everywhere: dict[str, Array] = {}
+        self.local: dict[str, Array] = {}
         self.made_from: dict[str, dict[str, Any]] = {}
         self.unscored: dict[int, str] = {}
         self.figures: dict[str, float] = {}
@@ -69,20 +69,20 @@ class MadeInputs:
         self._rows: NDArray[np.int64] | None = None  # settled by the first model that runs
 
     def __contains__(self, name: str) -> bool:
-        return name in self.whole or name in self.held
+        return name in self.everywhere or name in self.local
 
     def take(self, name: str) -> None:
-        """Take an array that was handed in."""
+        """Take an array of ``inputs=``."""
         array = np.asarray(self.request.given[name])
         self.made_from[name] = {"given_sha256": array_sha256(array)}
         if name == "embeddings":
             array = self.unit_rows(array, np.arange(len(array)))
         elif name == "labels":
             array = self.known(given_labels(array), "inputs['labels']").codes
-        self.whole[name] = array
+        self.everywhere[name] = array
 
     def hold(self, rows: NDArray[np.int64], unreadable: Mapping[int, str]) -> None:
-        """Take over the rows that a model left in this process; all models leave the same."""
+        """Set the rows of this process to those that a model left; all models leave the same."""
         if all_max(int(self._rows is not None and not np.array_equal(self._rows, rows))):
             raise StateError(
                 "the processes hold other rows of this model than of the one before, since an earlier run on separate "
@@ -92,13 +92,13 @@ class MadeInputs:
         self.unscored |= unreadable
 
     def rows(self) -> NDArray[np.int64]:
-        """Row numbers held here; where no model ran, the rows are shared out as they come."""
+        """Return the row numbers of this process; where no model ran, rows are split evenly in their order."""
         if self._rows is not None:
             return self._rows
         return np.array_split(np.arange(len(self.ds), dtype=np.int64), num_processes())[process_index()]
 
     def unit_rows(self, values: Array, rows: NDArray[np.int64]) -> NDArray[np.float32]:
-        """Rows scaled to length one, in float32; those without a direction are refused or left out."""
+        """Scale rows to length one, in float32; refuse or leave out those without a direction."""
         values = np.asarray(values, dtype=np.float32)
         if values.ndim != 2:
             raise InputError(f"embeddings of shape {values.shape}; give one vector per row, shape (n, d)")
@@ -126,20 +126,16 @@ class MadeInputs:
         self.unscored |= dict.fromkeys(rows.tolist(), reason)
 
     def embeddings_everywhere(self, name: str = "embeddings") -> Array:
-        """Unit rows of all rows, shape (n, d), the same in every process; zeros for rows in ``unscored``."""
-        if name in self.whole:
-            return self.whole[name]
+        """Gather unit rows, shape (n, d), the same in every process; zeros for rows in ``unscored``."""
+        if name in self.everywhere:
+            return self.everywhere[name]
         rows = self.rows()
         here = ~np.isin(rows, list(self.unscored))
-        return gather_rows(rows[here], self.held[name][here], len(self.ds), absent=self.unscored)
-
-    def find_labels(self) -> Labels | None:
-        """The labels that were handed in or that the data set has, or None."""
-        return labels_of(self.ds, self.request)
+        return gather_rows(rows[here], self.local[name][here], len(self.ds), absent=self.unscored)
 
     def read_labels(self) -> Labels:
-        """The labels that were handed in or that the data set has; an error where there are none."""
-        found = self.find_labels()
+        """Return the labels that were given or that the data set has; raise an error where there are none."""
+        found = labels_of(self.ds, self.request)
         if found is None:
             raise InputError(
                 f"this metric needs labels and there is no ClassLabel column among {self.ds.column_names}: "
@@ -148,7 +144,7 @@ class MadeInputs:
         return found
 
     def known(self, labels: Labels, where: str) -> Labels:
-        """The labels, once rows without one are found and refused or left out."""
+        """Return the labels, after rows without one are refused or left out."""
         missing = np.flatnonzero(labels.codes < 0)
         if len(missing) and self.request.on_error == "raise":
             raise InputError(
@@ -160,14 +156,14 @@ class MadeInputs:
 
 
 def unit(values: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    """Rows (n, d) scaled to length one, zeros where that cannot be, and where it could, (n,)."""
+    """Scale rows (n, d) to length one; return them, zeros where that cannot be, and a mask (n,) of where it could."""
     lengths = np.linalg.norm(values, axis=1, keepdims=True)
     good = np.isfinite(lengths) & (lengths > 0)
     return np.divide(values, lengths, out=np.zeros_like(values), where=good), good[:, 0]
 
 
 def labels_of(ds: Dataset, request: Request) -> Labels | None:
-    """The labels that were handed in or that a data set has, or None."""
+    """Return the labels that were given or that a data set has, or None."""
     if "labels" in request.given:
         return given_labels(request.given["labels"])
     column = find_label_column(ds, request.label_column)

@@ -1,6 +1,6 @@
-"""Fit prototypes to a data set, or again as the history of a column of scores says."""
+"""Prototypes fitted to a data set, or again as the history of a column of scores says."""
 
-from pathlib import Path
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,17 +12,15 @@ from hf_prune.data.digests import array_sha256
 from hf_prune.data.history import package_versions, provenance
 from hf_prune.data.source import locate_source
 from hf_prune.metrics import get_metric
-from hf_prune.models.recorded import check_recorded, named_encoder
+from hf_prune.models.recorded import encoder_options
 from hf_prune.runtime.errors import InputError
 from hf_prune.runtime.processes import broadcast, gather_rows, in_step, use_device
-from hf_prune.scoring import InputBuilder, Request
+from hf_prune.scoring import InputBuilder, Request, Run
 from hf_prune.scoring.agreement import check_request
 from hf_prune.scoring.from_prototypes import CENTROIDS, FORMAT, METRIC
 from hf_prune.scoring.scores import Scores, read_scores
 
 _TOLERANCE = 1e-5  # of a score, where embeddings are made anew on the same hardware
-
-
 Fitted = tuple[NDArray[np.float64], dict[str, Any], Scores]
 
 
@@ -35,9 +33,9 @@ def fit_prototypes(ds: Dataset, request: Request, options: dict[str, Any]) -> Fi
         options: Options of the metric ``prototypes``.
 
     Returns:
-        Centroids (k, d), what made them in plain JSON values, and the scores of all rows (n,).
+        Centroids (k, d), how they were made in plain JSON values, and the scores of all rows (n,).
     """
-    with in_step("Prototypes.fit", request.device), use_device(request.device):
+    with in_step("Prototypes.fit", request.run.device), use_device(request.run.device):
         check_request("Prototypes.fit", ds, request, {"options": options})
         return _fit(ds, request, options)
 
@@ -71,24 +69,26 @@ def _fit(ds: Dataset, request: Request, options: dict[str, Any]) -> Fitted:
     return centroids, config, scores
 
 
-def fit_as_scored(
-    ds: Dataset, column: str, encoder: Any, image_column: str | None, **running: Any
-) -> tuple[Fitted, Any]:
+def fit_as_scored(ds: Dataset, column: str, encoder: Any, image_column: str | None, run: Run) -> tuple[Fitted, Any]:
     """Find the prototypes that a column of scores was made by.
 
     Args:
         ds: A data set as `hf_prune.score_with` returned it.
         column: The column.
-        encoder: The encoder; None takes what the history names.
+        encoder: The encoder; None takes the one that the history names.
         image_column: Column with the images.
-        **running: How it is run: fields of `hf_prune.scoring.Request`.
+        run: How the encoder is run; how it is opened is in the history.
 
     Returns:
-        What `fit_prototypes` returns, and the encoder.
+        The result of `fit_prototypes`, and the encoder.
 
     Raises:
-        ValueError: If the column was made otherwise, or has other scores.
+        ValueError: If the column was made otherwise, or has other scores, or ``run`` says how the encoder is opened.
     """
+    if (run.dtype, run.image_size, run.revision) != ("auto", None, None):
+        raise InputError(
+            "the history says how the encoder is opened: leave dtype, image_size and revision out of run="
+        )
     step = provenance(ds).score_step(column)
     made_from = {} if step is None else step.inputs.get("embeddings", {})
     if step is None or step.metric != METRIC or "encoder" not in made_from:
@@ -101,22 +101,12 @@ def fit_as_scored(
             f"column {column!r} was made by prototypes that were there before ({made_by or 'not published'}): open "
             "those with Prototypes.from_pretrained"
         )
-    known = made_from["encoder"]
-    check_recorded(known)
-    given = named_encoder(known) if encoder is None else encoder
-    by_name = isinstance(given, str | Path)
-    request = Request(
-        encoder=given,
-        image_column=image_column,
-        dtype=known["dtype"],
-        image_size=known.get("image_size") if by_name else None,
-        revision=known.get("commit") if by_name and str(given) == known["id"] else None,
-        on_error="skip",
-        **running,
-    )
+    options = encoder_options(made_from["encoder"], encoder)
+    encoder = options.pop("encoder")
+    request = Request(encoder=encoder, image_column=image_column, run=replace(run, **options), on_error="skip")
     fitted = fit_prototypes(ds, request, {**step.options, "seed": step.seed})
     _check_same(fitted[2], read_scores(ds, column), column)
-    return fitted, given
+    return fitted, request.encoder
 
 
 def _check_same(found: Scores, column: Scores, name: str) -> None:
@@ -132,7 +122,7 @@ def _check_same(found: Scores, column: Scores, name: str) -> None:
 
 
 def _source_of(ds: Dataset) -> dict[str, Any]:
-    """Where the rows came from; empty where that is not known."""
+    """Return where the rows came from; empty where that is not known."""
     try:
         return locate_source(ds).to_dict()
     except ValueError:

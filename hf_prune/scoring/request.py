@@ -1,17 +1,16 @@
-"""What a caller said about where inputs come from, what a metric gets, and along which axis the rows of each input lie."""
+"""Where inputs of metrics come from, as a caller asked, the inputs themselves, and the axes of their rows and members."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-from datasets import is_caching_enabled
 from numpy.typing import NDArray
 
 from hf_prune.dynamics.figures import PER_ROW, PER_RUN
-from hf_prune.runtime.arguments import check_count, check_flag, check_path, check_side, check_text
+from hf_prune.runtime.arguments import check_text
 from hf_prune.runtime.errors import InputError
+from hf_prune.scoring.run import Run
 
 Array = NDArray[Any]
 
@@ -36,69 +35,40 @@ MEMBER_AXES: Mapping[str, int] = {
 }
 
 
-# Arguments that are texts, and what they may be.
-_TEXTS = {
-    "label_column": "the name of a column",
-    "image_column": "the name of a column",
-    "revision": "a branch, tag or commit",
-    "device": "a device such as 'cuda:1' or 'cpu'",
-}
-
-
 @dataclass(frozen=True)
 class Request:
-    """What a caller of ``score_with`` said about where the inputs come from; see there for the meaning."""
+    """Sources of inputs that a caller of `hf_prune.score_with` named; see there for the meaning."""
 
     encoder: Any = None
     teachers: Any = None
     student: Any = None
     dynamics: Any = None
     prototypes: Any = None
-    given: Mapping[str, Any] = field(default_factory=dict)
+    inputs: Mapping[str, Any] | None = None
     test_dataset: Any = None
     label_column: str | None = None
     image_column: str | None = None
-    batch_size: int = 64
-    dtype: str = "auto"
-    image_size: int | None = None
-    revision: str | None = None
-    device: str | None = None
-    num_workers: int = 0
-    store_root: Path | None = None
+    run: Run = field(default_factory=Run)
     on_error: str = "raise"
-    allow_pickle: bool = False
 
     def __post_init__(self) -> None:
         """Check what every caller would have to check."""
         if self.on_error not in ("raise", "skip"):
             raise InputError(f"on_error={self.on_error!r}; give 'raise' or 'skip'")
-        check_count("batch_size", self.batch_size, 1)
-        check_count("num_workers", self.num_workers, 0)
-        check_side(self.image_size)
-        check_text("dtype", self.dtype, "'auto', or the name of a type")
-        for name, example in _TEXTS.items():
+        for name in ("label_column", "image_column"):
             if getattr(self, name) is not None:
-                check_text(name, getattr(self, name), f"{example}, or leave it out")
-        check_flag("allow_pickle", self.allow_pickle)
+                check_text(name, getattr(self, name), "the name of a column, or leave it out")
+        if self.inputs is not None:
+            check_mapping(self.inputs)
 
-    @classmethod
-    def of(cls, arguments: Mapping[str, Any], **otherwise: Any) -> "Request":
-        """The request of a public function, from its own arguments: each function hands on the same ones by the same names.
-
-        Args:
-            arguments: ``locals()`` at the head of the function. ``inputs`` is what was handed in, ``load_from_cache_file``
-                and ``cache_dir`` say where results are kept; names that are no part of a request are passed over.
-            **otherwise: What does not stand in an argument of that name, or means something else there.
-        """
-        known = {name: arguments[name] for name in cls.__dataclass_fields__ if name in arguments}
-        given = arguments.get("inputs")
-        known["given"] = {} if given is None else dict(check_mapping(given))
-        known["store_root"] = store_root(arguments["load_from_cache_file"], arguments["cache_dir"])
-        return cls(**(known | otherwise))
+    @property
+    def given(self) -> Mapping[str, Any]:
+        """Return the arrays that the caller gave, by name."""
+        return {} if self.inputs is None else self.inputs
 
     @property
     def sources(self) -> frozenset[str]:
-        """What there is to make inputs from: names of the arguments given and of the arrays handed in; row numbers."""
+        """Name what inputs can be made from: arguments, arrays that were given, and row numbers."""
         named = ("encoder", "teachers", "student", "dynamics")
         found = {name for name in named if getattr(self, name) is not None} | self.given.keys()
         return frozenset(found | {"rows"} | ({"centroids"} if self.prototypes is not None else set()))
@@ -106,7 +76,7 @@ class Request:
 
 @dataclass
 class Inputs:
-    """The arrays of one metric for the rows that this process holds.
+    """Arrays of one metric for the rows of this process.
 
     Attributes:
         rows: Global row numbers, shape (n_local,).
@@ -123,8 +93,8 @@ class Inputs:
     figures: dict[str, float] = field(default_factory=dict)
 
 
-def check_mapping(inputs: Any) -> Mapping[str, Any]:
-    """The arrays that were handed in; a one-line ValueError unless they are numbers and come by name."""
+def check_mapping(inputs: Any) -> None:
+    """Raise a one-line ValueError unless inputs are arrays of numbers by name."""
     if not isinstance(inputs, Mapping):
         raise InputError(f"inputs= is {type(inputs).__name__}; give arrays by name, such as {{'embeddings': array}}")
     for name, values in inputs.items():
@@ -134,33 +104,16 @@ def check_mapping(inputs: Any) -> Mapping[str, Any]:
             raise InputError(f"inputs[{name!r}] is no array ({error}); give one of numbers") from error
         if kind.kind not in "biuf":
             raise InputError(f"inputs[{name!r}] is {type(values).__name__} of {kind}; give an array of numbers")
-    return inputs
-
-
-def store_root(load_from_cache_file: bool | None, cache_dir: str | Path | None) -> Path | None:
-    """Where results of models are kept, or None for nowhere."""
-    if load_from_cache_file is not None:
-        check_flag("load_from_cache_file", load_from_cache_file)
-    if cache_dir is not None:
-        check_path("cache_dir", cache_dir)
-    use_cache = is_caching_enabled() if load_from_cache_file is None else load_from_cache_file
-    if not use_cache:
-        return None
-    if cache_dir is not None:
-        return Path(cache_dir)
-    from hf_prune.engine.store import default_root
-
-    return default_root()
 
 
 def row_axis(name: str, array: Array) -> int | None:
-    """The axis along which the rows of an input lie, or None; inputs that nobody listed have their rows first."""
+    """Return the axis along which the rows of an input lie, or None; inputs that are not listed have their rows first."""
     axis = ROW_AXIS.get(name, -array.ndim)
     return None if axis is None else array.ndim + axis
 
 
 def take_rows(name: str, array: Array, rows: Any) -> Array:
-    """Some rows of an input, by number or mask."""
+    """Take some rows of an input, by number or mask."""
     axis = row_axis(name, array)
     if axis is None:
         return array
@@ -168,7 +121,7 @@ def take_rows(name: str, array: Array, rows: Any) -> Array:
 
 
 def num_members(arrays: Mapping[str, Array]) -> int:
-    """How many teachers, students or runs there are at least; 0 where no input has any."""
+    """Count teachers, students or runs, the fewest of any input; 0 where no input has any."""
     return min((len(array) for name, array in arrays.items() if has_members(name, array)), default=0)
 
 

@@ -1,4 +1,4 @@
-"""Score one split: make the inputs, call the metrics, add a column and write a step for each."""
+"""Scoring of one split: inputs are made, metrics called, and a column and a step added for each."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -22,10 +22,10 @@ from hf_prune.scoring.scores import Scores, add_scores
 
 
 class EvidenceSource(Protocol):
-    """Weighs rules of pruning for each column as it is scored; scoring itself knows nothing of pruning."""
+    """Judge of pruning rules for each column as it is scored; scoring itself knows nothing of pruning."""
 
     def wants_features(self, ds: Dataset, request: Request) -> bool:
-        """Whether what a teacher's last layer sees is to be kept, to judge rules on."""
+        """Whether to keep the features of a teacher's last layer, to judge rules on."""
 
     def begin(self, ds: Dataset, request: Request) -> None:
         """Read the labels to judge by."""
@@ -49,7 +49,7 @@ def score_dataset(
     for metric, chosen in zip(metrics, own, strict=True):
         check_options({**metric.options, **chosen})
         check_seed(chosen.get("seed", 0))
-    with in_step("score_with", request.device), use_device(request.device):
+    with in_step("score_with", request.run.device), use_device(request.run.device):
         settings = {"metrics": [metric.name for metric in metrics], "options": own, "columns": list(columns)}
         check_request("score_with", ds, request, settings | {"overwrite": overwrite, "evidence": evidence is not None})
         builder = InputBuilder(ds, request, list(zip(metrics, own, strict=True)))
@@ -80,24 +80,24 @@ def _check(ds: Dataset, request: Request, columns: Sequence[str], overwrite: boo
 
 
 def _score(
-    ds: Dataset, metric: Metric, made: Inputs, options: dict[str, Any], column: str, on_error: str
+    ds: Dataset, metric: Metric, inputs: Inputs, options: dict[str, Any], column: str, on_error: str
 ) -> tuple[Step, Scores]:
-    """The scores of one metric and what is recorded of them."""
-    num_scored = len(ds) - len(made.unscored)
+    """Return the step of one metric for the history, and its scores."""
+    num_scored = len(ds) - len(inputs.unscored)
     if num_scored == 0:
-        row, reason = next(iter(sorted(made.unscored.items())))
+        row, reason = next(iter(sorted(inputs.unscored.items())))
         raise InputError(f"none of the {len(ds)} rows can be scored (row {row}: {reason})")
     used = metric.resolve_options(options, num_scored)
-    scores = call_metric(metric, made, used, len(ds), on_error=on_error)
+    scores = call_metric(metric, inputs, used, len(ds), on_error=on_error)
     how_reliable = f"the comparison of two halves of the members by {metric.name!r}"
-    figures = extra_of_all(lambda: ensemble_figures(metric, made, used, len(ds)), how_reliable)
+    figures = extra_of_all(lambda: ensemble_figures(metric, inputs, used, len(ds)), how_reliable)
     step = Step(
         kind="score",
         metric=metric.name,
         column=column,
         options={name: value for name, value in used.items() if name != "seed"},
-        inputs=made.made_from,
-        figures=(made.figures | (figures or {})) or None,
+        inputs=inputs.made_from,
+        figures=(inputs.figures | (figures or {})) or None,
         seed=int(used.get("seed", 0)),
         unscored=tuple(np.flatnonzero(np.ma.getmaskarray(scores)).tolist()),
     )

@@ -1,4 +1,4 @@
-"""Score columns: written to a data set without copying its images, and read back as numbers."""
+"""Score columns: added to a data set without copying its images, and read as numbers."""
 
 from typing import Any
 
@@ -20,19 +20,11 @@ Scores = np.ma.MaskedArray[Any, Any]
 
 
 def add_scores(ds: Dataset, column: str, scores: Scores) -> Dataset:
-    """Add a float32 column, null where a score is masked, and keep the data set's format as it is.
+    """Add or replace a float32 column, null where a score is masked, and keep the data set's format as it is.
 
     On a shuffled or pruned set, `Dataset.add_column` copies every image into a new table. Here the column goes to the
     table underneath, null in the rows that the set does not show, and the indices are laid over it again. Only where
     the set shows a row of its table twice, which may have two scores, the images are copied.
-
-    Args:
-        ds: The data set, n rows.
-        column: Its name; a column of that name is replaced.
-        scores: Shape (n,).
-
-    Returns:
-        A new data set.
     """
     mapping = row_mapping(ds)
     if mapping is not None and len(mapping) and np.bincount(mapping).max() > 1:
@@ -58,7 +50,7 @@ def _spread(values: NDArray[Any], mapping: NDArray[np.int64], length: int, other
 
 
 def _with_format_of(ds: Dataset, like: Dataset) -> Dataset:
-    """The format or transform of another data set, with the new columns in it only where it showed all columns."""
+    """Set the format of another data set, with the new columns in it only where it showed all columns."""
     wanted = dict(like.format)
     if wanted["type"] is None and set(wanted["columns"]) == set(like.column_names):
         return ds
@@ -91,7 +83,7 @@ def without_scores(ds: Dataset) -> Dataset:
 
 
 def score_column(ds: Dataset, metric: str) -> str:
-    """The column to read scores from: one of that name, or the one that scoring with the metric of that name makes.
+    """Find the column to read scores from: one of that name, or the one that the metric of that name makes.
 
     Raises:
         ValueError: If there is none.

@@ -1,12 +1,27 @@
-"""Which rows to keep: exact budgets, seeded ties, class floors and quotas, a reason for every row.
+"""Selection of rows: exact budgets, seeded ties, class floors and quotas, a reason for every row.
 
-The only place that knows about class balance. It reads scores and never asks how they were made.
+Class balance is decided here alone. Scores are read, however they were made.
 """
 
+from hf_prune.selection import by_embedding, by_score  # noqa: F401 - their orders are registered
 from hf_prune.selection.budget import count_rows
+from hf_prune.selection.candidates import Candidates
 from hf_prune.selection.classes import check_class_balance, error_quotas
-from hf_prune.selection.orders import ORDERS
-from hf_prune.selection.result import REASONS, Selection
+from hf_prune.selection.orders import Order, list_orders, register_order, unregister_order
+from hf_prune.selection.reasons import Reason
+from hf_prune.selection.result import Selection
 from hf_prune.selection.select_rows import select
 
-__all__ = ["ORDERS", "REASONS", "Selection", "check_class_balance", "count_rows", "error_quotas", "select"]
+__all__ = [
+    "Candidates",
+    "Order",
+    "Reason",
+    "Selection",
+    "check_class_balance",
+    "count_rows",
+    "error_quotas",
+    "list_orders",
+    "register_order",
+    "select",
+    "unregister_order",
+]

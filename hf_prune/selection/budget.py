@@ -1,4 +1,4 @@
-"""How many rows: a fraction or a count into a budget, and the share of the hardest that is cut first."""
+"""Numbers of rows: the budget from a fraction or a count, and the share of the hardest that is cut first."""
 
 from fractions import Fraction
 from typing import Any
@@ -13,7 +13,7 @@ MAX_CUTOFF = 0.5
 
 
 def is_number(value: Any) -> bool:
-    """Whether it is a number of Python or NumPy, which a bool is not."""
+    """Whether a value is a number of Python or NumPy, which a bool is not."""
     return isinstance(value, NUMBERS) and not isinstance(value, bool)
 
 
@@ -62,7 +62,7 @@ def check_hardest_cutoff(hardest_cutoff: Any) -> None:
 
 
 def count_cut(hardest_cutoff: float, num_rows: int) -> int:
-    """Rows that a cut of the hardest drops, rounded down, so that a cut of 0.1 leaves room for ``keep=0.9``.
+    """Return the number of rows that a cut of the hardest drops, rounded down, so that a cut of 0.1 leaves room for ``keep=0.9``.
 
     Example:
         >>> count_cut(0.1, 15), count_cut(0.29, 100)
@@ -70,20 +70,3 @@ def count_cut(hardest_cutoff: float, num_rows: int) -> int:
     """
     # Exact, since 0.29 * 100 is 28.999999999999996 in floats.
     return int(Fraction(str(float(hardest_cutoff))) * num_rows)
-
-
-def check_room(keep: Any, budget: int, left: int, num_scored: int, removed: str) -> None:
-    """Raise a one-line ValueError if fewer rows are left to choose from than are to be kept.
-
-    Args:
-        keep: What the caller asked for.
-        budget: The same as a count.
-        left: Rows left to choose from.
-        num_scored: Rows with a score.
-        removed: What went before, such as ``"30 duplicates"``.
-    """
-    if budget > left:
-        raise InputError(
-            f"keep={keep} keeps {budget} of {num_scored} rows with a score, of which {left} are left after {removed}: "
-            f"give a count up to {left}, or remove fewer before"
-        )

@@ -1,4 +1,4 @@
-"""The order that covers the embedding space: each next row is the one farthest from all those chosen."""
+"""Orders that read embeddings: rows far from each other, and the highest scores of each cluster."""
 
 from typing import Any
 
@@ -6,28 +6,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hf_prune.runtime.errors import InputError
-from hf_prune.selection.candidates import Candidates, Ranking, rank
-from hf_prune.selection.classes import grouped, ranks_in_group, round_within
-from hf_prune.selection.result import Reason
+from hf_prune.selection.candidates import Candidates, rank
+from hf_prune.selection.classes import ranks_in_group, round_within
+from hf_prune.selection.orders import Places, register_order
+from hf_prune.selection.reasons import Reason
 
+Array = NDArray[Any]
 
-def check_embeddings(embeddings: Any, num_rows: int) -> NDArray[Any]:
-    """The embeddings as an array of one vector per row.
-
-    Raises:
-        ValueError: If they are not.
-    """
-    found = np.asarray(embeddings)
-    if found.ndim != 2 or len(found) != num_rows or found.dtype.kind != "f":
-        raise InputError(
-            f"embeddings of shape {found.shape} and type {found.dtype}; give one vector of floats for each of "
-            f"the {num_rows} rows"
-        )
-    return found
+# Rows among which the next ones are searched before all rows are compared with what was found: 8 MB at d = 512.
+POOL_ROWS = 4_096
+# Chosen rows after which all are compared: a matrix product of this width runs at full speed.
+BATCH = 512
+BLOCK_ROWS = 16_384
+# As in the authors' code: the softmax's temperature, and how many neighbours a cluster's distance is averaged over.
+TEMPERATURE = 0.5
+NEIGHBOURS = 20
+_CODE_ROWS = 65_536
 
 
 def unit_rows(embeddings: Any, rows: NDArray[np.int64]) -> NDArray[np.float32]:
-    """Some rows, scaled to length one, float32, shape (m, d).
+    """Return some rows scaled to length one, float32, shape (m, d).
 
     Raises:
         ValueError: If one has no direction.
@@ -44,27 +42,27 @@ def unit_rows(embeddings: Any, rows: NDArray[np.int64]) -> NDArray[np.float32]:
     return found / lengths
 
 
-# Rows among which the next ones are searched before all rows are compared with what was found: 8 MB at d = 512.
-POOL_ROWS = 4_096
-# Chosen rows after which all are compared: a matrix product of this width runs at full speed.
-BATCH = 512
-BLOCK_ROWS = 16_384
-
-
-def diverse(found: Candidates) -> Ranking:
-    """K-center greedy on the sphere, begun at a random row; the rows beyond the budget farthest first.
+@register_order(
+    "diverse",
+    keeps="rows as different from each other as can be, whatever their {column}",
+    needs=("embeddings",),
+    kept=Reason(7, "adds diversity"),
+    dropped=Reason(13, "close to a row that was kept"),
+    paper="arXiv:1708.00489",
+)
+def diverse(candidates: Candidates) -> Places:
+    """Rank by k-center greedy on the sphere, begun at a random row; the rows beyond the budget farthest first.
 
     References:
         Gonzalez (1985); Sener & Savarese (2018), arXiv:1708.00489. Cosine distances of the embeddings; the scores
         are not read.
     """
-    vectors = unit_rows(found.embeddings, found.rows[found.drawn])
-    chosen, nearest = k_center(vectors, found.budget)
+    vectors = unit_rows(candidates.embeddings, candidates.rows[candidates.drawn])
+    chosen, nearest = k_center(vectors, candidates.budget)
     left = np.ones(len(vectors), dtype=bool)
     left[chosen] = False
     rest = np.flatnonzero(left)
-    places = np.concatenate([chosen, rest[np.argsort(nearest[rest], kind="stable")]])
-    return Ranking(found.drawn[places], Reason.DIVERSE, Reason.NEAR_KEPT)
+    return candidates.drawn[np.concatenate([chosen, rest[np.argsort(nearest[rest], kind="stable")]])]
 
 
 def k_center(vectors: NDArray[np.float32], count: int) -> tuple[NDArray[np.int64], NDArray[Any]]:
@@ -101,7 +99,7 @@ def k_center(vectors: NDArray[np.float32], count: int) -> tuple[NDArray[np.int64
 
 
 def _choose(vectors: NDArray[np.float32], nearest: NDArray[Any], limit: int) -> list[int]:
-    """The next rows, at least one and at most ``limit``: those that are known to be farther than all others."""
+    """Return the next rows, at least one and at most ``limit``: those that are known to be farther than all others."""
     if not np.isfinite(nearest).any():  # nothing was chosen yet, and any row is as good as another
         return [int(np.argmin(nearest))]
     size = min(POOL_ROWS, len(vectors))
@@ -122,22 +120,21 @@ def _choose(vectors: NDArray[np.float32], nearest: NDArray[Any], limit: int) -> 
     return batch
 
 
-Array = NDArray[Any]
-
-
-# As in the authors' code: the softmax's temperature, and how many neighbours a cluster's distance is averaged over.
-TEMPERATURE = 0.5
-NEIGHBOURS = 20
-_CODE_ROWS = 65_536
-
-
-def cluster(found: Candidates) -> Ranking:
-    """The highest scores of each cluster, as many as its complexity earns it.
+@register_order(
+    "cluster",
+    keeps="the rows with the highest {column} of each cluster, more of clusters that are wide and far from others",
+    needs=("embeddings", "clusters"),
+    kept=Reason(8, "above the cut of its cluster"),
+    dropped=Reason(14, "below the cut of its cluster"),
+    paper="arXiv:2401.04578",
+)
+def cluster(candidates: Candidates) -> Places:
+    """Rank the highest scores of each cluster first, as many as its complexity earns it.
 
     The complexity of a cluster is its mean cosine distance to the 20 nearest centroids times the mean cosine distance
-    of its rows to its own centroid. A softmax over the complexities says which share of the budget each cluster should
-    have, and a quadratic program finds the counts nearest to that which add up to the budget, with at least one row
-    and at most all of each cluster.
+    of its rows to its own centroid. A softmax over the complexities gives the share of the budget that each cluster
+    should have, and a quadratic program finds the counts nearest to that which add up to the budget, with at least one
+    row and at most all of each cluster.
 
     References:
         Abbas et al. (2024), Effective pruning of web-scale datasets based on complexity of concept clusters,
@@ -145,39 +142,31 @@ def cluster(found: Candidates) -> Ranking:
         answer of a numerical solver; a cluster of one row counts as any other. Of clusters
         with the same claim to an odd row the seed draws who begins.
     """
-    codes, sizes = numbered(np.asarray(found.clusters))
+    _, codes, sizes = np.unique(np.asarray(candidates.clusters), return_inverse=True, return_counts=True)
     first = np.full(len(sizes), len(codes))
-    np.minimum.at(first, codes, found.turns)
-    targets = softmax(complexities(found, codes, sizes)) * found.budget
-    counts = nearest_counts(targets, sizes, found.budget, first)
-    hardest = found.ascending[::-1]
+    np.minimum.at(first, codes, candidates.turns)
+    complexity = complexities(candidates, codes, sizes)
+    powers = np.exp((complexity - complexity.max()) / TEMPERATURE)
+    counts = nearest_counts(powers / powers.sum() * candidates.budget, sizes, candidates.budget, first)
+    hardest = candidates.ascending[::-1]
     ranks, _ = ranks_in_group(codes[hardest])
     wanted = counts[codes[hardest]]
     when = np.empty(len(codes))
     # Below 1 exactly for the rows that the counts keep; the clusters are interleaved on both sides of it.
     when[hardest] = np.where(ranks < wanted, (ranks + 0.5) / np.maximum(wanted, 1), 1 + ranks)
-    return Ranking(rank(when, found.turns), Reason.ABOVE_CLUSTER_CUT, Reason.BELOW_CLUSTER_CUT)
+    return rank(when, candidates.turns)
 
 
-def numbered(clusters: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Number the clusters that occur from 0, and count their rows: shapes (m,) and (k,).
+def complexities(candidates: Candidates, codes: NDArray[np.int64], sizes: NDArray[np.int64]) -> Array:
+    """Return distance to the other clusters times distance inside, shape (k,)."""
+    from scipy.sparse import csr_matrix
 
-    Example:
-        >>> [part.tolist() for part in numbered(np.array([7, -1, 7]))]
-        [[1, 0, 1], [1, 2]]
-    """
-    places, starts, sizes = grouped(clusters)
-    codes = np.empty(len(clusters), dtype=np.int64)
-    codes[places] = np.repeat(np.arange(len(starts)), sizes)
-    return codes, sizes
-
-
-def complexities(found: Candidates, codes: NDArray[np.int64], sizes: NDArray[np.int64]) -> Array:
-    """Distance to the other clusters times distance inside, shape (k,)."""
-    sums = np.zeros((len(sizes), np.asarray(found.embeddings).shape[1]))
+    sums = np.zeros((len(sizes), np.asarray(candidates.embeddings).shape[1]))
     for start in range(0, len(codes), _CODE_ROWS):
         block = slice(start, start + _CODE_ROWS)
-        sums += _sums(unit_rows(found.embeddings, found.rows[block]), codes[block], len(sizes))
+        members = (codes[block], np.arange(len(codes[block])))
+        one_hot = csr_matrix((np.ones(len(codes[block])), members), shape=(len(sizes), len(codes[block])))
+        sums += one_hot @ unit_rows(candidates.embeddings, candidates.rows[block])
     lengths = np.linalg.norm(sums, axis=1)
     # For unit rows the mean similarity to the direction of their sum is the length of their mean.
     inside = np.maximum(1.0 - lengths / sizes, 0.0)
@@ -185,16 +174,8 @@ def complexities(found: Candidates, codes: NDArray[np.int64], sizes: NDArray[np.
     return inside * distance_to_others(centroids)
 
 
-def _sums(vectors: NDArray[np.float32], codes: NDArray[np.int64], num_clusters: int) -> Array:
-    """Sum of the rows of each cluster, shape (k, d)."""
-    from scipy.sparse import csr_matrix
-
-    ones, places = np.ones(len(codes), dtype=np.float64), np.arange(len(codes))
-    return csr_matrix((ones, (codes, places)), shape=(num_clusters, len(codes))) @ vectors
-
-
 def distance_to_others(centroids: Array) -> Array:
-    """Mean cosine distance of each centroid to its nearest others, 20 or all there are, shape (k,).
+    """Return the mean cosine distance of each centroid to its nearest others, 20 or all there are, shape (k,).
 
     Example:
         >>> distance_to_others(np.array([[1.0, 0.0], [0.0, 1.0], [-1.0, 0.0]])).tolist()
@@ -211,16 +192,10 @@ def distance_to_others(centroids: Array) -> Array:
     return found
 
 
-def softmax(complexity: Array) -> Array:
-    """Shares that add up to 1, shape (k,)."""
-    powers = np.exp((complexity - complexity.max()) / TEMPERATURE)
-    return powers / powers.sum()
-
-
 def nearest_counts(
     targets: Array, sizes: NDArray[np.int64], budget: int, first: NDArray[np.int64] | None = None
 ) -> NDArray[np.int64]:
-    """Whole numbers nearest to the targets by the sum of squares that add up to the budget.
+    """Return the whole numbers that add up to the budget and are nearest to the targets by the sum of squares.
 
     Args:
         targets: Rows that each cluster should have, shape (k,).

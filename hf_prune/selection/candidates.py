@@ -1,4 +1,4 @@
-"""What an order chooses from, and what it answers with."""
+"""The rows that an order chooses from."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -7,22 +7,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hf_prune.selection.result import Reason
-
 Array = NDArray[Any]
 
 
 @dataclass(frozen=True)
-class Settings:
-    """Options of the orders; see `select`."""
-
-    num_strata: int = 50
-    random_share: float = 0.5
-
-
-@dataclass(frozen=True)
 class Candidates:
-    """The rows that an order may choose from, m of them; a place is a position among them.
+    """The m rows that an order may choose from; a place is a position among them.
 
     Attributes:
         scores: Shape (m,).
@@ -32,7 +22,6 @@ class Candidates:
         labels: Class of each, shape (m,), or None.
         clusters: Cluster of each, shape (m,), or None.
         embeddings: Of all rows of the data set, shape (n, d), or None.
-        settings: Options of the orders.
     """
 
     scores: Array
@@ -42,7 +31,6 @@ class Candidates:
     labels: NDArray[np.int64] | None = None
     clusters: NDArray[np.int64] | None = None
     embeddings: Array | None = None
-    settings: Settings = Settings()
 
     @cached_property
     def drawn(self) -> NDArray[np.int64]:
@@ -55,23 +43,8 @@ class Candidates:
         return rank(self.scores, self.turns)
 
 
-@dataclass(frozen=True)
-class Ranking:
-    """The answer of an order: as many of the first places are kept as the budget has room for.
-
-    Attributes:
-        places: All places, best first, shape (m,).
-        kept: Why a row is kept, one reason or one per entry of ``places``.
-        dropped: Why a row is dropped.
-    """
-
-    places: NDArray[np.int64]
-    kept: Any
-    dropped: Reason
-
-
 def rank(values: Array, turns: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Places of the values, smallest first, shape (n,); equal values by their turn.
+    """Return the places of the values, smallest first, shape (n,); equal values by their turn.
 
     Example:
         >>> rank(np.array([2, 1, 2]), np.array([1, 2, 0])).tolist()

@@ -1,116 +1,85 @@
-"""The arguments of `select`, checked and brought into one form."""
+"""The arrays that `select` takes besides the scores, checked and brought into one form."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from hf_prune.runtime.errors import InputError
-from hf_prune.selection.budget import NOISE, check_hardest_cutoff, is_number
-from hf_prune.selection.by_embedding import check_embeddings
-from hf_prune.selection.candidates import Settings
-from hf_prune.selection.classes import check_class_balance, check_labels
-from hf_prune.selection.orders import ORDERS
+from hf_prune.selection.budget import NOISE
+from hf_prune.selection.candidates import Candidates
+from hf_prune.selection.orders import Order
 
-Array = NDArray[Any]
+Codes = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
-class Given:
-    """What a caller gave beside the scores, over all n rows; None where it was not given.
+class RowArrays:
+    """Arrays over all n rows besides the scores; None where one was not given.
 
     Attributes:
         labels: Class codes, all negative ones as -1.
-        clusters: Cluster codes.
+        clusters: Cluster codes, in the same form.
         embeddings: One vector per row.
         suspects: Rows to cut as noise; only where noise is to be cut.
         duplicate_of: For each row -1 or the row that it repeats.
     """
 
-    labels: NDArray[np.int64] | None = None
-    clusters: NDArray[np.int64] | None = None
-    embeddings: Array | None = None
+    labels: Codes | None = None
+    clusters: Codes | None = None
+    embeddings: NDArray[Any] | None = None
     suspects: NDArray[np.bool_] | None = None
-    duplicate_of: NDArray[np.int64] | None = None
+    duplicate_of: Codes | None = None
+
+    def check_needs(self, order: Order, class_balance: float | Mapping[int, int], hardest_cutoff: float | str) -> None:
+        """Raise one line if an array that is needed is missing, or one would not be used."""
+        if self.labels is None and (isinstance(class_balance, Mapping) or class_balance > 0):
+            raise InputError(f"class_balance={class_balance} needs classes: pass labels=, or class_balance=0")
+        if (self.suspects is None) is (hardest_cutoff == NOISE):
+            raise InputError(f"hardest_cutoff={NOISE!r} and suspects= go together: give both or neither")
+        for name in order.needs:
+            if getattr(self, name) is None:
+                raise InputError(f"order={order.name!r} needs {name}: pass {name}=")
+
+    def candidates(self, scores: NDArray[Any], rows: Codes, turns: Codes, budget: int) -> Candidates:
+        """Return some rows for an order to choose from; see `Candidates`."""
+        labels, clusters = (None if codes is None else codes[rows] for codes in (self.labels, self.clusters))
+        return Candidates(scores[rows], rows, turns, budget, labels, clusters, self.embeddings)
 
 
-def check_settings(order: Any, num_strata: Any, random_share: Any, also: Sequence[str] = ()) -> Settings:
-    """The options of the orders.
-
-    Args:
-        order: Which rows are preferred.
-        num_strata: Number of bins.
-        random_share: Share of random rows.
-        also: Names that the caller takes beside the orders; they are none here.
-
-    Raises:
-        ValueError: If the order is not known, or an option is out of range.
-    """
-    if not isinstance(order, str) or order not in (*also, *ORDERS):
-        raise InputError(f"order={order!r}; give one of {', '.join(map(repr, (*also, *ORDERS)))}")
-    if isinstance(num_strata, bool) or not isinstance(num_strata, (int, np.integer)) or num_strata < 1:
-        raise InputError(f"num_strata={num_strata!r}; give a count of strata of at least 1")
-    if not is_number(random_share) or not 0 <= random_share <= 1:
-        raise InputError(f"random_share={random_share!r}; give the share of random rows, in [0, 1]")
-    return Settings(int(num_strata), float(random_share))
-
-
-def check_given(
-    num_rows: int,
-    order: str,
-    class_balance: Any,
-    hardest_cutoff: Any,
-    *,
-    labels: Any,
-    embeddings: Any,
-    clusters: Any,
-    suspects: Any,
-    duplicate_of: Any,
-) -> Given:
-    """The arrays beside the scores.
+def check_arrays(num_rows: int, **arrays: ArrayLike | None) -> RowArrays:
+    """Check arrays by the names of the fields of `RowArrays`.
 
     Raises:
-        ValueError: If one that is needed is missing, one would not be used, or one does not fit the rows.
+        ValueError: If one does not fit the rows.
     """
-    check_class_balance(class_balance)
-    check_hardest_cutoff(hardest_cutoff)
-    if labels is None and (isinstance(class_balance, Mapping) or class_balance > 0):
-        raise InputError(f"class_balance={class_balance} needs classes: pass labels=, or class_balance=0")
-    if (suspects is None) is (hardest_cutoff == NOISE):
-        raise InputError(f"hardest_cutoff={NOISE!r} and suspects= go together: give both or neither")
-    arrays = {"embeddings": embeddings, "clusters": clusters}
-    for name in ORDERS[order].needs:
-        if arrays[name] is None:
-            raise InputError(f"order={order!r} needs {name}: pass {name}=")
-    return Given(
-        labels=None if labels is None else check_labels(labels, num_rows),
-        clusters=None if clusters is None else check_labels(clusters, num_rows, "clusters"),
-        embeddings=None if embeddings is None else check_embeddings(embeddings, num_rows),
-        suspects=None if suspects is None else _check_suspects(suspects, num_rows),
-        duplicate_of=None if duplicate_of is None else _check_duplicates(duplicate_of, num_rows),
-    )
+    given = {name: np.asarray(array) for name, array in arrays.items() if array is not None}
+    return RowArrays(**{name: _check_array(name, array, num_rows) for name, array in given.items()})
 
 
-def _check_suspects(suspects: Any, num_rows: int) -> NDArray[np.bool_]:
-    found = np.asarray(suspects)
-    if found.shape != (num_rows,) or found.dtype != bool:
-        raise InputError(f"suspects of shape {found.shape} and type {found.dtype}; give {num_rows} bools, one per row")
-    return found
+def _check_array(name: str, found: NDArray[Any], num_rows: int) -> NDArray[Any]:
+    if name == "embeddings":
+        fits = found.ndim == 2 and len(found) == num_rows and found.dtype.kind == "f"
+        allowed = f"one vector of floats for each of the {num_rows} rows"
+    else:
+        kinds, values = ("b", "bools") if name == "suspects" else ("iu", "integers")
+        fits = found.shape == (num_rows,) and found.dtype.kind in kinds
+        allowed = f"{num_rows} {values}, one per row"
+    if not fits:
+        raise InputError(f"{name} of shape {found.shape} and type {found.dtype}; give {allowed}")
+    if name == "duplicate_of":
+        return _check_duplicates(found.astype(np.int64))
+    # All rows without a label are one group.
+    return np.maximum(found.astype(np.int64), -1) if name in ("labels", "clusters") else found
 
 
-def _check_duplicates(duplicate_of: Any, num_rows: int) -> NDArray[np.int64]:
-    found = np.asarray(duplicate_of)
-    if found.shape != (num_rows,) or found.dtype.kind not in "iu":
-        raise InputError(
-            f"duplicate_of of shape {found.shape} and type {found.dtype}; give {num_rows} integers, one per row"
-        )
-    found = found.astype(np.int64)
+def _check_duplicates(found: Codes) -> Codes:
     copies = np.flatnonzero(found >= 0)
-    if len(found) and (found.min() < -1 or found.max() >= num_rows or (found[found[copies]] >= 0).any()):
+    if len(found) and (found.min() < -1 or found.max() >= len(found) or (found[found[copies]] >= 0).any()):
         raise InputError(
             f"duplicate_of holds rows from {found.min()} to {found.max()}; give -1, or the number of another of the "
-            f"{num_rows} rows that itself has -1"
+            f"{len(found)} rows that itself has -1"
         )
     return found

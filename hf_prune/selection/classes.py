@@ -1,4 +1,4 @@
-"""Rows that classes are owed: the paper's floor as a share, or a quota of rows per class."""
+"""The rows that each class keeps at least or exactly: the paper's floor as a share, or a quota per class."""
 
 from collections.abc import Hashable, Mapping
 from fractions import Fraction
@@ -33,20 +33,6 @@ def check_class_balance(class_balance: Any) -> None:
         )
 
 
-def check_labels(labels: Any, num_rows: int, name: str = "labels") -> NDArray[np.int64]:
-    """Class codes as integers, all negative ones as -1.
-
-    Raises:
-        ValueError: If they are not one integer per row.
-    """
-    codes = np.asarray(labels)
-    if codes.shape != (num_rows,) or codes.dtype.kind not in "iu":
-        raise InputError(
-            f"{name} of shape {codes.shape} and type {codes.dtype}; give {num_rows} integers, one per row"
-        )
-    return np.maximum(codes.astype(np.int64), -1)  # all that have no label are one group
-
-
 def grouped(codes: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
     """Sort places by group, keeping their order inside each.
 
@@ -69,7 +55,7 @@ def grouped(codes: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int
 
 
 def ranks_in_group(codes: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Rank of each place inside its group, 0 first, and the group's size, both of shape (n,).
+    """Return the rank of each place inside its group, 0 first, and the group's size, both of shape (n,).
 
     Example:
         >>> [part.tolist() for part in ranks_in_group(np.array([7, 2, 7]))]
@@ -83,7 +69,7 @@ def ranks_in_group(codes: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray
 
 
 def first_of_each(codes: NDArray[np.int64], wanted: Mapping[int, int]) -> Mask:
-    """The first places of each group, so many as are wanted of it, shape (n,)."""
+    """Mark the first places of each group, as many as are wanted of it, shape (n,)."""
     places, starts, sizes = grouped(codes)
     counts = np.array([wanted.get(code, 0) for code in codes[places[starts]].tolist()])
     found = np.zeros(len(codes), dtype=bool)
@@ -92,13 +78,15 @@ def first_of_each(codes: NDArray[np.int64], wanted: Mapping[int, int]) -> Mask:
 
 
 def class_sizes(codes: NDArray[np.int64]) -> dict[int, int]:
-    """Class → rows."""
+    """Return class → rows."""
     places, starts, sizes = grouped(codes)
     return dict(zip(codes[places[starts]].tolist(), sizes.tolist(), strict=True))
 
 
 def class_floors(codes: NDArray[np.int64], budget: int, share: float) -> dict[int, int]:
-    """Class → rows that the paper's rule leaves it at least, floor(share * budget * size / rows); none without a label.
+    """Return class → rows that the paper's rule leaves it at least, floor(share * budget * size / rows).
+
+    Rows without a label, of a negative class, have no floor.
 
     Example:
         >>> class_floors(np.array([0, 0, 0, 1, -1, -1]), 4, 0.5)
@@ -110,8 +98,8 @@ def class_floors(codes: NDArray[np.int64], budget: int, share: float) -> dict[in
 def floors_by_size(sizes: Mapping[int, int], budget: int, share: float) -> dict[int, int]:
     """The `class_floors` of classes of which only the rows are counted."""
     # Exact, since 0.29 * 100 is 28.999999999999996 in floats and the floor would take a row from the class.
-    owed = Fraction(str(float(share))) * budget / sum(sizes.values())
-    return {code: 0 if code < 0 else owed.numerator * size // owed.denominator for code, size in sizes.items()}
+    per_row = Fraction(str(float(share))) * budget / sum(sizes.values())
+    return {code: 0 if code < 0 else per_row.numerator * size // per_row.denominator for code, size in sizes.items()}
 
 
 def check_quotas(quotas: Mapping[int, int], codes: NDArray[np.int64], uncut: Mask, budget: int) -> None:
@@ -141,7 +129,7 @@ REMAINDER_DIGITS = 9
 
 
 def spread(count: int) -> NDArray[np.int64]:
-    """All of 0 … count - 1 in an order of which every first part lies evenly over the whole.
+    """Permute 0 … count - 1 so that every first part lies evenly over the whole.
 
     Args:
         count: At least 0.
@@ -164,7 +152,7 @@ def spread(count: int) -> NDArray[np.int64]:
 
 
 def turns_among_equals(values: NDArray[Any], first: NDArray[np.int64] | None = None) -> NDArray[np.int64]:
-    """Whose turn it is among equal values, so that those whose turn comes first lie evenly over all that are equal.
+    """Give equal values turns, so that those whose turn comes first lie evenly over all that are equal.
 
     Args:
         values: Shape (k,), k > 0, in the order over which they are to be spread.
@@ -232,7 +220,7 @@ def error_quotas(errors: Mapping[Name, float], sizes: Mapping[Name, int], budget
 
     Args:
         errors: Class → share of its held-out rows that a model trained on all the data gets wrong, in [0, 1].
-        sizes: Class → rows there are.
+        sizes: Class → its rows.
         budget: Rows to keep in all.
 
     Returns:

@@ -1,7 +1,6 @@
-"""The outcome of a selection: which rows, and why each."""
+"""The outcome of a selection: the rows, and a reason for each."""
 
 from dataclasses import dataclass, field
-from enum import IntEnum
 
 import numpy as np
 import pyarrow as pa
@@ -10,84 +9,8 @@ from datasets import Dataset
 from numpy.typing import NDArray
 
 from hf_prune.data.digests import rows_sha256
-
-
-class Reason(IntEnum):
-    """Why a row was kept or dropped; `REASONS` has the words."""
-
-    BELOW_CUT = 0
-    ABOVE_CUT = 1
-    CLASS_FLOOR = 2
-    NO_SCORE = 3
-    RANDOM_DRAW = 4
-    STRATUM_DRAW = 5
-    NEAR_MEDIAN = 6
-    DIVERSE = 7
-    ABOVE_CLUSTER_CUT = 8
-    CLASS_QUOTA = 9
-    RETURNED = 10
-    NOT_DRAWN = 11
-    FAR_FROM_MEDIAN = 12
-    NEAR_KEPT = 13
-    BELOW_CLUSTER_CUT = 14
-    OVER_QUOTA = 15
-    HARDEST = 16
-    SUSPECT = 17
-    DUPLICATE = 18
-
-
-# The words for each code in `Selection.reasons`.
-REASONS = (
-    "below the cut",
-    "above the cut",
-    "class floor",
-    "no score",
-    "random draw",
-    "drawn from its stratum",
-    "near the median of its class",
-    "adds diversity",
-    "above the cut of its cluster",
-    "class quota",
-    "cut, but returned to its class",
-    "not drawn",
-    "far from the median of its class",
-    "close to a row that was kept",
-    "below the cut of its cluster",
-    "over the quota of its class",
-    "cut: hardest",
-    "cut: noise suspect",
-    "duplicate",
-)
-_KEPT = np.zeros(len(REASONS), dtype=bool)
-_KEPT[
-    [
-        Reason.ABOVE_CUT,
-        Reason.CLASS_FLOOR,
-        Reason.RANDOM_DRAW,
-        Reason.STRATUM_DRAW,
-        Reason.NEAR_MEDIAN,
-        Reason.DIVERSE,
-        Reason.ABOVE_CLUSTER_CUT,
-        Reason.CLASS_QUOTA,
-        Reason.RETURNED,
-    ]
-] = True
-
-
-def is_kept(reasons: NDArray[np.int8]) -> NDArray[np.bool_]:
-    """Whether each code is that of a row that was kept."""
-    return _KEPT[reasons]
-
-
-def reason_words(code: int, duplicate_of: int | None = None) -> str:
-    """The words for a code; a duplicate names the row it repeats where that is known.
-
-    Example:
-        >>> reason_words(Reason.DUPLICATE, 7), reason_words(Reason.CLASS_FLOOR)
-        ('duplicate of row 7', 'class floor')
-    """
-    known = code == Reason.DUPLICATE and duplicate_of is not None
-    return f"duplicate of row {duplicate_of}" if known else REASONS[code]
+from hf_prune.selection.orders import find_reason
+from hf_prune.selection.reasons import CLASS_FLOOR, CLASS_QUOTA, DUPLICATE, NO_SCORE, RETURNED, duplicate_words
 
 
 @dataclass(frozen=True)
@@ -96,34 +19,42 @@ class Selection:
 
     Attributes:
         kept: Row numbers kept, ascending, shape (k,).
-        reasons: Code of the reason of each row, index into `REASONS`, shape (n,).
-        order: Which rows were preferred.
+        reasons: Code of the reason of each row, shape (n,).
+        order: Name of the order.
         num_scored: Rows that had a score; ``keep`` counts over these.
         scores: The scores, shape (n,), masked where there is none.
-        duplicate_of: The row that each row repeats, or -1, shape (n,); None where nobody said.
+        duplicate_of: The row that each row repeats, or -1, shape (n,); None where none was given.
     """
 
     kept: NDArray[np.int64]
-    reasons: NDArray[np.int8]
+    reasons: NDArray[np.int16]
     order: str
     num_scored: int
     scores: "np.ma.MaskedArray[tuple[int], np.dtype[np.generic]]" = field(repr=False, compare=False)
     duplicate_of: NDArray[np.int64] | None = field(default=None, repr=False, compare=False)
 
     @property
+    def is_kept(self) -> NDArray[np.bool_]:
+        """Whether each row was kept, shape (n,)."""
+        found = np.zeros(len(self.reasons), dtype=bool)
+        found[self.kept] = True
+        return found
+
+    @property
     def dropped(self) -> NDArray[np.int64]:
         """Row numbers dropped, ascending, those without a score among them."""
-        return np.flatnonzero(~is_kept(self.reasons))
+        return np.flatnonzero(~self.is_kept)
 
     @property
     def unscored(self) -> NDArray[np.int64]:
-        """Row numbers dropped for want of a score, ascending."""
-        return self.rows(Reason.NO_SCORE)
+        """Row numbers dropped for lack of a score, ascending."""
+        return self.rows(NO_SCORE.code)
 
     @property
     def floor_rows(self) -> NDArray[np.int64]:
         """Row numbers kept for the class floor or a class quota alone, ascending."""
-        return np.flatnonzero(np.isin(self.reasons, (Reason.CLASS_FLOOR, Reason.CLASS_QUOTA, Reason.RETURNED)))
+        codes = [reason.code for reason in (CLASS_FLOOR, CLASS_QUOTA, RETURNED)]
+        return np.flatnonzero(np.isin(self.reasons, codes))
 
     @property
     def digest(self) -> str:
@@ -131,43 +62,44 @@ class Selection:
         return rows_sha256(self.kept)
 
     def rows(self, code: int) -> NDArray[np.int64]:
-        """Row numbers with one reason, ascending."""
+        """Return the row numbers with one reason, ascending."""
         return np.flatnonzero(self.reasons == code)
 
     def reason(self, row: int) -> str:
-        """Why one row was kept or dropped, in words."""
-        return reason_words(int(self.reasons[row]), None if self.duplicate_of is None else int(self.duplicate_of[row]))
+        """Say why one row was kept or dropped."""
+        reason = find_reason(self.reasons[row])
+        if reason == DUPLICATE and self.duplicate_of is not None:
+            return duplicate_words(self.duplicate_of[row])
+        return reason.words
 
     def explain(self) -> Dataset:
-        """Say of every row whether it was kept, its score, its rank and why.
+        """Tabulate whether each row was kept, its score, its rank and the reason.
 
         Returns:
-            A ``Dataset`` of n rows with the columns ``row``, ``kept``, ``score`` (null where there is none), ``rank``
-            (1 is the hardest, equal scores share a rank, null without a score) and ``reason``; its ``to_csv`` writes
-            it.
+            A ``Dataset`` of n rows, as `hf_prune.explain` returns it.
 
         Example:
             >>> from hf_prune.selection import select
             >>> select([0.1, 0.9, 0.5], keep=1, order="hard").explain()[1]
             {'row': 1, 'kept': True, 'score': 0.9, 'rank': 1, 'reason': 'above the cut'}
         """
-        return explain_rows(is_kept(self.reasons), self.scores, _words(self.reasons, self.duplicate_of))
+        return explain_rows(self.is_kept, self.scores, _words(self.reasons, self.duplicate_of))
 
 
-def _words(reasons: NDArray[np.int8], duplicate_of: NDArray[np.int64] | None) -> pa.Array:
-    """The words of every row."""
-    words = pa.array(REASONS).take(pa.array(reasons))
+def _words(reasons: NDArray[np.int16], duplicate_of: NDArray[np.int64] | None) -> pa.Array:
+    codes, places = np.unique(reasons, return_inverse=True)
+    words = pa.array([find_reason(code).words for code in codes.tolist()], pa.string()).take(pa.array(places))
     if duplicate_of is None:
         return words
-    rows = np.flatnonzero(reasons == Reason.DUPLICATE)
-    named = pa.array([reason_words(Reason.DUPLICATE, row) for row in duplicate_of[rows].tolist()], pa.string())
-    return pc.replace_with_mask(words, pa.array(reasons == Reason.DUPLICATE), named)
+    copies = reasons == DUPLICATE.code
+    named = [duplicate_words(row) for row in duplicate_of[copies].tolist()]
+    return pc.replace_with_mask(words, pa.array(copies), pa.array(named, pa.string()))
 
 
 def explain_rows(
     kept: NDArray[np.bool_], scores: "np.ma.MaskedArray[tuple[int], np.dtype[np.generic]]", words: pa.Array
 ) -> Dataset:
-    """The table of `Selection.explain`, from its columns."""
+    """Return the table of `Selection.explain`."""
     missing = np.ma.getmaskarray(scores)
     table = pa.table(
         {
@@ -182,7 +114,7 @@ def explain_rows(
 
 
 def hardness_ranks(scores: "np.ma.MaskedArray[tuple[int], np.dtype[np.generic]]") -> NDArray[np.int64]:
-    """Rank of every row among those with a score, 1 for the highest; equal scores share the best of their ranks.
+    """Return the rank of every row among those with a score, 1 for the highest; equal scores share the best of their ranks.
 
     Example:
         >>> hardness_ranks(np.ma.MaskedArray([0.5, 0.9, 0.5, 0.0], mask=[0, 0, 0, 1])).tolist()

@@ -28,7 +28,7 @@ from hf_prune.streams.source import StreamSource
 from hf_prune.streams.stream import ScoredRows, files_root, stream_of
 
 if TYPE_CHECKING:
-    from hf_prune.models.loaded import LoadedModel
+    from hf_prune.models.loaded_model import LoadedModel
 
 # Inputs that models make of an image, whatever other images there are; and the classes.
 _BY_ROW = {"embeddings", "probs", "student_probs", "grad_norms", "labels", "centroids", "rows"}
@@ -58,7 +58,7 @@ def score_stream(
         identity = _identity(source, request, chosen, own, models) | {"label_column": label_column}
         files = ScoreFiles(root, identity, source.num_shards)
         check_alike({"stream, models and settings": files.folder.name.encode()})
-        with on_own_rows(request.device):
+        with on_own_rows(request.run.device):
             keys = key_columns(source.given, columns)
             scorer = _BlockScorer(chosen, own, request, label_column)
             kind = EMBEDDINGS if scorer.fitted else SCORES
@@ -110,11 +110,13 @@ def _opened(
 ) -> "Iterator[tuple[Request, list[LoadedModel]]]":
     """Open the models once for all blocks; lend a request that has them in place of their names, and the models."""
     from hf_prune.models.load import load_teacher
-    from hf_prune.models.loaded import kept_open
+    from hf_prune.models.loaded_model import kept_open
 
     needed = {name for column, metric in chosen.items() for name in metric.inputs_for(own[column], request.sources)}
-    loading = {name: getattr(request, name) for name in ("revision", "dtype", "image_size", "allow_pickle", "device")}
-    if "grad_norms" in needed and request.dtype == "auto":
+    loading = {
+        name: getattr(request.run, name) for name in ("revision", "dtype", "image_size", "allow_pickle", "device")
+    }
+    if "grad_norms" in needed and request.run.dtype == "auto":
         loading["dtype"] = "float32"  # half precision loses small gradients
     found: dict[str, list[LoadedModel]] = {"encoder": [], "teachers": [], "student": []}
     if "embeddings" in needed:
@@ -129,7 +131,10 @@ def _opened(
         if opened["encoder"]:
             lent["encoder"] = opened["encoder"][0]
         # Nothing is looked up in the cache of results, whose index grows with the number of images.
-        yield replace(request, store_root=None, **lent), [model for models in opened.values() for model in models]
+        yield (
+            replace(request, run=replace(request.run, load_from_cache_file=False), **lent),
+            [model for models in opened.values() for model in models],
+        )
 
 
 def _identity(

@@ -15,11 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hf_prune.data.digests import ScoresDigest
-from hf_prune.runtime.cache import META, keep_to_limit, use
+from hf_prune.runtime.cache import keep_to_limit, use
 from hf_prune.runtime.errors import StateError
 from hf_prune.runtime.file_locks import Lock
-from hf_prune.runtime.files import DamagedFile, discard, read_arrays, remove_stale_parts, write_arrays, write_file
-from hf_prune.runtime.integrity import sealed
+from hf_prune.runtime.files import DamagedFile, discard, read_arrays, remove_stale_parts, write_arrays
 
 KEYS, EMBEDDINGS, SCORES, END = "keys", "embeddings", "scores", "end"
 MISSING, LABELS = "missing of ", "labels"  # the first begins the name of a mask, the rest is the column's
@@ -46,10 +45,9 @@ class ScoreFiles:
         self.root, self.num_shards, self.identity = root, num_shards, dict(identity)
         canonical = json.dumps({"format": _FORMAT, "identity": dict(identity)}, sort_keys=True, default=str)
         self.folder = root / "streams" / blake2b(canonical.encode(), digest_size=16).hexdigest()
-        self._lock: Lock | None = use(self.folder, make=True)  # what is read and written here is not evicted
+        meta = {"format": _FORMAT, "identity": json.loads(canonical)["identity"]}
+        self._lock: Lock | None = use(self.folder, meta)  # what is read and written here is not evicted
         remove_stale_parts(self.folder)
-        if not (self.folder / META).exists():
-            write_file(self.folder / META, sealed({"format": _FORMAT, "identity": json.loads(canonical)["identity"]}))
 
     def __getstate__(self) -> dict[str, Any]:
         return self.__dict__ | {"_lock": None}  # a worker that reads rows has its parent's

@@ -103,12 +103,13 @@ def files_root(request: Request) -> Path:
     Raises:
         ValueError: If the caller wants nothing kept.
     """
-    if request.store_root is None:
+    root = request.run.store_root
+    if root is None:
         raise InputError(
-            "the scores of a stream are kept in files, as it is not held: leave out load_from_cache_file=False, or name a folder "
-            "with cache_dir="
+            "the scores of a stream are kept in files, as it is not held: leave out Run(load_from_cache_file=False), or name a folder "
+            "with Run(cache_dir=…)"
         )
-    return request.store_root
+    return root
 
 
 class ShardReader(Protocol):

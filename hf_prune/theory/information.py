@@ -1,19 +1,19 @@
-"""What one more example teaches: the nats by which it shrinks the space of students that fit every label."""
+"""Information of one more example: the nats by which it shrinks the space of students that fit every label."""
 
 import math
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from hf_prune.theory.kept import LOG_SQRT_2PI, STEPS, Array, KeptRegion, kept_region, panels, project
-from hf_prune.theory.perceptron import Order, Values, checked, numbers, test_error, within
+from hf_prune.theory.geometry import LOG_SQRT_2PI, STEPS, Array, KeptRegion, kept_region, panels, project
+from hf_prune.theory.perceptron import Order, check_arguments, test_error, to_range
 
 # Outputs are followed up to FARTHEST + 11 units of 1 / sharpness: beyond, no label surprises.
 FARTHEST = 8.0
 
 
-def information_gain(alpha_tot: ArrayLike, keep: ArrayLike, theta: ArrayLike = 0.0, order: Order = "hard") -> Values:
-    """Information in nats that one more kept example would give to the student trained on the pruned data set.
+def information_gain(alpha_tot: ArrayLike, keep: ArrayLike, theta: ArrayLike = 0.0, order: Order = "hard") -> Array:
+    """Return the information in nats that one more kept example would give to the student trained on the pruned data.
 
     The same as `information_at` the error of `test_error`. On random data it falls as 1 / alpha_tot; with
     `optimal_keep` it tends to exactly 1 nat, which is why the error can then fall faster than a power law.
@@ -37,8 +37,8 @@ def information_gain(alpha_tot: ArrayLike, keep: ArrayLike, theta: ArrayLike = 0
     return information_at(test_error(alpha_tot, keep, theta, order).error, keep, theta, order)
 
 
-def information_at(error: ArrayLike, keep: ArrayLike = 1.0, theta: ArrayLike = 0.0, order: Order = "hard") -> Values:
-    """Information in nats that the next kept example gives to a student of a given test error.
+def information_at(error: ArrayLike, keep: ArrayLike = 1.0, theta: ArrayLike = 0.0, order: Order = "hard") -> Array:
+    """Return the information in nats that the next kept example gives to a student of a given test error.
 
     The students that fit every label so far are taken to be spread around the present one as the teacher is: any two
     of them, and any of them and the teacher, have the overlap R = cos(pi * error). A label leaves the share
@@ -65,9 +65,8 @@ def information_at(error: ArrayLike, keep: ArrayLike = 1.0, theta: ArrayLike = 0
     References:
         Seung, Opper & Sompolinsky (1992), Query by committee. Sorscher et al. (2022), arXiv:2206.14486, section 2.
     """
-    errors = numbers("error", error)
-    within("error", errors, (errors > 0) & (errors <= 0.5), "a test error in (0, 0.5]")
-    _, keeps, thetas = checked(np.ones_like(errors), keep, theta, order)
+    errors = to_range("error", error, "a test error in (0, 0.5]", 0.5)
+    _, keeps, thetas = check_arguments(np.ones_like(errors), keep, theta, order)
     errors = np.broadcast_to(errors, keeps.shape)
     nats = [
         _nats(math.pi * float(point[0]), kept_region(float(point[1]), float(point[2]), order))

@@ -1,11 +1,12 @@
-"""How much to keep: the fraction that suits a data set, the envelope over fractions, and where a probe gives out."""
+"""Optimal fractions to keep: for a size of data set, the envelope over fractions, and the limit of a probe."""
 
 import math
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from hf_prune.theory.perceptron import Order, PerceptronPoint, Values, checked, numbers, single, test_error, within
+from hf_prune.theory.geometry import Array
+from hf_prune.theory.perceptron import Order, PerceptronPoint, check_arguments, check_single, test_error, to_range
 
 # Half-width of the central difference in log keep: the error carries 13 digits, so the slope carries 8.
 SLOPE_STEP = 1e-4
@@ -16,8 +17,8 @@ STRIDE = 0.5
 GRID = 13
 
 
-def optimal_keep(alpha_tot: ArrayLike, theta: ArrayLike = 0.0) -> Values:
-    """Fraction of hard examples to keep of a data set of this size.
+def optimal_keep(alpha_tot: ArrayLike, theta: ArrayLike = 0.0) -> Array:
+    """Return the fraction of hard examples to keep of a data set of this size.
 
     It is the fraction at which the number of examples trained on is best spent: the same number of hard examples out
     of a smaller data set would be less informative, and out of a larger one they would mislead. These are the points
@@ -41,7 +42,7 @@ def optimal_keep(alpha_tot: ArrayLike, theta: ArrayLike = 0.0) -> Values:
         >>> optimal_keep([1.0, 3.0, 10.0]).round(2).tolist()
         [0.96, 0.55, 0.19]
     """
-    alphas, _, thetas = checked(alpha_tot, 1.0, theta, "hard")
+    alphas, _, thetas = check_arguments(alpha_tot, 1.0, theta, "hard")
     fractions = [_touching(float(alpha), float(angle)) for alpha, angle in zip(alphas.flat, thetas.flat, strict=True)]
     return np.array(fractions).reshape(alphas.shape)
 
@@ -50,7 +51,7 @@ def _touching(alpha_tot: float, theta: float) -> float:
     from scipy.optimize import brentq
 
     def slope(log_keep: float) -> float:
-        """Change of log error with log keep, the number kept held fixed: above 0, harder examples would be better."""
+        """Return the change of log error with log keep, the number kept held fixed: above 0, harder examples would be better."""
         keeps = np.exp(np.minimum(log_keep + np.array([-SLOPE_STEP, SLOPE_STEP]), 0.0))
         errors = test_error(alpha_tot * math.exp(log_keep) / keeps, keeps, theta).error
         return float(np.diff(np.log(errors))[0] / np.diff(np.log(keeps))[0])
@@ -67,7 +68,7 @@ def _touching(alpha_tot: float, theta: float) -> float:
 def pareto_frontier(
     alpha_prune: ArrayLike, theta: float = 0.0, order: Order = "hard", min_keep: float = 0.1
 ) -> PerceptronPoint:
-    """Lowest error that a number of training examples reaches, over the fractions kept.
+    """Return the lowest error that a number of training examples reaches, over the fractions kept.
 
     Args:
         alpha_prune: Examples trained on, per dimension, above 0; any shape.
@@ -86,13 +87,11 @@ def pareto_frontier(
         >>> pareto_frontier([1.0, 3.0]).keep.round(3).tolist()
         [0.95, 0.1]
     """
-    kept = numbers("alpha_prune", alpha_prune)
-    within("alpha_prune", kept, kept > 0, "examples per dimension, above 0")
-    single("theta", theta)
-    single("min_keep", min_keep)
-    checked(1.0, 1.0, theta, order)
-    floor = numbers("min_keep", min_keep)
-    within("min_keep", floor, (floor > 0) & (floor <= 1), "a fraction in (0, 1]")
+    kept = to_range("alpha_prune", alpha_prune, "examples per dimension, above 0")
+    check_single("theta", theta)
+    check_single("min_keep", min_keep)
+    check_arguments(1.0, 1.0, theta, order)
+    floor = to_range("min_keep", min_keep, "a fraction in (0, 1]", 1.0)
     keeps = np.array([_best(float(alpha), theta, order, float(floor)) for alpha in kept.flat]).reshape(kept.shape)
     return test_error(kept / keeps, keeps, theta, order)
 
@@ -111,8 +110,8 @@ def _best(alpha_prune: float, theta: float, order: Order, min_keep: float) -> fl
     return math.exp(found.x) if found.fun < errors[best] else math.exp(grid[best])
 
 
-def minimum_keep(theta: ArrayLike, tolerance: float = 0.05) -> Values:
-    """Fraction below which pruning hard examples further gains nothing, however large the data set.
+def minimum_keep(theta: ArrayLike, tolerance: float = 0.05) -> Array:
+    """Return the fraction below which pruning hard examples further gains nothing, however large the data set.
 
     Only examples near the teacher's boundary teach a student that is nearly right. A probe that is tilted by `theta`
     keeps a strip of half-width gamma across the boundary, so with much data the error at a fixed number kept is
@@ -134,10 +133,9 @@ def minimum_keep(theta: ArrayLike, tolerance: float = 0.05) -> Values:
         >>> minimum_keep(np.radians([0, 10, 30, 90])).round(3).tolist()
         [0.0, 0.077, 0.249, 1.0]
     """
-    _, _, thetas = checked(1.0, 1.0, theta, "hard")
-    single("tolerance", tolerance)
-    slack = numbers("tolerance", tolerance)
-    within("tolerance", slack, slack > 0, "a relative distance above 0")
+    _, _, thetas = check_arguments(1.0, 1.0, theta, "hard")
+    check_single("tolerance", tolerance)
+    slack = to_range("tolerance", tolerance, "a relative distance above 0")
     fractions = [_saturating(math.sin(angle), float(slack)) for angle in thetas.flat]
     return np.array(fractions).reshape(thetas.shape)
 
@@ -150,7 +148,7 @@ def _saturating(sine: float, tolerance: float) -> float:
         return 0.0
 
     def excess(width: float) -> float:
-        """Factor over the best one, less the tolerance; `width` is gamma / (sqrt(2) sin(theta))."""
+        """Return the factor over the best one, less the tolerance; `width` is gamma / (sqrt(2) sin(theta))."""
         return float(erf(width * sine) / (sine * erf(width))) - 1 - tolerance
 
     widest = 6 / sine  # both error functions are 1 there

@@ -2,18 +2,17 @@
 
 import math
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import Literal, get_args
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from hf_prune.runtime.errors import InputError
-from hf_prune.theory.kept import kept_region
+from hf_prune.runtime.names import unknown_name
+from hf_prune.theory.geometry import Array, kept_region
 from hf_prune.theory.student import solve
 
 Order = Literal["hard", "easy", "random"]
-Values = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -30,16 +29,16 @@ class PerceptronPoint:
         margin: Distance of the nearest kept example from the student's boundary, in standard deviations of an input.
     """
 
-    alpha_tot: Values
-    keep: Values
-    theta: Values
-    error: Values
-    overlap: Values
-    probe_overlap: Values
-    margin: Values
+    alpha_tot: Array
+    keep: Array
+    theta: Array
+    error: Array
+    overlap: Array
+    probe_overlap: Array
+    margin: Array
 
     @property
-    def alpha_prune(self) -> Values:
+    def alpha_prune(self) -> Array:
         """Examples after pruning, per dimension."""
         return self.keep * self.alpha_tot
 
@@ -50,7 +49,7 @@ def test_error(
     theta: ArrayLike = 0.0,  # noqa: PT028 - the name is the quantity's, this is no test
     order: Order = "hard",  # noqa: PT028 - as above
 ) -> PerceptronPoint:
-    """Test error of the maximum-margin perceptron on the examples that a probe keeps.
+    """Return the test error of the maximum-margin perceptron on the examples that a probe keeps.
 
     Inputs are Gaussian in N dimensions and labelled by a teacher; a probe at angle `theta` to it ranks
     `alpha_tot * N` of them by the size of its own output, the fraction `keep` is kept, and a perceptron without bias
@@ -77,7 +76,7 @@ def test_error(
     References:
         Sorscher et al. (2022), Beyond neural scaling laws, arXiv:2206.14486, section 2.
     """
-    alphas, keeps, thetas = checked(alpha_tot, keep, theta, order)
+    alphas, keeps, thetas = check_arguments(alpha_tot, keep, theta, order)
     points = zip(alphas.flat, keeps.flat, thetas.flat, strict=True)
     rows = [_one(float(alpha), float(fraction), float(angle), order) for alpha, fraction, angle in points]
     columns = np.array(rows).reshape(-1, 4)
@@ -97,18 +96,17 @@ def _one(alpha_tot: float, keep: float, theta: float, order: Order) -> tuple[flo
     return angle / math.pi, student.slope[0] / length, towards_probe / length, student.level / length
 
 
-def checked(alpha_tot: ArrayLike, keep: ArrayLike, theta: ArrayLike, order: str) -> tuple[Values, Values, Values]:
+def check_arguments(alpha_tot: ArrayLike, keep: ArrayLike, theta: ArrayLike, order: str) -> tuple[Array, Array, Array]:
     """Broadcast and check the arguments that every function of the theory shares."""
     if order not in get_args(Order):
-        near = get_close_matches(str(order), get_args(Order), n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        raise InputError(f"order={order!r}; choose {', '.join(map(repr, get_args(Order)))}{hint}")
-    given = {"alpha_tot": numbers("alpha_tot", alpha_tot), "keep": numbers("keep", keep)}
-    given["theta"] = numbers("theta", theta)
-    within("alpha_tot", given["alpha_tot"], given["alpha_tot"] > 0, "examples per dimension, above 0")
-    within("keep", given["keep"], (given["keep"] > 0) & (given["keep"] <= 1), "a fraction in (0, 1]")
-    right = (given["theta"] >= 0) & (given["theta"] <= math.pi / 2)
-    within("theta", given["theta"], right, "radians in [0, pi/2]; np.radians turns degrees into them")
+        raise InputError(unknown_name("order", order, get_args(Order)))
+    given = {
+        "alpha_tot": to_range("alpha_tot", alpha_tot, "examples per dimension, above 0"),
+        "keep": to_range("keep", keep, "a fraction in (0, 1]", 1.0),
+        "theta": to_range(
+            "theta", theta, "radians in [0, pi/2]; np.radians turns degrees into them", math.pi / 2, zero=True
+        ),
+    }
     try:
         alphas, keeps, thetas = np.broadcast_arrays(*given.values())
     except ValueError:
@@ -117,22 +115,19 @@ def checked(alpha_tot: ArrayLike, keep: ArrayLike, theta: ArrayLike, order: str)
     return alphas, keeps, thetas
 
 
-def numbers(name: str, value: ArrayLike) -> Values:
-    """The argument as float64; anything that is no number is refused by name."""
+def to_range(name: str, value: ArrayLike, rule: str, high: float = math.inf, *, zero: bool = False) -> Array:
+    """Convert an argument to float64 and refuse by name what is no number or not in (0, high]; 0 only if it may be."""
     try:
-        return np.asarray(value, dtype=np.float64)
+        values = np.asarray(value, dtype=np.float64)
     except (TypeError, ValueError):
         raise InputError(f"{name}={value!r} is no number; give a number or an array of numbers") from None
+    allowed = np.isfinite(values) & (values <= high) & (values >= 0 if zero else values > 0)
+    if not allowed.all():
+        raise InputError(f"{name}={values[~allowed].flat[0]:g}; give {rule}")
+    return values
 
 
-def single(name: str, value: ArrayLike) -> None:
+def check_single(name: str, value: ArrayLike) -> None:
     """Refuse an array where the function is about one number."""
     if np.ndim(value):
         raise InputError(f"{name} has shape {np.shape(value)}; give one number here")
-
-
-def within(name: str, values: Values, allowed: NDArray[np.bool_], rule: str) -> None:
-    """Refuse the first value that is not allowed, or not finite."""
-    bad = values[~(allowed & np.isfinite(values))]
-    if bad.size:
-        raise InputError(f"{name}={bad.flat[0]:g}; give {rule}")

@@ -8,18 +8,14 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from hf_prune.runtime.errors import InputError
 from hf_prune.runtime.figures import new_figure
 from hf_prune.theory import PerceptronPoint
+from hf_prune.theory.geometry import Array
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-
-
-Values = NDArray[np.float64]
-
 
 # Dashes tell a few lines apart without colour; many lines are told apart by shade and by a label at their end.
 _DASHES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (8, 3)))
@@ -31,7 +27,7 @@ def plot_pruning_curves(
     curves: Sequence[PerceptronPoint],
     ax: "Axes | None" = None,
     *,
-    simulated: Sequence[tuple[Values, Values, Values]] = (),
+    simulated: Sequence[tuple[Array, Array, Array]] = (),
     frontier: PerceptronPoint | None = None,
 ) -> "Axes":
     """Draw test error over the number of examples trained on, one line for each fraction kept.
@@ -96,12 +92,9 @@ def plot_frontiers(
         ValueError: If there is no frontier, or more than can be told apart.
         ImportError: If matplotlib is not installed.
     """
-    if not 1 <= len(frontiers) <= len(_DASHES):
-        raise InputError(f"{len(frontiers)} frontiers; give 1 to {len(_DASHES)}, as many as can be told apart")
-    ax = ax if ax is not None else new_figure(5.5, 4.5).subplots()
-    for frontier, dashes, colour in zip(frontiers, _DASHES, _shades(len(frontiers)), strict=False):
-        degrees = math.degrees(float(frontier.theta.flat[0]))
-        ax.plot(frontier.alpha_prune, frontier.error, linestyle=dashes, color=colour, label=f"probe at {degrees:.3g}°")
+    names = [f"probe at {math.degrees(float(frontier.theta.flat[0])):.3g}°" for frontier in frontiers]
+    lines = [(name, line.alpha_prune, line.error) for name, line in zip(names, frontiers, strict=True)]
+    ax = _draw_dashed(ax, lines, "frontiers")
     if random is not None:
         ax.plot(random.alpha_prune, random.error, color="#999999", linewidth=3, zorder=0, label="random")
     _label(ax)
@@ -110,7 +103,7 @@ def plot_frontiers(
 
 
 def plot_information(
-    alpha_tot: Values, gains: Mapping[str, Values], ax: "Axes | None" = None, *, unit: bool = True
+    alpha_tot: Array, gains: Mapping[str, Array], ax: "Axes | None" = None, *, unit: bool = True
 ) -> "Axes":
     """Draw the information that one more example gives, over the size of the data set.
 
@@ -127,11 +120,7 @@ def plot_information(
         ValueError: If there is no line, or more than can be told apart.
         ImportError: If matplotlib is not installed.
     """
-    if not 1 <= len(gains) <= len(_DASHES):
-        raise InputError(f"{len(gains)} lines; give 1 to {len(_DASHES)}, as many as can be told apart")
-    ax = ax if ax is not None else new_figure(5.5, 4.5).subplots()
-    for (name, nats), dashes, colour in zip(gains.items(), _DASHES, _shades(len(gains)), strict=False):
-        ax.plot(alpha_tot, nats, linestyle=dashes, color=colour, label=name)
+    ax = _draw_dashed(ax, [(name, alpha_tot, nats) for name, nats in gains.items()], "lines")
     if unit:
         ax.axhline(1.0, color="#999999", linewidth=0.8, zorder=0)
         ax.annotate("1 nat", (alpha_tot[0], 1.0), xytext=(2, 3), textcoords="offset points", fontsize=8)
@@ -139,6 +128,15 @@ def plot_information(
         xscale="log", yscale="log", xlabel="examples before pruning, per dimension", ylabel="nats of one more example"
     )
     ax.legend(loc="lower left", frameon=False, fontsize=8)
+    return ax
+
+
+def _draw_dashed(ax: "Axes | None", lines: Sequence[tuple[str, Array, Array]], kind: str) -> "Axes":
+    if not 1 <= len(lines) <= len(_DASHES):
+        raise InputError(f"{len(lines)} {kind}; give 1 to {len(_DASHES)}, as many as can be told apart")
+    ax = ax if ax is not None else new_figure(5.5, 4.5).subplots()
+    for (name, x, y), dashes, colour in zip(lines, _DASHES, _shades(len(lines)), strict=False):
+        ax.plot(x, y, linestyle=dashes, color=colour, label=name)
     return ax
 
 
@@ -165,7 +163,7 @@ def _label(ax: "Axes") -> None:
 
 
 def _shades(count: int) -> list[tuple[float, ...]]:
-    """Colours from light to dark, in steps that a black-and-white print keeps."""
+    """Return colours from light to dark, in steps that a black-and-white print keeps."""
     from matplotlib import colormaps
 
     return [tuple(map(float, colormaps["viridis"](value))) for value in np.linspace(_LIGHTEST, _DARKEST, count)]

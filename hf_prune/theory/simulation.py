@@ -4,13 +4,10 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from hf_prune.runtime.errors import InputError
-from hf_prune.theory.perceptron import Order, checked, single
-
-Matrix = NDArray[np.float64]
-
+from hf_prune.theory.geometry import Array
+from hf_prune.theory.perceptron import Order, check_arguments, check_single
 
 # Relative shortfall of a margin that counts as rounding.
 VIOLATION = 1e-9
@@ -30,8 +27,8 @@ class Simulation:
         num_kept: Examples trained on in each run.
     """
 
-    errors: Matrix
-    margins: Matrix
+    errors: Array
+    margins: Array
     num_kept: int
 
     @property
@@ -77,8 +74,8 @@ def simulate(
         (100, True)
     """
     for name, value in {"alpha_tot": alpha_tot, "keep": keep, "theta": theta}.items():
-        single(name, value)
-    checked(alpha_tot, keep, theta, order)
+        check_single(name, value)
+    check_arguments(alpha_tot, keep, theta, order)
     _at_least_two("num_dimensions", num_dimensions, "the plane of teacher and probe has them")
     _at_least_two("draws", draws, "a standard error needs them")
     num_examples = round(alpha_tot * num_dimensions)
@@ -101,7 +98,7 @@ def _at_least_two(name: str, value: float, reason: str) -> None:
 def _run(
     rng: np.random.Generator, shape: tuple[int, int], num_kept: int, theta: float, order: Order
 ) -> tuple[float, float]:
-    """Test error and margin of one run. The teacher is the first axis, the probe lies in the plane of the first two."""
+    """Return test error and margin of one run. The teacher is the first axis, the probe lies in the plane of the first two."""
     inputs = rng.standard_normal(shape)
     inputs *= np.where(inputs[:, :1] < 0, -1.0, 1.0)  # an input times its label: its margin is the teacher's output
     outputs = np.abs(math.cos(theta) * inputs[:, 0] + math.sin(theta) * inputs[:, 1])
@@ -112,8 +109,8 @@ def _run(
     return math.atan2(float(np.linalg.norm(weights[1:])), weights[0]) / math.pi, float((kept @ weights).min()) / norm
 
 
-def max_margin(signed_inputs: Matrix) -> Matrix:
-    """Weights of the perceptron of maximum margin without bias: the shortest w with `signed_inputs @ w >= 1`.
+def max_margin(signed_inputs: Array) -> Array:
+    """Return the weights of the perceptron of maximum margin without bias: the shortest w with `signed_inputs @ w >= 1`.
 
     The problem is a least-distance problem, which non-negative least squares solves exactly: with the residual
     r = [X^T; 1] u - [0; 1] of the best u >= 0 the weights are -r[:-1] / r[-1]. Its active set ends at the support
@@ -149,8 +146,8 @@ def max_margin(signed_inputs: Matrix) -> Matrix:
         working = np.union1d(working[coefficients > 0], worst)
 
 
-def _soft_margins(signed_inputs: Matrix) -> Matrix:
-    """Margins that nearly minimise |w|^2 + sum (1 - margin)_+^2: the small ones are mostly those of the hard margin."""
+def _soft_margins(signed_inputs: Array) -> Array:
+    """Return margins that nearly minimise |w|^2 + sum (1 - margin)_+^2: the small ones are mostly those of the hard margin."""
     weights, margins = np.zeros(signed_inputs.shape[1]), np.zeros(len(signed_inputs))
 
     def loss(length: float) -> float:
@@ -166,8 +163,8 @@ def _soft_margins(signed_inputs: Matrix) -> Matrix:
     return margins
 
 
-def _least_distance(signed_inputs: Matrix) -> tuple[Matrix, Matrix]:
-    """Multipliers and weights of the shortest w with `signed_inputs @ w >= 1`."""
+def _least_distance(signed_inputs: Array) -> tuple[Array, Array]:
+    """Return multipliers and weights of the shortest w with `signed_inputs @ w >= 1`."""
     from scipy.optimize import nnls
 
     count, width = signed_inputs.shape

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hf_prune.theory.kept import LOG_SQRT_2PI, Array, KeptRegion, Projection, project
+from hf_prune.theory.geometry import LOG_SQRT_2PI, Array, KeptRegion, Projection, project
 
 # Newton's decrement measures the distance to the optimum in its own units: after a step from 1e-7 the error is 1e-14.
 DECREMENT = 1e-7
@@ -76,7 +76,7 @@ def solve(region: KeptRegion, alpha: float) -> Student:
 
 
 def _start(region: KeptRegion, alpha: float) -> tuple[Array, Level]:
-    """A student along the teacher that separates the kept examples: any does once it is close enough."""
+    """Find a student along the teacher that separates the kept examples: any does once it is close enough."""
     slope = np.array([max(0.3, 0.6 * alpha), 0.0])
     while (level := _level(region, alpha, slope)).value <= 0:
         slope = 4 * slope
@@ -85,7 +85,7 @@ def _start(region: KeptRegion, alpha: float) -> tuple[Array, Level]:
 
 
 def _newton_step(student: Array, level: Level) -> tuple[Array, float]:
-    """Newton step of |w|^2 / 2 - log K(w), and its decrement."""
+    """Return the Newton step of |w|^2 / 2 - log K(w), and its decrement."""
     inside, outside = student[:2], student[2]
     margin = outside * level.value
     gradient = np.append(level.gradient, level.intercept)
@@ -102,7 +102,7 @@ def _newton_step(student: Array, level: Level) -> tuple[Array, float]:
 def _search(
     region: KeptRegion, alpha: float, student: Array, level: Level, step: Array, decrement: float
 ) -> tuple[Array, Level] | None:
-    """Damped step that stays among the separating students and descends; None once there is none."""
+    """Find a damped step that descends and stays among the separating students; None once there is none."""
     before = _objective(student, level)
     length = 1.0 if decrement < 0.25 else 1 / (1 + decrement)
     while length > 1e-6:
@@ -124,7 +124,7 @@ def _objective(student: Array, level: Level) -> float:
 
 
 def _level(region: KeptRegion, alpha: float, slope: Array, bound: float | None = None) -> Level:
-    """Largest level with alpha * E[(level - slope . v - s)_+^2] <= 1.
+    """Find the largest level with alpha * E[(level - slope . v - s)_+^2] <= 1.
 
     Newton's method on the square root of the left side, which is convex and rises in the level: from an upper bound it
     comes down without overshooting. By Jensen's inequality the mean of slope . v plus 1 / sqrt(alpha) is such a bound.
@@ -154,7 +154,7 @@ def _descend(law: Projection, alpha: float, speed: float, value: float) -> float
 
 
 def _positive_parts(x: Array) -> tuple[Array, Array]:
-    """P(s < x) and E[(x - s)_+] for a standard normal s."""
+    """Return P(s < x) and E[(x - s)_+] for a standard normal s."""
     from scipy.special import ndtr
 
     zeroth = ndtr(x)
@@ -162,7 +162,7 @@ def _positive_parts(x: Array) -> tuple[Array, Array]:
 
 
 def _derivatives(law: Projection, alpha: float, speed: float, value: float, direction: tuple[float, float]) -> Level:
-    """Derivatives of the level by the implicit function theorem, turned from the student's axes to the teacher's."""
+    """Compute the derivatives of the level by the implicit function theorem, turned from the student's axes to the teacher's."""
     zeroth, first = _positive_parts(value - speed * law.along)
     active, pull = float(law.mass @ zeroth), float(law.mass @ first)
     turn = np.array([[direction[0], -direction[1]], [direction[1], direction[0]]])

@@ -1,4 +1,4 @@
-"""The usual changes to small images while a classifier is trained on them: a shift and a mirror image."""
+"""Augmentation of small images while a classifier is trained on them: a shift and a mirror image."""
 
 import contextlib
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""What a killed training leaves behind: which checkpoint of the Trainer it can go on from, and what is in the way."""
+"""Checkpoints of the Trainer that a killed training leaves behind: the one to go on from, and those to remove."""
 
 import re
 import shutil
@@ -38,9 +38,6 @@ class RestoreWeights(transformers.TrainerCallback):  # type: ignore[misc]  # tra
 
     The Trainer matches them by their names in the file, which are older ones for some families, such as ViT, and leaves
     first weights where none matches, with no more than a line in its log (transformers 5.23, #43701).
-
-    Args:
-        checkpoint: The folder that the training goes on from.
     """
 
     def __init__(self, checkpoint: Path) -> None:
@@ -55,9 +52,6 @@ class RestoreWeights(transformers.TrainerCallback):  # type: ignore[misc]  # tra
 
 def last_checkpoint(folder: Path) -> Path | None:
     """Find the checkpoint to go on from and remove all others, such as one that was being written or is damaged.
-
-    Args:
-        folder: The Trainer's folder.
 
     Returns:
         The complete checkpoint with the most steps, the same in every process; None where there is none.
@@ -91,7 +85,7 @@ def remove_checkpoints(folder: Path) -> None:
 
 
 def _checkpoints(folder: Path) -> list[Path]:
-    """Folders of checkpoints by number of steps."""
+    """Return the folders of checkpoints by number of steps."""
     found = [(match, place) for place in folder.glob("checkpoint-*") if (match := _CHECKPOINT.fullmatch(place.name))]
     return [place for _, place in sorted(found, key=lambda pair: int(pair[0][1]))]
 

@@ -1,7 +1,7 @@
 """Train an image classifier of `transformers` on rows of a data set, with its Trainer and without its side effects.
 
-Nothing is reported anywhere, no folder appears that was not asked for, and the random numbers of the program around a
-training are the same as without it. What a trained model is used for is decided elsewhere.
+Nothing is reported anywhere, no unrequested folder appears, and the random numbers of the program around a training are the
+same as without it.
 """
 
 import contextlib
@@ -35,7 +35,7 @@ ModelSource: TypeAlias = transformers.PretrainedConfig | Callable[[], transforme
 
 @dataclasses.dataclass(frozen=True)
 class TrainedClassifier:
-    """What `train_classifier` made.
+    """Result of `train_classifier`.
 
     Attributes:
         model: The model in eval mode, on the CPU.
@@ -221,7 +221,7 @@ def _finish(model: transformers.PreTrainedModel, processor: Any, folder: Path, r
 
 @contextlib.contextmanager
 def _working_folder(folder: str | Path | None) -> Iterator[Path]:
-    """Where the Trainer may write: the caller's folder, or one that vanishes."""
+    """Yield a folder where the Trainer may write: the caller's, or a temporary one."""
     if folder is not None:
         yield Path(folder)
         return

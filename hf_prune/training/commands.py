@@ -1,8 +1,9 @@
-"""A training command of the user's: it is given a folder with rows and leaves its result there.
+"""A user's training command, which gets a folder with rows and leaves its result there.
 
-The command is a list of arguments, started without a shell; the folder is added as the last one. It finds there ``rows``
-(the data set to train on, as `save_to_disk` wrote it), where rows to judge by were chosen for it ``judged``, and ``job.json`` (size, keep, order, draw, num_rows and seed), and
-writes ``result.json``: ``{"wrong": 812, "total": 10000}``, where it likes with ``"groups": {"class cat": [103, 1000]}``.
+The command is a list of arguments, started without a shell; the folder is added as the last one. It holds ``rows`` (the data
+set to train on, as `save_to_disk` wrote it), ``judged`` where there are rows to judge by, and ``job.json`` (size, keep, order,
+draw, num_rows and seed). The command writes ``result.json``: ``{"wrong": 812, "total": 10000}``, optionally with
+``"groups": {"class cat": [103, 1000]}``.
 """
 
 import contextlib
@@ -25,8 +26,8 @@ RESULT = "result.json"
 _GRACE_S = 10.0  # that a command has to end by itself
 
 
-class Answer(NamedTuple):
-    """What a training got wrong."""
+class ErrorCounts(NamedTuple):
+    """Test rows that a training got wrong, of how many, in all and by group."""
 
     wrong: int
     total: int
@@ -34,7 +35,7 @@ class Answer(NamedTuple):
 
 
 def read_command(command: str | Sequence[str]) -> list[str]:
-    """The arguments of a command; a single text is split at its spaces, quotes respected, and nothing else is read into it.
+    """Return the arguments of a command; a single text is split at spaces outside quotes, and nothing else is interpreted.
 
     Raises:
         ValueError: If there is none, or a quote is not closed.
@@ -54,7 +55,7 @@ def read_command(command: str | Sequence[str]) -> list[str]:
 
 def run_command(
     command: Sequence[str], rows: Dataset, job: Mapping[str, Any], judged: Dataset | None = None
-) -> Answer:
+) -> ErrorCounts:
     """Train with a command, in a folder of its own that is removed afterwards.
 
     An interrupt, SIGTERM included, ends the command and what it has started.
@@ -66,7 +67,7 @@ def run_command(
         judged: What to judge by; None leaves that to the command.
 
     Returns:
-        `Answer`.
+        `ErrorCounts`.
 
     Raises:
         ValueError: If the program is not there, fails, or leaves no such result.
@@ -82,11 +83,11 @@ def run_command(
             raise InputError(
                 f"command {shlex.join(command)!r} ended with {code} on {dict(job)}: {lines[-1] if lines else ''}"
             )
-        return read_answer(folder / RESULT)
+        return read_result(folder / RESULT)
 
 
 def _run(arguments: Sequence[str]) -> tuple[int, bytes]:
-    """Run a program to its end; its exit code and what it said. Whatever ends the wait ends it and all it has started."""
+    """Run a program and return its exit code and output. Whatever ends the wait ends it and all it has started."""
     try:
         process = subprocess.Popen(
             arguments,
@@ -120,7 +121,7 @@ def _signal(process: subprocess.Popen[bytes], number: int) -> None:
         os.killpg(process.pid, number)
 
 
-def read_answer(path: Path) -> Answer:
+def read_result(path: Path) -> ErrorCounts:
     """Read and check what a command left.
 
     Raises:
@@ -129,7 +130,7 @@ def read_answer(path: Path) -> Answer:
     try:
         found = read_json(read_bytes(path))
         groups = {str(name): _counts(*pair) for name, pair in found.get("groups", {}).items()}
-        return Answer(*_counts(found["wrong"], found["total"]), groups)
+        return ErrorCounts(*_counts(found["wrong"], found["total"]), groups)
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         wanted = '{"wrong": 812, "total": 10000, "groups": {"class cat": [103, 1000]}}'
         raise InputError(f"the command left no {RESULT} such as {wanted} in its folder ({error})") from error

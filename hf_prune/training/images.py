@@ -15,20 +15,12 @@ from hf_prune.runtime.errors import InputError
 if TYPE_CHECKING:
     import torch
 
-
 MEMORY_LIMIT = 2**30  # bytes of preprocessed images that are kept, so that later epochs decode nothing
 _PREPARE_ROWS = 256  # images preprocessed at once
 
 
 def training_labels(ds: Dataset, label_column: str | None = None) -> tuple[str, Labels]:
-    """Find and read the labels that a classifier is to learn.
-
-    Args:
-        ds: The data set, n rows.
-        label_column: Its column with the classes; None takes the only ``ClassLabel`` column.
-
-    Returns:
-        Name of the column, and the classes.
+    """Find and read the labels that a classifier is to learn; return the name of their column and the classes.
 
     Raises:
         ValueError: If there is no such column, no row, or a row without a label.
@@ -51,7 +43,7 @@ def training_labels(ds: Dataset, label_column: str | None = None) -> tuple[str, 
 
 
 def id2label(labels: Labels) -> dict[int, str]:
-    """Class number → name, as a config of `transformers` holds them; placeholders where classes have no names.
+    """Map class numbers to names, as a config of `transformers` does; placeholders where classes have no names.
 
     Example:
         >>> id2label(Labels(np.array([0, 1]), None, complete=False))
@@ -118,20 +110,20 @@ class TrainingImages:
         return self.__getitems__([row])[0]
 
     def __getitems__(self, rows: Sequence[int]) -> list[dict[str, Any]]:
-        """The rows of one batch; a DataLoader asks for them together."""
+        """Return the rows of one batch; a DataLoader asks for them together."""
         pixels = self._preprocess(rows) if self._kept is None else self._kept[list(rows)]
         return [
             {"pixel_values": image, "labels": int(self.labels[row])} for row, image in zip(rows, pixels, strict=True)
         ]
 
     def subset(self, rows: ArrayLike) -> "torch.utils.data.Subset[dict[str, Any]]":
-        """Some rows, for a training on a part; preprocessed images are shared, not copied."""
+        """Select some rows, for a training on a part; preprocessed images are shared, not copied."""
         import torch
 
         return torch.utils.data.Subset(self, np.asarray(rows, dtype=np.int64).tolist())  # type: ignore[arg-type]  # any object with __getitem__ will do
 
     def _preprocess(self, rows: Sequence[int]) -> "torch.Tensor":
-        """Pixel values (B, 3, h, w), float32."""
+        """Return pixel values (B, 3, h, w), float32."""
         pixels: torch.Tensor = self._collate([self._decode(row) for row in rows])["pixel_values"]
         return pixels
 

@@ -1,4 +1,4 @@
-"""Models to be trained, by whatever names them: a network that ships, a config, a function, or a checkpoint to start from."""
+"""Models to be trained: a network of this package, a config, a function, or a checkpoint to start from."""
 
 from __future__ import annotations
 
@@ -9,10 +9,15 @@ import json
 from pathlib import Path
 from typing import Any
 
-from hf_prune.models.checkpoints import files_digest, settings_digest, state_digest, weight_files
+from hf_prune.models.checkpoints import state_digest, weight_files
 from hf_prune.models.preprocessing import resize_to
 from hf_prune.models.pretrained import class_names
-from hf_prune.models.sources import find_source, quiet_loading, read_config, read_processor
+from hf_prune.models.sources import (
+    find_source,
+    quiet_loading,
+    read_config,
+    read_processor,
+)
 from hf_prune.runtime.arguments import check_side
 from hf_prune.runtime.errors import InputError, InputTypeError
 from hf_prune.runtime.names import unknown_name
@@ -27,7 +32,7 @@ class Trainable:
     Args:
         source: A config, or a function that builds the model.
         processor: Its image processor.
-        description: What it is, in plain JSON values; a function is told by the weights that it makes (see ``begun``).
+        description: The model in plain JSON values; None for a function, see ``describe``.
         checkpoint: Where weights are read from, for a model that is fine-tuned; its config is ``source``.
     """
 
@@ -52,8 +57,8 @@ class Trainable:
                 config=config, ignore_mismatched_sizes=True, dtype="float32", use_safetensors=True, **self.checkpoint
             )
 
-    def begun(self, id2label: dict[int, str]) -> Any:
-        """The description; of a function digests of the weights and config it makes now, so that another one is noticed."""
+    def describe(self, id2label: dict[int, str]) -> Any:
+        """Return the description; for a function, digests of the weights and config it makes now, so that another one is noticed."""
         if self.description is not None:
             return self.description
         model = self.build(id2label)
@@ -122,16 +127,13 @@ def _open_checkpoint(model: str | Path, processor: Any, image_size: int | None) 
     known: dict[str, Any] = {"id": source.place, "commit": source.commit}
     if source.folder is not None:
         files = weight_files(source.folder, allow_pickle=False, named=getattr(config, "transformers_weights", None))
-        known = {
-            "weights_sha256": files_digest(files, source.folder),
-            "config_sha256": settings_digest(source.folder),
-        }
+        known = source.digests_with(files)
     place = {"pretrained_model_name_or_path": source.place, **source.keywords}
     return Trainable(config, made, {"class": type(config).__name__, **known}, place)
 
 
 def _processor(given: Any, image_size: int | None, own_size: Any) -> Any:
-    """A copy of the given processor, or a plain one, for images of the size asked for or else the model's own."""
+    """Copy the given processor, or make a plain one, for images of the requested size or else the model's own."""
     from hf_prune.models.small_resnet import make_processor
 
     if given is None:
@@ -146,7 +148,7 @@ def _processor(given: Any, image_size: int | None, own_size: Any) -> Any:
 
 
 def _checked(model: Any, id2label: dict[int, str]) -> Any:
-    """What a function built, if it can be trained on these classes; it gets their names where it has none."""
+    """Check that what a function built can be trained on these classes, and name its classes where it does not."""
     import transformers
 
     if not isinstance(model, transformers.PreTrainedModel):

@@ -1,4 +1,4 @@
-"""Several trainings of one network in one folder: checked before the first begins, each begun once and finished once."""
+"""Several trainings of one network in one folder, all checked before the first begins."""
 
 import contextlib
 import dataclasses
@@ -40,7 +40,6 @@ if TYPE_CHECKING:
 
     from hf_prune.training.networks import Trainable
 
-
 # Arguments of the Trainer that are settled otherwise, and what to do instead.
 _SETTLED = {
     "output_dir": "give folder=",
@@ -54,7 +53,7 @@ _SETTLED = {
 
 @dataclasses.dataclass(frozen=True)
 class TrainingRuns:
-    """How the trainings in a folder are made.
+    """Settings of the trainings in a folder.
 
     Args:
         kind: ``"teacher"`` or ``"run"``.
@@ -84,18 +83,7 @@ class TrainingRuns:
         processor: Any,
         image_size: int | None,
     ) -> list[Path]:
-        """Train what is not trained yet.
-
-        Args:
-            ds: Images with labels, n rows.
-            model: What `hf_prune.training.networks.open_trainable` takes.
-            count: How many trainings.
-            test_dataset: Images with the same classes, or None.
-            processor: As of `open_trainable`.
-            image_size: As of `open_trainable`.
-
-        Returns:
-            The folder of each, all finished.
+        """Train what is not trained yet and return the folder of each; the arguments are those of `train_teachers`.
 
         Raises:
             TypeError: If the data sets or an argument are of no use.
@@ -114,7 +102,7 @@ class TrainingRuns:
             places = [place_of(self.folder, self.kind, number) for number in range(count)]
             self._compare(ds, test_dataset, begun)
             with contextlib.ExitStack() as held:
-                # The main process decides: it alone has the folder, and knows what is there.
+                # The main process decides: it alone owns the folder.
                 missing = together(lambda: self._claim(held, begun, places) if is_main_process() else [])[0]
                 if missing:
                     with apart("a training"):
@@ -129,7 +117,7 @@ class TrainingRuns:
         """Refuse processes that would train on other rows or begin otherwise; the rows are compared by their content."""
         if num_processes() == 1:
             return
-        from hf_prune.engine.loop import check_rows
+        from hf_prune.engine.image_keys import check_rows
 
         check_alike({"call": self._call} | _by_name(begun))
         for rows in (ds, test_dataset):
@@ -152,10 +140,10 @@ class TrainingRuns:
     def _check_arguments(self) -> None:
         import transformers
 
-        for name, kinds, word in (("batch_size", int, "a whole number"), ("learning_rate", int | float, "a number")):
-            value = self.options[name]
-            if isinstance(value, bool) or not isinstance(value, kinds) or not 0 < value < float("inf"):
-                raise InputError(f"{name}={value!r}; give {word} above 0")
+        check_count("batch_size", self.options["batch_size"], 1)
+        rate = self.options["learning_rate"]
+        if isinstance(rate, bool) or not isinstance(rate, int | float) or not 0 < rate < float("inf"):
+            raise InputError(f"learning_rate={rate!r}; give a number above 0")
         known = {field.name for field in dataclasses.fields(transformers.TrainingArguments)}
         for name in self.arguments:
             if name in _SETTLED:
@@ -166,7 +154,7 @@ class TrainingRuns:
     def _describe(
         self, ds: Dataset, column: str, labels: Labels, test_dataset: Dataset | None, trainable: "Trainable"
     ) -> dict[str, Any]:
-        """What the trainings are begun with, as values for JSON."""
+        """Describe what the trainings start from, as values for JSON."""
         import transformers
 
         from hf_prune.models.preprocessing import describe
@@ -179,7 +167,7 @@ class TrainingRuns:
             tested = describe_rows(test_dataset, self.columns["image_column"], test_column)
         with own_random_numbers():
             transformers.set_seed(self.options["seed"])
-            model = trainable.begun(id2label(labels))
+            model = trainable.describe(id2label(labels))
         return {
             "dataset": describe_rows(ds, self.columns["image_column"], column),
             "test_dataset": tested,
@@ -194,7 +182,7 @@ class TrainingRuns:
         }
 
     def _claim(self, held: contextlib.ExitStack, begun: Mapping[str, Any], places: list[Path]) -> list[int]:
-        """In the main process: take the folder, note or compare the settings, and say which trainings are missing."""
+        """Take the folder, write or compare the settings, and return which trainings are missing; in the main process."""
         if all(map(is_finished, places)):  # also while another process trains more of them
             claim(self.folder, begun, num_processes=None)
             with contextlib.suppress(OSError), owned(self.folder):  # else it is in use, or nobody may write there
@@ -250,7 +238,7 @@ class TrainingRuns:
 
 
 def _by_name(begun: Mapping[str, Any]) -> dict[str, Any]:
-    """What trainings are begun with, in the order in which differences are named; digests of rows as such."""
+    """Return what trainings start from, in the order in which differences are named, with digests for rows."""
     described = {name: begun[name] for name in ("dataset", "test_dataset")}
     rows = {name: rows and {"rows": rows["rows"], "images": rows["images"]} for name, rows in described.items()}
     found: dict[str, Any] = {"rows": repr(rows).encode(), "labels": repr(described).encode()}

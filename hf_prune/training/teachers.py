@@ -109,13 +109,8 @@ def train_teachers(
         (2, (3, 2))
     """
     recording = {"mode": mode, "epoch_probs": epoch_probs}
-    options = {
-        "seed": seed,
-        "num_epochs": num_epochs,
-        "batch_size": batch_size,
-        "learning_rate": learning_rate,
-        "augment": augment,
-    }
+    options: dict[str, Any] = {"seed": seed, "num_epochs": num_epochs, "batch_size": batch_size}
+    options |= {"learning_rate": learning_rate, "augment": augment}
     columns = {"image_column": image_column, "label_column": label_column}
     runs = TrainingRuns("teacher", Path(folder), None, options, recording, columns, training_args)
     places = runs.train(ds, model, num_teachers, test_dataset=test_dataset, processor=processor, image_size=image_size)
@@ -177,13 +172,8 @@ def train_subset_runs(
         Feldman and Zhang, What Neural Networks Memorize and Why (arXiv:2008.03703): 70 % of the rows.
     """
     recording: dict[str, Any] = {"mode": "end", "epoch_probs": False}
-    options = {
-        "seed": seed,
-        "num_epochs": num_epochs,
-        "batch_size": batch_size,
-        "learning_rate": learning_rate,
-        "augment": augment,
-    }
+    options: dict[str, Any] = {"seed": seed, "num_epochs": num_epochs, "batch_size": batch_size}
+    options |= {"learning_rate": learning_rate, "augment": augment}
     columns = {"image_column": image_column, "label_column": label_column}
     runs = TrainingRuns("run", Path(folder), subset, options, recording, columns, training_args)
     places = runs.train(ds, model, num_runs, test_dataset=test_dataset, processor=processor, image_size=image_size)

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from hf_prune.pruning.plots import accuracy_figure
 from hf_prune.runtime.errors import InputError
 from hf_prune.runtime.folders import owned
 from hf_prune.runtime.processes import process_state
-from hf_prune.scoring import store_root
+from hf_prune.scoring import Run
 from hf_prune.scoring.plots import extremes_figure
 from hf_prune.selection import count_rows
 from hf_prune.workflows.demo_data import DemoData, open_data
@@ -40,7 +40,7 @@ ORDER = "hard"  # of the cut that is exported: mild pruning of plentiful data, w
 
 @dataclass
 class DemoResult:
-    """What the demo made.
+    """Results of the demo.
 
     Attributes:
         scored: The training rows with their score columns.
@@ -108,17 +108,18 @@ def run_demo(
         count_rows(keep, len(data.train))
     if image_size is None and encoder == "pixels":
         image_size = data.image_size
-    demo = _Demo(data, encoder, image_size, store_root(None, cache_dir), cache_dir, seed, Path(out), log)
+    run = Run(image_size=image_size, cache_dir=cache_dir)
+    demo = _Demo(data, encoder, run, seed, Path(out), log)
     with owned(out) as own:
         remove_parts(demo.out / TEACHERS)
-        made = demo.score()
+        result = demo.score()
         if data.test is not None:
-            made.results = demo.compare(made.scored, keeps, num_draws)
-        made.exported = demo.export(made.scored, max(keeps))
-        made.files += demo.draw(made, own.stage())
+            result.results = demo.compare(result.scored, keeps, num_draws)
+        result.exported = demo.export(result.scored, max(keeps))
+        result.files += demo.draw(result, own.stage())
         own.commit()
     log(f"Done in {time.monotonic() - started:.0f} s.")
-    return made
+    return result
 
 
 @dataclass(frozen=True)
@@ -127,9 +128,7 @@ class _Demo:
 
     data: DemoData
     encoder: str
-    image_size: int | None
-    store: Path | None
-    cache_dir: str | Path | None
+    run: Run
     seed: int
     out: Path
     log: Callable[[str], None]
@@ -141,11 +140,9 @@ class _Demo:
             f"Data: {data.origin}; {len(data.train):,} rows"
             + (f", {len(data.test):,} to test on" if data.test else "")
         )
-        options: dict[str, Any] = {"image_column": data.image_column, "cache_dir": self.cache_dir, "seed": self.seed}
+        options: dict[str, Any] = {"image_column": data.image_column, "seed": self.seed}
         options["evidence"] = False  # the students below compare the rules, every one of them
-        scored = score_with(
-            data.train, "prototypes", encoder=self.encoder, image_size=self.image_size, overwrite=True, **options
-        )
+        scored = score_with(data.train, "prototypes", encoder=self.encoder, run=self.run, overwrite=True, **options)
         if data.label_column is None:
             self.log(
                 "No classes, so prototypes alone and no students: name a column with --label-column, "
@@ -158,7 +155,13 @@ class _Demo:
             teachers = self.train_teachers()
             folders = [str(folder) for folder in teachers]
             scored = score_with(
-                scored, "el2n", teachers=folders, label_column=data.label_column, overwrite=True, **options
+                scored,
+                "el2n",
+                teachers=folders,
+                label_column=data.label_column,
+                run=replace(self.run, image_size=None),
+                overwrite=True,
+                **options,
             )
         return DemoResult(scored, teachers=teachers)
 
@@ -220,16 +223,16 @@ class _Demo:
         return results
 
     def embed(self, ds: Dataset) -> NDArray[np.float32]:
-        """Embeddings of the rows, (n, d), by the encoder of the prototypes."""
+        """Embed the rows by the encoder of the prototypes, (n, d)."""
         from hf_prune.engine.loop import run_model
         from hf_prune.models.load import load_encoder
 
         return run_model(
             ds,
-            load_encoder(self.encoder, image_size=self.image_size),
+            load_encoder(self.encoder, image_size=self.run.image_size),
             image_column=self.data.image_column,
             state=process_state(),
-            store_root=self.store,
+            store_root=self.run.store_root,
             desc="Embedding",
         ).values
 
@@ -247,14 +250,19 @@ class _Demo:
         )
         return folder
 
-    def draw(self, made: DemoResult, folder: Path) -> list[Path]:
-        """Write the results and the pictures, these only where matplotlib is installed; where they are going to lie."""
+    def draw(self, result: DemoResult, folder: Path) -> list[Path]:
+        """Write results and, where matplotlib is installed, pictures to a folder; return the paths they will have."""
         names = []
-        if made.results:
+        if result.results:
             names.append("results.csv")
-            comparison.write_csv(made.results, folder / names[0])
+            comparison.write_results(result.results, folder / names[0])
+        columns = [metric for metric in METRICS if metric in result.scored.column_names]
+        options = {"image_column": self.data.image_column, "label_column": self.data.label_column}
+        pictures: dict[str, Any] = {}
         try:
-            pictures = self.pictures(made)
+            if result.results:
+                pictures["accuracy.png"] = accuracy_figure(result.results)
+            pictures["extremes.png"] = extremes_figure(result.scored, columns, **options)
         except ImportError as error:
             self.log(f"No pictures: {error}")
             pictures = {}
@@ -264,11 +272,3 @@ class _Demo:
         files = [self.out / name for name in names]
         self.log("Written: " + ", ".join(map(str, files)) if files else "")
         return files
-
-    def pictures(self, made: DemoResult) -> dict[str, Any]:
-        """File name → figure."""
-        columns = [metric for metric in METRICS if metric in made.scored.column_names]
-        extremes = extremes_figure(
-            made.scored, columns, image_column=self.data.image_column, label_column=self.data.label_column
-        )
-        return ({"accuracy.png": accuracy_figure(made.results)} if made.results else {}) | {"extremes.png": extremes}

@@ -1,4 +1,4 @@
-"""What the demo runs on: scikit-learn's digits, or any data set with images, with a part set aside for testing."""
+"""Data of the demo: scikit-learn's digits, or any data set with images, with a part set aside for testing."""
 
 import io
 from dataclasses import dataclass, replace
@@ -27,7 +27,7 @@ class DemoData:
         train: The split to prune.
         test: Rows to test students on; None where there are no labels.
         origin: What was opened and set aside, in words.
-        source: Handed to ``export``: ``"local"``, or None to detect a source on the Hub.
+        source: As for ``export``: ``"local"``, or None to detect a source on the Hub.
         image_column: The column with the images.
         label_column: The column with the classes, or None.
         image_size: Side of the images where it is known to be one for all.
@@ -87,7 +87,7 @@ def open_data(dataset: str | None, image_column: str | None, label_column: str |
 
 
 def digits_dataset() -> Dataset:
-    """scikit-learn's 1,797 handwritten digits as a data set of 8x8 grey PNG images and their classes.
+    """Return scikit-learn's 1,797 handwritten digits as a data set of 8x8 grey PNG images and their classes.
 
     Example:
         >>> ds = digits_dataset()
@@ -135,7 +135,7 @@ def holdout_rows(codes: ArrayLike, fraction: float, seed: int) -> NDArray[np.int
 
 
 def _with_labels(data: DemoData) -> DemoData:
-    """Leave out rows without a label; the labels altogether where no row has one."""
+    """Leave out rows without a label, or the labels altogether where no row has one."""
     if data.label_column is None:
         return data
     labelled = np.flatnonzero(read_labels(data.train, data.label_column).codes >= 0)

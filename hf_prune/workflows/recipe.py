@@ -11,9 +11,10 @@ from datasets import Dataset, DatasetDict
 
 from hf_prune.api import prune, score_with
 from hf_prune.data.loading import open_dataset, open_test_dataset, read_inputs, train_split
+from hf_prune.hub.formats import SPLIT
 from hf_prune.hub.models.teacher import push_teacher
+from hf_prune.hub.publish.configurations import check_what
 from hf_prune.hub.publish.export import export
-from hf_prune.hub.publish.prepare import SPLIT, check_what
 from hf_prune.hub.publish.push import push_to_hub
 from hf_prune.hub.read.apply import apply
 from hf_prune.hub.read.load_scores import load_scores
@@ -24,6 +25,8 @@ from hf_prune.runtime.names import unknown_name
 from hf_prune.runtime.processes import barrier, in_step, is_main_process
 from hf_prune.runtime.untrusted import check_nesting
 from hf_prune.scoring.combination import combine
+from hf_prune.scoring.run import with_run
+from hf_prune.selection import list_orders
 from hf_prune.training.teachers import train_subset_runs, train_teachers
 from hf_prune.workflows.recipe_checks import check_keywords
 
@@ -41,14 +44,16 @@ _FUNCTIONS: dict[str, Callable[..., Any]] = {
     "push": push_to_hub,
     "push_teacher": push_teacher,
 }
-# Blocks that leave a folder with models and records, and the data set as it is.
+# Blocks that leave a folder with models and records, and the data set unchanged.
 _TRAININGS = ("train_teachers", "train_subset_runs")
 # Blocks that may be given several times, as a list.
 _REPEATED = ("load_scores", "score", "combine")
-# Blocks that publish, which are handed the data set as it was before it was pruned.
+# Blocks that publish, which also take the data set as it was before it was pruned.
 _PUBLISHING = ("export", "push")
+# Arguments that a file can only name.
+_OPENED: dict[str, Callable[[Any], Any]] = {"inputs": read_inputs, "test_dataset": open_test_dataset}
 # Arguments that the log leaves out: data sets and arrays.
-_NOT_SHOWN = ("scores", "inputs", "test_dataset", "trained_on")
+_NOT_SHOWN = ("scores", "trained_on", *_OPENED)
 # A block for the script that lies beside the recipe and measures what it gives; the runner leaves it alone.
 EVALUATE = "evaluate"
 
@@ -120,19 +125,17 @@ def run_recipe(
         The data set after the last step.
     """
     blocks = recipe.blocks
-    log = log or _silent
+    log = log or (lambda _: None)
     with in_step("run_recipe"):
         opened = ds = _step("dataset", blocks["dataset"], log)
         for name in filter(blocks.__contains__, _TRAININGS):
-            _step(name, blocks[name] | _opened(blocks[name], "test_dataset"), log, train_split(opened))
+            _step(name, blocks[name], log, train_split(opened))
         for name in _REPEATED:
             for block in blocks.get(name, []):
-                ds = _step(name, block | _opened(block, "inputs", "test_dataset"), log, ds)
+                ds = _step(name, block, log, ds)
         scored = ds
-        if "apply" in blocks:
-            ds = _step("apply", blocks["apply"], log, ds)
-        if "prune" in blocks:
-            ds = _step("prune", blocks["prune"] | _opened(blocks["prune"], "inputs"), log, ds)
+        for name in filter(blocks.__contains__, ("apply", "prune")):
+            ds = _step(name, blocks[name], log, ds)
         if is_main_process():
             _publish(blocks, opened, scored, ds, push, log)
         barrier()
@@ -153,21 +156,12 @@ def _publish(
             _step(name, blocks[name] | ({"scores": scored} if wanted else {}), log, ds)
 
 
-def _opened(block: Mapping[str, Any], *names: str) -> dict[str, Any]:
-    """Arrays and test set of a block, which a file can only name."""
-    ways = {"inputs": read_inputs, "test_dataset": open_test_dataset}
-    return {name: ways[name](block[name]) for name in names if block.get(name) is not None}
-
-
-def _silent(line: str) -> None:
-    """Where nobody asked for messages."""
-
-
-def _step(name: str, arguments: Mapping[str, Any], log: Callable[[str], None], ds: Any = None) -> Any:
-    shown = ", ".join(f"{key}={value!r}" for key, value in arguments.items() if key not in _NOT_SHOWN)
-    log(f"{name}: {shown}")
+def _step(name: str, block: Mapping[str, Any], log: Callable[[str], None], ds: Any = None) -> Any:
+    opened = {key: read(block[key]) for key, read in _OPENED.items() if block.get(key) is not None}
+    log(f"{name}: " + ", ".join(f"{key}={value!r}" for key, value in block.items() if key not in _NOT_SHOWN))
     start = time.monotonic()
-    result = _FUNCTIONS[name](**arguments, **({} if ds is None else {"ds": ds}))
+    function = _FUNCTIONS[name]
+    result = function(**with_run(function, {**block, **opened}), **({} if ds is None else {"ds": ds}))
     log(f"{name}: done in {time.monotonic() - start:.1f} s{_rows(result)}")
     return result
 
@@ -179,14 +173,14 @@ def _rows(result: Any) -> str:
 
 
 def parse_yaml(text: str | bytes, where: str) -> Any:
-    """Read plain values; bytes are UTF-8, or UTF-16 that begins with its mark, as some editors write it.
+    """Read plain values from YAML; bytes are UTF-8, or UTF-16 that begins with its mark, as some editors write it.
 
     Args:
         text: The YAML.
-        where: What it is, for the error.
+        where: Its name, for the error.
 
     Raises:
-        ValueError: If it is none.
+        ValueError: If it is no YAML of plain values.
     """
     try:
         value = yaml.load(text, Loader=_Loader)
@@ -212,7 +206,7 @@ def _apply(blocks: dict[str, Any], setting: str) -> None:
 
 
 def _place(target: Any, part: str, setting: str) -> Any:
-    """The key or the number of an entry; an empty block is made where a new one begins."""
+    """Return the key or the number of an entry; an empty block is made where a new one begins."""
     if isinstance(target, list):
         if not (part.isdecimal() and int(part) < len(target)):
             raise InputError(f"setting {setting!r}: {part!r} is none of the entries 0 … {len(target) - 1}")
@@ -242,6 +236,7 @@ def _check_block(name: str, where: str, block: dict[str, Any]) -> None:
     named = block.get("metric", []) if name == "score" else []
     metrics = [named] if isinstance(named, str) else named if isinstance(named, list) else []
     functions = [get_metric(metric).function for metric in metrics if isinstance(metric, str)]
+    functions += [order.function for order in list_orders()] if name == "prune" else []
     filled_in = "trained_on" if name == "push_teacher" else "ds"
     check_keywords(_FUNCTIONS[name], where, block, filled_in=filled_in, options_of=functions)
     if name in _PUBLISHING:

@@ -1,4 +1,4 @@
-"""A block of a recipe compared with the function that it will be passed to, before anything runs."""
+"""Checks of a block of a recipe against the function that it will be passed to, before anything runs."""
 
 import inspect
 import types
@@ -9,6 +9,7 @@ from typing import Any
 
 from hf_prune.runtime.errors import InputError
 from hf_prune.runtime.names import unknown_name
+from hf_prune.scoring.run import flat_parameters
 
 # Parameters that no file can hold, and why.
 _NOT_IN_A_FILE = {
@@ -27,26 +28,28 @@ def check_keywords(
     filled_in: str = "ds",
     options_of: Sequence[Callable[..., Any]] = (),
 ) -> None:
-    """Compare a block with the signature of the function that it will be passed to.
+    """Check a block against the signature of the function that it will be passed to.
 
     Args:
         function: The function.
         where: Name of the block, for messages.
         block: Its keys and values.
         filled_in: The parameter that the caller fills in.
-        options_of: Functions of metrics, whose keyword-only parameters are allowed as well.
+        options_of: Functions of metrics or orders, whose keyword-only parameters are allowed as well.
 
     Raises:
         ValueError: If a key is missing, not known or has a value of the wrong type.
     """
-    parameters = {name: value for name, value in inspect.signature(function).parameters.items() if name != filled_in}
-    hints = typing.get_type_hints(function)
+    listed, hints = flat_parameters(function)
+    parameters = {name: value for name, value in listed.items() if name != filled_in}
     if any(value.kind is value.VAR_KEYWORD and name == "training_args" for name, value in parameters.items()):
-        parameters |= _training_arguments()
-    for metric in options_of:
-        options = inspect.signature(metric).parameters.items()
+        import transformers
+
+        parameters |= inspect.signature(transformers.TrainingArguments).parameters
+    for owner in options_of:
+        options = inspect.signature(owner).parameters.items()
         parameters |= {name: value for name, value in options if value.kind is value.KEYWORD_ONLY}
-        hints |= typing.get_type_hints(metric)
+        hints |= typing.get_type_hints(owner)
     known = {key for key, value in parameters.items() if value.kind is not value.VAR_KEYWORD} - _NOT_IN_A_FILE.keys()
     for key, value in block.items():
         if key in _NOT_IN_A_FILE and key in parameters:
@@ -59,15 +62,8 @@ def check_keywords(
             raise InputError(f"{where} needs {key!r}: write it in the recipe, or set {where}.{key}=…")
 
 
-def _training_arguments() -> dict[str, inspect.Parameter]:
-    """What the Trainer takes besides."""
-    import transformers
-
-    return dict(inspect.signature(transformers.TrainingArguments).parameters)
-
-
 def check_type(where: str, value: Any, hint: Any) -> None:
-    """Compare a value from a file with a type hint, as far as YAML can be wrong about it.
+    """Check a value from a file against a type hint, as far as YAML can be wrong about it.
 
     Args:
         where: Dotted key, for the message.
@@ -87,11 +83,12 @@ def check_type(where: str, value: Any, hint: Any) -> None:
     is_union = isinstance(hint, types.UnionType) or typing.get_origin(hint) is typing.Union
     choices = typing.get_args(hint) if is_union else (hint,)
     if not any(_fits(value, choice) for choice in choices):
-        wanted = " or ".join(dict.fromkeys(_KINDS.get(_plain_type(choice), "a list") for choice in choices))
-        quote = (
-            ", in quotes where YAML reads it as true or false" if isinstance(value, bool) and "text" in wanted else ""
+        wanted = " or ".join(
+            dict.fromkeys(_KINDS.get(typing.get_origin(choice) or choice, "a list") for choice in choices)
         )
-        raise InputError(f"{where}={value!r} is {_KINDS.get(type(value), 'a value of its own')}; give {wanted}{quote}")
+        if isinstance(value, bool) and "text" in wanted:
+            wanted += ", in quotes where YAML reads it as true or false"
+        raise InputError(f"{where}={value!r} is {_KINDS.get(type(value), 'a value of its own')}; give {wanted}")
 
 
 _KINDS: dict[Any, str] = {
@@ -108,13 +105,8 @@ _KINDS: dict[Any, str] = {
 }
 
 
-def _plain_type(hint: Any) -> Any:
-    origin = typing.get_origin(hint)
-    return hint if origin is None else origin
-
-
 def _fits(value: Any, hint: Any) -> bool:
-    kind = _plain_type(hint)
+    kind = typing.get_origin(hint) or hint
     if hint is Any or kind not in _KINDS:
         return True
     if isinstance(value, bool) or kind is bool:

@@ -18,7 +18,7 @@ from hf_prune.data.columns import find_label_column, read_labels
 from hf_prune.data.loading import open_dataset
 from hf_prune.metrics.kmeans import spherical_kmeans
 from hf_prune.scoring import Request
-from hf_prune.scoring.embeddings import whole_embeddings
+from hf_prune.scoring.embeddings import all_embeddings
 from hf_prune.scoring.pool import unit
 from hf_prune.scoring.scores import read_scores
 
@@ -120,10 +120,14 @@ class Draw:
                 inputs=given,
                 num_prototypes=NUM_CLUSTERS,
                 seed=self.number,
-                load_from_cache_file=False,
+                run=hf_prune.Run(load_from_cache_file=False),
             )
         return hf_prune.score_with(
-            ds, self.column, inputs=given, teachers=Heads(seed=self.number), load_from_cache_file=False
+            ds,
+            self.column,
+            inputs=given,
+            teachers=Heads(seed=self.number),
+            run=hf_prune.Run(load_from_cache_file=False),
         )
 
     def scores(self) -> NDArray[np.float32]:
@@ -162,7 +166,9 @@ def embed_cifar10(encoder: str, train: str, test: str, folder: Path) -> None:
     for path, end in ((train, ""), (test, "_test")):
         ds = open_dataset(path)
         column = find_label_column(ds) or "label"
-        found = whole_embeddings(ds, Request(encoder=encoder, image_size=IMAGE_SIZE))
+        found = all_embeddings(
+            ds, Request(encoder=encoder, run=hf_prune.Run(image_size=IMAGE_SIZE, load_from_cache_file=False))
+        )
         np.save(folder / f"emb{end}.npy", found.points)
         np.save(folder / f"labels{end}.npy", read_labels(ds, column).codes)
 

@@ -21,7 +21,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from hf_prune import duplicates, label_noise
+from hf_prune import Run, duplicates, label_noise
 
 NOISE = (("none", 0.0), ("random", 0.1), ("random", 0.2), ("swapped", 0.1))
 
@@ -43,7 +43,7 @@ def measure_duplicates(rows: int, dimensions: int, repeated: int, threshold: flo
     """Run duplicates once."""
     points = make_points(rows, dimensions, repeated)
     start, used = time.perf_counter(), time.process_time()
-    found = duplicates(points, threshold, device="cpu")
+    found = duplicates(points, threshold, run=Run(device="cpu"))
     expected = np.arange(rows - repeated, rows)
     right = int((found.duplicate_of[expected] == expected - (rows - repeated)).sum())
     return {
@@ -67,7 +67,7 @@ def measure_noise(embeddings: Path, labels: Path, kind: str, share: float) -> di
     shift = generator.integers(1, num_classes, len(codes)) if kind == "random" else np.ones(len(codes), np.int64)
     codes = np.where(wrong, (codes + shift) % num_classes, codes)
     start, used = time.perf_counter(), time.process_time()
-    found = label_noise(points, inputs={"labels": codes}, device="cpu")
+    found = label_noise(points, inputs={"labels": codes}, run=Run(device="cpu"))
     costs = _costs(start, used)
     test = found.self_test
     assert test is not None  # planted by default

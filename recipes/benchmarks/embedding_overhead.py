@@ -26,10 +26,10 @@ from datasets import Dataset, Features, Image, disable_progress_bars, load_datas
 
 from hf_prune.data.columns import find_image_column
 from hf_prune.data.images import EncodedImages
-from hf_prune.engine.content import image_keys
+from hf_prune.engine.image_keys import image_keys
 from hf_prune.engine.loop import run_model
 from hf_prune.models.load import load_encoder
-from hf_prune.models.loaded import LoadedModel
+from hf_prune.models.loaded_model import LoadedModel
 from hf_prune.runtime.processes import process_state
 
 LIMIT = 1.05

@@ -95,8 +95,8 @@ def run(stream: IterableDataset, cache: Path, start: int) -> list[dict[str, Any]
     def count(rows: IterableDataset) -> int:
         return sum(len(table) for table in rows.with_format("arrow").iter(batch_size=1000))
 
-    pixels = {"encoder": "pixels", "image_size": 4, "num_prototypes": PROTOTYPES}
-    scored = step("score_with", lambda: stream.score_with("prototypes", cache_dir=cache, **pixels))
+    pixels = {"encoder": "pixels", "num_prototypes": PROTOTYPES, "run": hf_prune.Run(image_size=4, cache_dir=cache)}
+    scored = step("score_with", lambda: stream.score_with("prototypes", **pixels))
     pruned = step("prune", lambda: scored.prune("prototypes", keep=0.3, order="hard"))
     kept = step("read what is kept", lambda: count(pruned))
     one_pass = stream.prune("score", keep=0.3, order="hard", passes=1)

@@ -25,7 +25,7 @@ from hf_prune.heads.runs import HeadRuns
 from hf_prune.heads.settings import Heads
 from hf_prune.metrics import get_metric
 from hf_prune.pruning.comparison import compare, summarise
-from hf_prune.scoring import Request, store_root
+from hf_prune.scoring import Request
 from hf_prune.scoring.calling import spearman
 from hf_prune.scoring.from_models import embed
 from hf_prune.scoring.plots import correlation_figure
@@ -99,7 +99,7 @@ def features(study: Study) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Principal components of the embeddings of the scored rows and of the test rows, unit rows."""
     kept = study.work / "features.npz"
     if not kept.exists():
-        request = Request(encoder=study.encoder, image_size=64, store_root=store_root(None, None))
+        request = Request(encoder=study.encoder, run=hf_prune.Run(image_size=64))
         train_points, test_points = (unit(embed(ds, request).values)[0] for ds in (study.rows(), study.test_rows()))
         components = PCA(NUM_DIMENSIONS, svd_solver="covariance_eigh").fit(train_points)
         parts = {
@@ -132,7 +132,7 @@ def score(study: Study, teachers: dict[str, Any]) -> Dataset:
     if place.exists():
         return load_from_disk(str(place))
     ds = study.rows()
-    ds = ds.score_with(["prototypes", "supervised_prototypes"], encoder=study.encoder, image_size=64)
+    ds = ds.score_with(["prototypes", "supervised_prototypes"], encoder=study.encoder, run=hf_prune.Run(image_size=64))
     ds = ds.score_with(["el2n", "margin", "entropy", "ddd", "grand"], teachers=teachers["early"])
     dynamics = ["forgetting", "aum", "confidence", "variability", "dyn_unc", "tdds", "active_learning"]
     ds = ds.score_with(dynamics, dynamics=teachers["runs"])

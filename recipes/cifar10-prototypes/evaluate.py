@@ -29,7 +29,7 @@ from hf_prune.data.loading import open_dataset
 from hf_prune.engine.loop import run_model
 from hf_prune.models.load import load_encoder
 from hf_prune.runtime.processes import process_state
-from hf_prune.scoring import store_root
+from hf_prune.scoring.run import SETTINGS, Run, with_run
 from hf_prune.scoring.scores import read_scores
 from hf_prune.workflows.recipe import EVALUATE, load_recipe
 from hf_prune.workflows.recipe_checks import check_keywords
@@ -68,7 +68,7 @@ def evaluate(
     """
     score, pruning = dict(recipe["score"][0]), recipe.get("prune", {})
     rows = open_dataset(**recipe["dataset"])
-    scored = score_with(rows, **score)
+    scored = score_with(rows, **with_run(score_with, score))
     step = provenance(scored).steps[-1]
     train_set, test_set = _features(scored, score), _features(open_dataset(**test), score)
     head = {"num_steps": num_steps, "batch_size": batch_size, "learning_rate": learning_rate}
@@ -94,15 +94,16 @@ def evaluate(
 
 def _features(rows: Dataset, score: Mapping[str, Any]) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     """Embeddings of unit length, shape (n, d), and labels, shape (n,)."""
-    model = load_encoder(score["encoder"], **{name: score[name] for name in MODEL_OPTIONS if name in score})
+    run = Run(**{name: score[name] for name in SETTINGS if name in score})
+    model = load_encoder(score["encoder"], **{name: getattr(run, name) for name in MODEL_OPTIONS})
     found = run_model(
         rows,
         model,
         image_column=find_image_column(rows, score.get("image_column")),
-        state=process_state(score.get("device")),
-        batch_size=score.get("batch_size", 64),
-        num_workers=score.get("num_workers", 0),
-        store_root=store_root(score.get("load_from_cache_file"), score.get("cache_dir")),
+        state=process_state(run.device),
+        batch_size=run.batch_size,
+        num_workers=run.num_workers,
+        store_root=run.store_root,
         desc="Embedding",
     )
     label_column = find_label_column(rows, score.get("label_column"))

@@ -15,12 +15,12 @@ from datasets import ClassLabel, Dataset, Features
 from numpy.typing import NDArray
 from sklearn.decomposition import PCA
 
-from hf_prune import Heads, measure_scaling
+from hf_prune import Heads, Run, measure_scaling
 from hf_prune.data.columns import find_label_column, read_labels
 from hf_prune.data.loading import open_dataset
 from hf_prune.scaling.runs import write_report
 from hf_prune.scaling.runs.report import report_lines
-from hf_prune.scoring import Request, store_root
+from hf_prune.scoring import Request
 from hf_prune.scoring.from_models import embed
 from hf_prune.scoring.pool import unit
 
@@ -37,7 +37,7 @@ def features(given: argparse.Namespace) -> dict[str, NDArray[np.generic]]:
     points, labels = {}, {}
     for name, path in (("train", given.train), ("test", given.test)):
         ds = open_dataset(path, split="train")  # of a single file the only split
-        request = Request(encoder=given.encoder, image_size=given.image_size, store_root=store_root(None, None))
+        request = Request(encoder=given.encoder, run=Run(image_size=given.image_size))
         points[name] = unit(embed(ds, request).values)[0]
         labels[f"{name}_labels"] = read_labels(ds, find_label_column(ds) or "label").codes
     components = PCA(NUM_DIMENSIONS, svd_solver="covariance_eigh").fit(points["train"])

@@ -63,14 +63,14 @@ class TestByEmbedding:
         shades = np.random.default_rng(0).integers(0, 200, (3, SIDE, SIDE, 3), dtype=np.uint8)
         encoded = [encode(shades[0]), encode(shades[1]), encode(shades[0] + 1), encode(shades[2])]
         ds = labelled(encoded, [0, 1, 1, 2])
-        found = duplicates(ds, 0.999, encoder="pixels", image_size=SIDE, load_from_cache_file=False)
+        found = duplicates(ds, 0.999, encoder="pixels", run=hf_prune.Run(image_size=SIDE, load_from_cache_file=False))
         assert found.groups == found.label_conflicts == [[0, 2]]
         assert duplicates(ds).groups == []
 
     def test_unreadable_images_are_left_out(self):
         ds = ragged()
-        found = duplicates(ds, encoder="pixels", on_error="skip", load_from_cache_file=False)
-        by_bytes = duplicates(ds, on_error="skip", load_from_cache_file=False)
+        found = duplicates(ds, encoder="pixels", on_error="skip", run=hf_prune.Run(load_from_cache_file=False))
+        by_bytes = duplicates(ds, on_error="skip", run=hf_prune.Run(load_from_cache_file=False))
         assert sorted(found.unscored) == [22, 32, 35]
         assert [group for group in by_bytes.groups if 22 not in group] == found.groups
 
@@ -79,12 +79,12 @@ class TestByContent:
     def test_rows_with_the_same_bytes(self, tmp_path):
         first, second, third = noise(3)
         ds = labelled([first, second, first, third, second, first], LABELS.tolist())
-        found = hf_prune.duplicates(ds, cache_dir=tmp_path)
+        found = hf_prune.duplicates(ds, run=hf_prune.Run(cache_dir=tmp_path))
         assert found.groups == [[0, 2, 5], [1, 4]]
         assert found.label_conflicts == [[0, 2, 5]]
         assert found.threshold is None
         assert found.similarity[[2, 4, 5]].tolist() == [1, 1, 1]
-        again = duplicates(ds.select([5, 3, 2]), cache_dir=tmp_path)
+        again = duplicates(ds.select([5, 3, 2]), run=hf_prune.Run(cache_dir=tmp_path))
         assert again.duplicate_of.tolist() == [-1, -1, 0]
 
     def test_rows_without_an_image_duplicate_nothing(self):

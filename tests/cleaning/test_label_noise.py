@@ -130,7 +130,7 @@ def test_of_images_with_an_encoder(tmp_path):
     given[11] = 0
     ds = make_set([encode(image.clip(0, 255).astype(np.uint8)) for image in shades]).add_column("label", given)
     ds = ds.cast_column("label", ClassLabel(names=["dark", "light"]))
-    found = hf_prune.label_noise(ds, encoder="pixels", image_size=SIDE, cache_dir=tmp_path / "cache")
+    found = hf_prune.label_noise(ds, encoder="pixels", run=hf_prune.Run(image_size=SIDE, cache_dir=tmp_path / "cache"))
     assert found.ranking[0] == 11
     assert "row 11: label dark, predicted light" in str(found)
     rows = list(csv.reader(found.write_csv(tmp_path / "found.csv").open()))

@@ -42,7 +42,7 @@ def test_scores_are_published_with_the_cut(hf, place):
 
 def test_steps_equal_the_functions(hf, place):
     hf(f"score data prototypes {ENCODED} --column far --out far")
-    expected = images().score_with("prototypes", encoder="pixels", image_size=2, num_prototypes=2)
+    expected = images().score_with("prototypes", encoder="pixels", run=hf_prune.Run(image_size=2), num_prototypes=2)
     assert load_from_disk("far")["far"][:] == expected["prototypes"][:]
     hf("prune far far --keep 5 --order easy --seed 2 --no-keep-scores --out kept")
     kept = expected.prune("prototypes", keep=5, order="easy", seed=2)
@@ -91,6 +91,9 @@ def test_a_slice_is_scored(hf, place):
         ("score data prototypes --inputs embeddings=none.npy --out x", "none.npy"),
         ("score data prototypes --inputs embeddings=table.parquet --out x", "is not an array"),
         ("score data random --splits test --out x", "splits="),
+        ("score data random --split test --out x", "no split 'test'"),
+        ("score table.parquet random --split train[x] --out x", "cannot open 'table.parquet'"),
+        ("score no/such/id@main random --out x", "no such file or folder"),
         ("score scored prototypes --encoder pixels --out x", "column 'prototypes' is there already"),
         ("score ./nowhere random --out x", "no such file or folder"),
         ("score data random --out x --on-error ignore", "on_error='ignore'"),
@@ -130,7 +133,9 @@ def test_traceback_is_shown_on_demand(capsys, place):
     assert printed.splitlines()[-1].startswith("error: unknown metric 'el2m'")
 
 
-@pytest.mark.parametrize("defect", ["1 / 0", "None + 1", "{}['x']"])
+@pytest.mark.parametrize(
+    "defect", ["1 / 0", "None + 1", "{}['x']", "int('x')", "(_ for _ in ()).throw(ValueError('x'))"]
+)
 def test_a_defect_keeps_its_traceback(capsys, place, defect):
     @hf_prune.register_metric("defective")
     def defective(labels):
@@ -153,7 +158,7 @@ def test_version_and_bare_name(hf):
 
 def test_the_scores_of_a_stream_are_listed_and_cleared(hf, place):
     stream = Dataset.from_dict({"s": [0.1, 0.2]}).to_iterable_dataset()
-    kept = stream.prune("s", keep=1, order="hard", cache_dir="of-streams")
+    kept = stream.prune("s", keep=1, order="hard", run=hf_prune.Run(cache_dir="of-streams"))
     assert [row["s"] for row in kept] == [0.2]
     assert "4 files" in hf("cache list --cache-dir of-streams")
     assert "scores of a stream" in hf("cache list --cache-dir of-streams")

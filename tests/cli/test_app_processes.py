@@ -43,7 +43,7 @@ def test_two_processes_score_and_one_saves(folder, outcome):
     assert (outcome["codes"]["rank-0"], outcome["codes"]["rank-1"]) == (0, 0), (folder / "rank-0.err").read_text()
     assert (folder / "rank-0.out").read_text() == f"{folder / 'scored'}\n"
     assert (folder / "rank-1.out").read_text() == ""
-    alone = images(7).score_with("prototypes", encoder="pixels", image_size=2, num_prototypes=2)
+    alone = images(7).score_with("prototypes", encoder="pixels", run=hf_prune.Run(image_size=2), num_prototypes=2)
     assert load_from_disk(str(folder / "scored"))["prototypes"][:] == pytest.approx(alone["prototypes"][:], abs=1e-4)
 
 

@@ -1,15 +1,14 @@
 """``duplicates`` and ``label-noise`` on the command line, and the picture of duplicates."""
 
 import csv
-import inspect
 
 import numpy as np
 import pytest
 from datasets import DatasetDict, concatenate_datasets
 
 import hf_prune
-from hf_prune.cleaning.plots import plot_duplicates
 from hf_prune.cli.app import command
+from hf_prune.scoring.run import flat_parameters
 from tests.helpers.tiny_publications import images
 
 pytest_plugins = ["tests.helpers.command_line"]
@@ -79,27 +78,5 @@ def test_label_noise_needs_something_to_predict_from(refusal):
     [("duplicates", hf_prune.duplicates, {"figure"}), ("label-noise", hf_prune.label_noise, set())],
 )
 def test_parameters_are_those_of_the_function(name, function, added):
-    expected = set(inspect.signature(function).parameters) - {"ds"} | {"data", "name", "split", "data_files", "out"}
+    expected = set(flat_parameters(function)[0]) - {"ds"} | {"data", "name", "split", "data_files", "out"}
     assert {parameter.name for parameter in command().commands[name].params} - {"help"} == expected | added
-
-
-class TestPicture:
-    def test_lines_are_groups_the_least_similar_first(self, repeated):
-        vectors = np.eye(14)
-        vectors[3], vectors[8], vectors[9] = vectors[1] + 0.2 * vectors[3], vectors[6], vectors[6]
-        found = hf_prune.duplicates(repeated, 0.9, inputs={"embeddings": vectors})
-        ax = plot_duplicates(repeated, found)
-        captions = [text.get_text() for text in ax.texts]
-        assert captions == ["row 1\ndog", "row 3: 0.981\ncat", "row 6\ncat", "row 8: 1.000\nship", "row 9: 1.000\ncat"]
-        assert len(ax.images) == 5
-        assert len(plot_duplicates(repeated, found, num_groups=1, num_images=2).images) == 2
-
-    def test_conflicts_alone(self, repeated):
-        ax = plot_duplicates(repeated, hf_prune.duplicates(repeated), conflicts=True)
-        assert [text.get_text() for text in ax.texts] == ["row 11\nship", "row 12: 1.000\ncat"]
-
-    def test_what_cannot_be_shown(self, repeated):
-        with pytest.raises(ValueError, match="there are no groups of duplicates to show"):
-            plot_duplicates(images(), hf_prune.duplicates(images()))
-        with pytest.raises(ValueError, match="the data set has 12 rows, the duplicates are of 14: give that one"):
-            plot_duplicates(images(), hf_prune.duplicates(repeated))

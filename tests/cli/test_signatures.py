@@ -7,6 +7,7 @@ from hf_prune.cli.app import command
 from hf_prune.data.loading import open_dataset
 from hf_prune.hub.publish.export import export
 from hf_prune.hub.publish.push import push_to_hub
+from hf_prune.scoring.run import flat_parameters
 from hf_prune.workflows.demo import run_demo
 
 pytest_plugins = ["tests.helpers.command_line"]
@@ -20,7 +21,7 @@ class TestVocabulary:
             (
                 "prune",
                 hf_prune.prune,
-                {"return_selection", "evidence"},
+                {"return_selection", "evidence", "options"},
                 {"data", "name", "split", "data_files", "out", "overwrite"},
             ),
             ("export", export, set(), {"data"}),
@@ -31,7 +32,9 @@ class TestVocabulary:
     def test_parameters_are_those_of_the_function(self, name, function, left_out, added):
         if name == "score":
             added = added | {option for metric in hf_prune.list_metrics() for option in metric.options}
-        expected = set(inspect.signature(function).parameters) - {"ds"} - left_out | added
+        if name == "prune":
+            added = added | {option for order in hf_prune.list_orders() for option in order.options}
+        expected = set(flat_parameters(function)[0]) - {"ds"} - left_out | added
         assert {parameter.name for parameter in command().commands[name].params} - {"help"} == expected
 
     def test_opening_options_are_those_of_open_dataset(self):
@@ -49,6 +52,12 @@ class TestVocabulary:
         assert "Number of prototypes k; leaving it out takes default_num_prototypes." in told
         assert "Images per batch and process. [default: 64]" in told
         assert "Keep the rows that a score column ranks first." in " ".join(hf("--help").split())
+
+    def test_orders_and_their_options_are_the_registry(self):
+        help_of = {parameter.name: parameter.help for parameter in command().commands["prune"].params}
+        for order in hf_prune.list_orders():
+            assert f"{order.name} keeps {order.keeps.format(column='score')}" in help_of["order"]
+        assert help_of["num_strata"] == "Number of equal-width bins of the score range. (Of stratified, default 50.)"
 
     def test_table_of_metrics_is_the_registry(self, hf):
         header, _, *lines = [[cell.strip() for cell in line.split("|")[1:-1]] for line in hf("metrics").splitlines()]

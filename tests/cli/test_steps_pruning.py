@@ -52,7 +52,9 @@ def test_an_encoder_makes_what_an_order_needs(hf):
         "prune scored prototypes --keep 4 --order cluster --encoder pixels --image-size 2 --num-clusters 2 --out by-line"
     )
     ds = load_from_disk("scored")
-    expected = ds.prune("prototypes", keep=4, order="cluster", encoder="pixels", image_size=2, num_clusters=2)
+    expected = ds.prune(
+        "prototypes", keep=4, order="cluster", encoder="pixels", run=hf_prune.Run(image_size=2), num_clusters=2
+    )
     scores, step = kept("by-line")
     assert scores == expected["prototypes"][:]
     assert step.inputs["embeddings"]["encoder"]["kind"] == "pixels"
@@ -115,7 +117,10 @@ def test_a_recipe_takes_mappings_and_arrays(hf):
 @pytest.mark.parametrize(
     ("line", "said"),
     [
-        ("prune scored prototypes --keep 3 --order best --out x", "order='best'; give one of 'auto', 'hard', 'easy'"),
+        (
+            "prune scored prototypes --keep 3 --order best --out x",
+            "order='best'; give one of 'auto', 'cluster', 'diverse'",
+        ),
         ("prune scored prototypes --keep 3 --order hard --hardest-cutoff much --out x", "hardest_cutoff='much'; give"),
         (
             "prune scored prototypes --keep 3 --order diverse --out x",

@@ -32,7 +32,9 @@ def save_record(folder: str, seed=0) -> TrainingRecord:
 def test_several_metrics_are_scored_in_one_run(hf, place):
     hf("score data prototypes random --encoder pixels --image-size 2 --num-prototypes 2 --seed 3 --out both")
     scored = load_from_disk("both")
-    expected = images().score_with("prototypes", encoder="pixels", image_size=2, num_prototypes=2, seed=3)
+    expected = images().score_with(
+        "prototypes", encoder="pixels", run=hf_prune.Run(image_size=2), num_prototypes=2, seed=3
+    )
     assert scored["prototypes"][:] == expected["prototypes"][:]
     assert scored["random"][:] == images().score_with("random", seed=3)["random"][:]
 

@@ -18,10 +18,12 @@ def test_teachers_are_trained_and_used_by_their_folder(hf, place):
     assert printed.split() == ["teachers/teacher-00", "teachers/teacher-01"]
     hf("score data el2n --teachers teachers --no-load-from-cache-file --out by-teachers")
     scored = load_from_disk("by-teachers")
-    expected = images().score_with("el2n", teachers=printed.split(), load_from_cache_file=False)
+    expected = images().score_with("el2n", teachers=printed.split(), run=hf_prune.Run(load_from_cache_file=False))
     assert scored["el2n"][:] == expected["el2n"][:]
     assert len(hf_prune.provenance(scored).steps[-1].inputs["probs"]["teachers"]) == 2
-    in_python = images().score_with("el2n", teachers=Teachers.load("teachers"), load_from_cache_file=False)
+    in_python = images().score_with(
+        "el2n", teachers=Teachers.load("teachers"), run=hf_prune.Run(load_from_cache_file=False)
+    )
     assert in_python["el2n"][:] == expected["el2n"][:]
     hf("score data aum --dynamics teachers --out by-records")
     assert hf_prune.provenance(load_from_disk("by-records")).steps[-1].inputs["margins"]["runs"] == 2

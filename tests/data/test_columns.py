@@ -146,7 +146,9 @@ POINTS = {"embeddings": np.eye(6, dtype=np.float32)}
         lambda ds: ds.prune("s", keep=3, order="hard"),
         lambda ds: ds.prune("s", keep=3, order="hard", class_balance={"cat": 1}),
         lambda ds: ds.score_with("supervised_prototypes", inputs=POINTS),
-        lambda ds: ds.score_with("el2n", teachers="heads", inputs=POINTS, load_from_cache_file=False),
+        lambda ds: ds.score_with(
+            "el2n", teachers="heads", inputs=POINTS, run=hf_prune.Run(load_from_cache_file=False)
+        ),
         lambda ds: hf_prune.label_noise(ds, inputs=POINTS),
         lambda ds: hf_prune.duplicates(ds, inputs=POINTS),
         lambda ds: hf_prune.recommend(ds, "s", inputs=POINTS),

@@ -4,6 +4,7 @@ from datasets import Dataset, DatasetDict, concatenate_datasets
 
 from hf_prune.cli.errors import is_user_error
 from hf_prune.data.loading import open_dataset, read_inputs
+from hf_prune.runtime.errors import InputError
 from tests.helpers.tiny_publications import image_bytes, images
 
 
@@ -126,6 +127,12 @@ class TestInputs:
         np.save(tmp_path / "a.npy", np.array([{}], dtype=object), allow_pickle=True)
         with pytest.raises(ValueError, match="is not an array"):
             read_inputs({"probs": tmp_path / "a.npy"})
+
+
+def test_splits_of_other_columns_are_not_joined(tmp_path):
+    DatasetDict(a=Dataset.from_dict({"x": [1]}), b=Dataset.from_dict({"x": ["z"]})).save_to_disk(tmp_path / "odd")
+    with pytest.raises(InputError, match=r"^cannot open '.*odd': The features can't be aligned"):
+        open_dataset(tmp_path / "odd", split="a+b")
 
 
 DAMAGE = {

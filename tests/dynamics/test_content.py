@@ -5,7 +5,8 @@ import pytest
 from datasets import ClassLabel, Dataset, Image
 
 from hf_prune.data.row_keys import row_keys
-from hf_prune.dynamics.content import RowContent, find_rows, row_content
+from hf_prune.dynamics.content import RowContent, row_content
+from hf_prune.dynamics.row_matching import find_rows
 from tests.helpers.tiny_publications import images
 
 

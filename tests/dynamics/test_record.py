@@ -7,10 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hf_prune.dynamics import files
-from hf_prune.dynamics.checks import relabelled_rows
 from hf_prune.dynamics.content import row_content
 from hf_prune.dynamics.files import cut_back, epoch_file, remove_record, write_epoch
 from hf_prune.dynamics.record import TrainingRecord, dataset_name, open_records
+from hf_prune.dynamics.row_matching import relabelled_rows
 from hf_prune.runtime.files import write_arrays
 from hf_prune.runtime.integrity import sealed, unsealed
 

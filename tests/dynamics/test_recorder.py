@@ -8,8 +8,8 @@ import torch
 import transformers
 
 from hf_prune import TrainingRecord, watch
-from hf_prune.dynamics.checkpoint_state import STATE_FILE, read_state, write_state
 from hf_prune.dynamics.files import Rows
+from hf_prune.dynamics.recorder import STATE_FILE, read_state, write_state
 from tests.helpers.watched_trainings import ROWS, Network, make_rows, make_trainer, weights
 
 

@@ -6,8 +6,8 @@ import pytest
 from datasets import Image
 
 from hf_prune.data.images import EncodedImages
-from hf_prune.engine.content import content_key, image_keys
 from hf_prune.engine.image_batches import Collate, ImageRows
+from hf_prune.engine.image_keys import content_key, image_keys
 from tests.helpers.tiny_sets import (
     WEIGHTS,
     encode,

@@ -11,7 +11,7 @@ import torch
 from datasets import concatenate_datasets
 
 from hf_prune.data.images import EncodedImages
-from hf_prune.engine import content, loop
+from hf_prune.engine import image_keys, loop
 from hf_prune.runtime.files import array_shape
 from tests.helpers.tiny_sets import (
     WEIGHTS,
@@ -80,7 +80,7 @@ def test_only_images_not_seen_before_are_computed(tmp_path):
 def test_no_value_is_filed_under_the_key_of_other_bytes(tmp_path, monkeypatch, on_error):
     encoded = noise(6)
     with monkeypatch.context() as patch:  # processes that took each other's keys for those of their own rows
-        wrong = content.image_keys(EncodedImages(make_set(encoded[::-1]), "image"))
+        wrong = image_keys.image_keys(EncodedImages(make_set(encoded[::-1]), "image"))
         patch.setattr(loop, "content_keys", lambda *_: wrong)
         if on_error == "raise":
             with pytest.raises(ValueError, match=r"^row 0: .* its bytes changed during this run; "):
@@ -108,13 +108,13 @@ def test_a_value_that_depends_on_a_class_is_filed_with_that_class(tmp_path):
 
 
 def test_a_file_overwritten_behind_its_path_never_hits(tmp_path, monkeypatch):
-    monkeypatch.setattr(content, "SETTLED_SECONDS", -3600.0)  # so that the keys of fresh files are kept as well
+    monkeypatch.setattr(image_keys, "SETTLED_SECONDS", -3600.0)  # so that the keys of fresh files are kept as well
     encoded = noise(5)
     ds = set_of_files(tmp_path, encoded)
     first = run(ds, store_root=tmp_path / "store")
     assert len(list((tmp_path / "store" / "keys").iterdir())) == 1
     with monkeypatch.context() as patch:
-        patch.setattr(content, "image_keys", untouchable)  # the kept keys are used, nothing is hashed
+        patch.setattr(image_keys, "image_keys", untouchable)  # the kept keys are used, nothing is hashed
         again = run(ds, make_model(load=untouchable), store_root=tmp_path / "store")
     assert np.array_equal(first.values, again.values)
     other = noise(1, seed=5)[0]

@@ -65,12 +65,12 @@ def test_settings_out_of_range_are_refused(settings, message):
 
 
 def test_what_is_left_open_depends_on_need_and_size():
-    assert Heads().settled("probs", 50_000) == Heads(10, 3, 256, 1.0, 0.003, 0.0, 256)
-    assert Heads().settled("dynamics", 1_797) == Heads(4, 15, 256, 1.0, 0.003, 0.0, 32)
-    assert Heads().settled("runs", 1_797) == Heads(200, 30, 256, 0.7, 0.003, 0.0, 32)
-    assert Heads().settled("runs", 5) == Heads(200, 60, 256, 0.7, 0.003, 0.0, 16)
+    assert Heads().resolve("probs", 50_000) == Heads(10, 3, 256, 1.0, 0.003, 0.0, 256)
+    assert Heads().resolve("dynamics", 1_797) == Heads(4, 15, 256, 1.0, 0.003, 0.0, 32)
+    assert Heads().resolve("runs", 1_797) == Heads(200, 30, 256, 0.7, 0.003, 0.0, 32)
+    assert Heads().resolve("runs", 5) == Heads(200, 60, 256, 0.7, 0.003, 0.0, 16)
     mine = Heads(1, 2, 0, 0.5, 0.1, 0.2, 7, 9)
-    assert mine.settled("runs", 50_000) == mine
+    assert mine.resolve("runs", 50_000) == mine
 
 
 @pytest.mark.parametrize(
@@ -225,7 +225,7 @@ def test_a_failure_in_one_process_is_raised_in_all(jobs):
     folder, _ = jobs
     messages = [pickle.loads((folder / f"{rank}.pickle").read_bytes())[1] for rank in range(2)]
     assert messages[1].startswith("NotADirectoryError")
-    assert messages[0].startswith("RuntimeError: process 1: ")
+    assert messages[0].startswith("OSError: process 1: ")
 
 
 def test_a_killed_run_goes_on_where_it_stopped(jobs, alone):

@@ -20,9 +20,21 @@ import torch
 from datasets import ClassLabel, Dataset, DatasetDict
 from numpy.typing import NDArray
 
-from hf_prune import Heads, Prototypes, duplicates, keep_curve, label_noise, recommend, train_heads, train_teachers
-from hf_prune.engine import content
+import hf_prune
+from hf_prune import (
+    Heads,
+    Prototypes,
+    Run,
+    duplicates,
+    keep_curve,
+    label_noise,
+    recommend,
+    train_heads,
+    train_teachers,
+)
+from hf_prune.engine import image_keys
 from hf_prune.heads.runs import HeadRuns
+from hf_prune.scoring.run import with_run
 from tests.helpers import teacher_jobs
 from tests.helpers.forking import fork
 from tests.helpers.rank_jobs import free_port, unit
@@ -116,13 +128,14 @@ def score(ds: Any, metric: Any = "prototypes", *, cache: Path | None = None, **o
     given = {"device": "cpu", "cache_dir": cache, "load_from_cache_file": cache is not None, "evidence": False}
     if metric == "prototypes" and "encoder" not in options:
         options |= {"encoder": "pixels", "image_size": options.get("image_size", 4)}
-    scored = ds.score_with(metric, **given | options)
+    scored = ds.score_with(metric, **with_run(hf_prune.score_with, given | options))
     return scored[metric][:] if isinstance(scored, Dataset) else []
 
 
 def cut(ds: Dataset, **options: Any) -> list[int]:
     given = {"keep": 0.5, "order": "cluster", "encoder": "pixels", "image_size": 4, "device": "cpu"}
-    return ds.prune("difficulty", load_from_cache_file=False, **given | options)["label"][:]
+    given |= {"load_from_cache_file": False} | options
+    return ds.prune("difficulty", **with_run(hf_prune.prune, given))["label"][:]
 
 
 def points(seed: int = 0) -> np.ndarray:
@@ -293,7 +306,9 @@ CASES = {
     ),
     "prototypes: another number": Case(
         lambda odd, _: (
-            Prototypes.fit(image_rows(), "pixels", image_size=4, num_prototypes=3 + odd, device="cpu").centroids
+            Prototypes.fit(
+                image_rows(), "pixels", run=Run(image_size=4, device="cpu"), num_prototypes=3 + odd
+            ).centroids
         ),
         "process {rank} has options=",
     ),
@@ -355,7 +370,7 @@ def place_of(name: str, folder: Path) -> Path:
 
 
 def work(names: list[str], rank: int, world: int, folder: Path) -> None:
-    content.SETTLED_SECONDS = 0.0  # the file was written a moment ago
+    image_keys.SETTLED_SECONDS = 0.0  # the file was written a moment ago
     found = {}
     for name in names:
         found[name] = act(name, rank == world - 1, place_of(name, folder))

@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 
 from hf_prune.data.images import EncodedImages
-from hf_prune.engine import content
+from hf_prune.engine import image_keys
 from hf_prune.engine.store import Store
-from hf_prune.models.loaded import LoadedModel
+from hf_prune.models.loaded_model import LoadedModel
 from hf_prune.runtime.processes import process_state
 from tests.helpers.tiny_sets import WEIGHTS, make_model, make_set, many, noise, ragged, run, untouchable
 
@@ -93,7 +93,7 @@ def ranks(folder: Path) -> None:
     if state.is_main_process:  # a disk that has some rows which the others lack, another one that has none
         alone = ragged().select([0, 5, 30])
         given = np.full((3, 5), 7.0, np.float32)
-        Store(own, {"id": "projection"}).append(content.image_keys(EncodedImages(alone, "image"))[0], given)
+        Store(own, {"id": "projection"}).append(image_keys.image_keys(EncodedImages(alone, "image"))[0], given)
     # A second model on the shared disk, of whose rows an earlier run left only some.
     run(ragged().select([1, 9, 30]), make_model(name="second"), store_root=shared, **options)
     results = {

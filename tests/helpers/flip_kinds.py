@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,11 @@ import hf_prune
 from hf_prune import Heads, Prototypes, TrainingRecord, train_heads
 from hf_prune.cli.folders import save
 from hf_prune.data.loading import open_dataset
-from hf_prune.dynamics.checkpoint_state import CheckpointState, read_state, write_state
 from hf_prune.dynamics.epoch_rows import EpochRows
 from hf_prune.dynamics.files import Rows
+from hf_prune.dynamics.recorder import CheckpointState, read_state, write_state
 from hf_prune.dynamics.training_folder import claim, read_settings
-from hf_prune.engine import content
+from hf_prune.engine import image_keys
 from hf_prune.hub.read import shelf
 from hf_prune.models.load import load_teacher
 from hf_prune.runtime.cache import list_caches
@@ -32,7 +33,7 @@ from tests.helpers.tiny_publications import SOURCE, images, scored
 from tests.scaling.runs.test_results import run
 from tests.training.test_classifier import CONFIG, Interrupt
 
-ENCODED = {"encoder": "pixels", "image_size": 2}
+RUN = hf_prune.Run(image_size=2)
 POINTS = np.random.default_rng(0).normal(size=(24, 4)).astype(np.float32)
 TRAINED = {"seed": 0, "batch_size": 8}
 
@@ -78,7 +79,8 @@ def columns_of(ds: Dataset) -> list[Any]:
 
 
 def score(folder: Path) -> Any:
-    return images().score_with("prototypes", **ENCODED, num_prototypes=2, cache_dir=folder)["prototypes"][:]
+    run = replace(RUN, cache_dir=folder)
+    return images().score_with("prototypes", encoder="pixels", num_prototypes=2, run=run)["prototypes"][:]
 
 
 def describe_cache(folder: Path) -> Any:
@@ -89,7 +91,7 @@ def describe_cache(folder: Path) -> Any:
 
 
 def load_keys(folder: Path) -> Any:
-    found = content.load_keys(folder, "0" * 32)
+    found = image_keys.load_keys(folder, "0" * 32)
     if found is None:
         raise Noticed("hashed again")
     return plain(list(found))
@@ -97,7 +99,7 @@ def load_keys(folder: Path) -> Any:
 
 def save_keys(folder: Path) -> None:
     keys, unreadable = np.arange(32, dtype=np.uint8).view("V16"), {1: "there is no image"}
-    content.save_keys(folder, "0" * 32, keys, unreadable)
+    image_keys.save_keys(folder, "0" * 32, keys, unreadable)
 
 
 def heads(folder: Path) -> Any:
@@ -156,7 +158,8 @@ def write_results(folder: Path) -> None:
 
 
 def fit(folder: Path) -> None:
-    Prototypes.fit(images(), **ENCODED, num_prototypes=2, cache_dir=folder / "cache").save_pretrained(folder / "out")
+    run = replace(RUN, cache_dir=folder / "cache")
+    Prototypes.fit(images(), "pixels", num_prototypes=2, run=run).save_pretrained(folder / "out")
 
 
 def open_fitted(folder: Path) -> Any:

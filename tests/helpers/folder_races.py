@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from datasets import load_from_disk
 
-from hf_prune import Heads, Prototypes, Teachers, export_teacher, measure_scaling, train_teachers
+from hf_prune import Heads, Prototypes, Run, Teachers, export_teacher, measure_scaling, train_teachers
 from hf_prune.cli.folders import save
 from hf_prune.heads.runs import train_heads
 from hf_prune.hub.publish.export import export
@@ -161,7 +161,7 @@ def kinds(root: Path, few: bool) -> dict[str, Kind]:
 
 
 def fitting(kept: str, seed: int) -> Work:
-    options = {"num_prototypes": 2, "image_size": 2, "load_from_cache_file": False}
+    options = {"num_prototypes": 2, "run": Run(image_size=2, load_from_cache_file=False)}
     return lambda out: Prototypes.fit(load_from_disk(kept), "pixels", seed=seed, **options).save_pretrained(out)
 
 

@@ -163,7 +163,9 @@ def main(folder):
 
 def _scored_for_real():
     """Rows whose record names an encoder that a reader can open."""
-    return images(20).score_with("prototypes", encoder="pixels", image_size=2, num_prototypes=3, evidence=False)
+    return images(20).score_with(
+        "prototypes", encoder="pixels", run=hf_prune.Run(image_size=2), num_prototypes=3, evidence=False
+    )
 
 
 if __name__ == "__main__":

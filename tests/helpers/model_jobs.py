@@ -12,7 +12,7 @@ import numpy as np
 from datasets import load_dataset
 from huggingface_hub import DatasetCard, HfApi, ModelCard
 
-from hf_prune import Prototypes, push_teacher, push_to_hub, train_teachers
+from hf_prune import Prototypes, Run, push_teacher, push_to_hub, train_teachers
 from hf_prune.data.history import provenance
 from hf_prune.hub.verify.rebuild import rebuild
 from hf_prune.workflows.recipe import load_recipe, run_recipe
@@ -23,7 +23,7 @@ from tests.hub.models.test_prototypes import coloured
 def prototypes():
     """Fitted, pushed, opened at a commit, pushed again."""
     ds = coloured()
-    made = Prototypes.fit(ds, "pixels", num_prototypes=3, image_size=4, load_from_cache_file=False)
+    made = Prototypes.fit(ds, "pixels", num_prototypes=3, run=Run(image_size=4, load_from_cache_file=False))
     commit = made.push_to_hub("somebody/fitted")
     opened = Prototypes.from_pretrained("somebody/fitted", revision=commit.oid)
     images = ds["image"][:4]
@@ -61,10 +61,10 @@ def edited(made):
 
 def pinned(ds, made, commit):
     """Rows scored by published prototypes, of which others are published later; made again by the first ones."""
-    scored = ds.score_with("prototypes", prototypes="somebody/fitted", load_from_cache_file=False)
-    at_once = ds.score_with("prototypes", prototypes=made, load_from_cache_file=False)
+    scored = ds.score_with("prototypes", prototypes="somebody/fitted", run=Run(load_from_cache_file=False))
+    at_once = ds.score_with("prototypes", prototypes=made, run=Run(load_from_cache_file=False))
     push_to_hub(scored.prune("prototypes", keep=8, order="hard"), "somebody/by-fitted", source="local", scores=scored)
-    later = Prototypes.fit(ds, "pixels", num_prototypes=3, image_size=4, seed=9, load_from_cache_file=False)
+    later = Prototypes.fit(ds, "pixels", num_prototypes=3, run=Run(image_size=4, load_from_cache_file=False), seed=9)
     latest = later.push_to_hub("somebody/fitted")
     report = rebuild("somebody/by-fitted", Path(sys.argv[1]).parent / "again", source=ds, rescore=True, exact=True)
     made_from = provenance(scored).steps[-1].inputs["centroids"]["prototypes"]
@@ -92,7 +92,7 @@ def teacher():
         warnings.simplefilter("always")
         again = push_teacher(made, "somebody/teacher", trained_on=rows, cut="somebody/cut:hardness-keep16")
     by_id, by_folder = (
-        ds.score_with("el2n", teachers=place, load_from_cache_file=False)["el2n"][:]
+        ds.score_with("el2n", teachers=place, run=Run(load_from_cache_file=False))["el2n"][:]
         for place in ("somebody/teacher", made.folders[0])
     )
     card = ModelCard.load("somebody/teacher")

@@ -15,6 +15,7 @@ import sklearn.cluster  # noqa: F401 - imported once here rather than in every p
 import torch
 from datasets import ClassLabel, Dataset, Features
 
+from hf_prune import Run, score_with
 from hf_prune.cleaning.duplicates import duplicates
 from hf_prune.cleaning.label_noise import label_noise
 from hf_prune.dynamics.record import TrainingRecord
@@ -34,6 +35,7 @@ from hf_prune.runtime.processes import (
     process_index,
     together,
 )
+from hf_prune.scoring.run import with_run
 from tests.helpers.tiny_sets import make_set, noise
 
 WORLDS = (1, 2, 3)
@@ -66,7 +68,8 @@ def image_set() -> Dataset:
 
 
 def score(ds: Dataset, metric: str, **options) -> list[float | None]:
-    return ds.score_with(metric, device="cpu", load_from_cache_file=False, **options)[metric][:]
+    settings = {"device": "cpu", "load_from_cache_file": False} | options
+    return ds.score_with(metric, **with_run(score_with, settings))[metric][:]
 
 
 def pixels_of_noise(images) -> np.ndarray:
@@ -147,8 +150,8 @@ def comparing() -> dict[str, Any]:
     """Rows compared with each other: every process gets all of it."""
     encoded = noise(30)
     ds = make_set(encoded + encoded[10:15]).add_column("label", [row % 2 for row in range(35)])
-    options = {"device": "cpu", "load_from_cache_file": False, "on_error": "skip"}
-    encoder = {"encoder": pixels_of_noise, "batch_size": 4, **options}
+    options = {"run": Run(device="cpu", load_from_cache_file=False, batch_size=4), "on_error": "skip"}
+    encoder = {"encoder": pixels_of_noise, **options}
     suspicious = label_noise(ds, label_column="label", num_folds=3, **encoder)
     return {
         "same bytes": duplicates(ds, **options).duplicate_of,

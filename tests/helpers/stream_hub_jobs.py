@@ -11,7 +11,8 @@ from pathlib import Path
 from datasets import load_dataset
 
 import hf_prune
-from tests.helpers.stream_jobs import PIXELS, small_blocks
+from hf_prune import Run
+from tests.helpers.stream_jobs import pixels, small_blocks
 from tests.helpers.stream_sets import parquet_stream
 
 
@@ -21,8 +22,8 @@ def main(out: Path) -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         stream = parquet_stream(folder / "rows")
-        options = {"cache_dir": folder / "cache"}
-        kept = stream.score_with("prototypes", **PIXELS, **options)
+        options = {"run": Run(cache_dir=folder / "cache")}
+        kept = stream.score_with("prototypes", **pixels(folder / "cache"))
         kept = kept.prune("prototypes", keep=0.6, order="hard", **options)
         hf_prune.push_to_hub(kept, "somebody/stream", max_shard_size=1500)
         few = stream.prune("score", keep=0.3, order="easy", passes=1)

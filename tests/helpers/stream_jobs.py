@@ -4,14 +4,22 @@ import os
 import pickle
 import signal
 from pathlib import Path
+from typing import Any
 
 from datasets.distributed import split_dataset_by_node
 
+from hf_prune import Run
 from hf_prune.streams import source
 from hf_prune.streams.score_files import ScoreFiles
 from tests.helpers.stream_sets import parquet_stream
 
-PIXELS = {"encoder": "pixels", "image_size": 4, "num_prototypes": 4}
+PIXELS = {"encoder": "pixels", "num_prototypes": 4}
+IN_MEMORY = PIXELS | {"evidence": False, "run": Run(image_size=4, load_from_cache_file=False)}
+
+
+def pixels(cache: Path) -> dict[str, Any]:
+    """How a stream is scored whose files lie in a cache."""
+    return PIXELS | {"run": Run(image_size=4, cache_dir=cache)}
 
 
 def small_blocks() -> None:
@@ -31,7 +39,7 @@ def killed(folder: Path, writes: int) -> None:
         write(self, *arguments)
 
     ScoreFiles.write = last
-    parquet_stream(folder / "rows").score_with("prototypes", cache_dir=folder / "cache", **PIXELS)
+    parquet_stream(folder / "rows").score_with("prototypes", **pixels(folder / "cache"))
 
 
 def rank(folder: Path, number: int, world: int) -> None:
@@ -41,9 +49,9 @@ def rank(folder: Path, number: int, world: int) -> None:
     for shards in (3, 1):
         stream = parquet_stream(folder / f"rows {shards}", shards, make=False)
         share = split_dataset_by_node(stream, rank=number, world_size=world)
-        scored = share.score_with("prototypes", cache_dir=folder / "cache", **PIXELS)
-        kept = scored.prune("prototypes", keep=0.4, order="hard", cache_dir=folder / "cache")
-        by_column = share.prune("score", keep=0.4, order="easy", cache_dir=folder / "cache")
+        scored = share.score_with("prototypes", **pixels(folder / "cache"))
+        kept = scored.prune("prototypes", keep=0.4, order="hard", run=Run(cache_dir=folder / "cache"))
+        by_column = share.prune("score", keep=0.4, order="easy", run=Run(cache_dir=folder / "cache"))
         found[shards] = {
             "scored": [(row["text"], row["prototypes"]) for row in scored],
             "kept": [row["text"] for row in kept],
@@ -57,7 +65,7 @@ def launched(folder: Path, number: int, world: int, port: int) -> None:
     os.environ |= {"WORLD_SIZE": str(world), "RANK": str(number), "LOCAL_RANK": str(number), "ACCELERATE_USE_CPU": "1"}
     os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
     small_blocks()
-    stream, options = parquet_stream(folder / "rows", make=False), {"cache_dir": folder / "cache"} | PIXELS
+    stream, options = parquet_stream(folder / "rows", make=False), pixels(folder / "cache")
     scored = stream.score_with("prototypes", **options)
     try:
         stream.score_with("prototypes", **options | {"num_prototypes": 4 + number})

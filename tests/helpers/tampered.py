@@ -36,7 +36,7 @@ def folder(original, tmp_path):
 
 
 def differing(report):
-    return [f"{finding.subject}: {finding.said}" for finding in report.differences]
+    return [f"{finding.subject}: {finding.text}" for finding in report.differences]
 
 
 def signed_again(folder, change=None):

@@ -9,7 +9,7 @@ import torch
 from datasets import Dataset, Features, Image
 
 from hf_prune.engine.loop import ModelRows, run_model
-from hf_prune.models.loaded import LoadedModel
+from hf_prune.models.loaded_model import LoadedModel
 from hf_prune.runtime.processes import process_state
 
 SIDE = 4  # pixels

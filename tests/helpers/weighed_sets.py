@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from datasets import ClassLabel, Dataset, Features, Value
 
-from hf_prune.policy import folds
+from hf_prune.policy import trial
 
 NUM_CLASSES = 4
 WRONG = 0.4
@@ -14,7 +14,7 @@ WRONG = 0.4
 def short_trials():
     """Split the rows once for each half of the repeats, not three times: what these sets tell is told in no time."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(folds, "MOST_SPLITS", 1)
+        patch.setattr(trial, "MOST_SPLITS", 1)
         yield
 
 

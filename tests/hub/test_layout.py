@@ -1,8 +1,13 @@
 import pytest
 from datasets import Dataset
 
+from hf_prune.data.history import provenance
 from hf_prune.hub.layout import check_names, cut_name, cut_settings
 from tests.helpers.tiny_publications import images, pruned, scored
+
+
+def name_of(**splits):
+    return cut_name({name: provenance(ds) for name, ds in splits.items()})
 
 
 def by(column, keep, order="hard"):
@@ -27,15 +32,15 @@ def by(column, keep, order="hard"):
     ],
 )
 def test_a_cut_is_called_after_column_and_keep(column, keep, name):
-    assert cut_name({"train": by(column, keep)}) == name
+    assert name_of(train=by(column, keep)) == name
     check_names(name, name, ["train"])
 
 
 def test_a_cut_at_random_is_not_called_after_a_score():
-    assert cut_name({"train": by("el2n", 0.7, "random")}) == "random-keep0.7"
+    assert name_of(train=by("el2n", 0.7, "random")) == "random-keep0.7"
     ds = Dataset.from_dict({"el2n": [float(row) for row in range(12)], "x": list(range(12))})
     cut = ds.prune("el2n", keep=5, order="random", hardest_cutoff=0.2)  # which the scores decided
-    assert cut_name({"train": cut}) == "el2n-keep5"
+    assert name_of(train=cut) == "el2n-keep5"
 
 
 @pytest.mark.parametrize("name", ["all", "ALL", "All"])
@@ -48,15 +53,15 @@ def test_a_split_that_cannot_be_loaded_is_refused(name):
 
 def test_the_last_pruning_counts():
     kept = pruned(images(), 0.5)
-    assert cut_name({"train": kept}) == "prototypes-keep0.5"
-    assert cut_name({"train": kept.prune("label", keep=2, order="easy")}) == "label-keep2"
-    assert cut_name({"train": scored(images()), "test": images()}) == "default"
+    assert name_of(train=kept) == "prototypes-keep0.5"
+    assert name_of(train=kept.prune("label", keep=2, order="easy")) == "label-keep2"
+    assert name_of(train=scored(images()), test=images()) == "default"
 
 
 def test_splits_that_were_not_pruned_have_no_say():
-    assert cut_name({"test": images(), "train": pruned(images(), 0.5)}) == "prototypes-keep0.5"
+    assert name_of(test=images(), train=pruned(images(), 0.5)) == "prototypes-keep0.5"
     with pytest.raises(ValueError, match=r"different cuts .*'test': 'prototypes-keep3'.*config_name=") as error:
-        cut_name({"train": pruned(images(), 0.5), "test": pruned(images(), 3)})
+        name_of(train=pruned(images(), 0.5), test=pruned(images(), 3))
     assert "\n" not in str(error.value)
 
 
@@ -73,8 +78,6 @@ def test_settings_tell_cuts_apart():
     assert steps[0] != steps[1]
 
     def settings(ds):
-        from hf_prune.data.history import provenance
-
         return cut_settings(step.to_dict() for step in provenance(ds).steps)
 
     assert settings(pruned(images())) == settings(pruned(images()))

@@ -3,6 +3,7 @@
 import datasets
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.cluster import KMeans
@@ -120,7 +121,7 @@ def test_near_ties_are_decided_in_float64(monkeypatch):
 
 def test_chunks_change_nothing(monkeypatch, digits):
     whole = cluster(digits, 10)
-    monkeypatch.setattr(kmeans, "CHUNK_ROWS", 150)
+    monkeypatch.setattr(kmeans, "BLOCK_ROWS", 150)
     parts = cluster(digits, 10)
     assert parts.assignments.tolist() == whole.assignments.tolist()
     np.testing.assert_allclose(parts.distances, whole.distances, atol=1e-12)
@@ -174,3 +175,80 @@ def test_processes_agree_with_each_other_and_with_one_alone(rank_results, world,
     for result in rank_results[world]:
         np.testing.assert_allclose(result["clustering"][case], alone[case], atol=1e-4)
         np.testing.assert_allclose(result["clustering"][f"{case}: centroids"], alone[f"{case}: centroids"], atol=1e-6)
+
+
+def blurred(num_rows=600, seed=0):
+    """Rows between many clusters, which change theirs for a long time."""
+    return unit(np.random.default_rng(seed).normal(size=(num_rows, 12)) + 0.3)
+
+
+def slowly(points, centroids, num_iterations):
+    """Lloyd's iteration as it is written down: every row is compared with every centroid each time."""
+    for _ in range(num_iterations):
+        codes = (points.astype(np.float64) @ centroids.T).argmax(axis=1)
+        sums = np.stack([points[codes == number].astype(np.float64).sum(axis=0) for number in range(len(centroids))])
+        centroids = sums / np.linalg.norm(sums, axis=1, keepdims=True)
+    return centroids, (points.astype(np.float64) @ centroids.T).argmax(axis=1)
+
+
+@pytest.mark.parametrize("coarse", [False, True])
+@pytest.mark.parametrize("num_clusters", [5, 60])
+def test_bounds_leave_out_nothing_that_counts(monkeypatch, num_clusters, coarse):
+    points = blurred()
+    start = points[:num_clusters].astype(np.float64)
+    start /= np.linalg.norm(start, axis=1, keepdims=True)
+    monkeypatch.setattr(kmeans, "_seed_centroids", lambda *_: start)
+    monkeypatch.setattr(kmeans, "computes_bfloat16", lambda _: coarse)
+    monkeypatch.setattr(kmeans, "BLOCK_ROWS", 128)
+    asked = []
+    search = kmeans.CentroidSearch.two_nearest
+    monkeypatch.setattr(
+        kmeans.CentroidSearch,
+        "two_nearest",
+        lambda self, rows: asked.append(len(rows) * len(self._fast)) or search(self, rows),
+    )
+    found = cluster(points, num_clusters, num_iterations=12, tolerance=-1.0)
+    centroids, codes = slowly(points, start, 12)
+    np.testing.assert_allclose(found.centroids, centroids, atol=1e-12)
+    assert found.assignments.tolist() == codes.tolist()
+    assert sum(asked) < 0.8 * 13 * len(points) * num_clusters  # and it pays
+
+
+def test_rows_on_disk_in_half_precision_are_read_block_by_block(tmp_path):
+    points = blurred().astype(np.float16)
+    path = tmp_path / "points.npy"
+    np.save(path, points)
+    on_disk = cluster(np.load(path, mmap_mode="r"), 20)
+    in_memory = cluster(points.astype(np.float32), 20)
+    np.testing.assert_array_equal(on_disk.assignments, in_memory.assignments)
+    np.testing.assert_array_equal(on_disk.distances, in_memory.distances)
+
+
+def test_the_best_of_several_starts_counts():
+    points = blurred(200)
+    alone = [cluster(points, 12, seed=seed).distances.mean() for seed in range(3)]
+    assert cluster(points, 12, num_init=3).distances.mean() == min(alone)
+    with pytest.raises(ValueError, match="num_init=0"):
+        cluster(points, 12, num_init=0)
+
+
+def test_the_start_is_drawn_as_kmeans_plus_plus_draws_it():
+    """Three rows, two of them near each other: the far one is the second choice with a probability known by hand."""
+    sample = torch.tensor([[1.0, 0.0], [0.8, 0.6], [0.0, 1.0]])
+    counts = np.zeros((3, 3))
+    for seed in range(1500):
+        first, second = kmeans._plus_plus(sample, 2, np.random.default_rng(seed))
+        counts[first, second] += 1
+    # From the first row, the others are at 0.2 and 1.
+    assert counts[0, 2] / counts[0].sum() == pytest.approx(1 / 1.2, abs=0.05)
+    assert counts[1, 0] / counts[1].sum() == pytest.approx(0.2 / 0.6, abs=0.07)
+    assert counts.diagonal().tolist() == [0, 0, 0]
+
+
+def test_candidates_drawn_together_are_chosen_as_if_drawn_one_by_one(monkeypatch):
+    """Four corners and many copies of one of them: however many are drawn at once, no corner is chosen twice."""
+    monkeypatch.setattr(kmeans, "SEEDING_SHARE", 8.0)
+    sample = torch.eye(4)[torch.tensor([0] * 50 + [1, 2, 3])]
+    for seed in range(50):
+        chosen = kmeans._plus_plus(sample, 4, np.random.default_rng(seed))
+        assert len({tuple(sample[place].tolist()) for place in chosen}) == 4

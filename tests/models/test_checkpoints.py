@@ -7,8 +7,9 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from hf_prune.models.checkpoints import convert_resnet, files_digest, read_state_dict, state_digest, weight_files
+from hf_prune.models.checkpoints import convert_resnet, read_state_dict, state_digest, weight_files
 from hf_prune.models.load import load_encoder, load_teacher
+from hf_prune.models.sources import files_digest
 from hf_prune.runtime.integrity import file_sha256
 from tests.helpers.tiny_models import images, run
 from tests.helpers.torchvision_resnet import make

@@ -7,7 +7,7 @@ import transformers
 from datasets import ClassLabel, Dataset, Features, Image
 
 import hf_prune.models.gradients
-from hf_prune.engine.content import with_targets
+from hf_prune.engine.image_keys import with_targets
 from hf_prune.engine.loop import run_model
 from hf_prune.models.gradients import with_gradient_norms
 from hf_prune.models.load import load_teacher

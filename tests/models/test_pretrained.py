@@ -7,9 +7,11 @@ import torch
 import transformers
 from scipy.stats import spearmanr
 
+from hf_prune.models import sources
 from hf_prune.models.load import load_encoder, load_teacher
 from hf_prune.models.pretrained import class_names
 from hf_prune.models.sources import Source
+from hf_prune.runtime import integrity
 from tests.helpers.tiny_models import (
     CONFIGS,
     DIMENSIONS,
@@ -201,6 +203,17 @@ def test_a_folder_written_between_its_digest_and_its_opening_gives_no_values(tmp
     edit_config(folder, hidden_act="quick_gelu")
     with pytest.raises(ValueError, match=r"config\.json' was changed while"):
         run(loaded, PICTURES)
+
+
+def test_a_finished_folder_is_hashed_once_and_known_as_without_its_list(tmp_path, monkeypatch):
+    folder = save(build(config_of("vit")), tmp_path)
+    plain = encoder(folder).identity
+    integrity.write_digests(tmp_path)
+    monkeypatch.setattr(sources, "file_sha256", None)  # a second reading would fail
+    assert encoder(folder).identity == plain
+    save(build(config_of("vit"), seed=1), tmp_path)
+    with pytest.raises(ValueError, match=r"'model\.safetensors' is not the file that was finished there"):
+        encoder(folder)
 
 
 def test_a_model_from_the_hub_cache_is_known_by_id_and_commit(tmp_path, monkeypatch):

@@ -2,7 +2,7 @@ import warnings
 
 import pytest
 
-from hf_prune.models.recorded import check_known_encoder
+from hf_prune.models.recorded import check_same_encoder
 
 RECORDED = {"kind": "torch", "id": "Net", "commit": None, "weights_sha256": "a", "dtype": "float32"}
 
@@ -17,7 +17,7 @@ RECORDED = {"kind": "torch", "id": "Net", "commit": None, "weights_sha256": "a",
 )
 def test_an_encoder_that_differs_in_anything_recorded_is_refused(recorded, found):
     with pytest.raises(ValueError, match="encoder 'Net' is not the one that these prototypes were made by"):
-        check_known_encoder(RECORDED | found, RECORDED | recorded)
+        check_same_encoder(RECORDED | found, RECORDED | recorded)
 
 
 @pytest.mark.parametrize(
@@ -29,10 +29,10 @@ def test_an_encoder_that_differs_in_anything_recorded_is_refused(recorded, found
 )
 def test_where_it_cannot_be_told_there_is_a_warning(recorded, found, reason):
     with pytest.warns(UserWarning, match=f"whether encoder 'Net' is the one .* cannot be told: .*{reason}"):
-        check_known_encoder(RECORDED | found, RECORDED | recorded)
+        check_same_encoder(RECORDED | found, RECORDED | recorded)
 
 
 def test_the_same_encoder_is_taken_wherever_it_lies():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        check_known_encoder(RECORDED | {"id": "Other"}, RECORDED)
+        check_same_encoder(RECORDED | {"id": "Other"}, RECORDED)

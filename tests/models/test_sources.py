@@ -8,9 +8,8 @@ import safetensors.numpy
 import transformers
 from transformers.utils import is_timm_available, is_torchvision_available, logging
 
-from hf_prune.models.hub_files import find_files, hub_answers
 from hf_prune.models.load import load_encoder
-from hf_prune.models.sources import quiet_loading
+from hf_prune.models.sources import find_files, hub_answers, quiet_loading
 from tests.helpers.tiny_models import build, config_of, images, processor, run, save
 
 

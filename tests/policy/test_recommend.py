@@ -162,19 +162,23 @@ def test_a_set_without_labels_is_refused():
         hf_prune.recommend([1, 2], "wrongness", keep=0.5)
 
 
-def test_a_fold_is_judged_by_scores_that_never_saw_it():
+def test_a_fold_is_judged_by_scores_that_never_saw_it(tmp_path, monkeypatch):
     """Heads that are trained anew on rows alone score them as a data set of those rows alone is scored."""
     from hf_prune.policy.features import make_features
-    from hf_prune.policy.weighing import scoring_of
+    from hf_prune.policy.weighing import ScoredColumn, scoring_of
 
     points, labels, _ = points_and_labels(300)
     features = make_features(points, labels, np.arange(300), seed=0)
     heads = {"num_heads": 2, "num_epochs": 2, "seed": 5}
     made_from = {"probs": {"heads": heads}, "labels": {"label_column": "label"}}
-    scorer, optimistic = scoring_of("el2n", np.ma.zeros(300), made_from, {"seed": 0}, features)
+    scored = ScoredColumn("el2n", np.ma.zeros(300), made_from, {"seed": 0}, points, labels)
+    scorer, optimistic = scoring_of(scored, features)
     rows = np.arange(0, 300, 2)
+    monkeypatch.setattr("hf_prune.engine.store.default_root", lambda: tmp_path / "cache")
+    found = np.asarray(scorer(rows))
+    assert not (tmp_path / "cache").exists()
     alone = dataset(features.codes[rows]).score_with(
         "el2n", teachers={"heads": heads}, inputs={"embeddings": features.points[rows]}, evidence=False
     )
     assert not optimistic
-    assert np.asarray(scorer(rows)) == pytest.approx(np.asarray(alone["el2n"][:]), abs=1e-6)
+    assert found == pytest.approx(np.asarray(alone["el2n"][:]), abs=1e-6)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from datasets import ClassLabel, Dataset, Features, Value
 
-from hf_prune.pruning.comparison import FULL, RANDOM, Result, compare, summarise, table, verdict, write_csv
+from hf_prune.pruning.comparison import FULL, RANDOM, Result, compare, summarise, table, verdict, write_results
 
 
 def results(**means):
@@ -61,7 +61,7 @@ def test_table_and_csv_hold_every_cut(tmp_path):
         "random           90.0 ± 1.0",
         "full data        95.0 ± 1.0  (no pruning)",
     ]
-    write_csv(found, tmp_path / "results.csv")
+    write_results(found, tmp_path / "results.csv")
     with (tmp_path / "results.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == 12

@@ -7,7 +7,7 @@ import pytest
 from datasets import ClassLabel, Dataset, DatasetDict, Features, concatenate_datasets
 
 import hf_prune
-from hf_prune import Step, explain, provenance, select
+from hf_prune import Run, Step, explain, provenance, select
 from hf_prune.hub.card.code import reproduction
 from tests.helpers.tiny_publications import SOURCE, images
 from tests.helpers.tiny_sets import make_set, noise
@@ -87,8 +87,8 @@ class TestEmbeddings:
             return np.stack([np.asarray(image.convert("RGB"), float).mean((0, 1)) for image in batch])
 
         ds = make_set(noise(12)).add_column("s", np.arange(12.0))
-        options = {"keep": 4, "order": "cluster", "num_clusters": 3, "cache_dir": tmp_path, "drop_duplicates": 0.999}
-        _, step = run(ds, encoder=mean_colour, label_column="clusters", **options)
+        options = {"keep": 4, "order": "cluster", "num_clusters": 3, "drop_duplicates": 0.999}
+        _, step = run(ds, encoder=mean_colour, label_column="clusters", run=Run(cache_dir=tmp_path), **options)
         assert sum(calls) == 12
         assert step.inputs["embeddings"]["encoder"]["kind"] == "callable"
         assert step.options == {"drop_duplicates": 0.999, "num_clusters": 3}
@@ -96,7 +96,7 @@ class TestEmbeddings:
 
     def test_pixels_come_from_the_cache_the_second_time(self, tmp_path):
         ds = make_set(noise(12)).add_column("s", np.arange(12.0))
-        options = {"keep": 4, "order": "diverse", "encoder": "pixels", "image_size": 4, "cache_dir": tmp_path}
+        options = {"keep": 4, "order": "diverse", "encoder": "pixels", "run": Run(image_size=4, cache_dir=tmp_path)}
         first = run(ds, **options)[0]
         files = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*") if path.is_file()}
         assert files
@@ -106,11 +106,13 @@ class TestEmbeddings:
     def test_nothing_is_asked_of_images_without_a_score(self):
         encoded = [*noise(6), b"broken"]
         ds = make_set(encoded).add_column("s", [0.0, 1, 2, 3, 4, 5, None])
-        selection, _ = run(ds, keep=3, order="diverse", encoder="pixels", image_size=4, load_from_cache_file=False)
+        selection, _ = run(
+            ds, keep=3, order="diverse", encoder="pixels", run=Run(image_size=4, load_from_cache_file=False)
+        )
         assert selection.unscored.tolist() == [6]
         ds = make_set(encoded).add_column("s", np.arange(7.0))
         with pytest.raises(ValueError, match=r"^row 6 has a score but no embedding \(1 such rows\)"):
-            run(ds, keep=3, order="diverse", encoder="pixels", image_size=4, load_from_cache_file=False)
+            run(ds, keep=3, order="diverse", encoder="pixels", run=Run(image_size=4, load_from_cache_file=False))
 
 
 class TestClusters:
@@ -204,7 +206,7 @@ class TestNoise:
         ({"inputs": {"embeddings": EMBEDDINGS[:5]}}, r"^inputs\['embeddings'\] has shape \(5, 4\); .* the 60 rows$"),
         (
             {"order": "cluster", "inputs": {"embeddings": EMBEDDINGS}, "num_clusters": 61},
-            r"^num_clusters=61 of 60 rows; give a count in \[1, 60\]$",
+            r"^num_clusters=61; give a whole number in \[1, 60\]$",
         ),
         (
             {

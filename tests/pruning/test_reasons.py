@@ -84,7 +84,7 @@ def test_a_record_without_reasons_still_says_what_was_kept():
 def test_what_does_not_belong_together_is_said_in_one_line():
     ds = make()
     kept = ds.prune("s", keep=2, order="easy")
-    with pytest.raises(ValueError, match=r"^kept has no pruning in its history: give what prune made of ds$"):
+    with pytest.raises(ValueError, match=r"^kept has no pruning in its history: give what prune returned for ds$"):
         explain(ds, ds)
     with pytest.raises(ValueError, match=r"^kept was pruned from 6 rows by column 's', ds has 2 rows and the columns"):
         explain(kept, kept)

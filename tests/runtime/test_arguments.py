@@ -7,6 +7,7 @@ from datasets import ClassLabel, Dataset, Features, Value
 import hf_prune
 from hf_prune.runtime.arguments import check_count, check_flag
 from hf_prune.runtime.processes import use_device
+from hf_prune.scoring.run import with_run
 from tests.helpers.tiny_sets import make_set, noise
 
 POINTS = {"embeddings": np.random.default_rng(0).normal(size=(12, 3)).astype(np.float32)}
@@ -57,7 +58,7 @@ def test_what_models_are_told_is_checked_for_every_function(function, options, m
         "label_noise": lambda **given: hf_prune.label_noise(rows(), **given),
     }
     with pytest.raises(ValueError, match=f"^{message}"):
-        calls[function](**{"inputs": POINTS, **options})
+        calls[function](**with_run(getattr(hf_prune, function), {"inputs": POINTS, **options}))
 
 
 @pytest.mark.parametrize(
@@ -71,9 +72,9 @@ def test_what_models_are_told_is_checked_for_every_function(function, options, m
         (lambda: rows().prune(["s"], keep=0.5), r"metric=\['s'\]; give the name of one score column"),
         (
             lambda: rows().prune("s", keep=0.5, order="aut"),
-            "order='aut'; give one of 'auto', 'hard', 'easy', 'random'",
+            "order='aut'; give one of 'auto', 'cluster', 'diverse', 'easy', 'hard'",
         ),
-        (lambda: rows().prune("s", keep=0.5, order=["hard"]), r"order=\['hard'\]; give one of 'auto', 'hard'"),
+        (lambda: rows().prune("s", keep=0.5, order=["hard"]), r"order=\['hard'\]; give one of 'auto', 'cluster'"),
         (lambda: rows().prune("s", keep=0.5, drop_duplicates="0.9"), "drop_duplicates='0.9'; give the least cosine"),
         (lambda: rows().prune("s", keep=0.5, class_errors="a"), "class_errors='a'; give the error of each class"),
         (lambda: rows().prune("s", keep=0.5, return_selection="no"), "return_selection='no'; give True or False"),
@@ -87,7 +88,10 @@ def test_what_models_are_told_is_checked_for_every_function(function, options, m
         (lambda: hf_prune.error_quotas({"a": 0.1}, {"a": "3"}, 2), "the size of class 'a'='3'; give a whole number"),
         (lambda: hf_prune.error_quotas([0.1], [3], 2), "errors is list; give a number for each class by its name"),
         (lambda: hf_prune.select([[1], [1, 2]], keep=1, order="hard"), "scores are no array"),
-        (lambda: IMAGES.score_with("prototypes", encoder="pixels", batch_size=0), "batch_size=0; give a whole number"),
+        (
+            lambda: IMAGES.score_with("prototypes", encoder="pixels", run=hf_prune.Run(batch_size=0)),
+            "batch_size=0; give a whole number",
+        ),
     ],
 )
 def test_wrong_types_are_named(call, message):

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 from hf_prune import Heads, train_heads
-from hf_prune.engine import content
+from hf_prune.engine import image_keys
 from hf_prune.engine.store import Store
 from hf_prune.runtime import cache
-from hf_prune.runtime.cache import CacheEntry, Freed, clear, keep_to_limit, list_caches, parse_duration, parse_size
+from hf_prune.runtime.cache import CacheEntry, Removal, clear, keep_to_limit, list_caches, parse_duration, parse_size
 from hf_prune.runtime.files import PART_PREFIX
 from tests.engine.test_store import IDENTITY, chunk_files, make_keys, make_values
 
@@ -45,7 +45,7 @@ def everything(tmp_path) -> Path:
         fill(tmp_path, f"model {number}", number + 1)
     points = np.eye(4, dtype=np.float32).repeat(2, axis=0)
     train_heads(points, [0, 1, 2, 3] * 2, Heads(num_heads=3, num_epochs=1), folder=tmp_path / "heads")
-    content.save_keys(tmp_path, "0" * 32, make_keys(1), {})
+    image_keys.save_keys(tmp_path, "0" * 32, make_keys(1), {})
     (tmp_path / "shelf").mkdir()
     (tmp_path / "shelf" / "ImageNet-1K_DDD.0123456789abcdef.csv").write_text(",image,score\n")
     return tmp_path
@@ -64,10 +64,10 @@ def test_every_folder_that_is_written_is_listed_with_its_size_and_cleared(everyt
     own = [path for path in everything.rglob("*") if path.is_file() and path.name != "mine.txt"]
     size = sum(path.stat().st_size for path in own)
     assert sum(entry.size for entry in entries) == size > 0
-    assert clear(everything, entries[1].name) == Freed(entries[1].size, [])
+    assert clear(everything, entries[1].name) == Removal(entries[1].size, [])
     with pytest.raises(KeyError, match="no cached results named"):
         clear(everything, entries[1].name)
-    assert clear(everything) == Freed(size - entries[1].size, [])
+    assert clear(everything) == Removal(size - entries[1].size, [])
     left = {str(path.relative_to(everything)) for path in everything.rglob("*") if path.is_file()}
     assert left == {"mine.txt", f"rows/{entries[0].name}/mine.txt"}
     assert list_caches(everything) == []
@@ -104,7 +104,7 @@ def test_what_was_not_used_for_long_goes(tmp_path):
     assert names(tmp_path) == ["young"]
     age(tmp_path, young, 31)
     assert Store(tmp_path, IDENTITY | {"id": "young"}).lookup(make_keys(1)).all()  # read: it is in use again
-    assert clear(tmp_path, older_than=parse_duration("30d", "")) == Freed(0, [])
+    assert clear(tmp_path, older_than=parse_duration("30d", "")) == Removal(0, [])
 
 
 def test_a_cache_of_an_earlier_version_has_the_age_of_its_files(tmp_path):
@@ -121,7 +121,7 @@ def test_a_size_is_kept_by_removing_what_was_used_least_recently(tmp_path):
     for name, days in (("a", 1), ("b", 3), ("c", 2)):
         age(tmp_path, models[name], days)
     sizes = {entry.identity["id"]: entry.size for entry in list_caches(tmp_path)}
-    assert clear(tmp_path, max_size=sum(sizes.values())) == Freed(0, [])
+    assert clear(tmp_path, max_size=sum(sizes.values())) == Removal(0, [])
     assert clear(tmp_path, max_size=sizes["a"] + sizes["c"]).size == sizes["b"]
     assert sorted(names(tmp_path)) == ["a", "c"]
     assert clear(tmp_path, max_size=sizes["a"]).size == sizes["c"]
@@ -204,7 +204,7 @@ def test_a_folder_that_is_removed_while_another_process_opens_it_is_made_again(t
     for path in folder.iterdir():
         path.unlink()
     folder.rmdir()
-    lock = cache.use(folder, make=True)
+    lock = cache.use(folder, {"format": 1, "identity": {}})
     assert (lock.held, (folder / ".used").exists()) == (True, True)
     lock.release()
     assert cache.use(tmp_path / "nowhere").held is None

@@ -8,7 +8,7 @@ from scipy.stats import binom, chi2
 from hf_prune.scaling import fit_law
 from hf_prune.scaling.counts import read_counts
 from hf_prune.scaling.laws import LAWS
-from hf_prune.scaling.maximum import Problem
+from hf_prune.scaling.maximum import Likelihood
 
 SIZES = np.array([500, 1000, 2000, 5000, 10_000, 20_000])
 TOTAL = 10_000
@@ -52,6 +52,16 @@ def test_two_sizes_by_hand():
         for bracket in ((0.2, 0.4), (0.4, 0.6))
     ]
     assert [float(found.low), float(found.high)] == pytest.approx(ends, rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("law", "errors"), [("exponential", 0.5 * np.exp(-SIZES / 2000) + 0.01), ("power", 0.9 * (SIZES / 500) ** -2.0)]
+)
+def test_a_curve_that_has_fallen_to_its_floor_has_the_interval_of_the_floor(law, errors):
+    fit = fit_law(SIZES, np.round(TOTAL * errors), TOTAL, law)
+    far = fit.predict(1e9)
+    assert float(far.low) <= float(far.error) <= float(far.high)
+    assert [float(far.low), float(far.high)] == pytest.approx([fit.floor.low, fit.floor.high], abs=1e-8)
 
 
 @pytest.mark.parametrize(
@@ -136,7 +146,7 @@ def test_derivatives_are_those_of_the_curve(law, seed):
     rng = np.random.default_rng(seed)
     counts = read_counts(SIZES, rng.integers(1, 5000, 6), TOTAL)
     for pinned in (None, (3000.0, 0.3)):
-        problem = Problem(LAWS[law], counts, 3000.0, pinned)
+        problem = Likelihood(LAWS[law], counts, 3000.0, pinned)
         values = rng.uniform(np.maximum(problem.low, -2), np.minimum(problem.high, 1.0))
         _, slopes = problem.curve(values)
         for place in np.flatnonzero(problem.low < problem.high):

@@ -4,7 +4,7 @@ from scipy.optimize import minimize
 
 from hf_prune.scaling.counts import read_counts
 from hf_prune.scaling.laws import LAWS
-from hf_prune.scaling.maximum import Problem
+from hf_prune.scaling.maximum import Likelihood
 
 SIZES, TOTAL = np.array([100, 200, 400, 800, 1600]), 10_000
 
@@ -12,7 +12,7 @@ SIZES, TOTAL = np.array([100, 200, 400, 800, 1600]), 10_000
 def problem(law, pinned=None):
     errors = {"power": 3.0 * SIZES**-0.5, "power_floor": 2.0 * SIZES**-0.5 + 0.05}[law]
     counts = read_counts(SIZES, np.round(errors * TOTAL).astype(int), np.full(len(SIZES), TOTAL))
-    return Problem(LAWS[law], counts, reference=400.0, pinned=pinned)
+    return Likelihood(LAWS[law], counts, reference=400.0, pinned=pinned)
 
 
 @pytest.mark.parametrize("law", ["power", "power_floor"])

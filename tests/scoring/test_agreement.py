@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from datasets import ClassLabel, Dataset
 
-from hf_prune import Heads
+from hf_prune import Heads, Run
 from hf_prune.data.columns import Labels
 from hf_prune.data.digests import labels_digest
 from hf_prune.scoring import Request, agreement
@@ -37,13 +37,14 @@ def test_alone_nothing_is_read(monkeypatch):
 
 
 def test_all_of_a_request_is_compared_but_where_a_process_works(held):
-    own = {"device", "num_workers", "store_root"}
-    digested = {"given", "test_dataset"}  # by name of the array, and as rows
-    assert {field.name for field in dataclasses.fields(Request)} - set(held()) == own | digested
-    given = {"embeddings": np.eye(3), "names": np.array(["a", "b", None], dtype=object)}
-    found = held(request=Request(given=given, test_dataset=ROWS), keep=0.5)
+    own = {"device", "num_workers", "load_from_cache_file", "cache_dir"}
+    digested = {"inputs", "test_dataset"}  # by name of the array, and as rows
+    fields = {field.name for made in (Request, Run) for field in dataclasses.fields(made)} - {"run"}
+    assert fields - set(held()) == own | digested
+    given = {"embeddings": np.eye(3), "numbers": [1, 2, 3]}
+    found = held(request=Request(inputs=given, test_dataset=ROWS), keep=0.5)
     assert found["keep"] == 0.5
-    assert {"inputs['embeddings']", "inputs['names']", "rows of the test set"} <= set(found)
+    assert {"inputs['embeddings']", "inputs['numbers']", "rows of the test set"} <= set(found)
 
 
 def different(one, two):
@@ -57,11 +58,11 @@ def different(one, two):
         ({"ds": CLASSED.select([0, 1])}, ["rows", "labels"]),
         ({"ds": CLASSED.remove_columns("label").add_column("label", [0, 0, 0]).cast(CLASSED.features)}, ["labels"]),
         ({"ds": CLASSED.cast_column("label", ClassLabel(names=["y", "x"]))}, ["labels", "features"]),
-        ({"request": Request(batch_size=8)}, ["batch_size"]),
+        ({"request": Request(run=Run(batch_size=8))}, ["batch_size"]),
         ({"request": Request(encoder="pixels")}, ["encoder"]),
         ({"request": Request(teachers=["pixels", "other"])}, ["teachers"]),
         ({"request": Request(teachers=Heads(num_heads=3))}, ["teachers"]),
-        ({"request": Request(device="cpu", num_workers=3)}, []),
+        ({"request": Request(run=Run(device="cpu", num_workers=3))}, []),
     ],
 )
 def test_differences_are_seen_and_named(held, change, expected):

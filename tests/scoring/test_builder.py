@@ -7,10 +7,11 @@ import pytest
 import torch
 from datasets import ClassLabel, Dataset, Value
 
+from hf_prune import Run
 from hf_prune.data.columns import Labels
 from hf_prune.metrics import get_metric, register_metric, unregister_metric
 from hf_prune.scoring import InputBuilder, Request
-from hf_prune.scoring.labels import in_label_order
+from hf_prune.scoring.labels import ClassOrder
 from tests.helpers.tiny_models import build, config_of, save
 from tests.helpers.tiny_sets import encode, make_set, noise
 
@@ -34,7 +35,8 @@ def shown(encoded) -> np.ndarray:
 
 def make(ds, metric, **request):
     chosen = get_metric(metric)
-    return InputBuilder(ds, Request(device="cpu", **request), [(chosen, {})]).make(chosen)
+    request.setdefault("run", Run(device="cpu", load_from_cache_file=False))
+    return InputBuilder(ds, Request(**request), [(chosen, {})]).make(chosen)
 
 
 def unit(values) -> np.ndarray:
@@ -67,7 +69,7 @@ TEACHER = (Classifier([0, 1, 2]), mean_colour)
 def test_embeddings_handed_in_become_unit_rows():
     given = np.random.default_rng(0).normal(size=(ROWS, 5))
     for values in (given, given.tolist(), torch.from_numpy(given)):
-        made = make(images(), "prototypes", given={"embeddings": values})
+        made = make(images(), "prototypes", inputs={"embeddings": values})
         np.testing.assert_allclose(made.arrays["embeddings"], unit(given), atol=1e-6)
         assert made.arrays["embeddings"].dtype == np.float32
     assert made.rows.tolist() == made.arrays["rows"].tolist() == list(range(ROWS))
@@ -76,20 +78,29 @@ def test_embeddings_handed_in_become_unit_rows():
 
 
 def test_embeddings_come_from_the_encoder():
-    made = make(images(), "prototypes", encoder=pixels, batch_size=3)
+    made = make(
+        images(), "prototypes", encoder=pixels, run=Run(device="cpu", load_from_cache_file=False, batch_size=3)
+    )
     np.testing.assert_allclose(made.arrays["embeddings"], unit(shown(noise(ROWS))), atol=1e-6)
     assert made.made_from["embeddings"]["encoder"]["kind"] == "callable"
     assert made.unscored == {}
 
 
 def test_the_built_in_encoder_sees_pixels():
-    made = make(images(), "prototypes", encoder="pixels", image_size=4)
+    made = make(
+        images(), "prototypes", encoder="pixels", run=Run(device="cpu", load_from_cache_file=False, image_size=4)
+    )
     np.testing.assert_allclose(made.arrays["embeddings"], unit(shown(noise(ROWS))), atol=1e-6)
 
 
 def test_probabilities_are_the_softmax_of_each_teacher():
     teachers = [TEACHER, (Classifier([2, 1, 0]), mean_colour)]
-    made = make(images([0, 1, 2, 0, 1, 2, 0]), "el2n", teachers=teachers, dtype="float32")
+    made = make(
+        images([0, 1, 2, 0, 1, 2, 0]),
+        "el2n",
+        teachers=teachers,
+        run=Run(device="cpu", load_from_cache_file=False, dtype="float32"),
+    )
     colours = np.stack([mean_colour(row["image"]).numpy() for row in images()])
     expected = np.stack([softmax(3 * colours), softmax(3 * colours[:, ::-1])])
     np.testing.assert_allclose(made.arrays["probs"], expected, atol=1e-6)
@@ -112,22 +123,22 @@ OTHER_NAMES = r"teacher 1 calls its classes \['Kitty', 'Puppy', .* matched by po
 )
 def test_classes_are_found_by_name_however_it_is_written(names, order):
     probs = np.array([[0.7, 0.2, 0.1]])
-    assert in_label_order(probs, ANIMALS, names, "teacher 1").tolist() == probs[:, order].tolist()
+    assert ClassOrder(ANIMALS, names, "teacher 1").arrange(probs).tolist() == probs[:, order].tolist()
 
 
 def test_names_that_differ_in_case_alone_are_different_classes():
     labels = Labels(np.array([0, 1]), ("us", "US"), complete=True)
-    assert in_label_order(np.array([[0.7, 0.3]]), labels, ("US", "us"), "teacher 1").tolist() == [[0.3, 0.7]]
+    assert ClassOrder(labels, ("US", "us"), "teacher 1").arrange(np.array([[0.7, 0.3]])).tolist() == [[0.3, 0.7]]
     with pytest.raises(ValueError, match=r"^teacher 1 has the class 'us' in place 1, the labels in place 0"):
-        in_label_order(np.array([[0.7, 0.3]]), labels, ("Them", "Us"), "teacher 1")
+        ClassOrder(labels, ("Them", "Us"), "teacher 1").arrange(np.array([[0.7, 0.3]]))
 
 
 def test_a_teacher_with_other_class_names_is_matched_by_position_with_a_warning():
     probs = np.eye(3)
     with pytest.warns(UserWarning, match=OTHER_NAMES):
-        assert in_label_order(probs, ANIMALS, ("Kitty", "Puppy", "Bear"), "teacher 1") is probs
+        assert ClassOrder(ANIMALS, ("Kitty", "Puppy", "Bear"), "teacher 1").arrange(probs) is probs
     with pytest.warns(UserWarning, match=OTHER_NAMES):  # what both know is in its place
-        assert in_label_order(probs, ANIMALS, ("Kitty", "Puppy", "Polar bear"), "teacher 1") is probs
+        assert ClassOrder(ANIMALS, ("Kitty", "Puppy", "Polar bear"), "teacher 1").arrange(probs) is probs
 
 
 @pytest.mark.parametrize("names", [("dog", "cat", "horse"), ("Dog", "horse", "cow"), ("horse", "cow", "CAT")])
@@ -135,7 +146,7 @@ def test_names_of_which_a_part_shows_another_order_are_refused(names):
     with pytest.raises(
         ValueError, match=r"^teacher 1 has the class '(cat|dog)' in place \d, .* id2label the names of the"
     ):
-        in_label_order(np.eye(3), ANIMALS, names, "teacher 1")
+        ClassOrder(ANIMALS, names, "teacher 1").arrange(np.eye(3))
 
 
 def test_a_name_of_two_classes_tells_no_order():
@@ -144,13 +155,17 @@ def test_a_name_of_two_classes_tells_no_order():
     with pytest.raises(
         ValueError, match=r"^teacher 1 calls several of its classes 'cat', so that its order cannot be"
     ):
-        in_label_order(probs, labels, ("cat", "cat", "dog", "eel"), "teacher 1")
-    assert in_label_order(probs, labels, ("eel", "eel", "dog", "cat"), "teacher 1")[0].tolist() == [0, 0, 1, 0]
+        ClassOrder(labels, ("cat", "cat", "dog", "eel"), "teacher 1").arrange(probs)
+    assert ClassOrder(labels, ("eel", "eel", "dog", "cat"), "teacher 1").arrange(probs)[0].tolist() == [0, 0, 1, 0]
 
 
 def test_features_of_the_first_teacher_stand_in_for_embeddings():
     head, ds = torch.nn.Linear(3, 3), images([0, 1, 2, 0, 1], [*noise(4), b"broken"])
-    request = Request(teachers=[(head, mean_colour), TEACHER], device="cpu", dtype="float32", on_error="skip")
+    request = Request(
+        teachers=[(head, mean_colour), TEACHER],
+        run=Run(device="cpu", load_from_cache_file=False, dtype="float32"),
+        on_error="skip",
+    )
     builder = InputBuilder(ds, request, [(get_metric("el2n"), {})])
     builder.keep_features()
     assert builder.make(get_metric("el2n")).arrays["probs"].shape == (2, 4, 3)
@@ -164,20 +179,20 @@ def test_one_teacher_may_come_alone(teachers):
 
 
 def test_labels_may_be_handed_in_beside_a_teacher():
-    made = make(images(), "el2n", teachers=TEACHER, given={"labels": [0, 1, 2, 2, 1, 0, 0]})
+    made = make(images(), "el2n", teachers=TEACHER, inputs={"labels": [0, 1, 2, 2, 1, 0, 0]})
     assert made.arrays["labels"].tolist() == [0, 1, 2, 2, 1, 0, 0]
 
 
 @pytest.mark.parametrize("values", [[True, False] * 3 + [True], np.array([1, 0] * 3 + [1], np.uint8)])
 def test_labels_of_any_integer_type(values):
-    made = make(images(), "supervised_prototypes", encoder=pixels, given={"labels": values})
+    made = make(images(), "supervised_prototypes", encoder=pixels, inputs={"labels": values})
     assert made.arrays["labels"].tolist() == [1, 0, 1, 0, 1, 0, 1]
 
 
 @pytest.mark.parametrize("given", [None, [0, -1, 1, 2, 0, 0, -1]])
 def test_missing_labels_are_refused_or_left_out(given):
     ds = images([0, -1, 1, 2, 0, 0, None])
-    options = {"encoder": pixels, "given": {} if given is None else {"labels": given}}
+    options = {"encoder": pixels, "inputs": {} if given is None else {"labels": given}}
     where = "column 'label'" if given is None else r"inputs\['labels'\]"
     with pytest.raises(
         ValueError, match=rf"^2 rows have no label in {where} \(first: row 1\): filter .*on_error='skip'"
@@ -225,8 +240,8 @@ def test_an_embedding_handed_in_without_a_direction(bad):
     given = np.ones((ROWS, 3))
     given[3] = bad
     with pytest.raises(ValueError, match="the embedding of row 3 is zero or not finite"):
-        make(images(), "prototypes", given={"embeddings": given})
-    made = make(images(), "prototypes", given={"embeddings": given}, on_error="skip")
+        make(images(), "prototypes", inputs={"embeddings": given})
+    made = make(images(), "prototypes", inputs={"embeddings": given}, on_error="skip")
     assert made.rows.tolist() == [0, 1, 2, 4, 5, 6]
 
 
@@ -246,9 +261,9 @@ def test_inputs_of_a_metric_of_ones_own():
 
     register_metric("spread_of_views")(spread_of_views)
     try:
-        with pytest.raises(ValueError, match=r"needs 'views': hand it in with inputs=\{'views': array\}"):
+        with pytest.raises(ValueError, match=r"needs 'views': pass inputs=\{'views': array\}"):
             make(images(), "spread_of_views")
-        made = make(images(), "spread_of_views", given={"views": np.ones((ROWS, 2))})
+        made = make(images(), "spread_of_views", inputs={"views": np.ones((ROWS, 2))})
         assert sorted(made.arrays) == ["rows", "views"]
     finally:
         unregister_metric("spread_of_views")
@@ -291,31 +306,31 @@ FULL = [0, 1, 2, 0, 1, 2, 0]
         ),
         (images(FULL), "el2n", {"teachers": [TEACHER, logits_of(4)]}, "teacher 2 knows 4 classes, the labels have 3"),
         (text_labels(), "el2n", {"teachers": logits_of(2), "label_column": "label"}, "use ds.class_encode_column"),
-        (images(), "el2n", {"given": {"embeddings": np.ones((7, 2))}}, "metric 'el2n' takes probs, labels"),
-        (images(), "prototypes", {"given": {"rows": np.arange(7)}}, "metric 'prototypes' takes embeddings"),
-        (images(), "random", {"given": {"labels": np.arange(7)}}, "metric 'random' takes none"),
+        (images(), "el2n", {"inputs": {"embeddings": np.ones((7, 2))}}, "metric 'el2n' takes probs, labels"),
+        (images(), "prototypes", {"inputs": {"rows": np.arange(7)}}, "metric 'prototypes' takes embeddings"),
+        (images(), "random", {"inputs": {"labels": np.arange(7)}}, "metric 'random' takes none"),
         (
             images(),
             "prototypes",
-            {"given": {"embeddings": np.ones((6, 2))}},
+            {"inputs": {"embeddings": np.ones((6, 2))}},
             r"shape \(6, 2\); its axis 0 must hold the 7",
         ),
-        (images(), "prototypes", {"given": {"embeddings": np.ones(7)}}, "give one vector per row"),
-        (images(), "el2n", {"given": {"probs": np.ones((2, 6, 3))}}, "its axis 1 must hold the 7 rows"),
-        (images(), "el2n", {"given": {"probs": 3.0}}, r"has shape \(\); its rows must hold the 7 rows"),
+        (images(), "prototypes", {"inputs": {"embeddings": np.ones(7)}}, "give one vector per row"),
+        (images(), "el2n", {"inputs": {"probs": np.ones((2, 6, 3))}}, "its axis 1 must hold the 7 rows"),
+        (images(), "el2n", {"inputs": {"probs": 3.0}}, r"has shape \(\); its rows must hold the 7 rows"),
         (
             images(),
             "supervised_prototypes",
-            {"given": {"labels": [0.5] * 7}, "encoder": pixels},
+            {"inputs": {"labels": [0.5] * 7}, "encoder": pixels},
             "give one integer from 0",
         ),
         (
             images(),
             "supervised_prototypes",
-            {"given": {"labels": ["a"] * 7}, "encoder": pixels},
-            "give one integer from 0",
+            {"inputs": {"labels": ["a"] * 7}, "encoder": pixels},
+            r"inputs\['labels'\] is list of <U1; give an array of numbers",
         ),
-        (images(), "supervised_prototypes", {"given": {"labels": [-2] * 7}, "encoder": pixels}, "-1 for no label"),
+        (images(), "supervised_prototypes", {"inputs": {"labels": [-2] * 7}, "encoder": pixels}, "-1 for no label"),
     ],
 )
 def test_what_does_not_fit_is_said_in_one_line(ds, metric, request_, message):
@@ -356,7 +371,7 @@ def test_a_teacher_of_other_classes_is_refused_by_its_first_batch():
     teachers = [Counting(3), Counting(4)]
     pairs = [(teacher, mean_colour) for teacher in teachers]
     with pytest.raises(ValueError, match="teacher 2 knows 4 classes, the labels have 3"):
-        make(images(FULL), "el2n", teachers=pairs, batch_size=2)
+        make(images(FULL), "el2n", teachers=pairs, run=Run(device="cpu", load_from_cache_file=False, batch_size=2))
     assert [teacher.batches for teacher in teachers] == [4, 1]
 
 
@@ -370,6 +385,6 @@ def test_a_teacher_of_other_classes_is_refused_by_its_config_before_any_runs(met
 
 def test_a_device_that_is_not_there_is_refused_whatever_the_inputs_are_made_of():
     chosen = get_metric("prototypes")
-    for given in ({"encoder": pixels}, {"given": {"embeddings": np.ones((7, 2))}}):
+    for given in ({"encoder": pixels}, {"inputs": {"embeddings": np.ones((7, 2))}}):
         with pytest.raises(ValueError, match="device='gpu' is none; give one such as"):
-            InputBuilder(images(), Request(device="gpu", **given), [(chosen, {})])
+            InputBuilder(images(), Request(run=Run(device="gpu"), **given), [(chosen, {})])

@@ -13,6 +13,7 @@ from hf_prune.scoring import Request
 from hf_prune.scoring.from_heads import heads_of
 from hf_prune.scoring.from_models import embed
 from hf_prune.scoring.pool import unit
+from hf_prune.scoring.run import with_run
 from tests.helpers.tiny_sets import make_set, noise
 
 # A few heads on thirty rows rank them by chance, and are said to do so.
@@ -31,6 +32,7 @@ def dataset(labels=LABELS) -> Dataset:
 
 def score(metric, heads, ds=None, **options):
     options = {"inputs": {"embeddings": POINTS}, "load_from_cache_file": False, "device": "cpu", **options}
+    options = with_run(hf_prune.score_with, options)
     return hf_prune.score_with(ds if ds is not None else dataset(), metric, teachers=heads, **options)
 
 
@@ -98,7 +100,11 @@ def test_influence_is_on_the_test_set():
     test = ds.select(range(7))
     options = {"inputs": {}, "encoder": "pixels", "image_size": 4}
     scored = score("influence_max", RUNS, ds, test_dataset=test, **options)
-    points = unit(embed(ds, Request(encoder="pixels", image_size=4, device="cpu")).values)[0]
+    points = unit(
+        embed(
+            ds, Request(encoder="pixels", run=hf_prune.Run(image_size=4, device="cpu", load_from_cache_file=False))
+        ).values
+    )[0]
     tests = {"test_embeddings": points[:7], "test_labels": LABELS[:7]}
     runs = train_heads(points, LABELS, RUNS, num_classes=3, need="runs", **tests)
     trained_on, hits = (

@@ -11,7 +11,7 @@ from hf_prune.data.history import provenance
 from hf_prune.hub.verify.rebuild import rebuild
 from tests.hub.models.test_prototypes import coloured
 
-SETTINGS = {"image_size": 4, "num_prototypes": 3, "seed": 5}
+SETTINGS = {"num_prototypes": 3, "seed": 5}
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +22,7 @@ def cache(tmp_path_factory):
 @pytest.fixture(scope="module")
 def fitted(cache):
     """Found in all rows, while half of them are scored below: k-means would find others there."""
-    return Prototypes.fit(coloured(), "pixels", **SETTINGS, cache_dir=cache)
+    return Prototypes.fit(coloured(), "pixels", **SETTINGS, run=hf_prune.Run(image_size=4, cache_dir=cache))
 
 
 @pytest.fixture(scope="module")
@@ -37,17 +37,17 @@ def half():
 
 def test_rows_are_measured_by_the_prototypes_that_are_given(fitted, kept, half, cache):
     expected = fitted.score(half["image"][:])
-    anew = half.score_with("prototypes", encoder="pixels", **SETTINGS, cache_dir=cache)
+    anew = half.score_with("prototypes", encoder="pixels", **SETTINGS, run=hf_prune.Run(image_size=4, cache_dir=cache))
     assert not np.allclose(anew["prototypes"][:], expected)
     for given in (fitted, kept, str(kept)):
-        scored = half.score_with("prototypes", prototypes=given, cache_dir=cache)
+        scored = half.score_with("prototypes", prototypes=given, run=hf_prune.Run(cache_dir=cache))
         assert (np.float32(scored["prototypes"][:]) == expected).all()
 
 
 def test_the_history_names_them_and_what_they_were_fitted_with(fitted, kept, half, cache):
     digest = array_sha256(fitted.centroids)
     for given, place in ((fitted, None), (kept, "mine")):
-        step = provenance(half.score_with("prototypes", prototypes=given, cache_dir=cache)).steps[-1]
+        step = provenance(half.score_with("prototypes", prototypes=given, run=hf_prune.Run(cache_dir=cache))).steps[-1]
         assert step.inputs["centroids"] == {
             "prototypes": {"id": place, "commit": None, "centroids_sha256": digest},
         }
@@ -57,7 +57,7 @@ def test_the_history_names_them_and_what_they_were_fitted_with(fitted, kept, hal
 
 def test_the_encoder_and_the_options_have_to_be_theirs(kept, half):
     with pytest.raises(ValueError, match=r"is not the one that these prototypes were made by \(image_size"):
-        half.score_with("prototypes", prototypes=kept, encoder="pixels", image_size=2)
+        half.score_with("prototypes", prototypes=kept, encoder="pixels", run=hf_prune.Run(image_size=2))
     with pytest.raises(ValueError, match="num_prototypes=4, but the prototypes have 3: leave it out"):
         half.score_with("prototypes", prototypes=kept, num_prototypes=4)
     scored = half.score_with("prototypes", prototypes=kept, num_prototypes=3, encoder="pixels")
@@ -87,13 +87,13 @@ def test_arrays_can_be_measured_by_centroids_at_hand():
 
 
 def test_prototypes_are_not_found_again_from_scores_that_were_made_by_some(kept, half, cache):
-    scored = half.score_with("prototypes", prototypes=kept, cache_dir=cache)
+    scored = half.score_with("prototypes", prototypes=kept, run=hf_prune.Run(cache_dir=cache))
     with pytest.raises(ValueError, match=r"prototypes that were there before \(mine\): open those with"):
-        Prototypes.from_scored(scored, cache_dir=cache)
+        Prototypes.from_scored(scored, run=hf_prune.Run(cache_dir=cache))
 
 
 def test_a_rebuild_takes_the_same_prototypes(kept, fitted, half, cache, tmp_path):
-    scored = half.score_with("prototypes", prototypes=kept, cache_dir=cache)
+    scored = half.score_with("prototypes", prototypes=kept, run=hf_prune.Run(cache_dir=cache))
     cut = scored.prune("prototypes", keep=6, order="hard")
     folder = hf_prune.export(cut, tmp_path / "out", source="local", scores=scored, what="scores")
     card = (folder / "README.md").read_text()
@@ -106,14 +106,16 @@ def test_a_rebuild_takes_the_same_prototypes(kept, fitted, half, cache, tmp_path
     missing = rebuild(folder, tmp_path / "b", source=half, rescore=True)
     assert missing.exit_code == 2
     assert "was made with prototypes (mine) of the publisher's own: give it as well" in str(missing)
-    others = Prototypes.fit(half, "pixels", **SETTINGS, cache_dir=cache)
+    others = Prototypes.fit(half, "pixels", **SETTINGS, run=hf_prune.Run(image_size=4, cache_dir=cache))
     differs = rebuild(folder, tmp_path / "c", source=half, rescore=True, prototypes=others)
     assert differs.exit_code == 1
     assert "made again with another prototypes than recorded" in str(differs)
 
 
 def test_a_rebuild_says_where_prototypes_were_found_anew(half, cache, tmp_path):
-    scored = half.score_with("prototypes", encoder="pixels", **SETTINGS, cache_dir=cache)
+    scored = half.score_with(
+        "prototypes", encoder="pixels", **SETTINGS, run=hf_prune.Run(image_size=4, cache_dir=cache)
+    )
     cut = scored.prune("prototypes", keep=6, order="hard")
     folder = hf_prune.export(cut, tmp_path / "out", source="local", scores=scored, what="scores")
     report = rebuild(folder, tmp_path / "again", source=half, rescore=True, exact=True)

@@ -9,7 +9,7 @@ from hf_prune.dynamics.record import TrainingRecord
 from hf_prune.metrics import get_metric, register_metric, unregister_metric
 from hf_prune.scoring import InputBuilder, Request
 from hf_prune.scoring.from_records import make_recorded
-from hf_prune.scoring.pool import MadeInputs
+from hf_prune.scoring.pool import InputPool
 
 ROWS, EPOCHS, RUNS = 6, 3, 4
 LABELS = [0, 1, 0, 1, 0, 1]
@@ -63,7 +63,9 @@ def record(seed=0, *, mode="epoch", labels=LABELS, epochs=EPOCHS, test_rows=5) -
 
 def make(name, ds=None, **request):
     metric = get_metric(name)
-    return InputBuilder(ds or dataset(), Request(device="cpu", **request), [(metric, {})]).make(metric)
+    return InputBuilder(
+        ds or dataset(), Request(run=hf_prune.Run(device="cpu", load_from_cache_file=False), **request), [(metric, {})]
+    ).make(metric)
 
 
 def test_one_record_gives_epochs_and_several_give_runs():
@@ -306,10 +308,10 @@ def test_teachers_and_their_records_are_in_one_order(tmp_path):
     folders = [tmp_path / f"teacher-{number}" for number in range(2)]
     records = [record(seed).save(folder / "dynamics") for seed, folder in enumerate(folders)]
     for teachers, refused in ((folders, False), (folders[::-1], True), ([folders[1], tmp_path / "other"], True)):
-        made = MadeInputs(dataset(), Request(teachers=teachers, dynamics=records))
+        made = InputPool(dataset(), Request(teachers=teachers, dynamics=records))
         if refused:
             with pytest.raises(ValueError, match="name the same trainings in another order"):
                 make_recorded(made, "trained_on")
         else:
             make_recorded(made, "trained_on")
-            assert made.whole["trained_on"].shape == (2, ROWS)
+            assert made.everywhere["trained_on"].shape == (2, ROWS)

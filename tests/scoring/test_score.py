@@ -1,20 +1,16 @@
 """Scoring one split: the column, its nulls, the step, and what is refused before work is done or after a metric."""
 
 import json
-from pathlib import Path
 
-import datasets
 import numpy as np
 import pytest
 import torch
 from datasets import ClassLabel, Dataset
 
-from hf_prune import provenance
-from hf_prune.engine.store import default_root
+from hf_prune import Run, provenance
 from hf_prune.metrics import register_metric, unregister_metric
-from hf_prune.models.loaded import LoadedModel
+from hf_prune.models.loaded_model import LoadedModel
 from hf_prune.policy import weighing
-from hf_prune.scoring import store_root
 from tests.helpers.rank_jobs import ROWS, arrays
 from tests.helpers.tiny_sets import make_set, noise
 from tests.helpers.weighed_sets import short_trials  # noqa: F401  # a fixture for every test here
@@ -140,18 +136,6 @@ def test_a_row_shown_twice_may_have_two_scores():
     assert scored["x"][:] == [0, 0, 3, 3]
 
 
-def test_where_results_are_kept(tmp_path):
-    assert store_root(None, None) == store_root(True, None) == default_root()
-    assert store_root(None, str(tmp_path)) == Path(tmp_path)
-    assert store_root(False, tmp_path) is None
-    datasets.disable_caching()
-    try:
-        assert store_root(None, tmp_path) is None
-        assert store_root(True, tmp_path) == tmp_path
-    finally:
-        datasets.enable_caching()
-
-
 class Counting(torch.nn.Module):
     """Counts the images it has seen; to be put back to 0 before each call, since the count belongs to what it is."""
 
@@ -170,11 +154,11 @@ def test_the_second_run_computes_nothing(tmp_path, monkeypatch):
     opened = []
     own = LoadedModel.open
     monkeypatch.setattr(LoadedModel, "open", lambda model, device: opened.append(model) or own(model, device))
-    ds, options = make_set(noise(6)), {"encoder": (torch.nn.Flatten(), tensor_of), "cache_dir": tmp_path}
-    ds.score_with("prototypes", **options)
-    ds.shuffle(seed=0).score_with("prototypes", num_prototypes=2, **options)
+    ds, options = make_set(noise(6)), {"encoder": (torch.nn.Flatten(), tensor_of)}
+    ds.score_with("prototypes", run=Run(cache_dir=tmp_path), **options)
+    ds.shuffle(seed=0).score_with("prototypes", num_prototypes=2, run=Run(cache_dir=tmp_path), **options)
     assert len(opened) == 1
-    ds.score_with("prototypes", load_from_cache_file=False, **options)
+    ds.score_with("prototypes", run=Run(load_from_cache_file=False), **options)
     assert len(opened) == 2
 
 
@@ -203,18 +187,18 @@ def test_teachers_alone_leave_evidence_from_the_same_pass(tmp_path, monkeypatch)
     monkeypatch.setattr(Counting, "seen", 0)
     monkeypatch.setattr(weighing, "KEEPS", (0.5,))  # one fraction is enough here
     ds, teachers = labelled(240), [(Teacher(), tensor_of), (Teacher().requires_grad_(False), tensor_of)]
-    options = {"teachers": teachers, "dtype": "float32", "on_error": "skip"}
-    scored = ds.score_with(["el2n", "random"], cache_dir=tmp_path / "both", **options)
+    options = {"teachers": teachers, "on_error": "skip"}
+    scored = ds.score_with(["el2n", "random"], run=Run(dtype="float32", cache_dir=tmp_path / "both"), **options)
     steps = provenance(scored).steps
     assert steps[0].evidence["optimistic"]
     assert steps[0].evidence["num_rows"] == 240
     assert steps[1].evidence is None
     assert Counting.seen == 240 * 2
     monkeypatch.setattr(Counting, "seen", 0)
-    again = ds.score_with("el2n", cache_dir=tmp_path / "both", **options)
+    again = ds.score_with("el2n", run=Run(dtype="float32", cache_dir=tmp_path / "both"), **options)
     assert Counting.seen == 0
     assert provenance(again).steps[0].evidence == steps[0].evidence
-    plain = ds.score_with("el2n", cache_dir=tmp_path / "plain", evidence=False, **options)
+    plain = ds.score_with("el2n", run=Run(dtype="float32", cache_dir=tmp_path / "plain"), evidence=False, **options)
     assert (outputs(tmp_path / "plain"), outputs(tmp_path / "both")) == ({"logits"}, {"logits", "logits, features"})
     assert plain["el2n"][:] == scored["el2n"][:]
     step = provenance(plain).steps[0]
@@ -222,10 +206,10 @@ def test_teachers_alone_leave_evidence_from_the_same_pass(tmp_path, monkeypatch)
 
 
 def test_few_rows_and_functions_run_as_without_evidence(tmp_path):
-    few = labelled(198).score_with("el2n", teachers=(Teacher(), tensor_of), cache_dir=tmp_path)
+    few = labelled(198).score_with("el2n", teachers=(Teacher(), tensor_of), run=Run(cache_dir=tmp_path))
     assert provenance(few).steps[0].evidence is None
     assert outputs(tmp_path) == {"logits"}
-    scored = labelled(240).score_with("el2n", teachers=lambda batch: pixels(batch)[:, :2], cache_dir=tmp_path)
+    scored = labelled(240).score_with("el2n", teachers=lambda batch: pixels(batch)[:, :2], run=Run(cache_dir=tmp_path))
     assert provenance(scored).steps[0].evidence is None
     assert outputs(tmp_path) == {"logits"}
 

@@ -7,7 +7,6 @@ from hypothesis import strategies as st
 
 from hf_prune.selection.classes import (
     check_class_balance,
-    check_labels,
     check_quotas,
     class_floors,
     class_sizes,
@@ -53,12 +52,6 @@ def test_the_first_of_each_class():
 def test_a_balance_is_a_share_or_counts(balance):
     with pytest.raises(ValueError, match="class_balance="):
         check_class_balance(balance)
-
-
-def test_labels_are_integers_and_all_negative_ones_are_one_class():
-    assert check_labels([3, -5, -1], 3).tolist() == [3, -1, -1]
-    with pytest.raises(ValueError, match=r"labels of shape \(2,\) and type float64; give 2 integers, one per row"):
-        check_labels([0.5, 1.0], 2)
 
 
 def test_quotas_that_no_selection_meets_are_named():

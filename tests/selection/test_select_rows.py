@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hf_prune.data.digests import rows_sha256
-from hf_prune.selection import REASONS, Selection, count_rows, select
+from hf_prune.selection import Selection, count_rows, select
+from hf_prune.selection.orders import find_reason
 
 EXAMPLES = settings(max_examples=100, deadline=None, derandomize=True)
 SHARES = (0.0, 0.1, 0.29, 0.5, 0.58, 0.7, 1.0)
@@ -109,7 +110,7 @@ def test_every_class_keeps_its_floor(request):
 @EXAMPLES
 def test_reasons_agree_with_rows(request):
     selection = run(request)
-    reasons = np.array([REASONS[code] for code in selection.reasons])
+    reasons = np.array([find_reason(code).words for code in selection.reasons])
     assert (
         np.flatnonzero(np.isin(reasons, ["above the cut", "random draw", "class floor"])).tolist()
         == selection.kept.tolist()
@@ -263,7 +264,7 @@ def test_a_score_that_cannot_be_ranked_names_its_row(bad):
         ([[1.0]], {}, r"scores of shape \(1, 1\).*give one number per row"),
         (["a"], {}, "give one number per row"),
         ([True, False], {}, "give one number per row"),
-        ([1.0], {"order": "auto"}, "order='auto'; give one of 'hard', 'easy', 'random'"),
+        ([1.0], {"order": "auto"}, "order='auto'; give one of 'cluster', 'diverse', 'easy', 'hard', "),
         ([1.0], {"class_balance": 0.5}, "class_balance=0.5 needs classes: pass labels=, or class_balance=0"),
         ([1.0], {"labels": [0, 1], "class_balance": 0.5}, "give 1 integers, one per row"),
         ([1.0], {"labels": [0.5], "class_balance": 0.5}, "type float64; give 1 integers, one per row"),

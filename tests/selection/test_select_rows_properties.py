@@ -11,7 +11,8 @@ import pytest
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
-from hf_prune.selection import ORDERS, REASONS, Selection, select
+from hf_prune.selection import Selection, list_orders, select
+from hf_prune.selection.orders import find_reason
 
 EXAMPLES = settings(max_examples=max(400, settings().max_examples), deadline=None, derandomize=True)
 VALUES = [None, -2.5, 0.0, 0.0, 1.0, 1.5, math.inf]  # few, so that most rows are tied; None is a row without a score
@@ -38,7 +39,7 @@ def requests(draw):
             [math.nan if score is None else score for score in scores], [s is None for s in scores]
         ),
         "keep": draw(st.integers(1, num_rows) | st.floats(0, 1, exclude_min=True, allow_subnormal=False)),
-        "order": draw(st.sampled_from(list(ORDERS))),
+        "order": draw(st.sampled_from([order.name for order in list_orders()])),
         "labels": np.array(labels),
         "class_balance": draw(st.sampled_from(SHARES) | quotas),
         "hardest_cutoff": cutoff,
@@ -146,7 +147,7 @@ def check_classes(selection: Selection, expected: Expected, cut: list[int]) -> N
 
 
 def check_reasons(selection: Selection, expected: Expected, cut: list[int], request: dict) -> None:
-    words = [REASONS[code] for code in selection.reasons.tolist()]
+    words = [find_reason(code).words for code in selection.reasons.tolist()]
     returned = set(selection.kept.tolist()) & set(cut)
     of_cut = "cut: noise suspect" if request["hardest_cutoff"] == "noise" else "cut: hardest"
     for row, word in enumerate(words):

@@ -165,3 +165,12 @@ def test_rounding_stays_within_bounds_and_a_row_of_the_share(triples):
     assert found.sum() == budget
     assert (found >= lowest).all()
     assert (found <= highest).all()
+
+
+def test_what_was_removed_leaves_room():
+    copies = [-1] * 5 + [0] * 5
+    assert select(SCORES, keep=0.5, order="hard", duplicate_of=copies).kept.tolist() == [0, 1, 2, 3, 4]
+    with pytest.raises(
+        ValueError, match=r"keep=0\.6 keeps 6 of 10 rows with a score, of which 5 are left after 5 duplicates"
+    ):
+        select(SCORES, keep=0.6, order="hard", duplicate_of=copies)

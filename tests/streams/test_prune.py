@@ -4,8 +4,9 @@ import pytest
 from datasets import IterableDatasetDict
 
 import hf_prune
+from hf_prune import Run
 from hf_prune.streams import first_pass
-from tests.helpers.stream_jobs import PIXELS
+from tests.helpers.stream_jobs import IN_MEMORY, pixels
 from tests.helpers.stream_sets import in_memory, parquet_stream, tar_stream
 
 # Of the record of a pruning, what a stream and a data set have alike.
@@ -36,7 +37,7 @@ def given(tmp_path_factory):
 @pytest.mark.parametrize("asked", ASKED, ids=str)
 def test_a_column_that_the_stream_has(given, asked):
     stream, whole, cache = given
-    kept, expected = stream.prune("score", cache_dir=cache, **asked), whole.prune("score", **asked)
+    kept, expected = stream.prune("score", run=Run(cache_dir=cache), **asked), whole.prune("score", **asked)
     assert [row["text"] for row in kept.decode(False)] == expected["text"][:]
     step, like = (hf_prune.provenance(ds).steps[-1] for ds in (kept, expected))
     assert [getattr(step, name) for name in ALIKE] == [getattr(like, name) for name in ALIKE]
@@ -45,11 +46,14 @@ def test_a_column_that_the_stream_has(given, asked):
 
 def test_the_files_of_the_scores_are_read_where_the_stream_was_scored(given, monkeypatch):
     stream, whole, cache = given
-    scored = stream.score_with("prototypes", cache_dir=cache, **PIXELS)
-    expected = whole.score_with("prototypes", load_from_cache_file=False, evidence=False, **PIXELS)
+    scored = stream.score_with("prototypes", **pixels(cache))
+    expected = whole.score_with("prototypes", **IN_MEMORY)
     monkeypatch.setattr(first_pass, "_scored", None)  # no row is read to find the cut
     for asked in ASKED:
-        kept, like = scored.prune("prototypes", cache_dir=cache, **asked), expected.prune("prototypes", **asked)
+        kept, like = (
+            scored.prune("prototypes", run=Run(cache_dir=cache), **asked),
+            expected.prune("prototypes", **asked),
+        )
         assert [row["text"] for row in kept.decode(False)] == like["text"][:]
     names = [step.kind for step in hf_prune.provenance(kept).steps]
     assert names == ["score", "prune"]
@@ -58,14 +62,14 @@ def test_the_files_of_the_scores_are_read_where_the_stream_was_scored(given, mon
 
 def test_a_stream_that_was_pruned_or_changed_is_read_anew(given):
     stream, whole, cache = given
-    scored = stream.score_with("prototypes", cache_dir=cache, **PIXELS)
-    expected = whole.score_with("prototypes", load_from_cache_file=False, evidence=False, **PIXELS)
-    again = scored.prune("prototypes", keep=0.5, order="hard", cache_dir=cache)
-    again = again.prune("prototypes", keep=0.5, order="easy", cache_dir=cache)
+    scored = stream.score_with("prototypes", **pixels(cache))
+    expected = whole.score_with("prototypes", **IN_MEMORY)
+    again = scored.prune("prototypes", keep=0.5, order="hard", run=Run(cache_dir=cache))
+    again = again.prune("prototypes", keep=0.5, order="easy", run=Run(cache_dir=cache))
     like = expected.prune("prototypes", keep=0.5, order="hard").prune("prototypes", keep=0.5, order="easy")
     assert [row["text"] for row in again.decode(False)] == like["text"][:]
     few = scored.decode(False).filter(lambda row: row["label"] == 0).cast(scored.features)
-    kept = few.prune("prototypes", keep=5, order="hard", cache_dir=cache)
+    kept = few.prune("prototypes", keep=5, order="hard", run=Run(cache_dir=cache))
     like = expected.filter(lambda label: label == 0, input_columns="label").prune("prototypes", keep=5, order="hard")
     assert [row["text"] for row in kept.decode(False)] == like["text"][:]
 
@@ -73,9 +77,9 @@ def test_a_stream_that_was_pruned_or_changed_is_read_anew(given):
 def test_classes_without_names(tmp_path):
     stream = tar_stream(tmp_path / "rows")
     options = {"keep": 0.3, "order": "hard", "label_column": "cls", "class_balance": 1.0}
-    scored = stream.score_with("prototypes", cache_dir=tmp_path, **PIXELS)
-    kept = scored.prune("prototypes", cache_dir=tmp_path, **options)
-    expected = in_memory(stream).score_with("prototypes", load_from_cache_file=False, evidence=False, **PIXELS)
+    scored = stream.score_with("prototypes", **pixels(tmp_path))
+    kept = scored.prune("prototypes", run=Run(cache_dir=tmp_path), **options)
+    expected = in_memory(stream).score_with("prototypes", **IN_MEMORY)
     like = expected.prune("prototypes", **options)
     assert [row["__key__"] for row in kept.decode(False)] == like["__key__"][:]
     assert hf_prune.provenance(kept).steps[-1].class_counts == hf_prune.provenance(like).steps[-1].class_counts
@@ -83,8 +87,8 @@ def test_classes_without_names(tmp_path):
 
 def test_score_columns_go_where_that_is_asked_for(given):
     stream, _, cache = given
-    scored = stream.score_with("prototypes", cache_dir=cache, **PIXELS)
-    asked = {"keep": 0.3, "order": "hard", "cache_dir": cache}
+    scored = stream.score_with("prototypes", **pixels(cache))
+    asked = {"keep": 0.3, "order": "hard", "run": Run(cache_dir=cache)}
     for kept in (
         scored.prune("prototypes", keep_scores=False, **asked),
         IterableDatasetDict({"train": scored}).prune("prototypes", **asked)["train"],
@@ -115,5 +119,7 @@ REFUSED = {
 def test_what_a_stream_cannot_serve_is_said_in_one_line(given, message):
     stream, _, cache = given
     with pytest.raises(ValueError, match=message) as caught:
-        stream.prune(**{"metric": "score", "keep": 0.5, "order": "hard", "cache_dir": cache} | REFUSED[message])
+        stream.prune(
+            **{"metric": "score", "keep": 0.5, "order": "hard", "run": Run(cache_dir=cache)} | REFUSED[message]
+        )
     assert "\n" not in str(caught.value)

@@ -8,11 +8,12 @@ import pytest
 from datasets import IterableDatasetDict
 
 import hf_prune
+from hf_prune import Run
 from hf_prune.streams import prototypes
 from tests.helpers import stream_jobs
 from tests.helpers.process_parent import LOADED, TIMEOUT
 from tests.helpers.rank_jobs import free_port
-from tests.helpers.stream_jobs import PIXELS
+from tests.helpers.stream_jobs import IN_MEMORY, pixels
 from tests.helpers.stream_sets import FEATURES, folder_stream, in_memory, parquet_stream, tar_stream
 from tests.helpers.tiny_sets import to_tensor
 
@@ -32,7 +33,7 @@ def classifier(scale: float):
     return predict
 
 
-def pixels(images):
+def flat(images):
     return to_tensor(images).numpy()
 
 
@@ -44,8 +45,8 @@ def column(rows, name: str = "prototypes") -> list:
 def test_prototypes_are_those_of_the_rows_in_memory(name, tmp_path):
     stream = STREAMS[name](tmp_path / "rows")
     whole = in_memory(stream)
-    scored = stream.score_with("prototypes", cache_dir=tmp_path / "cache", **PIXELS)
-    expected = whole.score_with("prototypes", load_from_cache_file=False, evidence=False, **PIXELS)
+    scored = stream.score_with("prototypes", **pixels(tmp_path / "cache"))
+    expected = whole.score_with("prototypes", **IN_MEMORY)
     assert column(scored) == expected["prototypes"][:]
     assert scored.features == expected.features
     # Nothing of the images stays but keys and scores.
@@ -55,12 +56,12 @@ def test_prototypes_are_those_of_the_rows_in_memory(name, tmp_path):
 def test_metrics_of_teachers_and_given_prototypes(tmp_path):
     stream = parquet_stream(tmp_path / "rows")
     whole = in_memory(stream)
-    fitted = hf_prune.Prototypes.fit(whole, pixels, num_prototypes=4)
+    fitted = hf_prune.Prototypes.fit(whole, flat, num_prototypes=4)
     teachers = [classifier(1.0), classifier(3.0)]
     metrics = ["el2n", "active_learning", "prototypes"]
     given = {"teachers": teachers, "prototypes": fitted}
-    scored = stream.score_with(metrics, cache_dir=tmp_path / "cache", **given)
-    expected = whole.score_with(metrics, load_from_cache_file=False, evidence=False, **given)
+    scored = stream.score_with(metrics, run=Run(cache_dir=tmp_path / "cache"), **given)
+    expected = whole.score_with(metrics, run=Run(load_from_cache_file=False), evidence=False, **given)
     for metric in metrics:
         np.testing.assert_allclose(column(scored, metric), expected[metric][:], atol=1e-6)
     steps, known = (hf_prune.provenance(ds).steps for ds in (scored, expected))
@@ -70,9 +71,9 @@ def test_metrics_of_teachers_and_given_prototypes(tmp_path):
 
 def test_the_record_says_what_was_done_and_what_the_scores_are(tmp_path):
     stream = parquet_stream(tmp_path / "rows")
-    scored = stream.score_with("prototypes", cache_dir=tmp_path / "cache", **PIXELS)
+    scored = stream.score_with("prototypes", **pixels(tmp_path / "cache"))
     (step,) = hf_prune.provenance(scored).steps
-    expected = in_memory(stream).score_with("prototypes", load_from_cache_file=False, evidence=False, **PIXELS)
+    expected = in_memory(stream).score_with("prototypes", **IN_MEMORY)
     (like,) = hf_prune.provenance(expected).steps
     assert (step.scores, step.inputs, step.options) == (like.scores, like.inputs, like.options)
     assert step.figures == {"sample_rows": 60.0}
@@ -83,11 +84,9 @@ def test_the_record_says_what_was_done_and_what_the_scores_are(tmp_path):
 def test_prototypes_of_a_sample_are_near_those_of_all_rows(tmp_path, monkeypatch):
     monkeypatch.setattr(prototypes, "SAMPLE_ROWS", 30)
     stream = parquet_stream(tmp_path / "rows")
-    options = {"cache_dir": tmp_path / "cache"} | PIXELS | {"num_prototypes": 1}
+    options = pixels(tmp_path / "cache") | {"num_prototypes": 1}
     scored = stream.score_with("prototypes", **options)
-    expected = in_memory(stream).score_with(
-        "prototypes", load_from_cache_file=False, evidence=False, **PIXELS | {"num_prototypes": 1}
-    )
+    expected = in_memory(stream).score_with("prototypes", **IN_MEMORY | {"num_prototypes": 1})
     assert hf_prune.provenance(scored).steps[0].figures == {"sample_rows": 30.0}
     assert np.corrcoef(column(scored), expected["prototypes"][:])[0, 1] > 0.85
 
@@ -106,18 +105,18 @@ def test_a_run_that_was_killed_goes_on(tmp_path, monkeypatch):
         "hf_prune.streams.first_pass._scored",
         lambda block, scorer, scored=hf_prune.streams.first_pass._scored: seen.append(block) or scored(block, scorer),
     )
-    scored = stream.score_with("prototypes", cache_dir=tmp_path / "cache", **PIXELS)
+    scored = stream.score_with("prototypes", **pixels(tmp_path / "cache"))
     assert not {f"embeddings-{block.shard:05d}-{block.number:06d}.safetensors" for block in seen} & (
         there - {max(there)}
     )
     assert sum(len(block.rows) for block in seen) + 8 * (len(there) - 1) <= 60
-    expected = in_memory(stream).score_with("prototypes", load_from_cache_file=False, evidence=False, **PIXELS)
+    expected = in_memory(stream).score_with("prototypes", **IN_MEMORY)
     assert column(scored) == expected["prototypes"][:]
 
 
 def test_a_file_that_was_damaged_is_made_again(tmp_path):
     stream = parquet_stream(tmp_path / "rows", 1, 20)
-    options = {"cache_dir": tmp_path / "cache"} | PIXELS
+    options = pixels(tmp_path / "cache")
     scored = stream.score_with("prototypes", **options)
     expected = column(scored)
     (damaged,) = (tmp_path / "cache").rglob("scores-00000-000001.safetensors")
@@ -151,7 +150,7 @@ def in_two_processes(job, folder, *arguments) -> list:
 
 def test_processes_of_a_launcher_share_a_stream_that_nobody_split(tmp_path):
     stream = parquet_stream(tmp_path / "rows")
-    expected = in_memory(stream).score_with("prototypes", load_from_cache_file=False, evidence=False, **PIXELS)
+    expected = in_memory(stream).score_with("prototypes", **IN_MEMORY)
     for said, *scores in in_two_processes(stream_jobs.launched, tmp_path, free_port()):
         assert "process 1 holds other stream, models and settings than process 0" in said
         assert scores == expected["prototypes"][:]
@@ -161,7 +160,7 @@ def test_processes_of_a_launcher_share_a_stream_that_nobody_split(tmp_path):
 def test_two_ranks_share_the_work_and_the_rows(ranks, shards):
     folder, found = ranks
     whole = in_memory(parquet_stream(folder / f"rows {shards}", shards))
-    expected = whole.score_with("prototypes", load_from_cache_file=False, evidence=False, **PIXELS)
+    expected = whole.score_with("prototypes", **IN_MEMORY)
     shares = [part[shards] for part in found]
     assert all(part["scored"] for part in shares)
     assert sorted(row for part in shares for row in part["scored"]) == sorted(
@@ -177,7 +176,7 @@ def test_two_ranks_share_the_work_and_the_rows(ranks, shards):
 def test_a_dict_of_streams(tmp_path):
     stream = parquet_stream(tmp_path / "rows")
     splits = IterableDatasetDict({"train": stream, "test": stream})
-    scored = splits.score_with("prototypes", cache_dir=tmp_path / "cache", **PIXELS)
+    scored = splits.score_with("prototypes", **pixels(tmp_path / "cache"))
     assert "prototypes" in scored["train"].features
     assert scored["test"] is stream
 
@@ -189,7 +188,7 @@ def test_rows_that_cannot_be_read_are_named_or_left_out(tmp_path):
         return {"image": {"bytes": b"no image", "path": None}} if row["text"] == "row 50" else {}
 
     damaged = stream.map(broken, features=stream.features).cast(FEATURES)
-    options = {"cache_dir": tmp_path / "cache"} | PIXELS
+    options = pixels(tmp_path / "cache")
     place = r"^rows from \d+ of shard \d of the stream, counted from there: row \d: the image in column 'image' cannot be read"
     with pytest.raises(ValueError, match=place):
         damaged.score_with("prototypes", **options)
@@ -205,7 +204,11 @@ REFUSED = {
     "dynamics= goes by row numbers": {"metric": "el2n", "dynamics": "folder"},
     "teachers='heads' trains on all rows": {"metric": "el2n", "teachers": "heads", "encoder": "pixels"},
     "column 'score' is there already": {"metric": "prototypes", "encoder": "pixels", "column": "score"},
-    "kept in files, as it is not held": {"metric": "prototypes", "encoder": "pixels", "load_from_cache_file": False},
+    "kept in files, as it is not held": {
+        "metric": "prototypes",
+        "encoder": "pixels",
+        "run": Run(load_from_cache_file=False),
+    },
     "this metric needs embeddings: pass encoder=": {"metric": "prototypes"},
     "this metric needs predictions of teachers": {"metric": "el2n"},
 }

@@ -3,6 +3,7 @@
 import pytest
 from datasets import IterableDataset
 
+from hf_prune import Run
 from hf_prune.streams.source import Position, StreamSource
 from tests.helpers.stream_sets import FEATURES, folder_stream, parquet_stream, rows, tar_stream
 
@@ -95,7 +96,7 @@ def test_a_stream_without_rows_is_refused(tmp_path):
         StreamSource(IterableDataset.from_generator(nothing))
     empty = IterableDataset.from_generator(nothing, FEATURES)
     with pytest.raises(ValueError, match="the stream is empty: there is nothing to score"):
-        empty.score_with("prototypes", encoder="pixels", cache_dir=tmp_path)
+        empty.score_with("prototypes", encoder="pixels", run=Run(cache_dir=tmp_path))
     with pytest.raises(ValueError, match="no rows with a score to choose from"):
-        empty.prune("score", keep=0.5, order="hard", cache_dir=tmp_path)
+        empty.prune("score", keep=0.5, order="hard", run=Run(cache_dir=tmp_path))
     assert list(empty.prune("score", keep=0.5, order="hard", passes=1)) == []

@@ -7,8 +7,9 @@ import torch
 from datasets import Dataset
 from datasets.distributed import split_dataset_by_node
 
+from hf_prune import Run
 from hf_prune.runtime.errors import StateError
-from tests.helpers.stream_jobs import PIXELS
+from tests.helpers.stream_jobs import pixels
 from tests.helpers.stream_sets import FEATURES, in_memory, parquet_stream, rows
 
 
@@ -23,8 +24,8 @@ def small_blocks():
 @pytest.fixture(scope="module")
 def kept(tmp_path_factory):
     folder = tmp_path_factory.mktemp("rows")
-    scored = parquet_stream(folder / "rows").score_with("prototypes", cache_dir=folder / "cache", **PIXELS)
-    return scored.prune("prototypes", keep=0.6, order="hard", cache_dir=folder / "cache")
+    scored = parquet_stream(folder / "rows").score_with("prototypes", **pixels(folder / "cache"))
+    return scored.prune("prototypes", keep=0.6, order="hard", run=Run(cache_dir=folder / "cache"))
 
 
 def texts(stream):
@@ -65,8 +66,8 @@ def test_it_is_shuffled_and_shown_in_a_format(kept):
 @pytest.mark.parametrize("change", ["other rows", "fewer rows", "more rows"])
 def test_another_source_under_the_same_name_is_noticed(tmp_path, change):
     stream = parquet_stream(tmp_path / "rows", 1, 20)
-    scored = stream.score_with("prototypes", cache_dir=tmp_path / "cache", **PIXELS)
-    by_column = stream.prune("score", keep=0.5, order="hard", cache_dir=tmp_path / "cache")
+    scored = stream.score_with("prototypes", **pixels(tmp_path / "cache"))
+    by_column = stream.prune("score", keep=0.5, order="hard", run=Run(cache_dir=tmp_path / "cache"))
     changed = {"other rows": rows(20, seed=1), "fewer rows": rows(19), "more rows": rows(30)}[change]
     Dataset.from_list(changed, features=FEATURES).to_parquet(tmp_path / "rows/0.parquet")
     for reading in (scored, by_column):
@@ -76,7 +77,7 @@ def test_another_source_under_the_same_name_is_noticed(tmp_path, change):
 
 def test_other_scores_under_the_same_name_are_noticed(tmp_path):
     stream = parquet_stream(tmp_path / "rows", 1, 20)
-    kept = stream.prune("score", keep=0.5, order="hard", cache_dir=tmp_path / "cache")
+    kept = stream.prune("score", keep=0.5, order="hard", run=Run(cache_dir=tmp_path / "cache"))
     changed = in_memory(stream).map(lambda row: {"score": 1.0 if row["score"] is None else row["score"]})
     changed.cast(FEATURES).to_parquet(tmp_path / "rows/0.parquet")
     with pytest.raises(StateError, match="rows from 0 of shard 0 are others than those that were scored"):

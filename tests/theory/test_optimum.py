@@ -76,7 +76,7 @@ def test_minimum_keep_is_proportional_to_a_small_angle():
         (lambda: optimal_keep(1.0, 2.0), "theta=2"),
         (lambda: pareto_frontier(0.0), "alpha_prune=0"),
         (lambda: pareto_frontier(1.0, min_keep=0.0), "min_keep=0"),
-        (lambda: pareto_frontier(1.0, order="soft"), "order='soft'"),
+        (lambda: pareto_frontier(1.0, order="soft"), "unknown order 'soft'"),
         (lambda: pareto_frontier(1.0, theta=[0.1, 0.2]), r"theta has shape \(2,\); give one number"),
         (lambda: minimum_keep(0.1, tolerance=0.0), "tolerance=0"),
     ],

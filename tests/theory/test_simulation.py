@@ -71,7 +71,7 @@ def test_seed_decides_and_draws_extend():
         ({"num_dimensions": 20.5}, "num_dimensions=20.5; give a whole number"),
         ({"alpha_tot": [1.0, 2.0]}, r"alpha_tot has shape \(2,\); give one number here"),
         ({"keep": 0.0}, "keep=0"),
-        ({"order": "medium"}, "order='medium'"),
+        ({"order": "medium"}, "unknown order 'medium'"),
     ],
 )
 def test_bad_input_is_refused(arguments, message):

@@ -8,7 +8,7 @@ from scipy.integrate import quad
 from scipy.optimize import brentq, minimize_scalar
 from scipy.stats import norm
 
-from hf_prune.theory.kept import kept_region
+from hf_prune.theory.geometry import kept_region
 from hf_prune.theory.student import solve
 
 

@@ -99,7 +99,9 @@ def test_the_engine_goes_on_with_the_same_processes(ds, prepared, tmp_path):
     before = PartialState()
     trained = train(prepared, folder=tmp_path)
     assert PartialState().__dict__ is before.__dict__
-    scored = hf_prune.score_with(ds, "el2n", teachers=[str(trained.folder)], load_from_cache_file=False)
+    scored = hf_prune.score_with(
+        ds, "el2n", teachers=[str(trained.folder)], run=hf_prune.Run(load_from_cache_file=False)
+    )
     assert len(set(scored["el2n"])) > 1
 
 

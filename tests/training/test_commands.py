@@ -7,7 +7,7 @@ import tempfile
 import pytest
 from datasets import Dataset
 
-from hf_prune.training.commands import read_answer, read_command, run_command
+from hf_prune.training.commands import read_command, read_result, run_command
 from tests.helpers.forking import Line, ended, fork
 from tests.helpers.scaling_sets import counting_command
 
@@ -88,7 +88,7 @@ def test_what_ends_the_caller_ends_the_command_and_all_it_started(tmp_path, monk
 def test_other_answers_are_refused(tmp_path, found):
     (tmp_path / "result.json").write_text(json.dumps(found))
     with pytest.raises(ValueError, match="the command left no"):
-        read_answer(tmp_path / "result.json")
+        read_result(tmp_path / "result.json")
 
 
 @pytest.mark.parametrize("command", ["", [], "python 'open"])

@@ -48,7 +48,7 @@ def test_names_that_a_function_gives_its_classes_stay():
 def test_descriptions_tell_models_apart():
     def begun(model):
         torch.manual_seed(0)
-        return open_trainable(model, image_size=16).begun(CLASSES)
+        return open_trainable(model, image_size=16).describe(CLASSES)
 
     def network(**changes):
         return lambda: SmallResNetForImageClassification(SmallResNetConfig(**{**SMALL, **changes}))
@@ -127,7 +127,7 @@ def test_a_function_is_known_by_the_config_that_it_builds_as_well():
     def built(**settings):
         config = config_of("vit", num_labels=2, **settings)
         torch.manual_seed(0)
-        return open_trainable(lambda: build(config, "ViTForImageClassification"), image_size=32).begun(CLASSES)
+        return open_trainable(lambda: build(config, "ViTForImageClassification"), image_size=32).describe(CLASSES)
 
     assert built() == built()
     assert built(hidden_act="quick_gelu")["first_weights_sha256"] == built()["first_weights_sha256"]

@@ -53,7 +53,7 @@ def refused(folder, match, *, rows=None, call=train_teachers, model="resnet8", *
     [
         ({"num_teachers": 0}, "num_teachers=0; give a whole number of at least 1"),
         ({"num_epochs": 1.5}, r"num_epochs=1\.5; give a whole number"),
-        ({"batch_size": "64"}, "batch_size='64'; give a whole number above 0"),
+        ({"batch_size": "64"}, "batch_size='64'; give a whole number of at least 1"),
         ({"learning_rate": "fast"}, "learning_rate='fast'; give a number above 0"),
         ({"learning_rate": float("nan")}, "learning_rate=nan; give a number above 0"),
         ({"image_size": 60_000}, r"image_size=60000; give a whole number in \[1, 8192\]"),

@@ -70,7 +70,7 @@ def test_a_teacher_killed_in_its_third_epoch_resumes_to_the_same_weights_and_rec
 
     finished = Teachers.load(folder)  # the other one can be used meanwhile
     assert finished.folders == [str(whole)]
-    scored = hf_prune.score_with(ds, "el2n", teachers=finished.folders, load_from_cache_file=False)
+    scored = hf_prune.score_with(ds, "el2n", teachers=finished.folders, run=hf_prune.Run(load_from_cache_file=False))
     assert len(set(scored["el2n"])) > 1
     before = (whole / "model.safetensors").stat()
 
@@ -104,7 +104,9 @@ def test_the_folder_holds_teachers_and_nothing_else(undisturbed, ds):
         teacher = load_teacher(str(place), dtype="float32")
         assert teacher.names == tuple(jobs.NAMES)
         assert run(teacher, ds["image"][:3]).shape == (3, 2)
-    scored = ds.score_with("forgetting", dynamics=str(undisturbed.folder), load_from_cache_file=False)
+    scored = ds.score_with(
+        "forgetting", dynamics=str(undisturbed.folder), run=hf_prune.Run(load_from_cache_file=False)
+    )
     order = np.random.default_rng(0).permutation(jobs.ROWS).tolist()
     moved = ds.select(order).score_with("forgetting", dynamics=str(undisturbed.folder))
     assert moved["forgetting"][:] == [scored["forgetting"][row] for row in order]

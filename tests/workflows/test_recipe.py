@@ -41,7 +41,7 @@ class TestRun:
         ds = run_recipe(recipe(), log=lines.append)
         expected = (
             images()
-            .score_with("prototypes", encoder="pixels", image_size=2, num_prototypes=2)
+            .score_with("prototypes", encoder="pixels", run=hf_prune.Run(image_size=2), num_prototypes=2)
             .score_with("random", seed=5)
             .prune("prototypes", keep=0.5, order="hard")
         )

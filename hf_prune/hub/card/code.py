@@ -1,11 +1,13 @@
-"""The Python lines that make a published split again, written from its record."""
+"""Lines of Python and of the shell that make a published split again, written from its record."""
 
 import shlex
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from hf_prune.hub.card.text import python
+from hf_prune.hub.formats import format_of
 from hf_prune.hub.manifest import CHANGED, CHANGED_SCORES
+from hf_prune.models.recorded import is_public, opening_options
 
 
 class _Code(str):
@@ -14,8 +16,13 @@ class _Code(str):
     __slots__ = ()
 
 
-# Placeholders stand where only the user has what was used; the comment beside says what that was.
+class _Settings(dict[str, Any]):
+    """Settings of a run."""
+
+
+# Written where only the user has what was used; the comment beside says what that was.
 _UNKNOWN = "..."
+_FOLDER = "path/to/this/folder"
 
 
 def reproduction(entry: Mapping[str, Any]) -> list[str]:
@@ -32,13 +39,9 @@ def reproduction(entry: Mapping[str, Any]) -> list[str]:
         "from datasets import load_dataset",
         "",
         f"ds = {_load(entry['source'])}",
-        *(
-            ["# what was done to the rows here, before the first step, is not known"]
-            if changed_at_start(entry)
-            else []
-        ),
+        *["# what was done to the rows here, before the first step, is not known"] * changed_at_start(entry),
         *(line for step in entry["steps"] for line in _step(step)),
-        *(["# what was done outside hf_prune is not known"] if _is_changed(entry) else []),
+        *["# what was done outside hf_prune is not known"] * bool(entry[CHANGED] or entry.get(CHANGED_SCORES)),
     ]
 
 
@@ -48,37 +51,28 @@ def changed_at_start(entry: Mapping[str, Any]) -> bool:
     return isinstance(loaded, Mapping) and loaded.get("same") is False
 
 
-def _is_changed(entry: Mapping[str, Any]) -> bool:
-    return bool(entry[CHANGED] or entry.get(CHANGED_SCORES))
-
-
 def loading(record: Mapping[str, Any]) -> str:
-    """Write the expression that loads what was published.
+    """Write the expression that loads a published configuration.
 
     Args:
-        record: The record of a configuration; of one that lies in a folder the reader knows where.
+        record: Its record; only the reader knows the folder of one that is not on the Hub.
     """
-    places = [record["repo_id"] or "path/to/this/folder"]
-    if record["config_name"] != "default":
-        places.append(record["config_name"])
     splits = [*record["splits"], *record["other_splits"]]
-    return _call("load_dataset", places, {"split": splits[0]} if len(splits) == 1 else {})
+    named = {"split": splits[0]} if len(splits) == 1 else {}
+    return _load_call(record["repo_id"] or _FOLDER, record["config_name"], named)
 
 
 def using(record: Mapping[str, Any]) -> list[str]:
-    """Write the lines that bring published scores, or a cut without rows, to a copy of the source; of rows, none.
+    """Write the lines that bring published scores, or a cut without rows, to a copy of the source; none for rows.
 
     Args:
         record: The record of a configuration.
     """
-    holds, place = record.get("holds", "rows"), record["repo_id"] or "path/to/this/folder"
-    if holds == "rows":
+    found = format_of(record)
+    if found.reader is None:
         return []
-    call = (
-        _call("hf_prune.load_scores", [place, _Code("ds")], {})
-        if holds == "scores"
-        else _call("hf_prune.apply", [place, _Code("ds")], {"config": record["config_name"]})
-    )
+    keywords = {} if found.reserved else {"config": record["config_name"]}
+    call = _call(f"hf_prune.{found.reader}", [record["repo_id"] or _FOLDER, _Code("ds")], keywords)
     source = next(iter(record["splits"].values()))["source"]
     return ["import hf_prune", "from datasets import load_dataset", "", f"ds = {_load(source)}", f"ds = {call}"]
 
@@ -92,20 +86,21 @@ def rebuilding(record: Mapping[str, Any]) -> list[str]:
     entries = record["splits"].values()
     if any(entry["source"]["known"] == "local" or entry[CHANGED] or changed_at_start(entry) for entry in entries):
         return []
-    place = record["repo_id"] or "path/to/this/folder"
+    place = record["repo_id"] or _FOLDER
     config = [] if record["config_name"] == "default" else ["--config", record["config_name"]]
     verify, rebuild = ["hf-prune", "verify", place], ["hf-prune", "rebuild", place, *config, "--out", "rebuilt"]
-    return [shlex.join(verify), *([] if record.get("holds") == "scores" else [shlex.join(rebuild)])]
+    return [shlex.join(verify), *([shlex.join(rebuild)] if format_of(record).is_cut else [])]
 
 
 def _load(source: Mapping[str, Any]) -> str:
     if source["known"] == "local":
         return f"load_dataset({_UNKNOWN})  # the source is local"
-    places = [source["repo_id"]]
-    if source.get("config_name", "default") != "default":
-        places.append(source["config_name"])
     keywords = {"revision": source["commit"]} | ({"split": source["split"]} if "split" in source else {})
-    return _call("load_dataset", places, keywords)
+    return _load_call(source["repo_id"], source.get("config_name", "default"), keywords)
+
+
+def _load_call(place: str, config: str, keywords: Mapping[str, Any]) -> str:
+    return _call("load_dataset", [place] if config == "default" else [place, config], keywords)
 
 
 def _step(step: Mapping[str, Any]) -> Iterator[str]:
@@ -140,20 +135,20 @@ def _step(step: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _taken_over(step: Mapping[str, Any], published: Mapping[str, Any]) -> Iterator[str]:
-    """The lines for scores or row numbers that somebody published."""
+    """Write the lines for scores or row numbers that somebody published."""
     place: Any = published.get("shelf") or published.get("repo_id") or Ellipsis
     if place is Ellipsis:
         yield f"# taken from your own {python(published.get('folder') or published.get('file'))}"
     revision = {"revision": published["commit"]} if "commit" in published else {}
     if step["kind"] == "prune":
-        call = _call("hf_prune.apply", [place, _Code("ds")], {"config": published.get("config")} | revision)
+        function, keywords = "hf_prune.apply", {"config": published.get("config")}
     else:
-        call = _call("hf_prune.load_scores", [place, _Code("ds")], {"columns": step["column"]} | revision)
-    yield f"ds = {call}"
+        function, keywords = "hf_prune.load_scores", {"columns": step["column"]}
+    yield f"ds = {_call(function, [place, _Code('ds')], keywords | revision)}"
 
 
 def _add_input(keywords: dict[str, Any], notes: list[str], name: str, made_from: Mapping[str, Any]) -> None:
-    """Add what `score_with` is given for one input of a metric."""
+    """Add the argument of `score_with` for one input of a metric."""
     if "given_sha256" in made_from:
         keywords.setdefault("inputs", {})[name] = Ellipsis
         notes.append(f"{python(name)} was handed in, SHA-256 {python(made_from['given_sha256'])}")
@@ -172,21 +167,17 @@ def _add_input(keywords: dict[str, Any], notes: list[str], name: str, made_from:
 
 
 def _add_models(keywords: dict[str, Any], notes: list[str], argument: str, found: Any) -> None:
-    """Add what names the models, their commit, and how they were opened."""
+    """Add the names of models, and how they were opened as settings of the run."""
     models = found if isinstance(found, list) else [found]
     given = [_model(model, argument, notes) for model in models]
     keywords[argument] = given if isinstance(found, list) else given[0]
-    commits = {model.get("commit") for model in models} - {None}
-    if len(commits) == 1:
-        keywords["revision"] = commits.pop()
-    for option in ("dtype", "image_size"):
-        if models[0].get(option) is not None:
-            keywords[option] = models[0][option]
+    if opened := opening_options(models):
+        keywords.setdefault("run", _Settings()).update(opened)
 
 
 def _model(model: Mapping[str, Any], argument: str, notes: list[str]) -> Any:
-    """What names a model: its id on the Hub or ``"pixels"``, else a placeholder and a note on what it was."""
-    if model["kind"] == "pixels" or model.get("commit"):
+    """Write the name of a public model, else a placeholder and a note on what it was."""
+    if is_public(model):
         return model["id"]
     weights = model.get("weights_sha256")
     known = f", weights SHA-256 {python(weights)}" if weights else ""
@@ -195,7 +186,7 @@ def _model(model: Mapping[str, Any], argument: str, notes: list[str]) -> Any:
 
 
 def _prototypes(found: Mapping[str, Any], notes: list[str]) -> Any:
-    """What names prototypes and their commit, else a placeholder and a note."""
+    """Write the name of prototypes with their commit, else a placeholder and a note."""
     if found.get("commit"):
         return f"{found['id']}@{found['commit']}"
     notes.append(f"prototypes: your own, SHA-256 {python(found['centroids_sha256'])}")
@@ -204,7 +195,7 @@ def _prototypes(found: Mapping[str, Any], notes: list[str]) -> Any:
 
 def _call(function: str, places: list[Any], keywords: Mapping[str, Any]) -> str:
     arguments = [_value(place) for place in places]
-    # Options come from metrics that anybody may register: only a name that Python takes as one is written as such.
+    # Options come from metrics that anybody may register: only what Python takes as a name is written as one.
     named = {name: value for name, value in keywords.items() if name.isidentifier() and name.isascii()}
     arguments += [f"{name}={_value(value)}" for name, value in named.items()]
     return f"{function}({', '.join(arguments)})"
@@ -215,6 +206,8 @@ def _value(value: Any) -> str:
         return _UNKNOWN
     if isinstance(value, _Code):
         return value
+    if isinstance(value, _Settings):
+        return _call("hf_prune.Run", [], value)
     if isinstance(value, list):
         return f"[{', '.join(map(_value, value))}]"
     if isinstance(value, dict) and any(item is Ellipsis for item in value.values()):

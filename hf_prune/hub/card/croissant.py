@@ -1,4 +1,4 @@
-"""``croissant.json``: the published files, columns and lineage in the Croissant format 1.1 of MLCommons, from the record alone."""
+"""``croissant.json``: published files, columns and lineage in the Croissant format 1.1 of MLCommons, from the records alone."""
 
 import json
 import re
@@ -14,61 +14,34 @@ from hf_prune.selection.orders import is_random
 _HUB = "https://huggingface.co/datasets"
 _PARQUET = "application/x-parquet"
 # The context of the specification, version 1.1, and the vocabulary of provenance that it recommends.
-_CONTEXT: dict[str, Any] = {
+_OWN_TERMS = """
+arrayShape citeAs column containedIn equivalentProperty extract field fileObject fileProperty fileSet format
+includes isArray isLiveDataset jsonPath key md5 parentField path recordSet references regex repeated replace
+samplingRate separator source subField transform
+"""
+_CONTEXT: dict[str, Any] = {term: f"cr:{term}" for term in _OWN_TERMS.split()} | {
     "@language": "en",
     "@vocab": "https://schema.org/",
-    "arrayShape": "cr:arrayShape",
-    "citeAs": "cr:citeAs",
-    "column": "cr:column",
     "conformsTo": "dct:conformsTo",
-    "containedIn": "cr:containedIn",
     "cr": "http://mlcommons.org/croissant/",
     "data": {"@id": "cr:data", "@type": "@json"},
     "dataType": {"@id": "cr:dataType", "@type": "@vocab"},
     "dct": "http://purl.org/dc/terms/",
     "description": {"@container": "@language"},
-    "equivalentProperty": "cr:equivalentProperty",
     "examples": {"@id": "cr:examples", "@type": "@json"},
-    "extract": "cr:extract",
-    "field": "cr:field",
-    "fileObject": "cr:fileObject",
-    "fileProperty": "cr:fileProperty",
-    "fileSet": "cr:fileSet",
-    "format": "cr:format",
-    "includes": "cr:includes",
-    "isArray": "cr:isArray",
-    "isLiveDataset": "cr:isLiveDataset",
-    "jsonPath": "cr:jsonPath",
-    "key": "cr:key",
-    "md5": "cr:md5",
     "name": {"@container": "@language"},
-    "parentField": "cr:parentField",
-    "path": "cr:path",
     "prov": "http://www.w3.org/ns/prov#",
     "rai": "http://mlcommons.org/croissant/RAI/",
-    "recordSet": "cr:recordSet",
-    "references": "cr:references",
-    "regex": "cr:regex",
-    "repeated": "cr:repeated",
-    "replace": "cr:replace",
-    "samplingRate": "cr:samplingRate",
     "sc": "https://schema.org/",
-    "separator": "cr:separator",
-    "source": "cr:source",
-    "subField": "cr:subField",
-    "transform": "cr:transform",
 }
 _TYPES = {"int": "sc:Integer", "uint": "sc:Integer", "float": "sc:Float", "bool": "sc:Boolean", "string": "sc:Text"}
-
-
 _DONE = {"score": "scored with", "combine": "combined by", "prune": "pruned by"}
-
 
 Node = dict[str, Any]
 
 
 def croissant(records: Mapping[str, Any]) -> str:
-    """Describe what is published.
+    """Describe published configurations.
 
     Args:
         records: Name of the configuration → its record, as `hf_prune.hub.manifest.parse` reads them. One that somebody
@@ -77,11 +50,11 @@ def croissant(records: Mapping[str, Any]) -> str:
     Returns:
         JSON-LD; the same records give the same bytes.
     """
-    ordered = [part for name in sorted(records) for part in _described(records[name])]
+    ordered = [part for name in sorted(records) for part in _parts(records[name])]
     repo_id = next((part["repo_id"] for part in ordered if part["repo_id"]), None)
     entities = {node["@id"]: node for part in ordered for node in part["entities"]}
     found: Node = {
-        "@context": _CONTEXT,
+        "@context": dict(sorted(_CONTEXT.items())),
         "@type": "sc:Dataset",
         "name": str(repo_id).rpartition("/")[2] if repo_id else "pruned-data-set",
         "description": "Rows chosen by hf_prune, or scores of rows; provenance.json says how.",
@@ -97,8 +70,8 @@ def croissant(records: Mapping[str, Any]) -> str:
     return json.dumps(whole, indent=1, ensure_ascii=True, allow_nan=False) + "\n"
 
 
-def _described(record: Any) -> list[Node]:
-    """Everything that the file says of one configuration, as a list of one; empty where the record is none."""
+def _parts(record: Any) -> list[Node]:
+    """Return all parts of the file about one configuration, as a list of one; empty where the record is damaged."""
     try:
         sources = [split["source"] for split in record["splits"].values()]
         return [
@@ -116,7 +89,6 @@ def _described(record: Any) -> list[Node]:
 
 
 def _card(source: Mapping[str, Any]) -> Node:
-    """Licences and citation as the card of a source states them."""
     card = source.get("card") or {}
     return {"license": [str(name) for name in card.get("license", ())], "citation": str(card.get("citation", ""))}
 
@@ -124,12 +96,11 @@ def _card(source: Mapping[str, Any]) -> Node:
 def _rights(cards: list[Node]) -> Node:
     licenses = list(dict.fromkeys(name for card in cards for name in card["license"]))
     citations = list(dict.fromkeys(card["citation"] for card in cards if card["citation"]))
-    found: Node = {"license": licenses} if licenses else {}
-    return found | ({"citeAs": "\n".join(citations)} if citations else {})
+    return ({"license": licenses} if licenses else {}) | ({"citeAs": "\n".join(citations)} if citations else {})
 
 
 def _entities(sources: list[Mapping[str, Any]]) -> list[Node]:
-    """Every source once, at its commit."""
+    """Return every source once, at its commit."""
     known = {_source_url(source): source for source in sources if source["known"] != "local"}
     return [
         {"@type": "prov:Entity", "@id": url, "prov:label": f"{source['repo_id']} at commit {source['commit']}"}
@@ -142,7 +113,7 @@ def _source_url(source: Mapping[str, Any]) -> str:
 
 
 def _activities(record: Mapping[str, Any]) -> Iterator[Node]:
-    """Every step of every split, in its order, with the source and the models that it used."""
+    """Yield every step of every split, in its order, with the source and the models that it used."""
     for split, entry in record["splits"].items():
         place = f"{quote(record['config_name'])}/{quote(split)}"
         source = [_source_url(entry["source"])] if entry["source"]["known"] != "local" else []
@@ -154,16 +125,15 @@ def _activities(record: Mapping[str, Any]) -> Iterator[Node]:
             yield {
                 "@type": "prov:Activity",
                 "@id": f"activity/{place}/{number}",
-                "prov:label": f"{_done(step)}{kept}",
+                "prov:label": f"{_summary(step)}{kept}",
                 **({"prov:used": used} if used else {}),
                 **({"prov:wasInformedBy": {"@id": f"activity/{place}/{number - 1}"}} if number > 1 else {}),
                 **({"prov:wasAssociatedWith": _agent(version)} if version else {}),
             }
 
 
-def _done(step: Mapping[str, Any]) -> str:
-    """What a step did, and by what; a pruning at random did it by no column."""
-    if step["kind"] == "prune" and is_random(step):
+def _summary(step: Mapping[str, Any]) -> str:
+    if step["kind"] == "prune" and is_random(step):  # by no column
         return "pruned at random"
     return f"{_DONE.get(step['kind'], 'step by')} {step['column' if step['kind'] == 'prune' else 'metric']}"
 
@@ -177,7 +147,7 @@ def _agent(version: str) -> Node:
 
 
 def _models(inputs: Mapping[str, Any]) -> list[str]:
-    """Addresses of the models of the Hub that the inputs of a step were made by."""
+    """Return the addresses of the models of the Hub that the inputs of a step were made by."""
     kinds = ("encoder", "teachers", "student", "prototypes")
     groups = [made.get(who) or [] for made in inputs.values() for who in kinds]
     models = [model for group in groups for model in (group if isinstance(group, list) else [group])]
@@ -202,7 +172,7 @@ def _repository(repo_id: str | None) -> list[Node]:
 
 
 def _files(record: Mapping[str, Any]) -> Iterator[Node]:
-    """The files one by one with their digests, and the set of them that the columns are read from."""
+    """Yield the files one by one with their digests, and the set of them that the columns are read from."""
     within = {"containedIn": {"@id": "repo"}} if record["repo_id"] else {}
     for path, file in record.get("files", {}).items():
         digest = {"sha256": file["sha256"]} if file["sha256"] else {}
@@ -236,7 +206,7 @@ def _set_id(record: Mapping[str, Any]) -> str:
 
 
 def _record_sets(record: Mapping[str, Any]) -> Iterator[Node]:
-    """The columns of a configuration; those of a kind that the format has no name for are left out and named."""
+    """Describe the columns of a configuration; those that the format has no type for are named and left out."""
     if not any(entry["data_files"] for entry in record["splits"].values()):
         return
     place = quote(record["config_name"])
@@ -269,7 +239,7 @@ def _record_sets(record: Mapping[str, Any]) -> Iterator[Node]:
 
 
 def _data_type(feature: Any) -> str | None:
-    """Name of a feature in the format, None where it has none.
+    """Return the type of a feature in the format, None where it has none.
 
     Example:
         >>> _data_type(Value("float32")), _data_type(ClassLabel(num_classes=2)), _data_type([Value("int8")])

@@ -1,11 +1,12 @@
 """The YAML of a card's header, read and written so that a text stays a text.
 
 To PyYAML, which follows YAML 1.1, ``no`` (the code of Norwegian, or a class) is false and ``012`` is ten; to the Hub,
-which follows YAML 1.2, ``1e3`` and ``0o7`` are numbers. What either would take for something else is read as the text that
-it is, and written in quotes.
+which follows YAML 1.2, ``1e3`` and ``0o7`` are numbers. A text that either would take for something else is read as a
+text, and written in quotes.
 """
 
 import re
+from typing import Any
 
 import yaml
 from huggingface_hub import DatasetCard, DatasetCardData
@@ -19,13 +20,13 @@ _PLAIN = {
         r"^(?:[-+]?(?:0|[1-9][0-9]*)\.[0-9]*(?:[eE][-+][0-9]+)?|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN))$"
     ),
 }
-# What YAML 1.2 takes for a number and 1.1 for a text.
+# Numbers of YAML 1.2 that YAML 1.1 takes for texts.
 _NUMBER = re.compile(r"^(?:[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?|0o[0-7]+)$")
 _STARTS = list("-+.0123456789")
 
 
 class _Loader(yaml.SafeLoader):
-    """Takes for numbers and for true and false only what every reader takes for them."""
+    """Reads as numbers, true and false only what every reader takes for them."""
 
     yaml_implicit_resolvers = {  # noqa: RUF012  # as the base class has it
         start: [(tag, _PLAIN.get(tag, pattern)) for tag, pattern in found]
@@ -34,7 +35,7 @@ class _Loader(yaml.SafeLoader):
 
 
 class _Dumper(yaml.SafeDumper):
-    """Puts into quotes what any reader takes for something else than a text."""
+    """Puts into quotes what any reader would not take for a text."""
 
 
 _Dumper.add_implicit_resolver("tag:yaml.org,2002:number-of-1.2", _NUMBER, _STARTS)
@@ -76,12 +77,11 @@ def card_text(card: DatasetCard) -> str:
         return text
     line_break = found[1].lstrip().removeprefix("---")
     # PyYAML wrote it, and reads back what it wrote; the order of the keys is settled by then.
-    header = yaml.dump(
-        yaml.safe_load(found[2]),
-        Dumper=_Dumper,
-        sort_keys=False,
-        allow_unicode=True,
-        width=float("inf"),
-        line_break=line_break,
-    )
+    style: dict[str, Any] = {
+        "sort_keys": False,
+        "allow_unicode": True,
+        "width": float("inf"),
+        "line_break": line_break,
+    }
+    header = yaml.dump(yaml.safe_load(found[2]), Dumper=_Dumper, **style)
     return text[: found.start(2)] + header.strip() + text[found.end(2) :]

@@ -14,6 +14,7 @@ from huggingface_hub.repocard import REGEX_YAML_BLOCK
 
 from hf_prune.hub.card.header import read_card
 from hf_prune.hub.card.rules import LICENSES, size_category
+from hf_prune.hub.formats import format_of
 from hf_prune.hub.record_fields import read_features
 from hf_prune.runtime.errors import InputError
 from hf_prune.runtime.messages import one_line
@@ -61,7 +62,7 @@ def _check_header(text: str) -> None:
 
 
 def config_patterns(data: CardData) -> dict[str, dict[str, list[str]]]:
-    """Configuration → split → glob patterns of its files, as the header names them."""
+    """Return configuration → split → glob patterns of its files, as the header names them."""
     return {
         config["config_name"]: {
             str(split): list(paths) for split, paths in sanitize_patterns(config.get("data_files") or {}).items()
@@ -71,7 +72,7 @@ def config_patterns(data: CardData) -> dict[str, dict[str, list[str]]]:
 
 
 def opened_config(data: CardData) -> str | None:
-    """The configuration that ``load_dataset`` opens where none is named; None where it asks for one."""
+    """Return the configuration that ``load_dataset`` opens where none is named; None where it asks for one."""
     configs = data.get("configs") or []
     marked = [str(config["config_name"]) for config in configs if config.get("default")]
     names = [str(config["config_name"]) for config in configs]
@@ -80,7 +81,7 @@ def opened_config(data: CardData) -> str | None:
 
 
 def config_info(data: CardData, config_name: str) -> dict[str, Any]:
-    """The ``dataset_info`` of one configuration; empty where the header has none."""
+    """Return the ``dataset_info`` of one configuration; empty where the header has none."""
     return _infos(data).get(config_name, {})
 
 
@@ -104,7 +105,7 @@ def merge_metadata(data: CardData, record: Mapping[str, Any]) -> None:
     Raises:
         ValueError: If another configuration is the default already.
     """
-    if record.get("holds") != "row numbers":  # of which there are no files to load
+    if format_of(record).has_files:
         data["dataset_info"] = _merged_infos(data, record)
         data["configs"] = _merged_configs(data, record)
     rows = sum(split["num_examples"] for info in _infos(data).values() for split in info.get("splits") or [])
@@ -163,7 +164,7 @@ def _merged_configs(data: CardData, record: Mapping[str, Any]) -> list[dict[str,
 
 
 def listed(data: CardData, key: str) -> list[Any]:
-    """The values of a list of the header, in which a lone one may stand without a list; empty where there is none."""
+    """Return the values of a list of the header, in which a lone one may stand without a list; empty where there is none."""
     found = data.get(key) or []
     return [found] if isinstance(found, str) else list(found)
 

@@ -1,22 +1,22 @@
-"""Cards of published models, rendered from their records as those of data sets are."""
+"""Cards of published models, rendered from their records."""
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from markupsafe import Markup
 
 from hf_prune.hub.card.code import reproduction
 from hf_prune.hub.card.environment import environment
 from hf_prune.hub.card.facts import model_text
 from hf_prune.hub.card.header import card_text
 from hf_prune.hub.card.metadata import TAGS, extend, listed, load_card
-from hf_prune.hub.card.sections import put_section, section_of
+from hf_prune.hub.card.page import put_section, section_of
+from hf_prune.hub.card.sections import code_lines
 from hf_prune.hub.card.text import code, names, number, percent, python, words
+from hf_prune.hub.formats import format_of
 from hf_prune.hub.manifest import CHANGED
 from hf_prune.metrics import get_metric
-
-if TYPE_CHECKING:
-    from markupsafe import Markup
-
+from hf_prune.models.recorded import is_public
 
 _OWN_NETWORK = "small_resnet"  # model type of the networks that ship in hf_prune
 
@@ -30,11 +30,10 @@ def prototypes_card(
         config: Their record, see `hf_prune.hub.models.prototypes.Prototypes`.
         shape: Number of prototypes and of their dimensions.
         repo_id: Repository on the Hub; None for a folder.
-        existing: The README.md that is there; None where there is none.
+        existing: The README.md so far; None where there is none.
 
     Returns:
-        Content of a README.md. Of an existing one everything is kept that is not about them: other YAML keys, and the text
-        outside our section.
+        Content of a README.md. It keeps other YAML keys of an existing one, and the text outside our section.
 
     Raises:
         ValueError: If the existing header is no YAML, or one of the comments around our section is missing.
@@ -95,18 +94,19 @@ def teacher_card(record: Mapping[str, Any], repo_id: str | None = None, existing
         data=data,
         entry=entry,
         published=published,
+        has_rows=format_of(published or {}).has_rows,
         training=training,
         settings=list(_settings(record)) if training else [],
-        rows=_lines(*reproduction(_loaded(data) or entry)),
-        load=_lines(*_opening(place, own)),
-        use=_lines("import hf_prune", "", f'scored = ds.score_with("el2n", teachers={python(place)})'),
+        rows=code_lines(reproduction(_loaded(data) or entry)),
+        load=code_lines(_opening(place, own)),
+        use=code_lines(["import hf_prune", "", f'scored = ds.score_with("el2n", teachers={python(place)})']),
     )
 
 
 def _loaded(data: Mapping[str, Any]) -> dict[str, Any] | None:
-    """A split that is loaded as it was published, without steps; None where its rows are not on the Hub."""
+    """Return the record of a split that is loaded as it was published; None where its rows are not on the Hub."""
     published = data["published"] or {}
-    if published.get("holds") != "rows" or "repo_id" not in published:
+    if "repo_id" not in published or not format_of(published).has_rows:
         return None
     source = {name: published[name] for name in ("repo_id", "commit", "split")}
     return {"source": {**source, "known": "given", "config_name": published["config"]}, "steps": [], CHANGED: False}
@@ -121,17 +121,8 @@ def _opening(place: str, own: bool) -> Iterator[str]:
     yield f"processor = AutoImageProcessor.from_pretrained({python(place)})"
 
 
-def _lines(*lines: str) -> "list[Markup]":
-    """Mark lines of Python, whose values `python` wrote, as safe for a fenced block."""
-    from markupsafe import Markup
-
-    return [Markup(line) for line in lines]
-
-
-def _settings(record: Mapping[str, Any]) -> "Iterator[tuple[Markup, Markup]]":
-    """How a model was trained, as rows of a table."""
-    from markupsafe import Markup
-
+def _settings(record: Mapping[str, Any]) -> Iterator[tuple[Markup, Markup]]:
+    """Write how a model was trained, as rows of a table."""
     training = record["training"]
     network = training["network"]
     yield Markup("Network"), code(network["name"]) if set(network) == {"name"} else words(network)
@@ -139,11 +130,8 @@ def _settings(record: Mapping[str, Any]) -> "Iterator[tuple[Markup, Markup]]":
     yield Markup("Seed"), code(training["seed"])
     yield Markup("Epochs"), number(training["num_epochs"])
     processes = number(training["num_processes"] or 1)
-    yield (
-        Markup("Batch"),
-        Markup("{} images, in each of {}").format(number(training["batch_size"]), processes)
-        + (Markup(" processes" if training["num_processes"] != 1 else " process")),
-    )
+    batch = Markup("{} images, in each of {} process").format(number(training["batch_size"]), processes)
+    yield Markup("Batch"), batch + Markup("es" if training["num_processes"] != 1 else "")
     yield Markup("Learning rate"), code(training["learning_rate"])
     yield Markup("Augmentation"), Markup("shifted and mirrored" if training["augment"] else "none")
     if training["subset"] is not None:
@@ -153,20 +141,18 @@ def _settings(record: Mapping[str, Any]) -> "Iterator[tuple[Markup, Markup]]":
     if training["arguments_not_shown"]:
         yield Markup("Given to the Trainer, not shown"), names(training["arguments_not_shown"])
     if test := training["test"]:
-        text = Markup("{} of {} rows ({})")
-        yield (
-            Markup("Right on a test set, at the end"),
-            text.format(number(test["right"]), number(test["rows"]), percent(test["right"], test["rows"])),
-        )
+        right, rows = test["right"], test["rows"]
+        share = Markup("{} of {} rows ({})").format(number(right), number(rows), percent(right, rows))
+        yield Markup("Right on a test set, at the end"), share
     if record["model"]["transformers"]:
         yield Markup("transformers"), code(record["model"]["transformers"])
 
 
 def _page(existing: str | None, header: Mapping[str, Any], about: tuple[str, str], **values: Any) -> str:
-    """Put our section onto a page that may be there already; ``about`` is what the section is called, and a new page."""
+    """Put our section onto a page that may exist already; ``about`` is the name of the section, and the title of a new page."""
     name, title = about
     card = load_card(existing)
-    # The model is another now: of the data sets in the header those go that our section said of the former one.
+    # The model is another now: data sets that our section named for the former one leave the header.
     former = section_of(card.text.replace("\r\n", "\n"), name)
     if known := listed(card.data, "datasets"):
         card.data["datasets"] = [data for data in known if f"/datasets/{data})" not in former]
@@ -176,20 +162,15 @@ def _page(existing: str | None, header: Mapping[str, Any], about: tuple[str, str
         else:
             card.data[key] = value
     section = environment().get_template(f"{name}.md.jinja").render(**values).strip()
-    section = re.sub(r"\n{3,}", "\n\n", section)  # blocks that were left out leave blank lines behind
     put_section(card, name, section, title)
     return card_text(card)
 
 
-def _loading(encoder: Mapping[str, Any], repo_id: str | None) -> "Markup":
-    """The line that opens prototypes; of an encoder that is none of the Hub the reader knows where it is."""
-    from markupsafe import Markup
-
-    own = Markup("") if encoder.get("commit") or encoder["kind"] == "pixels" else Markup(", encoder=...")
+def _loading(encoder: Mapping[str, Any], repo_id: str | None) -> Markup:
+    """Write the line that opens prototypes; only the reader knows where an encoder is that is not public."""
+    own = Markup("" if is_public(encoder) else ", encoder=...")
     return Markup("Prototypes.from_pretrained({}{})").format(python(repo_id or "path/to/this/folder"), own)
 
 
-def _preprocessing(found: Any) -> "Markup":
-    if isinstance(found, Mapping):
-        return words(found)
-    return code(found if found is not None else "of the function itself")
+def _preprocessing(found: Any) -> Markup:
+    return words(found) if isinstance(found, Mapping) else code("of the function itself" if found is None else found)

@@ -1,158 +1,85 @@
-"""Our sections of a page that belongs to somebody: written or replaced between two comments, the rest left as it is."""
+"""The sections of what a card says of one configuration, each declared once."""
 
-import re
-from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
 
-from huggingface_hub import DatasetCard
+from markupsafe import Markup
 
+from hf_prune.hub.card.code import loading, rebuilding, reproduction, using
 from hf_prune.hub.card.environment import environment
-from hf_prune.hub.card.facts import chosen_rows
-from hf_prune.hub.card.text import code, names, number
+from hf_prune.hub.card.text import code
+from hf_prune.hub.formats import format_of
 from hf_prune.hub.manifest import changed_scores
-from hf_prune.runtime.errors import InputError
 
-if TYPE_CHECKING:
-    from markupsafe import Markup
+Record = Mapping[str, Any]
 
 
-# Comments that no renderer shows and that stand alone on their lines; a name is made of harmless characters only.
-_MARKER = "<!-- hf_prune {}: {} -->"
-FIRST = re.compile(r"(?m)^<!-- hf_prune begin: ")  # where the first of our sections begins
+@dataclass(frozen=True)
+class Section:
+    """A section of a card.
 
-
-def marked(name: str, section: str) -> str:
-    """A section between the comments that name it."""
-    return f"{_MARKER.format('begin', name)}\n{section}\n{_MARKER.format('end', name)}"
-
-
-def has_section(text: str, name: str) -> bool:
-    """Whether one of the two comments of a section is there."""
-    return any(_MARKER.format(word, name) in text for word in ("begin", "end"))
-
-
-def section_of(text: str, name: str) -> str:
-    """The section of a name without its comments; empty where there is none.
-
-    Example:
-        >>> section_of(with_section("My text.", "x", "Ours."), "x")
-        'Ours.'
+    Attributes:
+        name: Its name; the template is ``sections/NAME.md.jinja``.
+        content: From the record of a configuration, or of a split in `OF_EACH_SPLIT`, to what the template is rendered with
+            beside it; None leaves the section out. Without it the section is always there.
     """
-    begin, end = (_MARKER.format(word, name) for word in ("begin", "end"))
-    _, found, rest = text.partition(f"{begin}\n")
-    return rest.partition(f"\n{end}")[0] if found else ""
+
+    name: str
+    content: Callable[[Record], Mapping[str, Any] | None] = lambda _: {}
+
+    def render(self, about: Record, **values: Any) -> str:
+        """Render the section of a configuration or split; empty where it is left out."""
+        content = self.content(about)
+        template = f"sections/{self.name}.md.jinja"
+        return "" if content is None else environment().get_template(template).render(**values, **content).strip()
 
 
-def with_section(text: str, name: str, section: str) -> str:
-    """Replace a section where both of its comments are there, append it where neither is.
-
-    Args:
-        text: The page, its lines ended by a line feed alone.
-        name: Name of the section.
-        section: Its text, without the comments.
-
-    Raises:
-        ValueError: If one of the two comments is missing, or one is there twice.
-
-    Example:
-        >>> print(with_section("My text.", "x", "Ours."))
-        My text.
-        <BLANKLINE>
-        <!-- hf_prune begin: x -->
-        Ours.
-        <!-- hf_prune end: x -->
-        <BLANKLINE>
-    """
-    begin, end = (_MARKER.format(word, name) for word in ("begin", "end"))
-    found = [[match.span() for match in re.finditer(rf"(?m)^{re.escape(mark)}[ \t]*$", text)] for mark in (begin, end)]
-    if found == [[], []]:
-        return f"{text.rstrip()}\n\n{marked(name, section)}\n"
-    begins, ends = found
-    if len(begins) != 1 or len(ends) != 1 or begins[0] > ends[0]:
-        raise InputError(f"README.md must hold the lines '{begin}' and '{end}' once each, in this order: repair them")
-    return text[: begins[0][0]] + marked(name, section) + text[ends[0][1] :]
+def _evidence(split: Record) -> Mapping[str, Any] | None:
+    """Return the evidence of prunings, and of scores that were not changed since."""
+    changed = changed_scores(split)
+    steps = [step for step in split["steps"] if step["kind"] == "prune" or step["column"] not in changed]
+    found = [step["evidence"] for step in steps if step.get("evidence")]
+    return {"evidence": found} if found else None
 
 
-def put_section(
-    card: DatasetCard, name: str, section: str, title: str, afterwards: Callable[[str], str] | None = None
-) -> None:
-    """Put a section onto a page; of an empty one it is all, under a title.
-
-    Args:
-        card: The page, changed in place; its line ends stay.
-        name: Name of the section.
-        section: Its text, without the comments.
-        title: Title of a new page.
-        afterwards: What else becomes of the text.
-
-    Raises:
-        ValueError: If the comments that stand around the section are damaged.
-    """
-    from markupsafe import Markup
-
-    newline = "\r\n" if "\r\n" in card.text else "\n"
-    if card.text.strip():
-        text = with_section(card.text.replace("\r\n", "\n"), name, section)
-    else:
-        new_page = environment().get_template("card.md.jinja")
-        text = new_page.render(title=title, section=Markup(marked(name, section)))
-    card.text = (text if afterwards is None else afterwards(text)).replace("\n", newline)
+def _citation(record: Record) -> Mapping[str, Any] | None:
+    """Return the sources whose cards say how to cite them, each once."""
+    sources = {split["source"].get("repo_id"): split["source"] for split in record["splits"].values()}
+    citing = [source for source in sources.values() if (source.get("card") or {}).get("citation")]
+    return {"sources": citing} if citing or record["references"] else None
 
 
-_HOLDS = {
-    "rows": "rows",
-    "row numbers": "numbers of the kept rows, without the rows",
-    "scores": "scores of every row",
-}
+def _rebuild(record: Record) -> Mapping[str, Any] | None:
+    commands = rebuilding(record)
+    return {"commands": code_lines(commands)} if commands else None
 
 
-def render_overview(records: Mapping[str, Any], opened: str | None) -> str:
-    """Render the table.
-
-    Args:
-        records: Name of the configuration → its record; one that somebody edited beyond reading is left out.
-        opened: Name of the one that ``load_dataset`` opens where none is named.
-
-    Returns:
-        Markdown; empty where there is only one configuration.
-    """
-    parts = [row for name in sorted(records) for row in _row(records[name], opened)]
-    if len(parts) < 2:
-        return ""
-    return environment().get_template("overview.md.jinja").render(parts=parts).strip()
+# In the order of the page: first what the format begins with, then those of each split that was scored, then the last ones.
+OF_EACH_SPLIT = [
+    Section("steps"),
+    Section("evidence", _evidence),
+    Section("classes", lambda split: {} if split["class_counts"] else None),
+    Section("scores", lambda split: {"pictures": split.get("pictures", {})} if split["scores"] else None),
+    Section("limits", lambda split: {} if split.get("limits") else None),
+    Section("again", lambda split: {"lines": code_lines(reproduction(split))}),
+]
+LAST = [Section("rebuild", _rebuild), Section("digests"), Section("citation", _citation)]
 
 
-def _row(record: Any, opened: str | None) -> Iterator[dict[str, Any]]:
-    from markupsafe import Markup
-
-    try:
-        holds = record.get("holds", "rows")
-        yield {
-            "name": record["config_name"],
-            "default": record["config_name"] == opened,
-            "holds": Markup(_HOLDS[holds]),
-            "rows": Markup("; ").join(_rows(split, entry) for split, entry in record["splits"].items()),
-            "made": Markup("; ").join(dict.fromkeys(map(_made, record["splits"].values()))),
-        }
-    except (KeyError, TypeError, AttributeError, ValueError):  # anybody may have edited provenance.json
-        return
+def render_sections(record: Record) -> str:
+    """Render what the card says of a configuration, from its record."""
+    opening = environment().get_template(f"formats/{format_of(record).template}")
+    texts = [opening.render(record=record, load=Markup(loading(record)), using=code_lines(using(record))).strip()]
+    splits = record["splits"]
+    for name, split in splits.items():
+        of = Markup(" of {}").format(code(name)) if len(splits) > 1 else Markup("")
+        if split["steps"]:
+            texts += [section.render(split, split=split, name=name, of=of) for section in OF_EACH_SPLIT]
+    texts += [section.render(record, record=record) for section in LAST]
+    return "\n\n".join(filter(None, texts))
 
 
-def _rows(split: str, entry: Mapping[str, Any]) -> "Markup":
-    from markupsafe import Markup
-
-    before, after = entry["rows_before"], entry["rows"]
-    of = Markup(" of {}").format(number(before)) if before is not None and before != after else Markup("")
-    return Markup("{} {}{}").format(code(split), number(after), of)
-
-
-def _made(entry: Mapping[str, Any]) -> "Markup":
-    """What the last pruning kept, else the scores that were made."""
-    from markupsafe import Markup
-
-    prunings = [step for step in entry["steps"] if step["kind"] == "prune"]
-    if prunings:
-        changed = changed_scores(entry)
-        return Markup("keep {}: {}").format(code(prunings[-1]["keep"]), chosen_rows(prunings[-1], changed))
-    columns = list(dict.fromkeys(step["column"] for step in entry["steps"]))
-    return Markup("scores {}").format(names(columns)) if columns else Markup("not scored")
+def code_lines(lines: Iterable[str]) -> list[Markup]:
+    """Mark lines of Python, whose values `python` wrote, as safe for a fenced block."""
+    return list(map(Markup, lines))

@@ -1,4 +1,4 @@
-"""What the card of a source says of its licence and how to cite it, at the commit that was used."""
+"""Licence and citation as the card of a source states them, at the commit that was used."""
 
 import re
 from collections.abc import Iterator
@@ -33,7 +33,7 @@ def read_source_card(source: Source, token: str | bool | None = None) -> dict[st
 
     Returns:
         ``license`` (list of ids), ``license_name`` and ``license_link`` of another licence, and ``citation`` (BibTeX),
-        each where the card has it; None where the card could not be read.
+        each where the card has it; None where the card cannot be read.
     """
     if source.repo_id is None:
         return None
@@ -57,7 +57,7 @@ def read_source_card(source: Source, token: str | bool | None = None) -> dict[st
 
 
 def parse_source_card(path: Path, repo_id: str, commit: str) -> dict[str, Any] | None:
-    """Take licence and citation from a README.md; None where it is too large or no text."""
+    """Read licence and citation from a README.md; None where it is too large or no text."""
     if path.stat().st_size > MAX_CARD:
         return None
     try:
@@ -78,7 +78,7 @@ def _licenses(stated: Any) -> list[str]:
 
 
 def _other_license(data: Any, repo_id: str, commit: str) -> dict[str, str]:
-    """Name and address of a licence that the Hub does not list; a file of the source gets its full address."""
+    """Return name and address of a licence that the Hub does not list; a file of the source gets its full address."""
     if "other" not in _licenses(data.get("license")):
         return {}
     name, link = data.get("license_name"), data.get("license_link")
@@ -90,7 +90,7 @@ def _other_license(data: Any, repo_id: str, commit: str) -> dict[str, str]:
 
 
 def _entries(text: str) -> Iterator[str]:
-    """BibTeX entries under a heading about citation, else in the whole text."""
+    """Yield the BibTeX entries under a heading about citation, else in the whole text."""
     heading = _HEADING.search(text)
     found = list(_balanced(text[heading.end() :])) if heading else []
     yield from found or _balanced(text)

@@ -1,4 +1,4 @@
-"""How a value becomes text of a card: nothing that a data set holds may turn into Markdown, HTML or a marker of ours.
+"""Values written as text of a card: nothing that a data set holds may turn into Markdown, HTML or a marker of ours.
 
 Every filter returns ``Markup``, and the environment refuses to print any other string, so a template that forgets one
 fails in its first test.
@@ -7,16 +7,13 @@ fails in its first test.
 import re
 import unicodedata
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import quote
 
 from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]  # public, though its package does not say so
+from markupsafe import Markup
 
 from hf_prune.runtime.errors import InputError
-
-if TYPE_CHECKING:
-    from markupsafe import Markup
-
 
 # What ends a code span, a table cell or a tag, and the backslash that these are written with.
 _ACTIVE = set("`|<>&\\")
@@ -28,16 +25,14 @@ _COMMIT = re.compile(r"[0-9a-f]{40}")
 MAX_CLASSES = 50
 
 
-def code(value: Any) -> "Markup":
+def code(value: Any) -> Markup:
     r"""Show any value as a code span that is safe in running text and in a table.
 
     Example:
         >>> print(code("cat"), code("a|b"), code(""))
         `cat` `a\u007cb` `""`
     """
-    from markupsafe import Markup
-
-    # str() and not repr(): that is where a value which a template lacks raises
+    # str() and not repr(), since a value that a template lacks raises there.
     inner = "".join(_shown(character) for character in str(value)) or '""'
     # A code span loses one space at each end, and needs more than spaces.
     inner = re.sub(r"^ | $", r"\\u0020", inner)
@@ -51,41 +46,31 @@ def _shown(character: str) -> str:
     return character
 
 
-def prose(text: Any) -> "Markup":
+def prose(text: Any) -> Markup:
     r"""Write a sentence as running text in which nothing is markup; what would be a link or a list is a code span.
 
     Example:
         >>> print(prose("A *b*, see www.x.org"))
         A &#42;b&#42;, see `www.x.org`
     """
-    from markupsafe import Markup
-
     plain = "".join(" " if unicodedata.category(character)[0] in "CZ" else character for character in str(text))
     return Markup(" ").join(
         code(word)
         if _LINK.search(word) or (place == 0 and _BULLET.fullmatch(word))
-        else Markup(_MARKED.sub(_entity, word))
+        else Markup(_MARKED.sub(lambda found: f"&#{ord(found[0])};", word))
         for place, word in enumerate(plain.split())
     )
 
 
-def _entity(found: re.Match[str]) -> str:
-    return f"&#{ord(found[0])};"
-
-
-def verbatim(text: Any) -> "Markup":
-    """Write several lines into a fenced block, which they can neither end nor hide a marker of ours in."""
-    from markupsafe import Markup
-
+def verbatim(text: Any) -> Markup:
+    """Write lines for a fenced block, which they can neither end nor hide a marker of ours in."""
     lines = re.split(r"\r\n|\n|\r", str(text))
     kept = ["".join(c for c in line if unicodedata.category(c)[0] != "C" or c == "\t").rstrip() for line in lines]
     return Markup("\n".join(kept).replace("`", "'").replace("<!--", "<! --").strip("\n"))
 
 
-def picture(path: Any, text: str) -> "Markup":
+def picture(path: Any, text: str) -> Markup:
     """Show a picture of the repository; nothing where the record names a file that cannot be one of ours."""
-    from markupsafe import Markup
-
     return Markup(f"![{text}]({quote(path)})") if is_picture(path) else Markup("")
 
 
@@ -94,15 +79,13 @@ def is_picture(path: Any) -> bool:
     return isinstance(path, str) and re.fullmatch(r"images/[\w .+=@-]+\.png", path) is not None and ".." not in path
 
 
-def python(value: Any) -> "Markup":
+def python(value: Any) -> Markup:
     r"""Write a plain value as Python source for a fenced block: ASCII, on one line, without anything HTML reads.
 
     Example:
         >>> print(python({"a": ["<!--", 0.5]}))
         {"a": ["\x3c!--", 0.5]}
     """
-    from markupsafe import Markup
-
     if isinstance(value, Mapping):
         return Markup("{" + ", ".join(f"{python(key)}: {python(item)}" for key, item in value.items()) + "}")
     if isinstance(value, list | tuple):
@@ -115,38 +98,28 @@ def python(value: Any) -> "Markup":
     return Markup(text)
 
 
-def number(value: int) -> "Markup":
+def number(value: int) -> Markup:
     """Write a count with thousands marks."""
-    from markupsafe import Markup
-
     return Markup(f"{int(value):,}")
 
 
-def percent(part: float, whole: float = 1) -> "Markup":
+def percent(part: float, whole: float = 1) -> Markup:
     """Write a share of a whole with at most one decimal, such as ``33.3 %``."""
-    from markupsafe import Markup
-
     return Markup(f"{100 * part / whole:.1f}".removesuffix(".0") + " %") if whole else Markup("none")
 
 
-def digits(value: float) -> "Markup":
+def digits(value: float) -> Markup:
     """Write a measured number with four significant digits."""
-    from markupsafe import Markup
-
     return Markup(f"{float(value):.4g}")
 
 
-def words(values: Mapping[str, Any]) -> "Markup":
+def words(values: Mapping[str, Any]) -> Markup:
     """Write options as ``name = value`` code spans, or ``none``."""
-    from markupsafe import Markup
-
     return Markup(", ").join(code(f"{name} = {value!r}") for name, value in values.items()) or Markup("none")
 
 
-def dataset_link(repo_id: str) -> "Markup":
+def dataset_link(repo_id: str) -> Markup:
     """Link to a data set on the Hub, by a name that the Hub would accept."""
-    from markupsafe import Markup
-
     validate_repo_id(repo_id)
     return Markup(f"[{_plain_name(repo_id)}](https://huggingface.co/datasets/{repo_id})")
 
@@ -157,10 +130,8 @@ def _plain_name(name: str) -> str:
     return name if harmless else name.replace("_", r"\_")
 
 
-def commit_link(source: Mapping[str, Any]) -> "Markup":
+def commit_link(source: Mapping[str, Any]) -> Markup:
     """Link to the commit of a source."""
-    from markupsafe import Markup
-
     repo_id, commit = source["repo_id"], source["commit"]
     validate_repo_id(repo_id)
     if not _COMMIT.fullmatch(commit):
@@ -168,43 +139,33 @@ def commit_link(source: Mapping[str, Any]) -> "Markup":
     return Markup(f"[`{commit[:12]}`](https://huggingface.co/datasets/{repo_id}/tree/{commit})")
 
 
-def names(values: Iterable[str]) -> "Markup":
+def names(values: Iterable[str]) -> Markup:
     """Write names as code spans with commas between them."""
-    from markupsafe import Markup
-
     return Markup(", ").join(map(code, values))
 
 
-def versions(packages: Mapping[str, str]) -> "Markup":
+def versions(packages: Mapping[str, str]) -> Markup:
     """Write packages with their versions, such as ``datasets 5.2.0``."""
-    from markupsafe import Markup
-
-    return Markup(", ").join(_word(f"{package} {version}") for package, version in packages.items())
+    return Markup(", ").join(_version(f"{package} {version}") for package, version in packages.items())
 
 
-def _word(text: str) -> "Markup":
-    from markupsafe import Markup
-
+def _version(text: str) -> Markup:
     plain = re.fullmatch(r"[\w.+-]+ [\w.+-]+", text, re.ASCII) and "_" not in text and not _LINK.search(text)
     return Markup(text) if plain else code(text)
 
 
-def heading(text: str) -> "Markup":
+def heading(text: str) -> Markup:
     """Write the name of a repository as a heading."""
-    from markupsafe import Markup
-
     return Markup(_plain_name(text)) if re.fullmatch(r"[\w. -]+", text, re.ASCII) else code(text)
 
 
-def moment(when: str) -> "Markup":
+def moment(when: str) -> Markup:
     """Name a row of the table of scores."""
-    from markupsafe import Markup
-
     return Markup({"before": "before pruning", "after": "after"}[when])
 
 
 def most_cut(classes: list[list[Any]]) -> list[list[Any]]:
-    """All classes where a page holds them, else those that lost the largest share, in the order of the classes."""
+    """Return all classes where a page holds them, else those that lost the largest share, in the order of the classes."""
     if len(classes) <= MAX_CLASSES:
         return classes
     shares = [after / before if before else 1.0 for _, before, after in classes]

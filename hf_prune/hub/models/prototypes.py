@@ -1,4 +1,4 @@
-"""The metric ``prototypes`` as a thing of its own: fitted on one data set, kept, published, and scoring rows it never saw."""
+"""Prototypes that are fitted on one data set, kept and published, and score the rows of any other."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -10,38 +10,24 @@ from datasets import Dataset, Image
 from huggingface_hub import CommitInfo
 from numpy.typing import NDArray
 
-from hf_prune.hub.models.repository import send_model
-from hf_prune.models.recorded import load_known_encoder
+from hf_prune.hub.card.model_card import prototypes_card
+from hf_prune.hub.layout import README
+from hf_prune.hub.models.repository import read_readme, send_model
+from hf_prune.models.recorded import load_recorded_encoder
 from hf_prune.runtime.errors import InputError
-from hf_prune.scoring import Request, store_root
-from hf_prune.scoring.from_prototypes import METRIC, FittedPrototypes, read_prototypes
+from hf_prune.runtime.files import write_arrays
+from hf_prune.runtime.folders import owned
+from hf_prune.runtime.integrity import write_sealed
+from hf_prune.runtime.messages import one_line
+from hf_prune.scoring import Request, Run
+from hf_prune.scoring.from_prototypes import ARRAYS, CONFIG, METRIC, FittedPrototypes, read_prototypes
 from hf_prune.scoring.pool import unit
 from hf_prune.scoring.prototypes import fit_as_scored, fit_prototypes
 
 if TYPE_CHECKING:
     import torch
 
-    from hf_prune.models.loaded import LoadedModel
-from hf_prune.hub.card.model_card import prototypes_card
-from hf_prune.hub.layout import README
-from hf_prune.hub.models.repository import read_readme
-from hf_prune.runtime.files import write_arrays
-from hf_prune.runtime.folders import owned
-from hf_prune.runtime.integrity import sealed
-from hf_prune.scoring.from_prototypes import ARRAYS, CONFIG
-
-
-def write_prototypes(
-    folder: Path, centroids: NDArray[np.float64], config: dict[str, Any], repo_id: str | None
-) -> Path:
-    """Write them to a folder, which is made if it is not there; text of a card in it stays, outside our section."""
-    with owned(folder) as own:
-        new = own.stage()
-        write_arrays(new / ARRAYS, {"centroids": centroids})
-        (new / CONFIG).write_bytes(sealed(dict(sorted(config.items()))))
-        (new / README).write_bytes(prototypes_card(config, centroids.shape, repo_id, read_readme(folder)).encode())
-        own.commit()
-    return folder
+    from hf_prune.models.loaded_model import LoadedModel
 
 
 @dataclasses.dataclass
@@ -74,16 +60,8 @@ class Prototypes(FittedPrototypes):
         num_iterations: int = 100,
         seed: int = 0,
         image_column: str | None = None,
-        batch_size: int = 64,
-        dtype: str = "auto",
-        image_size: int | None = None,
-        revision: str | None = None,
-        device: str | None = None,
-        num_workers: int = 0,
-        load_from_cache_file: bool | None = None,
-        cache_dir: str | Path | None = None,
+        run: Run | None = None,
         on_error: str = "raise",
-        allow_pickle: bool = False,
     ) -> Self:
         """Find the prototypes of a data set; embeddings that `score_with` has made are taken from the cache.
 
@@ -94,16 +72,8 @@ class Prototypes(FittedPrototypes):
             num_iterations: At most so many iterations of k-means.
             seed: Seed of the first centroids.
             image_column: Column with the images; None takes the only ``Image`` column.
-            batch_size: Images per batch and process.
-            dtype: As for `score_with`.
-            image_size: Side in pixels instead of the one in the encoder's own preprocessing.
-            revision: Branch, tag or commit of the encoder on the Hub.
-            device: Such as ``"cuda:1"`` or ``"cpu"``; None leaves it to Accelerate.
-            num_workers: Processes that decode images beside the main one.
-            load_from_cache_file: Whether to use and fill the cache; None follows ``datasets.disable_caching()``.
-            cache_dir: Folder of the cache; None is ``$HF_HOME/hf_prune``.
+            run: How the encoder is opened and run: a `hf_prune.Run`; None takes its defaults.
             on_error: ``"raise"`` stops at a row that cannot be read, ``"skip"`` leaves it out.
-            allow_pickle: Also load weights that are not safetensors.
 
         Returns:
             The prototypes.
@@ -116,13 +86,14 @@ class Prototypes(FittedPrototypes):
             >>> from datasets import Features, Image
             >>> rows = {"image": [PIL.Image.new("L", (2, 2), grey) for grey in (10, 200)]}
             >>> ds = Dataset.from_dict(rows, features=Features({"image": Image()}))
-            >>> Prototypes.fit(ds, "pixels", num_prototypes=1, image_size=2).centroids.shape
+            >>> Prototypes.fit(ds, "pixels", num_prototypes=1, run=Run(image_size=2)).centroids.shape
             (1, 12)
         """
-        request = Request.of(locals())
+        run = Run.of(run)
+        request = Request(encoder=encoder, image_column=image_column, run=run, on_error=on_error)
         options = {"num_prototypes": num_prototypes, "num_iterations": num_iterations, "seed": seed}
         centroids, config, _ = fit_prototypes(ds, request, options)
-        return cls(centroids, config, encoder=encoder, device=device)
+        return cls(centroids, config, encoder=encoder, device=run.device)
 
     @classmethod
     def from_scored(
@@ -132,37 +103,27 @@ class Prototypes(FittedPrototypes):
         *,
         encoder: Any = None,
         image_column: str | None = None,
-        batch_size: int = 64,
-        device: str | None = None,
-        load_from_cache_file: bool | None = None,
-        cache_dir: str | Path | None = None,
+        run: Run | None = None,
     ) -> Self:
-        """Find the prototypes that a column of scores was made by, as the history of the data set tells it.
+        """Find the prototypes that a column of scores was made by, as the history of the data set says.
 
         Args:
             ds: A data set as `score_with` returned it.
             column: The column.
             encoder: The encoder, where the history cannot name one that is found again: a folder, a module, a function.
             image_column: As for `fit`.
-            batch_size: As for `fit`.
-            device: As for `fit`.
-            load_from_cache_file: As for `fit`.
-            cache_dir: As for `fit`.
+            run: As for `fit`, but for ``dtype``, ``image_size`` and ``revision``, which the history has.
 
         Returns:
             The prototypes, which give the rows these scores.
 
         Raises:
-            ValueError: If the column was not made by ``prototypes`` from an encoder, or has other scores, since the rows or
-                the encoder changed.
+            ValueError: If the column was not made by ``prototypes`` from an encoder, or has other scores because the rows
+                or the encoder changed.
         """
-        running = {
-            "batch_size": batch_size,
-            "device": device,
-            "store_root": store_root(load_from_cache_file, cache_dir),
-        }
-        (centroids, config, _), given = fit_as_scored(ds, column, encoder, image_column, **running)
-        return cls(centroids, config, column, encoder=given, device=device)
+        run = Run.of(run)
+        (centroids, config, _), given = fit_as_scored(ds, column, encoder, image_column, run)
+        return cls(centroids, config, column, encoder=given, device=run.device)
 
     def __call__(self, batch: Mapping[str, Any]) -> dict[str, Any]:
         """Score a batch of rows, for ``map(prototypes, batched=True)``.
@@ -191,13 +152,13 @@ class Prototypes(FittedPrototypes):
         return {self.column: [by_place.get(place) for place in range(len(images))]}
 
     def score(self, images: list[Any]) -> NDArray[np.float32]:
-        """Cosine distance of images to the nearest prototype.
+        """Return the cosine distance of images to the nearest prototype.
 
         Args:
             images: B PIL images of any mode.
 
         Returns:
-            Shape (B,), in [0, 2]; higher is farther from what is typical, that is harder.
+            Shape (B,), in [0, 2]; higher is less typical, that is harder.
 
         Raises:
             ValueError: If an embedding has no direction.
@@ -214,7 +175,7 @@ class Prototypes(FittedPrototypes):
         return distances_to(self.centroids, units).astype(np.float32)
 
     def embed(self, images: list[Any]) -> NDArray[np.float32]:
-        """Embeddings of B images as the encoder gives them, shape (B, d)."""
+        """Return the embeddings of B images as the encoder gives them, shape (B, d)."""
         import torch
 
         from hf_prune.engine.loop import exact_settings
@@ -229,27 +190,35 @@ class Prototypes(FittedPrototypes):
     def _open_encoder(self) -> "tuple[LoadedModel, Any, torch.device]":
         import torch
 
-        from hf_prune.models.loaded import default_device
+        from hf_prune.models.loaded_model import default_device
 
-        model = load_known_encoder(self.config["encoder"], self.encoder, self.device)
+        model = load_recorded_encoder(self.config["encoder"], self.encoder, self.device)
         device = torch.device(self.device) if self.device else default_device()
         return model, model.open(device), device
 
     def __getstate__(self) -> dict[str, Any]:
-        """What is copied to another process: everything but the open encoder, which is opened there again."""
+        """Leave the open encoder out of copies to other processes, which open it again."""
         return {**self.__dict__, "_open": None}
 
     def save_pretrained(self, folder: str | Path, *, repo_id: str | None = None) -> Path:
-        """Write centroids, what made them, and a card to a folder, all or nothing.
+        """Write centroids, how they were made, and a card to a folder, all or nothing.
 
         Args:
-            folder: Made if it is not there.
+            folder: Made if it does not exist; text on its card stays, outside our section.
             repo_id: Where the folder is going to be published, for the card.
 
         Returns:
             The folder.
         """
-        return write_prototypes(Path(folder), self.centroids, self.config, repo_id)
+        folder = Path(folder)
+        with owned(folder) as own:
+            new = own.stage()
+            write_arrays(new / ARRAYS, {"centroids": self.centroids})
+            write_sealed(new / CONFIG, dict(sorted(self.config.items())))
+            card = prototypes_card(self.config, self.centroids.shape, repo_id, read_readme(folder))
+            (new / README).write_bytes(card.encode())
+            own.commit()
+        return folder
 
     @classmethod
     def from_pretrained(
@@ -261,7 +230,7 @@ class Prototypes(FittedPrototypes):
         token: str | None = None,
         device: str | None = None,
     ) -> Self:
-        """Open prototypes that were kept or published.
+        """Open prototypes that were saved or published.
 
         Args:
             name: A folder, or a repository on the Hub; ``id@revision`` is one with its ``revision``.
@@ -292,7 +261,7 @@ class Prototypes(FittedPrototypes):
     ) -> CommitInfo:
         """Publish the prototypes as a model repository, in one commit; arguments are those of `hf_prune.push_to_hub`.
 
-        Scores that are made by them from now on name the repository and this commit.
+        Scores that they make from now on name the repository and this commit.
         """
         sent = send_model(
             repo_id,
@@ -308,7 +277,7 @@ class Prototypes(FittedPrototypes):
 
 
 def _decoded(image: Any, place: int) -> Any:
-    """An image of a batch, decoded if that was left to us."""
+    """Return an image of a batch, decoded if it was not."""
     from PIL.Image import Image as Decoded
 
     if isinstance(image, Decoded):
@@ -320,6 +289,4 @@ def _decoded(image: Any, place: int) -> Any:
     try:
         return Image().decode_example(dict(image))
     except Exception as error:  # decoders fail with errors of many types
-        raise InputError(
-            f"the image in row {place} of the batch cannot be read ({' '.join(str(error).split())})"
-        ) from error
+        raise InputError(f"the image in row {place} of the batch cannot be read ({one_line(error)})") from error

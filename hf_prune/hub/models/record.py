@@ -1,4 +1,4 @@
-"""What is said of a trained model that is published: its network, its training, its rows, and the digests of its files."""
+"""The record of a published model: its network, its training, its rows, and the digests of its files."""
 
 import contextlib
 import json
@@ -27,18 +27,11 @@ CONFIG, PROCESSOR, DYNAMICS = "config.json", "preprocessor_config.json", "dynami
 # Nothing else of a training leaves the machine: no state of an optimiser, no pickle, no log.
 _WEIGHTS = re.compile(r"model(-\d+-of-\d+)?\.safetensors|model\.safetensors\.index\.json")
 _RECORDS = re.compile(r"record\.json|[\w-]+\.safetensors")
-# Arguments of the Trainer whose text says something about the training and nothing about who ran it where.
+# Arguments of the Trainer whose texts describe the training, and not who ran it where.
 _TEXTS = ("optim", "lr_scheduler_type", "half_precision_backend", "tf32")
 _KNOWN = (
-    "seed",
-    "num_epochs",
-    "batch_size",
-    "num_processes",
-    "learning_rate",
-    "augment",
-    "subset",
-    "mode",
-    "epoch_probs",
+    *("seed", "num_epochs", "batch_size", "num_processes", "learning_rate"),
+    *("augment", "subset", "mode", "epoch_probs"),
 )
 _DESCRIPTION = ("class", "id", "commit", "weights_sha256", "first_weights_sha256", "config_sha256")
 
@@ -49,7 +42,7 @@ class Trained:
 
     Attributes:
         folder: The folder.
-        settings: What its training was begun with; None where hf_prune did not train it.
+        settings: Settings of its training; None where hf_prune did not train it.
         kind: ``"teacher"`` or ``"run"``.
         number: Its place among the trainings of the same settings.
     """
@@ -60,13 +53,13 @@ class Trained:
     number: int = 0
 
     def files(self, dynamics: bool) -> list[str]:
-        """Names of the files to be published, sorted.
+        """Return the sorted names of the files to be published.
 
         Args:
             dynamics: Whether the record of the training is among them.
 
         Raises:
-            FileNotFoundError: If one that is needed is not there.
+            FileNotFoundError: If one of them is missing.
         """
         weights = [path.name for path in self.folder.iterdir() if _WEIGHTS.fullmatch(path.name)]
         for name in (CONFIG, PROCESSOR):
@@ -79,7 +72,7 @@ class Trained:
         return sorted([CONFIG, PROCESSOR, *weights, *(f"{DYNAMICS}/{name}" for name in kept)])
 
     def content(self, name: str) -> bytes | None:
-        """The file as it is published, where that differs from what lies in the folder: without paths of this machine."""
+        """Return a file without paths of this machine, as it is published; None where it holds none."""
         if name not in (CONFIG, PROCESSOR):
             return None
         text = (self.folder / name).read_text(encoding="utf-8")
@@ -91,11 +84,11 @@ class Trained:
 
 
 def open_trained(teacher: Teachers | str | Path) -> Trained:
-    """Find the one model that is meant.
+    """Find the model of a folder.
 
     Args:
-        teacher: What `train_teachers` or `train_subset_runs` returned, or their folder, with one training; or the folder of
-            a model.
+        teacher: Result of `train_teachers` or `train_subset_runs`, or their folder, with one training; or the folder of a
+            model.
 
     Raises:
         FileNotFoundError: If there is no model.
@@ -119,10 +112,10 @@ def open_trained(teacher: Teachers | str | Path) -> Trained:
 
 
 def check_trained_on(trained: Trained, ds: Dataset) -> bool:
-    """Compare rows with what a training noted of its own when it began.
+    """Compare rows with the description of its own that a training wrote when it began.
 
     Returns:
-        Whether there was anything to compare with.
+        Whether there is such a description.
 
     Raises:
         ValueError: If they differ.
@@ -142,7 +135,7 @@ def check_trained_on(trained: Trained, ds: Dataset) -> bool:
 
 
 def _is_recorded(trained: Trained, ds: Dataset) -> bool:
-    """Whether the record beside a model, where it knows what its rows were, is of these rows in this order."""
+    """Whether the record beside a model is of these rows in this order, where it has their content."""
     record = trained.folder / DYNAMICS
     content = TrainingRecord.load(record).content if has_record(record) else None
     if content is None:
@@ -160,7 +153,7 @@ def describe_trained(
         trained: The model.
         data: The rows, see `hf_prune.hub.models.rows.describe_trained_rows`.
         compared: Whether they are known to be the rows of the training.
-        files: Name → where the file that is published lies.
+        files: Name → path of the file that is published.
 
     Returns:
         Plain JSON values, with their own digest.
@@ -185,30 +178,23 @@ def describe_trained(
 
 def _training(trained: Trained) -> dict[str, Any]:
     settings = trained.settings or {}
-    described = settings["model"]
-    arguments = settings["training_args"]
+    model, arguments, rows = settings["model"], settings["training_args"], settings["dataset"]["rows"]
     shown = {name: value for name, value in arguments.items() if _may_be_shown(name, value)}
-    known = {name: settings.get(name) for name in _KNOWN}
-    rows = settings["dataset"]["rows"]
     if settings["subset"] is not None:
         rows = round(settings["subset"] * rows)
-    network = (
-        {name: described[name] for name in _DESCRIPTION if name in described} if isinstance(described, dict) else {}
-    )
-    shown_as: dict[str, Any] = without_paths(
-        {
-            **known,
-            "kind": trained.kind,
-            "seed": settings["seed"] + trained.number,
-            "trained_rows": rows,
-            "network": network or {"name": described},
-            "processor": settings["processor"],
-            "arguments": shown,
-            "arguments_not_shown": sorted(arguments.keys() - shown),
-            "test": _tested(trained),
-        }
-    )
-    return shown_as
+    network = {name: model[name] for name in _DESCRIPTION if name in model} if isinstance(model, dict) else {}
+    fields = {
+        **{name: settings.get(name) for name in _KNOWN},
+        "kind": trained.kind,
+        "seed": settings["seed"] + trained.number,
+        "trained_rows": rows,
+        "network": network or {"name": model},
+        "processor": settings["processor"],
+        "arguments": shown,
+        "arguments_not_shown": sorted(arguments.keys() - shown),
+        "test": _tested(trained),
+    }
+    return dict(without_paths(fields))
 
 
 def _may_be_shown(name: str, value: Any) -> bool:
@@ -219,7 +205,7 @@ def _may_be_shown(name: str, value: Any) -> bool:
 
 
 def _tested(trained: Trained) -> dict[str, Any] | None:
-    """Rows of the test set, and how many the model got right at the end; None where that is not known."""
+    """Count the rows of the test set, and those the model got right at the end; None where that is not known."""
     if not (trained.settings or {}).get("test_dataset"):
         return None
     with contextlib.suppress(FileNotFoundError):  # the record of a training may have been removed

@@ -1,4 +1,4 @@
-"""Files of a model repository, sent in one commit."""
+"""Model repositories: their files are sent in one commit."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -7,7 +7,7 @@ from typing import Any
 from huggingface_hub import CommitInfo
 
 from hf_prune.hub.layout import README, Published
-from hf_prune.hub.publish.repository import Repository, workplace
+from hf_prune.hub.publish.repository import Repository, staging_folder
 from hf_prune.runtime.untrusted import read_bytes
 
 
@@ -21,21 +21,20 @@ def send_model(
     create_pr: bool,
     commit_message: str,
 ) -> CommitInfo:
-    """Write files to a folder and send them as a model repository, in one commit; text that is on its card stays.
+    """Write files to a folder and send them as a model repository, in one commit; text of the owner on its card stays.
 
     Args:
         repo_id: Name, with or without a namespace.
-        write: Writes the files into the folder that it is given, for the repository of that name; where a card is in it,
-            what is not about the files stays on that.
-        private: Whether a repository that is made is private; True refuses one that is there and public.
+        write: Writes the files to a folder for the repository of a name; text of the owner stays on a card that lies there.
+        private: Whether a repository that is made is private; True refuses one that exists and is public.
         token: A token with write access; None takes the one that is logged in.
         revision: Branch; None is the main one.
         create_pr: Whether to open a pull request instead.
         commit_message: Title of the commit.
     """
     hub = Repository(repo_id, token, revision, create_pr, repo_type="model", private=private)
-    readme = hub.read().readme  # what the Hub refuses, it refuses before the work
-    with workplace() as folder:
+    readme = hub.read().readme  # where the Hub refuses, it does so before the work
+    with staging_folder() as folder:
 
         def write_over(readme: str | None) -> list[str]:
             if readme is not None:
@@ -53,6 +52,6 @@ def send_model(
 
 
 def read_readme(folder: Path) -> str | None:
-    """The card in a folder; None where there is none."""
+    """Read the card of a folder; None where there is none."""
     path = folder / README
     return read_bytes(path).decode() if path.is_file() else None

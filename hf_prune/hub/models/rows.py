@@ -1,4 +1,4 @@
-"""The rows that a model was trained on, as its record names them: a published cut, or a data set with its history."""
+"""Rows that a model was trained on, as its record names them: a published cut, or a data set with its history."""
 
 from typing import Any
 
@@ -9,27 +9,19 @@ from hf_prune.data.digests import images_sha256
 from hf_prune.data.history import provenance
 from hf_prune.data.images import EncodedImages
 from hf_prune.data.source import locate_source
+from hf_prune.hub.formats import format_of
 from hf_prune.hub.manifest import CHANGED, CHANGED_SCORES, Entry, images_digest, without_paths
-from hf_prune.hub.publish.parts import Describer
+from hf_prune.hub.publish.configurations import describer
 from hf_prune.hub.read.cut import Cut, choose_cut, choose_cut_split
 from hf_prune.hub.read.place import DamagedError, open_published
 from hf_prune.hub.read.scores import origin
+from hf_prune.hub.split import Split
 from hf_prune.runtime.errors import InputError
 
-# What is said of the rows; the rest of a split's description is about files that do not lie beside a model.
-_SAID = (
-    *(
-        "source",
-        "rows",
-        "rows_before",
-        "loaded",
-        CHANGED,
-        CHANGED_SCORES,
-        "damaged_steps",
-        "row_numbers",
-        "rows_sha256",
-        "images_sha256",
-    ),
+# Fields of a split's record about its rows; the others are about files that do not lie beside a model.
+ROW_FIELDS = (
+    *("source", "rows", "rows_before", "loaded", CHANGED, CHANGED_SCORES, "damaged_steps"),
+    *("row_numbers", "rows_sha256", "images_sha256"),
     *("class_counts", "references", "steps", "published_by", "versions"),
 )
 
@@ -54,16 +46,18 @@ def describe_trained_rows(ds: Dataset, cut: str | None, source: str | None, toke
     found = _detected_cut(ds, token) if cut is None and source is None else _named_cut(ds, cut, token)
     if found is None:
         split = str(ds.split or "train").partition("[")[0]
-        entry = Describer(source, token).describe(ds)
-        return _said(split, entry | {"images_sha256": images_digest(ds, entry)}, None)
+        rows = Split.read(ds)
+        entry = describer(source, token)(rows)
+        return _description(split, entry | {"images_sha256": images_digest(rows, entry)}, None)
     _check_same(found, ds)
-    holds = found.place.record(found.config).get("holds", "rows")
+    holds = format_of(found.place.record(found.config)).name
     published = without_paths(origin(found.place, found.config, found.split)) | {"holds": holds}
-    return _said(found.split, found.entry, published)
+    return _description(found.split, found.entry, published)
 
 
-def _said(split: str, entry: Entry, published: Entry | None) -> dict[str, Any]:
-    return {"split": split, "entry": {name: entry[name] for name in _SAID if name in entry}, "published": published}
+def _description(split: str, entry: Entry, published: Entry | None) -> dict[str, Any]:
+    fields = {name: entry[name] for name in ROW_FIELDS if name in entry}
+    return {"split": split, "entry": fields, "published": published}
 
 
 def _named_cut(ds: Dataset, cut: str | None, token: str | None) -> Cut | None:
@@ -75,7 +69,7 @@ def _named_cut(ds: Dataset, cut: str | None, token: str | None) -> Cut | None:
 
 
 def _detected_cut(ds: Dataset, token: str | None) -> Cut | None:
-    """The cut that a data set without a history was loaded from, if it is one."""
+    """Return the cut that a data set without a history was loaded from, if any."""
     if provenance(ds).steps:
         return None
     source = locate_source(ds)
@@ -90,7 +84,7 @@ def _detected_cut(ds: Dataset, token: str | None) -> Cut | None:
 
 
 def _check_same(cut: Cut, ds: Dataset) -> None:
-    """Refuse to say that rows are those of a cut which holds others."""
+    """Raise a one-line ValueError unless rows are those of a cut."""
     where = f"configuration {cut.config!r} of {cut.place.shown}"
     column, digest = cut.entry.get("image_column"), cut.entry.get("images_sha256")
     if not column or not digest:

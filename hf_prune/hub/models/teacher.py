@@ -1,4 +1,4 @@
-"""Publish a trained model with a card that names the rows it was trained on."""
+"""Trained models, published with a card that names the rows they were trained on."""
 
 import json
 import shutil
@@ -40,14 +40,14 @@ def push_teacher(
     """Publish a teacher as a model repository, with a card that names the data cut it was trained on, in one commit.
 
     Config, weights (safetensors) and image processor are sent, with ``training.json``, the record that the card is made from;
-    no checkpoint, no state of an optimiser and no pickle. The rows are compared with what the training noted of its own.
+    no checkpoint, no state of an optimiser and no pickle. The rows are compared with the training's description of its own.
 
     Args:
-        teacher: What `train_teachers` returned, or its folder, with one training; or the folder of one model.
+        teacher: Result of `train_teachers`, or its folder, with one training; or the folder of one model.
         repo_id: Repository, ``"namespace/name"`` or a name of your own; made if it is not there.
         trained_on: The rows it was trained on, n of them, as they were pruned or as they were loaded from the Hub.
         cut: Where these rows were published, ``"namespace/name:configuration"``, which is checked; None finds that where
-            `datasets` loaded them from there, and else says what their history says.
+            `datasets` loaded them from there, and else takes their history.
         source: Where the rows came from before they were pruned, as for `hf_prune.push_to_hub`.
         dynamics: Whether the record of the training is sent too.
         private: Whether a repository that is made is private; None leaves it to the account's settings. With True, a
@@ -65,7 +65,7 @@ def push_teacher(
         ValueError: If there are several, ``trained_on`` holds other rows than the training or the cut, no source is found, or
             a file is not the one that was finished.
         PermissionError: If the token may not write there.
-        OSError: If the Hub or the disk fails; the message says what became of it.
+        OSError: If the Hub or the disk fails; the message says what was published.
     """
     write = _writer(teacher, trained_on, cut, source, dynamics, token)
     return send_model(
@@ -92,8 +92,8 @@ def export_teacher(
 
     Args:
         teacher: As for `push_teacher`.
-        folder: A new or empty folder, or one that was exported to before; of the teacher's own folder, card and record are
-            written beside what is there.
+        folder: A new or empty folder, or one that was exported to before; in the teacher's own folder, card and record are
+            written beside the model.
         trained_on: As for `push_teacher`.
         cut: As for `push_teacher`; a folder that was exported is named as ``"folder:configuration"``.
         source: As for `push_teacher`.
@@ -121,7 +121,7 @@ def export_teacher(
 def _writer(
     teacher: Teachers | str | Path, ds: Any, cut: str | None, source: str | None, dynamics: bool, token: str | None
 ) -> Callable[[Path, str | None], None]:
-    """Check everything, and return what writes the files to a folder for a repository of that name."""
+    """Check everything, and return a function that writes the files to a folder for a repository of some name."""
     check_one(ds, "trained_on=")
     trained = open_trained(teacher)
     names = trained.files(dynamics)
@@ -144,7 +144,7 @@ def _writer(
 
 
 def _copy(trained: Trained, names: list[str], folder: Path, new: Path) -> dict[str, Path]:
-    """Copy files that are to lie in a folder to where what is new is written, except onto themselves; name → where it lies."""
+    """Copy the files of a folder to the folder ``new``, except onto themselves, and return where each of them lies."""
     files = {}
     for name in names:
         origin, files[name] = trained.folder / name, folder / name

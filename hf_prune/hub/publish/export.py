@@ -11,9 +11,10 @@ from datasets import Dataset, DatasetDict
 from hf_prune.hub import manifest
 from hf_prune.hub.card import croissant
 from hf_prune.hub.layout import CROISSANT_FILE, README, RECORD_FILE, Published
-from hf_prune.hub.publish.parts import Describer, compose, describe_parts
-from hf_prune.hub.publish.prepare import prepare
+from hf_prune.hub.publish.bundle import Bundle
+from hf_prune.hub.publish.configurations import describe_configurations, describer, read_configuration
 from hf_prune.hub.publish.shards import ShardOptions
+from hf_prune.hub.publish.target import put_all
 from hf_prune.runtime.errors import InputError
 from hf_prune.runtime.folders import is_ours, owned, recover
 from hf_prune.runtime.untrusted import read_bytes
@@ -74,34 +75,34 @@ def export(
         ['README.md', 'croissant.json', 'data', 'provenance.json']
     """
     folder = Path(folder)
-    publication = prepare(ds, what=what, scores=scores, config_name=config_name, set_default=set_default, split=split)
+    own = read_configuration(
+        ds, what=what, scores=scores, config_name=config_name, set_default=set_default, split=split
+    )
     options = ShardOptions(max_shard_size=max_shard_size)
-    published = read_folder(folder)
-    publication.check_fits(published)
-    describer = Describer(source, token=None)
-    parts = describe_parts(publication, what, scores, describer, config_name is None)
-    for part in parts:
-        part.check_fits(published)
-    with owned(folder) as own:
-        new = own.stage()
-        written = [part.write(new, options) for part in parts]
+    configurations = describe_configurations(own, what, describer(source, token=None), read_folder(folder))
+    with owned(folder) as place:
+        new = place.stage()
+        bundles = [Bundle.write(configuration, new, options) for configuration in configurations]
         # Somebody may have edited the card, or exported another configuration, meanwhile.
-        composed = compose(parts, written, read_folder(folder))
-        write_texts(new, composed.readme, composed.provenance)
-        own.commit(composed.stale)
+        published, stale = put_all(configurations, bundles, read_folder(folder))
+        write_texts(new, published)
+        place.commit(stale)
     return folder
 
 
-def write_texts(folder: Path, readme: str, provenance: str) -> None:
+def write_texts(folder: Path, published: Published) -> None:
     """Write card, record and Croissant file, with the line ends that the texts have."""
-    described = croissant.croissant(manifest.parse(provenance))
-    (folder / CROISSANT_FILE).write_bytes(described.encode())
-    (folder / RECORD_FILE).write_bytes(provenance.encode())
-    (folder / README).write_bytes(readme.encode())
+    texts = {
+        RECORD_FILE: published.provenance,
+        README: published.readme,
+        CROISSANT_FILE: croissant.croissant(manifest.parse(published.provenance)),
+    }
+    for name, text in texts.items():
+        (folder / name).write_bytes(str(text).encode())
 
 
 def read_folder(folder: Path) -> Published:
-    """Read what a folder holds.
+    """Read the content of a folder.
 
     Raises:
         ValueError: If it holds something that hf_prune did not export.

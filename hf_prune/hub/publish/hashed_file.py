@@ -1,4 +1,4 @@
-"""The file that Arrow writes Parquet into: written and hashed by a thread of its own, and patient with a full disk."""
+"""The file that Arrow writes Parquet into: written and hashed by a thread of its own; a full disk is an error at its end."""
 
 import hashlib
 import io
@@ -59,15 +59,15 @@ class HashedFile(io.RawIOBase):
 
     @property
     def sha256(self) -> str:
-        """Of everything written, after the end of the ``with`` block."""
+        """Return the digest of everything written, after the end of the ``with`` block."""
         return self._digest.hexdigest()
 
     def writable(self) -> bool:
-        """Say yes, as Arrow asks."""
+        """Return True, which Arrow asks for."""
         return True
 
     def tell(self) -> int:
-        """Bytes taken so far."""
+        """Return how many bytes were taken so far."""
         return self._position
 
     def write(self, data: Any) -> int:

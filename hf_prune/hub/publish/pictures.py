@@ -2,9 +2,8 @@
 
 import functools
 import io
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, cast
 
 from datasets import ClassLabel, Dataset, Image
 
@@ -15,15 +14,11 @@ from hf_prune.scoring.plots import plot_extremes
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-import contextlib
-import threading
-from concurrent.futures import Future
-from typing import TypeVar
 
 FOLDER = "images"
 _DPI = 120
 _LONGEST = 24  # characters of a name in a picture
-_ALL, _KEPT = "#C8C8C8", "#0072B2"  # grey and Okabe and Ito's blue: told apart by lightness too
+_ALL, _KEPT = "#C8C8C8", "#0072B2"  # grey and Okabe and Ito's blue: they differ in lightness too
 
 
 def pictures(
@@ -46,8 +41,7 @@ def pictures(
         new_figure(1, 1)
     except ImportError:
         return {}
-    histogram = functools.partial(_histogram, compared)
-    drawn = {"histogram": extra(lambda: _png(histogram), "the picture of the scores")}
+    drawn = {"histogram": extra(lambda: _png(lambda: plot_histogram(compared)), "the picture of the scores")}
     if images and (shown := _shown_columns(scored, compared["column"])):
         extremes = functools.partial(_extremes, shown, compared["column"])
         drawn["extremes"] = extra(lambda: _png(extremes), "the picture of the easiest and hardest images")
@@ -57,7 +51,7 @@ def pictures(
 
 
 def _shown_columns(scored: Dataset, column: str) -> Dataset | None:
-    """The scores, the only column with images and the only one with classes; None where no such images are there."""
+    """Select the scores, the only column with images and the only one with classes; None without the only one with images."""
     found = {
         kind: [name for name, feature in scored.features.items() if isinstance(feature, kind)]
         for kind in (Image, ClassLabel)
@@ -96,20 +90,11 @@ def plot_histogram(compared: Mapping[str, Any], ax: "Axes | None" = None) -> "Ax
     return ax
 
 
-def _histogram(compared: Mapping[str, Any]) -> "Figure":
-    return _figure_of(plot_histogram(compared))
-
-
-def _extremes(scored: Dataset, column: str) -> "Figure":
+def _extremes(scored: Dataset, column: str) -> "Axes":
     ax = plot_extremes(scored, column)
     ax.set_yticks(ax.get_yticks(), [drawable(label.get_text()) for label in ax.get_yticklabels()])
     ax.set_title(drawable(ax.get_title()), y=1.0, pad=22)
-    return _figure_of(ax)
-
-
-def _figure_of(ax: "Axes") -> "Figure":
-    figure: Any = ax.figure
-    return figure
+    return ax
 
 
 def drawable(text: str) -> str:
@@ -123,63 +108,15 @@ def drawable(text: str) -> str:
     )
 
 
-def _png(draw: Callable[[], "Figure"]) -> bytes:
+def _png(draw: Callable[[], "Axes"]) -> bytes:
     """Draw with matplotlib's own settings and write a PNG that says neither when nor with what it was made."""
+    from matplotlib import rc_context, style
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-    with _plain_settings():
-        file = io.BytesIO()
-        FigureCanvasAgg(draw()).print_figure(
+    # Whatever the user has set; and a dollar sign is a dollar sign.
+    with style.context("default"), rc_context({"text.parse_math": False}):
+        file, figure = io.BytesIO(), cast("Figure", draw().figure)
+        FigureCanvasAgg(figure).print_figure(
             file, format="png", dpi=_DPI, bbox_inches="tight", metadata={"Software": None}
         )
     return file.getvalue()
-
-
-@contextmanager
-def _plain_settings() -> Iterator[None]:
-    """The settings that matplotlib comes with, whatever the user has set; a dollar sign is a dollar sign."""
-    from matplotlib import rc_context, style
-
-    with style.context("default"), rc_context({"text.parse_math": False}):
-        yield
-
-
-T = TypeVar("T")
-
-
-@contextlib.contextmanager
-def beside(work: Callable[[], T]) -> Iterator[Future[T]]:
-    """Do some work in a thread of its own while a block runs.
-
-    Args:
-        work: What is done; it should leave Python's lock to others, as hashing does, or nothing is gained.
-
-    Yields:
-        Its result, which is there after the block.
-
-    Raises:
-        Exception: What the work raised, at the end of the block; where the block met an error of the same files, too, since
-            the work names the row.
-
-    Example:
-        >>> with beside(lambda: 1 + 1) as answer:
-        ...     pass
-        >>> answer.result()
-        2
-    """
-    future: Future[T] = Future()
-
-    def run() -> None:
-        try:
-            future.set_result(work())
-        except BaseException as error:  # raised again by result(), in the thread that waits for it
-            future.set_exception(error)
-
-    # A daemon: an interrupt ends the program, however long the work would take.
-    threading.Thread(target=run, daemon=True).start()
-    try:
-        yield future
-    except OSError:
-        future.result()
-        raise
-    future.result()

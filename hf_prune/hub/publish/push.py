@@ -1,7 +1,8 @@
 """Publish on the Hub: everything is built on disk first, then sent in one commit on the parent that was read."""
 
-import dataclasses
 from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
 
 from datasets import Dataset, DatasetDict, IterableDataset
 from huggingface_hub import CommitInfo
@@ -9,15 +10,15 @@ from huggingface_hub.errors import HFValidationError
 from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]  # public, though not marked as such
 
 from hf_prune.hub.card.metadata import config_info, config_patterns, load_card, same_features
+from hf_prune.hub.formats import Configuration
 from hf_prune.hub.layout import Published, matches
-from hf_prune.hub.manifest import images_digests
+from hf_prune.hub.publish.bundle import Bundle, digest_images
+from hf_prune.hub.publish.configurations import describe_configurations, describer, read_configuration
 from hf_prune.hub.publish.export import TEXTS, write_texts
-from hf_prune.hub.publish.parts import Describer, compose, describe, describe_parts
-from hf_prune.hub.publish.prepare import prepare
-from hf_prune.hub.publish.publication import Publication, Written
-from hf_prune.hub.publish.repository import Repository, workplace
+from hf_prune.hub.publish.repository import Repository, staging_folder
 from hf_prune.hub.publish.shards import ShardOptions, Shards
-from hf_prune.hub.publish.stream import push_stream, stream_options
+from hf_prune.hub.publish.stream import check_stream_options, push_stream
+from hf_prune.hub.publish.target import Target, put_all
 from hf_prune.runtime.errors import InputError
 
 
@@ -87,9 +88,22 @@ def push_to_hub(
     """
     _check_target(repo_id, revision, create_pr)
     if isinstance(ds, IterableDataset):
-        return push_stream(ds, repo_id, **stream_options(locals()))
+        check_stream_options(source, scores, what, num_shards, embed_external_files, num_proc)
+        where: dict[str, Any] = {
+            "config_name": config_name or "default",
+            "split": split,
+            "data_dir": data_dir,
+            "token": token,
+        }
+        commit: dict[str, Any] = {
+            "revision": revision,
+            "create_pr": create_pr,
+            "commit_description": commit_description,
+        }
+        made: dict[str, Any] = {"private": private, "set_default": set_default, "max_shard_size": max_shard_size}
+        return push_stream(ds, repo_id, commit_message=commit_message, **where, **commit, **made)
     options = ShardOptions(max_shard_size, num_shards, embed_external_files, num_proc)
-    publication = prepare(
+    own = read_configuration(
         ds,
         what=what,
         scores=scores,
@@ -97,25 +111,21 @@ def push_to_hub(
         split=split,
         data_dir=data_dir,
         set_default=set_default,
-        repo_id=repo_id,
     )
     hub = Repository(repo_id, token, revision, create_pr, private=private)
     there = hub.read()
-    publication = dataclasses.replace(publication, repo_id=hub.repo_id)
-    publication.check_fits(there)
-    describer = Describer(source, token)
-    parts = describe_parts(publication, what, scores, describer, config_name is None)
-    for part in parts:
-        part.check_fits(there)
-    with workplace() as folder:
-        written = [part.write(folder, options) for part in parts]
+    own = replace(own, repo_id=hub.repo_id)  # the full name, as the Hub knows it
+    configurations = describe_configurations(own, what, describer(source, token), there)
+    with staging_folder() as folder:
+        bundles = [Bundle.write(configuration, folder, options) for configuration in configurations]
 
-        def arrange(published: Published) -> tuple[list[str], tuple[str, ...]]:
-            composed = compose(parts, written, published)  # which compares again: writing may have taken hours
-            write_texts(folder, composed.readme, composed.provenance)
-            return [*(name for files in written for name in files.files), *TEXTS], composed.stale
+        def arrange(published: Published) -> tuple[list[str], list[str]]:
+            # Compared once more: writing may have taken hours.
+            after, stale = put_all(configurations, bundles, published)
+            write_texts(folder, after)
+            return [*(path for bundle in bundles for path in bundle.files), *TEXTS], stale
 
-        names = " and ".join(part.publication.config_name for part in parts)
+        names = " and ".join(configuration.name for configuration in configurations)
         message = commit_message or f"Upload {names} with hf_prune"
         return hub.send(folder, arrange, message, commit_description)
 
@@ -158,38 +168,36 @@ def push_card(
         OSError: If the repository changed meanwhile, in which case nothing is published, or the Hub fails.
     """
     _check_target(repo_id, revision, create_pr)
-    publication = prepare(ds, config_name=config_name, split=split, set_default=False, repo_id=repo_id)
+    own = read_configuration(ds, config_name=config_name, split=split, scores=scores, set_default=False)
     hub = Repository(repo_id, token, revision, create_pr)
     published = hub.read()
-    publication = dataclasses.replace(publication, repo_id=hub.repo_id, whole=False)
-    shards = _pushed_shards(publication, published)
-    files = {name: file for part in shards.values() for name, file in part.files.items()}
-    describer = Describer(source, token)
-    entries = describe(publication, scores, describer)
-    described = {name: entry | {"published_by": "datasets"} for name, entry in entries.items()}
-    written = Written(shards, files, images_digests(publication.splits, entries))
-    composed = publication.compose(published, described, written)
-    with workplace() as folder:
-        write_texts(folder, composed.readme, composed.provenance)
+    own = replace(own, repo_id=hub.repo_id, whole=False)
+    shards = _pushed_shards(own, published)
+    own = own.format.describe(own, describer(source, token))
+    own = replace(own, entries={name: entry | {"published_by": "datasets"} for name, entry in own.entries.items()})
+    after = Target(own, published).put(Bundle(shards, {}, digest_images(own)))
+    with staging_folder() as folder:
+        write_texts(folder, after)
         message = commit_message or f"Say how {config_name} was made, with hf_prune"
         return hub.commit(folder, TEXTS, (), message, commit_description)
 
 
-def _pushed_shards(publication: Publication, published: Published) -> dict[str, Shards]:
-    """The files of splits that were pushed natively, which must be what the card is going to describe."""
+def _pushed_shards(own: Configuration, published: Published) -> dict[str, Shards]:
+    """Return the files of splits that `datasets` pushed, which must be what the card is going to describe."""
     data = load_card(published.readme).data
-    patterns = config_patterns(data).get(publication.config_name, {})
-    info = config_info(data, publication.config_name)
+    patterns = config_patterns(data).get(own.name, {})
+    info = config_info(data, own.name)
     pushed = {split["name"]: split for split in info.get("splits") or []}
     shards = {}
-    where = f"{publication.repo_id} ({publication.config_name})"
-    for name, rows in publication.splits.items():
+    where = f"{own.repo_id} ({own.name})"
+    for name, split in own.splits.items():
         if name not in pushed or name not in patterns:
             raise InputError(f"{where} has no split {name!r}: push it first with ds.push_to_hub, or name split=")
-        if pushed[name]["num_examples"] != len(rows) or not same_features(info["features"], publication.features):
+        rows = len(split.rows)
+        if pushed[name]["num_examples"] != rows or not same_features(info["features"], own.features):
             raise InputError(
                 f"split {name!r} of {where} is not this data set ({pushed[name]['num_examples']} rows there, "
-                f"{len(rows)} here, or other features): push it again first"
+                f"{rows} here, or other features): push it again first"
             )
         sizes = {path: size for path, size in published.files.items() if matches(path, patterns[name])}
         files = {path: {"size": size, "sha256": published.sha256(path)} for path, size in sizes.items()}

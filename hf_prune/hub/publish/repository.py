@@ -38,7 +38,7 @@ _ATTEMPTS = 4
 _RECENT = 5
 
 
-# What is to be sent, given what is published: names of files, and of files to delete.
+# From what is published to what is sent: names of files, and of files to delete.
 Arrange = Callable[[Published], tuple[Sequence[str], Sequence[str]]]
 
 
@@ -99,7 +99,7 @@ class Repository:
             return Published(files, readme, provenance, self._sha256)
 
     def _sha256(self, path: str) -> str | None:
-        """What the Hub says of a file that lies in its large storage; it tells none of the others."""
+        """Return the digest of a file in the large storage of the Hub, which knows none of the others."""
         large = self._files[path].lfs if path in self._files else None
         return None if large is None else large.sha256
 
@@ -126,25 +126,20 @@ class Repository:
 
     def make(self) -> None:
         """Make the repository and the branch where they are not there yet."""
+        where: dict[str, Any] = {"repo_type": self.repo_type, "exist_ok": True}
         with self._plain_errors():
             if not self._is_there:
-                patiently(self._create)
+                patiently(lambda: self.api.create_repo(self.repo_id, private=self.private, **where))
                 self._was_made = True
             if self.revision is not None and not self.revision.startswith("refs/pr/"):
-                patiently(self._branch)
-
-    def _create(self) -> None:
-        self.api.create_repo(self.repo_id, repo_type=self.repo_type, private=self.private, exist_ok=True)
-
-    def _branch(self) -> None:
-        self.api.create_branch(self.repo_id, branch=str(self.revision), repo_type=self.repo_type, exist_ok=True)
+                patiently(lambda: self.api.create_branch(self.repo_id, branch=str(self.revision), **where))
 
     def send(self, folder: Path, arrange: Arrange, message: str, description: str | None = None) -> CommitInfo:
         """Send files in one commit; where others commit meanwhile, arrange anew on top of that and send again.
 
         Args:
             folder: Where the files are, under their names in the repository.
-            arrange: Told what is published, writes what depends on it to the folder and returns the names of all files
+            arrange: Writes what depends on the files that are published to the folder, and returns the names of all files
                 to send and of files to delete.
             message: Title of the commit.
             description: Text of the commit.
@@ -216,7 +211,7 @@ class Repository:
         return None
 
     def _candidates(self) -> list[tuple[str, str]]:
-        """Commits that may be the one just sent: the head of the branch, or of recent pull requests with their number."""
+        """Return commits that may be the one just sent: the head of the branch, or of recent pull requests with their number."""
         if not self.create_pr:
             return [(str(self._info().sha), "")]
         refs = self.api.list_repo_refs(self.repo_id, repo_type=self.repo_type, include_pull_requests=True)
@@ -266,7 +261,7 @@ def _is_same(remote: RepoFile, path: Path) -> bool:
 
 
 @contextlib.contextmanager
-def workplace() -> Iterator[Path]:
+def staging_folder() -> Iterator[Path]:
     """Give a temporary folder that is taken away in the end.
 
     Raises:

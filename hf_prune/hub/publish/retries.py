@@ -1,32 +1,35 @@
-"""What an answer of the Hub means: whether to ask again, how long to wait before, and one line for the user."""
+"""Answers of the Hub: whether to ask again, how long to wait before, and one line for the user.
+
+The client's `http_backoff` repeats a single request by its address, and `HfApi` (1.31 to 2.4) uses it for uploads and
+listings only, not to create, to read a repository's state or to commit. Whether a commit may be sent again is known only
+after looking for it, and the client waits as long as a server asks, however long that is; so these waits are our own.
+"""
 
 import json
 import logging
-import re
 import time
 from collections.abc import Callable
 from typing import TypeVar
 
 from huggingface_hub.errors import HfHubHTTPError
+from huggingface_hub.utils import parse_ratelimit_headers  # type: ignore[attr-defined]  # public, though not marked as such
 
 from hf_prune.data.source import HTTP_ERROR
 from hf_prune.runtime.errors import UserError
 from hf_prune.runtime.messages import one_line
 
+T = TypeVar("T")
+
 logger = logging.getLogger(__name__)
 
-
-# The client's own rule, which it follows for uploads and listings but not for the commit and what precedes it.
+# Statuses and waits are those of the client, and 408.
 _PASSING = (408, 429, 500, 502, 503, 504)
 _WAITS_S = (1.0, 2.0, 4.0, 8.0, 8.0)
-# Who is asked to wait longer wants to know, and to do something else meanwhile.
+# A user who has to wait longer is asked to come back.
 _LONGEST_WAIT_S = 600.0
 _CONFLICT = (409, 412)
 # No answer, one that reports an error, or one that is not the JSON that was asked for (a proxy's page).
 TROUBLE: tuple[type[BaseException], ...] = (HTTP_ERROR, json.JSONDecodeError)
-
-
-T = TypeVar("T")
 
 
 class ConflictError(UserError, OSError):
@@ -38,7 +41,7 @@ class UncertainError(UserError, OSError):
 
 
 def patiently(call: Callable[[], T]) -> T:
-    """Call, and again after a wait where the Hub is in trouble that passes, at most six times.
+    """Call, and again after a wait where the Hub has a trouble that passes, at most six times.
 
     Args:
         call: What asks the Hub; it must do no harm if it is repeated.
@@ -70,36 +73,34 @@ def is_conflict(error: BaseException) -> bool:
 
 
 def status(error: BaseException) -> int | None:
-    """The status of an answer; None where there was none, or none that can be read."""
+    """Return the status of an answer; None where there was none, or none that can be read."""
     return error.response.status_code if isinstance(error, HfHubHTTPError) else None
 
 
 def wait_asked(error: BaseException) -> float | None:
-    """Seconds that the Hub asks to wait (``Retry-After``, or ``t=`` of its ``RateLimit``); None where it does not."""
+    """Return the seconds that the Hub asks to wait, by ``Retry-After`` or ``RateLimit``; None where it does not."""
     if not isinstance(error, HfHubHTTPError):
         return None
     headers = error.response.headers
-    found = re.fullmatch(r"\s*(\d+)\s*", headers.get("Retry-After", ""))
-    if found is None and status(error) == 429:
-        found = re.search(r"\br=0\b.*\bt=(\d+)", headers.get("RateLimit", ""))
-    return float(found[1]) if found else None
+    seconds = headers.get("Retry-After", "").strip()
+    if seconds.isdecimal():
+        return float(seconds)
+    limit = parse_ratelimit_headers(headers) if status(error) == 429 else None  # every answer has the header
+    return float(limit.reset_in_seconds) if limit is not None and limit.remaining == 0 else None
 
 
 def server_line(error: BaseException) -> str:
-    """What the server, or else the error, says in one line."""
+    """Return what the server, or else the error, says, in one line."""
     return one_line((isinstance(error, HfHubHTTPError) and error.server_message) or error)
 
 
 def plain(error: BaseException, repo_id: str, state: str) -> OSError:
-    """Say in one line what went wrong and what it means.
+    """Return an error that says in one line what went wrong and what it means.
 
     Args:
         error: What the client raised.
         repo_id: The repository.
         state: What became of it.
-
-    Returns:
-        An error to raise.
     """
     answer = status(error)
     if answer in (401, 403):

@@ -30,7 +30,7 @@ _PIECE_BYTES = 1 << 20
 
 @dataclass(frozen=True)
 class ShardOptions:
-    """How a split is cut into files; the names are those of ``Dataset.push_to_hub``.
+    """The way a split is cut into files; the names are those of ``Dataset.push_to_hub``.
 
     Attributes:
         max_shard_size: Upper limit of a shard before compression, such as ``"500MB"``. One of rows that were picked, or whose
@@ -55,7 +55,7 @@ class ShardOptions:
         self.max_bytes()
 
     def max_bytes(self) -> int:
-        """Upper limit of a shard in bytes.
+        """Return the upper limit of a shard in bytes.
 
         Raises:
             ValueError: If it is no size.
@@ -71,16 +71,16 @@ class ShardOptions:
         return int(size)
 
     def count(self, ds: Dataset, split: str) -> int:
-        """Number of shards of a split."""
+        """Return the number of shards of a split."""
         asked = self.num_shards.get(split) if isinstance(self.num_shards, Mapping) else self.num_shards
         if asked is None:
             asked = max(int(ds._estimate_nbytes() / self.max_bytes()) + 1, self.num_proc or 1)
-        return min(asked, len(ds))  # an empty shard serves nobody
+        return min(asked, len(ds))  # no shard is empty
 
 
 @dataclass(frozen=True)
 class Shards:
-    """What was written of one split.
+    """The shards of one split.
 
     Attributes:
         patterns: Globs that find the files, as the card's YAML has them.
@@ -153,7 +153,7 @@ def _write_shard(shard: Dataset, path: Path, *, embed: bool) -> tuple[int, dict[
 
 
 def _put_together(shard: Dataset) -> Dataset:
-    """The rows of a shard, in memory, without an indices mapping: through that each is a chunk, and the writer's work is per chunk."""
+    """Put the rows of a shard together in memory: each row of an indices mapping is a chunk, and the writer's work is per chunk."""
     rows = shard.with_format("arrow")
     pieces = [rows[start : start + _EMBED_ROWS].combine_chunks() for start in range(0, len(rows), _EMBED_ROWS)]
     table = pa.concat_tables(pieces)
@@ -173,7 +173,7 @@ def _publishable(table: pa.Table, *, embed: bool) -> pa.Table:
 
 
 def _with_files(table: pa.Table) -> pa.Table:
-    """The rows with the bytes of the files that they name, each of which is known to be of the kind of its column."""
+    """Add the bytes of the files that rows name, each of which is checked to be of the kind of its column."""
     for name, feature in Features.from_arrow_schema(table.schema).items():
         if require_storage_embed(feature):
             place, field = table.schema.get_field_index(name), table.schema.field(name)
@@ -181,23 +181,24 @@ def _with_files(table: pa.Table) -> pa.Table:
             if not hasattr(feature, "embed_storage"):
                 # Of a slice of lists some versions of `datasets` embed what lies around it as well.
                 column = column.take(pa.array(range(len(column)), pa.int64()))
-            column = embed_array_storage(column, _visit(feature, _checked))
+            column = embed_array_storage(column, _visit(feature, _CheckedFiles.of))
             table = table.set_column(place, field, column.cast(field.type))
     return table
 
 
-def _checked(feature: Any) -> Any:
-    return _CheckedFiles(feature) if hasattr(feature, "embed_storage") else feature
-
-
 class _CheckedFiles:
-    """In the place of a feature of files: reads and checks those outside before the feature embeds what it is given."""
+    """Stands for a feature of files: reads and checks those outside before the feature embeds them."""
 
     def __init__(self, feature: Any) -> None:
         self._feature = feature
 
+    @classmethod
+    def of(cls, feature: Any) -> Any:
+        """Return it for a feature of files, and any other feature as it is."""
+        return cls(feature) if hasattr(feature, "embed_storage") else feature
+
     def embed_storage(self, storage: pa.StructArray, **keywords: Any) -> pa.StructArray:
-        """The files with their bytes."""
+        """Return the files with their bytes."""
         contents = [self._content(file) for file in storage.to_pylist()]
         parts = [pa.array(contents, pa.binary()), storage.field("path").cast(pa.string())]
         filled = pa.StructArray.from_arrays(parts, ["bytes", "path"], mask=storage.is_null())
@@ -218,7 +219,7 @@ def _is_inside(column: pa.ChunkedArray) -> bool:
 
 
 def _with_bare_names(files: pa.StructArray) -> pa.StructArray:
-    """The same files, but of every path beside bytes only the file's name is left, which tells the format."""
+    """Cut every path beside bytes to the file's name, which tells the format."""
     content, path = pc.struct_field(files, "bytes"), pc.struct_field(files, "path")
     bare = pc.replace_substring_regex(path, pattern=r"(?s)^.*[/\\]", replacement="")
     names = pc.if_else(pc.is_valid(content), bare, path)
@@ -238,7 +239,7 @@ def _is_publishable(ds: Dataset, column: str) -> bool:
 
 
 def _files(ds: Dataset, column: str) -> tuple[NDArray[np.bool_], pa.ChunkedArray]:
-    """Of every row: whether its bytes are in the table (a null needs none), and its path."""
+    """Return of every row whether its bytes are in the table (a null needs none), and its path."""
     files = ds.data.column(column)
     # struct_field and not .field(): a row that is null as a whole may have anything in its fields
     paths = pc.struct_field(files, "path")

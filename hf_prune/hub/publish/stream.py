@@ -13,12 +13,12 @@ from huggingface_hub import CommitInfo, CommitOperationAdd, CommitOperationDelet
 
 from hf_prune.data.history import Step, provenance
 from hf_prune.hub.card.metadata import load_card, merge_metadata
-from hf_prune.hub.card.sections import put_section
+from hf_prune.hub.card.page import put_section
 from hf_prune.hub.card.text import code, number, words
 from hf_prune.hub.layout import README
-from hf_prune.hub.publish.repository import Repository, workplace
+from hf_prune.hub.publish.repository import Repository, staging_folder
 from hf_prune.runtime.errors import InputError
-from hf_prune.selection import ORDERS
+from hf_prune.selection.orders import get_order
 from hf_prune.streams.source import StreamSource
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def push_stream(
     published = hub.read()
     hub.make()
     where: dict[str, Any] = {"repo_type": "dataset", "revision": revision, "create_pr": create_pr}
-    with workplace() as place:
+    with staging_folder() as place:
         shards = _shards(ds, place, convert_file_size_to_int(max_shard_size or _SHARD_SIZE))
         sent, rows, size = _send(hub, shards, f"{folder}/{split}", where)
         record = _record(ds, config_name, split, folder, rows, size, sum(file.upload_info.size for file in sent))
@@ -105,28 +105,16 @@ def _send(
     return sent, rows, size
 
 
-# What `push_to_hub` takes of a data set and not of a stream, with what it is where nothing is said.
-_REFUSED = {
-    "source": None,
-    "scores": None,
-    "what": "split",
-    "num_shards": None,
-    "num_proc": None,
-    "embed_external_files": True,
-}
-
-
-def stream_options(arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the arguments of `push_to_hub` that `push_stream` takes.
-
-    Raises:
-        ValueError: If another was given.
-    """
-    for name, default in _REFUSED.items():
-        if arguments[name] != default:
-            raise InputError(f"{name}={arguments[name]!r} is not for a stream, which is read once: leave it out")
-    left = {name: value for name, value in arguments.items() if name not in (*_REFUSED, "ds", "repo_id")}
-    return left | {"config_name": arguments["config_name"] or "default"}
+def check_stream_options(
+    source: Any, scores: Any, what: str, num_shards: Any, embed_external_files: bool, num_proc: Any
+) -> None:
+    """Raise a one-line ValueError if an argument of `push_to_hub` was given that a stream does not take."""
+    given = {"source": source, "scores": scores, "num_shards": num_shards, "num_proc": num_proc}
+    refused = {name: value for name, value in given.items() if value is not None}
+    refused |= {"what": what} if what != "split" else {}
+    refused |= {} if embed_external_files else {"embed_external_files": False}
+    for name, value in refused.items():
+        raise InputError(f"{name}={value!r} is not for a stream, which is read once: leave it out")
 
 
 def _shards(ds: IterableDataset, place: Path, limit: int) -> Iterator[Path]:
@@ -194,7 +182,7 @@ def _sentence(step: Step) -> "Markup":
     if step.options.get("passes") == 1:
         kept = Markup("a share of {} of the rows, within 1 %, cut in one pass").format(code(step.keep))
     return Markup("- Kept {}: {} (options: {}).").format(
-        kept, Markup(ORDERS[str(step.order)].summary).format(column=code(step.column)), words(step.options)
+        kept, Markup(get_order(step.order).keeps).format(column=code(step.column)), words(step.options)
     )
 
 

@@ -1,4 +1,4 @@
-"""The same cut as a published one, made from an own copy of the source."""
+"""Published cuts made again from an own copy of the source, without a model."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -13,8 +13,9 @@ from hf_prune.data.columns import read_labels
 from hf_prune.data.digests import pack_rows, rows_sha256, score_column_digest
 from hf_prune.data.history import History, Step, record, same_rows
 from hf_prune.data.splits import AnyDataset, check_dataset
+from hf_prune.hub.layout import SCORES
 from hf_prune.hub.read.cut import Cut, choose_cut, choose_cut_split
-from hf_prune.hub.read.place import SCORES, Place, open_published
+from hf_prune.hub.read.place import open_published
 from hf_prune.hub.read.scores import named_rows, origin, read_scores_of
 from hf_prune.runtime.errors import InputError
 from hf_prune.runtime.messages import warn
@@ -41,9 +42,9 @@ def apply(
             `push_to_hub` filled.
         ds: The copy, n rows; of a ``DatasetDict`` every split that the cut has.
         config: Name of the cut; None takes the one that ``load_dataset`` opens.
-        split: The published split, where it is not called as that of ``ds``.
+        split: The published split, where its name is not that of ``ds``.
         revision: Branch, tag or commit of the repository.
-        key_columns: What the columns are called here that rows are found by, in the published order.
+        key_columns: Names here of the columns by which rows are found, in the published order.
         token: Token for a private repository.
 
     Returns:
@@ -67,7 +68,7 @@ def apply(
     if isinstance(ds, Dataset):
         return _apply(choose_cut_split(place, config, ds, split), ds, names)
     check_dataset(ds, "apply")
-    there = list(place.record(config).get("splits") or {})
+    there = list(place.splits(config))
     wanted = [part for part in ds if part in there and split in (None, part)]
     if not wanted:
         raise InputError(f"the cut {config!r} has the splits {there}, the data set {list(ds)}")
@@ -101,9 +102,9 @@ def is_source(ds: Dataset, cut: Cut) -> bool:
 
 
 def _rows_by_content(cut: Cut, ds: Dataset, names: Sequence[str] | None) -> NDArray[np.int64]:
-    """Rows of a data set whose content is that of a row that the cut kept."""
+    """Find the rows of a data set whose content is that of a row that the cut kept."""
     place = cut.place
-    if not _has_scores(place, cut):
+    if cut.split not in place.splits(SCORES):
         raise InputError(
             f"this data set has {len(ds):,} rows that are not, or not in this order, the {cut.num_source_rows:,} rows "
             f"that {cut.config!r} of {place.shown} was cut from, and no {SCORES!r} were published of its split to find "
@@ -127,15 +128,12 @@ def _rows_by_content(cut: Cut, ds: Dataset, names: Sequence[str] | None) -> NDAr
     return np.flatnonzero(is_kept[found])
 
 
-def _has_scores(place: Place, cut: Cut) -> bool:
-    return cut.split in (place.records.get(SCORES, {}).get("splits") or {})
-
-
 def _step(cut: Cut, ds: Dataset, kept: NDArray[np.int64], exact: bool) -> Step:
-    """The step of the cut as it was made here; what holds of the whole source is said only where this is it."""
+    """Return the step of the cut as it was made here; facts about the whole source are left out where this is another."""
     last = cut.prunings[-1]
-    other_scores = _holds_other_scores(cut, ds, last.column)
-    whole = exact and len(cut.prunings) == 1 and not other_scores
+    expected = cut.history.whole_scores_digest(last.column)
+    held = last.column in ds.column_names and expected is not None
+    other_scores = held and score_column_digest(ds, last.column) != expected
     label_column = last.label_column if last.label_column in ds.column_names else None
     step = Step(
         kind="prune",
@@ -154,7 +152,7 @@ def _step(cut: Cut, ds: Dataset, kept: NDArray[np.int64], exact: bool) -> Step:
         rows_sha256=rows_sha256(kept),
         changed_scores=(last.column,) if other_scores else None,
     )
-    if not whole:
+    if not exact or len(cut.prunings) > 1 or other_scores:
         return step
     return replace(
         step,
@@ -163,12 +161,6 @@ def _step(cut: Cut, ds: Dataset, kept: NDArray[np.int64], exact: bool) -> Step:
         floor_rows=last.floor_rows,
         reasons=last.reasons,
     )
-
-
-def _holds_other_scores(cut: Cut, ds: Dataset, column: str) -> bool:
-    """Whether the reader's own column of that name is known not to hold the scores that the rows were cut by."""
-    expected = cut.history.whole_scores_digest(column)
-    return column in ds.column_names and expected is not None and score_column_digest(ds, column) != expected
 
 
 def _class_counts(ds: Dataset, kept: NDArray[np.int64], column: str) -> dict[str, list[Any]]:

@@ -1,4 +1,4 @@
-"""What the record of a published cut says: its steps, and which rows of the source it kept."""
+"""Published cuts: their steps, and which rows of the source they kept, as their records say."""
 
 from dataclasses import dataclass, replace
 from typing import Any
@@ -9,13 +9,13 @@ from numpy.typing import NDArray
 from hf_prune.data.digests import scores_digest
 from hf_prune.data.history import History, Step
 from hf_prune.hub.card.metadata import load_card
+from hf_prune.hub.formats import format_of, is_cut
+from hf_prune.hub.layout import DEFAULT, SCORES
 from hf_prune.hub.manifest import CHANGED, changed_scores
-from hf_prune.hub.read.place import ROWS, SCORES, Place
+from hf_prune.hub.read.place import Place
 from hf_prune.hub.read.scores import PublishedScores, choose_split
 from hf_prune.runtime.errors import InputError
 from hf_prune.runtime.messages import one_line
-
-DEFAULT = "default"
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Cut:
         place: Where it was published.
         config: Name of the configuration.
         split: Name of the split.
-        entry: What the record says of the split.
+        entry: The record of the split.
         history: Its steps.
     """
 
@@ -38,12 +38,12 @@ class Cut:
 
     @property
     def prunings(self) -> list[Step]:
-        """Its prune steps."""
+        """Return its prune steps."""
         return [step for step in self.history.steps if step.kind == "prune"]
 
     @property
     def num_source_rows(self) -> int:
-        """Rows of the source."""
+        """Return the number of rows of the source."""
         return self.history.steps[0].rows_in if self.history.steps else int(self.entry.get("rows") or 0)
 
     def holds_scores(self, published: PublishedScores, column: str) -> bool | None:
@@ -59,9 +59,8 @@ class Cut:
         steps = self.history.steps
         first = next((place for place, step in enumerate(steps) if step.kind == "prune"), len(steps))
         later = steps[first + 1 :]
-        if any(
-            column in (step.changed_scores or ()) or (step.makes_scores and step.column == column) for step in later
-        ):
+        made_later = {step.column for step in later if step.makes_scores}
+        if column in made_later.union(*(step.changed_scores or () for step in later)):
             return False
         return column in self.history.altered or column not in changed_scores(self.entry)
 
@@ -85,16 +84,16 @@ class Cut:
             )
 
     def source_rows(self) -> NDArray[np.int64]:
-        """Row numbers in the source of the published rows, ascending.
+        """Return the row numbers in the source of the published rows, ascending.
 
-        They take memory as the record claims: whoever calls this has compared its claims with rows that are there.
+        They take the memory that the record claims: callers compare its claims with existing rows first.
 
         Raises:
             ValueError: If they are not known.
         """
         self.check_known()
         rows = self.history.source_rows()
-        if rows is None and self.place.record(self.config).get("holds", ROWS) == ROWS:
+        if rows is None and self.place.has_rows(self.config):
             rows = np.arange(self.place.count_rows(self.config, self.split), dtype=np.int64)
         if rows is None:
             raise InputError(f"configuration {self.config!r} of {self.place.shown} does not say which rows were kept")
@@ -108,31 +107,29 @@ def read_cut(place: Place, config: str, split: str) -> Cut:
         ValueError: If it is not there or damaged.
     """
     entry = place.entry(config, split)
-    return Cut(place, config, split, entry, History(published_steps(entry, place.shown)))
+    return Cut(place, config, split, entry, History(_published_steps(entry, place.shown)))
 
 
 def choose_cut(place: Place, config: str | None) -> str:
-    """The cut that is meant: the one named, the one that ``load_dataset`` opens, the latest, or the only one.
+    """Return the name of a cut: the one given, the one that ``load_dataset`` opens, the latest, or the only one.
 
     Raises:
-        ValueError: If that is not clear.
+        ValueError: If there is no such cut, or several.
     """
-    cuts = [name for name, record in place.records.items() if record.get("holds") != SCORES and name != SCORES]
+    cuts = [name for name, record in place.records.items() if is_cut(record) and name != SCORES]
     if config is not None:
-        place.record(config)
+        found = format_of(place.record(config))
         if config not in cuts:
-            raise InputError(f"configuration {config!r} of {place.shown} holds scores and no cut; cuts: {cuts}")
+            raise InputError(f"configuration {config!r} of {place.shown} holds {found.name} and no cut; cuts: {cuts}")
         return config
     for name in (_opened_by_default(place), DEFAULT, place.records.get(SCORES, {}).get("cut")):
         if name in cuts:
             return str(name)
-    if len(cuts) != 1:
-        raise InputError(f"{place.shown} has the cuts {cuts}: name one with config=" if cuts else _no_cut(place))
+    if not cuts:
+        raise InputError(f"{place.shown} has scores and no cut: load them with hf_prune.load_scores and prune")
+    if len(cuts) > 1:
+        raise InputError(f"{place.shown} has the cuts {cuts}: name one with config=")
     return cuts[0]
-
-
-def _no_cut(place: Place) -> str:
-    return f"{place.shown} has scores and no cut: load them with hf_prune.load_scores and prune"
 
 
 def _opened_by_default(place: Place) -> str | None:
@@ -142,19 +139,12 @@ def _opened_by_default(place: Place) -> str | None:
 
 
 def choose_cut_split(place: Place, config: str, ds: Any, split: str | None) -> Cut:
-    """The split of a cut that a data set is compared with."""
+    """Read the split of a cut that a data set is compared with, see `choose_split`."""
     return read_cut(place, config, choose_split(place, config, ds, split))
 
 
-def published_steps(entry: dict[str, Any], shown: str) -> tuple[Step, ...]:
-    """The steps of a published split.
-
-    Their ids are those that they had before paths were taken out of them, so these do not fit the content any more;
-    all else is checked.
-
-    Raises:
-        ValueError: If one of them is not a step.
-    """
+def _published_steps(entry: dict[str, Any], shown: str) -> tuple[Step, ...]:
+    """Read steps; their ids are from before paths were taken out of them and fit no more, all else is checked."""
     found = []
     try:
         for data in entry.get("steps") or []:

@@ -1,4 +1,4 @@
-"""Scores that others published, put onto the reader's own copy of the source."""
+"""Published scores put onto the reader's own copy of their source."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from hf_prune.data.history import Step, record
 from hf_prune.data.splits import AnyDataset, check_dataset
-from hf_prune.hub.read.place import SCORES, open_published
+from hf_prune.hub.layout import SCORES
+from hf_prune.hub.read.place import open_published
 from hf_prune.hub.read.scores import PublishedScores, named_rows, origin, read_scores_of, taken_over
 from hf_prune.hub.read.shelf import Shelved, is_shelved, open_shelved
 from hf_prune.runtime.errors import InputError
@@ -41,9 +42,9 @@ def load_scores(
             or a CSV file laid out as these, with a column of file names and one of scores.
         ds: The copy, n rows; of a ``DatasetDict`` every split that scores were published of.
         columns: Score columns to take; None takes all.
-        split: The published split, where it is not called as that of ``ds``.
+        split: The published split, where its name is not that of ``ds``.
         revision: Branch, tag or commit of the repository.
-        key_columns: What the columns are called here that rows are found by, in the published order; of a CSV file, the
+        key_columns: Names here of the columns by which rows are found, in the published order; for a CSV file, the
             text column with the file names (None takes the names of the image files).
         overwrite: Replace columns of the same names.
         token: Token for a private repository.
@@ -74,7 +75,7 @@ def load_scores(
     return _on_splits(
         ds,
         split,
-        list(place.records.get(SCORES, {}).get("splits") or ()),
+        list(place.splits(SCORES)),
         lambda rows, name: _put(rows, read_scores_of(place, rows, name), wanted, names, overwrite),
     )
 
@@ -98,8 +99,7 @@ def _put(
     names: Sequence[str] | None,
     overwrite: bool,
 ) -> Dataset:
-    wanted = _wanted(columns, published.columns, published.place.shown)
-    check_free(ds, wanted, overwrite)
+    wanted = _wanted(ds, columns, published.columns, published.place.shown, overwrite)
     found = published.find(ds, names)
     _warn(found, published.place.shown)
     _warn_of_repeated(published, found, {column: published.scores(column) for column in wanted})
@@ -114,7 +114,7 @@ def put_published(
     Args:
         ds: The data set, n rows.
         published: The scores, of m rows.
-        columns: Which of them.
+        columns: The columns to add.
         found: The published row of each row, or -1, shape (n,); None where these are the published rows one by one.
     """
     found = np.arange(len(ds), dtype=np.int64) if found is None else found
@@ -126,15 +126,14 @@ def put_published(
             inputs={"scores": {"published": came_from}},
             figures={"published_rows": len(published.keys), "matched_rows": int((found >= 0).sum())},
         )
-        ds = put_scores(ds, step, published.scores(column), found)
+        ds = _add_scores(ds, step, published.scores(column), found)
     return ds
 
 
 def _put_shelved(
     ds: Dataset, shelved: Shelved, columns: Sequence[str] | None, names: Sequence[str] | None, overwrite: bool
 ) -> Dataset:
-    wanted = _wanted(columns, (shelved.column,), shelved.name)
-    check_free(ds, wanted, overwrite)
+    _wanted(ds, columns, (shelved.column,), shelved.name, overwrite)
     found = shelved.find(ds, names)
     _warn(found, shelved.name)
     figures: dict[str, float] = {"published_rows": len(shelved.scores), "matched_rows": int((found >= 0).sum())}
@@ -145,38 +144,30 @@ def _put_shelved(
         inputs={"scores": {"published": shelved.origin}},
         figures=figures,
     )
-    return put_scores(ds, step, np.ma.MaskedArray(shelved.scores), found)
+    return _add_scores(ds, step, np.ma.MaskedArray(shelved.scores), found)
 
 
-def _wanted(columns: Sequence[str] | None, known: Sequence[str], shown: str) -> list[str]:
+def _wanted(
+    ds: Dataset, columns: Sequence[str] | None, known: Sequence[str], shown: str, overwrite: bool
+) -> list[str]:
+    """Return the columns to take; each is published, and none would replace one of the data set by accident."""
     wanted = list(known if columns is None else columns)
     unknown = [column for column in wanted if column not in known]
     if unknown or not wanted:
         raise InputError(f"{shown} has no score column {unknown[0] if unknown else ''!r}, it has {list(known)}")
-    return wanted
-
-
-def check_free(ds: Dataset, columns: Sequence[str], overwrite: bool) -> None:
-    """Raise a one-line ValueError if a column is there already."""
-    taken = [column for column in columns if column in ds.column_names]
+    taken = [column for column in wanted if column in ds.column_names]
     if taken and not overwrite:
         raise InputError(
             f"column {taken[0]!r} is there already; pass overwrite=True, or name the others with columns="
         )
+    return wanted
 
 
-def put_scores(ds: Dataset, step: Step, scores: Scores, found: NDArray[np.int64]) -> Dataset:
-    """Add a column of published scores, and its step.
-
-    Args:
-        ds: The data set, n rows.
-        step: What is known of the scores.
-        scores: Of the published rows, shape (m,).
-        found: The published row of each row, or -1, shape (n,).
-    """
+def _add_scores(ds: Dataset, step: Step, scores: Scores, found: NDArray[np.int64]) -> Dataset:
+    """Add the scores (m,) of the published rows that were found, or -1 (n,), and their step."""
     places = np.maximum(found, 0)
     values = np.ma.getdata(scores)[places].astype(np.float32) if len(scores) else np.zeros(len(found), np.float32)
-    # A score that is no number is none: nothing could be ranked by it.
+    # NaN is no score: nothing could be ranked by it.
     missing = (found < 0) | np.ma.getmaskarray(scores)[places] | np.isnan(values)
     own: Scores = np.ma.MaskedArray(values, mask=missing)
     step = replace(step, unscored=tuple(np.flatnonzero(missing).tolist()))
@@ -193,7 +184,7 @@ def _warn(found: NDArray[np.int64], shown: str) -> None:
 
 
 def _warn_of_repeated(published: PublishedScores, found: NDArray[np.int64], scores: dict[str, Scores]) -> None:
-    """Say where it is not known which of several published scores belongs to a row."""
+    """Warn where it is not known which of several published scores belongs to a row."""
     places: dict[str, list[int]] = {}
     for row, key in enumerate(published.keys):
         places.setdefault(key, []).append(row)

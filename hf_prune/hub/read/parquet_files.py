@@ -1,8 +1,8 @@
 """Parquet files of others, read in memory and time that their own size accounts for.
 
-A few kilobytes of Parquet can hold a billion equal rows, or a thousand times the same megabyte. What is counted in the
-footer is compared with the size of the file before anything is read, and texts and bytes stay in the dictionaries that
-they lie in until it is known how long they become.
+A few kilobytes of Parquet can hold a billion equal rows, or a thousand times the same megabyte. The counts of the footer
+are compared with the size of the file before anything is read, and texts and bytes stay in their dictionaries until it is
+known how long they become.
 """
 
 from collections.abc import Iterator, Sequence
@@ -30,22 +30,14 @@ _PIECE_BYTES = 1 << 26  # of texts and bytes that are taken out of their diction
 def _in_one_line(path: Path) -> Iterator[None]:
     try:
         yield
-    except (pa.ArrowException, UnicodeDecodeError, OverflowError, MemoryError) as error:
-        raise InputError(f"{path.name} cannot be read ({one_line(error)})") from error
-    except OSError as error:
-        if error.errno is not None:  # the system's own, such as a file that is not there
+    except (pa.ArrowException, UnicodeDecodeError, OverflowError, MemoryError, OSError) as error:
+        if isinstance(error, OSError) and error.errno is not None:  # of the system, such as a missing file
             raise
         raise InputError(f"{path.name} cannot be read ({one_line(error)})") from error
 
 
 def check_file(path: Path) -> pq.FileMetaData:
     """Read the footer of a file.
-
-    Args:
-        path: The file.
-
-    Returns:
-        What it says.
 
     Raises:
         ValueError: If it is no Parquet, or would take far more rows or memory than a file of its size accounts for.
@@ -67,7 +59,7 @@ def check_file(path: Path) -> pq.FileMetaData:
 
 
 def count_rows(paths: Sequence[Path]) -> int:
-    """Rows of the files of a split together, counted by their footers.
+    """Count the rows of the files of a split by their footers.
 
     Raises:
         ValueError: As `check_file`, for each of them and for all together.
@@ -82,7 +74,7 @@ def count_rows(paths: Sequence[Path]) -> int:
 
 
 def read_schema(path: Path) -> pa.Schema:
-    """The schema of a file.
+    """Read the schema of a file.
 
     Raises:
         ValueError: As `check_file`.
@@ -125,14 +117,14 @@ def read_batches(path: Path, num_rows: int, columns: Sequence[str] | None = None
 
 
 def _packed(metadata: pq.FileMetaData) -> list[str]:
-    """Columns of texts and bytes, which a dictionary can hold once for many rows."""
+    """Return the columns of texts and bytes, which a dictionary can hold once for many rows."""
     schema = metadata.schema
     columns = (schema.column(place) for place in range(len(schema)))
     return [column.path for column in columns if column.physical_type == "BYTE_ARRAY"]
 
 
 def _cuts(ends: NDArray[np.int64]) -> Iterator[tuple[int, int]]:
-    """Where rows are cut so that no piece of several rows has more bytes than are unpacked at once."""
+    """Cut rows so that no piece of several rows has more bytes than are unpacked at once."""
     start = 0
     while start < len(ends):
         before = int(ends[start - 1]) if start else 0
@@ -142,7 +134,7 @@ def _cuts(ends: NDArray[np.int64]) -> Iterator[tuple[int, int]]:
 
 
 def _lengths(array: pa.Array) -> NDArray[np.int64]:
-    """Bytes that the dictionaries inside a column become, shape (n,); of lists their sum is spread evenly."""
+    """Return the unpacked bytes of the dictionaries inside a column, shape (n,); those of lists are spread evenly."""
     if pa.types.is_dictionary(array.type):
         if not (pa.types.is_string(array.type.value_type) or pa.types.is_binary(array.type.value_type)):
             return np.zeros(len(array), np.int64)
@@ -157,6 +149,6 @@ def _lengths(array: pa.Array) -> NDArray[np.int64]:
 
 
 def _plain(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
-    """The rows with texts and bytes in place of numbers in a dictionary."""
+    """Replace the numbers of a dictionary by its texts and bytes."""
     columns = [array.cast(field.type) for array, field in zip(batch.columns, schema, strict=True)]
     return pa.RecordBatch.from_arrays(columns, schema=schema)

@@ -20,23 +20,21 @@ from huggingface_hub.hf_api import RepoFile
 
 from hf_prune.data.source import HTTP_ERROR, split_revision
 from hf_prune.hub import manifest
-from hf_prune.hub.layout import README, RECORD_FILE, matching
+from hf_prune.hub.formats import format_of
+from hf_prune.hub.layout import README, RECORD_FILE, SCORES, matching
 from hf_prune.hub.read.parquet_files import count_rows, read_batches, read_schema
 from hf_prune.hub.record_fields import check_records
 from hf_prune.runtime.errors import InputError
 from hf_prune.runtime.folders import recover
 from hf_prune.runtime.integrity import file_sha256
-from hf_prune.runtime.messages import listed as named
-from hf_prune.runtime.messages import one_line
+from hf_prune.runtime.messages import listed, one_line
 from hf_prune.runtime.untrusted import read_bytes, read_json
 
-SCORES = "scores"  # the configuration with a row for every row of the source
-ROWS = "rows"
 _TABLE_ROWS = 50_000  # read at once
 
 
 class DamagedError(InputError):
-    """A text that hf_prune wrote is not what it was."""
+    """A text that hf_prune wrote is damaged."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +42,7 @@ class Place:
     """A published data set.
 
     Attributes:
-        name: What the reader called it.
+        name: The name under which the reader opened it.
         repo_id: Repository on the Hub; None for a folder.
         commit: The commit that is read; None for a folder.
         folder: The folder; None for the Hub.
@@ -67,26 +65,26 @@ class Place:
 
     @property
     def shown(self) -> str:
-        """The name with the commit, for messages."""
+        """Return the name with the commit, for messages."""
         return f"{self.repo_id}@{self.commit}" if self.repo_id else self.name
 
     @cached_property
     def schema(self) -> int:
-        """The schema of the records."""
+        """Return the schema of the records."""
         return int(read_json(self.provenance)["schema"])
 
     def fetch(self, path: str) -> Path:
-        """The file on this machine, downloaded where it is not.
+        """Return the path of a file on this machine, downloaded if need be.
 
         Raises:
-            OSError: If it cannot be had.
+            OSError: If it is not there, or the Hub cannot be read.
         """
         if self.folder is not None:
             return self.folder / path
         return _download(HfApi(token=self.token), str(self.repo_id), path, str(self.commit))
 
     def data_files(self, config: str, split: str) -> list[str]:
-        """Paths of the data files of a split, in the order of its rows.
+        """Return the paths of the data files of a split, in the order of its rows.
 
         Raises:
             ValueError: If there are none.
@@ -97,15 +95,15 @@ class Place:
         return found
 
     def count_rows(self, config: str, split: str) -> int:
-        """Rows of the data files of a split, which no record has a say in.
+        """Count the rows of the data files of a split, whatever its record says.
 
         Raises:
-            ValueError: If there are none, or they are no Parquet that fits its size.
+            ValueError: If there are no files, or they are no Parquet that fits its size.
         """
         return count_rows([self.fetch(path) for path in self.data_files(config, split)])
 
     def read_table(self, config: str, split: str, wanted: Callable[[pa.Schema], Sequence[str]]) -> pa.Table:
-        """Read columns of a split whole; the files are compared with the record first.
+        """Read whole columns of a split; the files are compared with the record first.
 
         Args:
             config: Name of the configuration.
@@ -115,10 +113,10 @@ class Place:
         Raises:
             ValueError: If a file is not the one that the record describes, or no Parquet that fits its size.
         """
-        listed = self.records[config].get("files") or {}
+        files = self.records[config].get("files") or {}
         paths = {path: self.fetch(path) for path in self.data_files(config, split)}
         for path, place in paths.items():
-            expected = (listed.get(path) or {}).get("sha256")
+            expected = (files.get(path) or {}).get("sha256")
             if expected is not None and file_sha256(place) != expected:
                 raise InputError(
                     f"{path} of {self.shown} is not the file of its record: see hf-prune verify {self.name}"
@@ -134,27 +132,34 @@ class Place:
             raise InputError(f"{SCORES!r} of {self.shown}: {one_line(error)}") from error
 
     def entry(self, config: str, split: str) -> dict[str, Any]:
-        """What the record says of a split.
+        """Return the record of a split.
 
         Raises:
-            ValueError: If it does not have it.
+            ValueError: If there is none.
         """
-        splits = self.record(config).get("splits")
-        found = splits.get(split) if isinstance(splits, dict) else None
-        if not isinstance(found, dict):
-            there = named(splits) if isinstance(splits, dict) else "no splits"
+        splits = self.record(config).get("splits") or {}
+        if split not in splits:
+            there = listed(splits) or "no splits"
             raise InputError(f"configuration {config!r} of {self.shown} has no split {split!r}, it has {there}")
-        return found
+        return dict(splits[split])
 
     def record(self, config: str) -> dict[str, Any]:
-        """The record of a configuration.
+        """Return the record of a configuration.
 
         Raises:
             ValueError: If there is none.
         """
         if config not in self.records:
-            raise InputError(f"{self.shown} has no configuration {config!r}, it has {named(self.records)}")
+            raise InputError(f"{self.shown} has no configuration {config!r}, it has {listed(self.records)}")
         return self.records[config]
+
+    def splits(self, config: str) -> dict[str, Any]:
+        """Return the records of the splits of a configuration; empty where there is no such configuration."""
+        return self.records.get(config, {}).get("splits") or {}
+
+    def has_rows(self, config: str) -> bool:
+        """Whether a configuration holds the rows of a cut, and not only their numbers or scores."""
+        return format_of(self.record(config)).has_rows
 
 
 def open_published(name: str | Path, revision: str | None = None, token: str | bool | None = None) -> Place:
@@ -166,7 +171,7 @@ def open_published(name: str | Path, revision: str | None = None, token: str | b
         token: Token for a private repository; None takes the one that is logged in.
 
     Returns:
-        The place, with its texts read and no data file.
+        The place; its texts have been read, and no data file.
 
     Raises:
         ValueError: If hf_prune published nothing there; a `DamagedError` if it did and the record cannot be read.
@@ -207,7 +212,7 @@ def _read_repository(name: str, repo_id: str, revision: str | None, token: str |
         what = "revision" if isinstance(error, RevisionNotFoundError) else "data set (or it needs another token)"
         raise FileNotFoundError(f"{name!r} is no folder here, and the Hub has no such {what}") from error
     except (HfHubHTTPError, HTTP_ERROR, OSError) as error:
-        raise unreachable(name, error) from error
+        raise _unreachable(name, error) from error
     if RECORD_FILE not in files:
         raise InputError(f"{repo_id} was not published by hf_prune: it has no {RECORD_FILE}")
     commit = str(info.sha)
@@ -235,11 +240,10 @@ def _download(api: HfApi, repo_id: str, path: str, commit: str) -> Path:
     except EntryNotFoundError as error:
         raise FileNotFoundError(f"{repo_id}@{commit} has no file {path}") from error
     except (HfHubHTTPError, HTTP_ERROR, OSError) as error:
-        raise unreachable(repo_id, error) from error
+        raise _unreachable(repo_id, error) from error
 
 
-def unreachable(name: str, error: BaseException) -> OSError:
-    """An error of one line for a Hub that does not answer as it should."""
+def _unreachable(name: str, error: BaseException) -> OSError:
     return OSError(f"{name}: the Hub cannot be read ({one_line(error)})")
 
 
@@ -247,7 +251,7 @@ def read_text(path: Path) -> str:
     """Read a text as it is, whatever its line ends.
 
     Raises:
-        DamagedError: If it is no UTF-8, or larger than any such text.
+        DamagedError: If it is no UTF-8, or too large.
     """
     try:
         return read_bytes(path).decode()

@@ -1,5 +1,6 @@
 """The configuration ``scores`` of a published data set, and the rows of a reader's own copy found in it."""
 
+import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,9 +13,12 @@ from numpy.typing import NDArray
 
 from hf_prune.data.history import Step
 from hf_prune.data.row_keys import match_keys, row_keys
+from hf_prune.hub.layout import SCORES
 from hf_prune.hub.manifest import changed_scores
-from hf_prune.hub.read.place import SCORES, Place
+from hf_prune.hub.read.place import Place
+from hf_prune.metrics import get_metric
 from hf_prune.runtime.errors import InputError
+from hf_prune.runtime.names import UnknownNameError
 from hf_prune.scoring.scores import Scores
 
 ROW, KEY, KEPT, REASON = "row", "content_key", "kept", "reason"
@@ -48,19 +52,19 @@ class PublishedScores:
     table: pa.Table
 
     def scores(self, column: str) -> Scores:
-        """One score column, masked where it is null, shape (m,)."""
+        """Return a score column, masked where it is null, shape (m,)."""
         values = self.table.column(column)
         missing = pc.is_null(values).to_numpy()
         plain = pc.fill_null(values, pa.scalar(0).cast(values.type)).to_numpy()
         return np.ma.MaskedArray(plain, mask=missing)
 
     def find(self, ds: Dataset, key_columns: Sequence[str] | None = None) -> NDArray[np.int64]:
-        """The published row of each row of a data set, or -1, shape (n,).
+        """Find the published row of each row of a data set, or -1, shape (n,).
 
         Args:
             ds: The data set, n rows.
-            key_columns: What its columns are called that the keys are made of; None takes the published names, and of
-                a single image column whatever it is called.
+            key_columns: Names here of the columns that the keys are made of; None takes the published names, and a single
+                image column by whatever name.
 
         Raises:
             ValueError: If a column is not there, or no row is found.
@@ -84,21 +88,21 @@ class PublishedScores:
         return found
 
     def was_changed(self, column: str) -> bool:
-        """Whether the record says that the scores are other ones than the step made that is named after them."""
+        """Whether the record says that the scores are not those that their step made."""
         return column in changed_scores(self.place.entry(SCORES, self.split))
 
     def made_by(self, column: str) -> dict[str, Any]:
-        """The published step that made a score column, as plain values; empty where the record has none."""
-        steps = self.place.entry(SCORES, self.split).get("steps")
-        found = [step for step in steps or [] if isinstance(step, dict) and step.get("column") == column]
+        """Return the published step that made a score column, as plain values; empty where the record has none."""
+        steps = self.place.entry(SCORES, self.split).get("steps") or []
+        found = [step for step in steps if step.get("column") == column]
         return found[-1] if found else {}
 
 
 def own_names(ds: Dataset, key_columns: list[str]) -> list[str]:
-    """What the columns that keys are made of are called in a data set.
+    """Return the names in a data set of the columns that keys are made of.
 
     Raises:
-        ValueError: If one is not there.
+        ValueError: If it lacks one of them.
     """
     missing = [name for name in key_columns if name not in ds.column_names]
     if not missing:
@@ -113,12 +117,12 @@ def own_names(ds: Dataset, key_columns: list[str]) -> list[str]:
 
 
 def choose_split(place: Place, config: str, ds: Dataset | None, split: str | None) -> str:
-    """The published split that a data set is compared with: the one named, the one of the same name, or the only one.
+    """Return the published split that a data set is compared with: the one named, one of its own name, or the only one.
 
     Raises:
-        ValueError: If that is not clear.
+        ValueError: If there is no such split, or several.
     """
-    splits = list(place.record(config).get("splits") or {})
+    splits = list(place.splits(config))
     own = str(ds.split or "").partition("[")[0] if ds is not None else ""
     for name in (split, own):
         if name and (name in splits or name == split):
@@ -134,7 +138,7 @@ def read_scores_of(place: Place, ds: Dataset | None = None, split: str | None = 
 
     Args:
         place: Where they were published.
-        ds: Whose split's name is taken where ``split`` is None.
+        ds: The data set whose split is taken where ``split`` is None.
         split: Name of the split.
 
     Raises:
@@ -165,7 +169,7 @@ def read_scores_of(place: Place, ds: Dataset | None = None, split: str | None = 
 
 
 def _own_columns(schema: pa.Schema, listed: list[str] | None) -> list[str]:
-    """The columns of a file that hf_prune wrote there, and nothing else that may lie in it."""
+    """Return the columns of a file that hf_prune wrote, and no others that it may hold."""
     names = [name for name in schema.names if schema.names.count(name) == 1]
     of_type = {name: schema.field(name).type for name in names}
     scores = [
@@ -179,25 +183,16 @@ def _own_columns(schema: pa.Schema, listed: list[str] | None) -> list[str]:
 
 
 def origin(place: Place, config: str, split: str) -> dict[str, Any]:
-    """What a step says of a published data set that something was taken from."""
+    """Return the entry of a step for a published data set from which something was taken."""
     named = {"repo_id": place.repo_id, "commit": place.commit, "folder": str(place.folder) if place.folder else None}
-    told = {name: value for name, value in named.items() if value is not None}
-    digest = {"record_sha256": place.record(config).get("record_sha256") or manifest_sha256(place)}
-    return {**told, "config": config, "split": split, **digest}
-
-
-def manifest_sha256(place: Place) -> str:
-    """Digest of the whole provenance.json, for records that have none of their own."""
-    import hashlib
-
-    return hashlib.sha256(place.provenance.encode()).hexdigest()
+    known = {name: value for name, value in named.items() if value is not None}
+    # Records of earlier versions have no digest of their own.
+    digest = place.record(config).get("record_sha256") or hashlib.sha256(place.provenance.encode()).hexdigest()
+    return {**known, "config": config, "split": split, "record_sha256": digest}
 
 
 def taken_over(made: dict[str, Any], column: str) -> Step:
-    """A step for scores that somebody else made: their metric and options, without what they were made from."""
-    from hf_prune.metrics import get_metric
-    from hf_prune.runtime.names import UnknownNameError
-
+    """Return a step for scores of somebody else: their metric and options, without their inputs."""
     metric = made.get("metric") if made.get("kind") == "score" else None
     try:
         known = get_metric(str(metric)).name if isinstance(metric, str) else column
@@ -208,8 +203,7 @@ def taken_over(made: dict[str, Any], column: str) -> Step:
     return Step(kind="score", metric=known, column=column, options=dict(options or {}), seed=int(seed or 0))
 
 
-# Rows that a message names.
-_NAMED = 5
+_NAMED = 5  # rows that a message names
 
 
 def named_rows(rows: NDArray[np.int64], total: int, what: str = "rows") -> str:

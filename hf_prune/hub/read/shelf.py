@@ -34,7 +34,7 @@ PREFIX = "sorscher2022/"
 ADDRESS = (
     "https://raw.githubusercontent.com/rgeirhos/dataset-pruning-metrics/master/metric-scores/ImageNet-1K_{name}.csv"
 )
-# Released file → the metric of this package that it holds; others are told apart by their own name.
+# Released file → the metric of this package that it holds; another file is a metric of its own name.
 RELEASED = {
     "self-supervised-prototypes": "prototypes",
     "supervised-prototypes": "supervised_prototypes",
@@ -60,10 +60,10 @@ class Shelved:
     """One file of scores.
 
     Attributes:
-        name: What the reader called it.
+        name: The name under which the reader opened it.
         column: Name of the score column.
         metric: Name of the metric.
-        origin: What a step says of it.
+        origin: Its entry in a step.
         names: Names of the images, as `image_name` gives them.
         scores: Their scores, shape (m,).
     """
@@ -76,7 +76,7 @@ class Shelved:
     scores: NDArray[np.float64]
 
     def find(self, ds: Dataset, columns: Sequence[str] | None) -> NDArray[np.int64]:
-        """The line of each row of a data set, or -1, shape (n,).
+        """Find the line of each row of a data set, or -1, shape (n,).
 
         Args:
             ds: The data set, n rows.
@@ -85,7 +85,7 @@ class Shelved:
         Raises:
             ValueError: If the rows have no names, or none of them is found.
         """
-        own = _own_names(ds, columns)
+        own = _image_names(ds, columns)
         found = match_keys(self.names, own)
         if len(found) and not (found >= 0).any():
             raise InputError(
@@ -96,7 +96,7 @@ class Shelved:
 
 
 def is_shelved(name: str | Path) -> bool:
-    """Whether a name is one of the shelf, or a CSV file."""
+    """Whether a name is that of released scores, or of a CSV file."""
     return (str(name).startswith(PREFIX) and not Path(name).exists()) or Path(name).suffix.lower() == ".csv"
 
 
@@ -107,8 +107,8 @@ def open_shelved(name: str | Path) -> Shelved:
         name: ``"sorscher2022/NAME"``, or the path of a CSV file.
 
     Raises:
-        ValueError: If there is no such name on the shelf, or the file is laid out otherwise.
-        OSError: If it cannot be had.
+        ValueError: If no scores of that name were released, or the file is laid out otherwise.
+        OSError: If it cannot be read or downloaded.
     """
     if Path(name).suffix.lower() == ".csv":
         path = Path(name).expanduser()
@@ -118,24 +118,14 @@ def open_shelved(name: str | Path) -> Shelved:
         if released not in RELEASED:
             raise InputError(f"no scores called {released!r} on the shelf {PREFIX!r}. Known: {', '.join(RELEASED)}")
         path, where = _download(released), {"shelf": str(name), "url": ADDRESS.format(name=released)}
-    names, scores = read_released(path)
+    names, scores = _read_csv(path)
     column = re.sub(r"\W+", "_", released).lower()
     origin = {**where, "sha256": file_sha256(path)}
     return Shelved(str(name), column, RELEASED.get(released, column), origin, names, scores)
 
 
-def read_released(path: Path) -> tuple[list[str], NDArray[np.float64]]:
-    """Read a CSV file with a head line: the first column of texts are names of images, the last of numbers scores.
-
-    Args:
-        path: The file.
-
-    Returns:
-        Names as `image_name` gives them, and scores, shape (m,).
-
-    Raises:
-        ValueError: If it is laid out otherwise, or names an image twice.
-    """
+def _read_csv(path: Path) -> tuple[list[str], NDArray[np.float64]]:
+    """Read a CSV file with a head line: the first column of texts are names of images, the last of numbers scores."""
     with path.open(newline="", encoding="utf-8") as file:
         lines = csv.reader(file)
         try:
@@ -171,7 +161,7 @@ def _split(lines: Iterator[list[str]], path: Path) -> tuple[list[str], list[floa
 
 
 def _places(cells: list[str]) -> tuple[int, int] | None:
-    """Place of the file name and of the score behind it in a line; a first column of line numbers is neither."""
+    """Find file name and score, which comes later, in a line; a first column of line numbers is neither."""
     numbers = [place for place, cell in enumerate(cells) if _is_number(cell)]
     texts = [place for place in range(len(cells)) if place not in numbers]
     return (texts[0], numbers[-1]) if texts and numbers and numbers[-1] > texts[0] else None
@@ -186,7 +176,7 @@ def _is_number(cell: str) -> bool:
 
 
 def image_name(path: str) -> str:
-    """What an image is called whatever folder, suffix or class a copy adds to it.
+    """Return the name of an image without the folder, suffix or class that a copy adds to it.
 
     Example:
         >>> image_name("train/n01440764/n01440764_10026.JPEG"), image_name("n01440764_10026_n01440764.JPEG")
@@ -199,7 +189,7 @@ def image_name(path: str) -> str:
     return found[0] if found else Path(base).stem
 
 
-def _own_names(ds: Dataset, columns: Sequence[str] | None) -> list[str]:
+def _image_names(ds: Dataset, columns: Sequence[str] | None) -> list[str]:
     if columns is not None and len(columns) != 1:
         raise InputError(f"key_columns={list(columns)}: name the one column with the file names")
     if columns is None or isinstance(ds.features.get(columns[0]), Image):
@@ -215,13 +205,13 @@ def _own_names(ds: Dataset, columns: Sequence[str] | None) -> list[str]:
 
 
 def _download(name: str) -> Path:
-    """The released file, kept in the cache of hf_prune under a name that has its digest."""
+    """Return the path of a released file, kept in the cache of hf_prune under a name that has its digest."""
     folder, stem = default_root() / "shelf", f"{_FILE_PREFIX}{name}"
     for path in sorted(folder.glob(f"{stem}.*.csv")):
         if path.name == _kept_as(stem, path):
             touch(path)
             return path
-        discard(path)  # it is no longer what was downloaded
+        discard(path)  # it was damaged after the download
     if (folder / f"{stem}.csv").is_file():  # of a version that kept no digest
         return folder / f"{stem}.csv"
     url = ADDRESS.format(name=name)
@@ -243,7 +233,7 @@ def _download(name: str) -> Path:
     except (OSError, http.client.HTTPException) as error:
         part.unlink(missing_ok=True)
         raise OSError(
-            f"{url} cannot be had ({' '.join(str(error).split())}): download it by hand and give the path of the file"
+            f"{url} cannot be downloaded ({one_line(error)}): download it by hand and give the path of the file"
         ) from error
     return path
 

@@ -1,4 +1,4 @@
-"""A published cut made again from its source, and compared with what was published."""
+"""Published cuts made again from their source, and compared with what was published."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,14 +15,15 @@ from hf_prune.data.images import EncodedImages
 from hf_prune.data.row_keys import row_keys
 from hf_prune.data.source import Source, check_source, hub_name
 from hf_prune.hub.card.code import changed_at_start
+from hf_prune.hub.layout import SCORES
 from hf_prune.hub.publish.export import export, read_folder
 from hf_prune.hub.read.apply import is_source
 from hf_prune.hub.read.cut import choose_cut, read_cut
-from hf_prune.hub.read.place import ROWS, SCORES, DamagedError, Place, open_published
+from hf_prune.hub.read.place import DamagedError, open_published
 from hf_prune.hub.read.scores import named_rows, own_names, read_scores_of
 from hf_prune.hub.record_fields import read_features
 from hf_prune.hub.verify.recorded import CannotTellError
-from hf_prune.hub.verify.repeat import Making, repeat
+from hf_prune.hub.verify.repeat import Reconstruction, repeat
 from hf_prune.hub.verify.report import Report
 from hf_prune.hub.verify.rescore import Models, compare_kept
 from hf_prune.hub.verify.rows import Batches
@@ -61,16 +62,16 @@ def rebuild(
     Args:
         name: A repository of the Hub (``id@revision`` is one with its ``revision``) or a folder that `export` or
             `push_to_hub` filled.
-        out: Folder for what is made; new, empty, or one that was exported to before.
+        out: Folder for the result; new, empty, or one that was exported to before.
         config: Name of the cut; None takes the one that ``load_dataset`` opens.
         revision: Branch, tag or commit of the repository.
-        source: The source itself, where it is local or at hand.
+        source: The source itself, where it is local or has been loaded before.
         rescore: Whether the scores are made again, too. On other hardware they differ a little: at least 99.9 % of the
             rows must be kept or dropped as published, and the others lie within the tolerance of the cut.
         exact: Whether scores made again must give exactly the same rows.
         tolerance: Distance from the cut, in units of the score; None is a hundredth of the standard deviation of the
             published scores.
-        encoder: The encoder, where the published one was no model of the Hub; as for `score_with`.
+        encoder: The encoder, where the published one is no model of the Hub; as for `score_with`.
         teachers: The same for teachers.
         student: The same for students.
         dynamics: The record of a training that scores were made from.
@@ -81,7 +82,7 @@ def rebuild(
         token: Token for a private repository or source.
 
     Returns:
-        A report; its ``exit_code`` is 0 where all agrees, 1 where something differs, 2 where that cannot be told.
+        A report; its ``exit_code`` is 0 where all agrees, 1 where something differs, 2 where that cannot be checked.
 
     Raises:
         ValueError: If hf_prune published nothing there, or ``out`` holds something else.
@@ -95,7 +96,7 @@ def rebuild(
         ...     rebuild(place + "/a", place + "/b", source=ds).exit_code
         0
     """
-    read_folder(Path(out))  # refuses before the work what cannot be written to
+    read_folder(Path(out))  # a folder that cannot be written to is refused before the work
     try:
         place = open_published(name, revision, token)
     except DamagedError as error:
@@ -107,10 +108,10 @@ def rebuild(
     verify_records(place, report)
     given = Models(encoder, teachers, student, dynamics, prototypes, inputs, batch_size, device) if rescore else None
     made = {}
-    for split in place.record(config).get("splits") or {}:
-        making = Making(read_cut(place, config, split), report, given, exact, tolerance)
-        rows = _load_source(making, source, token)
-        if rows is not None and (rows := _make(making, rows)) is not None and rows.column_names:
+    for split in place.splits(config):
+        task = Reconstruction(read_cut(place, config, split), report, given, exact, tolerance)
+        rows = _load_source(task, source, token)
+        if rows is not None and (rows := _make(task, rows)) is not None and rows.column_names:
             made[split] = rows
     if made:
         first = read_cut(place, config, next(iter(made))).entry["source"]
@@ -122,10 +123,10 @@ def rebuild(
     return report
 
 
-def _load_source(making: Making, given: Dataset | DatasetDict | None, token: str | None) -> Dataset | None:
+def _load_source(task: Reconstruction, given: Dataset | DatasetDict | None, token: str | None) -> Dataset | None:
     """Load the source of a split at its commit, or say why not."""
-    found, report, subject = making.cut.entry.get("source") or {}, making.report, making.subject
-    split = found.get("split") or making.cut.split
+    found, report, subject = task.cut.entry.get("source") or {}, task.report, task.subject
+    split = found.get("split") or task.cut.split
     if given is not None:
         rows = given.get(split) if isinstance(given, DatasetDict) else given
         if rows is None:
@@ -135,10 +136,10 @@ def _load_source(making: Making, given: Dataset | DatasetDict | None, token: str
         report.unknown(subject, "the source is local to its publisher: give it with source=")
         return None
     shown = f"{found['repo_id']}@{found.get('commit')}"
-    if changed_at_start(making.cut.entry):
+    if changed_at_start(task.cut.entry):
         report.unknown(
             subject,
-            f"the {making.cut.num_source_rows:,} rows that it was made of were chosen from {shown}, reordered or changed "
+            f"the {task.cut.num_source_rows:,} rows that it was made of were chosen from {shown}, reordered or changed "
             "outside hf_prune: give them with source=",
         )
         return None
@@ -157,23 +158,23 @@ def _load_source(making: Making, given: Dataset | DatasetDict | None, token: str
         return None
 
 
-def _make(making: Making, ds: Dataset) -> Dataset | None:
-    """Make one split from its source and compare it."""
-    report, subject, cut = making.report, making.subject, making.cut
+def _make(task: Reconstruction, ds: Dataset) -> Dataset | None:
+    """Make one split from its source and compare it with the published one."""
+    report, subject, cut = task.report, task.subject, task.cut
     try:
         cut.check_known()
-        if not _compare_source(making, ds):
+        if not _compare_source(task, ds):
             return None
         expected = cut.source_rows()
     except ValueError as error:
         report.unknown(subject, one_line(error))
         return None
     try:
-        ds, rows = repeat(making, ds)
+        ds, rows = repeat(task, ds)
     except CannotTellError as error:
         report.unknown(subject, str(error))
         return None
-    if making.models is None or making.exact:
+    if task.models is None or task.exact:
         if np.array_equal(rows, expected):
             report.same(subject, f"the same {len(rows):,} rows of {cut.num_source_rows:,}")
         else:
@@ -182,33 +183,25 @@ def _make(making: Making, ds: Dataset) -> Dataset | None:
                 subject, f"{named_rows(odd, cut.num_source_rows)} are kept here and not there, or there and not here"
             )
     else:
-        compare_kept(expected, rows, making.near, making.tolerance, cut.num_source_rows, subject, report)
+        compare_kept(expected, rows, task.near, task.tolerance, cut.num_source_rows, subject, report)
     features = read_features(cut.place.record(cut.config)["features"])
-    if cut.place.record(cut.config).get("holds", ROWS) == ROWS:
-        ds = _with_columns(making, ds, features)
-    else:
-        ds = without_scores(ds)
+    ds = _with_columns(task, ds, features) if cut.place.has_rows(cut.config) else without_scores(ds)
     if np.array_equal(rows, expected):
-        _compare_published(making, ds, rows, features)
+        try:
+            _compare_rows(task, ds, rows, features)
+        except ValueError as error:  # the published files may be anything
+            report.differs(subject, f"what was published cannot be compared ({one_line(error)})")
     return ds
 
 
-def _compare_published(making: Making, ds: Dataset, rows: NDArray[np.int64], features: Features) -> None:
-    """Compare rows made again with the published ones, which may be anything."""
-    try:
-        _compare_rows(making, ds, rows, features)
-    except ValueError as error:
-        making.report.differs(making.subject, f"what was published cannot be compared ({one_line(error)})")
-
-
-def _compare_source(making: Making, ds: Dataset) -> bool:
-    """Whether the source is the one that the cut was made from."""
-    report, cut, place = making.report, making.cut, making.cut.place
-    subject = f"source of {making.subject}"
+def _compare_source(task: Reconstruction, ds: Dataset) -> bool:
+    """Check whether the source is the one that the cut was made from, and return it."""
+    report, cut, place = task.report, task.cut, task.cut.place
+    subject = f"source of {task.subject}"
     if len(ds) != cut.num_source_rows:
         report.differs(subject, f"it has {len(ds):,} rows, the cut was made of {cut.num_source_rows:,}")
         return False
-    if cut.split in (place.records.get(SCORES, {}).get("splits") or {}):
+    if cut.split in place.splits(SCORES):
         try:
             scores = read_scores_of(place, None, cut.split)
         except ValueError as error:
@@ -221,7 +214,7 @@ def _compare_source(making: Making, ds: Dataset) -> bool:
                 report.differs(subject, f"{named_rows(odd, len(ds))} have other content than when they were scored")
                 return False
             report.same(subject, f"{len(ds):,} rows with the published content keys")
-            making.scores = scores
+            task.scores = scores
             return True
     if not cut.history.steps or is_source(ds, cut):
         report.same(subject, f"{len(ds):,} rows" + (" with the recorded digest" if cut.history.steps else ""))
@@ -230,26 +223,25 @@ def _compare_source(making: Making, ds: Dataset) -> bool:
     return False
 
 
-def _with_columns(making: Making, ds: Dataset, features: Features) -> Dataset:
-    """The published columns, in their order."""
+def _with_columns(task: Reconstruction, ds: Dataset, features: Features) -> Dataset:
+    """Select the published columns, in their order."""
     there = set(ds.column_names)
     missing = [name for name in features if name not in there]
     if missing:
-        making.report.unknown(making.subject, f"column {missing[0]!r} is published and cannot be made from the source")
+        task.report.unknown(task.subject, f"column {missing[0]!r} is published and cannot be made from the source")
     return ds.select_columns([name for name in features if name in there])
 
 
-def _compare_rows(making: Making, ds: Dataset, rows: NDArray[np.int64], features: Features) -> None:
+def _compare_rows(task: Reconstruction, ds: Dataset, rows: NDArray[np.int64], features: Features) -> None:
     """Compare digests, features and every value with what was published."""
-    cut, report, subject = making.cut, making.report, making.subject
+    cut, report, subject = task.cut, task.report, task.subject
     column, expected = cut.entry.get("image_column"), cut.entry.get("images_sha256")
     if column is not None and expected is not None and column in ds.column_names:
         found = images_sha256(EncodedImages(ds, column), rows)
         report.compare(subject, "digest of the images in their order", expected, found)
-    place: Place = cut.place
-    if place.record(cut.config).get("holds", ROWS) != ROWS:
+    if not cut.place.has_rows(cut.config):
         return
-    made = {step.column for step in cut.history.steps if step.makes_scores} if making.models is not None else set()
+    made = {step.column for step in cut.history.steps if step.makes_scores} if task.models is not None else set()
     own_features = ds.features
     columns = [name for name in features if name in own_features and name not in made]
     odd = [name for name in columns if own_features[name] != features[name]]
@@ -258,7 +250,7 @@ def _compare_rows(making: Making, ds: Dataset, rows: NDArray[np.int64], features
             subject, f"column {odd[0]!r} is {own_features[odd[0]]} in the source, published as {features[odd[0]]}"
         )
         return
-    batches = Batches(place, place.data_files(cut.config, cut.split), features)
+    batches = Batches(cut.place, cut.place.data_files(cut.config, cut.split), features)
     published = [key for part in batches.read(columns) for key in row_keys(part, columns)[0].tolist()]
     own = row_keys(ds, columns)[0].tolist()
     wrong = [row for row, (there, here) in enumerate(zip(published, own, strict=False)) if there != here]

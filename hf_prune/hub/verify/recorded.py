@@ -1,4 +1,4 @@
-"""What a record may decide when something is made again: settings of the metric or the order that it names, and no more.
+"""Settings that a record may decide when something is made again: those of the metric or the order that it names.
 
 Where models and prototypes lie, what is read and written, and whether pickles are opened is for the user to say. A record
 names repositories of the Hub at a commit; a folder, a file or anything else of this machine only the user can give.
@@ -12,15 +12,15 @@ from hf_prune.data.history import Step
 from hf_prune.data.source import hub_name
 from hf_prune.heads.settings import Heads
 from hf_prune.metrics import get_metric
-from hf_prune.models.recorded import check_recorded, named_encoder
+from hf_prune.models.recorded import check_recorded, is_public, model_name, opening_options
 from hf_prune.runtime.messages import listed, one_line
 from hf_prune.runtime.names import UnknownNameError
 from hf_prune.scoring.combination import WAYS
-from hf_prune.selection import ORDERS
+from hf_prune.selection.orders import get_order
 
-# What every order takes besides the settings that it declares, see `hf_prune.prune`.
+# Options of every order besides the settings that it declares, see `hf_prune.prune`.
 _OF_EVERY_ORDER = ("class_balance", "quotas", "class_errors", "hardest_cutoff", "drop_duplicates", "num_clusters")
-# Of numbers that decide how long something takes and how much memory: what a record may ask for.
+# The most that a record may ask for, of numbers that decide how long something takes and how much memory.
 _LARGEST = {"num_strata": 1_000_000, "num_clusters": 1_000_000, "num_prototypes": 1_000_000, "num_iterations": 10_000}
 
 
@@ -30,7 +30,7 @@ class CannotTellError(Exception):
 
 @contextmanager
 def as_recorded(step: Step) -> Iterator[None]:
-    """Say in one line why a step cannot be made again; what its record asks for may be impossible in any way."""
+    """Turn errors into one line that says why a step cannot be made again: a record may ask for the impossible."""
     try:
         yield
     except (ValueError, TypeError, LookupError, ArithmeticError, MemoryError) as error:
@@ -38,7 +38,7 @@ def as_recorded(step: Step) -> Iterator[None]:
 
 
 def metric_options(step: Step) -> dict[str, Any]:
-    """The options of a score step, each one that its metric declares.
+    """Return the options of a score step, each one that its metric declares.
 
     Raises:
         CannotTellError: If the metric or an option is not known here, or an option is out of bounds.
@@ -51,7 +51,7 @@ def metric_options(step: Step) -> dict[str, Any]:
 
 
 def combining_options(step: Step) -> dict[str, Any]:
-    """The arguments of a combination of columns.
+    """Return the arguments of a combination of columns.
 
     Raises:
         CannotTellError: If it is of an unknown kind.
@@ -63,12 +63,12 @@ def combining_options(step: Step) -> dict[str, Any]:
 
 
 def pruning_options(step: Step) -> dict[str, Any]:
-    """The arguments of a pruning, each one that every order takes or that its own order declares.
+    """Return the arguments of a pruning, each one that every order takes or that its own order declares.
 
     Raises:
         CannotTellError: If an option is not known here or out of bounds.
     """
-    known = (*_OF_EVERY_ORDER, *ORDERS[str(step.order)].settings)
+    known = (*_OF_EVERY_ORDER, *get_order(step.order).options)
     options = _declared(step, known, f"order {step.order!r}")
     for name in ("keep", "order", "class_balance", "label_column", "seed"):
         if getattr(step, name) is not None:
@@ -82,30 +82,29 @@ def _declared(step: Step, known: Iterable[str], by: str) -> dict[str, Any]:
     if odd:
         raise CannotTellError(f"{step.column!r} is recorded with {listed(odd)}, which {by} does not have")
     for name, most in _LARGEST.items():
-        _check_number(name, step.options.get(name), most, step)
+        value = step.options.get(name)
+        if isinstance(value, int | float) and not value <= most:
+            raise CannotTellError(
+                f"{step.column!r} is recorded with {name} above {most:,}, which no record may ask for"
+            )
     return {name: value for name, value in step.options.items() if value is not None}
 
 
-def _check_number(name: str, value: Any, most: float, step: Step) -> None:
-    if isinstance(value, int | float) and not value <= most:
-        raise CannotTellError(f"{step.column!r} is recorded with {name} above {most:,}, which no record may ask for")
-
-
 def heads_of(settings: Mapping[str, Any], step: Step) -> Heads:
-    """The settings of heads that were trained on the way.
+    """Return the settings of heads that were trained on the way.
 
     Raises:
         CannotTellError: If one is not known here or out of bounds.
     """
     with as_recorded(step):
-        return Heads.recorded(settings)
+        return Heads.from_record(settings)
 
 
 def prototypes_name(identity: Mapping[str, Any], step: Step) -> str | None:
-    """The repository and commit of published prototypes; None where they were not published.
+    """Return the repository and commit of published prototypes; None where they were not published.
 
     Raises:
-        CannotTellError: If that is no repository.
+        CannotTellError: If it is no repository.
     """
     if not identity.get("commit"):
         return None
@@ -114,25 +113,26 @@ def prototypes_name(identity: Mapping[str, Any], step: Step) -> str | None:
 
 
 def model_names(identities: list[Mapping[str, Any]], step: Step) -> list[str]:
-    """What names those of some models that anybody can find: of the Hub at one commit, and the pixels themselves.
+    """Return the names of those models that anybody can find.
 
     Raises:
-        CannotTellError: If one is named that is no repository, or they are of several commits, which one call cannot open.
+        CannotTellError: If a name is that of no repository, or they are of several commits, which one call cannot open.
     """
-    findable = [model for model in identities if model.get("commit") or model.get("kind") == "pixels"]
+    public = [model for model in identities if is_public(model)]
     with as_recorded(step):
-        names = [named_encoder(model) for model in findable]
-    if len({model.get("commit") for model in findable}) > 1:
+        names = [model_name(model) for model in public]
+    if len({model.get("commit") for model in public}) > 1:
         raise CannotTellError(f"{step.column!r} was made with models of several repositories: give them")
     return names
 
 
-def model_settings(model: Mapping[str, Any], step: Step) -> dict[str, Any]:
-    """What a model was opened with.
+def model_settings(identities: list[Mapping[str, Any]], step: Step) -> dict[str, Any]:
+    """Return what models were opened with, as `opening_options` does.
 
     Raises:
-        CannotTellError: If that is not what a model can be opened with.
+        CannotTellError: If no model can be opened with that.
     """
     with as_recorded(step):
-        check_recorded(model)
-    return {name: model[name] for name in ("dtype", "image_size") if model.get(name) is not None}
+        for identity in identities:
+            check_recorded(identity)
+    return opening_options(identities)

@@ -1,4 +1,4 @@
-"""The steps of a published cut repeated on its source, from the published scores or with the models."""
+"""Steps of a published cut repeated on its source, by the published scores or with the models."""
 
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -8,6 +8,7 @@ from datasets import Dataset
 from numpy.typing import NDArray
 
 from hf_prune.api import prune
+from hf_prune.data.columns import read_labels
 from hf_prune.data.digests import unpack_rows
 from hf_prune.data.history import Step, record
 from hf_prune.hub.read.cut import Cut
@@ -15,22 +16,22 @@ from hf_prune.hub.read.load_scores import put_published
 from hf_prune.hub.read.scores import PublishedScores
 from hf_prune.hub.verify.recorded import CannotTellError, as_recorded, pruning_options
 from hf_prune.hub.verify.report import Report
-from hf_prune.hub.verify.rescore import Models, classes_of, model_keywords, score_again
-from hf_prune.selection import ORDERS
+from hf_prune.hub.verify.rescore import Models, model_keywords, score_again
+from hf_prune.selection.orders import find_order
 
 
 @dataclass
-class Making:
+class Reconstruction:
     """One split on its way from the source to the cut.
 
     Attributes:
         cut: The published cut.
-        report: What findings are added to.
-        models: What scores are made again with; None takes the published scores.
+        report: Takes the findings.
+        models: Models that make the scores again; None takes the published scores.
         exact: Whether the rows must be the published ones even so.
         tolerance: How far from the cut a row of another fate may lie; None takes the default.
-        scores: The published scores, once the source is known to be the one they are of.
-        near: What `rescoring.compare_kept` is told of each pruning.
+        scores: The published scores, once the source is known to be theirs.
+        near: Column, scores and rows of each pruning, for `hf_prune.hub.verify.rescore.compare_kept`.
     """
 
     cut: Cut
@@ -43,87 +44,87 @@ class Making:
 
     @property
     def subject(self) -> str:
-        """What findings are about."""
+        """Return configuration and split, for findings."""
         return f"{self.cut.config}/{self.cut.split}"
 
     @property
     def score_columns(self) -> list[str]:
-        """Columns of the published scores that are those which the cut was made by, as far as that is recorded."""
+        """Return the columns of the published scores by which the cut was made, as far as that is recorded."""
         if self.scores is None:
             return []
         return [name for name in self.scores.columns if self.cut.holds_scores(self.scores, name) is not False]
 
 
-def repeat(making: Making, ds: Dataset) -> tuple[Dataset, NDArray[np.int64]]:
+def repeat(task: Reconstruction, ds: Dataset) -> tuple[Dataset, NDArray[np.int64]]:
     """Make the steps of a cut again.
 
     Args:
-        making: The split.
+        task: The split.
         ds: Its source.
 
     Returns:
-        What is left, and its row numbers in the source.
+        The kept rows, and their numbers in the source.
 
     Raises:
         CannotTellError: If a step cannot be repeated.
     """
     rows = np.arange(len(ds), dtype=np.int64)
-    if making.models is None and making.scores is not None:
-        columns = [name for name in making.score_columns if name not in ds.column_names]
-        ds = put_published(ds, making.scores, columns)
-    for step in making.cut.history.steps:
+    if task.models is None and task.scores is not None:
+        columns = [name for name in task.score_columns if name not in ds.column_names]
+        ds = put_published(ds, task.scores, columns)
+    for step in task.cut.history.steps:
         if step.kind == "prune":
-            if making.models is not None and step.column in (step.changed_scores or ()):
+            if task.models is not None and step.column in (step.changed_scores or ()):
                 raise CannotTellError(f"the scores {step.column!r} were changed outside hf_prune after they were made")
-            if making.scores is not None and step.column in making.score_columns:
-                making.near.append(_near(making, making.scores, ds, step, rows))
-            kept, ds = _prune_again(making, ds, step)
+            if task.scores is not None and step.column in task.score_columns:
+                task.near.append(_near(task, task.scores, ds, step, rows))
+            kept, ds = _prune_again(task, ds, step)
             rows = rows[kept]
-        elif making.models is not None:
-            ds = score_again(ds, step, making.models, making.subject, making.report)
+        elif task.models is not None:
+            ds = score_again(ds, step, task.models, task.subject, task.report)
     return ds, rows
 
 
-def _near(making: Making, published: PublishedScores, ds: Dataset, step: Step, rows: NDArray[np.int64]) -> Any:
-    """What is needed to tell how far a row of the source lies from the cut of a pruning."""
+def _near(task: Reconstruction, published: PublishedScores, ds: Dataset, step: Step, rows: NDArray[np.int64]) -> Any:
+    """Return what tells how far a row of the source lies from the cut of a pruning, see `compare_kept`."""
     scores = published.scores(step.column)
     kept = np.zeros(len(scores), dtype=bool)
-    kept[making.cut.source_rows()] = True
-    own = classes_of(ds, step)
-    labels = None if own is None else np.full(len(scores), -2, dtype=np.int64)
-    if labels is not None and own is not None:
-        labels[rows] = own
+    kept[task.cut.source_rows()] = True
+    labels = None
+    if step.label_column in ds.column_names:
+        labels = np.full(len(scores), -2, dtype=np.int64)
+        labels[rows] = read_labels(ds, str(step.label_column)).codes
     return step.column, scores, kept, step.order, labels
 
 
-def _prune_again(making: Making, ds: Dataset, step: Step) -> tuple[NDArray[np.int64], Dataset]:
-    """Make a selection again, or where that needs more than scores take its row numbers from the record."""
+def _prune_again(task: Reconstruction, ds: Dataset, step: Step) -> tuple[NDArray[np.int64], Dataset]:
+    """Make a selection again, or where that needs more than scores, take its row numbers from the record."""
     recorded = unpack_rows(str(step.rows), step.rows_in, step.rows_out) if len(ds) == step.rows_in else None
-    reason = _why_not(making, ds, step)
+    reason = _why_not(task, ds, step)
     if reason is None:
-        keywords = model_keywords(step, making.models) if step.inputs and making.models else {}
+        keywords = model_keywords(step, task.models) if step.inputs and task.models else {}
         options = pruning_options(step)
         with as_recorded(step):
             pruned, selection = prune(ds, step.column, **(options | keywords), return_selection=True)
-        if making.models is None:
-            making.report.same(making.subject, f"pruned by {step.column!r} again with the recorded settings")
+        if task.models is None:
+            task.report.same(task.subject, f"pruned by {step.column!r} again with the recorded settings")
         return selection.kept, pruned
     if recorded is None:
         raise CannotTellError(f"the pruning by {step.column!r} cannot be made again ({reason})")
-    making.report.note(
-        making.subject, f"the row numbers of the pruning by {step.column!r} are those of the record ({reason})"
-    )
+    # Scores or embeddings may not be published; an order that is missing here only has to be registered.
+    say = task.report.note if find_order(step.order) else task.report.unknown
+    say(task.subject, f"the row numbers of the pruning by {step.column!r} are those of the record ({reason})")
     return recorded, record(ds, ds.select(recorded), replace(step, id=""))
 
 
-def _why_not(making: Making, ds: Dataset, step: Step) -> str | None:
-    """Why a selection cannot be made again; None if it can."""
+def _why_not(task: Reconstruction, ds: Dataset, step: Step) -> str | None:
+    """Return why a selection cannot be made again; None if it can."""
     if step.column not in ds.column_names:
         return "the scores that it was made by are not published"
-    if step.order not in ORDERS:
-        return f"the order {step.order!r} is not known here"
+    if find_order(step.order) is None:
+        return f"the order {step.order!r} is not registered here: import what registers it"
     if "cut" in step.inputs:
         return "they were taken over from another publication"
-    if step.inputs and making.models is None:
+    if step.inputs and task.models is None:
         return "it needs embeddings or arrays besides scores; pass rescore"
     return None

@@ -1,4 +1,4 @@
-"""What a check of something published found, readable when printed."""
+"""Findings of a check, readable when printed."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -16,15 +16,15 @@ class Finding:
     Attributes:
         outcome: ``"same"``, ``"differs"``, ``"cannot tell"``, or ``"note"`` for what was left unchecked by its nature.
         subject: The file, or configuration and split.
-        said: What was compared and what differs.
+        text: What was compared, and how it differs.
     """
 
     outcome: str
     subject: str
-    said: str
+    text: str
 
     def __str__(self) -> str:
-        return printable(f"{self.outcome:11}  {self.subject}: {self.said}")
+        return printable(f"{self.outcome:11}  {self.subject}: {self.text}")
 
 
 @dataclass
@@ -39,24 +39,24 @@ class Report:
     title: str
     findings: list[Finding] = field(default_factory=list)
 
-    def same(self, subject: str, said: str) -> None:
-        """Add what agrees."""
-        self.findings.append(Finding(SAME, subject, said))
+    def same(self, subject: str, text: str) -> None:
+        """Add something that agrees."""
+        self.findings.append(Finding(SAME, subject, text))
 
-    def differs(self, subject: str, said: str) -> None:
-        """Add what does not agree."""
-        self.findings.append(Finding(DIFFERS, subject, said))
+    def differs(self, subject: str, text: str) -> None:
+        """Add something that does not agree."""
+        self.findings.append(Finding(DIFFERS, subject, text))
 
-    def unknown(self, subject: str, said: str) -> None:
-        """Add what could not be checked and should be."""
-        self.findings.append(Finding(UNKNOWN, subject, said))
+    def unknown(self, subject: str, text: str) -> None:
+        """Add something that could not be checked and should be."""
+        self.findings.append(Finding(UNKNOWN, subject, text))
 
-    def note(self, subject: str, said: str) -> None:
-        """Add what is not covered."""
-        self.findings.append(Finding(NOTE, subject, said))
+    def note(self, subject: str, text: str) -> None:
+        """Add something that is not covered."""
+        self.findings.append(Finding(NOTE, subject, text))
 
     def compare(self, subject: str, what: str, expected: object, found: object) -> bool:
-        """Add whether two values agree, and return it."""
+        """Add whether two values agree, and return that."""
         if expected == found:
             self.same(subject, what)
         else:
@@ -66,12 +66,12 @@ class Report:
 
     @property
     def differences(self) -> list[Finding]:
-        """The findings that differ."""
+        """Return the findings that differ."""
         return [finding for finding in self.findings if finding.outcome == DIFFERS]
 
     @property
     def exit_code(self) -> int:
-        """0 where all agrees, 1 where something differs, 2 where something could not be told.
+        """Return 0 where all agrees, 1 where something differs, 2 where something cannot be checked.
 
         Example:
             >>> report = Report("a folder")
@@ -91,14 +91,14 @@ class Report:
 
     @property
     def verdict(self) -> str:
-        """The outcome in one line."""
+        """Return the outcome in one line."""
         count = len(self.differences)
-        said = {
-            0: f"all {sum(finding.outcome == SAME for finding in self.findings)} checks agree",
-            1: f"{count} {'thing differs' if count == 1 else 'things differ'}",
-            2: "cannot tell",
-        }
-        return printable(f"{self.title}: {said[self.exit_code]}")
+        verdicts = (
+            f"all {sum(finding.outcome == SAME for finding in self.findings)} checks agree",
+            f"{count} {'thing differs' if count == 1 else 'things differ'}",
+            "cannot tell",
+        )
+        return printable(f"{self.title}: {verdicts[self.exit_code]}")
 
     def __iter__(self) -> Iterator[Finding]:
         return iter(self.findings)

@@ -1,7 +1,7 @@
-"""Scores made again as a record says, and how far a cut by them may lie from the published one."""
+"""Scores made again as a record says, and cuts by them compared with the published ones."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -9,7 +9,6 @@ from datasets import Dataset
 from numpy.typing import NDArray
 
 from hf_prune.api import score_with
-from hf_prune.data.columns import read_labels
 from hf_prune.data.history import Step, provenance
 from hf_prune.hub.read.scores import named_rows
 from hf_prune.hub.verify.recorded import (
@@ -24,22 +23,24 @@ from hf_prune.hub.verify.recorded import (
 )
 from hf_prune.hub.verify.report import Report
 from hf_prune.metrics import get_metric
+from hf_prune.models.recorded import is_public
+from hf_prune.scoring import Run
 from hf_prune.scoring.combination import combine
 from hf_prune.scoring.from_prototypes import CENTROIDS
 from hf_prune.scoring.scores import Scores
 
-# Of the rows, the share whose fate must be the same on other hardware.
+# Share of the rows whose fate must be the same on other hardware.
 AGREEMENT = 0.999
-# How far from the cut a row may lie whose fate is another one, in standard deviations of the published scores.
+# How far from the cut a row of another fate may lie, in standard deviations of the published scores.
 TOLERANCE = 0.01
 _MODELS = ("encoder", "teachers", "student")
-# By what a model that is not on the Hub is told, beside its weights.
-_TOLD = frozenset({"config_sha256", "code_sha256"})
+# Digests that identify a model which is not on the Hub, beside that of its weights.
+_DIGESTS = frozenset({"config_sha256", "code_sha256"})
 
 
 @dataclass(frozen=True)
 class Models:
-    """What a caller gives for what a record cannot name: local models and prototypes, records of trainings, arrays."""
+    """Inputs of the caller that a record cannot name: local models and prototypes, records of trainings, arrays."""
 
     encoder: Any = None
     teachers: Any = None
@@ -57,9 +58,9 @@ def score_again(ds: Dataset, step: Step, models: Models, subject: str, report: R
     Args:
         ds: The data set before it.
         step: The published step.
-        models: What the caller gives.
-        subject: What findings are about.
-        report: What findings are added to.
+        models: Inputs of the caller.
+        subject: Subject of the findings.
+        report: Takes the findings.
 
     Returns:
         The data set with the column.
@@ -73,6 +74,7 @@ def score_again(ds: Dataset, step: Step, models: Models, subject: str, report: R
             return combine(ds, column=step.column, **options)
     options = metric_options(step)
     keywords = model_keywords(step, models)
+    keywords["run"] = replace(keywords["run"], load_from_cache_file=False)
     if step.unscored:
         keywords["on_error"] = "skip"
     with as_recorded(step):
@@ -83,7 +85,6 @@ def score_again(ds: Dataset, step: Step, models: Models, subject: str, report: R
             seed=step.seed,
             **keywords,
             **options,
-            load_from_cache_file=False,
             evidence=False,
         )
     _compare_models(step, provenance(scored).steps[-1], subject, report)
@@ -96,46 +97,44 @@ def score_again(ds: Dataset, step: Step, models: Models, subject: str, report: R
 
 
 def model_keywords(step: Step, models: Models) -> dict[str, Any]:
-    """Arguments that say where the inputs of a step come from.
+    """Return the arguments that say where the inputs of a step come from.
 
     Raises:
         CannotTellError: If the caller has to give something.
     """
-    found: dict[str, Any] = {"batch_size": models.batch_size, "device": models.device}
+    found: dict[str, Any] = {}
+    settings: dict[str, Any] = {"batch_size": models.batch_size, "device": models.device}
     for name, made_from in step.inputs.items():
         if "published" in made_from:
             raise CannotTellError(
                 f"{step.column!r} was taken over from another publication: rebuild that with rescore"
             )
         if "given_sha256" in made_from:
-            found.setdefault("inputs", {})[name] = _given(models.inputs or {}, name, step)
+            array = _needed((models.inputs or {}).get(name), f"inputs={{{name!r}: …}}", step)
+            found.setdefault("inputs", {})[name] = array
         if "label_column" in made_from:
             found["label_column"] = made_from["label_column"]
         found |= _trained(made_from, models, step)
-        if "prototypes" in made_from:
-            found["prototypes"] = _prototypes(made_from["prototypes"], models, step)
         for argument in filter(made_from.__contains__, _MODELS):
-            found |= _model(argument, made_from[argument], models, step)
-    return found
+            found[argument], opened = _model(argument, made_from[argument], models, step)
+            settings |= opened
+    with as_recorded(step):
+        return found | {"run": Run(**settings)}
 
 
 def _trained(made_from: Mapping[str, Any], models: Models, step: Step) -> dict[str, Any]:
-    """The arguments for records of trainings, and for heads that are trained on the way."""
+    """Return the arguments for records of trainings, heads that are trained on the way, and prototypes."""
     found: dict[str, Any] = {}
     if "dynamics" in made_from:
         found["dynamics"] = _needed(models.dynamics, "dynamics", step)
     if "heads" in made_from:
         found["teachers"] = heads_of(made_from["heads"], step)
+    if "prototypes" in made_from:
+        identity = made_from["prototypes"]
+        named = prototypes_name(identity, step) if models.prototypes is None else None
+        argument = f"prototypes ({identity.get('id') or 'not published'})"
+        found["prototypes"] = named or _needed(models.prototypes, argument, step)
     return found
-
-
-def _prototypes(identity: Mapping[str, Any], models: Models, step: Step) -> Any:
-    named = prototypes_name(identity, step) if models.prototypes is None else None
-    return named or _needed(models.prototypes, f"prototypes ({identity.get('id') or 'not published'})", step)
-
-
-def _given(inputs: Mapping[str, Any], name: str, step: Step) -> Any:
-    return _needed(inputs.get(name), f"inputs={{{name!r}: …}}", step)
 
 
 def _needed(value: Any, argument: str, step: Step) -> Any:
@@ -144,8 +143,8 @@ def _needed(value: Any, argument: str, step: Step) -> Any:
     return value
 
 
-def _model(argument: str, identities: Any, models: Models, step: Step) -> dict[str, Any]:
-    """The argument for models, with the settings that they were opened with."""
+def _model(argument: str, identities: Any, models: Models, step: Step) -> tuple[Any, dict[str, Any]]:
+    """Return models, and the settings of `Run` that they were opened with."""
     listed: list[Mapping[str, Any]] = identities if isinstance(identities, list) else [identities]
     given = getattr(models, argument)
     named = model_names(listed, step) if given is None else []
@@ -153,13 +152,15 @@ def _model(argument: str, identities: Any, models: Models, step: Step) -> dict[s
         raise CannotTellError(
             f"{step.column!r} was made with {argument} of the publisher's own ({listed[0].get('id')}): give {argument}="
         )
-    value = given if given is not None else named if isinstance(identities, list) else named[0]
-    commit = listed[0].get("commit") if given is None else None
-    return {argument: value} | model_settings(listed[0], step) | ({"revision": commit} if commit else {})
+    settings = model_settings(listed, step)
+    if given is not None:
+        settings.pop("revision", None)
+        return given, settings
+    return (named if isinstance(identities, list) else named[0]), settings
 
 
 def _compare_models(step: Step, made: Step, subject: str, report: Report) -> None:
-    """Say whether the same models, records and arrays were used."""
+    """Report whether the same models, records and arrays were used."""
     models: list[Any] = []
     for name, recorded in step.inputs.items():
         found = made.inputs.get(name, {})
@@ -169,29 +170,25 @@ def _compare_models(step: Step, made: Step, subject: str, report: Report) -> Non
             return
         models += [one for value in recorded.values() for one in (value if isinstance(value, list) else [value])]
     own = [model for model in models if isinstance(model, Mapping) and "weights_sha256" in model]
-    untold = [model for model in own if "not_cached" in model]
-    if untold:
+    if without_digest := [model.get("id") for model in own if "not_cached" in model]:
         report.unknown(
-            subject,
-            f"{step.column!r} made again, but of {untold[0].get('id')!r} no digest tells whether it is the same",
+            subject, f"{step.column!r} made again, but of {without_digest[0]!r} no digest tells whether it is the same"
         )
         return
-    # Earlier versions recorded the weights alone of models that are not on the Hub.
-    whole = all(model.get("commit") or model.get("kind") == "pixels" or _TOLD & model.keys() for model in own)
-    report.same(
-        subject, f"{step.column!r} made again with the recorded {'models' if whole else 'weights'} and options"
-    )
+    # Of models that are not on the Hub, earlier versions recorded the weights alone.
+    what = "models" if all(is_public(model) or _DIGESTS & model.keys() for model in own) else "weights"
+    report.same(subject, f"{step.column!r} made again with the recorded {what} and options")
 
 
 def _identity(model: Any, recorded: Any) -> Any:
-    """What must be the same of a model; where it was found may differ, and so may the id of a local one."""
+    """Return what must be the same of a model; its place may differ, and so may the id of a local one."""
     if isinstance(model, list) and isinstance(recorded, list) and len(model) == len(recorded):
         return [_identity(one, other) for one, other in zip(model, recorded, strict=True)]
     if isinstance(model, Mapping) and "centroids_sha256" in model:
         return model["centroids_sha256"]
     if not isinstance(model, Mapping) or "weights_sha256" not in model or not isinstance(recorded, Mapping):
         return model
-    known = ["weights_sha256", "output", "image_size", "dtype", *sorted(_TOLD & recorded.keys())]
+    known = ["weights_sha256", "output", "image_size", "dtype", *sorted(_DIGESTS & recorded.keys())]
     if "code_sha256" in recorded:  # of a model of the user's own, whose transform has a digest
         known.append("preprocessing")
     return {name: model.get(name) for name in known} | {
@@ -199,11 +196,13 @@ def _identity(model: Any, recorded: Any) -> Any:
     }
 
 
-def stated_tolerance(scores: Scores, tolerance: float | None) -> float:
-    """The tolerance in units of the score: as given, or a hundredth of the standard deviation of the finite scores."""
+def _tolerance(scores: Scores, tolerance: float | None) -> float:
+    """Return the tolerance in units of the score; by default a hundredth of the standard deviation of the finite scores."""
+    if tolerance is not None:
+        return float(tolerance)
     values = scores.compressed()
     values = values[np.isfinite(values)].astype(np.float64)
-    return float(tolerance) if tolerance is not None else TOLERANCE * float(values.std() if len(values) else 0.0)
+    return TOLERANCE * float(values.std()) if len(values) else 0.0
 
 
 def distance_from_cut(
@@ -213,15 +212,15 @@ def distance_from_cut(
     labels: NDArray[np.int64] | None,
     rows: NDArray[np.int64],
 ) -> NDArray[np.float64]:
-    """How far the scores of some rows lie from where a cut was made.
+    """Return how far the scores of some rows lie from where a cut was made.
 
     The cut is where rows of the other fate begin: among the rows of the same class, whose floor may have moved it, or
     among all rows that were kept for their score, which are those above it for the order ``"hard"``.
 
     Args:
-        scores: Of all rows, shape (n,).
+        scores: Scores of all rows, shape (n,).
         kept: Whether each was kept, shape (n,).
-        order: Which rows were preferred.
+        order: Order of the pruning.
         labels: Class of each row, shape (n,).
         rows: The rows in question, m of them.
 
@@ -247,7 +246,7 @@ def distance_from_cut(
 
 
 def _common_cut(values: NDArray[np.float64], kept: NDArray[np.bool_], order: str | None) -> NDArray[np.float64]:
-    """The score from which on rows of every class were kept; none for orders that keep no end."""
+    """Return the score from which on rows of every class were kept; none for orders that keep no end."""
     if order not in ("hard", "easy"):
         return np.empty(0)
     sign = 1.0 if order == "hard" else -1.0
@@ -267,7 +266,7 @@ def compare_kept(
     subject: str,
     report: Report,
 ) -> None:
-    """Say whether two cuts agree as well as two machines can be asked to.
+    """Report whether two cuts agree as well as two machines can be expected to.
 
     Args:
         published: Row numbers that were published.
@@ -275,37 +274,29 @@ def compare_kept(
         near: For each pruning its column, published scores, whether each row was kept, order and classes.
         tolerance: In units of the score; None takes a hundredth of the standard deviation.
         num_rows: Rows of the source.
-        subject: What findings are about.
-        report: What findings are added to.
+        subject: Subject of the findings.
+        report: Takes the findings.
     """
     odd = np.setxor1d(published, found)
     share = 1 - len(odd) / num_rows
     if not len(odd):
         report.same(subject, f"all {num_rows:,} rows are kept or dropped as published, with scores made again")
         return
-    said = f"{share:.4%} of {num_rows:,} rows are kept or dropped as published ({len(odd):,} are not)"
+    agreement = f"{share:.4%} of {num_rows:,} rows are kept or dropped as published ({len(odd):,} are not)"
     if share < AGREEMENT:
-        report.differs(subject, f"{said}, fewer than {AGREEMENT:.1%}")
+        report.differs(subject, f"{agreement}, fewer than {AGREEMENT:.1%}")
     else:
-        report.same(subject, said)
+        report.same(subject, agreement)
     if not near:
         report.unknown(subject, "no scores were published by which to tell how far those rows lie from the cut")
         return
-    excess = np.full(len(odd), np.inf)
-    for _, scores, kept, order, labels in near:
-        excess = np.minimum(
-            excess, distance_from_cut(scores, kept, order, labels, odd) - stated_tolerance(scores, tolerance)
-        )
-    limits = ", ".join(f"{stated_tolerance(scores, tolerance):.3g} ({column!r})" for column, scores, *_ in near)
-    far = odd[excess > 0]
+    excess, limits = np.full(len(odd), np.inf), []
+    for column, scores, kept, order, labels in near:
+        limit = _tolerance(scores, tolerance)
+        limits.append(f"{limit:.3g} ({column!r})")
+        excess = np.minimum(excess, distance_from_cut(scores, kept, order, labels, odd) - limit)
+    within, far = ", ".join(limits), odd[excess > 0]
     if len(far):
-        report.differs(subject, f"{named_rows(far, len(odd), 'of these rows')} lie further than {limits} from the cut")
+        report.differs(subject, f"{named_rows(far, len(odd), 'of these rows')} lie further than {within} from the cut")
     else:
-        report.same(subject, f"each of these rows lies within {limits} of the cut")
-
-
-def classes_of(ds: Dataset, step: Step) -> NDArray[np.int64] | None:
-    """Class of each row of the input of a pruning, where classes had a say."""
-    if step.label_column is None or step.label_column not in ds.column_names:
-        return None
-    return read_labels(ds, step.label_column).codes
+        report.same(subject, f"each of these rows lies within {within} of the cut")

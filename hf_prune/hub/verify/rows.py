@@ -1,7 +1,7 @@
-"""The rows of a published configuration compared with its record, read in pieces."""
+"""Rows of published configurations compared with their records, read in pieces."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -15,10 +15,12 @@ from hf_prune.data.digests import ImagesDigest, rows_sha256, scores_digest, unpa
 from hf_prune.data.history import Step
 from hf_prune.data.images import EncodedImages
 from hf_prune.data.row_keys import row_keys
+from hf_prune.hub.formats import ROW_NUMBERS, ROWS, SCORES_OF_ROWS
+from hf_prune.hub.layout import SCORES
 from hf_prune.hub.manifest import CHANGED, changed_scores
 from hf_prune.hub.read.cut import Cut, read_cut
 from hf_prune.hub.read.parquet_files import count_rows, read_batches, read_schema
-from hf_prune.hub.read.place import ROWS, SCORES, Place
+from hf_prune.hub.read.place import Place
 from hf_prune.hub.read.scores import KEPT, REASON, PublishedScores, read_scores_of
 from hf_prune.hub.record_fields import read_features, schema_features
 from hf_prune.hub.verify.report import Report
@@ -29,20 +31,22 @@ from hf_prune.scoring.scores import read_scores
 _BATCH_ROWS = 1000
 
 
+def verify_row_numbers(place: Place, config: str, split: str, report: Report) -> None:
+    """Check a split of a cut that is published without its rows; see `verify_rows`."""
+    _verify_steps(read_cut(place, config, split), f"{config}/{split}", report)
+
+
 def verify_rows(place: Place, config: str, split: str, report: Report) -> None:
-    """Check a split of a cut: its steps, and its files where it has some.
+    """Check a split of a cut: its steps and its files.
 
     Args:
         place: Where it was published.
         config: Name of the configuration.
         split: Name of the split.
-        report: What findings are added to.
+        report: Takes the findings.
     """
     subject = f"{config}/{split}"
     cut = read_cut(place, config, split)
-    if place.record(config).get("holds", ROWS) != ROWS:
-        _verify_steps(cut, subject, report)
-        return
     paths = place.data_files(config, split)
     features = read_features(place.record(config)["features"])
     if not _verify_features(place, paths, features, subject, report):
@@ -65,7 +69,7 @@ class Batches:
         self._place, self._paths, self.features = place, paths, features
 
     def read(self, columns: list[str]) -> Iterator[Dataset]:
-        """Some columns of each batch, as a data set."""
+        """Yield some columns of each batch, as a data set."""
         features = Features({name: self.features[name] for name in columns})
         for path in self._paths:
             for batch in read_batches(self._place.fetch(path), _BATCH_ROWS, columns):
@@ -81,12 +85,9 @@ def _verify_features(place: Place, paths: list[str], features: Features, subject
             report.differs(path, f"it is no Parquet file of hf_prune ({one_line(error)})")
             return False
         if found != features:
-            odd = sorted(
-                name for name in {*found, *features} if name not in found or found[name] != features.get(name)
-            )
-            report.differs(
-                subject, f"features of {path}: {listed(odd) if odd else 'their order'} are not those of the record"
-            )
+            odd = sorted(name for name in {*found, *features} if found.get(name) != features.get(name))
+            named = listed(odd) if odd else "their order"
+            report.differs(subject, f"features of {path}: {named} are not those of the record")
             return False
     report.same(subject, f"{len(features)} features")
     return True
@@ -95,10 +96,7 @@ def _verify_features(place: Place, paths: list[str], features: Features, subject
 def _verify_steps(cut: Cut, subject: str, report: Report) -> NDArray[np.int64] | None:
     """Check that the steps fit each other and what is published; return the row numbers in the source if known."""
     entry, steps = cut.entry, cut.history.steps
-    for column in changed_scores(entry):
-        report.unknown(
-            subject, f"the scores {column!r} were changed outside hf_prune, so they are not what a step made"
-        )
+    _report_changed_scores(entry, subject, report)
     if entry.get(CHANGED):
         report.unknown(
             subject, "the rows were changed outside hf_prune, so which rows of the source they are is not known"
@@ -121,8 +119,15 @@ def _verify_steps(cut: Cut, subject: str, report: Report) -> NDArray[np.int64] |
     return rows
 
 
+def _report_changed_scores(entry: Mapping[str, Any], subject: str, report: Report) -> None:
+    for column in changed_scores(entry):
+        report.unknown(
+            subject, f"the scores {column!r} were changed outside hf_prune, so they are not what a step made"
+        )
+
+
 def _verify_images(cut: Cut, batches: Batches, rows: NDArray[np.int64] | None, subject: str, report: Report) -> None:
-    """Compute the digest of the images again, which tells of their order as well."""
+    """Compute the digest of the images, which depends on their order as well."""
     column, expected = cut.entry.get("image_column"), cut.entry.get("images_sha256")
     if column is None or expected is None:
         return
@@ -156,13 +161,13 @@ def _verify_classes(cut: Cut, batches: Batches, subject: str, report: Report) ->
 def _verify_against_scores(
     cut: Cut, batches: Batches, rows: NDArray[np.int64] | None, subject: str, report: Report
 ) -> None:
-    """Check that the published rows are the ones that the published scores are of."""
+    """Check that the published scores are those of the published rows."""
     place = cut.place
-    if rows is None or cut.split not in (place.records.get(SCORES, {}).get("splits") or {}):
+    if rows is None or cut.split not in place.splits(SCORES):
         return
     try:
         published = read_scores_of(place, None, cut.split)
-    except ValueError:  # said where the scores themselves are checked
+    except ValueError:  # reported where the scores themselves are checked
         return
     if not cut.is_numbered_as(published):
         report.note(subject, f"the scores are of {len(published.keys):,} rows, other ones than it was cut from")
@@ -172,8 +177,8 @@ def _verify_against_scores(
             key for part in batches.read(published.key_columns) for key in row_keys(part, published.key_columns)[0]
         ]
         expected = [published.keys[row] for row in rows.tolist()]
-        wrong = [place for place, pair in enumerate(zip(keys, expected, strict=True)) if pair[0] != pair[1]]
-        _say(report, subject, "content keys of the rows in their order", wrong)
+        wrong = np.flatnonzero([key != other for key, other in zip(keys, expected, strict=True)])
+        _compare(report, subject, "content keys of the rows in their order", wrong, f"differ from {SCORES!r}")
     for column in published.columns:
         if cut.holds_scores(published, column) is False or not cut.has_column_as_cut(column):
             report.note(subject, f"the scores {column!r} that are published are other ones than those of its rows")
@@ -181,28 +186,23 @@ def _verify_against_scores(
             parts = [read_scores(part, column).filled(np.nan) for part in batches.read([column])]
             expected_scores = published.scores(column)[rows].filled(np.nan)
             equal = np.isclose(np.concatenate(parts), expected_scores, rtol=0, atol=0, equal_nan=True)
-            _say(report, subject, f"scores {column!r} of the rows", np.flatnonzero(~equal).tolist())
+            wrong = np.flatnonzero(~equal)
+            _compare(report, subject, f"scores {column!r} of the rows", wrong, f"differ from {SCORES!r}")
 
 
-def _say(report: Report, subject: str, what: str, wrong: list[int]) -> None:
-    if wrong:
-        report.differs(subject, f"{what}: {len(wrong):,} differ from {SCORES!r} (first: row {wrong[0]})")
+def _compare(report: Report, subject: str, what: str, wrong: NDArray[np.int64], differ: str) -> None:
+    if len(wrong):
+        report.differs(subject, f"{what}: {len(wrong):,} {differ} (first: row {wrong[0]})")
     else:
         report.same(subject, what)
 
 
-def verify_scores(place: Place, split: str, report: Report) -> None:
-    """Check the published scores of a split.
-
-    Args:
-        place: Where they were published.
-        split: Name of the split.
-        report: What findings are added to.
-    """
-    subject = f"{SCORES}/{split}"
-    entry = place.entry(SCORES, split)
-    features = read_features(place.record(SCORES)["features"])
-    if not _verify_features(place, place.data_files(SCORES, split), features, subject, report):
+def verify_scores(place: Place, config: str, split: str, report: Report) -> None:
+    """Check the published scores of a split; see `verify_rows`."""
+    subject = f"{config}/{split}"
+    entry = place.entry(config, split)
+    features = read_features(place.record(config)["features"])
+    if not _verify_features(place, place.data_files(config, split), features, subject, report):
         return
     try:
         published = read_scores_of(place, None, split)
@@ -216,35 +216,34 @@ def verify_scores(place: Place, split: str, report: Report) -> None:
         scores = published.scores(column)
         found = scores_digest(np.ma.getdata(scores), np.ma.getmaskarray(scores))
         report.compare(subject, f"digest of the scores {column!r}", expected, found)
-    for column in changed_scores(entry):
-        report.unknown(
-            subject, f"the scores {column!r} were changed outside hf_prune, so they are not what a step made"
-        )
-    config = place.record(SCORES).get("cut")
-    if config is not None and split in (place.record(str(config)).get("splits") or {}):
-        _verify_fates(read_cut(place, str(config), split), published, subject, report)
+    _report_changed_scores(entry, subject, report)
+    cut = place.record(config).get("cut")
+    if cut is not None and split in (place.record(str(cut)).get("splits") or {}):
+        _verify_fates(read_cut(place, str(cut), split), published, subject, report)
 
 
 def _verify_fates(cut: Cut, published: PublishedScores, subject: str, report: Report) -> None:
-    """Check which rows are said to be kept, and why."""
+    """Check which rows are marked as kept, and the reasons of the others."""
     if cut.num_source_rows != len(published.keys):
         report.note(subject, f"{cut.config!r} was cut from {cut.num_source_rows:,} rows, other ones than these")
         return
     rows = cut.source_rows()
     kept = np.zeros(len(published.keys), dtype=bool)
     kept[rows] = True
-    said = np.asarray(published.table.column(KEPT).to_pylist(), dtype=object)
-    _say_fates(report, subject, f"kept rows of {cut.config!r}", np.flatnonzero(said != kept))
+    marked = np.asarray(published.table.column(KEPT).to_pylist(), dtype=object)
+    differ = "rows differ from the record"
+    _compare(report, subject, f"kept rows of {cut.config!r}", np.flatnonzero(marked != kept), differ)
     step: Step = cut.prunings[-1]
     if step.reasons is not None and len(cut.prunings) == 1:
         unscored = np.array(step.unscored, dtype=np.int64)
         reasons: Any = np.asarray(unpack_reasons(step.reasons, kept, unscored), dtype=object)
-        told = np.asarray(published.table.column(REASON).to_pylist(), dtype=object)
-        _say_fates(report, subject, f"reasons of {cut.config!r}", np.flatnonzero(told != reasons))
+        marked = np.asarray(published.table.column(REASON).to_pylist(), dtype=object)
+        _compare(report, subject, f"reasons of {cut.config!r}", np.flatnonzero(marked != reasons), differ)
 
 
-def _say_fates(report: Report, subject: str, what: str, wrong: NDArray[np.int64]) -> None:
-    if len(wrong):
-        report.differs(subject, f"{what}: {len(wrong):,} rows differ from the record (first: row {wrong[0]})")
-    else:
-        report.same(subject, what)
+# Name of a format → the check of a split that is published in it.
+CHECKS: dict[str, Callable[[Place, str, str, Report], None]] = {
+    ROWS.name: verify_rows,
+    ROW_NUMBERS.name: verify_row_numbers,
+    SCORES_OF_ROWS.name: verify_scores,
+}

@@ -1,4 +1,4 @@
-"""Whether a published data set is what its record says: every digest, count and feature computed again from its files."""
+"""Published data sets checked against their records: every digest, count and feature computed again from the files."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,26 +10,27 @@ from hf_prune.hub import manifest
 from hf_prune.hub.card import croissant
 from hf_prune.hub.card.build import build_card
 from hf_prune.hub.card.metadata import config_patterns, load_card
+from hf_prune.hub.formats import format_of
 from hf_prune.hub.layout import CROISSANT_FILE, README, RECORD_FILE, matching
-from hf_prune.hub.read.place import ROWS, SCORES, DamagedError, Place, open_published
+from hf_prune.hub.read.place import DamagedError, Place, open_published
 from hf_prune.hub.verify.report import Report
-from hf_prune.hub.verify.rows import verify_rows, verify_scores
+from hf_prune.hub.verify.rows import CHECKS
 from hf_prune.runtime.errors import InputError
 from hf_prune.runtime.integrity import file_sha256
-from hf_prune.runtime.messages import error_line, one_line
+from hf_prune.runtime.messages import error_line, one_line, shortened
 from hf_prune.runtime.untrusted import read_bytes
+from hf_prune.selection.orders import find_order
 
 # The first schema whose records have digests of files and of themselves.
 _WITH_DIGESTS = 2
-_MAX_RENDERED = 20_000_000  # characters of all cards that are rendered: each configuration is put into one anew
-_MARK = "<!-- hf_prune "
+_MAX_RENDERED = 20_000_000  # characters of all cards that are rendered: one for each configuration
 
 
 def verify(name: str | Path, *, revision: str | None = None, token: str | None = None) -> Report:
     """Check a published data set against its own record.
 
     Computed again from the files: the SHA-256 of each of them and of each record, the card, features, row and class
-    counts, the digests of row numbers and images, and that cuts and scores tell of the same rows. The Hub is asked
+    counts, the digests of row numbers and images, and that cuts and scores are of the same rows. The Hub is asked
     whether it has the source at its commit. Whether the cut follows from the source is for `rebuild` to tell.
 
     Args:
@@ -39,7 +40,7 @@ def verify(name: str | Path, *, revision: str | None = None, token: str | None =
         token: Token for a private repository.
 
     Returns:
-        A report; its ``exit_code`` is 0 where all agrees, 1 where something differs, 2 where that cannot be told.
+        A report; its ``exit_code`` is 0 where all agrees, 1 where something differs, 2 where that cannot be checked.
 
     Raises:
         ValueError: If hf_prune published nothing there, or a later version did.
@@ -70,7 +71,8 @@ def verify(name: str | Path, *, revision: str | None = None, token: str | None =
             report.note(config, "its rows were not read, since its files are not those of the record")
             continue
         try:
-            _verify_content(place, config, record, report)
+            for split in place.splits(config):
+                CHECKS[format_of(record).name](place, config, split, report)
         except (KeyError, TypeError, AttributeError, ValueError) as error:
             report.differs(config, f"the record is damaged ({error_line(error)})")
     _verify_sources(place, report, token)
@@ -110,8 +112,8 @@ def _verify_card(place: Place, report: Report) -> None:
         report.unknown(README, f"it is too long to be rendered again for {len(place.records):,} configurations")
         return
     if others := _other_versions(place):
-        said = ", ".join(sorted(others))
-        report.note(README, f"written by another hf-prune ({said}): its text was not rendered again")
+        versions = ", ".join(sorted(others))
+        report.note(README, f"written by another hf-prune ({versions}): its text was not rendered again")
         return
     try:
         rendered = _rendered(place)
@@ -119,43 +121,50 @@ def _verify_card(place: Place, report: Report) -> None:
         report.differs(README, f"it cannot be rendered again ({error_line(error)})")
         return
     if rendered != place.readme:
-        report.differs(README, _first_difference(place.readme, rendered))
+        _report_difference(place, report, rendered)
     elif not missing:
         report.same(README, "header and sections are those of the records")
         report.note(README, "words outside the sections of hf_prune are the owner's and have no digest")
 
 
 def _other_versions(place: Place) -> set[str]:
-    """Versions of hf-prune that wrote the records, other than this one; and their schema, if it is an earlier one."""
-    entries = [entry for record in place.records.values() for entry in _entries(record).values()]
-    named = {str((entry.get("versions") or {}).get("hf-prune")) for entry in entries}
+    """Return the versions of hf-prune that wrote the records, but for this one, and the schema if it is an earlier one."""
+    named = {str((entry.get("versions") or {}).get("hf-prune")) for entry in _entries(place)}
     earlier = {f"schema {place.schema}"} if place.schema < manifest.SCHEMA else set()
     return named - {package_versions(["hf-prune"])["hf-prune"]} | earlier
 
 
-def _entries(record: Mapping[str, Any]) -> dict[str, Any]:
-    splits = record.get("splits")
-    return (
-        {name: entry for name, entry in splits.items() if isinstance(entry, dict)} if isinstance(splits, dict) else {}
-    )
+def _entries(place: Place) -> list[dict[str, Any]]:
+    return [entry for config in place.records for entry in place.splits(config).values()]
+
+
+def _report_difference(place: Place, report: Report, rendered: str) -> None:
+    """Say where a card differs from its records; the words for an order stand where it is registered."""
+    orders = [step.get("order") for entry in _entries(place) for step in entry["steps"]]
+    unknown = next((order for order in orders if isinstance(order, str) and find_order(order) is None), None)
+    if unknown is None:
+        report.differs(README, _first_difference(place.readme or "", rendered))
+    else:
+        shown = shortened(repr(unknown), 100)
+        report.unknown(README, f"it names the order {shown}, which is not registered here: import what registers it")
 
 
 def _rendered(place: Place) -> str:
-    """The card as the records make it of the one that is there."""
+    """Render the card again from the records, around the text that is not theirs."""
     configs = load_card(place.readme).data.get("configs") or []
     defaults = [config["config_name"] for config in configs if config.get("default")]
     wrong = [name for name in defaults if not place.records.get(name, {"set_default": True})["set_default"]]
     if wrong:
         raise InputError(f"{wrong[0]!r} is the default configuration, which its record does not say")
     text = place.readme
-    # What is rendered last becomes the default, as what was published last did.
+    # The configuration that is rendered last becomes the default, as the one that was published last did.
     for _, record in sorted(place.records.items(), key=lambda item: item[0] in defaults):
         text = build_card(record, text, place.records)
     return str(text)
 
 
 def _verify_croissant(place: Place, report: Report) -> None:
-    """Check that the description for other tools says what the records say; earlier versions wrote none."""
+    """Check that ``croissant.json`` says what the records say; earlier versions wrote none."""
     if CROISSANT_FILE not in place.files:
         if place.schema >= _WITH_DIGESTS:
             report.differs(CROISSANT_FILE, "it is gone")
@@ -176,13 +185,13 @@ def _verify_croissant(place: Place, report: Report) -> None:
 
 def _first_difference(readme: str, rendered: str) -> str:
     pairs = zip(readme.splitlines(), rendered.splitlines(), strict=False)
-    found = next((line for line, (there, made) in enumerate(pairs, start=1) if there != made), None)
+    found = next((line for line, (ours, theirs) in enumerate(pairs, start=1) if ours != theirs), None)
     line = min(len(readme.splitlines()), len(rendered.splitlines())) + 1 if found is None else found
     return f"line {line} is not what the records say"
 
 
 def _verify_files(place: Place, report: Report) -> None:
-    """Check every file against the size and SHA-256 in its record, and that there are no others that would be loaded."""
+    """Check every file against the size and SHA-256 in its record, and that no other file would be loaded."""
     listed: dict[str, Any] = {}
     for record in place.records.values():
         listed |= record.get("files") or {}
@@ -215,17 +224,9 @@ def _verify_file(place: Place, path: str, expected: Mapping[str, Any], report: R
         report.compare(path, "SHA-256", expected["sha256"], file_sha256(place.fetch(path)))
 
 
-def _verify_content(place: Place, config: str, record: Mapping[str, Any], report: Report) -> None:
-    for split in _entries(record):
-        if record.get("holds", ROWS) == SCORES:
-            verify_scores(place, split, report)
-        else:
-            verify_rows(place, config, split, report)
-
-
 def _verify_sources(place: Place, report: Report, token: str | None) -> None:
     """Ask the Hub for each source once."""
-    sources = [entry.get("source") or {} for record in place.records.values() for entry in _entries(record).values()]
+    sources = [entry.get("source") or {} for entry in _entries(place)]
     named = {(source.get("repo_id"), source.get("commit")) for source in sources}
     for repo_id, commit in sorted(named, key=str):
         subject = f"source {repo_id}@{commit}" if repo_id else "source"

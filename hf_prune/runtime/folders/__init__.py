@@ -1,7 +1,7 @@
-"""Folders that one process at a time writes to, whole or not at all, whatever ends it.
+"""Folders that one process at a time writes to, completely or not at all, whatever ends it.
 
-A folder is taken with `owned`: a lock that dies with its process, and with it whatever an earlier owner left half done is
-finished or taken away. What replaces its content is written aside and put in place by `OwnedFolder.commit`.
+`owned` locks a folder until its process ends, and finishes or removes what an earlier owner left half done. New content is
+written aside and put in place by `OwnedFolder.commit`.
 """
 
 from hf_prune.runtime.folders.lock import FolderInUseError, is_ours

@@ -1,4 +1,4 @@
-"""What processes that were killed left in and beside folders before these had owners.
+"""Leftovers of killed processes of earlier versions, in which folders had no owners.
 
 An export kept what it replaced in ``FOLDER/.hf_prune-????????/former``, a saved data set in ``.FOLDER-????????/former`` beside it.
 """
@@ -17,7 +17,7 @@ _KINDS = {"new", "former"}
 
 
 def put_back(folder: Path) -> None:
-    """Put the former content of a folder back where a killed process had moved it aside."""
+    """Restore the former content of a folder that a killed process had moved aside."""
     if not os.path.lexists(folder):
         for place in _beside(folder):
             if (place / "former").is_dir():
@@ -32,7 +32,7 @@ def put_back(folder: Path) -> None:
 
 
 def remove_leftovers(folder: Path) -> None:
-    """Take away what is left of such processes, once the former content is back."""
+    """Remove what such processes left, once the former content is back."""
     for place in (*_inside(folder), *_beside(folder)):
         shutil.rmtree(place, ignore_errors=True)
 

@@ -1,8 +1,8 @@
-"""A lock in a folder that says who writes there, and that dies with its process.
+"""A lock in a folder that names the process that writes there, and ends with it.
 
-It is a record lock of the kernel (`fcntl.lockf`), which holds on NFS and is not handed on to forked workers, so that an
-orphan of a killed process blocks nobody. The file is taken away with the lock. On a file system without locks the note in the
-file decides: who it names is looked up by process number and start.
+It is a record lock of the kernel (`fcntl.lockf`), which works on NFS and is not passed on to forked workers, so that an
+orphan of a killed process blocks nobody. The file is removed with the lock. On a file system without locks the note in the
+file decides: the process that it names is looked up by number and start.
 """
 
 import contextlib
@@ -19,13 +19,10 @@ from typing import Any
 from hf_prune.runtime.errors import UserError
 
 LOCK = ".hf_prune.lock"
-_OURS = ".hf_prune-"  # begins the names of all else that is put into a folder while it is written to
+_OURS = ".hf_prune-"  # begins the names of all else in a folder while it is written to
 _HELD_ELSEWHERE = (errno.EACCES, errno.EAGAIN)
 _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EINVAL)
-
-
 _SAME_START_S = 2.0  # the start of a process is reckoned from the clock, which may be set
-
 
 _guard = threading.Lock()
 # Device and inode of a lock → the process that took it; forks inherit the entry.
@@ -33,7 +30,7 @@ _held: dict[tuple[int, int], int] = {}
 
 
 class FolderInUseError(UserError, OSError):
-    """Another process writes to a folder."""
+    """A folder that another process writes to."""
 
 
 @dataclass(frozen=True)
@@ -51,19 +48,19 @@ class Lock:
     owner: int
 
     def release(self) -> None:
-        """Give the lock up and take its file away; a fork of the owner changes nothing."""
+        """Release the lock and remove its file; in a fork of the owner only close the descriptor."""
         with _guard:
             if os.getpid() == self.owner:
                 found = os.fstat(self.file)
                 _held.pop((found.st_dev, found.st_ino), None)
-                with contextlib.suppress(OSError):  # the folder may be gone; the lock ends below in any case
+                with contextlib.suppress(OSError):  # the folder may be gone; closing ends the lock in any case
                     if _is_at(self.file, self.path):
                         self.path.unlink()
             os.close(self.file)
 
 
 def is_ours(name: str) -> bool:
-    """Say whether a name in a folder is that of the lock or of what is being written.
+    """Return whether a name in a folder is that of the lock or of something being written.
 
     Example:
         >>> is_ours(".hf_prune.lock"), is_ours("README.md")
@@ -73,7 +70,7 @@ def is_ours(name: str) -> bool:
 
 
 def take(folder: Path) -> Lock:
-    """Take the lock of a folder, which is made where it is not there.
+    """Lock a folder, which is made if need be.
 
     Raises:
         FolderInUseError: If a living process holds it.
@@ -82,17 +79,17 @@ def take(folder: Path) -> Lock:
     path = folder / LOCK
     while True:
         folder.mkdir(parents=True, exist_ok=True)
-        with contextlib.suppress(FileNotFoundError):  # somebody gave up and took the folder away: again
+        with contextlib.suppress(FileNotFoundError):  # another owner has just removed the folder: try again
             lock = _try(path, os.O_RDWR | os.O_CREAT)
             if lock is not None:
                 return lock
 
 
 def seize(folder: Path) -> Lock | None:
-    """Take the lock that a dead process left in a folder; None where there is none, or its owner lives."""
+    """Take over the lock that a dead process left in a folder; None where there is none, or its owner lives."""
     path = folder / LOCK
     try:
-        if not path.stat().st_size:  # made and not yet taken
+        if not path.stat().st_size:  # made and not yet locked
             return None
         return _try(path, os.O_RDWR)
     except OSError:  # held, gone, or another user's
@@ -100,7 +97,7 @@ def seize(folder: Path) -> Lock | None:
 
 
 def _try(path: Path, flags: int) -> Lock | None:
-    """Take a lock; None where its file was taken away meanwhile."""
+    """Take a lock; None where its file was removed meanwhile."""
     with _guard:
         _refuse_held_here(path)
         file = os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
@@ -120,7 +117,7 @@ def _try(path: Path, flags: int) -> Lock | None:
 
 
 def _refuse_held_here(path: Path) -> None:
-    """Refuse what this process holds: the kernel would grant it again, and lose it when the second file is closed."""
+    """Refuse a lock of this process: the kernel would grant it again, and lose it when the second file is closed."""
     try:
         found = path.stat()
     except FileNotFoundError:
@@ -141,7 +138,7 @@ def _lock(file: int, path: Path) -> None:
 
 
 def _is_at(file: int, path: Path) -> bool:
-    """Whether an open file is still what lies at a path."""
+    """Whether an open file still lies at a path."""
     try:
         return os.path.samestat(os.fstat(file), path.stat(follow_symlinks=False))
     except FileNotFoundError:
@@ -153,7 +150,7 @@ def _note() -> dict[str, Any]:
 
 
 def _started(pid: int) -> float | None:
-    """When a process began; None where there is no such process."""
+    """Return when a process began; None where there is none."""
     import psutil  # type: ignore[import-untyped]  # it ships no types
 
     try:
@@ -173,7 +170,7 @@ def _read(file: int) -> dict[str, Any]:
 
 
 def _lives(owner: dict[str, Any]) -> bool:
-    """Whether a note names a process that may be there: on another host nobody can tell."""
+    """Whether a note names a process that may be running; on another host that cannot be known."""
     if not owner:
         return False
     if owner["host"] != socket.gethostname():

@@ -1,8 +1,8 @@
-"""Folders that are taken, filled and given back: their content is the former or the new one, whatever ends the process.
+"""Folders with one owner at a time: their content is the former or the new one, whatever ends the process.
 
-What is new is written to a hidden folder inside. Where the file system can, the new content, with links to the files that
-stay, changes places with the former in one step. Else one rename makes what is new binding, with a list of what goes, and the
-next call finishes what a killed process had left to do.
+New content is written to a hidden folder inside. Where the file system can, it changes places with the former in one step,
+with links to the files that stay. Elsewhere one rename makes it binding, with a list of what goes, and the next call
+finishes what a killed process had left to do.
 """
 
 import contextlib
@@ -25,17 +25,14 @@ from hf_prune.runtime.folders.signals import unwound_by_signals
 _RENAME_EXCHANGE, _AT_FDCWD = 2, -100
 _RENAME_SWAP = 2
 
+_STAGE, _BINDING = ".hf_prune-new", ".hf_prune-binding"
+_FILES, _CHANGES = "files", "changes.json"  # inside both
+_TRIES, _WAIT_S = 100, 0.05
+_PROCESSES = Path("/proc")  # not there on macOS
+
 
 def exchange(one: Path, other: Path) -> bool:
-    """Let two paths change places, both or none of them.
-
-    Args:
-        one: A file or folder.
-        other: Another, on the same file system.
-
-    Returns:
-        Whether it was done; some file systems cannot, NFS among them.
-    """
+    """Let two paths on one file system change places in one step; return whether it was done, which NFS and others cannot."""
     libc = ctypes.CDLL(None, use_errno=True)
     first, second = os.fsencode(one), os.fsencode(other)
     try:
@@ -44,12 +41,6 @@ def exchange(one: Path, other: Path) -> bool:
         return bool(libc.renameat2(_AT_FDCWD, first, _AT_FDCWD, second, _RENAME_EXCHANGE) == 0)
     except AttributeError:  # a C library without it
         return False
-
-
-_STAGE, _BINDING = ".hf_prune-new", ".hf_prune-binding"
-_FILES, _CHANGES = "files", "changes.json"  # inside both
-_TRIES, _WAIT_S = 100, 0.05
-_PROCESSES = Path("/proc")  # not there on macOS
 
 
 @dataclass(frozen=True)
@@ -63,7 +54,7 @@ class OwnedFolder:
     path: Path
 
     def files(self) -> list[str]:
-        """Paths of all files in it, relative to it, in order."""
+        """List the paths of all files in it, relative to it, in order."""
         return _files(self.path)
 
     def stage(self) -> Path:
@@ -74,38 +65,37 @@ class OwnedFolder:
         return place
 
     def commit(self, stale: Iterable[str] = ()) -> None:
-        """Put the files of the stage in their places and take away what is stale, all or nothing.
+        """Put the files of the stage in place and remove the stale ones, all or nothing.
 
         Args:
-            stale: Paths of files that go, relative to the folder; files of these names that are new replace them. All
-                other files stay.
+            stale: Paths of files that go, relative to the folder, unless new ones replace them. All other files stay.
 
         Raises:
             OSError: If it cannot be done.
         """
         stage, going = self.path / _STAGE, sorted({*stale})
-        # What describes data lies at the top and comes last.
+        # Files that describe the data lie at the top and come last.
         coming = sorted(_files(stage / _FILES), key=lambda name: ("/" not in name, name))
-        if _exchanged(self.path, stage / _FILES, {*going, *coming}):
+        if _exchange_content(self.path, stage / _FILES, {*going, *coming}):
             return
         (stage / _CHANGES).write_text(json.dumps({"stale": going, "new": coming}), encoding="utf-8")
         stage.rename(self.path / _BINDING)
         try:
             _finish(self.path)
-        except BaseException:  # an interrupt; whatever it is, it comes too late to go back
+        except BaseException:  # such as an interrupt: it is too late to go back
             _finish(self.path)
             raise
 
 
 @contextlib.contextmanager
 def owned(folder: str | Path) -> Iterator[OwnedFolder]:
-    """Take a folder for the block: nobody else writes to it, and what an owner that died left is put in order first.
+    """Own a folder for the block: nobody else writes to it, and what a dead owner left is put in order first.
 
     Args:
-        folder: It is made where it is not there, and taken away again where nothing was put into it.
+        folder: The folder, which is made if need be, and removed again if it stays empty.
 
     Raises:
-        FolderInUseError: If another process, or this one elsewhere, has it; one line says who.
+        FolderInUseError: If another process, or this one elsewhere, owns it; one line says which.
         OSError: If it cannot be written to.
 
     Example:
@@ -134,7 +124,7 @@ def owned(folder: str | Path) -> Iterator[OwnedFolder]:
 
 
 def recover(folder: str | Path) -> None:
-    """Put a folder in order that a killed process left, before it is read; others are left alone.
+    """Put a folder in order before it is read, if a killed process left it half written.
 
     Raises:
         FolderInUseError: If its content is being replaced at this moment.
@@ -167,7 +157,7 @@ def recover(folder: str | Path) -> None:
 
 
 def _settle(folder: Path) -> None:
-    """Finish what is binding, and take away all else that an owner that died left."""
+    """Finish what is binding, and remove all else that a dead owner left."""
     if (folder / _BINDING).is_dir():
         _finish(folder)
     _discard(folder)
@@ -181,7 +171,7 @@ def _discard(folder: Path) -> None:
 
 def _remove(place: Path) -> None:
     if os.path.lexists(place):
-        shutil.rmtree(place, ignore_errors=True)  # what is left is in nobody's way; the next call tries again
+        shutil.rmtree(place, ignore_errors=True)  # what is left does no harm; the next call tries again
 
 
 def _swap_of(folder: Path) -> Path:
@@ -193,18 +183,18 @@ def _files(folder: Path) -> list[str]:
     for root, folders, names in os.walk(folder):
         place = Path(root).relative_to(folder)
         folders[:] = [name for name in folders if not is_ours(name)]
-        links = [name for name in folders if Path(root, name).is_symlink()]  # they stand for themselves, as files do
+        links = [name for name in folders if Path(root, name).is_symlink()]  # not followed: they count as files
         found += [(place / name).as_posix() for name in (*names, *links) if not is_ours(name)]
     return sorted(found)
 
 
 def _finish(folder: Path) -> None:
-    """Put what is binding in its places, again and again if need be: every part of it may have been done."""
+    """Put what is binding in place; any part of it may have been done already."""
     binding = folder / _BINDING
     try:
         changes = json.loads((binding / _CHANGES).read_bytes())
         stale, new = ([_inside(folder, str(name)) for name in changes[kind]] for kind in ("stale", "new"))
-    except FileNotFoundError:  # the folder was being taken away, with all done
+    except FileNotFoundError:  # all was done, and the folder was being removed
         return _remove(binding)
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(
@@ -224,7 +214,7 @@ def _finish(folder: Path) -> None:
 
 
 def _inside(folder: Path, name: str) -> str:
-    """A path of a list, which may be a stranger's, unless it leads out of the folder."""
+    """Refuse a path that leads out of the folder: the list may be a stranger's."""
     path = PurePosixPath(name)
     if path.is_absolute() or ".." in path.parts or not (folder / name).parent.resolve().is_relative_to(folder):
         raise InputError(f"{name!r} lies outside")
@@ -233,24 +223,24 @@ def _inside(folder: Path, name: str) -> str:
 
 def _remove_empty(folder: Path, stale: Iterable[str]) -> None:
     for place in {(folder / name).parent for name in stale} - {folder}:
-        with contextlib.suppress(OSError):  # not empty: other files are there
+        with contextlib.suppress(OSError):  # it holds other files
             place.rmdir()
 
 
-def _exchanged(folder: Path, new: Path, changing: Collection[str]) -> bool:
-    """Let new content change places with the former, with links to all files that stay; False where that cannot be."""
+def _exchange_content(folder: Path, new: Path, changing: Collection[str]) -> bool:
+    """Let new content change places with the former, with links to all files that stay; return whether that was possible."""
     swap = _swap_of(folder)
-    if os.path.ismount(folder) or _is_stood_in(folder):
+    if os.path.ismount(folder) or _is_working_directory(folder):
         return False
     try:
         staying = _link(folder, new, changing)
         new.rename(swap)
-    except OSError:  # no links on this file system, a file of somebody else's, a parent that is not to be written to
+    except OSError:  # no links on this file system, a file of another user's, a read-only parent
         return False
     if not exchange(swap, folder):
         swap.rename(new)
         return False
-    for name in _files(swap):  # what somebody else wrote meanwhile is no longer the file that was linked
+    for name in _files(swap):  # a file that another program wrote meanwhile is not the one that was linked
         if name not in changing and not (name in staying and os.path.samestat((swap / name).lstat(), staying[name])):
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             (swap / name).replace(folder / name)
@@ -259,7 +249,7 @@ def _exchanged(folder: Path, new: Path, changing: Collection[str]) -> bool:
 
 
 def _link(folder: Path, new: Path, changing: Collection[str]) -> dict[str, os.stat_result]:
-    """Link the files that stay, the lock among them, into the new content; path → the file."""
+    """Link the files that stay, the lock among them, into the new content; return path → status."""
     places = _places(folder)
     for place in places:
         (new / place).mkdir(parents=True, exist_ok=True)
@@ -275,7 +265,7 @@ def _link(folder: Path, new: Path, changing: Collection[str]) -> dict[str, os.st
 
 
 def _places(folder: Path) -> list[Path]:
-    """The folder and those in it, relative to it, the deepest last."""
+    """List the folder and those in it, relative to it, the deepest last."""
     found = []
     for root, folders, names in os.walk(folder):
         if Path(root) != folder and (LOCK in names or os.path.ismount(root)):
@@ -285,12 +275,12 @@ def _places(folder: Path) -> list[Path]:
     return found
 
 
-def _is_stood_in(folder: Path) -> bool:
-    """Whether a process works in the folder, such as a shell: it would stay in the former one, which goes."""
+def _is_working_directory(folder: Path) -> bool:
+    """Whether the folder is the working directory of a process, such as a shell, which would stay in the former one."""
     numbers = [place.name for place in _PROCESSES.iterdir()] if _PROCESSES.is_dir() else []
     standing = ((_PROCESSES / number / "cwd").readlink for number in numbers if number.isdecimal())
     for place in (Path.cwd, *standing):
-        with contextlib.suppress(OSError):  # it ended, or is somebody else's
+        with contextlib.suppress(OSError):  # the process ended, or is another user's
             if place().is_relative_to(folder):
                 return True
     return False

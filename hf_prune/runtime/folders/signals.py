@@ -1,4 +1,4 @@
-"""Ends by a signal that are unwound, so that locks, half-written folders and children go with their process."""
+"""Signals that end a process are unwound, so that its locks, half-written folders and children go with it."""
 
 import contextlib
 import os
@@ -15,7 +15,7 @@ def unwound_by_signals() -> Iterator[None]:
     """Let SIGTERM and SIGHUP unwind the block as Ctrl-C does; the process then ends by that signal.
 
     A handler of the caller's stays, and so does the default in other threads, where Python calls no handler, and under a
-    launcher: a process that waits for the others in native code would not hear of the signal until they answer.
+    launcher: a process that waits for others in native code would not notice the signal until they answer.
 
     Example:
         >>> with unwound_by_signals():

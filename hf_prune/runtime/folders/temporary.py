@@ -1,4 +1,4 @@
-"""Temporary folders that a killed process does not leave for ever: the next one takes them away."""
+"""Temporary folders, which the next process removes if theirs is killed."""
 
 import contextlib
 import os
@@ -15,7 +15,7 @@ _PREFIX = "hf_prune-"
 
 @contextlib.contextmanager
 def temporary_folder() -> Iterator[Path]:
-    """Give an empty folder that is taken away in the end, and take away those of processes that died.
+    """Yield an empty folder that is removed in the end, and remove those of dead processes.
 
     Example:
         >>> with temporary_folder() as place:
@@ -26,7 +26,7 @@ def temporary_folder() -> Iterator[Path]:
     with unwound_by_signals(), tempfile.TemporaryDirectory(prefix=_PREFIX) as name:
         lock = take(Path(name))
         try:
-            place = Path(name, "files")  # apart from the lock, which is no file of the caller's
+            place = Path(name, "files")  # apart from the lock
             place.mkdir()
             yield place
         finally:
@@ -35,7 +35,7 @@ def temporary_folder() -> Iterator[Path]:
 
 def _sweep(root: Path) -> None:
     for place in root.glob(f"{_PREFIX}*"):
-        with contextlib.suppress(OSError):  # gone meanwhile, or not to be removed by us
+        with contextlib.suppress(OSError):  # it is gone meanwhile, or another user's
             if place.is_symlink() or place.stat().st_uid != os.getuid():
                 continue
             lock = seize(place)

@@ -1,4 +1,4 @@
-"""What a study shows, in sentences: what may be pruned at each size, which end to keep, and whether that flips."""
+"""Findings of a study, in sentences: how much may be pruned at each size, which end to keep, and whether that flips."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -35,12 +35,7 @@ class Contrast:
 
 
 class Study:
-    """The errors of one measure, by size, fraction, order and draw.
-
-    Args:
-        runs: Trainings, as `measure_scaling` returns them.
-        measure: ``"all"``, ``"worst class"``, ``"worst group"`` or a group.
-    """
+    """The errors of one measure, by size, fraction, order and draw; the arguments are those of `sentences`."""
 
     def __init__(self, runs: Sequence[ScalingRun], measure: str = ALL) -> None:
         self._errors = {run.key: run.error(measure) for run in runs}
@@ -50,17 +45,17 @@ class Study:
         self.draws = sorted({run.draw for run in runs})
 
     def errors(self, size: int, keep: float, order: str) -> dict[int, float]:
-        """Error by draw; of ``"full"`` whatever the fraction."""
+        """Return the error by draw; for ``"full"`` whatever the fraction."""
         keep = 1.0 if order == FULL else keep
         keys = {draw: (size, keep, order, draw) for draw in self.draws}
         return {draw: self._errors[key] for draw, key in keys.items() if key in self._errors}
 
     def mean(self, size: int, keep: float, order: str, level: float = 0.95) -> Contrast:
-        """Mean error of a cut."""
+        """Return the mean error of a cut."""
         return interval(list(self.errors(size, keep, order).values()), level)
 
     def against(self, size: int, keep: float, order: str, other: str, level: float = 0.95) -> Contrast:
-        """Error of a cut less that of another cut of the same initial sets; below 0 the first is better."""
+        """Return the error of a cut less that of another cut of the same initial sets; below 0 the first is better."""
         own, theirs = self.errors(size, keep, order), self.errors(size, keep, other)
         return interval([own[draw] - theirs[draw] for draw in own if draw in theirs], level)
 
@@ -97,7 +92,7 @@ def contrast(
 
 
 def interval(values: Sequence[float], level: float) -> Contrast:
-    """Student's interval of a mean.
+    """Return Student's interval of a mean.
 
     Example:
         >>> print(interval([0.01, 0.02, 0.03], 0.95))
@@ -134,7 +129,7 @@ def sentences(runs: Sequence[ScalingRun], measure: str = ALL, *, tolerance: floa
 
 
 def _lossless(study: Study, size: int, tolerance: float) -> str:
-    """The smallest cut that is shown to lose nothing."""
+    """Describe the smallest cut that is shown to lose nothing."""
     limit = f"limit {100 * tolerance:g}"
     for keep in study.keeps:
         losses = {order: study.against(size, keep, order, FULL) for order in (HARD, EASY, RANDOM)}
@@ -163,7 +158,7 @@ def _better_end(study: Study, size: int) -> str:
 
 
 def _flip(study: Study) -> str:
-    """Whether easy is better at some size and hard at a larger one, at one fraction."""
+    """Describe whether easy is better at some size and hard at a larger one, at one fraction."""
     level = 1 - 0.05 / max(len(study.sizes) * len(study.keeps), 1)  # Bonferroni
     flips = []
     for keep in study.keeps:

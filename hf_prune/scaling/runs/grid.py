@@ -22,8 +22,8 @@ from hf_prune.runtime.seeds import check_seed
 from hf_prune.scaling.runs.results import FULL, Key, ScalingRun, append_run, read_runs
 from hf_prune.scaling.runs.rows import Rows, StudyRows
 from hf_prune.scaling.runs.training import CommandTrainer, Students, Task, Trainer
-from hf_prune.scoring import Request, store_root
-from hf_prune.scoring.embeddings import whole_embeddings
+from hf_prune.scoring import Request, Run
+from hf_prune.scoring.embeddings import all_embeddings
 from hf_prune.scoring.from_heads import heads_of
 from hf_prune.scoring.pool import labels_of
 from hf_prune.scoring.scores import Scores, read_scores, score_column
@@ -55,10 +55,7 @@ def measure_scaling(
     label_column: str | None = None,
     group_column: str | None = None,
     image_column: str | None = None,
-    image_size: int | None = None,
-    batch_size: int = 64,
-    revision: str | None = None,
-    cache_dir: str | Path | None = None,
+    run: Run | None = None,
     seed: int = 0,
     **options: Any,
 ) -> list[ScalingRun]:
@@ -79,7 +76,7 @@ def measure_scaling(
         keeps: Fractions to keep, in (0, 1).
         num_draws: Draws of initial sets, at least 2.
         encoder: Where embeddings come from, as for `score_with`.
-        inputs: ``embeddings`` and ``labels`` of the rows, handed in instead of being made.
+        inputs: ``embeddings`` and ``labels`` of the rows, instead of making them.
         test_inputs: The same of the test rows.
         rescore: Score each initial set anew, as somebody with so few rows would have to; needs a metric that embeddings
             and labels suffice for, where it asks for teachers or a training by way of heads. A column that is there was
@@ -94,15 +91,12 @@ def measure_scaling(
         label_column: Column with the classes; None takes the only ``ClassLabel`` column.
         group_column: Column of the test set whose values are groups with errors of their own.
         image_column: Column with the images; None takes the only ``Image`` column.
-        image_size: Side in pixels instead of the one in the model's own preprocessing.
-        batch_size: Images per batch of the encoder.
-        revision: Branch, tag or commit of the encoder on the Hub.
-        cache_dir: Folder of the cache; None is ``$HF_HOME/hf_prune``.
+        run: How models are opened and run: a `hf_prune.Run`; None takes its defaults.
         seed: Seed of all draws and students.
         **options: Options of the metric, where it scores anew.
 
     Returns:
-        The trainings asked for, by size, fraction, order and draw; those of ``order="full"`` prune nothing.
+        The requested trainings, by size, fraction, order and draw; those of ``order="full"`` prune nothing.
 
     Raises:
         ValueError: If something does not fit together, or the folder holds results of another study.
@@ -115,13 +109,10 @@ def measure_scaling(
         raise InputError("scaling studies run in one process: start this without a launcher")
     request = Request(
         encoder=encoder,
-        given=dict(inputs or {}),
+        inputs=inputs,
         label_column=label_column,
         image_column=image_column,
-        batch_size=batch_size,
-        image_size=image_size,
-        revision=revision,
-        store_root=store_root(None, cache_dir),
+        run=Run.of(run),
     )
     check_seed(seed)
     keys = _keys(len(ds), sizes, keeps, num_draws)
@@ -136,17 +127,17 @@ def measure_scaling(
         raise InputError(f"options {', '.join(options)} are for scoring anew; pass rescore=True, or leave them out")
     with owned(folder):
         rows = _rows(ds, metric, request, anew, command is None, class_balance)
-        rows = replace(rows, seed=seed, options=options, heads=teachers)
+        rows = replace(rows, seed=seed, options=options, heads=teachers, device=request.run.device)
         if command is not None:
             trainer: Trainer = CommandTrainer(read_command(command), ds)
         else:
-            test_request = replace(request, given=dict(test_inputs or {}))
+            test_request = replace(request, inputs=test_inputs)
             trainer = _students(rows, test_dataset, test_request, group_column, hidden, num_epochs)
         return _measure(rows, trainer, keys, Path(folder) / RESULTS)
 
 
 def _keys(num_rows: int, sizes: Sequence[int] | None, keeps: Sequence[float], num_draws: int) -> list[Key]:
-    """Everything to train, smallest sets first."""
+    """List everything to train, smallest sets first."""
     halves = [num_rows >> halving for halving in range(HALVINGS, -1, -1)]
     wanted = sorted({*(sizes or [half for half in halves if half >= FEWEST_ROWS])})
     if not wanted or wanted[0] < 2 or wanted[-1] > num_rows:
@@ -159,15 +150,8 @@ def _keys(num_rows: int, sizes: Sequence[int] | None, keeps: Sequence[float], nu
     return [(size, keep, order, draw) for size in wanted for keep, order in cuts for draw in range(num_draws)]
 
 
-def _rows(
-    ds: Dataset,
-    metric: str,
-    request: Request,
-    anew: bool,
-    is_student: bool,
-    class_balance: float,
-) -> StudyRows:
-    """Labels, scores and embeddings of the data set."""
+def _rows(ds: Dataset, metric: str, request: Request, anew: bool, is_student: bool, class_balance: float) -> StudyRows:
+    """Collect labels, scores and embeddings of the data set."""
     scores: Scores | None = None if anew else read_scores(ds, score_column(ds, metric))
     labels = labels_of(ds, request)
     if is_student and labels is None:
@@ -175,17 +159,12 @@ def _rows(
     if labels is not None and (labels.codes < 0).any():
         raise InputError(f"row {np.flatnonzero(labels.codes < 0)[0]} has no label: filter such rows out")
     wanted = is_student or (anew and (request.encoder is not None or "embeddings" in request.given))
-    points = whole_embeddings(ds, request).points if wanted else None
+    points = all_embeddings(ds, request).points if wanted else None
     return StudyRows(ds, labels, points, scores, metric, class_balance)
 
 
 def _students(
-    rows: StudyRows,
-    test_dataset: Any,
-    request: Request,
-    group_column: str | None,
-    hidden: int,
-    num_epochs: int | None,
+    rows: StudyRows, test_dataset: Any, request: Request, group_column: str | None, hidden: int, num_epochs: int | None
 ) -> Students:
     if test_dataset is None:
         raise InputError("students are measured on test rows: pass test_dataset=, or command=")
@@ -196,13 +175,13 @@ def _students(
         raise InputError(f"the test set has the classes {labels.names}, the data set {own.names}: give the same")
     if (labels.codes < 0).any():
         raise InputError(f"test row {np.flatnonzero(labels.codes < 0)[0]} has no label: filter such rows out")
-    points = whole_embeddings(test_dataset, request).points
+    points = all_embeddings(test_dataset, request).points
     groups = _groups(test_dataset, labels, group_column)
     return Students(rows.points, own.codes, points, labels.codes, groups, hidden, num_epochs)
 
 
 def _groups(ds: Dataset, labels: Labels, group_column: str | None) -> dict[str, NDArray[np.bool_]]:
-    """Name of each class and group → its test rows."""
+    """Map the name of each class and group to its test rows."""
     groups = {f"class {labels.name(code)}": labels.codes == code for code in np.unique(labels.codes).tolist()}
     if group_column is not None:
         check_column(ds, group_column)
@@ -212,7 +191,7 @@ def _groups(ds: Dataset, labels: Labels, group_column: str | None) -> dict[str, 
 
 
 def _measure(rows: StudyRows, trainer: Trainer, keys: Sequence[Key], path: Path) -> list[ScalingRun]:
-    """Train what is missing, and return all that was asked for."""
+    """Train what is missing and return all that was requested."""
     study = _study(rows, trainer)
     done = {run.key: run for run in (read_runs(path) if path.exists() else [])}
     if any(run.study != study for run in done.values()):
@@ -221,7 +200,7 @@ def _measure(rows: StudyRows, trainer: Trainer, keys: Sequence[Key], path: Path)
         )
     for size in sorted({key[0] for key in keys}):
         missing = [key for key in keys if key[0] == size and key not in done]
-        for task, answer in trainer.train(_tasks(rows, missing)):
+        for task, errors in trainer.train(_tasks(rows, missing)):
             run = ScalingRun(
                 study,
                 rows.metric,
@@ -229,7 +208,7 @@ def _measure(rows: StudyRows, trainer: Trainer, keys: Sequence[Key], path: Path)
                 trainer.name,
                 *task.key,
                 len(task.rows),
-                *answer,
+                *errors,
             )
             append_run(path, run)
             done[run.key] = run
@@ -237,7 +216,7 @@ def _measure(rows: StudyRows, trainer: Trainer, keys: Sequence[Key], path: Path)
 
 
 def _tasks(rows: StudyRows, keys: Sequence[Key]) -> list[Task]:
-    """Rows and seed of each training of one initial size."""
+    """List the trainings of one initial size with their rows and seeds."""
     known: dict[int, tuple[Rows, Scores]] = {}
     tasks = []
     for size, keep, order, draw in keys:
@@ -250,7 +229,7 @@ def _tasks(rows: StudyRows, keys: Sequence[Key]) -> list[Task]:
 
 
 def _study(rows: StudyRows, trainer: Trainer) -> str:
-    """Digest of everything that all lines of a file share."""
+    """Digest everything that all lines of a file share."""
     known = {
         **rows.digests(),
         "metric": rows.metric,

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-
 _MARKERS = "osD^vPX*<>"  # of the fractions, which are told apart without colour
 _LIGHTEST, _DARKEST = 0.85, 0.1  # of the colour map, whose lightness is monotonic
 
@@ -70,7 +69,7 @@ def plot_scaling(
 
 
 def scaling_figure(runs: Sequence[ScalingRun], measure: str = ALL) -> "Figure":
-    """`plot_scaling` of hard, easy and random side by side on one scale."""
+    """Draw `plot_scaling` of hard, easy and random side by side on one scale."""
     orders = [order for order in (HARD, EASY, RANDOM) if any(run.order == order for run in runs)]
     figure = new_figure(0.6 + 4.2 * len(orders), 4.2)
     panels = figure.subplots(1, len(orders), sharex=True, sharey=True, squeeze=False)[0]
@@ -82,7 +81,7 @@ def scaling_figure(runs: Sequence[ScalingRun], measure: str = ALL) -> "Figure":
 
 
 def _rows(study: Study, size: int, keep: float, order: str) -> float:
-    """Rows trained on, mean over the draws."""
+    """Return the rows trained on, mean over the draws."""
     found = [run.num_rows for run in study.runs if (run.size, run.keep, run.order) == (size, keep, order)]
     return float(np.mean(found))
 

@@ -1,11 +1,11 @@
-"""Write a study down: means with intervals as CSV, the sentences, and the picture where matplotlib is installed."""
+"""Report of a study: means with intervals as CSV, the sentences, and the picture where matplotlib is installed."""
 
-import csv
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from hf_prune.runtime.errors import InputError
+from hf_prune.runtime.files import write_csv
 from hf_prune.runtime.folders import owned
 from hf_prune.runtime.messages import printable
 from hf_prune.scaling.runs.findings import EASY, HARD, RANDOM, Contrast, Study, sentences
@@ -16,7 +16,7 @@ FIGURES = ("error", "against_full", "against_random", "hard_less_easy")
 
 
 def measures_of(runs: Sequence[ScalingRun]) -> list[str]:
-    """All rows, the worst class and group where there are some, and the groups of the test rows."""
+    """List the measures: all rows, the worst class and group where there are some, and the groups of the test rows."""
     groups = list(runs[0].groups) if runs else []
     worst = [
         name
@@ -50,19 +50,16 @@ def write_report(runs: Sequence[ScalingRun], folder: str | Path) -> list[Path]:
 
 
 def _write(runs: Sequence[ScalingRun], folder: Path) -> list[str]:
-    """Write the files; their names."""
-    with (folder / "summary.csv").open("w", newline="", encoding="utf-8") as file:
-        names = [f"{figure}{end}" for figure in FIGURES for end in ("", "_low", "_high")]
-        writer = csv.DictWriter(file, [*FIELDS, *names], lineterminator="\n")
-        writer.writeheader()
-        for measure in measures_of(runs):
-            writer.writerows(_lines(Study(runs, measure)))
+    """Write the files and return their names."""
+    columns = [*FIELDS, *(f"{figure}{end}" for figure in FIGURES for end in ("", "_low", "_high"))]
+    lines = [line for measure in measures_of(runs) for line in _lines(Study(runs, measure))]
+    write_csv(folder / "summary.csv", columns, ([line.get(column, "") for column in columns] for line in lines))
     (folder / "sentences.txt").write_text("".join(f"{line}\n" for line in report_lines(runs)), encoding="utf-8")
     return ["summary.csv", "sentences.txt", *_picture(runs, folder / "scaling.png")]
 
 
 def report_lines(runs: Sequence[ScalingRun]) -> list[str]:
-    """The sentences of every measure, each measure under its name."""
+    """Return the sentences of every measure, each measure under its name."""
     found: list[str] = []
     for measure in measures_of(runs):
         name = "all test rows" if measure == ALL else measure

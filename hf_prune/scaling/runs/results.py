@@ -1,4 +1,4 @@
-"""One line of CSV per training, whole or absent: what a killed study has finished stays, and nothing else."""
+"""The results of a study, one line of CSV per training, whole or absent even after a kill."""
 
 import csv
 import io
@@ -14,7 +14,6 @@ from hf_prune.runtime.errors import InputError
 
 # What a training was; a study has at most one line of each.
 Key: TypeAlias = tuple[int, float, str, int]
-
 
 FULL = "full"  # no pruning
 ALL, WORST_CLASS, WORST_GROUP = "all", "worst class", "worst group"
@@ -58,7 +57,7 @@ class ScalingRun:
         return self.size, self.keep, self.order, self.draw
 
     def counts(self, measure: str = ALL) -> tuple[int, int]:
-        """Wrong and total of a measure: ``"all"``, one of the groups, ``"worst class"`` or ``"worst group"``.
+        """Return wrong and total of a measure: ``"all"``, one of the groups, ``"worst class"`` or ``"worst group"``.
 
         The worst class is the one with the highest error in this training. As the highest of several noisy errors it lies
         above the expected error of each; that is so for all trainings that are compared.
@@ -78,7 +77,7 @@ class ScalingRun:
         return max(own, key=lambda counts: counts[0] / counts[1])
 
     def error(self, measure: str = ALL) -> float:
-        """Test error of a measure, in [0, 1]."""
+        """Return the test error of a measure, in [0, 1]."""
         wrong, total = self.counts(measure)
         return wrong / total
 

@@ -1,4 +1,4 @@
-"""The rows of a study: initial sets, their scores, and what is kept of them."""
+"""The rows of a study: initial sets, their scores, and the rows that cuts keep."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -13,11 +13,11 @@ from hf_prune.data.columns import Labels
 from hf_prune.data.digests import array_sha256
 from hf_prune.metrics import get_metric
 from hf_prune.scaling.runs.results import FULL
+from hf_prune.scoring import Run
 from hf_prune.scoring.scores import Scores, read_scores
 from hf_prune.selection import select
 
 Rows = NDArray[np.int64]
-
 
 _MADE_HERE = {"embeddings", "labels", "rows"}
 
@@ -36,6 +36,7 @@ class StudyRows:
         heads: Settings of the heads that stand in for teachers and trainings.
         class_balance: Floor of the classes, as in `hf_prune.prune`.
         seed: Of all draws.
+        device: Device of the heads and of k-means; None leaves it to Accelerate.
     """
 
     ds: Dataset
@@ -47,22 +48,23 @@ class StudyRows:
     seed: int = 0
     options: Mapping[str, Any] = field(default_factory=dict)
     heads: Any = "heads"
+    device: str | None = None
 
     def initial(self, draw: int, size: int) -> Rows:
-        """The rows of an initial set, ascending; within a draw each holds the smaller ones."""
+        """Draw the rows of an initial set, ascending; within a draw each holds the smaller ones."""
         order = np.random.default_rng((self.seed, draw)).permutation(len(self.ds))
         return np.sort(order[:size])
 
     def seed_of(self, draw: int) -> int:
-        """Seed of ties, random cuts and students of a draw: the same for all cuts, so that they can be paired."""
+        """Return the seed of ties, random cuts and students of a draw: the same for all cuts, so that they can be paired."""
         return int(np.random.SeedSequence((self.seed, draw)).generate_state(1)[0])
 
     def scores_of(self, rows: Rows, draw: int) -> Scores:
-        """Scores of an initial set."""
+        """Return the scores of an initial set."""
         return self._score_anew(rows, draw) if self.scores is None else self.scores[rows]
 
     def kept(self, rows: Rows, scores: Scores, keep: float, order: str, draw: int) -> Rows:
-        """The rows of an initial set that a cut keeps."""
+        """Return the rows of an initial set that a cut keeps."""
         if order == FULL:
             return rows
         codes = None if self.labels is None else self.labels.codes[rows]
@@ -71,7 +73,7 @@ class StudyRows:
         return rows[chosen.kept]
 
     def digests(self) -> dict[str, str]:
-        """SHA-256 of what decides which rows are kept."""
+        """Return the SHA-256 of all arrays that decide which rows are kept."""
         arrays = {
             "labels": None if self.labels is None else self.labels.codes,
             "points": self.points,
@@ -95,7 +97,7 @@ class StudyRows:
             teachers=self.heads if heads else None,
             column="score",
             seed=self.seed_of(draw),
-            load_from_cache_file=False,
+            run=Run(device=self.device, load_from_cache_file=False),
             evidence=False,  # the runs are what compares
             **self.options,
         )

@@ -1,4 +1,4 @@
-"""Who trains on the rows that a cut keeps: a small student on embeddings, or a command of the user's."""
+"""Trainers on the rows that a cut keeps: small students on embeddings, or a user's command."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -9,9 +9,10 @@ from datasets import Dataset
 from numpy.typing import NDArray
 
 from hf_prune.data.digests import array_sha256
+from hf_prune.heads.settings import num_epochs_for
 from hf_prune.scaling.runs.results import Key
 from hf_prune.scaling.runs.rows import Rows
-from hf_prune.training.commands import Answer, run_command
+from hf_prune.training.commands import ErrorCounts, run_command
 
 # Students of an initial set see about so many rows with repeats, in at least so many and at most so many epochs: a few
 # hundred rows take as many steps as many thousands, and all cuts of an initial set get the same epochs.
@@ -31,23 +32,23 @@ class Trainer(Protocol):
 
     @property
     def name(self) -> str:
-        """What is trained, in words."""
+        """The trained model, in words."""
 
     def identity(self) -> Mapping[str, Any]:
-        """What decides its answers beside the rows."""
+        """Return everything but the rows that decides the results."""
 
-    def train(self, tasks: Sequence[Task]) -> Iterator[tuple[Task, Answer]]:
-        """Train on the tasks of one initial size and yield each answer as soon as it is there."""
+    def train(self, tasks: Sequence[Task]) -> Iterator[tuple[Task, ErrorCounts]]:
+        """Train on the tasks of one initial size and yield the counts of each as soon as it ends."""
 
 
 def default_num_epochs(size: int) -> int:
-    """Epochs of the students of an initial set of so many rows, whatever is kept of them.
+    """Return the epochs of the students of an initial set of so many rows, whatever is kept of them.
 
     Example:
         >>> default_num_epochs(500), default_num_epochs(20_000), default_num_epochs(1_000_000)
         (200, 5, 5)
     """
-    return int(np.clip(-(-ROWS_SEEN // size), FEWEST_EPOCHS, MOST_EPOCHS))
+    return num_epochs_for(size, ROWS_SEEN, FEWEST_EPOCHS, MOST_EPOCHS, round_up=True)
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,7 @@ class Students:
         return f"student with {self.hidden} hidden units" if self.hidden else "linear student"
 
     def identity(self) -> Mapping[str, Any]:
-        """Settings and digests."""
+        """Return settings and digests."""
         arrays: dict[str, NDArray[Any]] = {
             "points": self.points,
             "codes": self.codes,
@@ -88,8 +89,8 @@ class Students:
         found: dict[str, Any] = {name: array_sha256(array) for name, array in (arrays | dict(self.groups)).items()}
         return found | {"hidden": self.hidden, "num_epochs": self.num_epochs, "rows_seen": ROWS_SEEN}
 
-    def train(self, tasks: Sequence[Task]) -> Iterator[tuple[Task, Answer]]:
-        """All tasks that train on equally many rows share their steps."""
+    def train(self, tasks: Sequence[Task]) -> Iterator[tuple[Task, ErrorCounts]]:
+        """Train tasks side by side that have equally many rows."""
         from hf_prune.heads.students import student_hits
 
         for num_rows in sorted({len(task.rows) for task in tasks}):
@@ -107,16 +108,16 @@ class Students:
                 desc=f"{len(same)} students on {num_rows:,} of {size:,} rows",
             )
             for task, right in zip(same, hits, strict=True):
-                yield task, self._answer(~right)
+                yield task, self._count_errors(~right)
 
-    def _answer(self, wrong: NDArray[np.bool_]) -> Answer:
+    def _count_errors(self, wrong: NDArray[np.bool_]) -> ErrorCounts:
         groups = {name: (int(wrong[own].sum()), int(own.sum())) for name, own in self.groups.items()}
-        return Answer(int(wrong.sum()), len(wrong), groups)
+        return ErrorCounts(int(wrong.sum()), len(wrong), groups)
 
 
 @dataclass(frozen=True)
 class CommandTrainer:
-    """A command of the user's, run once per task.
+    """A user's command, run once per task.
 
     Attributes:
         command: Program and arguments.
@@ -132,11 +133,11 @@ class CommandTrainer:
         return f"command {self.command[0]}"
 
     def identity(self) -> Mapping[str, Any]:
-        """The arguments and the columns of the rows."""
+        """Return the arguments and the columns of the rows."""
         return {"command": list(self.command), "columns": self.ds.column_names, "num_rows": len(self.ds)}
 
-    def train(self, tasks: Sequence[Task]) -> Iterator[tuple[Task, Answer]]:
-        """One after the other."""
+    def train(self, tasks: Sequence[Task]) -> Iterator[tuple[Task, ErrorCounts]]:
+        """Run the command for one task after the other."""
         for task in tasks:
             size, keep, order, draw = task.key
             job = {"size": size, "keep": keep, "order": order, "draw": draw}

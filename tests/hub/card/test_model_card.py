@@ -10,7 +10,7 @@ import yaml
 
 from hf_prune.hub.card.model_card import prototypes_card, teacher_card
 from hf_prune.hub.manifest import seal
-from hf_prune.hub.models.rows import _SAID
+from hf_prune.hub.models.rows import ROW_FIELDS
 from tests.helpers.card_records import ENCODER, NASTY, VERSIONS, nasty_record, prototypes
 from tests.helpers.tiny_publications import SOURCE
 from tests.hub.card.test_build import check_page
@@ -30,7 +30,7 @@ PUBLISHED = {
 def teacher(tmp_path: Path, make=prototypes, published=PUBLISHED, **training: object) -> dict:
     """The record of a teacher that was trained on the rows of a golden card."""
     split = make(tmp_path)["splits"]["train"]
-    entry = {name: split[name] for name in _SAID}
+    entry = {name: split[name] for name in ROW_FIELDS}
     for step in entry["steps"]:
         step.pop("evidence", None)  # of which this card says nothing
     trained = {

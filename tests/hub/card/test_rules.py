@@ -8,8 +8,9 @@ import yaml
 from huggingface_hub import DatasetCard
 
 from hf_prune.hub.card.build import build_card
-from hf_prune.hub.card.rules import LICENSES, broken_rules, size_category
+from hf_prune.hub.card.rules import LICENSES, size_category
 from tests.helpers.card_records import changed, ensembles, many_classes, nasty_record, prototypes, with_source_card
+from tests.helpers.card_rules import broken_rules
 
 
 def header_of(card: str) -> dict:

@@ -1,38 +1,29 @@
-import pytest
+"""A section of a card is added by one declaration and its template."""
 
-from hf_prune.hub.card.metadata import load_card
-from hf_prune.hub.card.sections import has_section, marked, put_section, with_section
+import jinja2
 
-OURS = "<!-- hf_prune begin: x -->\nOurs.\n<!-- hf_prune end: x -->"
-
-
-def test_a_section_is_replaced_where_it_stands():
-    page = f"Before.\n\n{OURS}\n\nBehind, of `{OURS.splitlines()[0]}`.\n"
-    assert with_section(page, "x", "New.") == page.replace("Ours.", "New.")
-    assert with_section(page, "y", "New.") == f"{page}\n{marked('y', 'New.')}\n"
-    assert has_section(page, "x")
-    assert not has_section(page, "y")
+from hf_prune.hub.card.environment import environment
+from hf_prune.hub.card.sections import LAST, OF_EACH_SPLIT, Section, render_sections
+from tests.helpers.card_records import many_classes
 
 
-@pytest.mark.parametrize(
-    "page", [OURS.splitlines()[0], OURS.splitlines()[2], f"{OURS}\n{OURS}", "\n".join(OURS.splitlines()[::-1])]
-)
-def test_a_damaged_section_is_refused(page):
-    with pytest.raises(ValueError, match=r"README\.md must hold the lines .* once each, in this order: repair them"):
-        with_section(page, "x", "New.")
-
-
-@pytest.mark.parametrize("newline", ["\n", "\r\n"])
-def test_line_ends_of_the_page_stay(newline):
-    card = load_card(f"Before.{newline}")
-    put_section(card, "x", "Ours.\nTwo lines.", "Not used", lambda text: text.replace("Two", "2"))
-    ours = marked("x", "Ours.\n2 lines.")
-    expected = f"Before.\n\n{ours}"
-    assert card.text.strip() == expected.replace("\n", newline)
-    assert card.text.count("\r\n") == (card.text.count("\n") if newline == "\r\n" else 0)
-
-
-def test_a_new_page_has_a_title():
-    card = load_card(None)
-    put_section(card, "x", "Ours.", "cifar10-pruned")
-    assert card.text == f"\n# cifar10-pruned\n\n{OURS}\n"
+def test_a_new_section(tmp_path, monkeypatch):
+    record = many_classes(tmp_path)
+    before = render_sections(record)
+    own = {
+        "sections/colours.md.jinja": "### Colours{{ of }}\n\n{{ colours | names }} in {{ split.rows | number }} rows\n",
+        "sections/thanks.md.jinja": "### Thanks\n\nTo {{ record.config_name | code }}.\n\n",
+    }
+    monkeypatch.setattr(environment(), "loader", jinja2.ChoiceLoader([jinja2.DictLoader(own), environment().loader]))
+    monkeypatch.setattr(
+        "hf_prune.hub.card.sections.OF_EACH_SPLIT",
+        [*OF_EACH_SPLIT, Section("colours", lambda split: {"colours": ["red"]} if split["class_counts"] else None)],
+    )
+    monkeypatch.setattr("hf_prune.hub.card.sections.LAST", [Section("thanks"), *LAST])
+    after = render_sections(record)
+    colours = "### Colours of `train`\n\n`red` in 60 rows\n\n"
+    thanks = "### Thanks\n\nTo `el2n-easy-60`.\n\n"
+    assert after.count(colours) == after.count(thanks) == after.count("### Colours") == 1
+    assert after.replace(colours, "").replace(thanks, "") == before
+    monkeypatch.setattr("hf_prune.hub.card.sections.LAST", [])
+    assert "### Digests" not in render_sections(record)

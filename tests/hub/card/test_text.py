@@ -35,8 +35,8 @@ def test_the_lines_that_make_it_again_do(tmp_path):
     lines = reproduction(made(folder)["splits"]["train"])
     assert lines[3] == f'ds = load_dataset("uoft-cs/cifar10", revision="{COMMIT}", split="train")'
     assert lines[4] == (
-        f'ds = ds.score_with("prototypes", encoder="facebook/dino-vits16", revision="{"c" * 40}", '
-        'dtype="bfloat16", seed=0)'
+        f'ds = ds.score_with("prototypes", encoder="facebook/dino-vits16", '
+        f'run=hf_prune.Run(revision="{"c" * 40}", dtype="bfloat16"), seed=0)'
     )
     assert lines[5] == 'ds = ds.prune("prototypes", keep=4, order="easy", class_balance=0.0, seed=0)'
     namespace = {"ds": images().add_column("prototypes", [float(row) for row in range(12)])}
@@ -63,7 +63,7 @@ def test_what_only_the_user_has_is_named_in_a_comment():
         "ds = load_dataset(...)  # the source is local",
         f'# encoder: your own "facebook/dino-vits16", weights SHA-256 "{"e" * 64}"',
         '# "labels" was handed in, SHA-256 "f"',
-        'ds = ds.score_with("m", encoder=..., dtype="bfloat16", inputs={"labels": ...}, column="c", '
+        'ds = ds.score_with("m", encoder=..., run=hf_prune.Run(dtype="bfloat16"), inputs={"labels": ...}, column="c", '
         'on_error="skip", seed=2, k=1)',
         "# what was done outside hf_prune is not known",
     ]

@@ -9,7 +9,7 @@ import pytest
 from datasets import Dataset, Features, Image
 from huggingface_hub import ModelCard
 
-from hf_prune import Prototypes
+from hf_prune import Prototypes, Run
 from hf_prune.data.history import provenance
 from hf_prune.hub.models import prototypes
 from hf_prune.runtime.integrity import sealed, unsealed
@@ -33,13 +33,13 @@ def cache(tmp_path_factory):
 @pytest.fixture(scope="module")
 def scored(cache):
     return coloured().score_with(
-        "prototypes", encoder="pixels", image_size=4, num_prototypes=3, seed=5, cache_dir=cache
+        "prototypes", encoder="pixels", run=Run(image_size=4, cache_dir=cache), num_prototypes=3, seed=5
     )
 
 
 @pytest.fixture(scope="module")
 def fitted(scored, cache):
-    return Prototypes.from_scored(scored, cache_dir=cache)
+    return Prototypes.from_scored(scored, run=Run(cache_dir=cache))
 
 
 def column(ds):
@@ -48,7 +48,7 @@ def column(ds):
 
 def test_scores_of_the_fitted_rows_are_those_of_the_column(scored, fitted, cache):
     assert (fitted.score(scored["image"][:]) == column(scored)).all()
-    again = Prototypes.fit(coloured(), "pixels", image_size=4, num_prototypes=3, seed=5, cache_dir=cache)
+    again = Prototypes.fit(coloured(), "pixels", run=Run(image_size=4, cache_dir=cache), num_prototypes=3, seed=5)
     assert (again.centroids == fitted.centroids).all()
     assert again.config == fitted.config
     assert fitted.config["options"] == {"num_prototypes": 3, "num_iterations": 100, "seed": 5}
@@ -113,8 +113,8 @@ def test_an_encoder_of_ones_own_has_to_be_given_and_to_be_the_same(tmp_path):
     mine, other = str(tmp_path / "mine"), str(tmp_path / "other")
     save(build(config_of("vit")), mine)
     save(build(config_of("vit"), seed=1), other)
-    ds = coloured().score_with("prototypes", encoder=mine, num_prototypes=2, load_from_cache_file=False)
-    found = Prototypes.from_scored(ds, encoder=mine, load_from_cache_file=False)
+    ds = coloured().score_with("prototypes", encoder=mine, num_prototypes=2, run=Run(load_from_cache_file=False))
+    found = Prototypes.from_scored(ds, encoder=mine, run=Run(load_from_cache_file=False))
     assert found.score(ds["image"][:]) == pytest.approx(column(ds), abs=1e-6)
     folder = found.save_pretrained(tmp_path / "kept")
     assert Prototypes.from_pretrained(folder, encoder=mine).score(ds["image"][:]) == pytest.approx(
@@ -136,7 +136,7 @@ def test_other_columns_and_other_rows_are_refused(scored, cache):
     turned = scored.select(range(23, -1, -1))
     assert provenance(turned).steps
     with pytest.raises(ValueError, match="the scores of column 'prototypes' differ by up to"):
-        Prototypes.from_scored(turned, cache_dir=cache)
+        Prototypes.from_scored(turned, run=Run(cache_dir=cache))
 
 
 def test_a_call_without_a_batch_says_what_to_do(fitted):

@@ -144,7 +144,7 @@ def test_the_lines_of_the_card_run(exported, kept, monkeypatch):
     for block in code[1:]:
         exec(block.replace("path/to/this/folder", str(exported)), names)
     assert names["model"].config.id2label == {0: "dark", 1: "light"}
-    expected = names["ds"].score_with("el2n", teachers=str(exported), load_from_cache_file=False)
+    expected = names["ds"].score_with("el2n", teachers=str(exported), run=hf_prune.Run(load_from_cache_file=False))
     assert names["scored"]["el2n"][:] == expected["el2n"][:]
 
 

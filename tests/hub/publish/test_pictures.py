@@ -11,8 +11,8 @@ import PIL.Image
 import pytest
 from datasets import ClassLabel, Dataset, Features, Image, Value
 
-from hf_prune.data.history import provenance
 from hf_prune.hub.publish.pictures import drawable, pictures, plot_histogram
+from hf_prune.hub.split import Split
 from hf_prune.hub.statistics import compare_scores
 from tests.helpers.tiny_publications import images, scored
 
@@ -20,7 +20,7 @@ from tests.helpers.tiny_publications import images, scored
 def compared(ds, **cut):
     whole = scored(ds)
     kept = whole.prune("prototypes", keep=0.5, order="hard", **cut)
-    return compare_scores(kept, whole, provenance(kept), False), whole
+    return compare_scores(Split.read(kept, whole), False), whole
 
 
 def chunks(png: bytes) -> list[str]:
@@ -105,7 +105,7 @@ def test_pictures_show_the_ends():
     ds = Dataset.from_dict({"image": grey}, features=Features({"image": Image()}))
     ds = ds.add_column("brightness", [float(row) for row in range(12)])
     kept = ds.prune("brightness", keep=6, order="hard")
-    statistics = compare_scores(kept, ds, provenance(kept), False)
+    statistics = compare_scores(Split.read(kept, ds), False)
     _, png = pictures(statistics, ds, "default", "train")["extremes"]
     found = set(np.asarray(PIL.Image.open(io.BytesIO(png)).convert("L")).ravel().tolist())
     assert {10, 40, 80, 110} <= found

@@ -205,7 +205,9 @@ def test_columns_are_chosen_and_replaced(published):
 def test_one_row_without_an_image_has_no_score(tmp_path):
     content = [{"bytes": image_bytes(row), "path": None} if row != 2 else None for row in range(4)]
     ds = Dataset.from_dict({"image": content}, features=Features({"image": Image()}))
-    made = hf_prune.score_with(ds, "prototypes", encoder="pixels", image_size=2, num_prototypes=2, on_error="skip")
+    made = hf_prune.score_with(
+        ds, "prototypes", encoder="pixels", run=hf_prune.Run(image_size=2), num_prototypes=2, on_error="skip"
+    )
     kept = made.prune("prototypes", keep=2, order="hard")
     folder = hf_prune.export(kept, tmp_path / "null", source="local", scores=made, what="scores")
     loaded = quietly(hf_prune.load_scores, folder, ds)

@@ -82,7 +82,7 @@ def test_the_shelf_downloads_a_released_file_once(tmp_path, monkeypatch):
         again = hf_prune.load_scores("sorscher2022/EL2N-20-models", imagenet(NAMES))
         assert again["el2n_20_models"][:] == loaded["el2n_20_models"][:]
         with pytest.raises(
-            OSError, match=r"DDD.csv cannot be had .*: download it by hand and give the path"
+            OSError, match=r"DDD.csv cannot be downloaded .*: download it by hand and give the path"
         ) as caught:
             hf_prune.load_scores("sorscher2022/DDD", imagenet(NAMES))
     assert "\n" not in str(caught.value)

@@ -18,7 +18,7 @@ from hf_prune.hub.verify.verify import verify
 from hf_prune.scoring.scores import add_scores
 from tests.helpers.tiny_publications import SOURCE, encoded, images, scored
 
-PIXELS = {"encoder": "pixels", "image_size": 2, "num_prototypes": 3}
+PIXELS = {"encoder": "pixels", "run": hf_prune.Run(image_size=2), "num_prototypes": 3}
 
 
 def publish(ds, folder, what="scores", **cut):
@@ -72,7 +72,10 @@ def test_a_cut_without_scores_and_one_without_rows(tmp_path, what):
         ({"order": "mixed", "random_share": 0.25}, None),
         ({"order": "middle", "quotas": "error", "class_errors": {"cat": 0.1, "dog": 0.2, "ship": 0.3}}, None),
         ({"drop_duplicates": 1.0}, None),
-        ({"order": "diverse", "encoder": "pixels", "image_size": 2}, "it needs embeddings or arrays"),
+        (
+            {"order": "diverse", "encoder": "pixels", "run": hf_prune.Run(image_size=2)},
+            "it needs embeddings or arrays",
+        ),
     ],
 )
 def test_every_kind_of_cut(tmp_path, options, said):

@@ -94,5 +94,6 @@ def test_models_are_named_by_repository_and_commit_alone(tmp_path, monkeypatch):
 )
 def test_models_are_opened_with_bounds(fields, said):
     with pytest.raises(CannotTellError, match=said):
-        recorded.model_settings(model(**fields), scoring())
-    assert recorded.model_settings(model(image_size=224), scoring()) == {"dtype": "float32", "image_size": 224}
+        recorded.model_settings([model(**fields)], scoring())
+    expected = {"revision": COMMIT, "dtype": "float32", "image_size": 224}
+    assert recorded.model_settings([model(image_size=224)], scoring()) == expected

@@ -271,5 +271,5 @@ def test_a_record_of_a_few_kilobytes_takes_no_more_than_others(folder, tmp_path,
 )
 def test_a_header_that_multiplies(folder, header):
     (folder / "README.md").write_text(f"---\n{header}\n---\n")
-    said = [finding.said for finding in verify(folder).differences if finding.subject == "README.md"]
+    said = [finding.text for finding in verify(folder).differences if finding.subject == "README.md"]
     assert re.fullmatch(r"the header of README.md cannot be read \([ -~…]+\): repair its YAML first", said[-1])

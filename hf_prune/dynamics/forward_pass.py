@@ -1,0 +1,169 @@
+"""Forward passes of a Trainer's model: labels and logits of a batch, and passes over rows that are not trained on."""
+
+import contextlib
+import random
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+
+from hf_prune.dynamics.epoch_rows import EpochRows, Presentations
+from hf_prune.dynamics.numbered_rows import ROW_KEY, NumberedCollator, NumberedRows, readable
+from hf_prune.runtime.errors import InputError
+from hf_prune.runtime.processes import num_processes, process_index
+
+Forward = Callable[[Any], tuple[torch.Tensor, torch.Tensor]]  # prepared batch → labels (B,), logits (B, classes)
+
+
+def score_rows(trainer: Any, dataset: Any, forward: Forward) -> EpochRows:
+    """Run the model in eval mode over all rows, without any effect on the training.
+
+    The processes share the rows. Random transforms of the data set draw from generators that are restored afterwards, as is
+    the train flag of every module.
+
+    Args:
+        trainer: The Trainer, whose collator, columns, workers and batch size for evaluation are used.
+        dataset: A map-style data set, n rows.
+        forward: Returns labels (B,) and logits (B, classes) of a prepared batch.
+
+    Returns:
+        All rows that have a class; every process must call it.
+    """
+    seen = Presentations()
+    with eval_mode(trainer.model), torch.no_grad():
+        for batch in _batches(trainer, dataset, forward, trainer.args.dataloader_num_workers):
+            seen.add(*batch)
+    return seen.collect()
+
+
+def try_pass(trainer: Any, dataset: Any, forward: Forward) -> None:
+    """Run the model over the first batch alone, before a training; the arguments are those of `score_rows`.
+
+    Raises:
+        ValueError: If there are no logits, or no class for each row.
+    """
+    with eval_mode(trainer.model), torch.no_grad():
+        for _, labels, logits in _batches(trainer, dataset, forward, num_workers=0):
+            check_classes(labels, logits)
+            break
+
+
+@contextlib.contextmanager
+def eval_mode(model: torch.nn.Module) -> Iterator[None]:
+    """Switch to eval mode, and restore the train flag of every module and all generators afterwards."""
+    flags = [(module, module.training) for module in model.modules()]
+    python, numpy = random.getstate(), np.random.get_state()  # noqa: NPY002  # the global one is what must not change
+    devices = [torch.cuda.current_device()] if torch.cuda.is_available() else []
+    try:
+        with torch.random.fork_rng(devices=devices):
+            model.eval()
+            yield
+    finally:
+        for module, flag in flags:
+            module.training = flag
+        random.setstate(python)
+        np.random.set_state(numpy)  # noqa: NPY002  # as above
+
+
+def labels_of(trainer: Any, inputs: Any) -> torch.Tensor:
+    """Read the classes of a batch before a loss function takes them out of it.
+
+    Args:
+        trainer: The Trainer; its ``label_names`` say where labels are.
+        inputs: The batch by name.
+
+    Returns:
+        Integers, shape (B,).
+
+    Raises:
+        ValueError: If the batch has no labels, or not one class per row.
+    """
+    names = [name for name in ("labels", *trainer.label_names) if name in inputs][:1]
+    if not names:
+        raise InputError(
+            f"the training batches hold no labels, only {', '.join(map(str, inputs))}: the data set needs a column that "
+            'the data collator turns into "labels", and with remove_unused_columns=True one that the model takes'
+        )
+    labels = inputs[names[0]]
+    if not isinstance(labels, torch.Tensor) or labels.is_floating_point() or labels.numel() != len(labels):
+        given = f"{labels.dtype} of shape {tuple(labels.shape)}" if isinstance(labels, torch.Tensor) else type(labels)
+        raise InputError(
+            f"{names[0]} of a training batch are {given}: a record needs one class per row as an integer; soft labels, "
+            "several labels per row and regression targets have none"
+        )
+    return labels.reshape(-1)
+
+
+def logits_of(outputs: Any, num_rows: int) -> torch.Tensor:
+    """Find the logits in the outputs of a model for a batch.
+
+    Args:
+        outputs: A mapping with ``logits``, or a tuple that holds them.
+        num_rows: Rows of the batch, B.
+
+    Returns:
+        Shape (B, classes), detached, and a copy: a compiled model may write the next batch to the same place.
+
+    Raises:
+        ValueError: If there are none, or not one row of two classes or more for each row of the batch.
+    """
+    if isinstance(outputs, Mapping):
+        found, given = outputs.get("logits"), ", ".join(map(str, outputs))
+    elif isinstance(outputs, tuple | list):
+        tensors = [part for part in outputs if isinstance(part, torch.Tensor) and part.ndim == 2]
+        found, given = next(iter(tensors), None), f"a {type(outputs).__name__} of {len(outputs)}"
+    else:
+        found, given = getattr(outputs, "logits", None), type(outputs).__name__
+    if not isinstance(found, torch.Tensor):
+        raise InputError(
+            f"the model's outputs hold no logits ({given}): watch needs a model that returns them by name"
+        )
+    if found.ndim != 2 or len(found) != num_rows or found.shape[1] < 2:
+        raise InputError(
+            f"the model gave logits of shape {tuple(found.shape)} for {num_rows} rows: a record needs (rows, classes) "
+            "with two classes or more"
+        )
+    return found.detach().clone()
+
+
+def check_classes(labels: torch.Tensor, logits: torch.Tensor) -> None:
+    """Raise unless the model has the classes of a batch; this waits for their device."""
+    largest = int(labels.max()) if len(labels) else -1
+    if largest >= logits.shape[1]:
+        raise InputError(
+            f"a training batch holds the label {largest}, the model has {logits.shape[1]} classes: give labels below "
+            "that, and -100 to rows without one"
+        )
+
+
+def check_rows(rows: torch.Tensor, labels: torch.Tensor) -> None:
+    """Raise unless a batch has one label for each of its rows."""
+    if len(rows) != len(labels):
+        raise InputError(
+            f"the data collator made {len(labels)} examples of {len(rows)} rows: watch needs one example for each row"
+        )
+
+
+def _batches(
+    trainer: Any, dataset: Any, forward: Forward, num_workers: int
+) -> Iterator[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:
+    """Yield row numbers, labels and logits of this process's share, batch by batch."""
+    items, collate = readable(trainer, dataset)
+    arguments = trainer.args
+    context = getattr(arguments, "dataloader_multiprocessing_context", None)
+    loader = torch.utils.data.DataLoader(
+        NumberedRows(items),
+        batch_size=arguments.eval_batch_size,
+        sampler=range(process_index(), len(items), num_processes()),
+        collate_fn=NumberedCollator(collate),
+        num_workers=num_workers,
+        multiprocessing_context=context if num_workers else None,
+        generator=torch.Generator().manual_seed(0),
+    )
+    for batch in loader:
+        inputs = trainer._prepare_inputs(batch)
+        rows = inputs.pop(ROW_KEY)
+        labels, logits = forward(inputs)
+        check_rows(rows, labels)
+        yield rows, labels, logits

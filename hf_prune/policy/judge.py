@@ -1,0 +1,132 @@
+"""Choose a rule for each kept fraction on some repeats of the trial, and confirm it on others."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from datasets.utils import tqdm
+
+from hf_prune.policy.evidence import LINEAR, TWO_LAYER, Comparison, KeepEvidence
+from hf_prune.policy.features import Features
+from hf_prune.policy.intervals import Draw, Interval, intervals, paired_interval
+from hf_prune.policy.rules import RANDOM, Rule, rules_for
+from hf_prune.policy.trial import NUM_REPEATS, Scorer, Student, Trial, repeats
+
+# keep → gain of each rule at each judged row, one draw per repeat
+Gains = dict[float, list[Draw]]
+
+
+class _Confirmation(NamedTuple):
+    """Gain of a chosen rule over random rows, its mean with a linear head, and the gains of random rows and the rule over all."""
+
+    gain: Interval | None
+    linear: float
+    over_all: Sequence[Interval]
+
+
+@dataclass(frozen=True)
+class Judge:
+    """Trials of one recommendation, and the settings that they share.
+
+    Attributes:
+        features: The rows.
+        scorer: Scores rows without knowing the others.
+        optimistic: Whether the scores have seen the labels that they are judged by; a gain must then be twice as sure.
+        class_balance: Floor of every rule.
+        seed: Decides folds and draws.
+        student: A user's own, asked in place of the two-layer head whether a chosen rule gains.
+    """
+
+    features: Features
+    scorer: Scorer
+    optimistic: bool
+    class_balance: float
+    seed: int
+    student: Student | None = None
+
+    def judge(self, keeps: Sequence[float]) -> list[KeepEvidence]:
+        """Weigh the rules for each kept fraction, shares in (0, 1)."""
+        chosen, compared = self._choose(keeps)
+        confirmed = self._confirm(chosen)
+        return [self._evidence(keep, chosen[keep], compared[keep], confirmed[keep]) for keep in keeps]
+
+    def trials(self, *, confirming: bool, desc: str) -> Iterator[Trial]:
+        """Yield one trial per repeat, with a bar."""
+        features = self.features
+        found = list(repeats(features.points, features.codes, confirming=confirming, seed=self.seed))
+        for repeat in tqdm(found, desc=desc, unit="repeat", leave=False):
+            yield Trial(features, repeat, self.scorer, self.class_balance, self.seed)
+
+    def _choose(self, keeps: Sequence[float]) -> tuple[dict[float, Rule], dict[float, list[Comparison]]]:
+        """Return by kept fraction the rule that gains most with the better head where both gain, and all comparisons."""
+        rules = {keep: rules_for(keep) for keep in keeps}
+        trials: list[Trial] = []
+        linear: Gains = {keep: [] for keep in keeps}
+        for trial in self.trials(confirming=False, desc="Linear heads"):
+            for keep in keeps:
+                linear[keep].append(Draw(trial.repeat.judged, trial.linear(rules[keep], keep)))
+            trials.append(trial)
+        compared = {keep: _compare(LINEAR, rules[keep], intervals(linear[keep], self.seed)) for keep in keeps}
+        # No other rule can be chosen. Which of them is best is for the two-layer head to say: a linear head heeds wrong labels
+        # less and would cut too few.
+        gaining = {keep: [found.rule for found in compared[keep] if found.gain > 0] for keep in keeps}
+        two_layer: Gains = {keep: [] for keep in keeps}
+        for trial in tqdm(trials, desc="Two-layer heads", unit="repeat", leave=False):
+            for keep in keeps:
+                if gaining[keep]:
+                    two_layer[keep].append(Draw(trial.repeat.judged, trial.two_layer(gaining[keep], keep)))
+        chosen = {}
+        for keep in keeps:
+            tried = _compare(TWO_LAYER, gaining[keep], intervals(two_layer[keep], self.seed)) if gaining[keep] else []
+            chosen[keep] = _best(tried)
+            compared[keep] += tried
+        return chosen, compared
+
+    def _confirm(self, chosen: Mapping[float, Rule]) -> dict[float, _Confirmation]:
+        """Measure what the chosen rules gain on the other repeats."""
+        linear: Gains = {keep: [] for keep in chosen}
+        two_layer: Gains = {keep: [] for keep in chosen}
+        by_student: dict[float, list[float]] = {keep: [] for keep in chosen}
+        for number, trial in enumerate(self.trials(confirming=True, desc="Confirming")):
+            for keep, rule in chosen.items():
+                rules = [] if rule == RANDOM else [rule]
+                two_layer[keep].append(Draw(trial.repeat.judged, trial.two_layer_and_all(rules, keep)))
+                if rules:
+                    linear[keep].append(Draw(trial.repeat.judged, trial.linear(rules, keep)))
+                if rules and self.student is not None and number < NUM_REPEATS:
+                    by_student[keep].append(trial.student_gain(self.student, rule, keep))
+        found = {}
+        for keep, rule in chosen.items():
+            gains = intervals(two_layer[keep], self.seed)
+            asked, gain = by_student[keep], None if rule == RANDOM else gains.pop(0)
+            sign = intervals(linear[keep], self.seed)[0].mean if linear[keep] else 0.0
+            found[keep] = _Confirmation(paired_interval(asked) if asked else gain, sign, gains)
+        return found
+
+    def _evidence(
+        self, keep: float, rule: Rule, compared: Sequence[Comparison], confirmed: _Confirmation
+    ) -> KeepEvidence:
+        gain, head = confirmed.gain, TWO_LAYER if self.student is None else self.student.name
+        margin = 0.0 if gain is None else (1 + self.optimistic) * (gain.mean - gain.low)
+        # A sign is no claim of its own: all repeats say it best, those that the rule was chosen on too.
+        by_linear = [found.gain for found in compared if found.head == LINEAR and found.rule == rule]
+        agrees = sum(by_linear) + confirmed.linear > 0
+        holds = gain is not None and agrees and gain.mean > margin
+        kept = rule if holds else RANDOM
+        over_all = Comparison(kept.order, kept.hardest_cutoff, TWO_LAYER, *confirmed.over_all[-1 if holds else 0])
+        tried = None if gain is None else Comparison(rule.order, rule.hardest_cutoff, head, *gain)
+        numbers = gain if gain is not None and holds else Interval(0.0, 0.0, 0.0)
+        return KeepEvidence(keep, kept.order, kept.hardest_cutoff, *numbers, over_all, tried, tuple(compared))
+
+
+def _compare(head: str, rules: Sequence[Rule], found: Sequence[Interval]) -> list[Comparison]:
+    return [
+        Comparison(rule.order, rule.hardest_cutoff, head, *interval)
+        for rule, interval in zip(rules, found, strict=True)
+    ]
+
+
+def _best(tried: Sequence[Comparison]) -> Rule:
+    """Return the rule with the largest gain above 0, else random rows."""
+    best = max(tried, key=lambda found: found.gain, default=None)
+    return RANDOM if best is None or best.gain <= 0 else best.rule
