@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
 
 from datasets import Dataset, DatasetDict, IterableDataset
 from huggingface_hub import CommitInfo
@@ -17,7 +16,7 @@ from hf_prune.hub.publish.configurations import describe_configurations, describ
 from hf_prune.hub.publish.export import TEXTS, write_texts
 from hf_prune.hub.publish.repository import Repository, staging_folder
 from hf_prune.hub.publish.shards import ShardOptions, Shards
-from hf_prune.hub.publish.stream import check_stream_options, push_stream
+from hf_prune.hub.publish.stream import StreamPlace, check_stream_options, push_stream
 from hf_prune.hub.publish.target import Target, put_all
 from hf_prune.runtime.errors import InputError
 
@@ -89,19 +88,9 @@ def push_to_hub(
     _check_target(repo_id, revision, create_pr)
     if isinstance(ds, IterableDataset):
         check_stream_options(source, scores, what, num_shards, embed_external_files, num_proc)
-        where: dict[str, Any] = {
-            "config_name": config_name or "default",
-            "split": split,
-            "data_dir": data_dir,
-            "token": token,
-        }
-        commit: dict[str, Any] = {
-            "revision": revision,
-            "create_pr": create_pr,
-            "commit_description": commit_description,
-        }
-        made: dict[str, Any] = {"private": private, "set_default": set_default, "max_shard_size": max_shard_size}
-        return push_stream(ds, repo_id, commit_message=commit_message, **where, **commit, **made)
+        hub = Repository(repo_id, token, revision, create_pr, private=private)
+        place = StreamPlace(config_name or "default", split or str(ds.split or "train").partition("[")[0], data_dir)
+        return push_stream(ds, hub, place, set_default, max_shard_size, commit_message, commit_description)
     options = ShardOptions(max_shard_size, num_shards, embed_external_files, num_proc)
     own = read_configuration(
         ds,

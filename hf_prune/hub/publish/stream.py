@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pyarrow.parquet as pq
 from datasets import ClassLabel, Image, IterableDataset
@@ -12,7 +12,7 @@ from datasets.utils.py_utils import convert_file_size_to_int
 from huggingface_hub import CommitInfo, CommitOperationAdd, CommitOperationDelete
 
 from hf_prune.data.history import Step, provenance
-from hf_prune.hub.card.metadata import load_card, merge_metadata
+from hf_prune.hub.card.metadata import config_patterns, load_card, merge_metadata
 from hf_prune.hub.card.page import put_section
 from hf_prune.hub.card.text import code, number, words
 from hf_prune.hub.layout import README
@@ -32,21 +32,33 @@ _NOT_RECORDED = (
 )
 
 
+class StreamPlace(NamedTuple):
+    """Where the rows of a stream go in a repository.
+
+    Attributes:
+        config_name: Configuration.
+        split: Name of the split.
+        data_dir: Folder of the files; None is ``"data"`` for the default configuration, else its name.
+    """
+
+    config_name: str
+    split: str
+    data_dir: str | None = None
+
+    @property
+    def folder(self) -> str:
+        """Return the folder of the files."""
+        return self.data_dir or ("data" if self.config_name == "default" else self.config_name)
+
+
 def push_stream(
     ds: IterableDataset,
-    repo_id: str,
-    *,
-    config_name: str = "default",
-    split: str | None = None,
-    data_dir: str | None = None,
+    hub: Repository,
+    place: StreamPlace,
     set_default: bool | None = None,
+    max_shard_size: int | str | None = None,
     commit_message: str | None = None,
     commit_description: str | None = None,
-    private: bool | None = None,
-    token: str | None = None,
-    revision: str | None = None,
-    create_pr: bool = False,
-    max_shard_size: int | str | None = None,
 ) -> CommitInfo:
     """Push the rows of a stream with a card and the steps on its record; the arguments are those of `push_to_hub`.
 
@@ -59,26 +71,22 @@ def push_stream(
             "the stream is the share of one process: push the stream before it is split, from one process"
         )
     ds = ds._resolve_features()
-    split = split or str(ds.split or "train").partition("[")[0]
-    folder = data_dir or ("data" if config_name == "default" else config_name)
-    hub = Repository(repo_id, token, revision, create_pr, private=private)
     published = hub.read()
     hub.make()
-    where: dict[str, Any] = {"repo_type": "dataset", "revision": revision, "create_pr": create_pr}
-    with staging_folder() as place:
-        shards = _shards(ds, place, convert_file_size_to_int(max_shard_size or _SHARD_SIZE))
-        sent, rows, size = _send(hub, shards, f"{folder}/{split}", where)
-        record = _record(ds, config_name, split, folder, rows, size, sum(file.upload_info.size for file in sent))
-        texts = _texts(
-            published.readme, hub.repo_id, ds, record | {"set_default": set_default}, f"{folder}/steps.json"
-        )
+    where: dict[str, Any] = {"repo_type": "dataset", "revision": hub.revision, "create_pr": hub.create_pr}
+    with staging_folder() as folder:
+        shards = _shards(ds, folder, convert_file_size_to_int(max_shard_size or _SHARD_SIZE))
+        prefix = f"{place.folder}/{place.split}-"
+        sent, rows, size = _send(hub, shards, prefix, where)
+        record = _record(ds, place, rows, size, sum(file.upload_info.size for file in sent))
+        texts = _texts(published.readme, hub.repo_id, ds, record | {"set_default": set_default}, place)
         new = {file.path_in_repo for file in sent}
-        stale = [name for name in published.files if name.startswith(f"{folder}/{split}-") and name not in new]
+        stale = [name for name in published.files if name.startswith(prefix) and name not in new]
         with hub._plain_errors(ValueError):
             return hub.api.create_commit(
                 hub.repo_id,
                 [*sent, *texts, *map(CommitOperationDelete, stale)],
-                commit_message=commit_message or f"Upload {config_name} with hf_prune",
+                commit_message=commit_message or f"Upload {place.config_name} with hf_prune",
                 commit_description=commit_description,
                 parent_commit=hub.head or None,
                 **where,
@@ -95,7 +103,7 @@ def _send(
         metadata = pq.read_metadata(path)
         rows += metadata.num_rows
         size += sum(metadata.row_group(group).total_byte_size for group in range(metadata.num_row_groups))
-        sent.append(CommitOperationAdd(f"{prefix}-{len(sent):05d}.parquet", path))
+        sent.append(CommitOperationAdd(f"{prefix}{len(sent):05d}.parquet", path))
         with hub._plain_errors(ValueError, OSError):  # such as a quota that is used up
             hub.api.preupload_lfs_files(hub.repo_id, sent[-1:], free_memory=False, **where)
         if getattr(sent[-1], "_is_uploaded", True):  # the Hub takes a file that it calls small with the commit
@@ -135,35 +143,31 @@ def _shards(ds: IterableDataset, place: Path, limit: int) -> Iterator[Path]:
         yield path
 
 
-def _record(
-    ds: IterableDataset, config_name: str, split: str, folder: str, rows: int, size: int, download_size: int
-) -> dict[str, Any]:
+def _record(ds: IterableDataset, place: StreamPlace, rows: int, size: int, download_size: int) -> dict[str, Any]:
     """Collect what the header of a card says of one split; the other splits of the configuration stay."""
     features = ds.features
     images = [name for name, feature in features.items() if isinstance(feature, Image)]
     classes = [name for name, feature in features.items() if isinstance(feature, ClassLabel)]
-    entry = {"rows": rows, "num_bytes": size, "data_files": [f"{folder}/{split}-*"], "source": {}}
+    entry = {"rows": rows, "num_bytes": size, "data_files": [f"{place.folder}/{place.split}-*"], "source": {}}
     return {
-        "config_name": config_name,
+        "config_name": place.config_name,
         "features": features._to_yaml_list(),
-        "splits": {split: entry | {"image_column": (images or [None])[0], "class_columns": classes}},
+        "splits": {place.split: entry | {"image_column": (images or [None])[0], "class_columns": classes}},
         "download_size": download_size,
     }
 
 
 def _texts(
-    readme: str | None, repo_id: str, ds: IterableDataset, record: Mapping[str, Any], steps_file: str
+    readme: str | None, repo_id: str, ds: IterableDataset, record: Mapping[str, Any], place: StreamPlace
 ) -> list[CommitOperationAdd]:
     """Write the card and the steps."""
-    card, config_name, steps = load_card(readme), record["config_name"], provenance(ds).steps
-    patterns = [config for config in card.data.get("configs") or [] if config["config_name"] == config_name]
-    others = [files["split"] for config in patterns for files in config.get("data_files") or []]
-    others = [split for split in others if split not in record["splits"]]
+    card, steps, steps_file = load_card(readme), provenance(ds).steps, f"{place.folder}/steps.json"
+    others = [split for split in config_patterns(card.data).get(place.config_name, {}) if split != place.split]
     merge_metadata(card.data, {**record, "other_splits": others})
-    (entry,) = record["splits"].values()
-    lines = [f"## How the rows of {code(config_name)} were chosen", *map(_sentence, steps)]
-    lines += [_NOT_RECORDED, f"{number(entry['rows'])} rows. The steps, as plain JSON: {code(steps_file)}."]
-    put_section(card, config_name, "\n\n".join(lines), repo_id.rpartition("/")[2])
+    rows = record["splits"][place.split]["rows"]
+    lines = [f"## How the rows of {code(place.config_name)} were chosen", *map(_sentence, steps)]
+    lines += [_NOT_RECORDED, f"{number(rows)} rows. The steps, as plain JSON: {code(steps_file)}."]
+    put_section(card, place.config_name, "\n\n".join(lines), repo_id.rpartition("/")[2])
     content = json.dumps({"format": 1, "steps": [step.to_dict() for step in steps]}, indent=2)
     return [CommitOperationAdd(README, str(card).encode()), CommitOperationAdd(steps_file, content.encode())]
 
