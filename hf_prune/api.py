@@ -10,7 +10,7 @@ from hf_prune.data.splits import AnyDataset, on_splits
 from hf_prune.metrics import Metric, get_metric
 from hf_prune.metrics.registry import check_option_names
 from hf_prune.policy import Recommendation
-from hf_prune.policy.gathering import EvidenceWhileScoring
+from hf_prune.policy.gathering import judge_for
 from hf_prune.pruning.prune import prune_dataset
 from hf_prune.pruning.settings import PruneSettings
 from hf_prune.runtime.arguments import check_count, check_flag, check_text
@@ -44,7 +44,7 @@ def score_with(
     seed: int = 0,
     overwrite: bool = False,
     on_error: str = "raise",
-    evidence: bool = True,
+    evidence: bool | str = "auto",
     splits: str | Sequence[str] | None = None,
     **options: Any,
 ) -> AnyDataset:
@@ -76,11 +76,13 @@ def score_with(
         seed: Seed of metrics that draw random numbers.
         overwrite: Replace a column of that name.
         on_error: ``"raise"`` stops at a row that cannot be scored, ``"skip"`` leaves its score null and lists it.
-        evidence: Whether rules of pruning are weighed against random rows, where there are embeddings and labels of at
-            least 200 rows, for ``order="auto"`` of `prune`; it takes about a minute for 50,000 rows. Where a metric has
-            predictions of teachers but no embeddings, what the first teacher's last linear layer sees stands in: kept in
-            the same pass, in a cache of its own, and called optimistic, since the teacher may have seen all rows. Where it
-            cannot be gathered the scores come without it, with a warning.
+        evidence: Whether rules of pruning are weighed against random rows, for ``order="auto"`` of `prune`, where there are
+            embeddings and labels of at least 200 rows: ``"auto"`` on a sample of the classes, and of the rows if need be,
+            that takes no more work than 50,000 rows of ten classes, about a minute; ``"full"`` on all of up to 100,000
+            rows; False not at all. Where a metric has predictions of teachers but no embeddings, what the first
+            teacher's last linear layer sees stands in: kept in the same pass, in a cache of its own, and called
+            optimistic, since the teacher may have seen all rows. Where it cannot be gathered the scores come without it,
+            with a warning.
         splits: Splits of a ``DatasetDict`` to score; None is ``"train"``.
         **options: Options of the metric.
 
@@ -107,7 +109,7 @@ def score_with(
     if not isinstance(named, Sequence):
         raise InputError(f"metric={metric!r}; give the name of a metric, or a list of names")
     check_flag("overwrite", overwrite)
-    check_flag("evidence", evidence)
+    judge_for(evidence)  # refuses what is none
     run = Run.of(run)
     with in_step("score_with", run.device):
         chosen = [get_metric(name) for name in named]
@@ -130,11 +132,10 @@ def score_with(
         request = open_prototypes(asked, chosen)
 
         def score_split(split: Any, name: str) -> Any:
-            check_alike({"split": name})
-            own = {**options, "seed": seed}
+            check_alike({"split": name, "evidence": str(evidence)})
+            own, judge = {**options, "seed": seed}, judge_for(evidence)
             if isinstance(split, IterableDataset):
                 return score_stream(split, chosen, request, own, columns, overwrite)
-            judge = EvidenceWhileScoring() if evidence else None
             return score_dataset(split, chosen, request, own, columns, overwrite, judge)
 
         return on_splits(ds, splits, score_split, "score_with")

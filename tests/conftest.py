@@ -18,7 +18,7 @@ from hypothesis import settings
 from tests.helpers.process_parent import ON_CPU, fork_jobs
 
 pytest.register_assert_rewrite(
-    "tests.helpers.command_line", "tests.helpers.tampered"
+    "tests.helpers.command_line", "tests.helpers.tampered", "tests.helpers.trained_teacher"
 )  # several test modules name it as their plugin
 
 # The same examples everywhere, with no clock and no memory of earlier runs.

@@ -54,6 +54,8 @@ WHOLE = {
     "test_wide_tables",
     "metrics/test_every_metric",
 }
+# Modules without a test of their own, each with the reason.
+UNTESTED: tuple[str, ...] = ()
 HEAVY = ("torch", "transformers", "accelerate", "scipy", "sklearn", "matplotlib")
 MAX_FILE_LINES = 499
 MAX_FUNCTION_LINES = 39
@@ -175,6 +177,22 @@ def test_every_test_stands_beside_its_module(test):
     assert any(name == module or name.startswith(f"{module}_") for module in modules), (
         f"hf_prune/{folder}{name}.py is not there"
     )
+
+
+MODULES = [module for module, path in SOURCES.items() if path.name != "__init__.py"]
+
+
+@pytest.mark.parametrize("module", [module for module in MODULES if module not in UNTESTED])
+def test_every_module_has_its_test(module):
+    """``hf_prune/a/b.py`` is tested in ``a/test_b.py``, whatever tests of its callers show of it beside."""
+    *folders, name = module.split(".")
+    expected = "/".join([*folders, f"test_{name}"])
+    assert expected in TESTS, f"tests/{expected}.py is not there: hf_prune.{module} has no test of its own"
+
+
+def test_modules_without_a_test_exist_and_have_none():
+    tested = {test.replace("/test_", ".").removeprefix("test_").replace("/", ".") for test in TESTS}
+    assert set(UNTESTED) <= set(MODULES) - tested
 
 
 def test_every_whole_test_exists():

@@ -83,14 +83,8 @@ def share_like(sample: NDArray[np.float64], others: NDArray[np.float64]) -> floa
 
     Above any threshold there are at least as many of the rows as their share times the part of the sample above it. The
     ratio of the two parts bounds the share from above, and the more tightly the fewer rows of another kind are above. The
-    ratio is taken where it is smallest with two standard errors added to it.
-
-    Args:
-        sample: Numbers of rows of that kind, shape (m,), m at least 1.
-        others: Numbers of the rows in question, shape (n,).
-
-    Returns:
-        The share, in [0, 1].
+    ratio is taken where it is smallest with two standard errors added to it. The sample is (m,), m at least 1, the rows in
+    question (n,).
 
     Example:
         >>> round(share_like(np.full(100, 5.0), np.repeat([5.0, 0.0], [30, 70])), 6)

@@ -96,11 +96,9 @@ class Duplicates:
     def _summary(self) -> str:
         same = "have the same bytes" if self.threshold is None else f"have a cosine of at least {self.threshold:g}"
         count = f"{self.num_duplicates} of {len(self.duplicate_of)} rows duplicate an earlier one ({same})"
-        return (
-            f"{count}: {len(self.groups)} groups, the largest of {max(map(len, self.groups))} rows"
-            if self.groups
-            else count
-        )
+        if not self.groups:
+            return count
+        return f"{count}: {len(self.groups)} groups, the largest of {max(map(len, self.groups))} rows"
 
     def _line(self, group: list[int]) -> str:
         more = f" … ({len(group)} rows)" if len(group) > _SHOWN_ROWS else ""
@@ -211,8 +209,7 @@ def _close_rows(ds: Dataset, request: Request, threshold: float) -> Duplicates:
     from hf_prune.cleaning.near_duplicates import near_duplicates
 
     labels = labels_of(ds, request)  # found wrong before the encoder runs
-    embeddings = all_embeddings(ds, request)
-    points, unscored = embeddings.points, embeddings.unscored
+    points, unscored = all_embeddings(ds, request)
     rows = np.setdiff1d(np.arange(len(ds)), list(unscored))
     found, cosine = near_duplicates(points if len(rows) == len(ds) else points[rows], threshold)
     duplicate_of, similarity = np.full(len(ds), -1, dtype=np.int64), np.full(len(ds), np.nan)

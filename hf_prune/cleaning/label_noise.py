@@ -20,7 +20,7 @@ from hf_prune.runtime.seeds import check_seed
 from hf_prune.scoring import Request, Run
 from hf_prune.scoring.agreement import check_request
 from hf_prune.scoring.embeddings import all_embeddings, as_dataset
-from hf_prune.scoring.pool import labels_of
+from hf_prune.scoring.pool import required_labels
 
 _SHOWN_ROWS = 10
 
@@ -173,7 +173,7 @@ def label_noise(
             on_error=on_error,
         )
         check_request("label_noise", ds, request, {"num_folds": num_folds, "planted": planted, "seed": seed})
-        labels = _labels(ds, request)
+        labels = required_labels(ds, request, "label_noise", also=", or pass inputs={'labels': array}")
         if "probs" in given:
             return _from_probs(np.asarray(given["probs"]), labels)
         return _from_embeddings(ds, request, labels, num_folds, planted, seed)
@@ -188,16 +188,6 @@ def _check(encoder: Any, given: Mapping[str, Any], planted: Any, seed: int) -> N
     if isinstance(planted, bool) or not isinstance(planted, (int, float, np.floating)) or not 0 <= planted <= 0.5:
         raise InputError(f"planted={planted!r}; give the share of labels to replace, in [0, 0.5]")
     check_seed(seed)
-
-
-def _labels(ds: Dataset, request: Request) -> Labels:
-    found = labels_of(ds, request)
-    if found is None:
-        raise InputError(
-            f"label_noise needs labels and there is no ClassLabel column among {ds.column_names}: "
-            "name one with label_column=, or pass inputs={'labels': array}"
-        )
-    return found
 
 
 def _from_probs(probs: NDArray[Any], labels: Labels) -> LabelNoise:
@@ -220,10 +210,10 @@ def _from_embeddings(
     """Find suspects by logistic regression, fold by fold, and test the search; every process computes the same."""
     from hf_prune.cleaning.out_of_fold import choose_strength, make_folds, out_of_fold_probs, standardised
 
-    embeddings = all_embeddings(ds, request)
-    unscored = {**embeddings.unscored, **dict.fromkeys(np.flatnonzero(labels.codes < 0).tolist(), "no label")}
+    embeddings, unscored = all_embeddings(ds, request)
+    unscored |= dict.fromkeys(np.flatnonzero(labels.codes < 0).tolist(), "no label")
     rows = np.setdiff1d(np.arange(len(ds)), list(unscored))
-    points, codes = standardised(embeddings.points[rows]), labels.codes[rows]
+    points, codes = standardised(embeddings[rows]), labels.codes[rows]
     num_classes = max(labels.num_classes, 1)
     folds = make_folds(points, codes, num_folds, seed)
     in_fold = np.bincount(codes * num_folds + folds, minlength=num_classes * num_folds)

@@ -91,17 +91,9 @@ def choose_strength(points: NDArray[np.float32], labels: NDArray[np.int64], fold
 def out_of_fold_probs(
     points: NDArray[np.float32], labels: NDArray[np.int64], folds: NDArray[np.int64], strength: float, num_classes: int
 ) -> NDArray[np.float32]:
-    """Predict each fold by a classifier trained on the others.
+    """Predict each fold by a classifier trained on the others, shape (n, num_classes); 0 for a class that these do not have.
 
-    Args:
-        points: Embeddings as `standardised` gives them, shape (n, d).
-        labels: Classes, integers in [0, num_classes), shape (n,).
-        folds: As `make_folds` gives them, shape (n,).
-        strength: Inverse strength of the prior, scikit-learn's ``C``.
-        num_classes: Number of classes.
-
-    Returns:
-        Probabilities, shape (n, num_classes); 0 for a class that the other folds do not have.
+    Points (n, d) are as `standardised` gives them, the strength is scikit-learn's ``C``.
     """
     probs = np.zeros((len(labels), num_classes), dtype=np.float32)
 

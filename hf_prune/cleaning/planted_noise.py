@@ -69,14 +69,7 @@ class SelfTest:
 def plant(labels: NDArray[np.int64], probs: NDArray[Any], share: float, seed: int) -> Planted:
     """Replace a share of the labels, one half at random and the other by the class that theirs is taken for most.
 
-    Args:
-        labels: Classes, integers from 0, shape (n,).
-        probs: Out-of-fold probabilities, shape (n, classes).
-        share: In (0, 0.5]; at least two rows are planted.
-        seed: Decides which, and what they get.
-
-    Returns:
-        `Planted`.
+    Labels are integers from 0, (n,), probabilities out of fold, (n, classes), the share in (0, 0.5]; it is two rows at least.
 
     Example:
         >>> labels = np.array([0, 1, 2] * 4)
@@ -113,13 +106,8 @@ def most_suspicious(scores: NDArray[np.float64], share: float) -> Mask:
 def judge(planted: Planted, probs: NDArray[Any], before: NDArray[np.float64]) -> SelfTest:
     """Count the planted labels that are found when as many rows are suspected as must be wrong.
 
-    Args:
-        planted: The labels.
-        probs: Out-of-fold probabilities of classifiers trained on them, shape (n, classes).
-        before: Scores of the rows with their own labels, as `log_odds` gives them, shape (n,).
-
-    Returns:
-        `SelfTest`.
+    The probabilities (n, classes) are those of classifiers trained on the planted labels; ``before`` (n,) are the scores,
+    as `log_odds` gives them, of the rows with their own.
     """
     mask = planted.mask
     scores, margins = log_odds(probs, planted.labels), probability_margins(probs, planted.labels)

@@ -22,14 +22,9 @@ USER_ERRORS = (UserError, UsageError, OSError, DatasetsError, HFValidationError)
 
 
 def report(error: BaseException, show_traceback: bool = False) -> int:
-    """Print an error to stderr and return the exit code.
+    """Print the error that ended a command to stderr; return 2 if the user can mend it, 1 for a defect.
 
-    Args:
-        error: What ended the command.
-        show_traceback: Whether a user's error keeps its traceback, too.
-
-    Returns:
-        2 for an error that the user can mend, 1 for a defect.
+    A defect has its traceback, a user's error where ``show_traceback`` asks for it.
     """
     is_defect = not is_user_error(error)
     if is_defect or show_traceback:

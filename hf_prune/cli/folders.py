@@ -16,10 +16,6 @@ _SAVED = ("*.arrow", "state.json", "dataset_info.json", "dataset_dict.json", DIG
 def check_target(folder: Path, overwrite: bool) -> None:
     """Check that a data set may be saved to a folder, before anything is computed for it.
 
-    Args:
-        folder: Where a step is asked to save its result.
-        overwrite: Whether the result of an earlier step there may be replaced.
-
     Raises:
         ValueError: If the folder holds something, unless it is a result of hf_prune and ``overwrite`` is set.
     """
@@ -44,11 +40,6 @@ def check_target(folder: Path, overwrite: bool) -> None:
 
 def save(ds: Dataset | DatasetDict, folder: Path, overwrite: bool) -> None:
     """Save a data set, whole or not at all, also over the folder that it was read from.
-
-    Args:
-        ds: What to save.
-        folder: Where to.
-        overwrite: As for `check_target`.
 
     Raises:
         ValueError: As for `check_target`.

@@ -13,12 +13,7 @@ P = ParamSpec("P")
 
 
 def echo(text: object = "", *, err: bool = False) -> None:
-    """Print a text of one or several lines.
-
-    Args:
-        text: What is printed, as ``str`` makes it.
-        err: Whether it goes to stderr, apart from the results.
-    """
+    """Print a text of one or several lines, as ``str`` makes it; ``err`` sends it to stderr, apart from the results."""
     typer.echo(printable_lines(text), err=err)
 
 

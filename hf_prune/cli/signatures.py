@@ -71,15 +71,9 @@ def function_parameters(
 ) -> list[inspect.Parameter]:
     """Turn every parameter but ``ds`` and ``token`` into an argument or an option, ``run`` into one for each of its settings.
 
-    A token would be seen in the list of processes; the client finds the one that is logged in, or ``HF_TOKEN``.
-
-    Args:
-        function: A public function with a Google docstring; positional parameters become arguments.
-        leave_out: Parameters that have no place on a command line.
-        own: Parameter → annotation, for those whose text on the command line is read in a way of their own.
-
-    Returns:
-        Parameters for `make_command`.
+    A token would be seen in the list of processes; the client finds the one that is logged in, or ``HF_TOKEN``. The function
+    has a Google docstring, its positional parameters become arguments; ``own`` annotates parameters whose text is read in
+    a way of their own.
     """
     (parameters, hints), docs = flat_parameters(function), argument_docs(Run) | argument_docs(function)
     found = []
@@ -105,14 +99,7 @@ def option(kind: Any, text: str, *flags: str, **settings: Any) -> Any:
 
 
 def repeatable(function: Callable[..., Any], name: str, kind: type = str, form: str = "") -> Any:
-    """Annotate a parameter of a function as an option that may be given several times.
-
-    Args:
-        function: The function, whose docstring has the help.
-        name: The parameter.
-        kind: What each text is turned into.
-        form: How it is written, for the help.
-    """
+    """Annotate a parameter of a function as an option that may be given several times, in the form that its help names."""
     text = f"{argument_docs(function)[name]} Repeatable{form and f': {form}'}."
     return option(list[kind], text, flag(name))  # type: ignore[valid-type]  # built at run time, read by typer
 
@@ -128,9 +115,6 @@ def option_type(hint: Any) -> Any:
     Example:
         >>> option_type(int | None), option_type(str | Sequence[str] | None), option_type(typing.Any)
         (<class 'int'>, list[str], <class 'str'>)
-
-    Raises:
-        TypeError: If there is no one way to write it, as for a mapping.
     """
     is_union = isinstance(hint, types.UnionType) or typing.get_origin(hint) is typing.Union
     choices = typing.get_args(hint) if is_union else [hint]
@@ -169,25 +153,15 @@ def _shown(owner: Metric | Order, option: str) -> str:
 
 
 def make_command(run: Callable[..., None], parameters: Iterable[inspect.Parameter], text: str) -> Callable[..., None]:
-    """Build the function that typer reads: it hands on what was typed and leaves the rest to the callee's defaults.
-
-    Args:
-        run: What the command does.
-        parameters: Its arguments and options, in any order.
-        text: Its help.
-    """
+    """Build the function that typer reads: it hands on what was typed and leaves the rest to the callee's defaults."""
 
     def command(**values: Any) -> None:
         run(**{name: value for name, value in values.items() if value is not None and value != []})
 
-    ordered = sorted(parameters, key=lambda parameter: not _is_argument(parameter))
+    # Arguments before options.
+    ordered = sorted(parameters, key=lambda p: type(typing.get_args(p.annotation)[1]) is not type(typer.Argument()))
     command.__dict__["__signature__"] = inspect.Signature(ordered)
     command.__annotations__ = {parameter.name: parameter.annotation for parameter in ordered}
     command.__name__ = run.__name__
     command.__doc__ = text
     return command
-
-
-def _is_argument(parameter: inspect.Parameter) -> bool:
-    info = typing.get_args(parameter.annotation)[1]
-    return type(info) is type(typer.Argument())

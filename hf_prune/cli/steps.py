@@ -88,17 +88,9 @@ def parse_cutoff(text: str) -> float | str:
 def parse_by_name(
     flag: str, given: Sequence[str], kind: Callable[[str], Any], hint: str, alone: Callable[[str], Any] | None = None
 ) -> Any:
-    """Read numbers given as ``name=number``, or one number for all.
+    """Read numbers given as ``name=number``, or one number for all where ``alone`` reads it; None where nothing was given.
 
-    Args:
-        flag: The option, for messages.
-        given: What was written, once for each time that the option was given.
-        kind: Reads a number beside a name.
-        hint: How it is written, for messages.
-        alone: Reads the one number for all; None where there must be names.
-
-    Returns:
-        Name → number, or the one number; None where nothing was given.
+    ``flag`` and ``hint`` are for messages.
 
     Raises:
         ValueError: If something else was written, or a name twice.

@@ -21,6 +21,7 @@ from hf_prune.runtime.messages import printable
 from hf_prune.runtime.processes import in_step, is_main_process
 from hf_prune.scoring.correlation import correlate
 from hf_prune.scoring.from_records import RECORDED
+from hf_prune.workflows.demo import run_demo
 from hf_prune.workflows.recipe import load_recipe, run_recipe
 
 # What to give for the inputs of a metric, for the table.
@@ -195,20 +196,12 @@ def run(
 
 
 def _demo(**values: Any) -> None:
-    from hf_prune.workflows.demo import run_demo
-
     run_demo(log=echo, **values)
 
 
-def _demo_command() -> Callable[..., None]:
-    from hf_prune.workflows.demo import run_demo
-
-    own = {"keeps": option(list[float], "Fraction to keep. Repeatable.", "--keep", "--keeps")}
-    return make_command(_demo, function_parameters(run_demo, leave_out=("log",), own=own), summary(run_demo))
-
-
+_KEEPS = {"keeps": option(list[float], "Fraction to keep. Repeatable.", "--keep", "--keeps")}
 COMMANDS: dict[str, Callable[..., None]] = {
-    "demo": _demo_command(),
+    "demo": make_command(_demo, function_parameters(run_demo, leave_out=("log",), own=_KEEPS), summary(run_demo)),
     "metrics": metrics,
     "correlate": correlate_columns,
     "explain": explain_rows,

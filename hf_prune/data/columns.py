@@ -34,6 +34,16 @@ class Labels:
     names: tuple[str, ...] | None
     complete: bool
 
+    def counts(self, rows: NDArray[np.int64] | slice = slice(None)) -> dict[str, int]:
+        """Count some rows, by default all, by the names of their classes, in the order of the codes."""
+        codes, counts = np.unique(self.codes[rows], return_counts=True)
+        return {self.name(code): count for code, count in zip(codes.tolist(), counts.tolist(), strict=True)}
+
+    def counts_before_and_after(self, kept: NDArray[np.int64]) -> dict[str, list[int]]:
+        """Return class name → [all rows, those among the kept rows], in the order of the codes."""
+        after = self.counts(kept)
+        return {name: [rows, after.get(name, 0)] for name, rows in self.counts().items()}
+
     @property
     def num_classes(self) -> int:
         """Number of named classes, else of codes up to the largest; ValueError where that is too many."""
@@ -73,14 +83,9 @@ def _only_column(ds: Dataset, feature_type: type, argument: str) -> str | None:
 
 
 def find_image_column(ds: Dataset, image_column: str | None = None) -> str:
-    """Return the name of the image column.
+    """Return the name of the image column: the caller's choice, else the only column with the ``Image`` feature.
 
-    Args:
-        ds: The data set.
-        image_column: The caller's choice; ``None`` takes the only column with the ``Image`` feature.
-
-    Raises:
-        ValueError: If there is none, if there are several, or if the named one does not hold images.
+    A ValueError says where there is none, there are several, or the named one does not hold images.
     """
     if image_column is None:
         image_column = _only_column(ds, Image, "image_column")
@@ -100,14 +105,9 @@ def find_image_column(ds: Dataset, image_column: str | None = None) -> str:
 
 
 def find_label_column(ds: Dataset, label_column: str | None = None) -> str | None:
-    """Return the name of the label column, or None where there is none.
+    """Return the name of the label column: the caller's choice, else the only ``ClassLabel`` one; None without one.
 
-    Args:
-        ds: The data set.
-        label_column: The caller's choice; ``None`` takes the only column with the ``ClassLabel`` feature.
-
-    Raises:
-        ValueError: If there are several candidates, or if the named column does not hold one class per row.
+    A ValueError says where there are several, or the named one does not hold one class per row.
     """
     if label_column is None:
         return _only_column(ds, ClassLabel, "label_column")
@@ -120,17 +120,14 @@ def find_label_column(ds: Dataset, label_column: str | None = None) -> str | Non
             f"label column {label_column!r} is {type(feature).__name__}: several labels per row are not classes; "
             "give a column with one class per row"
         )
-    if not _can_be_class(feature.pa_type):
-        number = pa.types.is_floating(feature.pa_type) or pa.types.is_decimal(feature.pa_type)
+    kind = feature.pa_type
+    if not (_is_whole(kind) or _is_text(kind) or pa.types.is_temporal(kind)):
+        number = pa.types.is_floating(kind) or pa.types.is_decimal(kind)
         why = "a regression target is not a class" if number else "its values name no classes"
         raise InputError(
             f"label column {label_column!r} is {feature.dtype}: {why}; give a ClassLabel, integer, string or date column"
         )
     return label_column
-
-
-def _can_be_class(kind: pa.DataType) -> bool:
-    return _is_whole(kind) or _is_text(kind) or pa.types.is_temporal(kind)
 
 
 def _is_whole(kind: pa.DataType) -> bool:

@@ -267,11 +267,7 @@ class ImagesDigest:
         self._lengths = [np.empty(0, np.int64)]
 
     def update(self, images: EncodedImages) -> None:
-        """Add images.
-
-        Raises:
-            OSError: If a file cannot be read; the message names the row.
-        """
+        """Add images; an OSError names the row of a file that cannot be read."""
         lengths = np.full(len(images), -1, np.int64)
         for start, of_run, content in images.runs():
             stop = start + len(of_run)
@@ -297,11 +293,7 @@ class ImagesDigest:
 
 
 def images_sha256(images: EncodedImages, rows: NDArray[np.int64]) -> str:
-    """Return the `ImagesDigest` of published images, n of them, with their row numbers in the source, shape (n,).
-
-    Raises:
-        OSError: If a file cannot be read; the message names the row.
-    """
+    """Return the `ImagesDigest` of n images with their row numbers in the source, shape (n,); an OSError names the row."""
     digest = ImagesDigest()
     digest.update(images)
     return digest.hexdigest(rows)

@@ -301,15 +301,10 @@ def not_the_input(step: Step, ds: Dataset, history: History) -> str | None:
 
 
 def same_rows(ds: Dataset, left: dict[str, str], score_columns: Iterable[str]) -> bool:
-    """Whether the columns are those that a step left, whatever the scores are.
+    """Whether the columns are those that a step left (column → digest), whatever the columns of scores are.
 
     A column that is gone was dropped or renamed. A renamed one is found again by its digest; where as many are gone
     as are new and some do not match, the rows were changed.
-
-    Args:
-        ds: The data set.
-        left: Column → digest.
-        score_columns: Columns of scores, which do not identify rows.
     """
     names = ds.column_names  # computed whenever it is read
     present = set(names)
@@ -362,26 +357,18 @@ def parse_history(description: str) -> History:
     return History(tuple(steps.values()), damaged)
 
 
-def plain_description(description: str) -> str:
-    """Return the description without the marked lines."""
-    return "\n".join(line for line in description.splitlines() if not line.startswith(MARK)).strip()
-
-
 def record(before: Dataset, after: Dataset, step: Step) -> Dataset:
-    """Write a step into the history of a data set.
+    """Write the step that made ``after`` of ``before`` into the history of ``after``, which is returned.
 
-    Args:
-        before: The data set that the step was applied to.
-        after: The result; its ``info`` must be its own, as after every transform of `datasets`.
-        step: The step; ids, row counts, digests and versions are filled in here.
-
-    Returns:
-        ``after``, whose description has one line more.
+    Ids, row counts, digests and versions are filled in here. The ``info`` of ``after`` must be its own, as after every
+    transform of `datasets`.
     """
     history = provenance(before)
     score_columns = tuple(dict.fromkeys((*history.score_columns, step.column)))
-    columns = _row_columns(after, score_columns)
+    # Those that identify rows: all but the scores, or these where there are no others.
+    columns = tuple(sorted(set(after.column_names).difference(score_columns) or after.column_names))
     is_first, is_pruning = not history.heads, step.kind == "prune"
+    has_scores = step.column in before.column_names  # a published cut does not need them
     loaded = loaded_rows(before) if is_first else None
     changed = history.rows_changed(before)
     altered = () if changed else _changed_scores(history, before, step)
@@ -399,7 +386,7 @@ def record(before: Dataset, after: Dataset, step: Step) -> Dataset:
         parents=tuple(head.id for head in history.heads),
         versions=package_versions(),
         digest_before=_joint_digest(before, columns) if is_pruning else None,
-        scores_before=score_column_digest(before, step.column) if is_pruning and _has(before, step) else None,
+        scores_before=score_column_digest(before, step.column) if is_pruning and has_scores else None,
     )
     after.info.description = with_step(after.info.description, step)
     return after if history.steps else remember_source(after)
@@ -417,11 +404,6 @@ def _changed_scores(history: History, before: Dataset, step: Step) -> tuple[str,
     """Return score columns that were changed by other means and not replaced by the step, and those that it names itself."""
     found = [name for name in history.changed_scores(before) if step.kind != "score" or name != step.column]
     return tuple(dict.fromkeys((*found, *(step.changed_scores or ()))))
-
-
-def _has(ds: Dataset, step: Step) -> bool:
-    """Whether the score column of a step is there, which a published cut does not need."""
-    return step.column in ds.column_names
 
 
 def _joint_digest(ds: Dataset, columns: Iterable[str]) -> str:
@@ -444,12 +426,6 @@ def _plain(value: Any) -> Any:
     if isinstance(value, np.generic):
         return value.item()
     raise InputTypeError(f"{type(value).__name__} is not JSON")
-
-
-def _row_columns(ds: Dataset, score_columns: Iterable[str]) -> tuple[str, ...]:
-    """Return the columns that identify rows: all but the scores, or these where there are no others."""
-    columns = set(ds.column_names) - set(score_columns)
-    return tuple(sorted(columns or ds.column_names))
 
 
 def package_versions(packages: Sequence[str] = _PACKAGES) -> dict[str, str]:

@@ -88,11 +88,7 @@ class EncodedImages:
         return Image(mode=self.decode_mode).decode_example({"path": None, "bytes": self[row]})
 
     def outside(self, row: int) -> bytes | None:
-        """Read an image that is not in the table from its file; None without an image.
-
-        Raises:
-            OSError: If the file cannot be read; the message names the row.
-        """
+        """Read an image that is not in the table from its file; None without an image. An OSError names the row."""
         try:
             return None if self.is_null(row) else self[row]
         except OSError as error:

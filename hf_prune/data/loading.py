@@ -69,7 +69,7 @@ def open_dataset(
         repo_id, revision = _find_id(str(path), revision)
         shown = f"{str(path)!r} (no file or folder here, so an id of the Hub)"
         return _load(shown, repo_id, name=name, split=split, revision=revision, data_files=data_files)
-    if _is_saved(local):
+    if any((local / name).is_file() for name in ("state.json", "dataset_dict.json")):
         _refuse(path, "a saved data set", revision=revision, name=name, data_files=data_files)
         return _open_saved(local, split)
     if local.is_file():
@@ -100,11 +100,7 @@ def open_test_dataset(source: Any) -> Any:
 
 
 def train_split(ds: Dataset | DatasetDict) -> Dataset:
-    """Return the ``train`` split of a ``DatasetDict``, or a ``Dataset`` as it is.
-
-    Raises:
-        ValueError: If there are splits and none is called ``train``.
-    """
+    """Return the ``train`` split of a ``DatasetDict``, a one-line ValueError without one, or a ``Dataset`` as it is."""
     if not isinstance(ds, DatasetDict):
         return ds
     if "train" not in ds:
@@ -118,7 +114,6 @@ def read_inputs(inputs: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         ValueError: If a file is no array, or one of pickled objects.
         OSError: If there is no such file.
-        OSError: If a file is not there.
     """
     return {name: _read_array(value) if isinstance(value, str | Path) else value for name, value in inputs.items()}
 
@@ -133,10 +128,6 @@ def _read_array(path: str | Path) -> Any:
     return found
 
 
-def _is_saved(path: Path) -> bool:
-    return (path / "state.json").is_file() or (path / "dataset_dict.json").is_file()
-
-
 def _open_saved(path: Path, split: str | None) -> Dataset | DatasetDict:
     check_digests(path, [DIGESTS])
     opened = _reading(repr(str(path)), lambda: load_from_disk(str(path)))
@@ -147,13 +138,9 @@ def _open_saved(path: Path, split: str | None) -> Dataset | DatasetDict:
         parts = ReadInstruction.from_spec(split).to_absolute({known: len(rows) for known, rows in splits.items()})
     except (ValueError, AssertionError) as error:
         raise InputError(f"no split {split!r} in {str(path)!r}, which holds {', '.join(splits)} ({error})") from error
-    found = [splits[part.splitname].select(range(part.from_ or 0, _end(part, splits))) for part in parts]
+    found = [splits[part.splitname].select(range(len(splits[part.splitname]))[part.from_ : part.to]) for part in parts]
     joined: Dataset = found[0] if len(found) == 1 else _reading(repr(str(path)), lambda: concatenate_datasets(found))
     return joined
-
-
-def _end(part: Any, splits: Mapping[str, Dataset]) -> int:
-    return len(splits[part.splitname]) if part.to is None else int(part.to)
 
 
 def _refuse(path: str | Path, kind: str, **arguments: Any) -> None:

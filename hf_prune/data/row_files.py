@@ -95,21 +95,14 @@ def _is_audio(data: bytes) -> bool:
 
 def _is_video(data: bytes) -> bool:
     transport = data[:1] == data[188:189] == b"\x47"
-    return (
-        data.startswith((*_RIFF, b"OggS", b"FLV", b"\x00\x00\x01\xba", b"\x00\x00\x01\xb3"))
-        or transport
-        or (_is_container(data))
-    )
+    starts = (*_RIFF, b"OggS", b"FLV", b"\x00\x00\x01\xba", b"\x00\x00\x01\xb3")
+    return data.startswith(starts) or transport or _is_container(data)
 
 
 def _is_container(data: bytes) -> bool:
     """Whether bytes begin as MP4 and its kin, Matroska or ASF, which hold sound or pictures."""
     boxes = (b"ftyp", b"moov", b"mdat", b"free", b"wide", b"skip")
     return data[4:8] in boxes or data.startswith((b"\x1aE\xdf\xa3", b"0&\xb2u"))
-
-
-def _is_pdf(data: bytes) -> bool:
-    return b"%PDF-" in data[:1024]
 
 
 def _is_nifti(data: bytes) -> bool:
@@ -121,7 +114,7 @@ _KINDS: dict[str, Callable[[bytes], bool]] = {
     "Image": _is_image,
     "Audio": _is_audio,
     "Video": _is_video,
-    "Pdf": _is_pdf,
+    "Pdf": lambda data: b"%PDF-" in data[:1024],
     "Nifti": _is_nifti,
 }
 

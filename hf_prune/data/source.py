@@ -90,17 +90,9 @@ def remember_source(ds: Dataset) -> Dataset:
 
 
 def check_source(source: Source, token: str | bool | None = None) -> Source:
-    """Ask the Hub whether it has a source.
+    """Ask the Hub whether it has a source; return it, marked as checked if so; ValueError if the Hub does not have it.
 
-    Args:
-        source: As `locate_source` found it.
-        token: Token for a private source; None takes the one that is logged in.
-
-    Returns:
-        The source, marked as checked if the Hub has it; unchanged if the Hub cannot be reached (``HF_HUB_OFFLINE``).
-
-    Raises:
-        ValueError: If the Hub answers that it does not have it.
+    It is returned unchanged where the Hub cannot be reached (``HF_HUB_OFFLINE``).
     """
     if source.known == "local":
         return source

@@ -161,7 +161,9 @@ class Presentations:
         figures, log_probs = (part.cpu().numpy() for part in _figures_of(given, labels))
         found = EpochRows(rows.cpu().numpy(), labels.cpu().numpy().astype(np.int64), figures, log_probs)
         classed = (found.labels >= 0) & (found.labels < log_probs.shape[1])  # losses ignore -100
-        self._keep(found if classed.all() else _subset(found, classed), steps[classed])
+        if not classed.all():
+            found = EpochRows(*(values[classed] for values in vars(found).values()))
+        self._keep(found, steps[classed])
 
     def _keep(self, part: EpochRows, steps: NDArray[np.int64]) -> None:
         self._parts.append(part)
@@ -204,10 +206,6 @@ def _unlabelled(rows: NDArray[np.int64]) -> EpochRows:
     count = len(rows)
     unknown = np.full((count, len(FIGURES)), np.nan, dtype=np.float16)
     return EpochRows(rows, np.full(count, -1), unknown, np.empty((count, 0), dtype=np.float16))
-
-
-def _subset(found: EpochRows, mask: NDArray[np.bool_]) -> EpochRows:
-    return EpochRows(*(getattr(found, field.name)[mask] for field in dataclasses.fields(found)))
 
 
 def _gather_blocks(places: NDArray[np.int64], values: NDArray[Any], num_rows: int) -> NDArray[np.float16]:

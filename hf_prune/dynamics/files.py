@@ -133,11 +133,7 @@ def has_record(folder: Path) -> bool:
 
 
 def count_epochs(folder: Path) -> int:
-    """Count the finished epochs.
-
-    Raises:
-        ValueError: If one is missing before the last.
-    """
+    """Count the finished epochs; raise a ValueError if one is missing before the last."""
     found = {int(match[1]) for path in folder.glob("epoch-*") if (match := _EPOCH.fullmatch(path.name))}
     if missing := set(range(len(found))) - found:
         raise InputError(f"{epoch_file(folder, min(missing))} is missing but later epochs are there: record again")
@@ -155,13 +151,7 @@ def probs_file(folder: Path, epoch: int) -> Path:
 
 
 def write_epoch(folder: Path, epoch: int, arrays: Mapping[str, NDArray[Any]]) -> None:
-    """Write one finished epoch.
-
-    Args:
-        folder: The record's folder.
-        epoch: Its number, from 0.
-        arrays: Per-row arrays as float16, ``test_hits`` as bool, ``epoch_probs`` as (n, classes).
-    """
+    """Write one finished epoch: per-row arrays (n,), ``test_hits`` (m,) and ``epoch_probs`` (n, classes)."""
     probs = {PER_CLASS: arrays[PER_CLASS].astype(np.float16)} if PER_CLASS in arrays else {}
     if probs:
         write_arrays(probs_file(folder, epoch), probs)
@@ -177,27 +167,15 @@ def write_rows(folder: Path, rows: Rows) -> None:
 
 
 def read_rows(folder: Path) -> Rows | None:
-    """Read the facts about the rows; None before the first epoch is finished.
-
-    Raises:
-        ValueError: If the file is cut short or altered.
-    """
+    """Read the facts about the rows, as `read_file` does; None before the first epoch is finished."""
     if not (folder / ROWS).exists():
         return None
-    arrays, note = _read(folder / ROWS)
+    arrays, note = read_file(folder / ROWS)
     return Rows.unpacked(arrays, json.loads(note or "{}"))
 
 
-def read_file(path: Path) -> dict[str, NDArray[Any]]:
-    """Read one file of a record.
-
-    Raises:
-        ValueError: If it is cut short, altered or gone.
-    """
-    return _read(path)[0]
-
-
-def _read(path: Path) -> tuple[dict[str, NDArray[Any]], str]:
+def read_file(path: Path) -> tuple[dict[str, NDArray[Any]], str]:
+    """Read arrays and note of one file of a record; raise a ValueError if it is cut short, altered or gone."""
     try:
         return read_arrays(path)
     except DamagedFile as error:

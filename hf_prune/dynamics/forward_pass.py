@@ -2,7 +2,7 @@
 
 import contextlib
 import random
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -20,12 +20,7 @@ def score_rows(trainer: Any, dataset: Any, forward: Forward) -> EpochRows:
     """Run the model in eval mode over all rows, without any effect on the training.
 
     The processes share the rows. Random transforms of the data set draw from generators that are restored afterwards, as is
-    the train flag of every module.
-
-    Args:
-        trainer: The Trainer, whose collator, columns, workers and batch size for evaluation are used.
-        dataset: A map-style data set, n rows.
-        forward: Returns labels (B,) and logits (B, classes) of a prepared batch.
+    the train flag of every module. Collator, columns, workers and batch size are the Trainer's for evaluation.
 
     Returns:
         All rows that have a class; every process must call it.
@@ -53,28 +48,29 @@ def try_pass(trainer: Any, dataset: Any, forward: Forward) -> None:
 def eval_mode(model: torch.nn.Module) -> Iterator[None]:
     """Switch to eval mode, and restore the train flag of every module and all generators afterwards."""
     flags = [(module, module.training) for module in model.modules()]
-    python, numpy = random.getstate(), np.random.get_state()  # noqa: NPY002  # the global one is what must not change
-    devices = [torch.cuda.current_device()] if torch.cuda.is_available() else []
-    try:
-        with torch.random.fork_rng(devices=devices):
+    with restored_generators([torch.cuda.current_device()] if torch.cuda.is_available() else []):
+        try:
             model.eval()
             yield
+        finally:
+            for module, flag in flags:
+                module.training = flag
+
+
+@contextlib.contextmanager
+def restored_generators(devices: Iterable[int]) -> Iterator[None]:
+    """Put the global generators of Python, NumPy and torch, on the CPU and some GPUs, back when the block is left."""
+    python, numpy = random.getstate(), np.random.get_state()  # noqa: NPY002  # the global one is what must not change
+    try:
+        with torch.random.fork_rng(devices=devices):
+            yield
     finally:
-        for module, flag in flags:
-            module.training = flag
         random.setstate(python)
         np.random.set_state(numpy)  # noqa: NPY002  # as above
 
 
 def labels_of(trainer: Any, inputs: Any) -> torch.Tensor:
-    """Read the classes of a batch before a loss function takes them out of it.
-
-    Args:
-        trainer: The Trainer; its ``label_names`` say where labels are.
-        inputs: The batch by name.
-
-    Returns:
-        Integers, shape (B,).
+    """Read the classes of a batch, integers (B,), where ``label_names`` of the Trainer says they are.
 
     Raises:
         ValueError: If the batch has no labels, or not one class per row.
@@ -96,14 +92,9 @@ def labels_of(trainer: Any, inputs: Any) -> torch.Tensor:
 
 
 def logits_of(outputs: Any, num_rows: int) -> torch.Tensor:
-    """Find the logits in the outputs of a model for a batch.
+    """Find the logits (B, classes) in the outputs of a model for a batch, a mapping with ``logits`` or a tuple of tensors.
 
-    Args:
-        outputs: A mapping with ``logits``, or a tuple that holds them.
-        num_rows: Rows of the batch, B.
-
-    Returns:
-        Shape (B, classes), detached, and a copy: a compiled model may write the next batch to the same place.
+    They are detached, and a copy: a compiled model may write the next batch to the same place.
 
     Raises:
         ValueError: If there are none, or not one row of two classes or more for each row of the batch.

@@ -15,12 +15,7 @@ ROW_KEY = "hf_prune_row"  # of the row numbers in a batch, (B,) int64; taken out
 
 
 class NumberedRows(torch.utils.data.Dataset[tuple[int, Any]]):
-    """A data set whose items are (row number, item).
-
-    Args:
-        items: The map-style data set without numbers.
-        numbers: Number of each item, shape (k,); None counts them from 0.
-    """
+    """A map-style data set whose items are (row number, item); without numbers (k,) they are counted from 0."""
 
     def __init__(self, items: Any, numbers: NDArray[np.int64] | None = None) -> None:
         self.items = items

@@ -133,7 +133,7 @@ class TrainingRecord:
         Raises:
             ValueError: If no test set was given to the recording.
         """
-        held = self._memory if self._memory is not None else files.read_file(self._epoch_file(-1))
+        held = self._memory if self._memory is not None else files.read_file(self._epoch_file(-1))[0]
         if "test_hits" not in held:
             raise InputError(
                 f"the record of {self.dataset!r} has no test set, or one with logits that were not finite: give watch a "
@@ -169,7 +169,7 @@ class TrainingRecord:
         path = self._epoch_file(epoch)
         if name == PER_CLASS:
             path = files.probs_file(path.parent, range(self.num_epochs)[epoch])
-        return files.read_file(path)[name]
+        return files.read_file(path)[0][name]
 
     def save(self, folder: str | Path) -> Path:
         """Write the record as it is now to a folder, as safetensors and JSON, completely or not at all.
@@ -287,7 +287,7 @@ class TrainingRecord:
     def _test_hits_of(self, epoch: int) -> dict[str, NDArray[Any]]:
         if self._memory is not None and epoch < self.num_epochs - 1:
             return {}  # only those of the last epoch are in memory
-        held = self._memory if self._memory is not None else files.read_file(self._epoch_file(epoch))
+        held = self._memory if self._memory is not None else files.read_file(self._epoch_file(epoch))[0]
         return {"test_hits": held["test_hits"]} if "test_hits" in held else {}
 
 
@@ -352,11 +352,7 @@ def _open_folder(folder: Path) -> list[TrainingRecord]:
 
 
 def _checked_arrays(arrays: Mapping[str, ArrayLike], num_rows: int, mode: str) -> dict[str, NDArray[Any]]:
-    """Return the arrays of a record as float16.
-
-    Raises:
-        ValueError: If a name or the mode is unknown, or a shape does not fit.
-    """
+    """Return the arrays of a record as float16; refuse unknown names or modes, and shapes that do not fit."""
     if mode not in files.MODES:
         raise InputError(f"mode={mode!r}; give one of {', '.join(files.MODES)}")
     known = (*PER_ROW, PER_CLASS)

@@ -60,9 +60,8 @@ class Recorder:
         self._resumed: CheckpointState | None = None
         self._collected: EpochRows | None = None
         self._before: NDArray[np.float16] | None = None  # log-probabilities of the epoch before, (n, classes)
-        self._now: NDArray[np.float16] | None = (
-            None  # the same of the last finished one; both in the main process only
-        )
+        # The same of the last finished one; both in the main process only.
+        self._now: NDArray[np.float16] | None = None
         self._forget(0)
 
     def begin(self, checkpoint: Path | None, epochs_done: int, steps_per_epoch: int, *, again: bool) -> None:
@@ -302,11 +301,7 @@ def write_state(checkpoint: Path, state: CheckpointState) -> None:
 
 
 def read_state(checkpoint: Path) -> CheckpointState:
-    """Read what `write_state` wrote.
-
-    Raises:
-        ValueError: If the checkpoint holds no state or a damaged one.
-    """
+    """Read what `write_state` wrote; raise a ValueError if the checkpoint holds no state or a damaged one."""
     try:
         arrays, note = read_arrays(checkpoint / STATE_FILE)
     except FileNotFoundError as error:

@@ -23,7 +23,9 @@ def match_rows(
         order = _order_by_content(head, known, known.content, codes, dataset, content)
     else:
         order = np.arange(num_rows)
-        _check_name(head, codes, dataset)
+        # Without contents and classes the name decides.
+        if codes is None and dataset != head.dataset and not any(map(_is_type_name, (dataset, head.dataset))):
+            raise InputError(f"the record is of {head.dataset!r}, not of {dataset!r}: record a training on this one")
     rows = np.empty(0) if codes is None else relabelled_rows(known.labels[order], codes)
     if len(rows):
         raise InputError(
@@ -36,12 +38,7 @@ def match_rows(
 def find_rows(recorded: RowContent, own: RowContent) -> NDArray[np.int64]:
     """Find the rows of a data set among those recorded; equal ones are matched in their order, each once.
 
-    Args:
-        recorded: Content of the record, m rows.
-        own: Content of the data set, n rows, with keys of the same columns.
-
-    Returns:
-        Number of the recorded row for each row of the data set, or -1, shape (n,).
+    Both have keys of the same columns. Returned is the recorded row for each row of the data set, or -1, shape (n,).
 
     Example:
         >>> from datasets import Dataset
@@ -56,14 +53,9 @@ def find_rows(recorded: RowContent, own: RowContent) -> NDArray[np.int64]:
 
 
 def relabelled_rows(recorded: NDArray[np.int64], given: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Find the rows whose classes differ, after renaming classes one to one so that most rows agree.
+    """Find the rows, ascending, whose classes (n,) differ, after renaming classes one to one so that most rows agree.
 
-    Args:
-        recorded: Shape (n,); -1 is left out.
-        given: Shape (n,); -1 is left out.
-
-    Returns:
-        Row numbers, ascending.
+    Rows with -1 on either side are left out.
 
     Example:
         >>> relabelled_rows(np.array([0, 0, 0, 1, 1, -1]), np.array([5, 5, 7, 7, 7, 0])).tolist()
@@ -108,12 +100,6 @@ def _order_by_content(
 def _with_labels(content: RowContent, labels: NDArray[np.int64]) -> RowContent:
     codes = np.ascontiguousarray(labels, dtype="<i8").view(np.uint8).reshape(len(labels), 8)
     return RowContent(content.columns, np.hstack([content.keys, codes]))
-
-
-def _check_name(head: Head, codes: NDArray[np.int64] | None, dataset: str) -> None:
-    """Without contents and classes the name decides."""
-    if codes is None and dataset != head.dataset and not (_is_type_name(dataset) or _is_type_name(head.dataset)):
-        raise InputError(f"the record is of {head.dataset!r}, not of {dataset!r}: record a training on this one")
 
 
 def _is_type_name(name: str) -> bool:

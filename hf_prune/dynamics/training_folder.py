@@ -94,10 +94,8 @@ def describe_rows(ds: Dataset, image_column: str | None, label_column: str) -> d
 def claim(folder: Path, given: Mapping[str, Any], *, num_processes: int | None) -> None:
     """Write the settings of the trainings in a folder, or refuse to mix them with trainings of other settings.
 
-    Args:
-        folder: The folder, which is made if need be.
-        given: Data set and settings as plain JSON values; ``dataset`` and ``test_dataset`` as of `describe_rows`.
-        num_processes: How many train together; None where all trainings are finished and it does not matter.
+    They are plain JSON values, ``dataset`` and ``test_dataset`` as of `describe_rows`. The number of processes that train
+    together is None where all trainings are finished and it does not matter.
 
     Raises:
         ValueError: If the folder was begun with other settings, or holds trainings from elsewhere.

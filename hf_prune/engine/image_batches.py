@@ -71,11 +71,7 @@ class ImageRows:
 
 
 class Collate:
-    """Collates images as the model does; an image that it refuses is set aside with the reason.
-
-    Args:
-        collate: Makes the model's inputs of a list of images.
-    """
+    """Collates images by the function of a model; an image that it refuses is set aside with the reason."""
 
     def __init__(self, collate: Callable[[list["PIL.Image.Image"]], Any]) -> None:
         self._collate = collate

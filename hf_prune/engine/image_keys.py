@@ -100,14 +100,21 @@ def keys_stamp(ds: Dataset, column: str, images: EncodedImages) -> str | None:
     blocks = _column_blocks(ds, column)
     if not blocks or not all(isinstance(block, MemoryMappedTable) for block in blocks):
         return None
-    tables = [(block.path, _harmful_steps(block)) for block in blocks]
-    paths = [path for path, _ in tables] + _image_files(ds, column, images)
-    files = _file_facts(paths)
+    replays = [[step for step in block.replays or [] if step[0] not in HARMLESS_STEPS] for block in blocks]
+    files = _file_facts([block.path for block in blocks] + _image_files(ds, column, images))
     if files is None:
         return None
     mapping = row_mapping(ds)
     rows = "all" if mapping is None else blake2b(mapping.tobytes(), digest_size=16).hexdigest()
-    facts = [STAMP_FORMAT, column, images.decode_mode, len(ds), rows, [steps for _, steps in tables], files]
+    facts = [
+        STAMP_FORMAT,
+        column,
+        images.decode_mode,
+        len(ds),
+        rows,
+        [str(Hasher.hash(steps)) for steps in replays],
+        files,
+    ]
     return blake2b(json.dumps(facts).encode(), digest_size=16).hexdigest()
 
 
@@ -187,16 +194,8 @@ def check_rows(ds: Dataset, column: str, state: "PartialState") -> None:
 
 
 def _column_blocks(ds: Dataset, column: str) -> list[Any]:
-    """Return the tables that hold the column, in order."""
-    table = ds.data
-    rows = table.blocks if isinstance(table, ConcatenationTable) else [[table]]
+    rows = ds.data.blocks if isinstance(ds.data, ConcatenationTable) else [[ds.data]]
     return [block for row in rows for block in row if column in block.column_names]
-
-
-def _harmful_steps(block: MemoryMappedTable) -> str:
-    """Return a hash of the steps of a memory-mapped table that may concern the images."""
-    steps = [step for step in block.replays or [] if step[0] not in HARMLESS_STEPS]
-    return str(Hasher.hash(steps))
 
 
 def _image_files(ds: Dataset, column: str, images: EncodedImages) -> list[str]:

@@ -181,7 +181,7 @@ class _Loop:
         chunk_seconds: float,
     ) -> None:
         self.model, self.store, self.problems, self.state = model, store, problems, state
-        self.targets = None if targets is None else torch.from_numpy(targets)
+        self.targets = None if targets is None else torch.tensor(targets)  # a copy: those of a column are read-only
         self.chunk_rows, self.chunk_seconds = chunk_rows, chunk_seconds
         self.device = compute_device()  # the caller's choice, which need not be the one of the process group
         self.computed = 0
@@ -193,7 +193,14 @@ class _Loop:
     def run(self, batches: list[list[int]], images: ImageRows, num_workers: int, desc: str) -> None:
         """Compute the batches of this process; results before an error are kept."""
         self.store.prepare()
-        loader = _loader(batches, images, self.model, num_workers, self.device)
+        loader: torch.utils.data.DataLoader[Any] = torch.utils.data.DataLoader(
+            images,  # type: ignore[arg-type]  # any object with __getitem__ and __len__ will do
+            batch_sampler=batches,
+            collate_fn=Collate(self.model.collate),
+            num_workers=num_workers,
+            pin_memory=self.device.type == "cuda",
+            generator=torch.Generator(),  # so that nothing is drawn from torch's global one
+        )
         total = sum(map(len, batches))
         self._flushed = self._last = time.monotonic()
         with (
@@ -236,7 +243,6 @@ class _Loop:
             self._flush()
 
     def _output(self, batch: Batch) -> tuple[torch.Tensor, Keys]:
-        """Return the outputs of a batch and the keys that they belong to."""
         # Not under inference_mode: a module of the caller's own must stay trainable after .to(device).
         self._forward = self._forward or self.model.open(self.device)
         inputs, keys = batch.inputs, np.frombuffer(b"".join(batch.keys), dtype="V16")
@@ -271,20 +277,6 @@ class _Loop:
                 f"row {rows[~finite].min()}: the model gave NaN or infinity ({int((~finite).sum())} such rows in a chunk of "
                 f"{len(rows)}); check its weights and preprocessing, or use dtype='float32'"
             )
-
-
-def _loader(
-    batches: list[list[int]], rows: ImageRows, model: LoadedModel, num_workers: int, device: torch.device
-) -> "torch.utils.data.DataLoader[Any]":
-    """Return a loader over given batches that draws nothing from torch's global generator."""
-    return torch.utils.data.DataLoader(
-        rows,  # type: ignore[arg-type]  # any object with __getitem__ and __len__ will do
-        batch_sampler=batches,
-        collate_fn=Collate(model.collate),
-        num_workers=num_workers,
-        pin_memory=device.type == "cuda",
-        generator=torch.Generator(),
-    )
 
 
 @contextlib.contextmanager

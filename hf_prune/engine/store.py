@@ -86,14 +86,9 @@ class Store:
         return self._find(keys)[0]
 
     def append(self, keys: Keys, values: NDArray[np.float32]) -> None:
-        """Store the values of some keys as one chunk.
+        """Store the values (m, d), float32, of keys (m,) as one chunk.
 
-        Args:
-            keys: Shape (m,).
-            values: Shape (m, d), float32.
-
-        Raises:
-            OSError: If the chunk cannot be written; the message names the folder and what to do.
+        An OSError, where the chunk cannot be written, names the folder and what to do.
         """
         if len(keys) == 0:
             return
@@ -112,13 +107,7 @@ class Store:
         self._add(_Chunk(keys.copy(), path, None))
 
     def gather(self, keys: Keys) -> NDArray[np.float32]:
-        """Read the values of some keys.
-
-        Args:
-            keys: Shape (m,).
-
-        Returns:
-            Values in the order of the keys, shape (m, d), float32; (0, 0) for no keys.
+        """Read the values of keys (m,), in their order: shape (m, d), float32; (0, 0) for no keys.
 
         Raises:
             KeyError: If a key has no value.

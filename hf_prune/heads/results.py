@@ -25,13 +25,7 @@ AT_THE_END = ("correct", "label_probs")
 class Passes:
     """Passes over all rows with the heads of one part, one after each epoch or one after the last.
 
-    Args:
-        points: Embeddings of all rows, shape (n, d filled up).
-        classes: Their labels, shape (n,).
-        num_heads: Heads of the part.
-        num_classes: Classes of a head.
-        need: As in `hf_prune.heads.train_heads`.
-        epoch_probs: Whether probabilities are kept after each epoch.
+    Points are (n, d filled up), classes (n,); ``need`` and ``epoch_probs`` are as in `train_heads`.
     """
 
     def __init__(

@@ -20,19 +20,13 @@ HIDDEN, LEARNING_RATE, WEIGHT_DECAY = 256, 3e-3, 0.0
 STEPS_PER_EPOCH, SMALLEST_BATCH, LARGEST_BATCH = 32, 16, 256
 MIN_STEPS, MOST_EPOCHS = 1200, 60
 _MOST_RECORDED = {"num_heads": 1000, "num_epochs": 1000, "hidden": 4096, "batch_size": 65_536}
-_WHOLE = ("num_heads", "num_epochs", "hidden", "batch_size")
 _LOWEST = {"num_heads": 1, "num_epochs": 1, "hidden": 0, "batch_size": 1}
 
 
 def num_epochs_for(size: int, wanted: int, fewest: int, most: int, *, round_up: bool = False) -> int:
-    """Return the number of epochs that small data sets need to be trained about as long as large ones.
+    """Return the epochs, within bounds, that small data sets need to be trained about as long as large ones.
 
-    Args:
-        size: Rows, or steps, of an epoch.
-        wanted: Rows, or steps, of a training.
-        fewest: Lower bound of the epochs.
-        most: Upper bound of the epochs.
-        round_up: Whether the training may be longer rather than shorter than wanted.
+    ``size`` counts rows, or steps, of an epoch, ``wanted`` those of a training; ``round_up`` makes it rather longer.
 
     Example:
         >>> [num_epochs_for(rows, 256_000, 5, 30) for rows in (1_200, 10_000, 100_000)]
@@ -84,10 +78,10 @@ class Heads:
 
     def __post_init__(self) -> None:
         check_seed(self.seed)
-        for name in _WHOLE:
+        for name, lowest in _LOWEST.items():
             value: Any = getattr(self, name)
-            if value is not None and (type(value) is not int or value < _LOWEST[name]):
-                raise InputError(f"{name}={value!r}; give an integer from {_LOWEST[name]} up, or None")
+            if value is not None and (type(value) is not int or value < lowest):
+                raise InputError(f"{name}={value!r}; give an integer from {lowest} up, or None")
         for name, allowed, fits in _RANGES:
             value = getattr(self, name)
             known = isinstance(value, (int, float)) and not isinstance(value, bool) and np.isfinite(value)

@@ -33,10 +33,7 @@ def steady_training(num_rows: int) -> dict[str, Any]:
     """Return settings of `student_hits` with large steps and a strong pull to zero, which make the order of the rows matter less.
 
     With them random halves of a data set give students of nearly one accuracy, so that small differences between subsets
-    show; the defaults are those that the published comparisons were made with.
-
-    Args:
-        num_rows: Rows that a student is trained on; about 32 steps an epoch, few rows in small steps.
+    show; the defaults are those that the published comparisons were made with. The rows are those of one student.
 
     Example:
         >>> steady_training(40_000)["batch_size"], steady_training(100)["batch_size"]

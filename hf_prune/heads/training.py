@@ -105,7 +105,8 @@ def train(
     for _ in range(training.num_epochs):
         if stop is not None and stop.is_set():
             raise CancelledError
-        for batch in torch.split(_shuffled(rows, generators), training.batch_size, dim=1):
+        orders = torch.stack([torch.randperm(rows.shape[1], generator=generator) for generator in generators])
+        for batch in torch.split(rows.gather(1, orders.to(rows.device)), training.batch_size, dim=1):
             batch_points = points.index_select(0, batch.flatten()).view(*batch.shape, points.shape[1])
             write_gradients(gradients, weights, batch_points, classes[batch])
             optimiser.step(next(rates))
@@ -142,11 +143,7 @@ class AdamW:
 def write_gradients(gradients: Weights, weights: Weights, points: torch.Tensor, classes: torch.Tensor) -> None:
     """Write the gradients of each head's mean cross-entropy: by hand, since autograd costs as much again.
 
-    Args:
-        gradients: Tensors like the weights, overwritten.
-        weights: As `train` returns them.
-        points: Shape (S, b, d filled up).
-        classes: Shape (S, b).
+    Gradients are tensors like the weights, points (S, b, d filled up), classes (S, b).
     """
     units, logits = _units_and_logits(points, weights)
     slopes = logits.softmax(dim=2).scatter_add_(2, classes[..., None], -torch.ones_like(logits[..., :1]))
@@ -185,15 +182,9 @@ def gradient_norms(points: torch.Tensor, classes: torch.Tensor, weights: Weights
 
 
 def scaled(features: ArrayLike, reference: ArrayLike, device: torch.device) -> torch.Tensor:
-    """Centre features on the reference's mean and divide all by the one standard deviation of the reference.
+    """Centre features (m, d) on the mean of a reference, the rows (n, d) that heads are trained on, and scale them.
 
-    Args:
-        features: Shape (m, d).
-        reference: The rows that heads are trained on, shape (n, d).
-        device: Where the heads are trained.
-
-    Returns:
-        Float32, shape (m, d filled up).
+    All are divided by the one standard deviation of the reference. Returned are float32, shape (m, d filled up).
     """
     given, known = np.asarray(features, dtype=np.float32), np.asarray(reference, dtype=np.float32)
     centre = known.mean(axis=0, dtype=np.float64)
@@ -208,12 +199,8 @@ def on_threads(work: Callable[[Part, Event], Found], parts: Sequence[Part], devi
     """Do the parts of a work on as many threads as torch has, each in one thread, and yield what each found, as it ends.
 
     Operations this small gain little from threads of their own, and on a busy machine, where those wait for each other at
-    every operation, they get some thirty times slower; whole parts wait for nobody.
-
-    Args:
-        work: Called with a part and an event; when that is set the result is no longer wanted.
-        parts: In the order in which they are begun.
-        device: Another than a CPU gets one part at a time.
+    every operation, they get some thirty times slower; whole parts wait for nobody. Another device than a CPU gets one part
+    at a time. The work is called with a part and an event: when that is set, the result is no longer wanted.
     """
     workers = max(1, min(threads_for(device), len(parts)))
     stop = Event()
@@ -275,12 +262,6 @@ def _in_one(layers: Weights, device: torch.device) -> tuple[Weights, torch.Tenso
     flat = torch.cat([layer.flatten() for layer in layers]).to(device)
     views = zip(layers, torch.split(flat, sizes), strict=True)
     return [part.view(layer.shape) for layer, part in views], flat
-
-
-def _shuffled(rows: torch.Tensor, generators: Sequence[torch.Generator]) -> torch.Tensor:
-    """Return each head's rows in an order of its own, (S, k)."""
-    orders = torch.stack([torch.randperm(rows.shape[1], generator=generator) for generator in generators])
-    return rows.gather(1, orders.to(rows.device))
 
 
 def _filled(width: int) -> int:

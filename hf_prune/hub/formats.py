@@ -3,7 +3,6 @@
 A format is a class here, a template that its section of the card begins with, and a check of `hf_prune.hub.verify.rows`.
 """
 
-import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -14,7 +13,7 @@ from hf_prune.data.digests import content_digest, score_column_digest
 from hf_prune.data.history import History
 from hf_prune.hub.layout import SCORES, cut_settings
 from hf_prune.hub.manifest import Entry
-from hf_prune.hub.scores_table import KEY, check_scored, make_table, score_columns
+from hf_prune.hub.scores_table import KEY, check_scored, keys_sha256, make_table, score_columns
 from hf_prune.hub.split import Split
 from hf_prune.runtime.errors import InputError
 from hf_prune.runtime.messages import warn
@@ -165,7 +164,7 @@ class Scores(Format):
         tables, entries, key_columns = {}, {}, {}
         for name, found in scored.items():
             table, key_columns[name] = make_table(found, own.splits[name], every)
-            keys, rows = "\n".join(read_column(table, KEY).to_pylist()), found.rows
+            rows = found.rows
             tables[name] = Split(table, History(()))
             entries[name] = describe(found) | {
                 "rows_digests": {
@@ -175,7 +174,7 @@ class Scores(Format):
                 "class_columns": [],
                 "score_columns": columns[name],
                 "score_digests": {column: score_column_digest(table, column) for column in columns[name]},
-                "keys_sha256": hashlib.sha256(keys.encode()).hexdigest(),
+                "keys_sha256": keys_sha256(read_column(table, KEY).to_pylist()),
             }
         return Configuration(
             format=self,

@@ -130,11 +130,7 @@ def matches(name: str, patterns: Iterable[str]) -> bool:
 
 
 def matching(names: Iterable[str], patterns: Iterable[str]) -> list[str]:
-    """Return the paths that fit one of the patterns, sorted.
-
-    Raises:
-        ValueError: If there are so many of both, or patterns so long, that finding them would take long.
-    """
+    """Return the paths that fit one of the patterns, sorted; ValueError where finding them would take long."""
     names, wanted = list(names), set(patterns)
     globs = [pattern for pattern in wanted if "*" in pattern or "?" in pattern]
     if any(len(pattern) > _MAX_PATTERN for pattern in wanted) or len(globs) * len(names) > _MAX_COMPARED:

@@ -20,7 +20,7 @@ from hf_prune.hub.split import Split
 from hf_prune.hub.statistics import compare_scores
 from hf_prune.metrics import Metric, get_metric
 from hf_prune.runtime.errors import InputError
-from hf_prune.runtime.integrity import file_sha256, json_sha256
+from hf_prune.runtime.integrity import SEAL, json_sha256
 from hf_prune.runtime.messages import one_line
 from hf_prune.runtime.names import UnknownNameError
 from hf_prune.runtime.untrusted import read_json
@@ -60,17 +60,10 @@ Entry = dict[str, Any]
 
 
 def split_entry(split: Split, source: Source) -> Entry:
-    """Describe one split: where it came from, what was done to it, and which rows are left.
+    """Describe one split in plain JSON values: where its rows came from, what was done to them, and which are left.
 
-    Args:
-        split: The rows as they are published; those that were scored give the statistics of the scores.
-        source: Where they came from.
-
-    Returns:
-        Plain JSON values. ``images_sha256`` is None: it takes as long as writing the rows, see `images_digest`.
-
-    Raises:
-        ValueError: If the scored rows are not those that were pruned.
+    ``images_sha256`` is None: it takes as long as writing the rows, see `images_digest`. A ValueError says where the scored
+    rows are not those that were pruned.
     """
     ds, history = split.rows, split.history
     changed = history.rows_changed(ds)
@@ -119,14 +112,9 @@ def _digests(history: History, changed: bool) -> Entry:
 
 
 def images_digest(split: Split, entry: Entry) -> str | None:
-    """Return the ``images_sha256`` of a split; None unless it has exactly one image column.
+    """Return the ``images_sha256`` of a described split; None unless it has exactly one image column.
 
-    Args:
-        split: The split.
-        entry: Its description.
-
-    Raises:
-        OSError: If an image cannot be read; the message names the row.
+    An OSError names the row of an image that cannot be read.
     """
     column = _only_image_column(split.rows)
     if column is None:
@@ -142,8 +130,7 @@ def _class_counts(split: Split) -> Entry | None:
     if first is None or not first.class_counts or first.label_column not in split.rows.column_names:
         return None
     labels = read_labels(split.rows, str(first.label_column))
-    codes, numbers = np.unique(labels.codes, return_counts=True)
-    after = {labels.name(code): rows for code, rows in zip(codes.tolist(), numbers.tolist(), strict=True)}
+    after = labels.counts()
     before = {name: counts[0] for name, counts in (first.class_counts or {}).items()}
     # A step has passed through JSON with sorted keys: the order of the classes is found again in the feature.
     names = [name for name in (*(labels.names or ()), *before) if name in before]
@@ -176,27 +163,10 @@ def without_paths(value: Any) -> Any:
     return value if home == home.parent else re.sub(rf"{re.escape(str(home))}(?=[\\/]|$)", "~", value)
 
 
-def file_entry(path: Path) -> Entry:
-    """Return size and SHA-256 of a file, as the record lists it."""
-    return {"size": path.stat().st_size, "sha256": file_sha256(path)}
-
-
-def record_sha256(record: Mapping[str, Any]) -> str:
-    """Return the digest of the record of a configuration: SHA-256 of it as JSON with sorted keys and no spaces, ASCII only.
-
-    The entry ``record_sha256`` itself is left out of it.
-
-    Example:
-        >>> record_sha256({"b": 1, "a": [0.5]}) == record_sha256({"a": [0.5], "b": 1, "record_sha256": "..."})
-        True
-    """
-    return json_sha256(record)
-
-
 def seal(record: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the record as it will be read back, with its own digest."""
+    """Return the record as it will be read back, with its own digest: the `json_sha256` of all else."""
     plain: dict[str, Any] = json.loads(json.dumps(record, allow_nan=False))
-    return plain | {"record_sha256": record_sha256(plain)}
+    return plain | {SEAL: json_sha256(plain)}
 
 
 def parse(text: str | None) -> dict[str, Any]:

@@ -55,10 +55,6 @@ def _is_class(value: Any) -> bool:
     return isinstance(value, list) and len(value) == 3 and isinstance(value[0], str) and all(map(_is_count, value[1:]))
 
 
-def _is_flag(value: Any) -> bool:
-    return isinstance(value, bool)
-
-
 def _is_models(value: Any) -> bool:
     """Whether it is a model, or several."""
     return _MODEL(value) or (bool(value) and _list_of(_MODEL)(value))
@@ -97,7 +93,7 @@ _RECORD: dict[str, Check] = {
     "config_name": _TEXT,
     "holds": _TEXT,
     "repo_id": _or_none(_TEXT),
-    "set_default": _is_flag,
+    "set_default": lambda value: isinstance(value, bool),
     "download_size": _is_count,
     "left_out": _TEXTS,
     "other_splits": _TEXTS,

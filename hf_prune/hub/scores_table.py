@@ -1,5 +1,6 @@
 """The configuration ``scores``: a row for every row of the source, with its content key, its scores and what became of it."""
 
+import hashlib
 from collections.abc import Iterable
 from typing import Any
 
@@ -27,12 +28,7 @@ def score_columns(scored: Split, kept: Split) -> list[str]:
 
 
 def check_scored(scored: Split, kept: Split) -> None:
-    """Raise a one-line ValueError if the scores of all rows of the source, and whether each was kept, are not known.
-
-    Args:
-        scored: The scored rows before they were pruned.
-        kept: What was made of them.
-    """
+    """Raise a one-line ValueError if the scores of all rows of the source, and whether each was kept, are not known."""
     history, names = scored.history, scored.rows.column_names
     if scored.prunings:
         raise InputError(
@@ -56,6 +52,11 @@ def check_scored(scored: Split, kept: Split) -> None:
             "the rows to publish were changed outside hf_prune since they were pruned, so which rows were kept is not "
             "known: publish what prune returned"
         )
+
+
+def keys_sha256(keys: list[str]) -> str:
+    """Return the digest of content keys in their order, as the record of the scores has it."""
+    return hashlib.sha256("\n".join(keys).encode()).hexdigest()
 
 
 def make_table(scored: Split, kept: Split, columns: Iterable[str]) -> tuple[Dataset, list[str]]:

@@ -9,11 +9,9 @@ from hf_prune.data.history import History, Step, provenance
 
 @dataclass(frozen=True)
 class Split:
-    """Rows and the steps that made them.
+    """Rows with the history that they carry.
 
     Attributes:
-        rows: The rows.
-        history: The history that they carry.
         scored: The scored rows before they were pruned; None where these are not given, or nothing was scored.
     """
 

@@ -17,11 +17,7 @@ QUANTILES = (0.0, 0.1, 0.25, 0.5, 0.75, 0.9, 1.0)
 
 
 def compare_scores(split: Split, changed: bool) -> dict[str, Any] | None:
-    """Describe the scores that a data set was pruned by, before and after.
-
-    Args:
-        split: The pruned rows, with the scored ones that they were pruned from.
-        changed: Whether the rows were changed since.
+    """Describe the scores that a data set was pruned by, before and after; ``changed`` if its rows were changed since.
 
     Returns:
         The column's name, and for ``before`` and ``after`` counts, quantiles and a histogram with common edges; None

@@ -96,11 +96,6 @@ def _members(probs: Array | None, epoch_probs: Array | None) -> tuple[Array, str
     return as_members(array, "epoch_probs", "epochs"), "epoch_probs"
 
 
-def _mutual_information(block: Array, mean: Array) -> Array:
-    """Return the mutual information; it is below 0 only by rounding, which is removed."""
-    return np.maximum(entropy_of(mean) - present_mean(entropy_of(block), axis=0), 0.0)
-
-
 def _variation_ratio(block: Array, mean: Array) -> Array:
     num_classes = block.shape[2]
     present = ~np.isnan(block[:, :, 0])
@@ -113,7 +108,10 @@ def _variation_ratio(block: Array, mean: Array) -> Array:
 
 _ACQUISITIONS: Mapping[str, Callable[[Array, Array], Array]] = {
     "entropy": lambda _, mean: entropy_of(mean),
-    "mutual_information": _mutual_information,
+    # Below 0 only by rounding, which is removed.
+    "mutual_information": lambda block, mean: np.maximum(
+        entropy_of(mean) - present_mean(entropy_of(block), axis=0), 0.0
+    ),
     "variation_ratio": _variation_ratio,
 }
 

@@ -1,9 +1,7 @@
 """Confidence and variability: mean and spread of the probability of a row's label over the epochs."""
 
-import numpy as np
-
 from hf_prune.metrics.registry import register_metric
-from hf_prune.metrics.rows import NEVER_PRESENTED, Array, mean_over_runs, present_mean, scatter
+from hf_prune.metrics.rows import NEVER_PRESENTED, Array, deviation, mean_over_runs, present_mean
 from hf_prune.runtime.errors import InputError
 
 _LIMITS = (
@@ -32,6 +30,7 @@ def confidence(label_probs: Array) -> Array:
         ValueError: If the shape is another or a value is no probability.
 
     Example:
+        >>> import numpy as np
         >>> confidence(np.array([[0.5, 0.0], [1.0, 0.5]])).tolist()
         [0.25, 0.75]
 
@@ -66,6 +65,7 @@ def variability(label_probs: Array) -> Array:
         ValueError: If the shape is another, a value is no probability, or there is one epoch alone.
 
     Example:
+        >>> import numpy as np
         >>> variability(np.array([[0.0, 0.5], [1.0, 0.5]])).tolist()
         [0.5, 0.0]
 
@@ -78,5 +78,4 @@ def variability(label_probs: Array) -> Array:
 def _deviation(values: Array) -> Array:
     if values.shape[1] < 2:
         raise InputError("one epoch has no spread; give label_probs of two epochs or more")
-    squares, counts = scatter(values)
-    return np.sqrt(np.divide(squares, counts, out=np.full(squares.shape, np.nan), where=counts > 1))
+    return deviation(values)

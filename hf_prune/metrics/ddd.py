@@ -7,7 +7,7 @@ import numpy as np
 
 from hf_prune.metrics.probabilities import as_members, blocks, check_labels, label_losses
 from hf_prune.metrics.registry import register_metric
-from hf_prune.metrics.rows import Array
+from hf_prune.metrics.rows import Array, present_mean
 from hf_prune.runtime.errors import InputError
 
 _LIMITS = (
@@ -62,11 +62,10 @@ def ddd(probs: Array, labels: Array, trained_on: Array | None = None) -> Array:
     fitted = _fitted(trained_on, members)
     scores = np.empty(len(codes))
     for rows, block in blocks(members):
-        counts = ~fitted[:, rows]
-        wrong = (block.argmax(axis=2) != codes[rows]) & counts
-        total = counts.sum(axis=0)
-        loss = _share(np.where(counts, label_losses(block, codes[rows]), 0), total)
-        scores[rows] = len(members) * _share(wrong, total) + loss / (1 + loss)
+        wrong = np.where(fitted[:, rows], np.nan, block.argmax(axis=2) != codes[rows])
+        losses = np.where(fitted[:, rows], np.nan, label_losses(block, codes[rows]))
+        loss = present_mean(losses, axis=0)
+        scores[rows] = len(members) * present_mean(wrong, axis=0) + loss / (1 + loss)
     return scores
 
 
@@ -83,7 +82,3 @@ def _fitted(trained_on: Array | None, members: Array) -> Array:
     if fitted.size and not ((fitted == 0) | (fitted == 1)).all():
         raise InputError(f"trained_on from {fitted.min():g} to {fitted.max():g}; every value must be 0 or 1")
     return fitted.astype(bool, copy=False)
-
-
-def _share(values: Array, total: Array) -> Array:
-    return np.divide(values.sum(axis=0), total, out=np.full(len(total), np.nan), where=total > 0)

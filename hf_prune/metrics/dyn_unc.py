@@ -6,7 +6,7 @@ import numpy as np
 
 from hf_prune.metrics.confidence import PROBABLE
 from hf_prune.metrics.registry import register_metric
-from hf_prune.metrics.rows import Array, mean_over_runs, present_mean, scatter
+from hf_prune.metrics.rows import Array, deviation, mean_over_runs, present_mean, scatter
 from hf_prune.runtime.errors import InputError
 
 _LIMITS = (
@@ -45,10 +45,7 @@ def dyn_unc(label_probs: Array, *, window: int = 10) -> Array:
     """
 
     def score(values: Array) -> Array:
-        deviations = []
-        for part in _windows(values, window, 2):
-            squares, counts = scatter(part)
-            deviations.append(np.sqrt(np.divide(squares, counts - 1, out=_unknown(squares), where=counts > 1)))
+        deviations = [deviation(part, ddof=1) for part in _windows(values, window, 2)]
         return present_mean(np.stack(deviations), axis=0)
 
     return mean_over_runs(label_probs, "label_probs", score, low=0, high=PROBABLE)
@@ -114,7 +111,3 @@ def _windows(values: Array, window: int, smallest: int) -> Iterator[Array]:
         )
     for start in range(num_epochs - window + 1):
         yield values[:, start : start + window]
-
-
-def _unknown(like: Array) -> Array:
-    return np.full(like.shape, np.nan)

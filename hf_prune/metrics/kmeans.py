@@ -37,7 +37,7 @@ NOISE = np.float32(2e-6)  # of float32 similarities; bounds keep this distance f
 
 @dataclass(frozen=True)
 class Clusters:
-    """What `spherical_kmeans` found.
+    """Clusters that `spherical_kmeans` found.
 
     Attributes:
         centroids: Unit rows, float64, shape (k, d).
@@ -84,7 +84,7 @@ class _Rows:
 
 
 class _Assignment:
-    """Which cluster each row is in, brought up to date with few products.
+    """Clusters of the rows, brought up to date with few products.
 
     A row is compared with all centroids only where its bound does not show that it stays: ``bound`` is an angle that no
     other centroid is nearer than. When centroids move, it shrinks by the largest angle that one of them moved; those that
@@ -117,7 +117,7 @@ class _Assignment:
                 similarity = dots(block, some_of(own, codes))
                 bound -= step
                 if some is not None:
-                    np.minimum(bound, _angle(_of_others(some.two_nearest(block), moved, codes)), out=bound)
+                    np.minimum(bound, _angle(_nearest_other(some.two_nearest(block), moved, codes)), out=bound)
                 need = np.flatnonzero(similarity - np.cos(np.maximum(bound, 0)) < NEAR_TIE)
             if len(need):
                 found = everything.two_nearest(block if len(need) == len(codes) else some_of(block, need))
@@ -174,7 +174,7 @@ def _angle(similarity: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.arccos(np.clip(similarity + NOISE, -1, 1))
 
 
-def _of_others(found: Nearest, moved: Array, codes: Array) -> NDArray[np.float32]:
+def _nearest_other(found: Nearest, moved: Array, codes: Array) -> NDArray[np.float32]:
     """Return the largest similarity to one of the centroids that moved and that the row is not assigned to."""
     return np.where(moved[found.codes] == codes, found.second, found.best)
 
@@ -262,7 +262,7 @@ def _lloyd(
 
 
 def distances_to(centroids: NDArray[np.float64], embeddings: Array) -> NDArray[np.float64]:
-    """Cosine distance of unit rows to the nearest of some centroids, as `spherical_kmeans` gives it for its own.
+    """Return the cosine distance of unit rows to the nearest of some centroids, as `spherical_kmeans` does for its own.
 
     Args:
         centroids: Unit rows, shape (k, d).
@@ -324,13 +324,13 @@ def _plus_plus(sample: torch.Tensor, count: int, generator: np.random.Generator)
 
 
 def _distance(some: torch.Tensor, others: torch.Tensor) -> torch.Tensor:
-    """Cosine distances between two sets of unit rows; 0 where they are below the noise of float32."""
+    """Return the cosine distances between two sets of unit rows; 0 where they are below the noise of float32."""
     found = 1 - some @ others.T
     return found.masked_fill(found < float(NOISE), 0)
 
 
 def _fetch(held: _Rows, rows: NDArray[np.int64], wanted: NDArray[np.int64]) -> NDArray[np.float32]:
-    """The embeddings of some global rows, from whichever process holds each, shape (len(wanted), d)."""
+    """Return the embeddings of some global rows, from whichever process holds each, shape (len(wanted), d)."""
     fetched = np.zeros((len(wanted), held.points.shape[1]), dtype=np.float32)
     if len(rows):
         ascending = np.argsort(rows, kind="stable")
@@ -342,7 +342,7 @@ def _fetch(held: _Rows, rows: NDArray[np.int64], wanted: NDArray[np.int64]) -> N
 
 
 def _device() -> torch.device:
-    """The device of this process; MPS has no float64 and leaves the work to the CPU."""
+    """Return the device of this process; MPS has no float64 and leaves the work to the CPU."""
     device = compute_device()
     return torch.device("cpu") if device.type == "mps" else device
 
@@ -350,7 +350,7 @@ def _device() -> torch.device:
 def _means(
     held: _Rows, rows: Array, assignment: _Assignment, centroids: NDArray[np.float64], sums: Array, counts: Array
 ) -> NDArray[np.float64]:
-    """Mean direction of each cluster, shape (k, d)."""
+    """Return the mean direction of each cluster, shape (k, d)."""
     lengths = np.linalg.norm(sums, axis=1, keepdims=True)
     # A cluster whose rows cancel out keeps its centroid, as an empty one does until it is restarted.
     updated = np.where(lengths > 1e-9, sums / np.maximum(lengths, 1e-9), centroids)
@@ -364,7 +364,7 @@ def _means(
 def _farthest_rows(
     held: _Rows, rows: NDArray[np.int64], codes: NDArray[np.int64], centroids: NDArray[np.float64], count: int
 ) -> NDArray[np.float64]:
-    """At most ``count`` rows, the farthest from their centroids over all processes; none at distance 0, shape (m, d)."""
+    """Return the rows farthest from their centroids over all processes, at most ``count``, none at distance 0, (m, d)."""
     distances = _distances(held, codes, centroids)
     worst = np.argsort(-distances, kind="stable")[:count]
     candidates = gather_objects(list(zip((-distances[worst]).tolist(), rows[worst].tolist(), strict=True)))
@@ -373,7 +373,7 @@ def _farthest_rows(
 
 
 def _distances(held: _Rows, codes: NDArray[np.int64], centroids: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Cosine distance of each row to its centroid, shape (n_local,), in float64 and never below 0."""
+    """Return the cosine distance of each row to its centroid, shape (n_local,), in float64 and never below 0."""
     found = np.empty(len(held))
     for place in held.blocks():
         block = np.asarray(held.points[place], dtype=np.float64)

@@ -89,12 +89,8 @@ def check_runs(trained_on: Array, hits: Array, name: str = "hits") -> None:
         if values.dtype == bool or values.size == 0:
             continue
         # Asked so that a NaN, for which no comparison holds, is refused too.
-        good = (
-            ((values == 0) | (values == 1)).all()
-            if called == "trained_on"
-            else values.min() >= 0 and values.max() <= 1
-        )
-        if not good:
+        good = values.min() >= 0 and values.max() <= 1
+        if not good or (called == "trained_on" and not ((values == 0) | (values == 1)).all()):
             raise InputError(f"{called} from {values.min():g} to {values.max():g}; every value must be {allowed}")
 
 

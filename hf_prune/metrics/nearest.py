@@ -1,4 +1,4 @@
-"""The nearest of many centroids: one matrix product per block of rows, near-ties decided in float64."""
+"""Search for the nearest of many centroids: one matrix product per block of rows, near-ties decided in float64."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -18,7 +18,7 @@ BLOCK_ROWS = 4_096
 
 @dataclass(frozen=True)
 class Nearest:
-    """What a search found for m rows.
+    """Result of a search for m rows.
 
     Attributes:
         codes: The nearest centroid, shape (m,).

@@ -12,11 +12,7 @@ _TINY = float(np.finfo(np.float32).tiny)  # in place of probabilities that under
 
 
 def as_members(probs: Array, name: str = "probs", members: str = "teachers") -> Array:
-    """View the probabilities of one model or of several as (members, n, classes).
-
-    Raises:
-        ValueError: If they have another number of axes, or there is no member or no class.
-    """
+    """View the probabilities of one model or of several as (members, n, classes), with a member and a class at least."""
     array = np.asarray(probs)
     array = array[None] if array.ndim == 2 else array
     if array.ndim != 3 or 0 in (len(array), array.shape[2]):
@@ -25,11 +21,7 @@ def as_members(probs: Array, name: str = "probs", members: str = "teachers") -> 
 
 
 def check_labels(labels: Array, probs: Array, name: str = "probs", members: str = "teachers") -> NDArray[np.int64]:
-    """Check that labels (n,) fit the probabilities (members, n, classes) and return them as integers.
-
-    Raises:
-        ValueError: If there is another number of them, or one is no class; the error calls the arrays ``name`` and ``members``.
-    """
+    """Check that labels (n,) are classes of the probabilities (members, n, classes) and return them as integers."""
     codes = np.asarray(labels, dtype=np.int64)
     if codes.ndim != 1 or probs.shape[1] != len(codes):
         raise InputError(f"{name} of shape {probs.shape} for {codes.size} labels; give ({members}, n, classes)")

@@ -51,13 +51,7 @@ class Metric:
         return (inspect.getdoc(self.function) or "").split("\n", maxsplit=1)[0]
 
     def inputs_for(self, options: Mapping[str, Any], sources: Set[str]) -> tuple[str, ...]:
-        """Return the inputs that will be taken; the others are left out.
-
-        Args:
-            options: Options as given by the caller.
-            sources: What there is to make inputs from: ``"encoder"``, ``"teachers"``, ``"student"``, ``"dynamics"``,
-                and the names of passed arrays.
-        """
+        """Return the inputs that will be taken, by the options of the caller and the sources, see `ChooseInputs`."""
         if self.choose is None:
             return tuple(name for name in self.inputs if name not in self.optional_inputs or name in sources)
         return self.choose({**self.options, **options}, sources)

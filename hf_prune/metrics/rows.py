@@ -32,11 +32,7 @@ NEVER_PRESENTED = (
 
 
 def as_runs(values: Array, name: str) -> Array:
-    """View values of one record or of several as (runs, epochs, n).
-
-    Raises:
-        ValueError: If they have another number of axes, or there is no epoch.
-    """
+    """View values of one record or of several as (runs, epochs, n), with an epoch at least."""
     array = np.asarray(values)
     runs = array[None] if array.ndim == 2 else array
     if runs.ndim != 3 or 0 in runs.shape[:2]:
@@ -75,17 +71,10 @@ def blocks(values: Array, name: str, low: float = -np.inf, high: float = np.inf)
 def mean_over_runs(
     values: Array, name: str, score: Callable[[Array], Array], *, low: float = -np.inf, high: float = np.inf
 ) -> Array:
-    """Score every run by itself and average over the runs that have a score for the row.
+    """Score every run by itself and average over the runs that have a score for the row, (n,); NaN where none has one.
 
-    Args:
-        values: Shape (epochs, n) or (runs, epochs, n); NaN where a row was not presented.
-        name: What to call them in messages.
-        score: From values (runs, epochs, rows) to scores (runs, rows), NaN where there is nothing to go by.
-        low: The smallest value that makes sense.
-        high: The largest one.
-
-    Returns:
-        Shape (n,); NaN where no run has a score.
+    ``score`` goes from values (runs, epochs, rows) to scores (runs, rows), NaN where there is nothing to go by; the other
+    arguments are those of `blocks`.
     """
     found = np.empty(as_runs(values, name).shape[2])
     for rows, block in blocks(values, name, low, high):
@@ -104,6 +93,12 @@ def present_mean(values: Array, axis: int) -> Array:
     count = present.sum(axis=axis)
     total = np.where(present, values, 0).sum(axis=axis)
     return np.divide(total, count, out=np.full(total.shape, np.nan), where=count > 0)
+
+
+def deviation(values: Array, ddof: int = 0) -> Array:
+    """Return the standard deviation over the epochs, (runs, n) of (runs, epochs, n); NaN where presented less than twice."""
+    squares, counts = scatter(values)
+    return np.sqrt(np.divide(squares, counts - ddof, out=np.full(squares.shape, np.nan), where=counts > 1))
 
 
 def scatter(values: Array) -> tuple[Array, Array]:

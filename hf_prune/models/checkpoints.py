@@ -42,13 +42,11 @@ class ResNetCheckpoint:
         settings: Keyword arguments of `ResNetConfig`.
         weights: State dict of `ResNetModel`, without the classifier.
         classifier: `weight` (classes, d) and `bias` (classes,) of the last layer; empty where there is none.
-        ignored: Keys of the file that were left out: projection heads and prototypes.
     """
 
     settings: dict[str, Any]
     weights: dict[str, torch.Tensor]
     classifier: dict[str, torch.Tensor]
-    ignored: tuple[str, ...]
 
 
 def state_digest(module: torch.nn.Module) -> str:
@@ -156,8 +154,7 @@ def check_weights(path: Path) -> None:
 def read_state_dict(path: Path, *, allow_pickle: bool) -> dict[str, torch.Tensor]:
     """Read the state dict of a safetensors or torch file; of a full training checkpoint, that of its network (DINO: the teacher).
 
-    Raises:
-        ValueError: A pickle without `allow_pickle`, or no state dict in the file.
+    A ValueError refuses a pickle without `allow_pickle`, and a file without a state dict.
     """
     check_weights(path)
     if path.suffix == ".safetensors":
@@ -187,29 +184,28 @@ def convert_resnet(state: Mapping[str, torch.Tensor]) -> ResNetCheckpoint:
         state: State dict with torchvision's keys, possibly behind `module.` or `backbone.`, possibly with projection heads.
 
     Returns:
-        Config, weights and the list of ignored keys. Stride-2 convolutions are the 3x3 ones, as in torchvision.
+        Config and weights. Stride-2 convolutions are the 3x3 ones, as in torchvision.
 
     Raises:
         ValueError: A key is unknown or missing, or the shapes fit no `ResNetModel`.
     """
     weights: dict[str, torch.Tensor] = {}
     classifier: dict[str, torch.Tensor] = {}
-    ignored: list[str] = []
     plain = {_strip(key): (key, value) for key, value in state.items()}
     bottleneck = "layer1.0.conv3.weight" in plain
     for name, (key, value) in plain.items():
         match = _TORCHVISION_KEY.fullmatch(name)
-        if name.startswith(_HEADS):
-            ignored.append(key)
-        elif match is None:
+        if name.startswith(_HEADS):  # projection heads and prototypes are left out
+            continue
+        if match is None:
             raise InputError(f"key {key!r} is not one of a torchvision ResNet: pass (module, transform) instead")
-        elif match["fc_leaf"]:
+        if match["fc_leaf"]:
             classifier[match["fc_leaf"]] = value
         else:
             weights[_rename(match)] = value
     settings = _infer_settings(weights, bottleneck=bottleneck)
     _check(settings, weights)
-    return ResNetCheckpoint(settings, weights, classifier, tuple(ignored))
+    return ResNetCheckpoint(settings, weights, classifier)
 
 
 def _strip(key: str) -> str:

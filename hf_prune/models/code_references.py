@@ -15,7 +15,7 @@ from types import CodeType
 from typing import Any
 
 _BY_NAME = ("LOAD_GLOBAL", "LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS")
-_LOCAL = ("LOAD_FAST", "LOAD_DEREF", "LOAD_CLOSURE")
+_VARIABLE = (*_BY_NAME, "LOAD_FAST", "LOAD_DEREF", "LOAD_CLOSURE")
 _ATTRIBUTE = ("LOAD_ATTR", "LOAD_METHOD")
 
 
@@ -83,7 +83,9 @@ def references(code: CodeType) -> References:
     """
     parts = list(_parts(code))
     pairs = [pair for part in parts for pair in _steps(part)]
-    passed = {name for step, after in pairs if _is_passed(step, after) for name in _variables(step)}
+    used = [step for step, after in pairs if step.opname.startswith(_VARIABLE) and after.opname not in _ATTRIBUTE]
+    # Some versions of Python load two variables at once.
+    passed = {name for step in used for name in (step.argval if isinstance(step.argval, tuple) else (step.argval,))}
     renamed = {str(after.argval): str(step.argval) for step, after in pairs if step.opname == "IMPORT_FROM"}
     return References(
         names=frozenset(name for part in parts for name in (*part.co_names, *part.co_freevars)),
@@ -98,15 +100,6 @@ def _steps(code: CodeType) -> list[tuple[dis.Instruction, dis.Instruction]]:
     """Return the instructions, each with the next one."""
     steps = [step for step in dis.get_instructions(code) if step.opname != "EXTENDED_ARG"]
     return list(itertools.pairwise([*steps, steps[-1]]))
-
-
-def _is_passed(step: dis.Instruction, after: dis.Instruction) -> bool:
-    return step.opname.startswith((*_BY_NAME, *_LOCAL)) and after.opname not in _ATTRIBUTE
-
-
-def _variables(step: dis.Instruction) -> tuple[Any, ...]:
-    """Return the variables that an instruction loads: some versions of Python load two at once."""
-    return step.argval if isinstance(step.argval, tuple) else (step.argval,)
 
 
 def _imports(code: CodeType) -> Iterator[tuple[str, int, str]]:

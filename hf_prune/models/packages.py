@@ -15,6 +15,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+_packages = functools.cache(metadata.packages_distributions)
 _STDLIB = [sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib")]
 
 
@@ -54,7 +55,7 @@ def _package(root: str) -> str | None:
     place = _place(root)
     if root in sys.stdlib_module_names:
         return _python() if place in ("built-in", "frozen") or _is_below(place, _STDLIB) else None
-    for name in dict.fromkeys(_packages().get(root, [])):
+    for name in dict.fromkeys(_packages().get(root, ())):
         installed = metadata.distribution(name)
         if _is_below(place, [str(installed.locate_file(""))]):
             return _named(name, installed)
@@ -87,11 +88,6 @@ def _named(name: str, installed: metadata.Distribution) -> str:
     if origin and exact is None:
         exact = hashlib.sha256((installed.read_text("RECORD") or "").encode()).hexdigest()
     return f"{name}=={installed.version.partition('+')[0]}" + (f"@{exact}" if exact else "")
-
-
-@functools.cache
-def _packages() -> dict[str, list[str]]:
-    return {root: list(names) for root, names in metadata.packages_distributions().items()}
 
 
 def _python() -> str:

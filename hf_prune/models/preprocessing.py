@@ -88,11 +88,8 @@ class ProcessorCollate:
             return None
         direct = self._process(trial)
         looked_up = self._look_up(trial, table)
-        return table if direct.keys() == looked_up.keys() and torch.equal(*_pixels(direct, looked_up)) else None
-
-
-def _pixels(*batches: dict[str, torch.Tensor]) -> list[torch.Tensor]:
-    return [batch["pixel_values"] for batch in batches]
+        same = direct.keys() == looked_up.keys() and torch.equal(direct["pixel_values"], looked_up["pixel_values"])
+        return table if same else None
 
 
 class PixelsCollate:

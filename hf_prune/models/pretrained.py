@@ -74,11 +74,7 @@ def class_names(config: Any) -> tuple[str, ...] | None:
 
 
 def load_pretrained(name: str | Path, options: LoadOptions) -> LoadedModel:
-    """Prepare a model of `transformers`; its weights are not yet read.
-
-    Args:
-        name: Hub id or local folder.
-        options: Those of `hf_prune.models.load.load_encoder`.
+    """Prepare a model of `transformers` by its Hub id or local folder; its weights are not yet read.
 
     Raises:
         ImportError: An extra is missing.
@@ -94,7 +90,11 @@ def load_pretrained(name: str | Path, options: LoadOptions) -> LoadedModel:
     if options.image_size is not None:
         resize_to(processor, options.image_size)
     collate = _collate(processor, source)
-    weights = _weights(source, _tower(config, output), options.allow_pickle)
+    # Those on the Hub are identified by the commit.
+    weights = []
+    if source.folder is not None:
+        named = getattr(_tower(config, output), "transformers_weights", None)
+        weights = weight_files(source.folder, allow_pickle=options.allow_pickle, named=named)
     unchanged = [source.unchanged, Unchanged(*weights)]  # shards may lie in folders below
     identity = {
         "kind": "transformers",
@@ -113,14 +113,6 @@ def load_pretrained(name: str | Path, options: LoadOptions) -> LoadedModel:
         identity["not_cached"] = "the Hub named no commit of it"
     names, count = (class_names(config), config.num_labels) if options.logits else (None, None)
     return LoadedModel(identity, names, "not_cached" not in identity, collate, load, num_classes=count)
-
-
-def _weights(source: Source, config: Any, allow_pickle: bool) -> list[Path]:
-    """Return the weight files of a local folder; those on the Hub are identified by the commit."""
-    if source.folder is None:
-        return []
-    named = getattr(config, "transformers_weights", None)
-    return weight_files(source.folder, allow_pickle=allow_pickle, named=named)
 
 
 def _tower(config: Any, output: Output) -> Any:
@@ -174,19 +166,9 @@ def open_model(
 ) -> tuple[Forward, Callable[[], None]]:
     """Build a model, refuse random weights, convert it and return its forward pass.
 
-    Args:
-        build: Reads the weights; returns the model and the names of the weights that it had to initialise.
-        output: Which output is taken.
-        dtype: Format of the weights.
-        collate: Makes the batch on which random weights are traced.
-        label: How errors name the model.
-        device: Where it runs.
-
-    Returns:
-        The forward pass, and a function that releases nothing: the model is freed with the forward pass.
-
-    Raises:
-        ValueError: The output depends on weights that the checkpoint lacks.
+    ``build`` reads the weights and returns the model with the names of those that it had to initialise; they are traced on a
+    batch of ``collate``. The second value releases nothing: the model is freed with the forward pass. A ValueError says that
+    the output depends on weights that the checkpoint lacks.
     """
     import torch
 

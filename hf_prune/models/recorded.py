@@ -43,11 +43,7 @@ def is_public(identity: Mapping[str, Any]) -> bool:
 
 
 def model_name(identity: Mapping[str, Any]) -> str:
-    """Return the name that finds a public model again: its repository, or ``"pixels"``.
-
-    Raises:
-        ValueError: If it is not public, or its name is that of no repository.
-    """
+    """Return the name that finds a public model again: its repository, or ``"pixels"``; ValueError for any other."""
     if not is_public(identity):
         raise InputError(
             f"the encoder {identity['id']!r} is none of the Hub: pass encoder=, as it was given when these were made"
@@ -88,15 +84,9 @@ def encoder_options(identity: Mapping[str, Any], encoder: Any = None) -> dict[st
 
 
 def load_recorded_encoder(identity: Mapping[str, Any], encoder: Any, device: str | None) -> "LoadedModel":
-    """Load the encoder that embeddings were made by.
+    """Load the encoder that embeddings were made by, for a device.
 
-    Args:
-        identity: Its record.
-        encoder: As for `encoder_options`.
-        device: Where it will run.
-
-    Raises:
-        ValueError: As `encoder_options`, or if it is another encoder.
+    A ValueError is as of `encoder_options`, or says that it is another encoder.
     """
     from hf_prune.models.load import load_encoder
 

@@ -234,13 +234,7 @@ def hub_answers(repo_id: str, file: str, revision: str | None = None, token: str
 def find_files(
     name: str | Path, files: Sequence[str], revision: str | None = None, token: str | None = None
 ) -> tuple[list[Path], str | None]:
-    """Find files of one commit.
-
-    Args:
-        name: A folder, or a repository on the Hub; ``id@revision`` is one with its ``revision``.
-        files: Their names.
-        revision: Branch, tag or commit of the repository.
-        token: Token for a private one.
+    """Find files of one commit in a folder or repository of the Hub; ``id@revision`` is one with its ``revision``.
 
     Returns:
         Where they are, and the commit; None for a folder.

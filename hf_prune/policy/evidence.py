@@ -9,6 +9,7 @@ from hf_prune.policy.rules import JUDGED_ORDERS, RANDOM, Rule, rules_for
 from hf_prune.runtime.errors import InputError, InputTypeError
 
 LINEAR, TWO_LAYER = "linear", "two-layer"
+_OF = ("of_rows", "of_classes")
 
 
 @dataclass(frozen=True)
@@ -109,6 +110,7 @@ class Evidence:
         class_balance: The class floor of all rules.
         seed: Seed of folds and draws.
         keeps: The evidence for each kept fraction.
+        sample: Rows and classes that those judged are a sample of, ``of_rows`` and ``of_classes``; None where all were.
     """
 
     metric: str
@@ -120,6 +122,7 @@ class Evidence:
     class_balance: float
     seed: int
     keeps: tuple[KeepEvidence, ...]
+    sample: Mapping[str, int] | None = None
 
     def nearest(self, keep: float) -> KeepEvidence | None:
         """Return the evidence for the kept fraction nearest to ``keep`` by ratio, at most a factor of two away, else None."""
@@ -139,8 +142,9 @@ class Evidence:
         return Rule(found.order, max(fitting, default=0.0))
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain JSON values, gains to six digits."""
-        return _rounded(asdict(self))
+        """Return JSON values, gains to six digits; ``sample`` only where there is one, as in earlier records."""
+        found: dict[str, Any] = _rounded(asdict(self))
+        return found if self.sample else {name: value for name, value in found.items() if name != "sample"}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> "Evidence":
@@ -151,7 +155,10 @@ class Evidence:
         """
         try:
             keeps = tuple(_keep_evidence(found) for found in data["keeps"])
-            return cls(**{**data, "keeps": keeps})
+            found = cls(**{**data, "keeps": keeps})
+            if found.sample is not None and not all(type(found.sample[name]) is int for name in _OF):
+                raise InputTypeError("the size of the sample is no number")
+            return found
         except (TypeError, KeyError, AttributeError) as error:
             raise InputError(f"this is no evidence of hf_prune ({error}): score again") from error
 

@@ -1,5 +1,6 @@
 """Features that rules are judged on: the leading directions of the embeddings, and the classes."""
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,12 +26,14 @@ class Features:
         points: Leading principal components of their embeddings, in one unit, float32, shape (n, d).
         codes: Their classes, integers in [0, num_classes), shape (n,).
         num_classes: Number of classes with rows.
+        sample: Rows and classes that these were chosen from, ``of_rows`` and ``of_classes``; None where all are there.
     """
 
     rows: NDArray[np.int64]
     points: NDArray[np.float32]
     codes: NDArray[np.int64]
     num_classes: int
+    sample: Mapping[str, int] | None = None
 
     @property
     def rows_per_class(self) -> float:
@@ -50,18 +53,16 @@ def are_enough(codes: NDArray[np.int64]) -> bool:
 
 
 def make_features(
-    embeddings: NDArray[np.float32], codes: NDArray[np.int64], rows: NDArray[np.int64], seed: int
+    embeddings: NDArray[np.float32],
+    codes: NDArray[np.int64],
+    rows: NDArray[np.int64],
+    seed: int,
+    choose: Callable[[NDArray[np.int64]], NDArray[np.int64]] | None = None,
 ) -> Features:
     """Project the embeddings of labelled rows on at most 256 directions; of more than 100,000 rows take a random 100,000.
 
-    Args:
-        embeddings: Shape (N, d).
-        codes: Class of each row, negative ones have none, shape (N,).
-        rows: Rows that may be taken: those with an embedding and a score.
-        seed: Decides which rows are taken of many.
-
-    Returns:
-        The `Features`.
+        Embeddings are (N, d), codes (N,), negative without a class; rows are those with an embedding and a score. ``choose``
+    gives, from the classes of the rows, the places of those to take; None takes all.
 
     Raises:
         TooLittleToJudgeError: If there are too few rows to judge by, or nothing to tell apart.
@@ -72,6 +73,9 @@ def make_features(
             f"{len(usable)} rows with embedding, label and score in {len(np.unique(codes[usable]))} classes are too few to "
             f"judge by: it takes {FEWEST_ROWS} rows and two classes of {FEWEST_PER_CLASS}"
         )
+    everything = {"of_rows": len(usable), "of_classes": len(np.unique(codes[usable]))}
+    if choose is not None:
+        usable = usable[choose(codes[usable])]
     if len(usable) > MOST_ROWS:
         usable = np.sort(np.random.default_rng((seed, 3)).permutation(usable)[:MOST_ROWS])
     present, own = np.unique(codes[usable], return_inverse=True)
@@ -80,7 +84,8 @@ def make_features(
         raise TooLittleToJudgeError(
             f"fewer than two classes have {FEWEST_PER_CLASS} different embeddings: there is too little to tell apart to judge by"
         )
-    return Features(usable, points, own.astype(np.int64), len(present))
+    sample = None if len(usable) == everything["of_rows"] else everything
+    return Features(usable, points, own.astype(np.int64), len(present), sample)
 
 
 def _leading(embeddings: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -8,7 +8,8 @@ from datasets import ClassLabel, Dataset
 from hf_prune.data.columns import Labels
 from hf_prune.data.history import History, Step, provenance
 from hf_prune.metrics import Metric
-from hf_prune.policy import weighing
+from hf_prune.policy import budget
+from hf_prune.policy.budget import BUDGET
 from hf_prune.policy.evidence import Evidence
 from hf_prune.policy.features import are_enough
 from hf_prune.policy.trial import Student
@@ -58,11 +59,7 @@ def scoring_passes(step: Step | None) -> float:
 
 
 def scored_column(ds: Dataset, column: str, request: Request) -> ScoredColumn:
-    """Put a score column together with the embeddings and labels of ``request``, the same in every process.
-
-    Raises:
-        ValueError: If there are no labels, or no embeddings.
-    """
+    """Put a score column together with the embeddings and labels of ``request``, the same in every process; both must be."""
     labels = labels_to_judge_by(ds, request)
     if labels is None:
         raise InputError(
@@ -73,15 +70,15 @@ def scored_column(ds: Dataset, column: str, request: Request) -> ScoredColumn:
     made_from, options = _how(step)
     with in_step("recommend", request.run.device), use_device(request.run.device):
         check_request("recommend", ds, request, {"history": repr((made_from, options)).encode()}, scores=column)
-        found = all_embeddings(ds, request)
+        points, unscored = all_embeddings(ds, request)
     return ScoredColumn(
         metric=column if step is None else step.metric,
         scores=read_scores(ds, column),
         made_from=made_from,
         options=options,
-        embeddings=found.points,
+        embeddings=points,
         codes=labels.codes,
-        unscored=frozenset(found.unscored),
+        unscored=frozenset(unscored),
     )
 
 
@@ -109,10 +106,26 @@ def _how(step: Step | None) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
     return step.inputs, {**step.options, "seed": step.seed}
 
 
-class EvidenceWhileScoring:
-    """Judge of pruning rules for each column of one split as it is scored; where it fails, scores come with a warning."""
+def judge_for(evidence: Any) -> "EvidenceWhileScoring | None":
+    """Return the judge that ``evidence=`` of `hf_prune.score_with` asks for; None for False."""
+    budgets: dict[Any, float | None] = {"auto": BUDGET, "full": None, True: BUDGET}
+    if evidence is False or evidence == "false":  # as a command line writes it
+        return None
+    if not isinstance(evidence, bool | str) or evidence not in budgets:
+        raise InputError(f"evidence={evidence!r}; give 'auto', 'full' or False")
+    return EvidenceWhileScoring(budgets[evidence])
 
-    def __init__(self) -> None:
+
+class EvidenceWhileScoring:
+    """Judge of pruning rules for each column of one split as it is scored; where it fails, scores come with a warning.
+
+    Args:
+        budget: Multiplications that the evidence on a column may take; None takes all rows.
+    """
+
+    def __init__(self, budget: float | None = BUDGET) -> None:
+        self._budget = budget
+        self._shared: dict[str, Any] = {}  # of the rows, by all columns of the call
         self._labels: Labels | None = None
 
     def wants_features(self, ds: Dataset, request: Request) -> bool:
@@ -142,6 +155,14 @@ class EvidenceWhileScoring:
             scored = ScoredColumn(metric.name, scores, step.inputs, options, embeddings, labels.codes, unscored)
             if not scored.is_enough():
                 return None
-            return weigh(scored, weighing.KEEPS, class_balance=PAPER_CLASS_BALANCE, seed=step.seed).to_dict()
+            found = weigh(
+                scored,
+                budget.KEEPS,
+                class_balance=PAPER_CLASS_BALANCE,
+                seed=step.seed,
+                budget=self._budget,
+                shared=self._shared,
+            )
+            return found.to_dict()
 
         return extra_of_all(gather, f"the evidence on {metric.name!r} for order='auto'")

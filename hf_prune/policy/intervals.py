@@ -25,7 +25,16 @@ class Draw(NamedTuple):
     found: NDArray[np.float32]
 
 
-def intervals(draws: Sequence[Draw], seed: int, level: float = LEVEL) -> list[Interval]:
+class Clusters(NamedTuple):
+    """Classes that were sampled: the class of each row by its number, and the share of all classes that is there."""
+
+    codes: NDArray[np.int64]
+    share: float
+
+
+def intervals(
+    draws: Sequence[Draw], seed: int, level: float = LEVEL, clusters: Clusters | None = None
+) -> list[Interval]:
     """Bootstrap the mean of each of k quantities over rows and draws.
 
     Every row and every draw gets a random weight from an exponential distribution, a row the same in all draws that judged
@@ -36,6 +45,8 @@ def intervals(draws: Sequence[Draw], seed: int, level: float = LEVEL) -> list[In
         draws: At least one.
         seed: Seed of the weights.
         level: Share of the resamples inside the interval.
+        clusters: Classes of the rows, where these are a sample of the classes: what a class has in common then widens the
+            interval, the less the more of all classes are there.
 
     Returns:
         k intervals, in the unit of what was found.
@@ -61,6 +72,10 @@ def intervals(draws: Sequence[Draw], seed: int, level: float = LEVEL) -> list[In
     shared = sum(np.square(part, dtype=np.float64).sum(axis=0) for part in away) / total**2
     rows, both = by_row.var(axis=0), by_row.var(axis=0) + by_draw.var(axis=0)
     factor = np.sqrt(np.maximum(both - shared, np.maximum(rows, both - rows)) / np.where(both > 0, both, 1.0))
+    if clusters is not None:
+        by_class = _spread_of_classes(draws, away, clusters.codes, generator) / total
+        beyond = (1 - clusters.share) * np.maximum(by_class.var(axis=0) - rows, 0)
+        factor *= np.sqrt(1 + beyond / np.where(both > 0, factor**2 * both, 1.0))
     low, high = np.quantile(factor * (by_row + by_draw), ((1 - level) / 2, (1 + level) / 2), axis=0)
     return [Interval(*map(float, ends)) for ends in zip(means, means + low, means + high, strict=True)]
 
@@ -80,13 +95,27 @@ def _spread_of_rows(
     return np.concatenate(found).astype(np.float64)
 
 
-def _widening(num_draws: int) -> float:
+def _spread_of_classes(
+    draws: Sequence[Draw],
+    away: Sequence[NDArray[np.float32]],
+    codes: NDArray[np.int64],
+    generator: np.random.Generator,
+) -> NDArray[np.float64]:
+    """Sum the deviations from the mean under random weights of the classes, shape (resamples, k)."""
+    by_class = np.zeros((int(codes.max()) + 1, away[0].shape[1]))
+    for draw, part in zip(draws, away, strict=True):
+        np.add.at(by_class, codes[draw.rows], part)
+    weights = generator.standard_exponential((NUM_RESAMPLES, len(by_class))) - 1
+    return _widening(len(by_class)) * weights @ by_class
+
+
+def _widening(count: int) -> float:
     """Return the factor by which the spread of k draws about their own mean is too small, squared k / (k - 1)."""
-    return float(np.sqrt(num_draws / (num_draws - 1))) if num_draws > 1 else 1.0
+    return float(np.sqrt(count / (count - 1))) if count > 1 else 1.0
 
 
-def paired_interval(differences: Sequence[float]) -> Interval:
-    """Return the mean of paired differences and Student's interval over the repeats, 95 % above its lower end.
+def paired_interval(differences: Sequence[float], level: float = LEVEL) -> Interval:
+    """Return the mean of paired differences and Student's interval over the repeats, by default 95 % above its lower end.
 
     Example:
         >>> [round(end, 3) for end in paired_interval([0.02, 0.03, 0.01])]
@@ -95,5 +124,5 @@ def paired_interval(differences: Sequence[float]) -> Interval:
     from scipy.stats import t
 
     values = np.asarray(differences, dtype=np.float64)
-    half = float(t.ppf((1 + LEVEL) / 2, len(values) - 1) * values.std(ddof=1) / len(values) ** 0.5)
+    half = float(t.ppf((1 + level) / 2, len(values) - 1) * values.std(ddof=1) / len(values) ** 0.5)
     return Interval(float(values.mean()), float(values.mean()) - half, float(values.mean()) + half)

@@ -8,7 +8,7 @@ from datasets.utils import tqdm
 
 from hf_prune.policy.evidence import LINEAR, TWO_LAYER, Comparison, KeepEvidence
 from hf_prune.policy.features import Features
-from hf_prune.policy.intervals import Draw, Interval, intervals, paired_interval
+from hf_prune.policy.intervals import Clusters, Draw, Interval, intervals, paired_interval
 from hf_prune.policy.rules import RANDOM, Rule, rules_for
 from hf_prune.policy.trial import NUM_REPEATS, Scorer, Student, Trial, repeats
 
@@ -57,6 +57,14 @@ class Judge:
         for repeat in tqdm(found, desc=desc, unit="repeat", leave=False):
             yield Trial(features, repeat, self.scorer, self.class_balance, self.seed)
 
+    def intervals(self, draws: Sequence[Draw]) -> list[Interval]:
+        """Return the intervals of what draws found, wider where the classes are a sample of all."""
+        sample = self.features.sample
+        sampled = sample is not None and self.features.num_classes < sample["of_classes"]
+        share = self.features.num_classes / sample["of_classes"] if sample else 1.0
+        clusters = Clusters(self.features.codes, share) if sampled else None
+        return intervals(draws, self.seed, clusters=clusters)
+
     def _choose(self, keeps: Sequence[float]) -> tuple[dict[float, Rule], dict[float, list[Comparison]]]:
         """Return by kept fraction the rule that gains most with the better head where both gain, and all comparisons."""
         rules = {keep: rules_for(keep) for keep in keeps}
@@ -66,7 +74,7 @@ class Judge:
             for keep in keeps:
                 linear[keep].append(Draw(trial.repeat.judged, trial.linear(rules[keep], keep)))
             trials.append(trial)
-        compared = {keep: _compare(LINEAR, rules[keep], intervals(linear[keep], self.seed)) for keep in keeps}
+        compared = {keep: _compare(LINEAR, rules[keep], self.intervals(linear[keep])) for keep in keeps}
         # No other rule can be chosen. Which of them is best is for the two-layer head to say: a linear head heeds wrong labels
         # less and would cut too few.
         gaining = {keep: [found.rule for found in compared[keep] if found.gain > 0] for keep in keeps}
@@ -77,7 +85,7 @@ class Judge:
                     two_layer[keep].append(Draw(trial.repeat.judged, trial.two_layer(gaining[keep], keep)))
         chosen = {}
         for keep in keeps:
-            tried = _compare(TWO_LAYER, gaining[keep], intervals(two_layer[keep], self.seed)) if gaining[keep] else []
+            tried = _compare(TWO_LAYER, gaining[keep], self.intervals(two_layer[keep])) if gaining[keep] else []
             chosen[keep] = _best(tried)
             compared[keep] += tried
         return chosen, compared
@@ -97,9 +105,9 @@ class Judge:
                     by_student[keep].append(trial.student_gain(self.student, rule, keep))
         found = {}
         for keep, rule in chosen.items():
-            gains = intervals(two_layer[keep], self.seed)
+            gains = self.intervals(two_layer[keep])
             asked, gain = by_student[keep], None if rule == RANDOM else gains.pop(0)
-            sign = intervals(linear[keep], self.seed)[0].mean if linear[keep] else 0.0
+            sign = self.intervals(linear[keep])[0].mean if linear[keep] else 0.0
             found[keep] = _Confirmation(paired_interval(asked) if asked else gain, sign, gains)
         return found
 

@@ -11,7 +11,7 @@ from datasets import Dataset
 from hf_prune.data.splits import check_one
 from hf_prune.policy.evidence import CurvePoint
 from hf_prune.policy.gathering import scored_column
-from hf_prune.policy.intervals import Draw, intervals
+from hf_prune.policy.intervals import Draw
 from hf_prune.policy.judge import Judge
 from hf_prune.policy.rules import RANDOM, Rule
 from hf_prune.policy.weighing import judge_of
@@ -129,12 +129,7 @@ def keep_curve(
     check_seed(seed)
     run = Run.of(run)
     request = Request(
-        encoder=encoder,
-        inputs=inputs,
-        label_column=label_column,
-        image_column=image_column,
-        run=run,
-        on_error="skip",
+        encoder=encoder, inputs=inputs, label_column=label_column, image_column=image_column, run=run, on_error="skip"
     )
     with in_step("keep_curve", run.device):
         check_alike({"column": column, "keeps": fractions, "seed": seed})
@@ -160,8 +155,8 @@ def _points(judge: Judge, keeps: Sequence[float]) -> list[CurvePoint]:
             draws[keep].append(Draw(trial.repeat.judged, trial.right(subsets).T.astype(np.float32)))
         everything = trial.right([np.arange(len(trial.repeat.train))])
         draws[1.0].append(Draw(trial.repeat.judged, everything.T.astype(np.float32)))
-    points = [CurvePoint(1.0, ALL_ROWS, ALL_ROWS, *intervals(draws[1.0], judge.seed)[0])]
+    points = [CurvePoint(1.0, ALL_ROWS, ALL_ROWS, *judge.intervals(draws[1.0])[0])]
     for keep in keeps:
-        found = dict(zip(dict.fromkeys(rules[keep].values()), intervals(draws[keep], judge.seed), strict=True))
+        found = dict(zip(dict.fromkeys(rules[keep].values()), judge.intervals(draws[keep]), strict=True))
         points += [CurvePoint(keep, order, str(rule), *found[rule]) for order, rule in rules[keep].items()]
     return points

@@ -11,18 +11,10 @@ if TYPE_CHECKING:
 
 
 def plot_gains(found: KeepEvidence, ax: "Axes | None" = None) -> "Axes":
-    """Draw the gain of every rule over random rows, with its interval.
+    """Draw the gain of every rule over random rows at one kept fraction, with its interval.
 
-    Args:
-        found: What was found for one kept fraction.
-        ax: Where to draw; None makes a figure of its own, ``ax.figure``.
-
-    Returns:
-        The axes: a line per rule, the best with a linear head on top; filled dots are two-layer heads, open ones linear
-        heads, a star the rule that was confirmed or tried last.
-
-    Raises:
-        ImportError: If matplotlib is not installed.
+    There is a line per rule, the best with a linear head on top; filled dots are two-layer heads, open ones linear heads, a
+    star the rule that was confirmed or tried last.
     """
     best = {item.rule: item.gain for item in found.candidates if item.head == LINEAR}
     rules = sorted(best, key=lambda rule: best[rule])
@@ -44,18 +36,7 @@ def plot_gains(found: KeepEvidence, ax: "Axes | None" = None) -> "Axes":
 
 
 def plot_keep_curve(points: Sequence[CurvePoint], ax: "Axes | None" = None) -> "Axes":
-    """Draw accuracy over the kept fraction, a line per order, with intervals.
-
-    Args:
-        points: Of a curve that `hf_prune.keep_curve` returned, all rows first.
-        ax: Where to draw; None makes a figure of its own, ``ax.figure``.
-
-    Returns:
-        The axes; all rows are a dotted line.
-
-    Raises:
-        ImportError: If matplotlib is not installed.
-    """
+    """Draw accuracy over the kept fraction, a line per order, with intervals; all rows, the first point, are dotted."""
     ax = ax if ax is not None else new_figure(5.6, 4.0).subplots()
     marks = {"hard": "^--", "easy": "v:", "random": "o-", "auto": "s-"}
     for order, mark in marks.items():

@@ -7,10 +7,10 @@ from datasets import Dataset
 
 from hf_prune.data.history import provenance
 from hf_prune.data.splits import check_one
+from hf_prune.policy import budget
 from hf_prune.policy.gathering import gather, recorded_evidence, scoring_passes
 from hf_prune.policy.recommendation import Recommendation, recommendation
 from hf_prune.policy.trial import make_student
-from hf_prune.policy.weighing import KEEPS
 from hf_prune.runtime.errors import InputError
 from hf_prune.runtime.seeds import check_seed
 from hf_prune.scoring import Request, Run
@@ -106,7 +106,7 @@ def recommend(
                 "pass encoder= or inputs={'embeddings': array} to gather it"
             )
     else:
-        keeps = KEEPS if share is None else (share,)
+        keeps = budget.KEEPS if share is None else (share,)
         asked = make_student(ds, student)
         evidence = gather(ds, column, request, keeps, class_balance=floor, seed=seed, student=asked)
     return recommendation(evidence, share, scoring_passes(provenance(ds).made_by(ds, column)), tolerance)

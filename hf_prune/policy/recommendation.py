@@ -76,13 +76,14 @@ class Recommendation:
         return plot_gains(self.found, ax)
 
     def __str__(self) -> str:
-        evidence, pays = self.evidence, self.break_even
+        evidence, pays, sample = self.evidence, self.break_even, self.evidence.sample
         head = [
             f"keep {self.keep:g}, {Rule(self.order, self.hardest_cutoff)}",
             printable(self.reason),
             f"{printable(evidence.metric)}: {evidence.num_rows:,} rows judged, {evidence.rows_per_class:,.0f} per class"
             + (f", about {100 * evidence.noise_rate:.0f} % of labels wrong" if evidence.noise_rate is not None else "")
             + f"; student: {printable(evidence.student)}",
+            *([f"a sample of {sample['of_rows']:,} rows in {sample['of_classes']:,} classes"] if sample else []),
         ]
         if pays is not None:
             head.append(f"scoring pays after {max(1, math.ceil(pays))} training(s) of {TRAINING_EPOCHS} epochs")

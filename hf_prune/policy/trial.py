@@ -24,13 +24,7 @@ TWO_LAYER_STUDENT = "a head of one hidden layer on the embeddings"
 
 @dataclass(frozen=True)
 class Student:
-    """Student of a user, which trains on rows of a data set and returns its accuracy.
-
-    Attributes:
-        ds: The data set.
-        train: The function that trains.
-        name: Its name, for the record.
-    """
+    """Student of a user, which trains on rows of a data set and returns its accuracy; its name is for the record."""
 
     ds: Dataset
     train: Callback
@@ -45,12 +39,7 @@ class Student:
 
 
 def make_student(ds: Dataset, student: Any) -> Student | None:
-    """Make a student of an argument: None, a function ``(train_ds, eval_ds) -> accuracy``, or a training command.
-
-    Raises:
-        TypeError: If it is none of these.
-        ValueError: If the command is empty.
-    """
+    """Make a student of an argument: None, a function ``(train_ds, eval_ds) -> accuracy``, or a training command."""
     if student is None:
         return None
     if callable(student):
@@ -153,15 +142,7 @@ def num_epochs(num_rows: int) -> int:
 
 
 class Trial:
-    """Trial of rules in one repeat.
-
-    Args:
-        features: The rows, n of them.
-        repeat: Which are trained on and which are judged, m.
-        scorer: Scores the rows that are trained on.
-        class_balance: Floor of every rule.
-        seed: Decides random rows, ties, first weights.
-    """
+    """Trial of rules in one repeat, in which m rows are judged; the seed decides random rows, ties, first weights."""
 
     def __init__(self, features: Features, repeat: Repeat, scorer: Scorer, class_balance: float, seed: int) -> None:
         self.repeat = repeat

@@ -1,7 +1,6 @@
 """Weighing of the rules for one score column: their gains over random rows, and how noisy the labels seem."""
 
 import dataclasses
-import statistics
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -14,22 +13,16 @@ from datasets.utils import are_progress_bars_disabled, tqdm
 from numpy.typing import NDArray
 
 from hf_prune.cleaning.out_of_fold import tells_apart
+from hf_prune.data.digests import array_sha256
 from hf_prune.metrics import Metric, get_metric
+from hf_prune.policy.budget import BUDGET, sample_rows, work_of
 from hf_prune.policy.evidence import Evidence
 from hf_prune.policy.features import Features, are_enough, make_features
 from hf_prune.policy.judge import Judge
-from hf_prune.policy.rules import rules_for
 from hf_prune.policy.trial import (
-    FOLDS_TO_CHOOSE,
-    MANY_ROWS,
-    NUM_FOLDS,
-    NUM_HIDDEN,
-    NUM_RANDOM,
     TWO_LAYER_STUDENT,
     Scorer,
     Student,
-    num_epochs,
-    num_splits,
 )
 from hf_prune.runtime.names import UnknownNameError
 from hf_prune.runtime.optional_results import extra
@@ -96,7 +89,8 @@ def _refitted(metric: Metric, options: Mapping[str, Any], heads: Mapping[str, An
     return score
 
 
-KEEPS = (0.8, 0.5, 0.2, 0.1)  # tried where nobody named one; any fraction lies near one of them
+ALWAYS_SAID = 10.0  # seconds beyond which the time is printed where there are no progress bars, too
+TIMED_SECONDS = 0.2  # long enough to meet what else the machine does
 NOISE_ROWS = 5_000  # enough for a rate; suspects are for `hf_prune.label_noise`
 
 
@@ -124,49 +118,89 @@ class ScoredColumn:
 
     def is_enough(self) -> bool:
         """Whether there are enough rows to judge by."""
-        return are_enough(self.codes[self._rows()])
+        return are_enough(self.codes[self.rows()])
 
-    def features(self, seed: int) -> Features:
-        """Return the features that the rules are judged on; raises a ValueError where they are too few."""
-        return make_features(self.embeddings, self.codes, self._rows(), seed)
+    @property
+    def is_refitted(self) -> bool:
+        """Whether heads stand in for teachers, and are trained anew in every repeat."""
+        return any("heads" in source for source in self.made_from.values())
 
-    def _rows(self) -> NDArray[np.int64]:
+    def features(self, seed: int, keeps: Sequence[float], budget: float | None) -> Features:
+        """Return the features that the rules are judged on within the budget; a ValueError where they are too few."""
+        return make_features(
+            self.embeddings,
+            self.codes,
+            self.rows(),
+            seed,
+            lambda codes: sample_rows(
+                codes, self.embeddings.shape[1], keeps, refitted=self.is_refitted, seed=seed, budget=budget
+            ),
+        )
+
+    def rows(self) -> NDArray[np.int64]:
+        """Return the rows with a score and an embedding."""
         return np.setdiff1d(np.flatnonzero(~np.ma.getmaskarray(self.scores)), list(self.unscored))
 
 
 def weigh(
-    scored: ScoredColumn, keeps: Sequence[float], *, class_balance: float, seed: int, student: Student | None = None
+    scored: ScoredColumn,
+    keeps: Sequence[float],
+    *,
+    class_balance: float,
+    seed: int,
+    student: Student | None = None,
+    budget: float | None = BUDGET,
+    shared: dict[str, Any] | None = None,
 ) -> Evidence:
-    """Weigh the rules for some kept fractions; see `judge_of` for the arguments."""
-    judge = judge_of(scored, keeps, class_balance=class_balance, seed=seed, student=student)
+    """Weigh the rules for some kept fractions; see `judge_of` for the arguments.
+
+    Columns that are scored in one call hand on ``shared``: what is computed of the same rows is computed once.
+    """
+    shared = {} if shared is None else shared
+    judge = judge_of(
+        scored, keeps, class_balance=class_balance, seed=seed, student=student, budget=budget, shared=shared
+    )
+    noise = f"noise of {id(judge.features)}"  # kept alive by the dict
+    if noise not in shared:
+        shared[noise] = _noise_rate(judge.features, seed)
     found = Evidence(
         metric=scored.metric,
         student=TWO_LAYER_STUDENT if student is None else student.name,
         num_rows=len(judge.features.rows),
         rows_per_class=judge.features.rows_per_class,
-        noise_rate=_noise_rate(judge.features, seed),
+        noise_rate=shared[noise],
         optimistic=judge.optimistic,
         class_balance=class_balance,
         seed=seed,
         keeps=tuple(judge.judge(sorted(keeps, reverse=True))),
+        sample=judge.features.sample,
     )
     return gather_objects([found])[0]  # one for all processes, were their processors to round in different ways
 
 
 def judge_of(
-    scored: ScoredColumn, keeps: Sequence[float], *, class_balance: float, seed: int, student: Student | None = None
+    scored: ScoredColumn,
+    keeps: Sequence[float],
+    *,
+    class_balance: float,
+    seed: int,
+    student: Student | None = None,
+    budget: float | None = BUDGET,
+    shared: dict[str, Any] | None = None,
 ) -> Judge:
     """Get ready to weigh rules for kept fractions in (0, 1), and print how long it will take before anything is fitted.
 
-    A student is trained in place of the two-layer head where the rules are confirmed.
+    A student is trained in place of the two-layer head where the rules are confirmed. Where all rows would take more
+    multiplications than the budget, a sample of classes, and of rows if need be, is judged; None judges all.
 
     Raises:
         ValueError: If there are too few rows to judge by.
     """
-    features = scored.features(seed)
+    shared = {} if shared is None else shared
+    rows = f"features of {array_sha256(scored.rows())}, {scored.is_refitted}"
+    features = shared[rows] = shared.get(rows) or scored.features(seed, keeps, budget)
     scorer, optimistic = scoring_of(scored, features)
-    refitted = not optimistic and any("heads" in source for source in scored.made_from.values())
-    _announce(scored.metric, features, keeps, refitted=refitted)
+    _announce(scored.metric, features, keeps, refitted=not optimistic and scored.is_refitted)
     return Judge(features, scorer, optimistic, class_balance, seed, student)
 
 
@@ -184,42 +218,31 @@ def _noise_rate(features: Features, seed: int) -> float | None:
 
 
 def _announce(metric: str, features: Features, keeps: Sequence[float], *, refitted: bool) -> None:
-    if is_main_process() and not are_progress_bars_disabled():
-        seconds = expected_seconds(features, keeps, refitted=refitted)
-        line = f"Weighing {metric!r} against random rows on {len(features.rows):,} rows: about {seconds:.0f} s"
+    if not is_main_process():
+        return
+    seconds = expected_seconds(features, keeps, refitted=refitted)
+    if seconds > ALWAYS_SAID or not are_progress_bars_disabled():
+        sample = features.sample
+        of = "" if sample is None else f" in {features.num_classes:,} of {sample['of_classes']:,} classes"
+        line = f"Weighing {metric!r} against random rows on {len(features.rows):,} rows{of}: about {seconds:.0f} s"
         tqdm.write(line, file=sys.stderr)
 
 
 def expected_seconds(features: Features, keeps: Sequence[float], *, refitted: bool) -> float:
     """Estimate the seconds that the evidence will take here, by its multiplications and the speed of some."""
     rows, size = features.points.shape
-    trained, judged, classes = rows * (NUM_FOLDS - 1) / NUM_FOLDS, rows / NUM_FOLDS, features.num_classes
-    splits = num_splits(rows)
-    choosing = splits * (FOLDS_TO_CHOOSE if rows >= MANY_ROWS else NUM_FOLDS)
-    confirming = splits * NUM_FOLDS
-    epochs = num_epochs(int(trained))
-    linear_head, head = size * classes * epochs, NUM_HIDDEN * (size + classes) * epochs
-    chosen = confirmed = 0.0
-    for keep in keeps:
-        passed, rules = 3 * keep * trained + judged, len(rules_for(keep))
-        # Linear heads are trained for every rule, others for those that gain with them, about half.
-        chosen += ((NUM_RANDOM + rules) * linear_head + (NUM_RANDOM + rules / 2) * head) * passed
-        confirmed += (NUM_RANDOM + 1) * head * passed
-    teachers = 3 * 9 * trained * 256 * (size + classes) * refitted  # three heads of 256 units, three epochs
-    work = choosing * (chosen + teachers) + confirming * (confirmed + teachers + 3 * head * trained)
-    return work / _multiplications_per_second()
+    return work_of(rows, size, features.num_classes, keeps, refitted=refitted) / _multiplications_per_second()
 
 
 def _multiplications_per_second() -> float:
-    """Measure the speed of products as small as those of the heads, in all threads."""
+    """Measure the speed of products as small as those of the heads, in all threads, beside whatever else runs here."""
     import torch
 
     first, second = torch.randn(256, 256), torch.randn(256, 128)
-    seconds: list[float] = []
-    while sum(seconds) < 0.02 or len(seconds) < 21:
-        start = time.perf_counter()
+    torch.relu(first @ second)  # starts the threads
+    count, start = 0, time.perf_counter()
+    while time.perf_counter() - start < TIMED_SECONDS:
         torch.relu(first @ second)
-        seconds.append(time.perf_counter() - start)
-    # The median, since the first product starts the threads, and any may wait for others' work. Heads reach about a third
-    # of it: between products they gather rows and take steps.
-    return 256 * 256 * 128 / statistics.median(seconds) / 3
+        count += 1
+    # Heads reach about a third of it: between products they gather rows and take steps.
+    return 256 * 256 * 128 * count / (time.perf_counter() - start) / 3

@@ -49,13 +49,7 @@ class Result:
 
 @dataclass(frozen=True)
 class Cell:
-    """The trainings of one choice of rows, in per cent.
-
-    Attributes:
-        name: As `Result.name`.
-        mean: Mean accuracy.
-        spread: Standard deviation over the trainings.
-    """
+    """The trainings of one choice of rows: mean and standard deviation of the accuracy, in per cent."""
 
     name: str
     mean: float
@@ -146,13 +140,9 @@ def _cuts(
 
 
 def summarise(results: Iterable[Result]) -> dict[float, list[Cell]]:
-    """Compute mean and spread of every cut.
+    """Compute mean and spread of every cut, of which there are two trainings or more.
 
-    Args:
-        results: Trainings, at least two of every cut.
-
-    Returns:
-        Fraction → cells in the order of the results; the full data are under ``1.0``.
+    Returned is fraction → cells in the order of the results; the full data are under ``1.0``.
 
     Example:
         >>> runs = [Result("el2n", "hard", 0.5, 10, seed, accuracy) for seed, accuracy in enumerate((0.8, 0.9))]
@@ -187,13 +177,8 @@ def table(results: Sequence[Result]) -> str:
 def verdict(results: Sequence[Result]) -> list[str]:
     """Write in sentences, at each fraction, the best cut and whether it differs from random.
 
-    A difference is beyond the spread if it is larger than the two standard deviations together.
-
-    Args:
-        results: Trainings that `compare` made.
-
-    Returns:
-        A sentence per fraction, then one that sums up.
+    A difference is beyond the spread if it is larger than the two standard deviations together. There is a sentence per
+    fraction, then one that sums up and one on the full data.
     """
     cells = summarise(results)
     full = next(cell for cell in cells[1.0] if cell.name == FULL)

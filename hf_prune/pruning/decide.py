@@ -10,7 +10,7 @@ from hf_prune.data.columns import Labels
 from hf_prune.data.history import provenance
 from hf_prune.policy import Evidence
 from hf_prune.policy.features import TooLittleToJudgeError
-from hf_prune.policy.gathering import labels_to_judge_by, recorded_evidence
+from hf_prune.policy.gathering import gather, labels_to_judge_by, recorded_evidence
 from hf_prune.policy.recommendation import points, recommendation
 from hf_prune.policy.rules import JUDGED_ORDERS, RANDOM, Rule, rule_without_evidence
 from hf_prune.pruning.classes import Classes, are_clusters
@@ -28,15 +28,7 @@ def decide(
 ) -> tuple[PruneSettings, str | None, dict[str, Any] | None]:
     """Decide by evidence, else by a general rule, which order is meant; one that was named stays, without a reason.
 
-    Args:
-        ds: The data set.
-        column: The score column.
-        settings: What was asked for.
-        classes: The classes.
-        inputs: The source of embeddings, if evidence is to be gathered now.
-
-    Returns:
-        The settings with their order and cut, the reason in words, and evidence that is not in the history yet.
+    Returned are the settings with their order and cut, the reason in words, and evidence that is not in the history yet.
 
     Raises:
         ValueError: If ``order="auto"`` has neither evidence nor labels to go by.
@@ -78,7 +70,6 @@ def _evidence(
     request = replace(settings.request, label_column=judged_by)
     if not inputs.has_embeddings or labels_to_judge_by(ds, request) is None:
         return None, ""
-    from hf_prune.policy.gathering import gather
 
     floor = settings.class_balance if isinstance(settings.class_balance, float) else 0.5
     given = {"embeddings": inputs.embeddings("order='auto'")}

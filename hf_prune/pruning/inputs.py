@@ -80,16 +80,16 @@ class PruningInputs:
             raise InputError(f"{who} needs embeddings: pass encoder=, or inputs={{'embeddings': array}}")
         with use_device(self.request.run.device):
             join_processes(self.request.run.device)
-            found = all_embeddings(self.ds, self.request)
-        missing = sorted(found.unscored.keys() & set(self.scored.tolist()))
+            found, unscored = all_embeddings(self.ds, self.request)
+        missing = sorted(unscored.keys() & set(self.scored.tolist()))
         if missing:
             raise InputError(
-                f"row {missing[0]} has a score but no embedding ({len(missing)} such rows): {found.unscored[missing[0]]}"
+                f"row {missing[0]} has a score but no embedding ({len(missing)} such rows): {unscored[missing[0]]}"
             )
         if self._given("embeddings") is None:
             self.made_from["embeddings"] = {"encoder": encoder_of(self.request).identity}
-        self._embeddings = found.points
-        return found.points
+        self._embeddings = found
+        return found
 
     def clusters(self, who: str) -> Array:
         """Return the cluster of each row, shape (n,), -1 without a score."""

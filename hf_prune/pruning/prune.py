@@ -2,10 +2,8 @@
 
 from typing import Any
 
-import numpy as np
 from datasets import Dataset
 
-from hf_prune.data.columns import Labels
 from hf_prune.data.digests import pack_rows
 from hf_prune.data.history import Step, record
 from hf_prune.pruning.classes import Classes, are_clusters, find_classes, with_quotas
@@ -99,18 +97,9 @@ def _outcome(selection: Selection, classes: Classes) -> dict[str, Any]:
         "unscored": tuple(selection.unscored.tolist()),
         "class_balance": classes.floor,
         "label_column": classes.column,
-        "class_counts": _class_counts(classes.labels, selection) if classes.labels else None,
+        "class_counts": classes.labels.counts_before_and_after(selection.kept) if classes.labels else None,
         "floor_rows": len(selection.floor_rows),
         "rows": pack_rows(selection.kept, len(selection.reasons)),
         "rows_sha256": selection.digest,
         "reasons": pack_reasons(selection),
     }
-
-
-def _class_counts(labels: Labels, selection: Selection) -> dict[str, list[int]]:
-    """Return class name → [rows before, rows after], in the order of the classes."""
-    classes, before = np.unique(labels.codes, return_counts=True)
-    remaining = dict(zip(*np.unique(labels.codes[selection.kept], return_counts=True), strict=True))
-    after = np.array([remaining.get(code, 0) for code in classes])
-    counts = zip(classes.tolist(), before.tolist(), after.tolist(), strict=True)
-    return {labels.name(code): [rows_before, rows_after] for code, rows_before, rows_after in counts}

@@ -49,17 +49,13 @@ def pack_reasons(selection: Selection) -> dict[str, Any]:
         },
     }
     if DUPLICATE.code in by_number and selection.duplicate_of is not None:
-        record["duplicate_of"] = _pack_numbers(selection.duplicate_of[selection.rows(DUPLICATE.code)])
+        numbers = selection.duplicate_of[selection.rows(DUPLICATE.code)].astype("<i8").tobytes()
+        record["duplicate_of"] = base64.b64encode(zlib.compress(numbers)).decode("ascii")
     return record
 
 
 def unpack_reasons(record: Mapping[str, Any], kept: NDArray[np.bool_], unscored: NDArray[np.int64]) -> list[str]:
-    """Read the reason of every row, in words, from what `pack_reasons` wrote.
-
-    Args:
-        record: The record.
-        kept: Whether each row was kept, shape (n,).
-        unscored: Rows without a score.
+    """Read the reason of every row, in words, from what `pack_reasons` wrote; ``kept`` is a mask of n rows.
 
     Raises:
         ValueError: If the record is damaged or covers other rows.
@@ -76,11 +72,6 @@ def unpack_reasons(record: Mapping[str, Any], kept: NDArray[np.bool_], unscored:
     except (KeyError, TypeError, AttributeError, IndexError, zlib.error) as error:
         raise InputError(f"damaged record of reasons: {error!r}") from error
     return [str(word) for word in words]
-
-
-def _pack_numbers(numbers: NDArray[np.int64]) -> str:
-    """Compress row numbers in any order into text."""
-    return base64.b64encode(zlib.compress(numbers.astype("<i8").tobytes())).decode("ascii")
 
 
 def _unpack_numbers(text: str, count: int) -> NDArray[np.int64]:

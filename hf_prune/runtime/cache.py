@@ -69,12 +69,7 @@ class CacheEntry:
 
 @dataclass(frozen=True)
 class Removal:
-    """Outcome of `clear`.
-
-    Attributes:
-        size: Bytes that were removed.
-        in_use: Names of entries that stay since running processes use them.
-    """
+    """Outcome of `clear`: the bytes that were removed, and names of entries that stay since running processes use them."""
 
     size: int
     in_use: list[str]
@@ -116,11 +111,7 @@ def touch(path: Path) -> None:
 
 
 def list_caches(root: Path) -> list[CacheEntry]:
-    """Describe everything in a cache, by kind and name.
-
-    Args:
-        root: What `hf_prune.engine.store.default_root` returns, or the folder given as ``cache_dir=``.
-    """
+    """Describe everything in the cache at a root (`hf_prune.engine.store.default_root`), by kind and name."""
     return [_describe(kind, folder) for kind, folder in _entries(root)]
 
 
@@ -245,15 +236,10 @@ def _inside(folder: Path) -> list[Path]:
 
 def _describe(kind: str, folder: Path) -> CacheEntry:
     files = [path for path in _inside(folder) if path.match(_KINDS[kind][0])]
-    count = sum(map(_stored_rows, files)) if kind == "rows" else len(files)
+    count = sum((array_shape(path, "keys") or (0,))[0] for path in files) if kind == "rows" else len(files)
     pieces = _pieces(kind, folder)
     size, used = sum(piece.size for piece in pieces), max((piece.used for piece in pieces), default=0.0)
     return CacheEntry(folder.name, kind, _read_identity(folder), count, size, used)
-
-
-def _stored_rows(chunk: Path) -> int:
-    shape = array_shape(chunk, "keys")
-    return shape[0] if shape else 0
 
 
 def _read_identity(folder: Path) -> dict[str, Any]:

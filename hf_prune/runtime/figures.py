@@ -9,11 +9,7 @@ if TYPE_CHECKING:
 
 
 def new_figure(width: float, height: float) -> "Figure":
-    """Return an empty figure of a size in inches, of which no global state knows.
-
-    Raises:
-        ImportError: If matplotlib is not installed.
-    """
+    """Return an empty figure of a size in inches, of which no global state knows; ImportError without matplotlib."""
     try:
         from matplotlib.figure import Figure
         from matplotlib.layout_engine import ConstrainedLayoutEngine

@@ -79,12 +79,7 @@ def write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]], note: str = "")
 
 
 def read_arrays(path: Path) -> tuple[dict[str, NDArray[Any]], str]:
-    """Read what `write_arrays` wrote.
-
-    Raises:
-        DamagedFile: If the file is cut short or altered.
-        FileNotFoundError: If there is none.
-    """
+    """Read what `write_arrays` wrote; DamagedFile if it is cut short or altered, FileNotFoundError if there is none."""
     data = path.read_bytes()  # no memory map: a file that is cut short meanwhile would be a bus error
     try:
         arrays = safetensors.numpy.load(data)

@@ -48,8 +48,7 @@ def sealed(fields: Mapping[str, Any]) -> bytes:
 def unsealed(data: bytes) -> dict[str, Any]:
     """Read what `sealed` returned; what an earlier version wrote without a digest is taken as it is.
 
-    Raises:
-        ValueError: If it is no JSON object, or its digest differs.
+    A ValueError says that it is no JSON object, or that its digest differs.
     """
     fields = read_json(data, allow_nan=True)
     if not isinstance(fields, dict):
@@ -65,12 +64,7 @@ def write_sealed(path: Path, fields: Mapping[str, Any]) -> None:
 
 
 def read_sealed(path: Path) -> dict[str, Any]:
-    """Read a file of `write_sealed`.
-
-    Raises:
-        OSError: If there is none, or it is no regular file.
-        ValueError: As `unsealed`.
-    """
+    """Read a file of `write_sealed`; OSError if it is no regular file, ValueError as of `unsealed`."""
     return unsealed(read_bytes(path))
 
 
@@ -105,10 +99,7 @@ def check_digests(
         only: Whether the file of a path is compared.
 
     Returns:
-        Path of each file that was compared → its SHA-256.
-
-    Raises:
-        DamagedFile: If a file differs, or is gone.
+        Path of each file that was compared → its SHA-256; a DamagedFile says where one differs, or is gone.
     """
     compared: dict[str, str] = {}
     for name in lists:

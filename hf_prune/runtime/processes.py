@@ -157,10 +157,6 @@ def in_step(call: str, device: str | None = None) -> Iterator[None]:
 
     The processes are joined at the start of the block and have all reached its end when it is left. Within another such
     block it does nothing.
-
-    Args:
-        call: Name of the call, for messages.
-        device: As in `process_state`.
     """
     if num_announced() == 1 or _call.get() is not None:
         yield
@@ -182,11 +178,8 @@ def in_step(call: str, device: str | None = None) -> Iterator[None]:
 def apart(doing: str) -> Iterator[None]:
     """Run a block in which the processes exchange in another way than here, such as a training by a Trainer.
 
-    A failure in it does not reach the others: they wait in an exchange of another kind, which breaks off when the
-    process ends.
-
-    Args:
-        doing: Name of the work, for the log.
+    A failure in it is logged under the name of what it does, and does not reach the others: they wait in an exchange of
+    another kind, which breaks off when the process ends.
     """
     try:
         yield
@@ -218,16 +211,9 @@ def _is_known(error: BaseException | None) -> bool:
 
 
 def _exchange(held: T, place: str, failure: tuple[type[Exception], str] | None = None) -> list[T]:
-    """Return what each process holds, in rank order; called where there are several.
+    """Return what each process holds, something that pickles, in rank order; called where there are several.
 
-    Args:
-        held: Something that pickles.
-        place: Where this process is.
-        failure: Type and text of the error to raise in the others, where this process failed.
-
-    Raises:
-        Exception: In all processes that did not fail themselves, the failure of another.
-        RuntimeError: If the processes are at different places, or one has ended.
+    ``failure`` is raised in all others. All raise a RuntimeError if they are at different places, or one has ended.
     """
     from accelerate.utils import gather_object
 
@@ -300,11 +286,7 @@ def _difference(rank: int, name: str, theirs: str | bytes | None, ours: str | by
 
 @contextmanager
 def use_device(device: str | None) -> Iterator[None]:
-    """Let `compute_device` return a caller's choice while the block runs; None leaves it to Accelerate.
-
-    Raises:
-        ValueError: If there is no such device here.
-    """
+    """Let `compute_device` return a caller's device for the block, checked by `check_device`; None leaves it to Accelerate."""
     if device is not None:
         check_device(device)
     token = _chosen_device.set(device)

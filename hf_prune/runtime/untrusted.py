@@ -22,9 +22,7 @@ _DECIMALS = re.compile(r"-?\d{1,400}")
 def read_bytes(path: Path, limit: int = MAX_TEXT_BYTES) -> bytes:
     """Read a regular file of at most ``limit`` bytes.
 
-    Raises:
-        OSError: If there is none, or it is a device, a pipe or a folder.
-        ValueError: If it is larger.
+    An OSError says that it is none, but a device, a pipe or a folder, and a ValueError that it is larger.
     """
     status = path.stat()
     if not stat.S_ISREG(status.st_mode):

@@ -115,14 +115,6 @@ class ScalingLaw:
         return self._profile(len(self.maximum.values) - 1) if self._law.has_floor else Estimate(0.0, 0.0, 0.0)
 
     @property
-    def amplitude(self) -> float:
-        """``a``: of a power law the error above the floor at one row (which may exceed 1), of an exponential at none."""
-        factor, parameters = self.maximum.values[0], self.maximum.values[1:-1]
-        if self.law == "exponential":
-            return float(np.exp(factor))
-        return float(np.exp(factor + self._law.shape(np.log([1 / self.reference]), parameters)[0][0]))
-
-    @property
     def _law(self) -> Law:
         return LAWS[self.law]
 

@@ -120,7 +120,10 @@ class Likelihood:
                 damping *= DAMPING
             if gain < GAIN:
                 break
-        return Maximum(values, deviance, self._covariance(values, low, high))
+        free, information, _ = self._newton(values, low, high)
+        covariance = np.zeros((len(values), len(values)))
+        covariance[np.ix_(free, free)] = np.linalg.pinv(information, hermitian=True)
+        return Maximum(values, deviance, covariance)
 
     def _newton(self, values: Array, low: Array, high: Array) -> tuple[NDArray[np.bool_], Array, Array]:
         """Return which values can move uphill, their information matrix, and their derivatives of the log-likelihood."""
@@ -131,9 +134,3 @@ class Likelihood:
         free = (low < high) & ~((values <= low) & (uphill < 0)) & ~((values >= high) & (uphill > 0))
         slopes = slopes[:, free]
         return free, (slopes.T * weights) @ slopes, uphill[free]
-
-    def _covariance(self, values: Array, low: Array, high: Array) -> Array:
-        free, information, _ = self._newton(values, low, high)
-        covariance = np.zeros((len(values), len(values)))
-        covariance[np.ix_(free, free)] = np.linalg.pinv(information, hermitian=True)
-        return covariance

@@ -23,12 +23,7 @@ Array = NDArray[Any]
 
 
 class InputBuilder:
-    """Makes inputs for all metrics of one call.
-
-    Args:
-        ds: The data set, n rows.
-        request: Where inputs come from.
-        metrics: The metrics with their options, as given by the caller.
+    """Makes inputs for all metrics of one call, with their options as given by the caller.
 
     Raises:
         ValueError: If an array in ``inputs=`` belongs to none of the metrics or does not fit the data set, or this machine
@@ -76,18 +71,16 @@ class InputBuilder:
                 continue
             if name in self._pool.request.given:
                 self._pool.take(name)
-            elif self._heads is not None and self._is_from_heads(name):
-                make_from_heads(self._pool, name, self._heads)
+            elif self._heads is not None and (
+                name in OF_THE_END or (name in RECORDED and self.request.dynamics is None)
+            ):
+                make_from_heads(self._pool, name, self._heads)  # but a record that was given comes first
             elif name in _MAKERS:
                 _MAKERS[name](self._pool)
             elif name in RECORDED:
                 make_recorded(self._pool, name)
             else:
                 raise InputError(f"metric {metric.name!r} needs {name!r}: pass inputs={{{name!r}: array}}")
-
-    def _is_from_heads(self, name: str) -> bool:
-        """Whether heads give an input that models or trainings would give; a record that was given comes first."""
-        return name in OF_THE_END or (name in RECORDED and self._pool.request.dynamics is None)
 
 
 def _make_labels(pool: InputPool) -> None:

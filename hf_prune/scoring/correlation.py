@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from datasets import Dataset
@@ -66,7 +65,7 @@ def correlate(ds: Dataset, metrics: Sequence[str] | None = None) -> Correlations
     columns = [score_column(ds, metric) for metric in (_made_columns(ds) if metrics is None else metrics)]
     if len(set(columns)) < max(2, len(columns)):
         raise InputError(f"columns {columns} to correlate; give two or more, each once")
-    scores = [_filled(ds, column) for column in columns]
+    scores = [np.ma.filled(read_scores(ds, column).astype(np.float64), np.nan) for column in columns]
     values = np.full((len(columns), len(columns)), np.nan)
     num_rows = np.zeros(values.shape, dtype=np.int64)
     for place, left in enumerate(scores):
@@ -81,8 +80,3 @@ def correlate(ds: Dataset, metrics: Sequence[str] | None = None) -> Correlations
 def _made_columns(ds: Dataset) -> list[str]:
     made = [step.column for step in provenance(ds).steps if step.makes_scores and step.column in ds.column_names]
     return list(dict.fromkeys(made))
-
-
-def _filled(ds: Dataset, column: str) -> NDArray[Any]:
-    scores = read_scores(ds, column)
-    return np.where(np.ma.getmaskarray(scores), np.nan, np.ma.getdata(scores).astype(np.float64))

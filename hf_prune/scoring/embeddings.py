@@ -1,7 +1,6 @@
 """Embeddings of all rows in every process, for what compares rows with each other rather than scores them."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,19 +12,6 @@ from hf_prune.runtime.errors import InputError
 from hf_prune.scoring.from_models import make_embeddings
 from hf_prune.scoring.pool import InputPool
 from hf_prune.scoring.request import Request, check_mapping
-
-
-@dataclass(frozen=True)
-class Embeddings:
-    """Embeddings of all rows, the same in every process.
-
-    Attributes:
-        points: Unit rows, float32, shape (n, d); zeros for rows in ``unscored``.
-        unscored: Rows that have none, by row number, and why.
-    """
-
-    points: NDArray[np.float32]
-    unscored: dict[int, str]
 
 
 def as_dataset(rows: Any, given: Mapping[str, Any], verb: str, takes: Sequence[str]) -> tuple[Dataset, dict[str, Any]]:
@@ -63,12 +49,15 @@ def check_first_axes(given: Mapping[str, Any], num_rows: int) -> None:
             )
 
 
-def all_embeddings(ds: Dataset, request: Request) -> Embeddings:
-    """Return the embeddings that were given or that ``encoder=`` makes, gathered from all processes."""
+def all_embeddings(ds: Dataset, request: Request) -> tuple[NDArray[np.float32], dict[int, str]]:
+    """Return the embeddings that were given or that ``encoder=`` makes, the same in every process.
+
+    They are unit rows, float32, shape (n, d), zeros for rows that have none; these come by row number with the reason.
+    """
     pool = InputPool(ds, request)
     if "embeddings" in request.given:
         points = pool.unit_rows(request.given["embeddings"], np.arange(len(ds), dtype=np.int64))
     else:
         make_embeddings(pool)
         points = pool.embeddings_everywhere()
-    return Embeddings(points, dict(pool.unscored))
+    return points, dict(pool.unscored)

@@ -28,9 +28,7 @@ Array = NDArray[Any]
 def heads_of(teachers: Any) -> Heads | None:
     """Return the settings of heads where ``teachers=`` asks for some, else None.
 
-    Args:
-        teachers: ``"heads"``, a `Heads`, ``{"heads": {...}}`` as a recipe writes it, a list of one of these, or
-            anything else.
+    ``"heads"`` asks, a `Heads`, ``{"heads": {...}}`` as a recipe writes it, or a list of one of these.
     """
     if isinstance(teachers, list) and len(teachers) == 1:
         teachers = teachers[0]
@@ -60,16 +58,11 @@ def make_from_heads(pool: InputPool, name: str, heads: "Heads") -> None:
     else:
         array = np.stack([read_input(record, name) for record in runs.records])
     settings = {key: value for key, value in dataclasses.asdict(runs.heads).items() if value is not None}
-    pool.made_from[name] = {"heads": settings, **_sources_of(pool), "sha256": array_sha256(array)}
-    pool.everywhere[name] = array if name == "test_hits" else _over_all_rows(name, array, rows, len(pool.ds))
-
-
-def _sources_of(pool: InputPool) -> dict[str, Any]:
-    """Name what the heads saw: the encoder or the digest of given embeddings, and the column of the labels."""
-    source = dict(pool.made_from["embeddings"])
+    source = dict(pool.made_from["embeddings"])  # the encoder, or the digest of given embeddings
     if "labels" not in pool.request.given:
         source["label_column"] = find_label_column(pool.ds, pool.request.label_column)
-    return source
+    pool.made_from[name] = {"heads": settings, **source, "sha256": array_sha256(array)}
+    pool.everywhere[name] = array if name == "test_hits" else _over_all_rows(name, array, rows, len(pool.ds))
 
 
 def _over_all_rows(name: str, array: Array, rows: NDArray[np.int64], num_rows: int) -> Array:

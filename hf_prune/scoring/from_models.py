@@ -58,13 +58,16 @@ def make_student_probs(pool: InputPool) -> None:
 
 
 def _make_predictions(pool: InputPool, name: str, models: Any, keyword: str, who: str) -> None:
+    from scipy.special import softmax
+
     wanted = "(one or several classifiers)"
     chosen = as_list(models, f"this metric needs {name}: pass {keyword}= {wanted}, or inputs={{{name!r}: array}}")
     labels = labels_of(pool.ds, pool.request)
     probs, identities = [], []
     for number, (model, order) in enumerate(_with_order(_teachers(chosen, pool.request), labels, who), start=1):
         keeps_features = pool.keeps_features and name == "probs" and number == 1
-        values = _softmax(_logits(pool, model, f"{who.capitalize()} {number} of {len(chosen)}", keeps_features))
+        logits = _logits(pool, model, f"{who.capitalize()} {number} of {len(chosen)}", keeps_features)
+        values = np.asarray(softmax(logits, axis=1), dtype=np.float32)
         probs.append(values if order is None else order.arrange(values))
         identities.append(model.identity)
     if labels is None and len({part.shape[1] for part in probs}) > 1:
@@ -190,9 +193,3 @@ def run(
         targets=targets,
         desc=desc,
     )
-
-
-def _softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
-    from scipy.special import softmax
-
-    return np.asarray(softmax(logits, axis=1), dtype=np.float32)

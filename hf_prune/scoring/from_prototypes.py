@@ -54,12 +54,7 @@ class FittedPrototypes:
 
 
 def read_prototypes(name: str | Path, revision: str | None = None, token: str | None = None) -> FittedPrototypes:
-    """Read prototypes from a folder or a repository on the Hub.
-
-    Args:
-        name: The folder, or the repository; ``id@revision`` is one with its ``revision``.
-        revision: Branch, tag or commit of the repository.
-        token: Token for a private one.
+    """Read prototypes from a folder, or a repository on the Hub, of which ``id@revision`` names one with its revision.
 
     Raises:
         FileNotFoundError: If there are none.
@@ -88,13 +83,6 @@ def read_prototypes(name: str | Path, revision: str | None = None, token: str | 
 
 def open_prototypes(request: Request, metrics: Sequence[Metric]) -> Request:
     """Open the prototypes of a request, and take their encoder where it has none.
-
-    Args:
-        request: The request.
-        metrics: The metrics to be scored.
-
-    Returns:
-        The request with opened prototypes and an encoder.
 
     Raises:
         ValueError: If no metric is measured by prototypes, or the encoder is not theirs.
@@ -131,11 +119,7 @@ def _with_encoder(request: Request, prototypes: FittedPrototypes) -> Request:
 
 
 def options_of(request: Request, metric: Metric, options: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the options of a metric, which of fitted prototypes are those that they were fitted with.
-
-    Raises:
-        ValueError: If an option is another one than they were fitted with.
-    """
+    """Return the options of a metric, which of fitted prototypes are those that they were fitted with; refuse others."""
     own = {name: value for name, value in options.items() if name in metric.options}
     if CENTROIDS not in metric.inputs or CENTROIDS not in request.sources:
         return own

@@ -41,16 +41,9 @@ def plain_name(name: str) -> str:
 def class_order(
     labels: Labels, teacher_names: tuple[str, ...] | None, classes: int | None, who: str
 ) -> list[int] | None:
-    """Find where a teacher has the classes of the labels.
+    """Return for each label code the position in the logits of a teacher; None where the order is the same.
 
-    Args:
-        labels: The labels.
-        teacher_names: Names of the teacher's classes in the order of its logits, if it has any.
-        classes: How many classes the teacher knows; None where that shows later.
-        who: Such as ``"teacher 2"``, for messages.
-
-    Returns:
-        For each label code the position in the logits; None where the order is the same.
+    The names are those of the teacher's logits, in order, if it has any; ``who`` is such as ``"teacher 2"``, for messages.
 
     Raises:
         ValueError: If the teacher cannot know the classes, or its names show another order of which a part is not known.
@@ -115,13 +108,7 @@ def _check_positions(names: Sequence[str], teacher_names: Sequence[str], who: st
 
 @dataclass
 class ClassOrder:
-    """Order of a teacher's classes: settled, or refused, as soon as their number is known.
-
-    Attributes:
-        labels: The labels.
-        teacher_names: Names of the teacher's classes in the order of its logits, if it has any.
-        who: Such as ``"teacher 2"``, for messages.
-    """
+    """Order of a teacher's classes: settled, or refused, as soon as their number is known; see `class_order`."""
 
     labels: Labels
     teacher_names: tuple[str, ...] | None
@@ -129,11 +116,7 @@ class ClassOrder:
     _settled: dict[int, list[int] | None] = field(default_factory=dict)
 
     def settle(self, classes: int) -> list[int] | None:
-        """Return the order as `class_order` finds it, once for each number of classes.
-
-        Raises:
-            ValueError: If the teacher cannot know the classes.
-        """
+        """Return the order, or refuse the teacher, as `class_order` does, once for each number of classes."""
         if classes not in self._settled:
             self._settled[classes] = class_order(self.labels, self.teacher_names, classes, self.who)
         return self._settled[classes]

@@ -25,25 +25,15 @@ Array = NDArray[Any]
 
 @dataclass(frozen=True)
 class MatchedRecords:
-    """Records whose rows were found in a data set.
-
-    Attributes:
-        records: The records.
-        orders: Of each record, the recorded row of each row of the data set, shape (n,).
-        source: How the history calls them.
-    """
+    """Records whose rows were found in a data set."""
 
     records: "list[TrainingRecord]"
-    orders: list[NDArray[np.int64]]
-    source: dict[str, Any]
+    orders: list[NDArray[np.int64]]  # of each record, the recorded row of each row of the data set, (n,)
+    source: dict[str, Any]  # how the history calls them
 
 
 class InputPool:
     """Inputs of all metrics of one call, as far as they are made.
-
-    Args:
-        ds: The data set, n rows.
-        request: Where inputs come from.
 
     Attributes:
         everywhere: Inputs over all rows of the data set, or along no rows; the same in every process.
@@ -115,10 +105,7 @@ class InputPool:
     def leave_out(self, rows: NDArray[np.int64], reason: str, problem: str) -> None:
         """Leave rows without a score, or refuse them, as the caller wants; every process gives the same.
 
-        Args:
-            rows: Their numbers, any order.
-            reason: Why one has no score, after "row 3:".
-            problem: What is wrong, and what helps, after "3 of 9 rows (first: row 1)".
+        The reason follows "row 3:", the problem, with what helps, "3 of 9 rows (first: row 1)".
         """
         if len(rows) and self.request.on_error == "raise":
             hint = ", or pass on_error='skip' to leave their scores null" if len(rows) < len(self.ds) else ""
@@ -135,13 +122,7 @@ class InputPool:
 
     def read_labels(self) -> Labels:
         """Return the labels that were given or that the data set has; raise an error where there are none."""
-        found = labels_of(self.ds, self.request)
-        if found is None:
-            raise InputError(
-                f"this metric needs labels and there is no ClassLabel column among {self.ds.column_names}: "
-                "name one with label_column="
-            )
-        return found
+        return required_labels(self.ds, self.request, "this metric")
 
     def known(self, labels: Labels, where: str) -> Labels:
         """Return the labels, after rows without one are refused or left out."""
@@ -160,6 +141,17 @@ def unit(values: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.b
     lengths = np.linalg.norm(values, axis=1, keepdims=True)
     good = np.isfinite(lengths) & (lengths > 0)
     return np.divide(values, lengths, out=np.zeros_like(values), where=good), good[:, 0]
+
+
+def required_labels(ds: Dataset, request: Request, who: str, also: str = "") -> Labels:
+    """Return labels as `labels_of` does, or say in one line that somebody needs them and how, or also how, to give some."""
+    found = labels_of(ds, request)
+    if found is None:
+        raise InputError(
+            f"{who} needs labels and there is no ClassLabel column among {ds.column_names}: "
+            f"name one with label_column={also}"
+        )
+    return found
 
 
 def labels_of(ds: Dataset, request: Request) -> Labels | None:

@@ -25,15 +25,9 @@ Fitted = tuple[NDArray[np.float64], dict[str, Any], Scores]
 
 
 def fit_prototypes(ds: Dataset, request: Request, options: dict[str, Any]) -> Fitted:
-    """Find prototypes.
+    """Find prototypes of n rows, by the options of that metric.
 
-    Args:
-        ds: Rows with images, n of them.
-        request: The encoder, and how it is run.
-        options: Options of the metric ``prototypes``.
-
-    Returns:
-        Centroids (k, d), how they were made in plain JSON values, and the scores of all rows (n,).
+    Returned are centroids (k, d), how they were made in plain JSON values, and the scores of all rows (n,).
     """
     with in_step("Prototypes.fit", request.run.device), use_device(request.run.device):
         check_request("Prototypes.fit", ds, request, {"options": options})
@@ -70,17 +64,9 @@ def _fit(ds: Dataset, request: Request, options: dict[str, Any]) -> Fitted:
 
 
 def fit_as_scored(ds: Dataset, column: str, encoder: Any, image_column: str | None, run: Run) -> tuple[Fitted, Any]:
-    """Find the prototypes that a column of scores was made by.
+    """Find the prototypes that a column of scores was made by; return the result of `fit_prototypes`, and the encoder.
 
-    Args:
-        ds: A data set as `hf_prune.score_with` returned it.
-        column: The column.
-        encoder: The encoder; None takes the one that the history names.
-        image_column: Column with the images.
-        run: How the encoder is run; how it is opened is in the history.
-
-    Returns:
-        The result of `fit_prototypes`, and the encoder.
+    No encoder takes the one that the history names, which says how it is opened.
 
     Raises:
         ValueError: If the column was made otherwise, or has other scores, or ``run`` says how the encoder is opened.

@@ -61,11 +61,7 @@ def _with_format_of(ds: Dataset, like: Dataset) -> Dataset:
 
 
 def read_scores(ds: Dataset, column: str) -> Scores:
-    """Read any numeric column as scores, masked where it is null.
-
-    Raises:
-        ValueError: If the column does not hold one number per row.
-    """
+    """Read any column with one number per row as scores, masked where it is null."""
     values = read_column(ds, column)
     kind = values.type
     if not (pa.types.is_integer(kind) or pa.types.is_floating(kind)):

@@ -25,11 +25,7 @@ _CODE_ROWS = 65_536
 
 
 def unit_rows(embeddings: Any, rows: NDArray[np.int64]) -> NDArray[np.float32]:
-    """Return some rows scaled to length one, float32, shape (m, d).
-
-    Raises:
-        ValueError: If one has no direction.
-    """
+    """Return some rows scaled to length one, float32, shape (m, d); refuse one that has no direction."""
     found = np.asarray(embeddings[rows], dtype=np.float32)
     # Several times as fast as the norm along an axis; float64, in which no square of a float32 overflows.
     lengths = np.sqrt(np.einsum("ij,ij->i", found, found, dtype=np.float64)).astype(np.float32)[:, None]

@@ -50,11 +50,7 @@ class RowArrays:
 
 
 def check_arrays(num_rows: int, **arrays: ArrayLike | None) -> RowArrays:
-    """Check arrays by the names of the fields of `RowArrays`.
-
-    Raises:
-        ValueError: If one does not fit the rows.
-    """
+    """Check arrays by the names of the fields of `RowArrays`; refuse one that does not fit the rows."""
     given = {name: np.asarray(array) for name, array in arrays.items() if array is not None}
     return RowArrays(**{name: _check_array(name, array, num_rows) for name, array in given.items()})
 

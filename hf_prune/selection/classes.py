@@ -34,13 +34,9 @@ def check_class_balance(class_balance: Any) -> None:
 
 
 def grouped(codes: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-    """Sort places by group, keeping their order inside each.
+    """Sort places by group, at least -1, keeping their order inside each; there is one place at least.
 
-    Args:
-        codes: Group of each place, at least -1, shape (n,) with n > 0.
-
-    Returns:
-        Places by group (n,), where each group starts among them (g,), and how many it has (g,).
+    Returned are places by group (n,), where each group starts among them (g,), and how many it has (g,).
 
     Example:
         >>> [part.tolist() for part in grouped(np.array([7, 2, 7]))]
@@ -103,13 +99,9 @@ def floors_by_size(sizes: Mapping[int, int], budget: int, share: float) -> dict[
 
 
 def check_quotas(quotas: Mapping[int, int], codes: NDArray[np.int64], uncut: Mask, budget: int) -> None:
-    """Raise a one-line ValueError if no selection can meet the quotas and the budget.
+    """Raise a one-line ValueError if no selection of rows of these classes, (n,), can meet the quotas and the budget.
 
-    Args:
-        quotas: Class → rows to keep of it, exactly.
-        codes: Class of each row that may be kept, shape (n,).
-        uncut: Whether no cut took the row out, shape (n,); rows that were cut can only fill quotas.
-        budget: Rows to keep in all.
+    Only rows that no cut took out, ``uncut`` (n,), can be kept beside the quotas.
     """
     sizes = class_sizes(codes)
     for code, quota in quotas.items():
@@ -131,11 +123,7 @@ REMAINDER_DIGITS = 9
 def spread(count: int) -> NDArray[np.int64]:
     """Permute 0 … count - 1 so that every first part lies evenly over the whole.
 
-    Args:
-        count: At least 0.
-
-    Returns:
-        A permutation, shape (count,): the places of van der Corput's sequence, each at its first appearance.
+    These are the places of van der Corput's sequence, each at its first appearance.
 
     Example:
         >>> spread(8).tolist()

@@ -208,10 +208,7 @@ def check_options(options: Mapping[str, Any]) -> None:
 
 
 def is_random(step: Mapping[str, Any]) -> bool:
-    """Whether a pruning chose among the rows with a score without regard to the scores.
-
-    Args:
-        step: The recorded pruning, which anybody may have edited.
+    """Whether a recorded pruning, which anybody may have edited, chose without regard to the scores.
 
     Example:
         >>> is_random({"order": "random"}), is_random({"order": "random", "options": {"hardest_cutoff": 0.1}})

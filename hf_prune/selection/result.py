@@ -101,16 +101,14 @@ def explain_rows(
 ) -> Dataset:
     """Return the table of `Selection.explain`."""
     missing = np.ma.getmaskarray(scores)
-    table = pa.table(
-        {
-            "row": np.arange(len(kept)),
-            "kept": pa.array(kept),
-            "score": pa.array(np.ma.getdata(scores), mask=missing),
-            "rank": pa.array(hardness_ranks(scores), mask=missing),
-            "reason": words,
-        }
-    )
-    return Dataset(table)
+    columns = {
+        "row": np.arange(len(kept)),
+        "kept": pa.array(kept),
+        "score": pa.array(np.ma.getdata(scores), mask=missing),
+        "rank": pa.array(hardness_ranks(scores), mask=missing),
+        "reason": words,
+    }
+    return Dataset(pa.table(columns))
 
 
 def hardness_ranks(scores: "np.ma.MaskedArray[tuple[int], np.dtype[np.generic]]") -> NDArray[np.int64]:

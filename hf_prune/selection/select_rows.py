@@ -162,18 +162,10 @@ def _fill(
     labels: Rows | None,
     balance: float | Mapping[int, int],
 ) -> Mask:
-    """Keep the floors or quotas of the classes, then the best of the others up to the budget, and note why.
+    """Keep the floors or quotas of the classes, then the best of the others up to the budget; note why in ``reasons``.
 
-    Args:
-        reasons: Codes of all rows, written to.
-        rows: Row numbers, best first, with those that were cut at the end.
-        codes: Code of the order's reason to keep each row that was not cut.
-        budget: Rows to keep.
-        labels: Class codes of all rows.
-        balance: Floor or quotas.
-
-    Returns:
-        Whether each of ``rows`` is kept.
+    Rows come best first, those that were cut at the end; ``codes`` has the order's reason to keep each that was not cut.
+    Returned is whether each of ``rows`` is kept.
     """
     place, num_left = np.arange(len(rows)), len(codes)
     reserved, with_quota = np.zeros((2, len(rows)), dtype=bool)

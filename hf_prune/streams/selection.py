@@ -78,7 +78,7 @@ class StreamSelection:
         room = self.num_scored - cut
         if self.budget > room:
             raise InputError(
-                f"keep={keep} keeps {self.budget} of {self.num_scored} rows with a score, of which {room} are left after {cut} of "
+                f"keep={keep} keeps {self.budget} of {self.num_scored} rows with a score, of which {room} are left after 0 duplicates and {cut} of "
                 f"the hardest rows: give a count up to {room}, or remove fewer before"
             )
         self._cut = best(lambda: (rows.together() for rows in self._ranked("hard")), {0: cut})

@@ -8,7 +8,6 @@ direction the region is integrated exactly across and by Gauss-Legendre panels a
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +18,7 @@ LOG_SQRT_2PI = 0.5 * math.log(2 * math.pi)
 # Panel edges in units of a scale: between two of them a Gaussian or its integral is a polynomial of degree 24 to 13
 # digits, and beyond the outermost ones it is 0 or 1.
 STEPS = np.array([-9.0, -6.0, -3.0, -1.0, 0.0, 1.0, 3.0, 6.0, 9.0])
-NODES_PER_PANEL = 16
+NODES, WEIGHTS = np.polynomial.legendre.leggauss(16)  # of a panel
 # Squared distance beyond the nearest kept point after which the Gaussian weight is under exp(-45).
 TAIL = 90.0
 # Lines steeper than this are steps: their width is below the spacing of floating point numbers.
@@ -134,7 +133,9 @@ def _pieces_along(
     if low >= high:
         return
     sloped = [line for line in turned if line.across != 0]
-    edges = [np.linspace(-region.reach, region.reach, 9), *(_transition(line) for line in sloped), _vertices(sloped)]
+    edges = [np.linspace(-region.reach, region.reach, 9), _vertices(sloped)]
+    # Where a sloped line cuts the bulk of the coordinate across.
+    edges += [(line.offset + abs(line.across) * STEPS) / line.teacher for line in sloped if line.teacher != 0]
     if speed > SLOW:
         edges.append((level - STEPS) / speed)
     along, weight = panels(np.concatenate(edges), low, high)
@@ -150,13 +151,6 @@ def _turn(line: Line, direction: tuple[float, float]) -> Line:
     return Line(along, across, line.offset)
 
 
-def _transition(line: Line) -> Array:
-    """Return panel edges around the place where a sloped line cuts the bulk of the coordinate across."""
-    if line.teacher == 0:
-        return np.empty(0)
-    return (line.offset + abs(line.across) * STEPS) / line.teacher
-
-
 def _vertices(lines: list[Line]) -> Array:
     """Find where two lines cross: the limits across change from one line to the other."""
     found = []
@@ -170,17 +164,10 @@ def _vertices(lines: list[Line]) -> Array:
 
 def panels(edges: Array, low: float, high: float) -> tuple[Array, Array]:
     """Return Gauss-Legendre nodes and weights on [low, high], one panel between every two edges."""
-    nodes, weights = _legendre()
     inside = np.unique(edges[(edges > low) & (edges < high)])
     ends = np.concatenate(([low], inside, [high]))
     half = np.diff(ends)[:, None] / 2
-    return (ends[:-1, None] + half * (1 + nodes)).ravel(), (half * weights).ravel()
-
-
-@lru_cache(maxsize=1)
-def _legendre() -> tuple[Array, Array]:
-    nodes, weights = np.polynomial.legendre.leggauss(NODES_PER_PANEL)
-    return nodes, weights
+    return (ends[:-1, None] + half * (1 + NODES)).ravel(), (half * WEIGHTS).ravel()
 
 
 def _across(along: Array, weight: Array, lines: list[Line], log_mass: float) -> tuple[Array, Array, Array]:

@@ -81,12 +81,8 @@ def _nats(angle: float, region: KeptRegion) -> float:
     # 1 - cos(angle) as a square: a small angle keeps its digits.
     overlap = math.cos(angle)
     sharpness = math.sqrt(max(overlap, 0.0) / 2) / math.sin(angle / 2)
-    spread, weight = _normal_nodes()
+    spread, weight = panels(STEPS, STEPS[0], STEPS[-1])
+    weight = weight * np.exp(-0.5 * spread**2 - LOG_SQRT_2PI)  # of a standard normal
     law = project(region, (1.0, 0.0), sharpness, FARTHEST)
     surprise = -log_ndtr(math.sqrt(max(overlap, 0.0)) * (sharpness * law.along[:, None] + spread))
     return float(law.mass @ (surprise @ weight))
-
-
-def _normal_nodes() -> tuple[Array, Array]:
-    nodes, weights = panels(STEPS, STEPS[0], STEPS[-1])
-    return nodes, weights * np.exp(-0.5 * nodes**2 - LOG_SQRT_2PI)

@@ -6,18 +6,17 @@ same as without it.
 
 import contextlib
 import dataclasses
-import random
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
-import numpy as np
 import torch
 import transformers
 from datasets.utils import tqdm
 from transformers.trainer_callback import PrinterCallback
 
+from hf_prune.dynamics.forward_pass import restored_generators
 from hf_prune.dynamics.training_folder import WEIGHTS
 from hf_prune.models.sources import quiet_loading
 from hf_prune.runtime.errors import InputError, InputTypeError
@@ -112,7 +111,8 @@ def train_classifier(
             f"cannot train on {type(whole).__name__}: give TrainingImages(ds, processor) or a subset of it"
         )
     process_state()  # the Trainer joins these processes instead of starting over
-    with own_random_numbers(), _working_folder(folder) as place, contextlib.ExitStack() as around:
+    working_folder = temporary_folder() if folder is None else contextlib.nullcontext(Path(folder))
+    with own_random_numbers(), working_folder as place, contextlib.ExitStack() as around:
         transformers.set_seed(seed)
         arguments = {**(KEEPING if resumable else {}), **arguments}
         trainer = transformers.Trainer(
@@ -220,16 +220,6 @@ def _finish(model: transformers.PreTrainedModel, processor: Any, folder: Path, r
 
 
 @contextlib.contextmanager
-def _working_folder(folder: str | Path | None) -> Iterator[Path]:
-    """Yield a folder where the Trainer may write: the caller's, or a temporary one."""
-    if folder is not None:
-        yield Path(folder)
-        return
-    with temporary_folder() as place:
-        yield place
-
-
-@contextlib.contextmanager
 def own_random_numbers() -> Iterator[None]:
     """Put the global generators of Python, NumPy and torch back afterwards: the Trainer seeds and draws from all.
 
@@ -237,10 +227,5 @@ def own_random_numbers() -> Iterator[None]:
     """
     cudnn = torch.backends.cudnn
     repeatable = cudnn.flags(enabled=cudnn.enabled, benchmark=False, deterministic=True, allow_tf32=cudnn.allow_tf32)
-    python, numpy = random.getstate(), np.random.get_state()  # noqa: NPY002  # the global one is what must not change
-    try:
-        with torch.random.fork_rng(devices=range(torch.cuda.device_count())), repeatable:
-            yield
-    finally:
-        random.setstate(python)
-        np.random.set_state(numpy)  # noqa: NPY002  # as above
+    with restored_generators(range(torch.cuda.device_count())), repeatable:
+        yield

@@ -58,16 +58,8 @@ def run_command(
 ) -> ErrorCounts:
     """Train with a command, in a folder of its own that is removed afterwards.
 
-    An interrupt, SIGTERM included, ends the command and what it has started.
-
-    Args:
-        command: Arguments, see `read_command`.
-        rows: What to train on.
-        job: What is written to ``job.json``.
-        judged: What to judge by; None leaves that to the command.
-
-    Returns:
-        `ErrorCounts`.
+    An interrupt, SIGTERM included, ends the command and what it has started. Where no rows to judge by are given, that is
+    left to the command.
 
     Raises:
         ValueError: If the program is not there, fails, or leaves no such result.
@@ -122,11 +114,7 @@ def _signal(process: subprocess.Popen[bytes], number: int) -> None:
 
 
 def read_result(path: Path) -> ErrorCounts:
-    """Read and check what a command left.
-
-    Raises:
-        ValueError: If it is not there, or not what is described above.
-    """
+    """Read what a command left; a ValueError says that it is not there, or not what is described above."""
     try:
         found = read_json(read_bytes(path))
         groups = {str(name): _counts(*pair) for name, pair in found.get("groups", {}).items()}

@@ -20,11 +20,7 @@ _PREPARE_ROWS = 256  # images preprocessed at once
 
 
 def training_labels(ds: Dataset, label_column: str | None = None) -> tuple[str, Labels]:
-    """Find and read the labels that a classifier is to learn; return the name of their column and the classes.
-
-    Raises:
-        ValueError: If there is no such column, no row, or a row without a label.
-    """
+    """Find and read the labels that a classifier is to learn, one for each row; return their column's name and them."""
     column = find_label_column(ds, label_column)
     if column is None:
         raise InputError(

@@ -246,15 +246,9 @@ def _by_name(begun: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def draw_subset(num_rows: int, subset: float, seed: int) -> NDArray[np.int64]:
-    """Draw the rows that one run is trained on.
+    """Draw the rows, ascending, that one run is trained on: a share in (0, 1) of n.
 
-    Args:
-        num_rows: Rows of the data set, n.
-        subset: Share of them, in (0, 1).
-        seed: Of the run.
-
-    Returns:
-        Row numbers, ascending; ``round(subset * n)`` of them, all such sets being equally likely.
+    They are ``round(subset * n)``, all such sets being equally likely.
 
     Raises:
         ValueError: If that is no row or every row.

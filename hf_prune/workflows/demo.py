@@ -21,7 +21,8 @@ from hf_prune.pruning.plots import accuracy_figure
 from hf_prune.runtime.errors import InputError
 from hf_prune.runtime.folders import owned
 from hf_prune.runtime.processes import process_state
-from hf_prune.scoring import Run
+from hf_prune.scoring import Request, Run
+from hf_prune.scoring.from_models import embed
 from hf_prune.scoring.plots import extremes_figure
 from hf_prune.selection import count_rows
 from hf_prune.workflows.demo_data import DemoData, open_data
@@ -224,17 +225,7 @@ class _Demo:
 
     def embed(self, ds: Dataset) -> NDArray[np.float32]:
         """Embed the rows by the encoder of the prototypes, (n, d)."""
-        from hf_prune.engine.loop import run_model
-        from hf_prune.models.load import load_encoder
-
-        return run_model(
-            ds,
-            load_encoder(self.encoder, image_size=self.run.image_size),
-            image_column=self.data.image_column,
-            state=process_state(),
-            store_root=self.run.store_root,
-            desc="Embedding",
-        ).values
+        return embed(ds, Request(encoder=self.encoder, image_column=self.data.image_column, run=self.run)).values
 
     def export(self, scored: Dataset, keep: float) -> Path:
         """Export one cut, chosen beforehand and not by its accuracy on the test rows."""

@@ -44,16 +44,9 @@ class DemoData:
 
 
 def open_data(dataset: str | None, image_column: str | None, label_column: str | None, seed: int) -> DemoData:
-    """Open the demo's data.
+    """Open the demo's data; the arguments are those of `run_demo`.
 
-    Args:
-        dataset: What `hf_prune.data.loading.open_dataset` opens; None is scikit-learn's digits.
-        image_column: Column with the images; None takes the only ``Image`` column.
-        label_column: Column with the classes; None takes the only ``ClassLabel`` column.
-        seed: Decides the rows that are set aside where there is no test split with labels.
-
-    Returns:
-        `DemoData`.
+    The seed decides the rows that are set aside where there is no test split with labels.
 
     Raises:
         ValueError: If there is no image column, several of a kind, or too few rows.
@@ -111,15 +104,9 @@ def digits_dataset() -> Dataset:
 
 
 def holdout_rows(codes: ArrayLike, fraction: float, seed: int) -> NDArray[np.int64]:
-    """Choose rows to set aside, the same fraction of every class.
+    """Choose rows to set aside, ascending, the same fraction of every class (n,).
 
-    Args:
-        codes: Class of each row, shape (n,).
-        fraction: Of each class; at least one row of it, unless the class has but one.
-        seed: Decides which.
-
-    Returns:
-        Row numbers, ascending.
+    At least one row of each class goes, unless the class has but one.
 
     Example:
         >>> len(holdout_rows([0] * 10 + [1] * 5 + [2], 0.2, seed=0))

@@ -175,10 +175,6 @@ def _rows(result: Any) -> str:
 def parse_yaml(text: str | bytes, where: str) -> Any:
     """Read plain values from YAML; bytes are UTF-8, or UTF-16 that begins with its mark, as some editors write it.
 
-    Args:
-        text: The YAML.
-        where: Its name, for the error.
-
     Raises:
         ValueError: If it is no YAML of plain values.
     """

@@ -30,12 +30,7 @@ def check_keywords(
 ) -> None:
     """Check a block against the signature of the function that it will be passed to.
 
-    Args:
-        function: The function.
-        where: Name of the block, for messages.
-        block: Its keys and values.
-        filled_in: The parameter that the caller fills in.
-        options_of: Functions of metrics or orders, whose keyword-only parameters are allowed as well.
+    The caller fills in one parameter. Of metrics or orders, ``options_of``, keyword-only parameters are allowed as well.
 
     Raises:
         ValueError: If a key is missing, not known or has a value of the wrong type.
@@ -63,12 +58,7 @@ def check_keywords(
 
 
 def check_type(where: str, value: Any, hint: Any) -> None:
-    """Check a value from a file against a type hint, as far as YAML can be wrong about it.
-
-    Args:
-        where: Dotted key, for the message.
-        value: A plain value.
-        hint: The type hint of the parameter.
+    """Check the plain value of a dotted key against a type hint, as far as YAML can be wrong about it.
 
     Raises:
         ValueError: If the value has another type.

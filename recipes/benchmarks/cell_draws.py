@@ -166,10 +166,10 @@ def embed_cifar10(encoder: str, train: str, test: str, folder: Path) -> None:
     for path, end in ((train, ""), (test, "_test")):
         ds = open_dataset(path)
         column = find_label_column(ds) or "label"
-        found = all_embeddings(
+        points, _ = all_embeddings(
             ds, Request(encoder=encoder, run=hf_prune.Run(image_size=IMAGE_SIZE, load_from_cache_file=False))
         )
-        np.save(folder / f"emb{end}.npy", found.points)
+        np.save(folder / f"emb{end}.npy", points)
         np.save(folder / f"labels{end}.npy", read_labels(ds, column).codes)
 
 

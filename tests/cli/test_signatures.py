@@ -59,16 +59,6 @@ class TestVocabulary:
             assert f"{order.name} keeps {order.keeps.format(column='score')}" in help_of["order"]
         assert help_of["num_strata"] == "Number of equal-width bins of the score range. (Of stratified, default 50.)"
 
-    def test_table_of_metrics_is_the_registry(self, hf):
-        header, _, *lines = [[cell.strip() for cell in line.split("|")[1:-1]] for line in hf("metrics").splitlines()]
-        assert header == ["name", "needs", "axis", "cost", "paper", "options", "aliases"]
-        assert [cells[0] for cells in lines] == [metric.name for metric in hf_prune.list_metrics()]
-        by_name = {cells[0]: dict(zip(header, cells, strict=True)) for cells in lines}
-        assert by_name["prototypes"]["needs"] == "--encoder"
-        assert by_name["prototypes"]["options"] == "--num-prototypes (auto), --num-iterations 100, --seed 0"
-        assert by_name["el2n"]["needs"] == "--teachers, labels or --dynamics"
-        assert by_name["random"]["needs"] == "nothing"
-
     @pytest.mark.usefixtures("place")
     def test_teachers_are_repeatable(self, refusal):
         line = "score data el2n --teachers pixels --teachers nowhere/two --out x"

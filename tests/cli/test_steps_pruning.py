@@ -1,6 +1,5 @@
 """Everything that goes beside the score when pruning, by the command line and by recipes; and why each row went."""
 
-import csv
 from pathlib import Path
 
 import numpy as np
@@ -79,18 +78,6 @@ def test_errors_of_classes(hf):
     hf(f"prune scored prototypes --keep 6 --order easy --quotas error {errors} --out by-line")
     _, step = kept("by-line")
     assert step.options["class_errors"] == {name: number / 10 for number, name in enumerate(names, start=1)}
-
-
-@pytest.mark.usefixtures("arrays")
-def test_reasons_as_csv_or_counted(hf):
-    hf("prune scored prototypes --keep 6 --order easy --class-balance 0 --hardest-cutoff 0.2 --out by-line")
-    assert hf("explain scored by-line --out why.csv") == "why.csv\n"
-    rows = list(csv.DictReader(Path("why.csv").read_text().splitlines()))
-    table = hf_prune.explain(load_from_disk("scored"), load_from_disk("by-line"))
-    assert [row["reason"] for row in rows] == table["reason"][:]
-    assert [int(row["rank"]) for row in rows] == table["rank"][:]
-    counted = [line.split(maxsplit=1) for line in hf("explain scored by-line").splitlines()]
-    assert counted == [["6", "above the cut"], ["4", "below the cut"], ["2", "cut: hardest"]]
 
 
 @pytest.mark.usefixtures("arrays")

@@ -1,6 +1,5 @@
 """The command line with several metrics, records, students and test sets; ``combine`` and ``correlate``."""
 
-import csv
 from pathlib import Path
 
 import numpy as np
@@ -59,15 +58,6 @@ def test_columns_are_combined(hf, place):
     combined = load_from_disk("combined")
     assert combined["both"][:] == expected["both"][:]
     assert [step.kind for step in hf_prune.provenance(combined).steps] == ["score", "combine"]
-
-
-def test_rankings_are_compared(hf, place):
-    assert "label" in hf("correlate scored prototypes label")
-    assert hf("correlate scored prototypes label --out table.csv --figure table.png") == "table.png\ntable.csv\n"
-    rows = list(csv.reader(Path("table.csv").read_text().splitlines()))
-    expected = hf_prune.correlate(load_from_disk("scored"), ["prototypes", "label"]).values[0, 1]
-    assert rows[1] == ["prototypes", "1.0000", f"{expected:.4f}"]
-    assert Path("table.png").read_bytes().startswith(b"\x89PNG")
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from datasets import ClassLabel, Dataset, DatasetInfo, Image, concatenate_datase
 
 from hf_prune import Step, provenance
 from hf_prune.data.digests import column_digest, rows_sha256, score_column_digest
-from hf_prune.data.history import MARK, check_options, package_versions, parse_history, plain_description
+from hf_prune.data.history import MARK, check_options, package_versions, parse_history
 from tests.helpers.tiny_sets import encode, make_set, noise, set_of_files
 
 ROWS = 12
@@ -166,7 +166,7 @@ def test_the_users_description_is_kept_beside_the_steps():
     ds = start()
     ds.info.description = "Pictures of noise.\nTwo lines."
     scored = ds.score_with("random")
-    assert plain_description(scored.info.description) == "Pictures of noise.\nTwo lines."
+    assert scored.info.description.partition(MARK)[0] == "Pictures of noise.\nTwo lines.\n"
     assert len(provenance(scored).steps) == 1
     assert "\n".join(scored.info.description.splitlines()[:2]) == "Pictures of noise.\nTwo lines."
 

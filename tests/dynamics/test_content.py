@@ -5,8 +5,7 @@ import pytest
 from datasets import ClassLabel, Dataset, Image
 
 from hf_prune.data.row_keys import row_keys
-from hf_prune.dynamics.content import RowContent, row_content
-from hf_prune.dynamics.row_matching import find_rows
+from hf_prune.dynamics.content import row_content
 from tests.helpers.tiny_publications import images
 
 
@@ -37,10 +36,3 @@ def test_a_file_that_cannot_be_read_is_one_kind_of_error(tmp_path):
     with pytest.raises(OSError, match=r"^row 0, column 'image'") as caught:
         row_content(ds)
     assert type(caught.value) is OSError
-
-
-def test_equal_rows_are_found_once_each_in_their_order():
-    recorded, at_hand = (row_content(Dataset.from_dict({"text": list(text)})) for text in ("abcab", "bacbb"))
-    assert find_rows(recorded, at_hand).tolist() == [1, 0, 2, 4, -1]
-    zeros = RowContent(("x",), np.zeros((2, 32), np.uint8))
-    assert find_rows(zeros, RowContent(("x",), zeros.keys.copy())).tolist() == [0, 1]

@@ -10,7 +10,6 @@ import pytest
 import torch
 
 import hf_prune
-from hf_prune.dynamics.figures import ADDED
 from hf_prune.heads.runs import train_heads
 from hf_prune.heads.settings import Heads
 from hf_prune.heads.training import one_thread
@@ -41,36 +40,6 @@ def train(heads=None, **options):
 
 def test_the_face_of_the_package_shows_them():
     assert (hf_prune.Heads, hf_prune.train_heads) == (Heads, train_heads)
-
-
-@pytest.mark.parametrize(
-    ("settings", "message"),
-    [
-        ({"num_heads": 0}, "num_heads=0; give an integer from 1 up, or None"),
-        ({"num_epochs": 2.0}, "num_epochs=2.0; give an integer from 1 up"),
-        ({"hidden": -1}, "hidden=-1; give an integer from 0 up"),
-        ({"batch_size": True}, "batch_size=True; give an integer"),
-        ({"subset": 0}, "subset=0; give a number in (0, 1], or None"),
-        ({"subset": "70%"}, "subset='70%'; give a number in (0, 1]"),
-        ({"learning_rate": float("nan")}, "learning_rate=nan; give a number above 0"),
-        ({"weight_decay": -0.1}, "weight_decay=-0.1; give a number from 0 up"),
-        ({"seed": -1}, "seed=-1; give an integer"),
-    ],
-)
-def test_settings_out_of_range_are_refused(settings, message):
-    with pytest.raises(ValueError) as error:  # noqa: PT011 - the message is compared below
-        Heads(**settings)
-    assert str(error.value).startswith(message)
-    assert "\n" not in str(error.value)
-
-
-def test_what_is_left_open_depends_on_need_and_size():
-    assert Heads().resolve("probs", 50_000) == Heads(10, 3, 256, 1.0, 0.003, 0.0, 256)
-    assert Heads().resolve("dynamics", 1_797) == Heads(4, 15, 256, 1.0, 0.003, 0.0, 32)
-    assert Heads().resolve("runs", 1_797) == Heads(200, 30, 256, 0.7, 0.003, 0.0, 32)
-    assert Heads().resolve("runs", 5) == Heads(200, 60, 256, 0.7, 0.003, 0.0, 16)
-    mine = Heads(1, 2, 0, 0.5, 0.1, 0.2, 7, 9)
-    assert mine.resolve("runs", 50_000) == mine
 
 
 @pytest.mark.parametrize(
@@ -120,60 +89,6 @@ def test_each_row_is_in_its_share_of_the_subsets():
     assert abs(often.mean() - 140) < 1e-9
     assert np.abs(often - 140).max() < 4.5 * spread
     assert 0.7 * spread < often.std() < 1.3 * spread
-
-
-def test_runs_end_with_one_pass_over_all_rows():
-    points, labels = blobs()
-    made = train(test_embeddings=points[:30], test_labels=labels[:30], dataset="toy")
-    assert made.probs is None
-    right = []
-    for record in made.records:
-        assert (record.dataset, record.mode, record.num_epochs, record.num_classes) == ("toy", "end", 1, 3)
-        assert record.arrays == ("correct", "label_probs")
-        np.testing.assert_array_equal(record.labels, labels)
-        np.testing.assert_array_equal(record.test_hits, record.hits[:30])
-        right.append(record.hits[record.trained_on].mean())
-    assert made.fit == pytest.approx(np.mean(right))
-    with pytest.raises(ValueError, match="no test set"):
-        _ = train().records[0].test_hits
-
-
-def test_an_early_ensemble_gives_probabilities_of_all_rows():
-    made = train(need="probs")
-    assert made.probs.shape == (3, 120, 3)
-    assert made.probs.dtype == np.float32
-    np.testing.assert_allclose(made.probs.sum(axis=2), 1, atol=1e-5)
-    _, labels = blobs()
-    for probs, record in zip(made.probs, made.records, strict=True):
-        assert record.trained_on.all()
-        np.testing.assert_array_equal(record.hits, probs.argmax(axis=1) == labels)
-        np.testing.assert_allclose(record.read("label_probs")[0], probs[np.arange(120), labels], atol=1e-3)
-
-
-def test_dynamics_hold_the_figures_of_every_epoch():
-    _, labels = blobs()
-    made = train(Heads(num_heads=2, **FAST), need="dynamics", epoch_probs=True)
-    for record in made.records:
-        assert (record.mode, record.num_epochs) == ("epoch", 3)
-        probs = record.read("epoch_probs").astype(np.float64)
-        own = probs[:, np.arange(120), labels]
-        others = np.where(np.eye(3, dtype=bool)[labels], -np.inf, probs).max(axis=2)
-        expected = {
-            "correct": probs.argmax(axis=2) == labels,
-            "label_probs": own,
-            "margins": np.log(own) - np.log(others),
-            "entropies": -(probs * np.log(np.maximum(probs, 1e-12))).sum(axis=2),
-            "errors": np.linalg.norm(probs - np.eye(3)[labels], axis=2),
-        }
-        for name, values in expected.items():
-            np.testing.assert_allclose(record.read(name), values, atol=6e-3, rtol=3e-2, err_msg=name)
-        divergences = record.read("divergences")
-        assert np.isnan(divergences[0]).all()
-        now, before = probs[1:] + ADDED, probs[:-1] + ADDED
-        np.testing.assert_allclose(
-            divergences[1:], np.abs(now * np.log(now / before)).sum(axis=2), atol=6e-3, rtol=3e-2
-        )
-    assert "epoch_probs" not in train(Heads(num_heads=1, **FAST), need="dynamics").records[0].arrays
 
 
 def test_a_wrong_label_is_memorized_by_heads_that_fit_and_not_by_linear_ones():
@@ -236,36 +151,3 @@ def test_a_killed_run_goes_on_where_it_stopped(jobs, alone):
     resumed = runs(folder=folder / "killed")
     assert {path: path.stat().st_mtime_ns for path in before} == before
     assert [hits_of(record) for record in resumed.records] == [hits_of(record) for record in alone.records]
-
-
-def test_finished_heads_are_kept_by_what_they_are_made_of(tmp_path):
-    settings = {"num_heads": 2, **FAST}
-    first = train(Heads(**settings), folder=tmp_path, need="probs")
-    kept = sorted(tmp_path.rglob("head-*"))
-    assert [path.name for path in kept] == ["head-00000.safetensors", "head-00001.safetensors"]
-    more = train(Heads(**settings | {"num_heads": 3}), folder=tmp_path, need="probs")  # adds one to the two
-    np.testing.assert_array_equal(more.probs[:2], first.probs)
-    assert len(list(tmp_path.iterdir())) == 1
-    points, labels = blobs()
-    for number, (arrays, options) in enumerate(
-        [
-            ((points, labels), {"heads": Heads(**settings | {"learning_rate": 0.03}), "need": "probs"}),
-            ((points, labels), {"heads": Heads(**settings, seed=1), "need": "probs"}),
-            ((points, labels), {"heads": Heads(**settings), "need": "dynamics"}),
-            ((points + 0.1, labels), {"heads": Heads(**settings), "need": "probs"}),
-            ((points, (labels + 1) % 3), {"heads": Heads(**settings), "need": "probs"}),
-            ((points, labels), {"heads": Heads(**settings), "test_embeddings": points, "test_labels": labels}),
-        ]
-    ):
-        train_heads(*arrays, folder=tmp_path, **options)
-        assert len(list(tmp_path.iterdir())) == 2 + number
-
-
-def test_a_damaged_file_is_made_again(tmp_path):
-    first = train(folder=tmp_path)
-    path = sorted(tmp_path.rglob("head-*"))[1]
-    path.write_bytes(path.read_bytes()[:-7])
-    again = train(folder=tmp_path)
-    assert [hits_of(record) for record in again.records] == [hits_of(record) for record in first.records]
-    assert path.stat().st_size > 100
-    assert train(folder=tmp_path).fit == first.fit

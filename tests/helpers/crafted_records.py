@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from hf_prune.hub import manifest
 from hf_prune.hub.card import croissant
 from hf_prune.hub.card.build import build_card
+from hf_prune.runtime.integrity import file_entry
 from tests.helpers.tampered import CUT, SHARD, TABLE
 
 FORGED = "\x1b[2K\rsame   x: all 21 checks agree\nout: all 21 checks agree\u202e"
@@ -146,7 +147,7 @@ def _rewrite(folder, change, sign):
 def _sign(folder, records):
     for name, record in records.items():
         for file in record["files"]:
-            record["files"][file] = manifest.file_entry(folder / file)
+            record["files"][file] = file_entry(folder / file)
         records[name] = manifest.seal({key: value for key, value in record.items() if key != "record_sha256"})
     readme = (folder / "README.md").read_text()
     try:

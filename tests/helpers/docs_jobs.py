@@ -20,7 +20,7 @@ import matplotlib as mpl
 from datasets import ClassLabel, DatasetDict
 from huggingface_hub import HfApi
 
-from hf_prune.policy import features, rules, trial, weighing
+from hf_prune.policy import budget, features, rules, trial, weighing
 from hf_prune.workflows import demo_data
 from tests.helpers.tiny_models import build, config_of, save
 
@@ -86,7 +86,7 @@ if __name__ == "__main__":
     warnings.simplefilter("ignore")
     # Two rules are weighed, at the only fraction for which the pages ask for advice, on as few repeats as there can be, and
     # no wrong labels are looked for.
-    weighing.KEEPS, rules.CUTOFFS, trial.MOST_SPLITS, trial.NUM_FOLDS = (0.5,), (0.0,), 1, 2
+    budget.KEEPS, rules.CUTOFFS, trial.MOST_SPLITS, trial.NUM_FOLDS = (0.5,), (0.0,), 1, 2
     features.FEWEST_ROWS, weighing.NOISE_ROWS = NUM_ROWS, 1
     publish()
     failed: dict[str, str] = {}

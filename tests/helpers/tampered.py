@@ -10,6 +10,7 @@ import hf_prune
 from hf_prune.hub import manifest
 from hf_prune.hub.card import croissant
 from hf_prune.hub.card.build import build_card
+from hf_prune.runtime.integrity import file_entry
 from tests.helpers.tiny_publications import images, scored
 
 CUT = "prototypes-keep0.5"
@@ -17,7 +18,7 @@ SHARD = f"{CUT}/train-00000-of-00001.parquet"
 TABLE = "scores/train-00000-of-00001.parquet"
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def original(tmp_path_factory):
     """Two cuts and the scores of one source, side by side."""
     return publish(tmp_path_factory.mktemp("published") / "out", scored(images(20)))
@@ -48,7 +49,7 @@ def signed_again(folder, change=None):
     readme = (folder / "README.md").read_text()
     for name, record in records.items():
         for file in record["files"]:
-            record["files"][file] = manifest.file_entry(folder / file)
+            record["files"][file] = file_entry(folder / file)
         record["download_size"] = sum(file["size"] for file in record["files"].values())
         records[name] = manifest.seal({key: value for key, value in record.items() if key != "record_sha256"})
     for name in sorted(records, key=lambda name: name == CUT):

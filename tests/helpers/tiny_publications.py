@@ -41,6 +41,12 @@ def pruned(ds: Dataset, keep: float = 0.5, **keywords: object) -> Dataset:
     return hf_prune.prune(scored(ds), "prototypes", keep=keep, order="hard", **keywords)
 
 
+def publish_cut(ds: Dataset, folder, what: str = "scores", **cut: object):
+    """Prune by ``prototypes`` and export the cut; the folder."""
+    kept = ds.prune("prototypes", **({"keep": 0.5, "order": "hard"} | cut))
+    return hf_prune.export(kept, folder, source="local", scores=None if what == "split" else ds, what=what)
+
+
 def contents(folder):
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
@@ -58,3 +64,8 @@ def entry(folder, config=None, split="train"):
 
 def encoded(ds):
     return [row["bytes"] for row in ds.cast_column("image", Image(decode=False))["image"]]
+
+
+def numbers(ds):
+    """What `image_bytes` wrote into each image: its number, below 256."""
+    return [content[11] for content in encoded(ds)]

@@ -103,46 +103,6 @@ def test_nothing_of_this_machine_is_published(tmp_path, monkeypatch):
         assert secret.encode() not in everything
 
 
-def test_scores_before_and_after(tmp_path):
-    ds = scored(images())
-    kept = ds.prune("prototypes", keep=0.5, order="hard")
-    folder = export(kept, tmp_path / "out", source=SOURCE, scores=ds)
-    found = entry(folder)["scores"]
-    values = np.asarray(ds["prototypes"][:])
-    assert found["column"] == "prototypes"
-    assert found["before"]["rows"] == sum(found["before"]["histogram"]) == 12
-    assert found["after"]["rows"] == sum(found["after"]["histogram"]) == 6
-    assert found["before"]["quantiles"]["1.0"] == pytest.approx(values.max(), rel=1e-5)
-    assert found["after"]["quantiles"]["0.0"] == pytest.approx(min(kept["prototypes"][:]), rel=1e-5)
-    without = kept.remove_columns("prototypes")
-    assert entry(export(without, tmp_path / "b", source=SOURCE, scores=ds))["scores"] == found
-
-
-def test_scores_with_nulls_and_infinities(tmp_path):
-    ds = images(6).add_column("forgetting", [0.0, None, float("inf"), 2.0, 1.0, 1.0])
-    kept = ds.prune("forgetting", keep=3, order="hard", class_balance=0)
-    found = entry(export(kept, tmp_path / "out", source=SOURCE, scores=ds))["scores"]
-    assert (found["before"]["without_score"], found["before"]["infinite"]) == (1, 1)
-    assert (found["after"]["without_score"], found["after"]["infinite"]) == (0, 1)
-    assert found["before"]["quantiles"]["1.0"] == 2.0
-
-
-@pytest.mark.parametrize(
-    ("scores", "message"),
-    [
-        (lambda ds: ds.remove_columns("prototypes"), "scores= has no column 'prototypes'"),
-        (lambda ds: ds.select(range(5)), "scores= has 5 rows, the last step began with 12"),
-        (lambda ds: ds.select(range(11, -1, -1)), "is not what was pruned .its rows are others"),
-    ],
-)
-def test_scores_of_another_data_set(tmp_path, scores, message):
-    ds = scored(images())
-    with pytest.raises(ValueError, match=message):
-        export(ds.prune("prototypes", keep=0.5, order="hard"), tmp_path / "o", source="local", scores=scores(ds))
-    with pytest.raises(ValueError, match="no split here was scored or pruned"):
-        export(images(), tmp_path / "o", source="local", scores=ds)
-
-
 def test_without_images_or_with_two(tmp_path, load):
     plain = Dataset.from_dict({"x": [1.0, 2.0, 3.0, 4.0]}).prune("x", keep=0.5, order="hard")
     folder = export(plain, tmp_path / "a", source="local")

@@ -90,11 +90,11 @@ def test_the_identity_of_a_file_is_its_digest(tmp_path):
     assert str(tmp_path) not in str(identity)
 
 
-def test_heads_are_listed_as_ignored_and_everything_else_is_used():
+def test_heads_are_left_out_and_everything_else_is_used():
     state = swav(make(**SMALL).state_dict())
     converted = convert_resnet(state)
-    assert converted.ignored == ("module.projection_head.0.weight", "module.prototypes.weight")
-    assert len(converted.weights) + len(converted.ignored) == len(state)
+    heads = {"module.projection_head.0.weight", "module.prototypes.weight"}
+    assert len(converted.weights) == len(state.keys() - heads) == len(state) - 2
     assert converted.settings["layer_type"] == "bottleneck"
     assert converted.settings["depths"] == [1, 1, 1, 1]
     assert converted.classifier == {}

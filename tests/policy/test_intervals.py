@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from hf_prune.policy.intervals import Draw, intervals
+from hf_prune.policy.intervals import Clusters, Draw, intervals
 
 
 def crossed(row_sd, draw_sd, answer_sd, num_rows, splits, generator):
@@ -60,3 +60,16 @@ def test_quantities_are_judged_side_by_side():
 def test_what_never_differs_has_an_interval_of_no_width():
     found = intervals([Draw(np.arange(9), np.zeros((9, 1), np.float32)) for _ in range(2)], seed=0)[0]
     assert found == (0.0, 0.0, 0.0)
+
+
+def test_what_classes_have_in_common_widens_the_interval_where_they_are_a_sample():
+    """Twenty classes of 25 rows, each with a gain of its own: the spread of the mean of few is that of the classes."""
+    generator = np.random.default_rng(0)
+    codes, of_classes = np.repeat(np.arange(20), 25), generator.normal(0, 0.2, 20)
+    found = (of_classes[codes] + generator.normal(0, 0.1, 500)).astype(np.float32)[:, None]
+    draws = [Draw(np.arange(part, 500, 5), found[part::5]) for part in range(5)]
+    few, half, whole = (intervals(draws, 0, clusters=Clusters(codes, share))[0] for share in (0.001, 0.5, 1.0))
+    widths = [ends.high - ends.low for ends in (few, half, whole)]
+    assert widths[0] > widths[1] > widths[2] == pytest.approx(np.subtract(*intervals(draws, 0)[0][:0:-1]))
+    # 90 % of a mean of 20 classes, each with a spread of 0.2.
+    assert widths[0] == pytest.approx(2 * 1.645 * of_classes.std(ddof=1) / 20**0.5, rel=0.2)

@@ -1,4 +1,4 @@
-"""Curves over kept fractions: table, file and picture."""
+"""Curves over kept fractions: table and file."""
 
 import csv
 
@@ -32,19 +32,6 @@ def test_points_are_written_as_csv(curve, tmp_path):
         rows = list(csv.DictReader(file))
     assert [row["order"] for row in rows] == [point.order for point in curve.points]
     assert float(rows[0]["accuracy"]) == curve.points[0].accuracy
-
-
-def test_it_is_drawn_a_line_per_order(curve):
-    pytest.importorskip("matplotlib")
-    ax = curve.plot()
-    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["all rows", "hard", "easy", "random", "auto"]
-
-
-def test_gains_are_drawn_a_line_per_rule():
-    pytest.importorskip("matplotlib")
-    ds, points = telling()
-    ax = hf_prune.recommend(ds, "wrongness", keep=0.8, inputs={"embeddings": points}).plot()
-    assert len(ax.get_yticklabels()) == 9
 
 
 @pytest.mark.parametrize("keeps", [[1.0], [0.0], [True], ["half"]])

@@ -55,3 +55,19 @@ class TestQuotas:
             make(), keep=24, order="easy", quotas="error", class_errors=errors, inputs={"duplicate_of": copies}
         )
         assert np.bincount(selection.kept % 3).tolist() == [5, 10, 9]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (
+            {"class_balance": {"cow": 3}},
+            r"^class_balance: unknown class of column 'label' 'cow'\. Known: cat, dog, eel$",
+        ),
+        ({"class_balance": {"cat": 3, 0: 4}}, r"^class_balance names class 'cat' twice; give each once$"),
+    ],
+)
+def test_what_cannot_be_done_is_said_in_one_line(options, message):
+    with pytest.raises(ValueError, match=message) as caught:
+        run(make(), **options)
+    assert "\n" not in str(caught.value)

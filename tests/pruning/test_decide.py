@@ -117,18 +117,6 @@ def test_a_column_called_clusters_holds_classes_to_judge_by():
     assert last(kept).decided == last(ds.prune("wrongness", keep=0.2, **given)).decided
 
 
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"hardest_cutoff": 0.1}, "hardest_cutoff=0.1 with order='auto', which chooses the cut"),
-        ({"hardest_cutoff": "noise"}, "hardest_cutoff='noise' with order='auto'"),
-    ],
-)
-def test_what_contradicts_auto_is_said_in_one_line(options, message):
-    with pytest.raises(ValueError, match=message):
-        telling()[0].prune("noise", keep=0.5, **options)
-
-
 def test_evidence_is_for_auto_and_of_one_kind():
     ds, points = telling()
     advice = hf_prune.recommend(ds, "noise", keep=0.8, inputs={"embeddings": points})

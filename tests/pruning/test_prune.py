@@ -30,32 +30,6 @@ def test_rows_are_kept_in_their_order():
     assert run(make(), order="easy") == [1, 3, 5]
 
 
-def test_a_class_label_brings_the_papers_floor():
-    ds = make([0] * 4 + [1] * 4, s=[0, 1, 2, 3, 4, 5, 6, 7])
-    assert run(ds, keep=4, order="easy") == [0, 1, 2, 4]  # floor(0.5 * 4 * 4 / 8) = 1 of the second class
-    assert run(ds, keep=4, order="easy", class_balance=1.0) == [0, 1, 4, 5]
-    assert run(ds, keep=4, order="easy", class_balance=0) == [0, 1, 2, 3]
-    step = provenance(ds.prune("s", keep=4, order="easy")).steps[0]
-    assert (step.class_balance, step.label_column, step.floor_rows) == (0.5, "label", 1)
-    assert step.class_counts == {"cat": [4, 3], "dog": [4, 1]}
-
-
-@pytest.mark.parametrize(("feature", "names"), [(Value("int64"), [7, 2]), (Value("string"), ["x", "a"])])
-def test_integers_and_strings_are_classes_where_they_are_named(feature, names):
-    ds = make([names[0]] * 4 + [names[1]] * 4, feature, s=[0, 1, 2, 3, 4, 5, 6, 7])
-    assert run(ds, keep=4, order="easy", label_column="label") == [0, 1, 2, 4]
-    assert run(ds, keep=4, order="easy") == [0, 1, 2, 3]
-    assert provenance(ds.prune("s", keep=4, order="easy")).steps[0].class_balance == 0
-
-
-def test_missing_labels_are_a_group_without_a_floor():
-    ds = make([0, 0, None, -1, 0, None])
-    pruned, selection = ds.prune("s", keep=4, order="easy", class_balance=1.0, return_selection=True)
-    # Cats: floor(4 * 3 / 6) = 2, rows 1 and 0; then the next best of all, rows 5 and 3.
-    assert selection.kept.tolist() == [0, 1, 3, 5]
-    assert provenance(pruned).steps[0].class_counts == {"(no label)": [3, 2], "cat": [3, 2]}
-
-
 def test_the_scores_of_a_floor_count_scored_rows_alone():
     ds = make([0, 0, 0, 1, 1, 1], s=[0.9, 0.8, 0.7, None, None, 0.1])
     pruned, selection = ds.prune("s", keep=1.0, order="hard", return_selection=True)

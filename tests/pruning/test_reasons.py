@@ -8,7 +8,7 @@ import pytest
 from datasets import Dataset, DatasetDict, concatenate_datasets
 
 from hf_prune import explain, provenance, select
-from hf_prune.data.history import MARK, Step, plain_description
+from hf_prune.data.history import MARK, Step
 from hf_prune.pruning.reasons import pack_reasons, unpack_reasons
 
 SCORES = [0.5, None, 0.9, 0.9, float("inf"), 0.1]
@@ -76,7 +76,7 @@ def test_a_record_without_reasons_still_says_what_was_kept():
     fields = {name: value for name, value in step.to_dict().items() if name not in ("reasons", "id")}
     old = Step(**fields)
     old = Step(**fields, id=old.content_id())
-    kept.info.description = plain_description(kept.info.description) + "\n" + MARK + json.dumps(old.to_dict())
+    kept.info.description = MARK + json.dumps(old.to_dict())
     assert provenance(kept).steps[0].reasons is None
     assert explain(ds, kept)["reason"][:] == ["kept", "no score", "dropped", "dropped", "dropped", "kept"]
 

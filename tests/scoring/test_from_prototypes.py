@@ -86,12 +86,6 @@ def test_arrays_can_be_measured_by_centroids_at_hand():
         ds.score_with("prototypes", inputs=given | {"centroids": np.ones(3)})
 
 
-def test_prototypes_are_not_found_again_from_scores_that_were_made_by_some(kept, half, cache):
-    scored = half.score_with("prototypes", prototypes=kept, run=hf_prune.Run(cache_dir=cache))
-    with pytest.raises(ValueError, match=r"prototypes that were there before \(mine\): open those with"):
-        Prototypes.from_scored(scored, run=hf_prune.Run(cache_dir=cache))
-
-
 def test_a_rebuild_takes_the_same_prototypes(kept, fitted, half, cache, tmp_path):
     scored = half.score_with("prototypes", prototypes=kept, run=hf_prune.Run(cache_dir=cache))
     cut = scored.prune("prototypes", keep=6, order="hard")

@@ -62,29 +62,6 @@ def test_all_rows_unreadable_is_an_error_that_says_why():
         make_set([b"broken", None]).score_with("prototypes", encoder=pixels, on_error="skip")
 
 
-@pytest.mark.parametrize("bad", [np.nan, -np.inf])
-def test_a_metric_that_gives_no_number_is_named_with_the_row(metric, bad):
-    metric(lambda rows: 0 * rows + np.array([0, bad, 1, bad]))
-    with pytest.raises(
-        ValueError,
-        match=r"^metric 'tried' (has no score for 2 of 4 rows \(first: row 1\)"
-        r"|gave row 1 the score -inf \(2 such rows\)): check its",
-    ):
-        numbers().score_with("tried")
-
-
-def test_infinity_is_a_score(metric):
-    metric(lambda rows: 0 * rows + np.array([0, np.inf, 1, 2]))
-    assert numbers().score_with("tried")["tried"][:] == [0, np.inf, 1, 2]
-
-
-@pytest.mark.parametrize("found", [np.ones(3), np.ones((4, 1)), 1.0])
-def test_a_metric_gives_one_score_per_row(metric, found):
-    metric(lambda rows: found if len(rows) else None)
-    with pytest.raises(ValueError, match=r"^metric 'tried' returned shape \(.*\) for 4 rows; one score per row$"):
-        numbers().score_with("tried")
-
-
 def test_what_cannot_be_recorded_is_refused_before_the_work(metric):
     def refuse(rows, *, gain=1.0):
         raise AssertionError("the work was done")

@@ -24,31 +24,6 @@ def register():
         unregister_order(name)
 
 
-def test_reasons_keep_the_codes_that_were_published():
-    found = {reason.code: reason.words for reason in known_reasons()}
-    assert [found[code] for code in range(len(found))] == [
-        "below the cut",
-        "above the cut",
-        "class floor",
-        "no score",
-        "random draw",
-        "drawn from its stratum",
-        "near the median of its class",
-        "adds diversity",
-        "above the cut of its cluster",
-        "class quota",
-        "cut, but returned to its class",
-        "not drawn",
-        "far from the median of its class",
-        "close to a row that was kept",
-        "below the cut of its cluster",
-        "over the quota of its class",
-        "cut: hardest",
-        "cut: noise suspect",
-        "duplicate",
-    ]
-
-
 def test_what_is_declared_is_known(register):
     register(kept=Reason(100, "comes late"), paper="arXiv:0000.00000")
     order = get_order("last")

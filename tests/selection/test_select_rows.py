@@ -8,9 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hf_prune.data.digests import rows_sha256
 from hf_prune.selection import Selection, count_rows, select
-from hf_prune.selection.orders import find_reason
 
 EXAMPLES = settings(max_examples=100, deadline=None, derandomize=True)
 SHARES = (0.0, 0.1, 0.29, 0.5, 0.58, 0.7, 1.0)
@@ -104,24 +102,6 @@ def test_every_class_keeps_its_floor(request):
     labels = np.array(request["labels"])[run(request).kept].tolist()
     for label, floor in floors_of(request).items():
         assert labels.count(label) >= floor
-
-
-@given(requests())
-@EXAMPLES
-def test_reasons_agree_with_rows(request):
-    selection = run(request)
-    reasons = np.array([find_reason(code).words for code in selection.reasons])
-    assert (
-        np.flatnonzero(np.isin(reasons, ["above the cut", "random draw", "class floor"])).tolist()
-        == selection.kept.tolist()
-    )
-    assert np.flatnonzero(reasons == "no score").tolist() == selection.unscored.tolist()
-    assert selection.unscored.tolist() == [row for row, score in enumerate(request["scores"]) if score is None]
-    assert set(selection.unscored) <= set(selection.dropped)
-    assert set(selection.floor_rows) <= set(selection.kept)
-    assert selection.digest == rows_sha256(selection.kept)
-    if request["class_balance"] == 0:
-        assert not len(selection.floor_rows)
 
 
 @given(requests())

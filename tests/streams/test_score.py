@@ -1,7 +1,6 @@
 """A stream has the scores that the same rows have in memory, whatever files it comes from and whatever ends a run."""
 
 import pickle
-import signal
 
 import numpy as np
 import pytest
@@ -9,7 +8,6 @@ from datasets import IterableDatasetDict
 
 import hf_prune
 from hf_prune import Run
-from hf_prune.streams import prototypes
 from tests.helpers import stream_jobs
 from tests.helpers.process_parent import LOADED, TIMEOUT
 from tests.helpers.rank_jobs import free_port
@@ -79,53 +77,6 @@ def test_the_record_says_what_was_done_and_what_the_scores_are(tmp_path):
     assert step.figures == {"sample_rows": 60.0}
     assert not step.digest
     assert hf_prune.provenance(scored.take(3)).steps == (step,)
-
-
-def test_prototypes_of_a_sample_are_near_those_of_all_rows(tmp_path, monkeypatch):
-    monkeypatch.setattr(prototypes, "SAMPLE_ROWS", 30)
-    stream = parquet_stream(tmp_path / "rows")
-    options = pixels(tmp_path / "cache") | {"num_prototypes": 1}
-    scored = stream.score_with("prototypes", **options)
-    expected = in_memory(stream).score_with("prototypes", **IN_MEMORY | {"num_prototypes": 1})
-    assert hf_prune.provenance(scored).steps[0].figures == {"sample_rows": 30.0}
-    assert np.corrcoef(column(scored), expected["prototypes"][:])[0, 1] > 0.85
-
-
-def test_a_run_that_was_killed_goes_on(tmp_path, monkeypatch):
-    child = LOADED.Process(target=stream_jobs.killed, args=(tmp_path, 5))
-    child.start()
-    child.join()
-    assert child.exitcode == -signal.SIGKILL
-    stream = parquet_stream(tmp_path / "rows")
-    (folder,) = (tmp_path / "cache/streams").iterdir()
-    there = {path.name for path in folder.glob("embeddings-*")}
-    assert there
-    seen = []
-    monkeypatch.setattr(
-        "hf_prune.streams.first_pass._scored",
-        lambda block, scorer, scored=hf_prune.streams.first_pass._scored: seen.append(block) or scored(block, scorer),
-    )
-    scored = stream.score_with("prototypes", **pixels(tmp_path / "cache"))
-    assert not {f"embeddings-{block.shard:05d}-{block.number:06d}.safetensors" for block in seen} & (
-        there - {max(there)}
-    )
-    assert sum(len(block.rows) for block in seen) + 8 * (len(there) - 1) <= 60
-    expected = in_memory(stream).score_with("prototypes", **IN_MEMORY)
-    assert column(scored) == expected["prototypes"][:]
-
-
-def test_a_file_that_was_damaged_is_made_again(tmp_path):
-    stream = parquet_stream(tmp_path / "rows", 1, 20)
-    options = pixels(tmp_path / "cache")
-    scored = stream.score_with("prototypes", **options)
-    expected = column(scored)
-    (damaged,) = (tmp_path / "cache").rglob("scores-00000-000001.safetensors")
-    damaged.write_bytes(damaged.read_bytes()[:-4])
-    with pytest.raises(
-        hf_prune.StateError, match=r"was removed or damaged since the stream was scored: score it again"
-    ):
-        list(scored)
-    assert column(stream.score_with("prototypes", **options)) == expected
 
 
 @pytest.fixture(scope="module")

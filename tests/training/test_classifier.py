@@ -7,7 +7,7 @@ import pytest
 import torch
 import transformers
 from accelerate import PartialState
-from datasets import ClassLabel, Dataset, Features, Image, Value, disable_progress_bars, enable_progress_bars
+from datasets import ClassLabel, Dataset, Features, Image, disable_progress_bars, enable_progress_bars
 
 import hf_prune
 from hf_prune.dynamics.training_folder import COMPLETE
@@ -247,23 +247,3 @@ def test_epochs_must_be_positive(prepared, epochs):
 def test_only_training_images_are_trained_on(ds):
     with pytest.raises(TypeError, match=r"give TrainingImages\(ds, processor\)"):
         train(ds)
-
-
-def test_string_labels_are_used_when_named(ds):
-    names = ds.map(lambda row: {"kind": NAMES[row["label"]]}, remove_columns="label")
-    assert TrainingImages(names, processor(), label_column="kind").names == tuple(NAMES)
-    with pytest.raises(ValueError, match=r"no ClassLabel column.*label_column="):
-        TrainingImages(names, processor())
-
-
-def test_rows_that_cannot_be_used_are_named(ds):
-    missing = ds.map(lambda row, number: {"label": -1 if number == 7 else row["label"]}, with_indices=True)
-    with pytest.raises(ValueError, match=r"1 rows have no label in column 'label' \(first: row 7\)"):
-        TrainingImages(missing, processor())
-    features = Features({"image": {"bytes": Value("binary"), "path": Value("string")}, "label": Value("int64")})
-    broken = Dataset.from_dict({"image": [{"bytes": b"no image", "path": None}], "label": [0]}, features=features)
-    broken = broken.cast(Features({"image": Image(), "label": ClassLabel(names=NAMES)}))
-    with pytest.raises(ValueError, match="row 0: the image cannot be read"):
-        TrainingImages(broken, processor())
-    with pytest.raises(ValueError, match="empty"):
-        TrainingImages(ds.select([]), processor())

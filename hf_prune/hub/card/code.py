@@ -17,7 +17,7 @@ class _Code(str):
 
 
 class _Settings(dict[str, Any]):
-    """Settings of a run."""
+    """Settings of a `Run`."""
 
 
 # Written where only the user has what was used; the comment beside says what that was.
@@ -26,13 +26,9 @@ _FOLDER = "path/to/this/folder"
 
 
 def reproduction(entry: Mapping[str, Any]) -> list[str]:
-    """Write the lines that load the source of a split and repeat its steps.
+    """Write the lines of Python that load the source of a split and repeat its steps, from its record.
 
-    Args:
-        entry: The record of the split.
-
-    Returns:
-        Lines of Python, safe inside a fenced block of Markdown.
+    They are safe inside a fenced block of Markdown.
     """
     return [
         "import hf_prune",
@@ -52,10 +48,9 @@ def changed_at_start(entry: Mapping[str, Any]) -> bool:
 
 
 def loading(record: Mapping[str, Any]) -> str:
-    """Write the expression that loads a published configuration.
+    """Write the expression that loads a published configuration, from its record.
 
-    Args:
-        record: Its record; only the reader knows the folder of one that is not on the Hub.
+    Only the reader knows the folder of one that is not on the Hub.
     """
     splits = [*record["splits"], *record["other_splits"]]
     named = {"split": splits[0]} if len(splits) == 1 else {}
@@ -63,11 +58,7 @@ def loading(record: Mapping[str, Any]) -> str:
 
 
 def using(record: Mapping[str, Any]) -> list[str]:
-    """Write the lines that bring published scores, or a cut without rows, to a copy of the source; none for rows.
-
-    Args:
-        record: The record of a configuration.
-    """
+    """Write the lines that bring published scores, or a cut without rows, to a copy of the source; none for rows."""
     found = format_of(record)
     if found.reader is None:
         return []
@@ -78,11 +69,7 @@ def using(record: Mapping[str, Any]) -> list[str]:
 
 
 def rebuilding(record: Mapping[str, Any]) -> list[str]:
-    """Write the commands that check what was published and make it again; none where the rows cannot be made again.
-
-    Args:
-        record: The record of a configuration.
-    """
+    """Write the commands that check what was published and make it again; none where the rows cannot be made again."""
     entries = record["splits"].values()
     if any(entry["source"]["known"] == "local" or entry[CHANGED] or changed_at_start(entry) for entry in entries):
         return []

@@ -41,14 +41,9 @@ Node = dict[str, Any]
 
 
 def croissant(records: Mapping[str, Any]) -> str:
-    """Describe published configurations.
+    """Describe published configurations as JSON-LD, from their records by name; the same records give the same bytes.
 
-    Args:
-        records: Name of the configuration → its record, as `hf_prune.hub.manifest.parse` reads them. One that somebody
-            edited beyond reading is left out.
-
-    Returns:
-        JSON-LD; the same records give the same bytes.
+    A record that somebody edited beyond reading is left out.
     """
     ordered = [part for name in sorted(records) for part in _parts(records[name])]
     repo_id = next((part["repo_id"] for part in ordered if part["repo_id"]), None)

@@ -177,6 +177,7 @@ def evidence_facts(found: Mapping[str, Any]) -> Iterator[tuple[Markup, Markup]]:
         "metric": ("Scores", code),
         "student": ("Trained", prose),
         "num_rows": ("Rows judged", _count),
+        "sample": ("A sample of", _sample),
         "rows_per_class": ("Rows per class", _digits),
         "noise_rate": ("Estimated share of wrong labels", _share),
         "class_balance": ("Class floor of every rule", code),
@@ -190,6 +191,11 @@ def evidence_facts(found: Mapping[str, Any]) -> Iterator[tuple[Markup, Markup]]:
             Markup("Optimistic"),
             Markup("yes: the scores had seen the labels that they were judged by, so a gain had to be twice as sure"),
         )
+
+
+def _sample(sample: Any) -> Markup:
+    of = sample if isinstance(sample, Mapping) else {}
+    return _count(of.get("of_rows")) + Markup(" rows, ") + _count(of.get("of_classes")) + Markup(" classes")
 
 
 def evidence_rows(found: Mapping[str, Any]) -> Iterator[list[Markup]]:

@@ -25,13 +25,7 @@ TAGS = ("hf_prune", "data-pruning")
 
 
 def load_card(text: str | None) -> DatasetCard:
-    """Read a card.
-
-    Args:
-        text: Content of a README.md, with or without a header; None where there is none.
-
-    Returns:
-        The card.
+    """Read a card, with or without a header; None is an empty one.
 
     Raises:
         ValueError: If the header is not the kind of YAML that the Hub reads.
@@ -96,11 +90,7 @@ def same_features(first: list[Any], second: list[Any]) -> bool:
 
 
 def merge_metadata(data: CardData, record: Mapping[str, Any]) -> None:
-    """Bring the header up to date with the record of one configuration; what is not about it stays.
-
-    Args:
-        data: The header, changed in place.
-        record: The record, see `hf_prune.hub.manifest`.
+    """Bring the header, in place, up to date with the record of one configuration; what is not about it stays.
 
     Raises:
         ValueError: If another configuration is the default already.

@@ -39,6 +39,7 @@ def prototypes_card(
         ValueError: If the existing header is no YAML, or one of the comments around our section is missing.
     """
     encoder, source, metric = config["encoder"], config["source"], get_metric("prototypes")
+    made = encoder.get("preprocessing")
     header: dict[str, Any] = {"library_name": "hf_prune", "tags": [*TAGS, "prototypes"]}
     if encoder.get("commit"):
         header["base_model"] = encoder["id"]
@@ -52,7 +53,9 @@ def prototypes_card(
         shape=shape,
         source=source if source.get("repo_id") else None,
         encoder=model_text(encoder),
-        preprocessing=_preprocessing(encoder.get("preprocessing")),
+        preprocessing=words(made)
+        if isinstance(made, Mapping)
+        else code("of the function itself" if made is None else made),
         load=_loading(encoder, repo_id),
         limits=metric.limits,
         paper=metric.paper,
@@ -60,19 +63,7 @@ def prototypes_card(
 
 
 def teacher_card(record: Mapping[str, Any], repo_id: str | None = None, existing: str | None = None) -> str:
-    """Write the card of a trained model.
-
-    Args:
-        record: Its ``training.json``, see `hf_prune.hub.models.record`.
-        repo_id: Repository on the Hub; None for a folder.
-        existing: As for `prototypes_card`.
-
-    Returns:
-        As `prototypes_card`.
-
-    Raises:
-        ValueError: As `prototypes_card`.
-    """
+    """Write the card of a trained model from its ``training.json``; all else is as of `prototypes_card`."""
     model, data, training = record["model"], record["data"], record["training"]
     entry, published = data["entry"], data["published"]
     own = model["model_type"] == _OWN_NETWORK
@@ -170,7 +161,3 @@ def _loading(encoder: Mapping[str, Any], repo_id: str | None) -> Markup:
     """Write the line that opens prototypes; only the reader knows where an encoder is that is not public."""
     own = Markup("" if is_public(encoder) else ", encoder=...")
     return Markup("Prototypes.from_pretrained({}{})").format(python(repo_id or "path/to/this/folder"), own)
-
-
-def _preprocessing(found: Any) -> Markup:
-    return words(found) if isinstance(found, Mapping) else code("of the function itself" if found is None else found)

@@ -69,17 +69,10 @@ def with_section(text: str, name: str, section: str) -> str:
 def put_section(
     card: DatasetCard, name: str, section: str, title: str, afterwards: Callable[[str], str] | None = None
 ) -> None:
-    """Put a section onto a page; of an empty one it is all, under a title.
+    """Put a section, without its comments, onto a page, changed in place; of an empty one it is all, under a title.
 
-    Args:
-        card: The page, changed in place; its line ends stay.
-        name: Name of the section.
-        section: Its text, without the comments.
-        title: Title of a new page.
-        afterwards: Changes the text of the page at the end.
-
-    Raises:
-        ValueError: If the comments that stand around the section are damaged.
+    The line ends of the page stay, and ``afterwards`` changes its text at the end. A ValueError says where the comments that
+    stand around the section are damaged.
     """
     section = re.sub(r"\n{3,}", "\n\n", section)  # blocks that were left out leave blank lines behind
     newline = "\r\n" if "\r\n" in card.text else "\n"

@@ -27,9 +27,7 @@ _LICENSE_NAME = re.compile(r"[a-z0-9][a-z0-9.+-]{0,95}")
 def read_source_card(source: Source, token: str | bool | None = None) -> dict[str, Any] | None:
     """Read licence and citation from the README.md of a source.
 
-    Args:
-        source: The source; the Hub is asked only if it confirmed the source, else the local cache of the Hub.
-        token: Token for a private source.
+    The Hub is asked only if it confirmed the source, else the local cache of the Hub.
 
     Returns:
         ``license`` (list of ids), ``license_name`` and ``license_link`` of another licence, and ``citation`` (BibTeX),

@@ -16,8 +16,9 @@ from hf_prune.dynamics.content import row_content
 from hf_prune.dynamics.files import has_record
 from hf_prune.dynamics.record import TrainingRecord
 from hf_prune.dynamics.training_folder import KINDS, SETTINGS, describe_rows, finished, is_finished, read_settings
-from hf_prune.hub.manifest import file_entry, seal, without_paths
+from hf_prune.hub.manifest import seal, without_paths
 from hf_prune.runtime.errors import InputError
+from hf_prune.runtime.integrity import file_entry
 from hf_prune.runtime.untrusted import read_bytes, read_json
 from hf_prune.training.images import training_labels
 from hf_prune.training.teachers import Teachers
@@ -41,7 +42,6 @@ class Trained:
     """A model in a folder, ready for use.
 
     Attributes:
-        folder: The folder.
         settings: Settings of its training; None where hf_prune did not train it.
         kind: ``"teacher"`` or ``"run"``.
         number: Its place among the trainings of the same settings.
@@ -53,13 +53,9 @@ class Trained:
     number: int = 0
 
     def files(self, dynamics: bool) -> list[str]:
-        """Return the sorted names of the files to be published.
+        """Return the sorted names of the files to be published, with ``dynamics`` also those of the record of the training.
 
-        Args:
-            dynamics: Whether the record of the training is among them.
-
-        Raises:
-            FileNotFoundError: If one of them is missing.
+        A FileNotFoundError says where one of them is missing.
         """
         weights = [path.name for path in self.folder.iterdir() if _WEIGHTS.fullmatch(path.name)]
         for name in (CONFIG, PROCESSOR):
@@ -112,13 +108,9 @@ def open_trained(teacher: Teachers | str | Path) -> Trained:
 
 
 def check_trained_on(trained: Trained, ds: Dataset) -> bool:
-    """Compare rows with the description of its own that a training wrote when it began.
+    """Compare rows with the description of its own that a training wrote; return whether there is one.
 
-    Returns:
-        Whether there is such a description.
-
-    Raises:
-        ValueError: If they differ.
+    A ValueError says where they differ.
     """
     if trained.settings is None:
         return False
@@ -147,16 +139,13 @@ def _is_recorded(trained: Trained, ds: Dataset) -> bool:
 def describe_trained(
     trained: Trained, data: Mapping[str, Any], compared: bool, files: Mapping[str, Path]
 ) -> dict[str, Any]:
-    """Write the record of a model.
+    """Write the record of a model: plain JSON values, with their own digest.
 
     Args:
         trained: The model.
         data: The rows, see `hf_prune.hub.models.rows.describe_trained_rows`.
         compared: Whether they are known to be the rows of the training.
         files: Name → path of the file that is published.
-
-    Returns:
-        Plain JSON values, with their own digest.
     """
     config = read_json(read_bytes(files[CONFIG]))
     model = {

@@ -23,14 +23,8 @@ def send_model(
 ) -> CommitInfo:
     """Write files to a folder and send them as a model repository, in one commit; text of the owner on its card stays.
 
-    Args:
-        repo_id: Name, with or without a namespace.
-        write: Writes the files to a folder for the repository of a name; text of the owner stays on a card that lies there.
-        private: Whether a repository that is made is private; True refuses one that exists and is public.
-        token: A token with write access; None takes the one that is logged in.
-        revision: Branch; None is the main one.
-        create_pr: Whether to open a pull request instead.
-        commit_message: Title of the commit.
+    ``write`` writes the files to a folder for the repository of a name; text of the owner stays on a card that lies there.
+    All other arguments are as for `hf_prune.push_to_hub`.
     """
     hub = Repository(repo_id, token, revision, create_pr, repo_type="model", private=private)
     readme = hub.read().readme  # where the Hub refuses, it does so before the work

@@ -43,7 +43,7 @@ def describe_trained_rows(ds: Dataset, cut: str | None, source: str | None, toke
         ValueError: If the cut holds other rows, or no source is found.
         OSError: If the cut cannot be read.
     """
-    found = _detected_cut(ds, token) if cut is None and source is None else _named_cut(ds, cut, token)
+    found = _named_cut(ds, cut, token) if cut is not None else _detected_cut(ds, token) if source is None else None
     if found is None:
         split = str(ds.split or "train").partition("[")[0]
         rows = Split.read(ds)
@@ -60,9 +60,7 @@ def _description(split: str, entry: Entry, published: Entry | None) -> dict[str,
     return {"split": split, "entry": fields, "published": published}
 
 
-def _named_cut(ds: Dataset, cut: str | None, token: str | None) -> Cut | None:
-    if cut is None:
-        return None
+def _named_cut(ds: Dataset, cut: str, token: str | None) -> Cut:
     name, _, config = cut.partition(":")
     place = open_published(name, token=token)
     return choose_cut_split(place, choose_cut(place, config or None), ds, None)

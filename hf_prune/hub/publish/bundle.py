@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import TypeVar
 
 from hf_prune.hub.formats import Configuration
-from hf_prune.hub.manifest import Entry, file_entry, images_digest
+from hf_prune.hub.manifest import Entry, images_digest
 from hf_prune.hub.publish.shards import ShardOptions, Shards, write_shards
+from hf_prune.runtime.integrity import file_entry
 
 T = TypeVar("T")
 

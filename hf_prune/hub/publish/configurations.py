@@ -115,11 +115,7 @@ def describer(source: str | None, token: str | bool | None) -> Describe:
 def describe_configurations(
     own: Configuration, what: str, describe: Describe, published: Published
 ) -> list[Configuration]:
-    """Describe the configurations that a data set is published as, and check that they fit beside what is published.
-
-    Raises:
-        ValueError: If a source is not found, the scored rows do not fit, or a configuration does not.
-    """
+    """Describe the configurations that a data set is published as; ValueError where one does not fit what is published."""
     Target(own, published).check()
     described = [found.describe(own, describe) for found in WHAT[what]]
     # Rows that were not pruned need no record of which were kept.

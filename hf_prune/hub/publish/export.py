@@ -17,6 +17,7 @@ from hf_prune.hub.publish.shards import ShardOptions
 from hf_prune.hub.publish.target import put_all
 from hf_prune.runtime.errors import InputError
 from hf_prune.runtime.folders import is_ours, owned, recover
+from hf_prune.runtime.integrity import file_sha256
 from hf_prune.runtime.untrusted import read_bytes
 
 TEXTS = (RECORD_FILE, README, CROISSANT_FILE)
@@ -102,11 +103,7 @@ def write_texts(folder: Path, published: Published) -> None:
 
 
 def read_folder(folder: Path) -> Published:
-    """Read the content of a folder.
-
-    Raises:
-        ValueError: If it holds something that hf_prune did not export.
-    """
+    """Read the content of a folder; ValueError if it holds something that hf_prune did not export."""
     if folder.exists() and not folder.is_dir():
         raise InputError(f"{str(folder)!r} is a file: name a folder")
     recover(folder)
@@ -123,5 +120,5 @@ def read_folder(folder: Path) -> Published:
         {name: size for name, size in files.items() if not name.startswith(".")},
         read_bytes(folder / README).decode() if README in files else None,
         read_bytes(folder / RECORD_FILE).decode(),
-        lambda name: str(manifest.file_entry(folder / name)["sha256"]),
+        lambda name: file_sha256(folder / name),
     )

@@ -262,11 +262,7 @@ def _is_same(remote: RepoFile, path: Path) -> bool:
 
 @contextlib.contextmanager
 def staging_folder() -> Iterator[Path]:
-    """Give a temporary folder that is taken away in the end.
-
-    Raises:
-        OSError: If the disk is full meanwhile; one line says so.
-    """
+    """Give a temporary folder that is taken away in the end; an OSError says in one line that the disk is full."""
     way_out = "nothing was published; make room, or set TMPDIR to a larger disk"
     with temporary_folder() as place, says_when_full(tempfile.gettempdir(), "the files", way_out):
         yield place

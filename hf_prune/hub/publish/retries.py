@@ -41,14 +41,7 @@ class UncertainError(UserError, OSError):
 
 
 def patiently(call: Callable[[], T]) -> T:
-    """Call, and again after a wait where the Hub has a trouble that passes, at most six times.
-
-    Args:
-        call: What asks the Hub; it must do no harm if it is repeated.
-
-    Returns:
-        What the call returns.
-    """
+    """Call what does no harm if repeated, up to six times, with waits where the Hub has a trouble that passes."""
     for wait in _WAITS_S:
         try:
             return call()

@@ -55,11 +55,7 @@ class ShardOptions:
         self.max_bytes()
 
     def max_bytes(self) -> int:
-        """Return the upper limit of a shard in bytes.
-
-        Raises:
-            ValueError: If it is no size.
-        """
+        """Return the upper limit of a shard in bytes; ValueError if it is no size."""
         try:
             size = convert_file_size_to_int(self.max_shard_size or config.MAX_SHARD_SIZE)
         except ValueError:
@@ -94,17 +90,7 @@ class Shards:
 
 
 def write_shards(ds: Dataset, folder: Path, data_dir: str, split: str, options: ShardOptions) -> Shards:
-    """Write one split.
-
-    Args:
-        ds: At least one row; format and transform do not matter.
-        folder: The folder that becomes the repository.
-        data_dir: Folder inside it.
-        split: Name of the split.
-        options: How to cut it.
-
-    Returns:
-        What was written.
+    """Write one split of at least one row, whatever its format and transform, to ``data_dir`` in the folder.
 
     Raises:
         ValueError: If a local file was to be left outside, since its path would be published.
@@ -181,7 +167,8 @@ def _with_files(table: pa.Table) -> pa.Table:
             if not hasattr(feature, "embed_storage"):
                 # Of a slice of lists some versions of `datasets` embed what lies around it as well.
                 column = column.take(pa.array(range(len(column)), pa.int64()))
-            column = embed_array_storage(column, _visit(feature, _CheckedFiles.of))
+            checked = _visit(feature, lambda part: _CheckedFiles(part) if hasattr(part, "embed_storage") else part)
+            column = embed_array_storage(column, checked)
             table = table.set_column(place, field, column.cast(field.type))
     return table
 
@@ -191,11 +178,6 @@ class _CheckedFiles:
 
     def __init__(self, feature: Any) -> None:
         self._feature = feature
-
-    @classmethod
-    def of(cls, feature: Any) -> Any:
-        """Return it for a feature of files, and any other feature as it is."""
-        return cls(feature) if hasattr(feature, "embed_storage") else feature
 
     def embed_storage(self, storage: pa.StructArray, **keywords: Any) -> pa.StructArray:
         """Return the files with their bytes."""

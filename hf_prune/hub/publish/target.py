@@ -18,12 +18,7 @@ from hf_prune.runtime.messages import warn
 
 @dataclass(frozen=True)
 class Target:
-    """The place of a configuration that is to be published.
-
-    Attributes:
-        own: The configuration.
-        published: What the folder or repository holds now, which anybody may have edited.
-    """
+    """The place of a configuration of our own beside what is published now, which anybody may have edited."""
 
     own: Configuration
     published: Published
@@ -92,7 +87,10 @@ class Target:
     def put(self, bundle: Bundle) -> Published:
         """Return what is published once the files are there, with the card and the record that then belong to them."""
         own, others, former = self.own, self._other_splits, self.former
-        described = _described(former, {"data_files", "num_bytes", *next(iter(own.entries.values()))})
+        # Anybody may have edited them: only those that are whole stay described.
+        whole = {"data_files", "num_bytes", *next(iter(own.entries.values()))}
+        published = splits_of(former).items()
+        described = {name: entry for name, entry in published if whole - SINCE_SCHEMA_4 <= entry.keys() <= whole}
         splits = {split: described[split] for split in others if split in described}
         stale, files = self._files(splits, bundle)
         for split, shards in bundle.shards.items():
@@ -183,13 +181,6 @@ def _pictures_of(entry: Entry) -> list[str]:
     """Return the pictures of a split that has been published, and no other file, whatever the record was edited to."""
     found = entry.get("pictures")
     return [path for path in found.values() if is_picture(path)] if isinstance(found, dict) else []
-
-
-def _described(record: Mapping[str, Any], fields: set[str]) -> dict[str, Entry]:
-    """Return the splits of a record that has been published, which anybody may have edited: only those that are whole."""
-    return {
-        name: entry for name, entry in splits_of(record).items() if fields - SINCE_SCHEMA_4 <= entry.keys() <= fields
-    }
 
 
 def _joined(before: Any, now: Any, staying: Mapping[str, Entry]) -> Any:

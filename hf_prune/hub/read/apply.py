@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from datasets import Dataset, DatasetDict
@@ -146,7 +145,7 @@ def _step(cut: Cut, ds: Dataset, kept: NDArray[np.int64], exact: bool) -> Step:
         keep=last.keep,
         order=last.order,
         label_column=label_column,
-        class_counts=None if label_column is None else _class_counts(ds, kept, label_column),
+        class_counts=None if label_column is None else read_labels(ds, label_column).counts_before_and_after(kept),
         floor_rows=0,
         rows=pack_rows(kept, len(ds)),
         rows_sha256=rows_sha256(kept),
@@ -161,13 +160,3 @@ def _step(cut: Cut, ds: Dataset, kept: NDArray[np.int64], exact: bool) -> Step:
         floor_rows=last.floor_rows,
         reasons=last.reasons,
     )
-
-
-def _class_counts(ds: Dataset, kept: NDArray[np.int64], column: str) -> dict[str, list[Any]]:
-    labels = read_labels(ds, column)
-    codes, before = np.unique(labels.codes, return_counts=True)
-    after = [int((labels.codes[kept] == code).sum()) for code in codes]
-    return {
-        labels.name(code): [rows, left]
-        for code, rows, left in zip(codes.tolist(), before.tolist(), after, strict=True)
-    }

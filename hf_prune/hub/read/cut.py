@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hf_prune.data.digests import scores_digest
 from hf_prune.data.history import History, Step
 from hf_prune.hub.card.metadata import load_card
 from hf_prune.hub.formats import format_of, is_cut
@@ -20,15 +19,7 @@ from hf_prune.runtime.messages import one_line
 
 @dataclass(frozen=True)
 class Cut:
-    """A split of a published cut.
-
-    Attributes:
-        place: Where it was published.
-        config: Name of the configuration.
-        split: Name of the split.
-        entry: The record of the split.
-        history: Its steps.
-    """
+    """A split of a published cut, with its record and the history that this holds."""
 
     place: Place
     config: str
@@ -51,8 +42,7 @@ class Cut:
         expected = self.history.whole_scores_digest(column)
         if expected is None or column not in published.columns:
             return None
-        scores = published.scores(column)
-        return scores_digest(np.ma.getdata(scores), np.ma.getmaskarray(scores)) == expected
+        return published.digest(column) == expected
 
     def has_column_as_cut(self, column: str) -> bool:
         """Whether a score column of the rows still holds what it held when they were cut, as far as that is recorded."""
@@ -84,12 +74,9 @@ class Cut:
             )
 
     def source_rows(self) -> NDArray[np.int64]:
-        """Return the row numbers in the source of the published rows, ascending.
+        """Return the row numbers in the source of the published rows, ascending; ValueError if they are not known.
 
         They take the memory that the record claims: callers compare its claims with existing rows first.
-
-        Raises:
-            ValueError: If they are not known.
         """
         self.check_known()
         rows = self.history.source_rows()
@@ -101,11 +88,7 @@ class Cut:
 
 
 def read_cut(place: Place, config: str, split: str) -> Cut:
-    """Read the record of a split.
-
-    Raises:
-        ValueError: If it is not there or damaged.
-    """
+    """Read the record of a split; ValueError if it is not there or damaged."""
     entry = place.entry(config, split)
     return Cut(place, config, split, entry, History(_published_steps(entry, place.shown)))
 
@@ -113,8 +96,7 @@ def read_cut(place: Place, config: str, split: str) -> Cut:
 def choose_cut(place: Place, config: str | None) -> str:
     """Return the name of a cut: the one given, the one that ``load_dataset`` opens, the latest, or the only one.
 
-    Raises:
-        ValueError: If there is no such cut, or several.
+    A ValueError says where there is no such cut, or several.
     """
     cuts = [name for name, record in place.records.items() if is_cut(record) and name != SCORES]
     if config is not None:

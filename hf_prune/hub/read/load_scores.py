@@ -123,10 +123,8 @@ def put_published(
         step = replace(
             taken_over(published.made_by(column), column),
             changed_scores=(column,) if published.was_changed(column) else None,
-            inputs={"scores": {"published": came_from}},
-            figures={"published_rows": len(published.keys), "matched_rows": int((found >= 0).sum())},
         )
-        ds = _add_scores(ds, step, published.scores(column), found)
+        ds = _add_scores(ds, step, came_from, published.scores(column), found)
     return ds
 
 
@@ -136,15 +134,8 @@ def _put_shelved(
     _wanted(ds, columns, (shelved.column,), shelved.name, overwrite)
     found = shelved.find(ds, names)
     _warn(found, shelved.name)
-    figures: dict[str, float] = {"published_rows": len(shelved.scores), "matched_rows": int((found >= 0).sum())}
-    step = Step(
-        kind="score",
-        metric=shelved.metric,
-        column=shelved.column,
-        inputs={"scores": {"published": shelved.origin}},
-        figures=figures,
-    )
-    return _add_scores(ds, step, np.ma.MaskedArray(shelved.scores), found)
+    step = Step(kind="score", metric=shelved.metric, column=shelved.column)
+    return _add_scores(ds, step, shelved.origin, np.ma.MaskedArray(shelved.scores), found)
 
 
 def _wanted(
@@ -163,14 +154,21 @@ def _wanted(
     return wanted
 
 
-def _add_scores(ds: Dataset, step: Step, scores: Scores, found: NDArray[np.int64]) -> Dataset:
+def _add_scores(
+    ds: Dataset, step: Step, came_from: dict[str, Any], scores: Scores, found: NDArray[np.int64]
+) -> Dataset:
     """Add the scores (m,) of the published rows that were found, or -1 (n,), and their step."""
     places = np.maximum(found, 0)
     values = np.ma.getdata(scores)[places].astype(np.float32) if len(scores) else np.zeros(len(found), np.float32)
     # NaN is no score: nothing could be ranked by it.
     missing = (found < 0) | np.ma.getmaskarray(scores)[places] | np.isnan(values)
     own: Scores = np.ma.MaskedArray(values, mask=missing)
-    step = replace(step, unscored=tuple(np.flatnonzero(missing).tolist()))
+    step = replace(
+        step,
+        inputs={"scores": {"published": came_from}},
+        figures={"published_rows": len(scores), "matched_rows": int((found >= 0).sum())},
+        unscored=tuple(np.flatnonzero(missing).tolist()),
+    )
     return record(ds, add_scores(ds, step.column, own), step)
 
 

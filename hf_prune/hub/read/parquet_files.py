@@ -59,12 +59,7 @@ def check_file(path: Path) -> pq.FileMetaData:
 
 
 def count_rows(paths: Sequence[Path]) -> int:
-    """Count the rows of the files of a split by their footers.
-
-    Raises:
-        ValueError: As `check_file`, for each of them and for all together.
-        OSError: As `check_file`.
-    """
+    """Count the rows of the files of a split by their footers; errors as of `check_file`, for each and for all together."""
     rows, size = sum(check_file(path).num_rows for path in paths), sum(path.stat().st_size for path in paths)
     if rows > MAX_ROWS + size // _BYTES_PER_ROW:
         raise InputError(
@@ -74,12 +69,7 @@ def count_rows(paths: Sequence[Path]) -> int:
 
 
 def read_schema(path: Path) -> pa.Schema:
-    """Read the schema of a file.
-
-    Raises:
-        ValueError: As `check_file`.
-        OSError: As `check_file`.
-    """
+    """Read the schema of a file; errors as of `check_file`."""
     with _in_one_line(path):
         return pq.read_schema(path)
 

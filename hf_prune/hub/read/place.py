@@ -43,14 +43,12 @@ class Place:
 
     Attributes:
         name: The name under which the reader opened it.
-        repo_id: Repository on the Hub; None for a folder.
-        commit: The commit that is read; None for a folder.
+        repo_id: Repository on the Hub; None for a folder, like ``commit``, the one that is read.
         folder: The folder; None for the Hub.
         files: Path → bytes, of every file.
         readme: Content of README.md, if there is one.
         provenance: Content of provenance.json.
         records: Configuration → its record.
-        token: Token for a private repository.
     """
 
     name: str
@@ -74,41 +72,24 @@ class Place:
         return int(read_json(self.provenance)["schema"])
 
     def fetch(self, path: str) -> Path:
-        """Return the path of a file on this machine, downloaded if need be.
-
-        Raises:
-            OSError: If it is not there, or the Hub cannot be read.
-        """
+        """Return the path of a file on this machine, downloaded if need be; OSError if that cannot be done."""
         if self.folder is not None:
             return self.folder / path
         return _download(HfApi(token=self.token), str(self.repo_id), path, str(self.commit))
 
     def data_files(self, config: str, split: str) -> list[str]:
-        """Return the paths of the data files of a split, in the order of its rows.
-
-        Raises:
-            ValueError: If there are none.
-        """
+        """Return the paths of the data files of a split, in the order of its rows; ValueError without any."""
         found = matching(self.files, self.entry(config, split).get("data_files") or [])
         if not found:
             raise InputError(f"{self.shown} has no data file of split {split!r} of configuration {config!r}")
         return found
 
     def count_rows(self, config: str, split: str) -> int:
-        """Count the rows of the data files of a split, whatever its record says.
-
-        Raises:
-            ValueError: If there are no files, or they are no Parquet that fits its size.
-        """
+        """Count the rows of the data files of a split, whatever its record says; errors as of `parquet_files.count_rows`."""
         return count_rows([self.fetch(path) for path in self.data_files(config, split)])
 
     def read_table(self, config: str, split: str, wanted: Callable[[pa.Schema], Sequence[str]]) -> pa.Table:
-        """Read whole columns of a split; the files are compared with the record first.
-
-        Args:
-            config: Name of the configuration.
-            split: Name of the split.
-            wanted: From the schema of a file to the columns that are read.
+        """Read whole columns of a split, which ``wanted`` names from the schema of each file.
 
         Raises:
             ValueError: If a file is not the one that the record describes, or no Parquet that fits its size.
@@ -132,11 +113,7 @@ class Place:
             raise InputError(f"{SCORES!r} of {self.shown}: {one_line(error)}") from error
 
     def entry(self, config: str, split: str) -> dict[str, Any]:
-        """Return the record of a split.
-
-        Raises:
-            ValueError: If there is none.
-        """
+        """Return the record of a split; ValueError if there is none."""
         splits = self.record(config).get("splits") or {}
         if split not in splits:
             there = listed(splits) or "no splits"
@@ -144,11 +121,7 @@ class Place:
         return dict(splits[split])
 
     def record(self, config: str) -> dict[str, Any]:
-        """Return the record of a configuration.
-
-        Raises:
-            ValueError: If there is none.
-        """
+        """Return the record of a configuration; ValueError if there is none."""
         if config not in self.records:
             raise InputError(f"{self.shown} has no configuration {config!r}, it has {listed(self.records)}")
         return self.records[config]
@@ -163,15 +136,9 @@ class Place:
 
 
 def open_published(name: str | Path, revision: str | None = None, token: str | bool | None = None) -> Place:
-    """Open a data set that hf_prune published.
+    """Open a data set that hf_prune published to a folder, or to a repository of the Hub, by default its main branch.
 
-    Args:
-        name: A folder, or a repository of the Hub; ``id@revision`` is a repository with its ``revision``.
-        revision: Branch, tag or commit; None is the main branch.
-        token: Token for a private repository; None takes the one that is logged in.
-
-    Returns:
-        The place; its texts have been read, and no data file.
+    Its texts are read, and no data file. ``id@revision`` is a repository with its ``revision``.
 
     Raises:
         ValueError: If hf_prune published nothing there; a `DamagedError` if it did and the record cannot be read.
@@ -248,11 +215,7 @@ def _unreachable(name: str, error: BaseException) -> OSError:
 
 
 def read_text(path: Path) -> str:
-    """Read a text as it is, whatever its line ends.
-
-    Raises:
-        DamagedError: If it is no UTF-8, or too large.
-    """
+    """Read a text as it is, whatever its line ends; DamagedError if it is no UTF-8, or too large."""
     try:
         return read_bytes(path).decode()
     except UnicodeDecodeError as error:

@@ -11,17 +11,18 @@ import pyarrow.compute as pc
 from datasets import Dataset, Image
 from numpy.typing import NDArray
 
+from hf_prune.data.digests import scores_digest
 from hf_prune.data.history import Step
 from hf_prune.data.row_keys import match_keys, row_keys
 from hf_prune.hub.layout import SCORES
 from hf_prune.hub.manifest import changed_scores
 from hf_prune.hub.read.place import Place
+from hf_prune.hub.scores_table import KEPT, KEY, REASON, ROW
 from hf_prune.metrics import get_metric
 from hf_prune.runtime.errors import InputError
 from hf_prune.runtime.names import UnknownNameError
 from hf_prune.scoring.scores import Scores
 
-ROW, KEY, KEPT, REASON = "row", "content_key", "kept", "reason"
 _OWN: dict[str, Callable[[pa.DataType], bool]] = {
     ROW: pa.types.is_integer,
     KEY: pa.types.is_string,
@@ -36,8 +37,6 @@ class PublishedScores:
     """Scores of every row of a split of a source.
 
     Attributes:
-        place: Where they were published.
-        split: Name of the split.
         keys: Content key of each row of the source, m of them.
         key_columns: Columns of the source that the keys are made of.
         columns: Names of the score columns.
@@ -87,6 +86,11 @@ class PublishedScores:
             )
         return found
 
+    def digest(self, column: str) -> str:
+        """Return the `scores_digest` of a score column."""
+        scores = self.scores(column)
+        return scores_digest(np.ma.getdata(scores), np.ma.getmaskarray(scores))
+
     def was_changed(self, column: str) -> bool:
         """Whether the record says that the scores are not those that their step made."""
         return column in changed_scores(self.place.entry(SCORES, self.split))
@@ -99,11 +103,7 @@ class PublishedScores:
 
 
 def own_names(ds: Dataset, key_columns: list[str]) -> list[str]:
-    """Return the names in a data set of the columns that keys are made of.
-
-    Raises:
-        ValueError: If it lacks one of them.
-    """
+    """Return the names in a data set of the columns that keys are made of; ValueError if it lacks one of them."""
     missing = [name for name in key_columns if name not in ds.column_names]
     if not missing:
         return key_columns
@@ -119,8 +119,7 @@ def own_names(ds: Dataset, key_columns: list[str]) -> list[str]:
 def choose_split(place: Place, config: str, ds: Dataset | None, split: str | None) -> str:
     """Return the published split that a data set is compared with: the one named, one of its own name, or the only one.
 
-    Raises:
-        ValueError: If there is no such split, or several.
+    A ValueError says where there is no such split, or several.
     """
     splits = list(place.splits(config))
     own = str(ds.split or "").partition("[")[0] if ds is not None else ""
@@ -134,12 +133,7 @@ def choose_split(place: Place, config: str, ds: Dataset | None, split: str | Non
 
 
 def read_scores_of(place: Place, ds: Dataset | None = None, split: str | None = None) -> PublishedScores:
-    """Read the published scores of a split.
-
-    Args:
-        place: Where they were published.
-        ds: The data set whose split is taken where ``split`` is None.
-        split: Name of the split.
+    """Read the published scores of a split, by default of that of ``ds``.
 
     Raises:
         ValueError: If there are none, or they are not laid out as scores are.

@@ -61,8 +61,6 @@ class Shelved:
 
     Attributes:
         name: The name under which the reader opened it.
-        column: Name of the score column.
-        metric: Name of the metric.
         origin: Its entry in a step.
         names: Names of the images, as `image_name` gives them.
         scores: Their scores, shape (m,).
@@ -76,14 +74,10 @@ class Shelved:
     scores: NDArray[np.float64]
 
     def find(self, ds: Dataset, columns: Sequence[str] | None) -> NDArray[np.int64]:
-        """Find the line of each row of a data set, or -1, shape (n,).
+        """Find the line of each row of a data set of n rows, or -1, shape (n,).
 
-        Args:
-            ds: The data set, n rows.
-            columns: Its text column with the file names; None takes the names of the image files.
-
-        Raises:
-            ValueError: If the rows have no names, or none of them is found.
+        ``columns`` names its text column with the file names; None takes the names of the image files. A ValueError says
+        where the rows have no names, or none of them is found.
         """
         own = _image_names(ds, columns)
         found = match_keys(self.names, own)

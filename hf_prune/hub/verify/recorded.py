@@ -38,11 +38,7 @@ def as_recorded(step: Step) -> Iterator[None]:
 
 
 def metric_options(step: Step) -> dict[str, Any]:
-    """Return the options of a score step, each one that its metric declares.
-
-    Raises:
-        CannotTellError: If the metric or an option is not known here, or an option is out of bounds.
-    """
+    """Return the options of a score step; CannotTellError if its metric or one of them is unknown or out of bounds."""
     try:
         known = get_metric(step.metric).options
     except UnknownNameError as error:
@@ -51,11 +47,7 @@ def metric_options(step: Step) -> dict[str, Any]:
 
 
 def combining_options(step: Step) -> dict[str, Any]:
-    """Return the arguments of a combination of columns.
-
-    Raises:
-        CannotTellError: If it is of an unknown kind.
-    """
+    """Return the arguments of a combination of columns; CannotTellError if it is of an unknown kind."""
     if step.metric not in WAYS:
         raise CannotTellError(f"{step.column!r} was combined in a way that is not known here ({step.metric!r})")
     options = {name: value for name, value in _declared(step, ("metrics", "weights"), "combine").items() if value}
@@ -63,11 +55,7 @@ def combining_options(step: Step) -> dict[str, Any]:
 
 
 def pruning_options(step: Step) -> dict[str, Any]:
-    """Return the arguments of a pruning, each one that every order takes or that its own order declares.
-
-    Raises:
-        CannotTellError: If an option is not known here or out of bounds.
-    """
+    """Return the arguments of a pruning; CannotTellError if its order does not take one, or one is out of bounds."""
     known = (*_OF_EVERY_ORDER, *get_order(step.order).options)
     options = _declared(step, known, f"order {step.order!r}")
     for name in ("keep", "order", "class_balance", "label_column", "seed"):
@@ -91,11 +79,7 @@ def _declared(step: Step, known: Iterable[str], by: str) -> dict[str, Any]:
 
 
 def heads_of(settings: Mapping[str, Any], step: Step) -> Heads:
-    """Return the settings of heads that were trained on the way.
-
-    Raises:
-        CannotTellError: If one is not known here or out of bounds.
-    """
+    """Return the settings of heads that were trained on the way; CannotTellError if one is unknown or out of bounds."""
     with as_recorded(step):
         return Heads.from_record(settings)
 
@@ -103,8 +87,7 @@ def heads_of(settings: Mapping[str, Any], step: Step) -> Heads:
 def prototypes_name(identity: Mapping[str, Any], step: Step) -> str | None:
     """Return the repository and commit of published prototypes; None where they were not published.
 
-    Raises:
-        CannotTellError: If it is no repository.
+    A CannotTellError says where that is no repository.
     """
     if not identity.get("commit"):
         return None
@@ -115,8 +98,7 @@ def prototypes_name(identity: Mapping[str, Any], step: Step) -> str | None:
 def model_names(identities: list[Mapping[str, Any]], step: Step) -> list[str]:
     """Return the names of those models that anybody can find.
 
-    Raises:
-        CannotTellError: If a name is that of no repository, or they are of several commits, which one call cannot open.
+    A CannotTellError says where a name is that of no repository, or they are of several commits, which one call cannot open.
     """
     public = [model for model in identities if is_public(model)]
     with as_recorded(step):
@@ -127,11 +109,7 @@ def model_names(identities: list[Mapping[str, Any]], step: Step) -> list[str]:
 
 
 def model_settings(identities: list[Mapping[str, Any]], step: Step) -> dict[str, Any]:
-    """Return what models were opened with, as `opening_options` does.
-
-    Raises:
-        CannotTellError: If no model can be opened with that.
-    """
+    """Return what models were opened with, as `opening_options` does; CannotTellError if none opens with that."""
     with as_recorded(step):
         for identity in identities:
             check_recorded(identity)

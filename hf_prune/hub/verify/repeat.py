@@ -25,8 +25,6 @@ class Reconstruction:
     """One split on its way from the source to the cut.
 
     Attributes:
-        cut: The published cut.
-        report: Takes the findings.
         models: Models that make the scores again; None takes the published scores.
         exact: Whether the rows must be the published ones even so.
         tolerance: How far from the cut a row of another fate may lie; None takes the default.
@@ -56,17 +54,9 @@ class Reconstruction:
 
 
 def repeat(task: Reconstruction, ds: Dataset) -> tuple[Dataset, NDArray[np.int64]]:
-    """Make the steps of a cut again.
+    """Make the steps of a cut again from its source; return the kept rows, and their numbers in the source.
 
-    Args:
-        task: The split.
-        ds: Its source.
-
-    Returns:
-        The kept rows, and their numbers in the source.
-
-    Raises:
-        CannotTellError: If a step cannot be repeated.
+    A CannotTellError says where a step cannot be repeated.
     """
     rows = np.arange(len(ds), dtype=np.int64)
     if task.models is None and task.scores is not None:

@@ -53,20 +53,9 @@ class Models:
 
 
 def score_again(ds: Dataset, step: Step, models: Models, subject: str, report: Report) -> Dataset:
-    """Repeat a step that made a score column.
+    """Repeat a step that made a score column, and return the data set with the column.
 
-    Args:
-        ds: The data set before it.
-        step: The published step.
-        models: Inputs of the caller.
-        subject: Subject of the findings.
-        report: Takes the findings.
-
-    Returns:
-        The data set with the column.
-
-    Raises:
-        CannotTellError: If a model, a record or an array is needed that the caller has to give.
+    A CannotTellError says where a model, a record or an array is needed that the caller has to give.
     """
     if step.kind == "combine":
         options = combining_options(step)
@@ -97,11 +86,7 @@ def score_again(ds: Dataset, step: Step, models: Models, subject: str, report: R
 
 
 def model_keywords(step: Step, models: Models) -> dict[str, Any]:
-    """Return the arguments that say where the inputs of a step come from.
-
-    Raises:
-        CannotTellError: If the caller has to give something.
-    """
+    """Return the arguments that say where the inputs of a step come from; CannotTellError where the caller has to give one."""
     found: dict[str, Any] = {}
     settings: dict[str, Any] = {"batch_size": models.batch_size, "device": models.device}
     for name, made_from in step.inputs.items():
@@ -149,8 +134,9 @@ def _model(argument: str, identities: Any, models: Models, step: Step) -> tuple[
     given = getattr(models, argument)
     named = model_names(listed, step) if given is None else []
     if given is None and len(named) < len(listed):
+        own = next(model.get("id") for model in listed if not is_public(model))
         raise CannotTellError(
-            f"{step.column!r} was made with {argument} of the publisher's own ({listed[0].get('id')}): give {argument}="
+            f"{step.column!r} was made with {argument} of the publisher's own ({own}): give {argument}="
         )
     settings = model_settings(listed, step)
     if given is not None:
@@ -266,7 +252,7 @@ def compare_kept(
     subject: str,
     report: Report,
 ) -> None:
-    """Report whether two cuts agree as well as two machines can be expected to.
+    """Report whether two cuts of a source of ``num_rows`` rows agree as well as two machines can be expected to.
 
     Args:
         published: Row numbers that were published.

@@ -1,6 +1,5 @@
 """Rows of published configurations compared with their records, read in pieces."""
 
-import hashlib
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -11,7 +10,7 @@ from datasets.table import table_cast
 from numpy.typing import NDArray
 
 from hf_prune.data.columns import read_labels
-from hf_prune.data.digests import ImagesDigest, rows_sha256, scores_digest, unpack_rows
+from hf_prune.data.digests import ImagesDigest, rows_sha256, unpack_rows
 from hf_prune.data.history import Step
 from hf_prune.data.images import EncodedImages
 from hf_prune.data.row_keys import row_keys
@@ -21,8 +20,9 @@ from hf_prune.hub.manifest import CHANGED, changed_scores
 from hf_prune.hub.read.cut import Cut, read_cut
 from hf_prune.hub.read.parquet_files import count_rows, read_batches, read_schema
 from hf_prune.hub.read.place import Place
-from hf_prune.hub.read.scores import KEPT, REASON, PublishedScores, read_scores_of
+from hf_prune.hub.read.scores import PublishedScores, read_scores_of
 from hf_prune.hub.record_fields import read_features, schema_features
+from hf_prune.hub.scores_table import KEPT, REASON, keys_sha256
 from hf_prune.hub.verify.report import Report
 from hf_prune.pruning.reasons import unpack_reasons
 from hf_prune.runtime.messages import listed, one_line
@@ -37,14 +37,7 @@ def verify_row_numbers(place: Place, config: str, split: str, report: Report) ->
 
 
 def verify_rows(place: Place, config: str, split: str, report: Report) -> None:
-    """Check a split of a cut: its steps and its files.
-
-    Args:
-        place: Where it was published.
-        config: Name of the configuration.
-        split: Name of the split.
-        report: Takes the findings.
-    """
+    """Check a split of a cut: its steps and its files."""
     subject = f"{config}/{split}"
     cut = read_cut(place, config, split)
     paths = place.data_files(config, split)
@@ -149,8 +142,8 @@ def _verify_classes(cut: Cut, batches: Batches, subject: str, report: Report) ->
         except ValueError as error:  # what was published has no such labels
             report.differs(subject, str(error))
             return
-        for code, rows in zip(*np.unique(labels.codes, return_counts=True), strict=True):
-            found[labels.name(int(code))] = found.get(labels.name(int(code)), 0) + int(rows)
+        for name, rows in labels.counts().items():
+            found[name] = found.get(name, 0) + rows
     expected = {name: after for name, _, after in counted["classes"] if after}
     report.compare(subject, "rows per class", expected, found)
     before = sum(rows for _, rows, _ in counted["classes"])
@@ -210,12 +203,10 @@ def verify_scores(place: Place, config: str, split: str, report: Report) -> None
         report.differs(subject, str(error))
         return
     report.compare(subject, f"{entry['rows']:,} rows", entry["rows"], len(published.keys))
-    keys = hashlib.sha256("\n".join(published.keys).encode()).hexdigest()
+    keys = keys_sha256(published.keys)
     report.compare(subject, "digest of the content keys in their order", entry.get("keys_sha256"), keys)
     for column, expected in (entry.get("score_digests") or {}).items():
-        scores = published.scores(column)
-        found = scores_digest(np.ma.getdata(scores), np.ma.getmaskarray(scores))
-        report.compare(subject, f"digest of the scores {column!r}", expected, found)
+        report.compare(subject, f"digest of the scores {column!r}", expected, published.digest(column))
     _report_changed_scores(entry, subject, report)
     cut = place.record(config).get("cut")
     if cut is not None and split in (place.record(str(cut)).get("splits") or {}):

@@ -16,7 +16,7 @@ from hf_prune.hub.read.place import DamagedError, Place, open_published
 from hf_prune.hub.verify.report import Report
 from hf_prune.hub.verify.rows import CHECKS
 from hf_prune.runtime.errors import InputError
-from hf_prune.runtime.integrity import file_sha256
+from hf_prune.runtime.integrity import file_sha256, json_sha256
 from hf_prune.runtime.messages import error_line, one_line, shortened
 from hf_prune.runtime.untrusted import read_bytes
 from hf_prune.selection.orders import find_order
@@ -90,7 +90,7 @@ def verify_records(place: Place, report: Report) -> None:
         report.same(RECORD_FILE, "written by hf_prune, byte by byte")
     for config, record in place.records.items():
         if "record_sha256" in record or place.schema >= _WITH_DIGESTS:
-            found = manifest.record_sha256(record)
+            found = json_sha256(record)
             report.compare(config, "SHA-256 of the record", record.get("record_sha256"), found)
 
 

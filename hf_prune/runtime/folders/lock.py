@@ -35,13 +35,7 @@ class FolderInUseError(UserError, OSError):
 
 @dataclass(frozen=True)
 class Lock:
-    """A lock that is held.
-
-    Attributes:
-        path: The file.
-        file: Its descriptor.
-        owner: The process that took it.
-    """
+    """A lock that is held: path and descriptor of its file, and the number of the process that took it."""
 
     path: Path
     file: int
@@ -70,12 +64,7 @@ def is_ours(name: str) -> bool:
 
 
 def take(folder: Path) -> Lock:
-    """Lock a folder, which is made if need be.
-
-    Raises:
-        FolderInUseError: If a living process holds it.
-        OSError: If the folder cannot be written to.
-    """
+    """Lock a folder, which is made if need be; FolderInUseError if a living process holds it, else OSError."""
     path = folder / LOCK
     while True:
         folder.mkdir(parents=True, exist_ok=True)

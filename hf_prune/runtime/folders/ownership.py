@@ -45,11 +45,7 @@ def exchange(one: Path, other: Path) -> bool:
 
 @dataclass(frozen=True)
 class OwnedFolder:
-    """A folder that this process alone writes to.
-
-    Attributes:
-        path: The folder, links resolved.
-    """
+    """A folder, its links resolved, that this process alone writes to."""
 
     path: Path
 
@@ -65,14 +61,7 @@ class OwnedFolder:
         return place
 
     def commit(self, stale: Iterable[str] = ()) -> None:
-        """Put the files of the stage in place and remove the stale ones, all or nothing.
-
-        Args:
-            stale: Paths of files that go, relative to the folder, unless new ones replace them. All other files stay.
-
-        Raises:
-            OSError: If it cannot be done.
-        """
+        """Put the files of the stage in place and remove the stale ones, unless new ones replace them, all or nothing."""
         stage, going = self.path / _STAGE, sorted({*stale})
         # Files that describe the data lie at the top and come last.
         coming = sorted(_files(stage / _FILES), key=lambda name: ("/" not in name, name))

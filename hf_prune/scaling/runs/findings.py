@@ -3,8 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
+from hf_prune.policy.intervals import paired_interval
 from hf_prune.runtime.errors import InputError
 from hf_prune.scaling.choice import compare_laws
 from hf_prune.scaling.fitting import fit_law, too_few
@@ -98,13 +97,9 @@ def interval(values: Sequence[float], level: float) -> Contrast:
         >>> print(interval([0.01, 0.02, 0.03], 0.95))
         +2.00 points [-0.48, +4.48]
     """
-    from scipy.stats import t
-
     if len(values) < 2:
         raise InputError(f"{len(values)} draws of both cuts; an interval needs two")
-    half = float(t.ppf((1 + level) / 2, len(values) - 1)) * float(np.std(values, ddof=1)) / len(values) ** 0.5
-    mean = float(np.mean(values))
-    return Contrast(mean, mean - half, mean + half, len(values))
+    return Contrast(*paired_interval(values, level), len(values))
 
 
 def sentences(runs: Sequence[ScalingRun], measure: str = ALL, *, tolerance: float = TOLERANCE) -> list[str]:
@@ -143,7 +138,8 @@ def _lossless(study: Study, size: int, tolerance: float) -> str:
 
 
 def _better_end(study: Study, size: int) -> str:
-    shown = {keep: gap for keep in study.keeps if _differs(gap := study.against(size, keep, HARD, EASY))}
+    gaps = {keep: study.against(size, keep, HARD, EASY) for keep in study.keeps}
+    shown = {keep: gap for keep, gap in gaps.items() if gap.low > 0 or gap.high < 0}
     if not shown:
         return "Hard and easy cannot be told apart there."
     ends = {keep: HARD if gap.mean < 0 else EASY for keep, gap in shown.items()}
@@ -178,10 +174,6 @@ def _flip(study: Study) -> str:
         for keep in study.keeps
     )
     return f"No flip from easy to hard is shown as the data grow; hard less easy is {ends}."
-
-
-def _differs(gap: Contrast) -> bool:
-    return gap.low > 0 or gap.high < 0
 
 
 def _law(runs: Sequence[ScalingRun], study: Study) -> str:

@@ -108,11 +108,7 @@ def measure_scaling(
     if num_announced() > 1:
         raise InputError("scaling studies run in one process: start this without a launcher")
     request = Request(
-        encoder=encoder,
-        inputs=inputs,
-        label_column=label_column,
-        image_column=image_column,
-        run=Run.of(run),
+        encoder=encoder, inputs=inputs, label_column=label_column, image_column=image_column, run=Run.of(run)
     )
     check_seed(seed)
     keys = _keys(len(ds), sizes, keeps, num_draws)
@@ -159,7 +155,7 @@ def _rows(ds: Dataset, metric: str, request: Request, anew: bool, is_student: bo
     if labels is not None and (labels.codes < 0).any():
         raise InputError(f"row {np.flatnonzero(labels.codes < 0)[0]} has no label: filter such rows out")
     wanted = is_student or (anew and (request.encoder is not None or "embeddings" in request.given))
-    points = all_embeddings(ds, request).points if wanted else None
+    points = all_embeddings(ds, request)[0] if wanted else None
     return StudyRows(ds, labels, points, scores, metric, class_balance)
 
 
@@ -175,7 +171,7 @@ def _students(
         raise InputError(f"the test set has the classes {labels.names}, the data set {own.names}: give the same")
     if (labels.codes < 0).any():
         raise InputError(f"test row {np.flatnonzero(labels.codes < 0)[0]} has no label: filter such rows out")
-    points = all_embeddings(test_dataset, request).points
+    points, _ = all_embeddings(test_dataset, request)
     groups = _groups(test_dataset, labels, group_column)
     return Students(rows.points, own.codes, points, labels.codes, groups, hidden, num_epochs)
 

@@ -118,13 +118,12 @@ def append_run(path: Path, run: ScalingRun) -> None:
     line = io.StringIO(newline="")
     with path.open("r+b" if path.exists() else "w+b") as file:
         held = _whole_lines(file.read())
-        end = len(held)
         earlier = held.partition(b"\n")[0] == ",".join(FIELDS).encode()
         names = FIELDS if earlier else [*FIELDS, CHECK]
         writer = csv.DictWriter(line, names, lineterminator="\n", extrasaction="ignore")
-        file.truncate(end)
-        file.seek(end)
-        if end == 0:
+        file.truncate(len(held))
+        file.seek(len(held))
+        if not held:
             writer.writeheader()
         writer.writerow(cells)
         file.write(line.getvalue().encode("utf-8"))

@@ -61,27 +61,8 @@ class StudyRows:
 
     def scores_of(self, rows: Rows, draw: int) -> Scores:
         """Return the scores of an initial set."""
-        return self._score_anew(rows, draw) if self.scores is None else self.scores[rows]
-
-    def kept(self, rows: Rows, scores: Scores, keep: float, order: str, draw: int) -> Rows:
-        """Return the rows of an initial set that a cut keeps."""
-        if order == FULL:
-            return rows
-        codes = None if self.labels is None else self.labels.codes[rows]
-        balance = 0.0 if codes is None else self.class_balance
-        chosen = select(scores, keep=keep, order=order, labels=codes, class_balance=balance, seed=self.seed_of(draw))
-        return rows[chosen.kept]
-
-    def digests(self) -> dict[str, str]:
-        """Return the SHA-256 of all arrays that decide which rows are kept."""
-        arrays = {
-            "labels": None if self.labels is None else self.labels.codes,
-            "points": self.points,
-            "scores": None if self.scores is None else np.ma.filled(self.scores.astype(np.float64), np.nan),
-        }
-        return {name: array_sha256(array) for name, array in arrays.items() if array is not None}
-
-    def _score_anew(self, rows: Rows, draw: int) -> Scores:
+        if self.scores is not None:
+            return self.scores[rows]
         metric = get_metric(self.metric)
         names = set(metric.inputs_for(self.options, frozenset(_MADE_HERE)))
         heads = not names <= _MADE_HERE  # teachers or a training are wanted: heads stand in for both
@@ -102,3 +83,21 @@ class StudyRows:
             **self.options,
         )
         return read_scores(scored, "score")
+
+    def kept(self, rows: Rows, scores: Scores, keep: float, order: str, draw: int) -> Rows:
+        """Return the rows of an initial set that a cut keeps."""
+        if order == FULL:
+            return rows
+        codes = None if self.labels is None else self.labels.codes[rows]
+        balance = 0.0 if codes is None else self.class_balance
+        chosen = select(scores, keep=keep, order=order, labels=codes, class_balance=balance, seed=self.seed_of(draw))
+        return rows[chosen.kept]
+
+    def digests(self) -> dict[str, str]:
+        """Return the SHA-256 of all arrays that decide which rows are kept."""
+        arrays = {
+            "labels": None if self.labels is None else self.labels.codes,
+            "points": self.points,
+            "scores": None if self.scores is None else np.ma.filled(self.scores.astype(np.float64), np.nan),
+        }
+        return {name: array_sha256(array) for name, array in arrays.items() if array is not None}

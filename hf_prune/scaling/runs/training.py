@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from datasets import Dataset
@@ -27,20 +27,6 @@ class Task(NamedTuple):
     seed: int
 
 
-class Trainer(Protocol):
-    """Trains on rows and counts what the trained model gets wrong."""
-
-    @property
-    def name(self) -> str:
-        """The trained model, in words."""
-
-    def identity(self) -> Mapping[str, Any]:
-        """Return everything but the rows that decides the results."""
-
-    def train(self, tasks: Sequence[Task]) -> Iterator[tuple[Task, ErrorCounts]]:
-        """Train on the tasks of one initial size and yield the counts of each as soon as it ends."""
-
-
 def default_num_epochs(size: int) -> int:
     """Return the epochs of the students of an initial set of so many rows, whatever is kept of them.
 
@@ -53,7 +39,7 @@ def default_num_epochs(size: int) -> int:
 
 @dataclass(frozen=True)
 class Students:
-    """Small classifiers on embeddings, trained side by side.
+    """Small classifiers on embeddings, trained side by side; ``identity`` is all but the rows that decides the results.
 
     Attributes:
         points: Embeddings of all rows, shape (n, d); test rows are centred and scaled as they are.
@@ -90,7 +76,7 @@ class Students:
         return found | {"hidden": self.hidden, "num_epochs": self.num_epochs, "rows_seen": ROWS_SEEN}
 
     def train(self, tasks: Sequence[Task]) -> Iterator[tuple[Task, ErrorCounts]]:
-        """Train tasks side by side that have equally many rows."""
+        """Train tasks of one initial size, those of equally many rows side by side; yield counts as soon as they end."""
         from hf_prune.heads.students import student_hits
 
         for num_rows in sorted({len(task.rows) for task in tasks}):
@@ -108,21 +94,13 @@ class Students:
                 desc=f"{len(same)} students on {num_rows:,} of {size:,} rows",
             )
             for task, right in zip(same, hits, strict=True):
-                yield task, self._count_errors(~right)
-
-    def _count_errors(self, wrong: NDArray[np.bool_]) -> ErrorCounts:
-        groups = {name: (int(wrong[own].sum()), int(own.sum())) for name, own in self.groups.items()}
-        return ErrorCounts(int(wrong.sum()), len(wrong), groups)
+                groups = {name: (int((~right[own]).sum()), int(own.sum())) for name, own in self.groups.items()}
+                yield task, ErrorCounts(int((~right).sum()), len(right), groups)
 
 
 @dataclass(frozen=True)
 class CommandTrainer:
-    """A user's command, run once per task.
-
-    Attributes:
-        command: Program and arguments.
-        ds: The data set whose rows it is given.
-    """
+    """A user's command, program and arguments, run once per task on rows of a data set."""
 
     command: Sequence[str]
     ds: Dataset
@@ -143,3 +121,6 @@ class CommandTrainer:
             job = {"size": size, "keep": keep, "order": order, "draw": draw}
             job |= {"num_rows": len(task.rows), "seed": task.seed}
             yield task, run_command(self.command, self.ds.select(task.rows), job)
+
+
+Trainer: TypeAlias = Students | CommandTrainer

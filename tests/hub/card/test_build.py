@@ -151,35 +151,6 @@ def test_prose_keys_and_configurations_of_others_stay(tmp_path):
     assert "`gone`" in replaced.split("begin: second")[0]
 
 
-def test_splits_of_others_in_the_same_configuration(tmp_path):
-    data = prototypes(tmp_path)
-    native = """---
-dataset_info:
-  features: []
-  splits:
-  - {name: test, num_bytes: 7, num_examples: 5}
-  - {name: old, num_bytes: 9, num_examples: 6}
-  download_size: 5
-  dataset_size: 16
-configs:
-- config_name: default
-  data_files:
-  - {split: test, path: [a/test-*, b/*]}
-  - {split: old, path: data/old-*}
----
-"""
-    card = build_card(data | {"other_splits": ["test"]}, native)
-    header = yaml.safe_load(card.split("---\n")[1])
-    assert [split["name"] for split in header["dataset_info"]["splits"]] == ["test", "train"]
-    assert header["dataset_info"]["dataset_size"] == 10_007
-    assert header["configs"][0]["data_files"] == [
-        {"split": "test", "path": ["a/test-*", "b/*"]},
-        {"split": "train", "path": "data/train-*"},
-    ]
-    assert "Not described here: `test`." in card
-    assert 'load_dataset("path/to/this/folder")' in card
-
-
 def test_line_ends_are_kept(tmp_path):
     card = build_card(prototypes(tmp_path), EXISTING.replace("\n", "\r\n"))
     assert card.count("\n") == card.count("\r\n")
@@ -195,9 +166,6 @@ def test_a_card_without_a_header(tmp_path):
     ("existing", "message"),
     [
         ("---\na: [\n---\n", "header of README.md cannot be read"),
-        ("---\n- a\n---\n", "header of README.md cannot be read"),
-        ("---\nconfigs: 3\n---\n", "header of README.md cannot be read"),
-        ("---\nconfigs:\n- data_files: x\n---\n", "header of README.md cannot be read"),
         ("---\na: 1\n---\n<!-- hf_prune begin: default -->\n", "once each, in this order"),
         ("---\na: 1\n---\n<!-- hf_prune end: default -->\n<!-- hf_prune begin: default -->\n", "once each"),
     ],
@@ -208,23 +176,9 @@ def test_pages_that_cannot_be_brought_up_to_date(tmp_path, existing, message):
     assert "\n" not in str(error.value)
 
 
-def test_the_default_configuration(tmp_path):
-    data = prototypes(tmp_path) | {"config_name": "mine", "set_default": True}
-    header = yaml.safe_load(build_card(data, EXISTING).split("---\n")[1])
-    assert [config.get("default") for config in header["configs"]] == [None, True]
-    with pytest.raises(ValueError, match="'default' exists"):
-        build_card(data, build_card(prototypes(tmp_path)))
-
-
 def test_a_name_that_would_break_the_markers(tmp_path):
     with pytest.raises(ValueError, match="config_name="):
         build_card(prototypes(tmp_path) | {"config_name": "a --> b"})
-
-
-def test_no_task_without_classes(tmp_path):
-    header = yaml.safe_load(build_card(changed(tmp_path)).split("---\n")[1])
-    assert "task_categories" not in header
-    assert "source_datasets" not in header
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,8 @@ import yaml
 from huggingface_hub import DatasetCard
 
 from hf_prune.hub.card.build import build_card
-from hf_prune.hub.card.rules import LICENSES, size_category
-from tests.helpers.card_records import changed, ensembles, many_classes, nasty_record, prototypes, with_source_card
+from hf_prune.hub.card.rules import size_category
+from tests.helpers.card_records import changed, ensembles, many_classes, nasty_record, prototypes
 from tests.helpers.card_rules import broken_rules
 
 
@@ -116,29 +116,3 @@ def test_one_of_several_infos_without_a_name_is_named():
 
 def test_classes_of_size():
     assert [size_category(rows) for rows in (0, 10**3, 10**10, 10**12)] == ["n<1K", "1K<n<10K", "10B<n<100B", "n>1T"]
-
-
-@pytest.mark.parametrize(
-    ("card", "expected"),
-    [
-        ({}, {}),
-        ({"license": ["cc-by-4.0"]}, {"license": "cc-by-4.0"}),
-        ({"license": ["cc-by-4.0", "mit"]}, {"license": ["cc-by-4.0", "mit"]}),
-        ({"license": ["no licence of the Hub"]}, {}),
-        ({"license": ["other"]}, {}),
-        (
-            {"license": ["other"], "license_name": "imagenet", "license_link": "https://x.org/terms"},
-            {"license": "other", "license_name": "imagenet", "license_link": "https://x.org/terms"},
-        ),
-    ],
-)
-def test_a_licence_is_stated_where_the_source_states_one(tmp_path, card, expected):
-    header = header_of(build_card(with_source_card(prototypes(tmp_path), card)))
-    assert {key: header[key] for key in header if key.startswith("license")} == expected
-    assert broken_rules(header) == []
-
-
-def test_a_licence_that_the_page_states_stays(tmp_path):
-    record = with_source_card(prototypes(tmp_path), {"license": ["cc-by-4.0"]})
-    assert header_of(build_card(record, "---\nlicense: mit\n---\n"))["license"] == "mit"
-    assert {"mit", "other", "unknown", "cc-by-nc-4.0"} <= LICENSES

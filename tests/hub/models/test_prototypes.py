@@ -10,7 +10,6 @@ from datasets import Dataset, Features, Image
 from huggingface_hub import ModelCard
 
 from hf_prune import Prototypes, Run
-from hf_prune.data.history import provenance
 from hf_prune.hub.models import prototypes
 from hf_prune.runtime.integrity import sealed, unsealed
 from tests.helpers.tiny_models import build, config_of, save
@@ -127,16 +126,6 @@ def test_an_encoder_of_ones_own_has_to_be_given_and_to_be_the_same(tmp_path):
     ):
         Prototypes.from_pretrained(folder, encoder=other).score(ds["image"][:1])
     assert "encoder=..." in (folder / "README.md").read_text()
-
-
-def test_other_columns_and_other_rows_are_refused(scored, cache):
-    random = coloured().score_with("random")
-    with pytest.raises(ValueError, match="column 'random' was not made by score_with"):
-        Prototypes.from_scored(random, "random")
-    turned = scored.select(range(23, -1, -1))
-    assert provenance(turned).steps
-    with pytest.raises(ValueError, match="the scores of column 'prototypes' differ by up to"):
-        Prototypes.from_scored(turned, run=Run(cache_dir=cache))
 
 
 def test_a_call_without_a_batch_says_what_to_do(fitted):

@@ -8,40 +8,20 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from datasets import Dataset, DatasetDict
+from datasets import DatasetDict
 from huggingface_hub import ModelCard
 from safetensors.numpy import load_file
 
 import hf_prune
-from hf_prune import TrainingRecord, export_teacher, train_subset_runs, train_teachers
+from hf_prune import TrainingRecord, export_teacher
 from hf_prune.runtime.folders import FolderInUseError, owned
-from tests.helpers import teacher_jobs as jobs
 from tests.helpers.tiny_publications import SOURCE
+from tests.helpers.trained_teacher import TOKEN
 from tests.hub.card.test_build import check_page
 
-TOKEN = "hf_" + "a" * 34
+pytest_plugins = ["tests.helpers.trained_teacher"]
+
 FILES = ["README.md", "config.json", "model.safetensors", "preprocessor_config.json", "training.json"]
-SETTINGS = {"num_epochs": 1, "batch_size": 8, "image_size": 8, "learning_rate": 0.01}
-GIVEN = {"weight_decay": 0.01, "lr_scheduler_type": "linear", "run_name": "alice-on-box", "hub_token": TOKEN}
-
-
-@pytest.fixture(scope="module")
-def kept() -> Dataset:
-    ds = jobs.make_set()
-    scored = ds.add_column("hardness", np.arange(len(ds), dtype=np.float32))
-    return scored.prune("hardness", keep=16, order="hard")
-
-
-@pytest.fixture(scope="module")
-def teachers(kept, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("alice") / "teachers"
-    tested = {"num_teachers": 1, "seed": 5, "test_dataset": jobs.make_set(10, seed=1)}
-    made = train_teachers(kept, jobs.Watched(), folder=folder, **tested, **SETTINGS, **GIVEN)
-    place = Path(made.folders[0])
-    (place / "checkpoint-2").mkdir()
-    for name in ("optimizer.pt", "training_args.bin", "checkpoint-2/optimizer.pt", "dynamics/notes.pkl"):
-        (place / name).write_bytes(b"not to be sent")
-    return made
 
 
 @pytest.fixture(scope="module")
@@ -97,20 +77,6 @@ def test_nothing_of_the_machine_or_its_user(exported, teachers, tmp_path):
     assert "Given to the Trainer, not shown | `hub_token`, `run_name`" in (exported / "README.md").read_text()
 
 
-def test_a_path_in_the_config_is_cut(teachers, kept, tmp_path):
-    place = tmp_path / "teachers" / "teacher-00"
-    shutil.copytree(teachers.folder, place.parent)
-    config = json.loads((place / "config.json").read_text())
-    (place / "config.json").write_text(json.dumps(config | {"_name_or_path": "/home/bob/models/start"}))
-    with pytest.raises(
-        ValueError, match=r"'config.json' is not the file that was finished there.*remove digests.json"
-    ):
-        export_teacher(place, tmp_path / "out", trained_on=kept, source=SOURCE)
-    (place / "digests.json").unlink()
-    folder = export_teacher(place, tmp_path / "out", trained_on=kept, source=SOURCE)
-    assert json.loads((folder / "config.json").read_text()) == config | {"_name_or_path": "start"}
-
-
 def test_the_same_bytes_every_time(exported, teachers, kept, tmp_path):
     again = export_teacher(teachers, tmp_path / "again", trained_on=kept, source=SOURCE)
     assert content(again) == content(exported)
@@ -148,45 +114,6 @@ def test_the_lines_of_the_card_run(exported, kept, monkeypatch):
     assert names["scored"]["el2n"][:] == expected["el2n"][:]
 
 
-def test_a_published_cut_is_named_and_compared(teachers, kept, tmp_path):
-    published = hf_prune.export(kept, tmp_path / "cut", source=SOURCE)
-    cut = f"{published}:hardness-keep16"
-    folder = export_teacher(teachers, tmp_path / "out", trained_on=kept, cut=cut)
-    card, data = (folder / "README.md").read_text(), json.loads((folder / "training.json").read_text())["data"]
-    digest = json.loads((published / "provenance.json").read_text())["configs"]["hardness-keep16"]["record_sha256"]
-    assert f"configuration `hardness-keep16`, split `train`, of a folder, SHA-256 of its record `{digest}`" in card
-    assert (data["published"]["folder"], data["published"]["record_sha256"]) == ("cut", digest)
-    assert str(tmp_path) not in json.dumps(data)
-    turned = kept.select(range(15, -1, -1))
-    place = tmp_path / "alone"
-    shutil.copytree(teachers.folders[0], place)
-    with pytest.raises(ValueError, match="other images, or in another order, than configuration 'hardness-keep16'"):
-        export_teacher(place, tmp_path / "x", trained_on=turned, cut=cut)
-    with pytest.raises(ValueError, match=r"trained_on has 15 rows .* has 16 rows"):
-        export_teacher(place, tmp_path / "x", trained_on=kept.select(range(15)), cut=cut)
-    assert not (tmp_path / "x").exists()
-
-
-def test_a_model_that_hf_prune_did_not_train(teachers, kept, tmp_path):
-    place = tmp_path / "mine"
-    shutil.copytree(teachers.folders[0], place)
-    card = (export_teacher(place, tmp_path / "out", trained_on=kept, source=SOURCE) / "README.md").read_text()
-    assert "which rows it saw is what its author says" in card
-    assert "How it was trained" not in card
-    check_page(card)
-
-
-def test_a_run_on_a_part_of_the_rows(kept, tmp_path):
-    runs = train_subset_runs(kept, jobs.Watched(), num_runs=2, folder=tmp_path / "runs", subset=0.5, **SETTINGS)
-    with pytest.raises(ValueError, match="holds 2 finished trainings: give the folder of one"):
-        export_teacher(runs, tmp_path / "out", trained_on=kept, source=SOURCE)
-    card = (
-        export_teacher(runs.folders[1], tmp_path / "out", trained_on=kept, source=SOURCE) / "README.md"
-    ).read_text()
-    assert "Of these rows it saw 8, drawn at random with the seed below." in card
-    assert "| Seed | `1` |" in card
-
-
 def test_what_the_user_can_mend(teachers, kept, tmp_path):
     def refused(error, message, teacher=teachers, folder="out", **changes):
         with pytest.raises(error, match=message) as caught:
@@ -208,13 +135,3 @@ def test_what_the_user_can_mend(teachers, kept, tmp_path):
     shutil.rmtree(half / "dynamics")
     refused(FileNotFoundError, "has no preprocessor_config.json", teacher=half, dynamics=True)
     assert not (tmp_path / "out").exists()
-
-
-def test_rows_are_compared_whole_with_the_record_of_the_training(teachers, kept, tmp_path, monkeypatch):
-    """Digests of large data sets look at some of the rows only: two images of one size and class may change places."""
-    noted = json.loads((Path(teachers.folder) / "teachers.json").read_text())["dataset"]
-    monkeypatch.setattr("hf_prune.hub.models.record.describe_rows", lambda *_: noted)
-    export_teacher(teachers, tmp_path / "out", trained_on=kept, source=SOURCE)
-    with pytest.raises(ValueError, match="16 with other images or labels, or in another order: give the rows"):
-        export_teacher(teachers, tmp_path / "no", trained_on=kept.select([1, 0, *range(2, 16)]), source=SOURCE)
-    assert not (tmp_path / "no").exists()

@@ -3,8 +3,8 @@
 import pytest
 from datasets import Array2D, ClassLabel, Dataset, Features, Image, Sequence, Value
 
-from hf_prune.hub.manifest import file_entry
 from hf_prune.hub.publish.shards import ShardOptions, write_shards
+from hf_prune.runtime.integrity import file_entry
 from tests.helpers.tiny_publications import image_bytes, images
 
 

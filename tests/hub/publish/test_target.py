@@ -7,8 +7,9 @@ import yaml
 from datasets import DatasetDict, load_dataset
 
 import hf_prune
-from hf_prune.hub.manifest import SCHEMA, record_sha256
+from hf_prune.hub.manifest import SCHEMA
 from hf_prune.hub.publish.export import export
+from hf_prune.runtime.integrity import json_sha256
 from tests.helpers.tiny_publications import SOURCE, contents, entry, images, pruned, records, scored
 
 
@@ -129,7 +130,7 @@ def test_the_record_has_a_digest_that_the_card_shows(tmp_path):
     for record in records(folder).values():
         content = {name: value for name, value in record.items() if name != "record_sha256"}
         plain = json.dumps(content, sort_keys=True, ensure_ascii=True, separators=(",", ":"))
-        assert record["record_sha256"] == hashlib.sha256(plain.encode()).hexdigest() == record_sha256(record)
+        assert record["record_sha256"] == hashlib.sha256(plain.encode()).hexdigest() == json_sha256(record)
         assert f"`{record['record_sha256']}`" in text
 
 

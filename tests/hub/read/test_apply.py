@@ -1,13 +1,9 @@
 import numpy as np
 import pytest
-from datasets import Dataset, DatasetDict, Image, concatenate_datasets
+from datasets import Dataset, DatasetDict, concatenate_datasets
 
 import hf_prune
-from tests.helpers.tiny_publications import images, pruned, scored
-
-
-def numbers(ds):
-    return [row["bytes"][11] for row in ds.cast_column("image", Image(decode=False))["image"]]
+from tests.helpers.tiny_publications import images, numbers, pruned, scored
 
 
 @pytest.fixture(scope="module")
@@ -85,21 +81,6 @@ def test_other_rows_are_found_by_content(with_scores, kept):
         assert numbers(hf_prune.apply(with_scores, more)) == numbers(kept)
 
 
-def test_cuts_are_chosen_by_name(with_scores, kept):
-    easy = scored(images(20)).prune("prototypes", keep=4, order="easy")
-    assert numbers(hf_prune.apply(with_scores, images(20), config="prototypes-keep4")) == numbers(easy)
-    assert numbers(hf_prune.apply(with_scores, images(20))) == numbers(kept)
-    backwards = images(20).select(range(19, -1, -1))
-    found = hf_prune.apply(with_scores, backwards, config="prototypes-keep4")
-    assert numbers(found) == numbers(easy)[::-1]
-    with pytest.raises(
-        ValueError, match=r"has no configuration 'el2n', it has 'prototypes-keep0.5', 'prototypes-keep4'"
-    ):
-        hf_prune.apply(with_scores, images(20), config="el2n")
-    with pytest.raises(ValueError, match="holds scores and no cut"):
-        hf_prune.apply(with_scores, images(20), config="scores")
-
-
 def test_a_cut_by_a_column_of_the_source_itself(tmp_path):
     ds = images(20).add_column("brightness", [float(row * 3 % 7) for row in range(20)])
     kept = ds.prune("brightness", keep=6, order="easy")
@@ -165,21 +146,3 @@ def test_a_cut_by_a_column_that_only_the_publisher_has(tmp_path):
     assert sorted(hf_prune.apply(folder, source.shuffle(seed=1))["text"]) == sorted(kept["text"])
     exchanged = source.select([1, 0, *range(2, 10)])
     assert set(hf_prune.apply(folder, exchanged)["text"]) == set(kept["text"])
-
-
-def test_scores_of_other_rows_do_not_number_a_former_cut(tmp_path):
-    ds, other = scored(images(20)), scored(images(40).select(range(20, 40)))
-    kept = ds.prune("prototypes", keep=0.5, order="hard")
-    folder = hf_prune.export(kept, tmp_path / "out", source="local", scores=ds, what="scores")
-    with pytest.warns(UserWarning, match="published of 20 other rows and are replaced"):
-        hf_prune.export(
-            other.prune("prototypes", keep=3, order="easy"), folder, source="local", scores=other, what="scores"
-        )
-    assert numbers(hf_prune.apply(folder, images(20), config="prototypes-keep0.5")) == numbers(kept)
-    with pytest.raises(ValueError, match=r"are of 20 rows and .* was cut from 20 others: rows cannot be found"):
-        hf_prune.apply(folder, images(20).shuffle(seed=1), config="prototypes-keep0.5")
-    report = hf_prune.verify(folder)
-    assert report.exit_code == 0, str(report)
-    assert "note         prototypes-keep0.5/train: the scores are of 20 rows, other ones than it was cut from" in str(
-        report
-    )

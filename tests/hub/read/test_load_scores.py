@@ -6,7 +6,7 @@ import pytest
 from datasets import Dataset, DatasetDict, Features, Image, Value, concatenate_datasets
 
 import hf_prune
-from tests.helpers.tiny_publications import contents, image_bytes, images, scored
+from tests.helpers.tiny_publications import contents, image_bytes, images, numbers, scored
 
 
 @pytest.fixture(scope="module")
@@ -20,8 +20,7 @@ def published(tmp_path_factory):
 
 def score_of(ds):
     """What `scored` gave each image, found by its number."""
-    numbers = [row["bytes"][11] for row in ds.cast_column("image", Image(decode=False))["image"]]
-    return [np.float32((row * 7 % 13) / 13 + row / 1000) for row in numbers]
+    return [np.float32((row * 7 % 13) / 13 + row / 1000) for row in numbers(ds)]
 
 
 def quietly(function, *args, **keywords):
@@ -83,25 +82,6 @@ def test_loaded_scores_are_cut_at_another_fraction_and_published_again(published
     assert hf_prune.load_scores(folder, images(20))["prototypes"][:] == loaded["prototypes"][:]
 
 
-def test_rows_of_the_same_content_are_matched_in_their_order(tmp_path):
-    ds = Dataset.from_dict({"text": ["a", "b", "a", "a"], "n": [1, 1, 1, 1]})
-    ds = scored(ds, "margin")
-    folder = hf_prune.export(
-        ds.prune("margin", keep=2, order="hard"), tmp_path / "text", source="local", scores=ds, what="scores"
-    )
-    plain = ds.remove_columns("margin")
-    scores = ds["margin"][:]
-    assert quietly(hf_prune.load_scores, folder, plain)["margin"][:] == scores
-    shuffled = quietly(hf_prune.load_scores, folder, plain.select([3, 1, 2, 0]))["margin"][:]
-    assert shuffled == [scores[0], scores[1], scores[2], scores[3]]
-    with pytest.warns(UserWarning, match=r"1 of 2 rows \(1\) have the same content as other published rows"):
-        fewer = hf_prune.load_scores(folder, plain.select([1, 3]))
-    assert fewer["margin"][:] == [scores[1], scores[0]]
-    with pytest.warns(UserWarning, match=r"1 of 5 rows \(4\) are not among"):
-        more = hf_prune.load_scores(folder, plain.select([0, 1, 2, 3, 0]))
-    assert more["margin"][:] == [*scores, None]
-
-
 def test_splits_of_a_dict(tmp_path):
     both = DatasetDict(train=images(12), test=images(16).select(range(12, 16)))
     made = DatasetDict({name: scored(rows) for name, rows in both.items()})
@@ -149,19 +129,6 @@ def test_what_does_not_fit_is_refused(published, change, message):
 
 def darkened(row):
     return {"image": {"bytes": b"other" + row["image"]["bytes"], "path": None}}
-
-
-def test_keys_that_were_made_of_scores_are_named(tmp_path):
-    source = Dataset.from_dict({"text": ["a", "b", "c"]})
-    ds = source.add_column("mine", [0.1, 0.3, 0.2])
-    folder = hf_prune.export(
-        ds.prune("mine", keep=1, order="hard"), tmp_path / "o", source="local", scores=ds, what="scores"
-    )
-    path = folder / "provenance.json"
-    path.write_text(path.read_text().replace('"train": [\n     "text"\n', '"train": [\n     "mine",\n     "text"\n'))
-    with pytest.raises(ValueError, match=r"of which 'mine' is a score that only its publisher has") as error:
-        hf_prune.load_scores(folder, source)
-    assert "\n" not in str(error.value)
 
 
 def test_what_is_not_published_is_refused(published, tmp_path):
@@ -213,3 +180,22 @@ def test_one_row_without_an_image_has_no_score(tmp_path):
     loaded = quietly(hf_prune.load_scores, folder, ds)
     assert loaded["prototypes"][:] == made["prototypes"][:]
     assert hf_prune.provenance(loaded).steps[0].unscored == (2,)
+
+
+def test_rows_of_the_same_content_are_matched_in_their_order(tmp_path):
+    ds = Dataset.from_dict({"text": ["a", "b", "a", "a"], "n": [1, 1, 1, 1]})
+    ds = scored(ds, "margin")
+    folder = hf_prune.export(
+        ds.prune("margin", keep=2, order="hard"), tmp_path / "text", source="local", scores=ds, what="scores"
+    )
+    plain = ds.remove_columns("margin")
+    scores = ds["margin"][:]
+    assert quietly(hf_prune.load_scores, folder, plain)["margin"][:] == scores
+    shuffled = quietly(hf_prune.load_scores, folder, plain.select([3, 1, 2, 0]))["margin"][:]
+    assert shuffled == [scores[0], scores[1], scores[2], scores[3]]
+    with pytest.warns(UserWarning, match=r"1 of 2 rows \(1\) have the same content as other published rows"):
+        fewer = hf_prune.load_scores(folder, plain.select([1, 3]))
+    assert fewer["margin"][:] == [scores[1], scores[0]]
+    with pytest.warns(UserWarning, match=r"1 of 5 rows \(4\) are not among"):
+        more = hf_prune.load_scores(folder, plain.select([0, 1, 2, 3, 0]))
+    assert more["margin"][:] == [*scores, None]

@@ -1,36 +1,10 @@
-import csv
+"""What a study finds: contrasts, flips and sentences, by hand."""
 
 import numpy as np
 import pytest
 
-from hf_prune.runtime.figures import new_figure
-from hf_prune.scaling.runs import ScalingRun, contrast, sentences, write_report
-from hf_prune.scaling.runs.plots import plot_scaling, scaling_figure
-
-SIZES, DRAWS = (500, 1000, 2000, 4000), 5
-SCATTER = (-10, -5, 0, 5, 10)  # test rows of 10,000, by draw, the same for every cut
-
-
-def cut(size, keep, order, draw, extra):
-    wrong = round(10_000 * (3 * size**-0.5)) + extra + SCATTER[draw]
-    groups = {"class cat": (wrong, 8000), "class dog": (wrong // 20, 2000), "group night": (wrong // 4, 4000)}
-    return ScalingRun(
-        "s", "el2n", "all rows", "linear student", size, keep, order, draw, round(size * keep), wrong, 10_000, groups
-    )
-
-
-def runs(extras):
-    """Wrong rows beyond those of no pruning, by order and size; each draw of a cut differs by one more row."""
-    found = []
-    for size in SIZES:
-        for draw in range(DRAWS):
-            found.append(cut(size, 1.0, "full", draw, 0))
-            found += [cut(size, 0.5, order, draw, extra(size) + draw) for order, extra in extras.items()]
-    return found
-
-
-FLIPS = runs({"hard": lambda size: 400 if size < 1500 else 0, "easy": lambda _: 200, "random": lambda _: 300})
-STAYS = runs({"hard": lambda _: 400, "easy": lambda _: 200, "random": lambda _: 300})
+from hf_prune.scaling.runs import contrast, sentences
+from tests.helpers.scaling_runs import FLIPS, STAYS
 
 
 def test_contrast_by_hand():
@@ -77,38 +51,3 @@ def test_other_measures(tmp_path):
     assert contrast(STAYS, 500, 0.5, "hard", "easy", measure="group night").mean == pytest.approx(50 / 4000, rel=0.02)
     with pytest.raises(ValueError, match="no 'class owl'"):
         sentences(STAYS, "class owl")
-
-
-def test_report(tmp_path):
-    files = write_report(FLIPS, tmp_path)
-    assert [file.name for file in files] == ["summary.csv", "sentences.txt", "scaling.png"]
-    assert files[2].read_bytes().startswith(b"\x89PNG")
-    with files[0].open(newline="") as file:
-        lines = list(csv.DictReader(file))
-    assert {line["measure"] for line in lines} == {"all", "worst class", "worst group", "group night"}
-    first = next(line for line in lines if (line["size"], line["order"]) == ("500", "hard"))
-    assert float(first["hard_less_easy"]) == pytest.approx(0.02)
-    assert float(first["against_full_low"]) == pytest.approx(contrast(FLIPS, 500, 0.5, "hard", "full").low, abs=1e-6)
-    assert "[worst class]" in files[1].read_text()
-    with pytest.raises(ValueError, match="no trainings"):
-        write_report([], tmp_path)
-
-
-def test_picture_shows_a_line_per_fraction_and_the_frontier():
-    ax = plot_scaling(FLIPS, order="easy")
-    assert ax.get_legend_handles_labels()[1] == ["frontier", "keep 50%", "keep all"]
-    assert (ax.get_xscale(), ax.get_yscale(), ax.get_xlabel()) == ("log", "log", "rows trained on")
-    frontier = next(line for line in ax.lines if line.get_label() == "frontier")
-    assert frontier.get_xdata()[0] == 250
-    assert frontier.get_linestyle() == "--"
-    markers = {line.get_marker() for line in ax.lines if line.get_marker() not in ("None", "", "_")}
-    assert {"o", "s"} <= markers  # told apart without colour
-    own = new_figure(3, 3).subplots()
-    assert plot_scaling(FLIPS, own) is own
-    with pytest.raises(ValueError, match="no results of order 'middle'"):
-        plot_scaling(FLIPS, order="middle")
-
-
-def test_figure_has_a_panel_per_order():
-    titles = [ax.get_title() for ax in scaling_figure(FLIPS, "worst class").axes]
-    assert titles == ["hard, worst class", "easy, worst class", "random, worst class"]

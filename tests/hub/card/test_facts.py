@@ -1,0 +1,181 @@
+"""Facts of a card, written from the steps and entries of a record."""
+
+import pytest
+
+from hf_prune.hub.card import facts
+from tests.helpers.card_records import evidence
+
+MODEL = {"id": "somebody/vit", "commit": "c" * 40, "output": "cls", "image_size": None}
+SHOWN = f"`somebody/vit` at commit `{'c' * 40}`, output `cls`"
+
+
+def rows(found):
+    return [tuple(map(str, row)) for row in found]
+
+
+@pytest.mark.parametrize(
+    ("name", "made_from", "expected"),
+    [
+        ("x", {"given_sha256": "f"}, [("Input `x`", "handed in, SHA-256 `f`")]),
+        (
+            "hits",
+            {"given_sha256": "f", "heads": {"num_heads": 2}},
+            [
+                ("Input `embeddings`", "handed in, SHA-256 `f`"),
+                ("Heads on the embeddings", "`num_heads = 2`"),
+            ],
+        ),
+        (
+            "scores",
+            {"published": {"repo_id": "a/b", "commit": "1", "config": "scores", "split": "train", "sha256": "2"}},
+            [("Taken over from", "`a/b` at commit `1`, configuration `scores`, split `train`, SHA-256 `2`")],
+        ),
+        ("scores", {"published": {}}, [("Taken over from", "`?`")]),
+        ("embeddings", {"encoder": MODEL, "label_column": "y"}, [("Labels", "`y`"), ("Encoder", SHOWN)]),
+        ("probs", {"teachers": [MODEL]}, [("Teacher", SHOWN)]),
+        (
+            "probs",
+            {"teachers": [MODEL, {"id": "own"}], "student": [MODEL]},
+            [("Teacher 1", SHOWN), ("Teacher 2", "`own`"), ("Student", SHOWN)],
+        ),
+        (
+            "centroids",
+            {"prototypes": {"id": None, "centroids_sha256": "9"}},
+            [("Prototypes, found before", "not published, SHA-256 `9`")],
+        ),
+        (
+            "correct",
+            {"dynamics": {"dataset": "d", "mode": "online", "epochs": 1200}, "runs": 1, "sha256": "3"},
+            [("Record of `correct`", "1 run of 1,200 epochs on `d`, mode `online`, SHA-256 `3`")],
+        ),
+    ],
+)
+def test_how_an_input_was_made(name, made_from, expected):
+    assert rows(facts.inputs({name: made_from})) == expected
+
+
+def test_equal_inputs_stand_there_once():
+    found = {"a": {"encoder": MODEL}, "b": {"encoder": MODEL, "label_column": "y"}}
+    assert rows(facts.inputs(found)) == [("Encoder", SHOWN), ("Labels", "`y`")]
+
+
+def test_figures_by_their_names_and_others_as_code():
+    found = facts.figures({"members": 200, "split_half_spearman": 0.912345, "own|": 3})
+    assert rows(found) == [
+        ("Members of the ensemble", "200"),
+        ("Spearman correlation between the scores of its two halves", "0.9123"),
+        ("`own\\u007c`", "3"),
+    ]
+
+
+HARD = {"column": "el2n", "order": "hard", "rows_in": 10, "rows_out": 4, "unscored": [3]}
+
+
+@pytest.mark.parametrize(
+    ("fields", "changed", "text"),
+    [
+        ({}, (), "the rows with the highest `el2n`, the hard ones"),
+        ({}, ("other",), "the rows with the highest `el2n`, the hard ones"),
+        ({}, ("el2n",), "rows by `el2n`, order `hard`"),
+        ({"order": "random"}, ("el2n",), "rows drawn at random, whatever their `el2n`"),
+        ({"rows_out": 9}, ("el2n",), "every row that has a score in `el2n`"),
+        ({"rows_out": 9, "order": "of tomorrow"}, (), "the rows of the order `of tomorrow`"),
+    ],
+)
+def test_which_rows_were_kept(fields, changed, text):
+    assert str(facts.chosen_rows(HARD | fields, changed)) == text
+
+
+def test_rows_drawn_at_random_were_pruned_by_no_column():
+    assert str(facts.pruned_by(HARD)) == "pruned by `el2n`"
+    assert str(facts.pruned_by(HARD | {"order": "random"})) == "pruned at random"
+
+
+BEGUN = {"source": {"known": "given"}, "steps": [{"rows_in": 1200}], "rows": 600}
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"loaded": {"rows": 1200, "same": True}}, ""),
+        ({"source": {"known": "local"}}, ""),
+        ({}, " Whether these 1,200 rows were all rows of a split of the source, in its order, was not recorded."),
+        (
+            {"steps": [], "loaded": "damaged"},
+            " Whether these 600 rows were all rows of a split of the source, in its order, was not recorded.",
+        ),
+        (
+            {"loaded": {"rows": 5000, "same": False}},
+            " **The rows were changed outside hf_prune before the first step**: the split that was loaded has 5,000 rows, "
+            "of which these were 1,200.",
+        ),
+        (
+            {"steps": [], "loaded": {"rows": 600, "same": False}},
+            " **The rows were changed outside hf_prune after they were loaded**: the split that was loaded has 600 rows, "
+            "of which these were as many in another order, or with other values.",
+        ),
+    ],
+)
+def test_the_rows_before_the_first_step(fields, said):
+    assert str(facts.beginning(BEGUN | fields)) == said
+
+
+def test_settings_of_every_class_are_counted():
+    quotas = {str(number): 1 for number in range(1200)}
+    assert str(facts.settings({"class_balance": quotas, "num_strata": 5})) == (
+        "`num_strata = 5`, `class_balance` for 1,200 classes, in provenance.json"
+    )
+    assert str(facts.settings({"class_balance": {}})) == "`class_balance` for 0 classes, in provenance.json"
+    assert str(facts.settings({})) == ""
+
+
+def test_rows_removed_before_the_order_was_applied():
+    counts = {"cut: hardest": 1200, "duplicate": 2, "below the cut": 7}
+    found = rows(facts.removed({"counts": counts}))
+    assert found == [("Dropped as duplicates", "2 rows"), ("Cut as the hardest", "1,200 rows")]
+    assert rows(facts.removed({})) == []
+
+
+def test_what_the_evidence_is_of():
+    assert rows(facts.evidence_facts(evidence())) == [
+        ("Scores", "`hardness`"),
+        ("Trained", "linear and two-layer heads on embeddings of facebook/dino-vits16"),
+        ("Rows judged", "30"),
+        ("Rows per class", "10"),
+        ("Estimated share of wrong labels", "2.1 %"),
+        (
+            "Optimistic",
+            "yes: the scores had seen the labels that they were judged by, so a gain had to be twice as sure",
+        ),
+    ]
+    odd = {"num_rows": "many", "rows_per_class": True, "noise_rate": float("nan"), "optimistic": "yes", "seed": 0}
+    assert rows(facts.evidence_facts(odd)) == [
+        ("Rows judged", "`many`"),
+        ("Rows per class", "`True`"),
+        ("Estimated share of wrong labels", "`nan`"),
+        ("Seed of folds and draws", "`0`"),
+    ]
+
+
+def test_gains_in_points_and_random_rows_without_one():
+    assert rows(facts.evidence_rows(evidence())) == [
+        ("80 %", "`hard`, the hardest 5 % cut first", "+1.2", "+0.3 to +2.1"),
+        ("20 %", "random rows", "none was sure", ""),
+    ]
+    cut = {"keep": 0.5, "order": "random", "hardest_cutoff": 0.1, "gain": 0.01, "low": -0.005, "high": 0.025}
+    assert rows(facts.evidence_rows({"keeps": [cut]})) == [
+        ("50 %", "random rows, the hardest 10 % cut first", "+1.0", "-0.5 to +2.5")
+    ]
+
+
+def test_every_rule_that_was_tried():
+    assert rows(facts.evidence_candidates(evidence())) == [
+        ("80 %", "`hard`, the hardest 5 % cut first", "linear", "+1.2", "+0.3 to +2.1"),
+        ("80 %", "`easy`", "two-layer", "-2.0", "-3.0 to -1.0"),
+        ("20 %", "`easy`", "two-layer", "-2.0", "-3.0 to -1.0"),
+    ]
+
+
+@pytest.mark.parametrize("keeps", [None, "text", 3, ["text", 3, None]])
+def test_evidence_that_cannot_be_read_has_no_rows(keeps):
+    assert rows(facts.evidence_rows({"keeps": keeps})) == rows(facts.evidence_candidates({"keeps": keeps})) == []

@@ -1,0 +1,108 @@
+import numpy as np
+import pytest
+from datasets import Dataset
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import hf_prune
+from hf_prune.hub.card.facts import evidence_facts
+from hf_prune.policy import budget, rules, trial, weighing
+from hf_prune.policy.budget import BUDGET, FEWEST_CLASSES, KEEPS, sample_rows, work_of
+from hf_prune.policy.evidence import Evidence
+from hf_prune.policy.features import MOST_ROWS
+from hf_prune.policy.recommendation import recommendation
+from hf_prune.policy.weighing import ScoredColumn, weigh
+
+
+def sample(codes, seed=0, **changes):
+    return sample_rows(codes, 256, KEEPS, **{"refitted": True, "seed": seed, **changes})
+
+
+def test_fifty_thousand_rows_of_ten_classes_are_judged_whole():
+    codes = np.arange(50_000) % 10
+    assert len(sample(codes)) == 50_000
+    assert len(sample(codes, refitted=False)) == 50_000
+
+
+@pytest.mark.parametrize(
+    ("num_rows", "num_classes"), [(1_281_167, 1000), (1_000_000, 10), (100_000, 20_000), (50_000, 100)]
+)
+def test_what_is_chosen_fits_the_budget(num_rows, num_classes):
+    codes = np.arange(num_rows) % num_classes
+    chosen = sample(codes)
+    left = len(np.unique(codes[chosen]))
+    assert len(chosen) < num_rows
+    assert len(chosen) <= MOST_ROWS
+    assert work_of(len(chosen), 256, left, refitted=True) <= BUDGET
+    assert (np.diff(chosen) > 0).all()
+
+
+@settings(max_examples=25)
+@given(st.integers(12, 400), st.integers(50, 400), st.integers(0, 100))
+def test_classes_are_left_out_whole_before_any_row_of_the_others(num_classes, rows_per_class, seed):
+    codes = np.repeat(np.arange(num_classes), rows_per_class)
+    budget = work_of(len(codes), 256, num_classes, refitted=True) / 4
+    chosen = sample(codes, seed=seed, budget=budget)
+    classes, counts = np.unique(codes[chosen], return_counts=True)
+    if len(classes) > FEWEST_CLASSES:
+        assert set(counts.tolist()) == {rows_per_class}
+    assert sample(codes, seed=seed, budget=budget).tolist() == chosen.tolist()
+
+
+def test_of_few_large_classes_rows_are_left_out():
+    codes = np.arange(400_000) % 4
+    chosen = sample(codes)
+    assert len(np.unique(codes[chosen])) == 4
+    assert len(chosen) < 400_000
+
+
+def test_work_grows_with_rows_and_classes_and_heads():
+    less = work_of(20_000, 128, 20, refitted=False)
+    assert less < work_of(20_000, 128, 20, refitted=True)
+    assert less < work_of(20_000, 128, 40, refitted=False)
+    assert less < work_of(40_000, 128, 20, refitted=False)
+
+
+def test_a_sample_is_on_the_record_and_in_the_table(monkeypatch):
+    monkeypatch.setattr(rules, "CUTOFFS", (0.0,))
+    monkeypatch.setattr(trial, "MOST_SPLITS", 1)
+    generator = np.random.default_rng(0)
+    codes = np.repeat(np.arange(20), 60)
+    points = (generator.normal(size=(1200, 24)) + 4 * np.eye(20, 24)[codes]).astype(np.float32)
+    scores = np.ma.masked_array(generator.random(1200))
+    column = ScoredColumn("s", scores, {"column": {}}, {}, points, codes)
+    found = weigh(column, (0.5,), class_balance=0.5, seed=0, budget=work_of(700, 24, 12, (0.5,), refitted=False))
+    assert found.sample == {"of_rows": 1200, "of_classes": 20}
+    assert found.num_rows == 60 * round(found.num_rows / found.rows_per_class) < 1200
+    assert "a sample of 1,200 rows in 20 classes" in str(recommendation(found, 0.5, 0.0, 0.01))
+    assert Evidence.from_dict(found.to_dict()).to_dict() == found.to_dict()
+    assert dict(evidence_facts(found.to_dict()))["A sample of"] == "1,200 rows, 20 classes"
+    with pytest.raises(ValueError, match="no evidence of hf_prune"):
+        Evidence.from_dict(found.to_dict() | {"sample": {"of_rows": "many"}})
+    whole = weigh(column, (0.5,), class_balance=0.5, seed=0, budget=None)
+    assert (whole.sample, whole.num_rows) == (None, 1200)
+    assert "sample" not in whole.to_dict()
+
+
+@pytest.mark.parametrize("evidence", ["none", 1, None, "Full"])
+def test_evidence_is_auto_or_full_or_false(evidence):
+    with pytest.raises(ValueError, match=r"evidence=.*; give 'auto', 'full' or False"):
+        hf_prune.score_with(Dataset.from_dict({"x": [1, 2]}), "random", evidence=evidence)
+
+
+def test_columns_of_one_call_share_what_is_known_of_their_rows(monkeypatch):
+    made = []
+    features, noise = weighing.make_features, weighing._noise_rate
+    monkeypatch.setattr(weighing, "make_features", lambda *given: made.append("features") or features(*given))
+    monkeypatch.setattr(weighing, "_noise_rate", lambda *given: made.append("noise") or noise(*given))
+    monkeypatch.setattr(rules, "CUTOFFS", (0.0,))
+    monkeypatch.setattr(trial, "MOST_SPLITS", 1)
+    monkeypatch.setattr(budget, "KEEPS", (0.5,))
+    generator = np.random.default_rng(0)
+    codes = np.arange(200) % 2
+    points = generator.normal(size=(200, 4)) + codes[:, None]
+    ds = Dataset.from_dict({"label": codes}).class_encode_column("label")
+    scored = hf_prune.score_with(ds, ["prototypes", "supervised_prototypes"], inputs={"embeddings": points})
+    steps = hf_prune.provenance(scored).steps
+    assert [step.evidence["metric"] for step in steps] == ["prototypes", "supervised_prototypes"]
+    assert made == ["features", "noise"]

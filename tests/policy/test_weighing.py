@@ -1,0 +1,155 @@
+"""Weighing of a column: how its rows are scored in a repeat, what is put into the evidence, how long it will take."""
+
+import re
+
+import numpy as np
+import pytest
+from datasets.utils import disable_progress_bars, enable_progress_bars
+
+from hf_prune import Heads
+from hf_prune.policy import weighing
+from hf_prune.policy.features import Features, make_features
+from hf_prune.policy.judge import Judge
+from hf_prune.policy.trial import TWO_LAYER_STUDENT, Student
+from hf_prune.policy.weighing import ScoredColumn, expected_seconds, judge_of, scoring_of, weigh
+from tests.helpers.weighed_sets import dataset, points_and_labels
+
+ROWS = 240
+POINTS, LABELS, _ = points_and_labels(ROWS)
+
+
+def column(metric="s", made_from=None, scores=None, **fields) -> ScoredColumn:
+    scores = np.ma.arange(float(ROWS)) if scores is None else scores
+    return ScoredColumn(
+        metric, scores, {"column": {}} if made_from is None else made_from, {}, POINTS, LABELS, **fields
+    )
+
+
+HEADS = {"heads": {"num_heads": 8, "num_epochs": 2}}
+MODEL = [{"id": "a"}]
+
+
+@pytest.mark.parametrize(
+    ("metric", "made_from", "as_it_is", "optimistic"),
+    [
+        ("mine", {"column": {}}, True, True),  # nobody knows where it came from
+        ("prototypes", {"embeddings": {"encoder": {}}}, True, False),  # knows no label
+        ("random", {}, True, False),
+        ("el2n", {"probs": {"teachers": MODEL}, "labels": {}}, True, True),  # teachers have seen all labels
+        ("el2n", {"probs": {"given_sha256": "0"}, "labels": {}}, True, True),
+        ("el2n", {"probs": HEADS, "labels": {}}, False, False),
+        ("aum", {"margins": HEADS}, False, False),
+        ("memorization", {"trained_on": HEADS, "hits": HEADS}, True, True),  # too many heads to train anew
+        ("reducible_loss", {"probs": HEADS, "student_probs": {"student": MODEL}, "labels": {}}, True, True),
+        ("supervised_prototypes", {"embeddings": {}, "labels": {}}, True, True),
+    ],
+)
+def test_scores_that_have_seen_the_labels_are_optimistic(metric, made_from, as_it_is, optimistic):
+    scores = np.ma.masked_equal(np.arange(float(ROWS)), 3)
+    scored = column(metric, made_from, scores)
+    scorer, found = scoring_of(scored, scored.features(0, (0.5,), None))
+    assert found is optimistic
+    assert (scorer.__name__ == "as_it_is") is as_it_is
+    if as_it_is:
+        assert scorer(np.array([5, 3])).tolist() == [5.0, None]
+
+
+@pytest.mark.parametrize(
+    ("metric", "input_", "given", "most"), [("el2n", "probs", 8, 3), ("el2n", "probs", 2, 2), ("aum", "margins", 8, 1)]
+)
+def test_fewer_heads_score_the_rows_of_a_repeat(monkeypatch, metric, input_, given, most):
+    """One for what is recorded in a training, three for predictions, or as many as there were."""
+
+    class Stopped(Exception):
+        pass
+
+    def builder(ds, request, metrics):
+        assert ds["row"][:] == [3, 9]
+        assert request.teachers == Heads(num_heads=most, num_epochs=2)
+        assert not request.run.load_from_cache_file
+        assert request.given["labels"].tolist() == features.codes[[3, 9]].tolist()
+        raise Stopped
+
+    monkeypatch.setattr(weighing, "InputBuilder", builder)
+    scored = column(metric, {input_: {"heads": {"num_heads": given, "num_epochs": 2}}})
+    features = scored.features(0, (0.5,), None)
+    with pytest.raises(Stopped):
+        scoring_of(scored, features).scorer(np.array([3, 9]))
+
+
+def test_a_fold_is_judged_by_scores_that_never_saw_it(tmp_path, monkeypatch):
+    """Heads that are trained anew on rows alone score them as a data set of those rows alone is scored."""
+    points, labels, _ = points_and_labels(300)
+    features = make_features(points, labels, np.arange(300), seed=0)
+    heads = {"num_heads": 2, "num_epochs": 2, "seed": 5}
+    made_from = {"probs": {"heads": heads}, "labels": {"label_column": "label"}}
+    scored = ScoredColumn("el2n", np.ma.zeros(300), made_from, {"seed": 0}, points, labels)
+    scorer, optimistic = scoring_of(scored, features)
+    rows = np.arange(0, 300, 2)
+    monkeypatch.setattr("hf_prune.engine.store.default_root", lambda: tmp_path / "cache")
+    found = np.asarray(scorer(rows))
+    assert not (tmp_path / "cache").exists()
+    alone = dataset(features.codes[rows]).score_with(
+        "el2n", teachers={"heads": heads}, inputs={"embeddings": features.points[rows]}, evidence=False
+    )
+    assert not optimistic
+    assert found == pytest.approx(np.asarray(alone["el2n"][:]), abs=1e-6)
+
+
+def test_rows_without_score_embedding_or_label_are_not_judged():
+    scores = np.ma.masked_equal(np.arange(float(ROWS)), 3)
+    labels = np.where(np.arange(ROWS) == 7, -1, LABELS)
+    scored = ScoredColumn("s", scores, {}, {}, POINTS, labels, frozenset({5, 9}))
+    assert scored.features(0, (0.5,), None).rows.tolist() == [row for row in range(ROWS) if row not in (3, 5, 7, 9)]
+    assert scored.is_enough()
+    assert not column(unscored=frozenset(range(41))).is_enough()  # 199 rows are left
+    with pytest.raises(ValueError, match=r"^199 rows with embedding, label and score in 4 classes are too few"):
+        column(unscored=frozenset(range(41))).features(0, (0.5,), None)
+
+
+def test_evidence_says_what_was_weighed_and_how(monkeypatch):
+    asked = []
+    monkeypatch.setattr(Judge, "judge", lambda judge, keeps: asked.append((judge, keeps)) or [])
+    found = weigh(column(), [0.2, 0.8, 0.5], class_balance=0.25, seed=3)
+    assert (found.metric, found.student, found.num_rows, found.rows_per_class) == ("s", TWO_LAYER_STUDENT, ROWS, 60)
+    assert (found.class_balance, found.seed, found.optimistic, found.keeps) == (0.25, 3, True, ())
+    assert 0.2 < found.noise_rate < 0.6  # four in ten are wrong
+    mine = Student(dataset(LABELS), lambda *_: 0.5, "mine")
+    assert weigh(column(), [0.5], class_balance=0.25, seed=3, student=mine).student == "mine"
+    assert [keeps for _, keeps in asked] == [[0.8, 0.5, 0.2], [0.5]]
+    assert [judge.student for judge, _ in asked] == [None, mine]
+
+
+def test_of_rows_that_are_all_alike_no_share_of_wrong_labels_is_known():
+    features = Features(np.arange(ROWS), np.ones_like(POINTS), LABELS, 4)
+    assert weighing._noise_rate(features, 0) is None
+
+
+def test_the_time_is_said_before_anything_is_fitted(capsys):
+    judge_of(column(), (0.5,), class_balance=0.5, seed=0)
+    assert re.search(r"Weighing 's' against random rows on 240 rows: about \d+ s\n", capsys.readouterr().err)
+    disable_progress_bars()
+    try:
+        judge_of(column(), (0.5,), class_balance=0.5, seed=0)
+    finally:
+        enable_progress_bars()
+    assert capsys.readouterr().err == ""
+
+
+def test_seconds_by_hand(monkeypatch):
+    """By multiplications: 100 rows of 10 numbers in 2 classes, 80 to train on and 20 to judge, 3 splits of 5 folds, 20 epochs."""
+    monkeypatch.setattr(weighing, "_multiplications_per_second", lambda: 1000.0)
+    features = Features(np.arange(100), np.zeros((100, 10), np.float32), np.arange(100) % 2, 2)
+    linear, head = 10 * 2 * 20, 64 * 12 * 20
+    passed = 3 * 0.5 * 80 + 20  # forward and backward through the half that is kept, forward through the judged
+    choosing = (2 + 18) * linear * passed + (2 + 9) * head * passed  # 18 rules, of which half gain
+    confirming = (2 + 1) * head * passed + 3 * head * 80  # and once on all rows
+    assert expected_seconds(features, (0.5,), refitted=False) == pytest.approx(15 * (choosing + confirming) / 1000)
+    teachers = 3 * 3 * 3 * 80 * 256 * 12  # three heads of 256 units for three epochs, forward and backward
+    expected = 15 * (choosing + confirming + 2 * teachers) / 1000
+    assert expected_seconds(features, (0.5,), refitted=True) == pytest.approx(expected)
+    assert expected_seconds(features, (0.8, 0.5), refitted=False) > expected_seconds(features, (0.8,), refitted=False)
+
+
+def test_the_speed_is_measured():
+    assert weighing._multiplications_per_second() > 1e6
