@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from typing import Any
 
-from datasets import Dataset, DatasetDict
+from datasets import DatasetDict, IterableDataset, IterableDatasetDict
 
 from hf_prune.data.splits import AnyDataset, on_splits
 from hf_prune.metrics import Metric, get_metric
@@ -13,7 +13,7 @@ from hf_prune.policy import Recommendation
 from hf_prune.policy.gathering import judge_for
 from hf_prune.pruning.prune import prune_dataset
 from hf_prune.pruning.settings import PruneSettings
-from hf_prune.runtime.arguments import check_flag, check_text
+from hf_prune.runtime.arguments import check_count, check_flag, check_text
 from hf_prune.runtime.errors import InputError
 from hf_prune.runtime.processes import check_alike, in_step
 from hf_prune.scoring import Request, Run
@@ -22,6 +22,8 @@ from hf_prune.scoring.run import check_no_settings
 from hf_prune.scoring.score import score_dataset
 from hf_prune.scoring.scores import without_scores
 from hf_prune.selection import Selection
+from hf_prune.streams.prune import prune_stream
+from hf_prune.streams.score import score_stream
 
 
 def score_with(
@@ -51,7 +53,8 @@ def score_with(
     Several metrics at once share every pass of a model and every record.
 
     Args:
-        ds: A ``Dataset``, or a ``DatasetDict`` of which ``splits`` are scored.
+        ds: A ``Dataset``, or a ``DatasetDict`` of which ``splits`` are scored; or a stream, an ``IterableDataset`` or a dict
+            of them, which is read once here and again by who reads the result.
         metric: Name of a metric, see `list_metrics`, or several; the names of the paper's score files are aliases.
         encoder: Where embeddings come from: a model id of the Hub, a local folder or checkpoint, ``"pixels"``, a
             ``(torch module, transform)`` pair, or a function from a list of images to vectors.
@@ -89,7 +92,7 @@ def score_with(
     Raises:
         ValueError: If the data set, the models or the arrays do not fit the metric; the message says what would.
         UnknownNameError: If the metric is not known.
-        TypeError: If an option is not known, or ``ds`` has no random access.
+        TypeError: If an option is not known, or ``ds`` is no data set.
 
     Example:
         >>> import numpy as np
@@ -128,10 +131,12 @@ def score_with(
         )
         request = open_prototypes(asked, chosen)
 
-        def score_split(split: Dataset, name: str) -> Dataset:
+        def score_split(split: Any, name: str) -> Any:
             check_alike({"split": name, "evidence": str(evidence)})
-            judge = judge_for(evidence)
-            return score_dataset(split, chosen, request, {**options, "seed": seed}, columns, overwrite, judge)
+            own, judge = {**options, "seed": seed}, judge_for(evidence)
+            if isinstance(split, IterableDataset):
+                return score_stream(split, chosen, request, own, columns, overwrite)
+            return score_dataset(split, chosen, request, own, columns, overwrite, judge)
 
         return on_splits(ds, splits, score_split, "score_with")
 
@@ -171,6 +176,7 @@ def prune(
     return_selection: bool = False,
     keep_scores: bool | None = None,
     splits: str | Sequence[str] | None = None,
+    passes: int = 2,
     **options: Any,
 ) -> Any:
     """Keep the rows that a score column ranks first.
@@ -180,7 +186,8 @@ def prune(
     least hard first. `explain` gives the reason for every row.
 
     Args:
-        ds: A ``Dataset``, or a ``DatasetDict`` of which ``splits`` are pruned.
+        ds: A ``Dataset``, or a ``DatasetDict`` of which ``splits`` are pruned; or a stream, by one of the orders ``"hard"``,
+            ``"easy"`` and ``"random"``.
         metric: The score column: any numeric column, whoever made it, or a metric scored under its own name.
         keep: A fraction in (0, 1] as float, or a count of rows as int, over the rows with a score, those that are
             removed before the order included; ``keep=1`` is one row, ``keep=1.0`` all of them.
@@ -213,6 +220,8 @@ def prune(
         keep_scores: Whether the score columns stay; None keeps them in a ``Dataset`` and drops them from a
             ``DatasetDict``, since `datasets` cannot push splits with different columns.
         splits: Splits of a ``DatasetDict`` to prune; None is ``"train"``.
+        passes: Of a stream: 2 reads all scores first and cuts exactly; 1 cuts while it reads, by the scores of each shard so
+            far, and keeps a share within 1 % of ``keep``.
         **options: Options of the order; those of other orders change nothing.
 
     Returns:
@@ -221,7 +230,7 @@ def prune(
 
     Raises:
         ValueError: If a request cannot be met; the message says what can.
-        TypeError: If ``keep`` is not a number, or ``ds`` has no random access.
+        TypeError: If ``keep`` is not a number, or ``ds`` is no data set.
 
     Example:
         >>> from datasets import Dataset
@@ -235,7 +244,7 @@ def prune(
     """
     if not isinstance(metric, str):
         raise InputError(f"metric={metric!r}; give the name of one score column")
-    check_flag("return_selection", return_selection)
+    _check_passes(ds, passes, return_selection)
     # The label column goes with the classes. Rows that cannot be read have no score as a rule; the others are refused.
     run = Run.of(run)
     request = Request(encoder=encoder, inputs=inputs, image_column=image_column, run=run, on_error="skip")
@@ -254,14 +263,34 @@ def prune(
         options=options,
         request=request,
     )
-    drop_scores = not keep_scores if keep_scores is not None else isinstance(ds, DatasetDict)
+    drop_scores = not keep_scores if keep_scores is not None else isinstance(ds, DatasetDict | IterableDatasetDict)
     selections: dict[str, Selection] = {}
 
-    def prune_split(split: Dataset, name: str) -> Dataset:
-        pruned, selections[name] = prune_dataset(split, metric, settings)
+    def prune_split(split: Any, name: str) -> Any:
+        pruned, selections[name] = _prune_rows(split, metric, settings, passes)
         return without_scores(pruned) if drop_scores else pruned
 
     # Only what embeds or hashes images is shared among processes: a column is pruned by each that calls this.
     with in_step("prune", run.device) if settings.is_shared else nullcontext():
         pruned = on_splits(ds, splits, prune_split, "prune")
     return (pruned, selections.get("", selections)) if return_selection else pruned  # "" is a ``Dataset``
+
+
+def _check_passes(ds: Any, passes: int, return_selection: bool) -> None:
+    """Raise one line for what a stream does not hold, and for what is for streams alone."""
+    check_flag("return_selection", return_selection)
+    check_count("passes", passes, 1, 2)
+    if not isinstance(ds, IterableDataset | IterableDatasetDict):
+        if passes != 2:
+            raise InputError(f"passes={passes} is for a stream, which {type(ds).__name__} is not: leave it out")
+    elif return_selection:
+        raise InputError(
+            "return_selection=True gives a reason for every row, which a stream does not hold: leave it out"
+        )
+
+
+def _prune_rows(rows: Any, metric: str, settings: PruneSettings, passes: int) -> tuple[Any, Any]:
+    """Return the rows kept of a data set with the selection, or those of a stream."""
+    if isinstance(rows, IterableDataset):
+        return prune_stream(rows, metric, settings, passes), None
+    return prune_dataset(rows, metric, settings)

@@ -5,13 +5,12 @@ from datasets import Dataset, DatasetDict, IterableDataset, IterableDatasetDict
 from hf_prune.api import prune, score_with
 from hf_prune.runtime.messages import warn
 
-# The streaming classes get the methods too, so that calling one says in a line what to do instead.
 _CLASSES = (Dataset, DatasetDict, IterableDataset, IterableDatasetDict)
 _METHODS = {"score_with": score_with, "prune": prune}
 
 
 def install() -> None:
-    """Add ``score_with`` and ``prune`` to ``Dataset`` and ``DatasetDict``; ``import hf_prune`` does it.
+    """Add ``score_with`` and ``prune`` to the classes of `datasets`, those of streams included; ``import hf_prune`` does it.
 
     The methods are the exported functions themselves. A name that a class already has from elsewhere is left alone,
     with a warning. Calling this again changes nothing.

@@ -7,7 +7,7 @@ import pytest
 from datasets import ClassLabel, Dataset, DatasetDict, Image, IterableDatasetDict, load_from_disk
 
 import hf_prune
-from hf_prune import Selection, provenance, prune, score_with
+from hf_prune import Run, Selection, provenance, prune, score_with
 from hf_prune.runtime.names import UnknownNameError
 from tests.helpers.tiny_sets import make_set, noise
 
@@ -164,13 +164,15 @@ def streaming() -> IterableDatasetDict:
 
 
 @pytest.mark.parametrize("stream", [streaming()["train"], streaming()])
-def test_streams_are_told_the_way_out(stream):
-    for call in (lambda: stream.score_with("random"), lambda: stream.prune("random", keep=1, order="hard")):
-        with pytest.raises(
-            TypeError, match=r"rows that can be read in any order, which Iterable\w+ has not: .*from_gen"
-        ) as caught:
-            call()
-        assert "\n" not in str(caught.value)
+def test_streams_and_dicts_of_them_are_scored_and_pruned(stream, tmp_path):
+    scored = stream.score_with("prototypes", encoder=pixels, num_prototypes=2, run=Run(cache_dir=tmp_path))
+    kept = scored.prune("prototypes", keep=3, order="hard", run=Run(cache_dir=tmp_path))
+    assert type(kept) is type(stream)
+    rows = kept["train"] if isinstance(kept, IterableDatasetDict) else kept
+    assert len(list(rows)) == 3
+    with pytest.raises(ValueError, match="'random' needs all rows at once, which a stream does not hold") as caught:
+        stream.score_with("random")
+    assert "\n" not in str(caught.value)
 
 
 def test_the_way_out_of_a_stream_works():

@@ -23,6 +23,7 @@ ORDER = (
     ("cleaning",),
     ("policy",),
     ("pruning",),
+    ("streams",),
     ("api",),
     ("binding", "scaling", "hub"),
     ("workflows",),

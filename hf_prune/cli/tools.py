@@ -136,7 +136,7 @@ def _model(entry: CacheEntry) -> str:
     if entry.kind == "heads":
         return f"heads {entry.identity.get('need', '')}".strip()
     if entry.kind != "rows":
-        return {"keys": "content keys", "shelf": "released scores"}[entry.kind]
+        return {"keys": "content keys", "shelf": "released scores", "streams": "scores of a stream"}[entry.kind]
     return str(entry.identity.get("id") or entry.identity.get("kind") or "unknown")
 
 

@@ -194,11 +194,30 @@ def scores_digest(values: NDArray[Any], missing: NDArray[np.bool_]) -> str:
         ... )
         True
     """
-    numbers = np.where(missing, 0.0, values.astype("<f8"))
-    numbers[np.isnan(numbers)] = np.nan  # a NaN has many forms
-    digest = hashlib.sha256(f"{len(numbers)}".encode() + np.packbits(missing).tobytes())
-    digest.update(numbers.astype("<f8").tobytes())
-    return digest.hexdigest()[:40]
+    digest = ScoresDigest(missing)
+    digest.update(values, missing)
+    return digest.hexdigest()
+
+
+class ScoresDigest:
+    """The `scores_digest` of scores that come a few at a time.
+
+    Args:
+        missing: Which rows of all have no score, shape (n,).
+    """
+
+    def __init__(self, missing: NDArray[np.bool_]) -> None:
+        self._digest = hashlib.sha256(f"{len(missing)}".encode() + np.packbits(missing).tobytes())
+
+    def update(self, values: NDArray[Any], missing: NDArray[np.bool_]) -> None:
+        """Take the scores of further rows, shape (m,), and which of them are missing."""
+        numbers = np.where(missing, 0.0, values.astype("<f8"))
+        numbers[np.isnan(numbers)] = np.nan  # a NaN has many forms
+        self._digest.update(numbers.astype("<f8").tobytes())
+
+    def hexdigest(self) -> str:
+        """The digest of all scores: 40 hexadecimal digits."""
+        return self._digest.hexdigest()[:40]
 
 
 def score_column_digest(ds: Dataset, column: str) -> str:

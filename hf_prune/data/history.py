@@ -388,11 +388,16 @@ def record(before: Dataset, after: Dataset, step: Step) -> Dataset:
         digest_before=_joint_digest(before, columns) if is_pruning else None,
         scores_before=score_column_digest(before, step.column) if is_pruning and has_scores else None,
     )
+    after.info.description = with_step(after.info.description, step)
+    return after if history.steps else remember_source(after)
+
+
+def with_step(description: str | None, step: Step) -> str:
+    """The description with one line more, for a step whose id is filled in here."""
     step = replace(step, id=step.content_id())
     # Strict JSON: an infinity in an option would make a line that other readers refuse.
     line = MARK + json.dumps(step.to_dict(), allow_nan=False, default=_plain)
-    after.info.description = f"{(after.info.description or '').rstrip()}\n{line}".strip()
-    return after if history.steps else remember_source(after)
+    return f"{(description or '').rstrip()}\n{line}".strip()
 
 
 def _changed_scores(history: History, before: Dataset, step: Step) -> tuple[str, ...]:

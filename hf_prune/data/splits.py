@@ -71,14 +71,18 @@ def _package(given: Any) -> str:
     return type(given).__module__.partition(".")[0]
 
 
+_STREAMS = (IterableDataset, IterableDatasetDict)
+
+
 def on_splits(
-    ds: AnyDataset, splits: str | Sequence[str] | None, transform: Callable[[Dataset, str], Dataset], verb: str
+    ds: AnyDataset, splits: str | Sequence[str] | None, transform: Callable[[Any, str], Any], verb: str
 ) -> AnyDataset:
-    """Apply a function to a data set, or to the named splits of a dict; other splits come back untouched."""
-    check_dataset(ds, verb)
-    if isinstance(ds, Dataset):
+    """Apply a function to a data set or a stream, or to the named splits of a dict; other splits come back untouched."""
+    if not isinstance(ds, _STREAMS):
+        check_dataset(ds, verb)
+    if isinstance(ds, Dataset | IterableDataset):
         if splits is not None:
-            raise InputError(f"splits={splits!r} is for a DatasetDict; this is one Dataset")
+            raise InputError(f"splits={splits!r} is for a DatasetDict; this is one {type(ds).__name__}")
         return transform(ds, "")
     if splits is not None and not isinstance(splits, str | Sequence):
         raise InputError(f"splits={splits!r}; give the name of a split, or a list of names")
@@ -86,4 +90,4 @@ def on_splits(
     unknown = [name for name in wanted if name not in ds]
     if unknown:
         raise InputError(f"no split {unknown[0]!r} among {list(ds)}; name the splits to use with splits=")
-    return DatasetDict({name: transform(split, name) if name in wanted else split for name, split in ds.items()})
+    return type(ds)({name: transform(split, name) if name in wanted else split for name, split in ds.items()})

@@ -36,6 +36,7 @@ def _teachers_or(recorded: str) -> ChooseInputs:
     choose_inputs=_teachers_or("epoch_probs"),
     undefined=_UNDEFINED,
     limits=_LIMITS,
+    row_wise=True,
 )
 def active_learning(
     probs: Array | None = None, epoch_probs: Array | None = None, *, acquisition: str = "mutual_information"
@@ -122,6 +123,7 @@ _ACQUISITIONS: Mapping[str, Callable[[Array, Array], Array]] = {
     choose_inputs=_teachers_or("entropies"),
     undefined=NEVER_PRESENTED,
     limits=_LIMITS,
+    row_wise=True,
 )
 def entropy(probs: Array | None = None, entropies: Array | None = None) -> Array:
     """Entropy of the predictions, averaged over the teachers or over the epochs of a training.

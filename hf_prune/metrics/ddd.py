@@ -28,6 +28,7 @@ def _choose(_: Mapping[str, Any], sources: Set[str]) -> tuple[str, ...]:
     choose_inputs=_choose,
     undefined="every teacher was trained on them: train more of them on random subsets",
     limits=_LIMITS,
+    row_wise=True,
 )
 def ddd(probs: Array, labels: Array, trained_on: Array | None = None) -> Array:
     """Count the models of an ensemble that misclassify the row, of those that did not fit it.

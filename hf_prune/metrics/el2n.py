@@ -32,6 +32,7 @@ def _choose(options: Mapping[str, Any], sources: Set[str]) -> tuple[str, ...]:
     choose_inputs=_choose,
     undefined=NEVER_PRESENTED,
     limits=_LIMITS,
+    row_wise=True,
 )
 def el2n(
     probs: Array | None = None,
@@ -105,7 +106,11 @@ def _latest(values: Array) -> Array:
 
 
 @register_metric(
-    "grand", paper="arXiv:2107.07075", cost="one forward and backward pass of each teacher per row", limits=_LIMITS
+    "grand",
+    paper="arXiv:2107.07075",
+    cost="one forward and backward pass of each teacher per row",
+    limits=_LIMITS,
+    row_wise=True,
 )
 def grand(grad_norms: Array) -> Array:
     """Norm of the gradient of the row's loss with respect to all weights, averaged over the teachers.

@@ -13,7 +13,11 @@ _LIMITS = (
 
 
 @register_metric(
-    "reducible_loss", paper="arXiv:2206.07137", cost="one pass of each student and teacher", limits=_LIMITS
+    "reducible_loss",
+    paper="arXiv:2206.07137",
+    cost="one pass of each student and teacher",
+    limits=_LIMITS,
+    row_wise=True,
 )
 def reducible_loss(student_probs: Array, probs: Array, labels: Array) -> Array:
     """The student's loss on the row less that of reference models, each averaged over its members.

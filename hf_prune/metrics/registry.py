@@ -43,6 +43,7 @@ class Metric:
     choose: ChooseInputs | None = None
     undefined: str = ""
     limits: str = ""
+    row_wise: bool = False
 
     @property
     def summary(self) -> str:
@@ -81,6 +82,7 @@ def register_metric(
     choose_inputs: ChooseInputs | None = None,
     undefined: str = "",
     limits: str = "",
+    row_wise: bool = False,
 ) -> Callable[[Function], Function]:
     """Make a function known as a metric.
 
@@ -101,6 +103,7 @@ def register_metric(
             of the inputs to take; without it all are taken, optional ones where they are passed.
         undefined: What is wrong, and what helps, where the function gives NaN.
         limits: One sentence for cards on what a reader must not take the score for.
+        row_wise: Whether the score of a row depends on the inputs of that row alone, as it must to score a stream.
 
     Returns:
         A decorator that returns the function unchanged.
@@ -142,6 +145,7 @@ def register_metric(
             choose=choose_inputs,
             undefined=undefined,
             limits=limits,
+            row_wise=row_wise,
         )
         for taken in (name, *aliases):
             if taken in _METRICS or taken in _ALIASES:

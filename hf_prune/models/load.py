@@ -101,6 +101,9 @@ def load_teacher(
 
 
 def _load(model: Any, options: LoadOptions) -> LoadedModel:
+    """Tell the kinds apart; a model that is loaded already is taken as it is."""
+    if isinstance(model, LoadedModel):
+        return model
     check_device(options.device)
     number_format = options.number_format()
     check_side(options.image_size)

@@ -6,8 +6,9 @@ come from (transformers, a torch module, a function) is the business of the file
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, Self
 
 from hf_prune.runtime.errors import InputError
@@ -81,6 +82,23 @@ def with_first_output(model: LoadedModel, look: Callable[[torch.Tensor], object]
         return _FirstOutput(forward, look), release
 
     return dataclasses.replace(model, load=load)
+
+
+@contextlib.contextmanager
+def kept_open(model: LoadedModel) -> Iterator[LoadedModel]:
+    """Lend a model whose weights stay in place from one pass to the next, until the block is left."""
+    opened: list[tuple[Forward, Callable[[], None]]] = []
+
+    def load(device: torch.device) -> tuple[Forward, Callable[[], None]]:
+        if not opened:
+            opened.append(model.load(device))
+        return opened[0][0], _nothing
+
+    try:
+        yield dataclasses.replace(model, load=load)
+    finally:
+        for _, release in opened:
+            release()
 
 
 class _FirstOutput:

@@ -2,6 +2,7 @@
 
 rows/<digest>/      results of one model, see `hf_prune.engine.store`
 heads/<digest>/     heads trained on embeddings, see `hf_prune.heads.results`
+streams/<digest>/   keys and scores of a stream, see `hf_prune.streams.score_files`
 keys/               content keys of image columns, one file each, see `hf_prune.engine.image_keys`
 shelf/              scores that others released, as they were downloaded, see `hf_prune.hub.read.shelf`
 """
@@ -27,8 +28,12 @@ MAX_SIZE = "HF_PRUNE_CACHE_MAX_SIZE"  # environment variable: such as 50GB
 _ATTEMPTS = 20  # to lock a folder that others remove
 META, USED = "meta.json", ".used"  # the second has the time of the last use, and is locked by those who use the folder
 _EVICTING = ".evicting"
-# Folder → pattern of its files and what they hold; those of the first two lie in a folder for each model or training.
-_NESTED = {"rows": ("*.safetensors", "rows"), "heads": ("head-*.safetensors", "heads")}
+# Folder → pattern of its files and what they hold; those of the first lie in a folder for each model, training or stream.
+_NESTED = {
+    "rows": ("*.safetensors", "rows"),
+    "heads": ("head-*.safetensors", "heads"),
+    "streams": ("*.safetensors", "files"),
+}
 _FLAT = {"keys": ("*.safetensors", "image columns"), "shelf": ("*.csv", "files")}
 _KINDS = _NESTED | _FLAT
 _NAME = re.compile(r"[0-9a-f]{32}")
@@ -43,7 +48,7 @@ class CacheEntry:
 
     Attributes:
         name: Folder name, accepted by `clear`.
-        kind: ``"rows"`` of a model, ``"heads"``, ``"keys"`` or ``"shelf"``.
+        kind: ``"rows"`` of a model, ``"heads"``, ``"streams"``, ``"keys"`` or ``"shelf"``.
         identity: What was run, as recorded in ``meta.json``; empty where that cannot be read.
         count: Images of a model (one stored twice counts twice), heads, or files.
         size: Bytes on disk.

@@ -13,6 +13,7 @@ import sys
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
@@ -54,9 +55,42 @@ _SAME = "give every process the same"
 _call: ContextVar[str | None] = ContextVar("call", default=None)
 # The device that the caller asked for; metrics are pure functions of arrays and have no argument for it.
 _chosen_device: ContextVar[str | None] = ContextVar("chosen_device", default=None)
+# The view of a process that works on rows of its own, None where all processes work on the same.
+_own_view: ContextVar["OneProcess | None"] = ContextVar("own_view", default=None)
 
 
-def process_state(device: str | None = None) -> "PartialState":
+@dataclass(frozen=True)
+class OneProcess:
+    """Accelerate's view of a process that has nobody to work with; it shows no progress, which its caller does.
+
+    Attributes:
+        device: Where it computes.
+    """
+
+    device: "torch.device"
+    process_index: int = 0
+    num_processes: int = 1
+    is_main_process: bool = False
+    is_local_main_process: bool = False
+
+
+@contextmanager
+def on_own_rows(device: str | None = None) -> Iterator[None]:
+    """Work as if there were no other processes, on rows that no other has, after joining them for a device of its own.
+
+    Args:
+        device: As of `process_state`.
+    """
+    state = process_state(device)
+    token = _own_view.set(OneProcess(state.device))
+    try:
+        with use_device(device):
+            yield
+    finally:
+        _own_view.reset(token)
+
+
+def process_state(device: str | None = None) -> "PartialState | OneProcess":
     """Join the processes that a launcher started and return Accelerate's view of them.
 
     Args:
@@ -69,6 +103,9 @@ def process_state(device: str | None = None) -> "PartialState":
         RuntimeError: If a launcher announced several processes but Accelerate was already set up with one, in which
             case every process would score everything.
     """
+    own = _own_view.get()
+    if own is not None:
+        return own
     import torch
     from accelerate import PartialState
 
@@ -86,6 +123,8 @@ def process_state(device: str | None = None) -> "PartialState":
 
 def num_announced() -> int:
     """Return how many processes a launcher announced, joined or not; 1 without a launcher."""
+    if _own_view.get() is not None:
+        return 1
     return int(os.environ.get("WORLD_SIZE", "1"))
 
 
@@ -307,7 +346,8 @@ def computes_bfloat16(device: "torch.device") -> bool:
 def num_processes() -> int:
     """Return how many processes work together, 1 without a process group."""
     torch = sys.modules.get("torch")
-    if torch is None or not torch.distributed.is_available() or not torch.distributed.is_initialized():
+    alone = torch is None or not torch.distributed.is_available() or not torch.distributed.is_initialized()
+    if torch is None or alone or _own_view.get() is not None:
         return 1
     return int(torch.distributed.get_world_size())
 

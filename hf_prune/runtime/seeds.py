@@ -1,5 +1,6 @@
 """Seeds, and random numbers by global row number, which the number of processes does not change."""
 
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -38,3 +39,23 @@ def row_uniform(rows: ArrayLike, seed: int) -> NDArray[np.float64]:
     # A prefix of one stream does not depend on how much of the stream is drawn.
     stream = np.random.Generator(np.random.Philox(seed)).random(int(rows.max()) + 1)
     return stream[rows]
+
+
+def stream_uniform(seed: int, lengths: Iterable[int]) -> Iterator[NDArray[np.float64]]:
+    """Draw the numbers of `row_uniform` for all rows in their order, so many at a time.
+
+    Args:
+        seed: A non-negative integer.
+        lengths: How many rows to draw for at a time.
+
+    Yields:
+        Numbers in [0, 1), of each length.
+
+    Example:
+        >>> parts = [part.tolist() for part in stream_uniform(3, [2, 1])]
+        >>> parts[0] + parts[1] == row_uniform([0, 1, 2], seed=3).tolist()
+        True
+    """
+    generator = np.random.Generator(np.random.Philox(seed))
+    for length in lengths:
+        yield generator.random(length)

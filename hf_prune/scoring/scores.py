@@ -87,7 +87,7 @@ def score_column(ds: Dataset, metric: str) -> str:
     Warns:
         UserWarning: If a step made the column and it holds other scores by now.
     """
-    column = _find_column(ds, metric)
+    column = find_score_column(ds, metric)
     if column in provenance(ds).changed_scores(ds):
         warn(
             f"column {column!r} does not hold the scores that hf_prune left in it: they were changed by other means, "
@@ -97,7 +97,8 @@ def score_column(ds: Dataset, metric: str) -> str:
     return column
 
 
-def _find_column(ds: Dataset, metric: str) -> str:
+def find_score_column(ds: Dataset, metric: str) -> str:
+    """The `score_column` of a data set, whatever was done to it since; also of a stream."""
     if metric in ds.column_names:
         return metric
     try:

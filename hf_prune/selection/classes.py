@@ -88,9 +88,13 @@ def class_floors(codes: NDArray[np.int64], budget: int, share: float) -> dict[in
         >>> class_floors(np.array([0, 0, 0, 1, -1, -1]), 4, 0.5)
         {-1: 0, 0: 1, 1: 0}
     """
+    return floors_by_size(class_sizes(codes), budget, share)
+
+
+def floors_by_size(sizes: Mapping[int, int], budget: int, share: float) -> dict[int, int]:
+    """The `class_floors` of classes of which only the rows are counted."""
     # Exact, since 0.29 * 100 is 28.999999999999996 in floats and the floor would take a row from the class.
-    per_row = Fraction(str(float(share))) * budget / len(codes)
-    sizes = class_sizes(codes)
+    per_row = Fraction(str(float(share))) * budget / sum(sizes.values())
     return {code: 0 if code < 0 else per_row.numerator * size // per_row.denominator for code, size in sizes.items()}
 
 

@@ -17,6 +17,18 @@ pytest_plugins = ["tests.helpers.command_line"]
 ENCODED = "--encoder pixels --image-size 2 --num-prototypes 2"
 
 
+@pytest.mark.usefixtures("place")
+def test_the_scores_of_a_stream_are_listed_and_cleared(hf):
+    stream = Dataset.from_dict({"s": [0.1, 0.2]}).to_iterable_dataset()
+    kept = stream.prune("s", keep=1, order="hard", run=hf_prune.Run(cache_dir="of-streams"))
+    assert [row["s"] for row in kept] == [0.2]
+    assert "4 files" in hf("cache list --cache-dir of-streams")
+    assert "scores of a stream" in hf("cache list --cache-dir of-streams")
+    del kept, stream  # nobody uses them any more
+    hf("cache clear --cache-dir of-streams")
+    assert hf("cache list --cache-dir of-streams") == ""
+
+
 def test_cache_is_listed_and_cleared(hf, place):
     hf(f"score data prototypes {ENCODED} --cache-dir kept-results --out scored-again")
     listed = hf("cache list --cache-dir kept-results").split()

@@ -70,6 +70,14 @@ def test_a_single_row_can_be_scored(metric, inputs):
     assert np.isfinite(call(metric, inputs, reordered(cases(), np.array([EASY])))).all()
 
 
+@pytest.mark.parametrize(("metric", "inputs"), [way for way in WAYS if way.values[0].row_wise])
+def test_a_row_wise_metric_needs_no_other_rows(metric, inputs):
+    arrays, few = cases(), np.array([5, 7, 20])
+    np.testing.assert_allclose(
+        call(metric, inputs, reordered(arrays, few)), call(metric, inputs, arrays)[few], atol=1e-9
+    )
+
+
 # k-means counts the rows of all processes; here there is no other process that has any.
 @pytest.mark.parametrize(("metric", "inputs"), [way for way in WAYS if way.values[0].name != "prototypes"])
 def test_a_process_without_rows_gets_no_scores(metric, inputs):

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from hf_prune.models.load import load_encoder
-from hf_prune.models.loaded_model import LoadedModel, default_device, resolve_dtype, with_first_output
+from hf_prune.models.loaded_model import LoadedModel, default_device, kept_open, resolve_dtype, with_first_output
 from hf_prune.runtime.processes import check_device
 
 
@@ -86,3 +86,19 @@ def test_the_first_output_is_shown_once():
         assert [forward(number) for number in range(3)] == [0, 1, 2]
         assert forward.model is None
     assert seen == [0, "closed"]
+
+
+def test_a_model_that_is_kept_open_is_loaded_once_and_released_at_the_end():
+    events = []
+
+    def load(device):
+        events.append("open")
+        return (lambda batch: batch), lambda: events.append("release")
+
+    with kept_open(LoadedModel({"id": "own"}, None, True, lambda images: images, load)) as model:
+        assert load_encoder(model) is model
+        for _ in range(2):
+            with model:
+                assert model.open(torch.device("cpu"))(3) == 3
+        assert events == ["open"]
+    assert events == ["open", "release"]

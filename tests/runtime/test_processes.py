@@ -23,6 +23,7 @@ from hf_prune.runtime.processes import (
     join_processes,
     num_announced,
     num_processes,
+    on_own_rows,
     process_index,
     process_state,
     use_device,
@@ -107,6 +108,16 @@ def test_what_one_process_does_for_all_waits_for_no_other(monkeypatch):
     with alone(), in_step("a call"):
         assert num_announced() == 1
     assert {variable: os.environ[variable] for variable in launched} == launched
+
+
+def test_a_process_on_rows_of_its_own_works_with_no_other(monkeypatch):
+    with on_own_rows("cpu"):
+        monkeypatch.setenv("WORLD_SIZE", "2")
+        state = process_state()
+        assert (state.num_processes, state.process_index, state.device.type) == (1, 0, "cpu")
+        assert (num_announced(), num_processes()) == (1, 1)
+        assert compute_device().type == "cpu"
+    assert num_announced() == 2
 
 
 def test_a_failure_apart_does_not_reach_processes_that_wait_elsewhere():

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import replace
 
-from datasets import Dataset, DatasetDict
+from datasets import Dataset, DatasetDict, IterableDataset
 from huggingface_hub import CommitInfo
 from huggingface_hub.errors import HFValidationError
 from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]  # public, though not marked as such
@@ -16,12 +16,13 @@ from hf_prune.hub.publish.configurations import describe_configurations, describ
 from hf_prune.hub.publish.export import TEXTS, write_texts
 from hf_prune.hub.publish.repository import Repository, staging_folder
 from hf_prune.hub.publish.shards import ShardOptions, Shards
+from hf_prune.hub.publish.stream import StreamPlace, check_stream_options, push_stream
 from hf_prune.hub.publish.target import Target, put_all
 from hf_prune.runtime.errors import InputError
 
 
 def push_to_hub(
-    ds: Dataset | DatasetDict,
+    ds: Dataset | DatasetDict | IterableDataset,
     repo_id: str,
     *,
     source: str | None = None,
@@ -48,7 +49,8 @@ def push_to_hub(
     pushed, a ``DatasetDict`` replaces all splits and a ``Dataset`` its own.
 
     Args:
-        ds: What to push; of a ``DatasetDict`` all splits that have rows.
+        ds: What to push; of a ``DatasetDict`` all splits that have rows. A stream is read once and sent a file at a time, with
+            its steps on the card; it takes none of ``source``, ``scores``, ``what``, ``num_shards`` and ``num_proc``.
         repo_id: Repository, ``"namespace/name"`` or a name of your own; made if it is not there.
         source: Where the data set came from: ``"name@COMMIT"`` on the Hub, ``"local"``, or None to detect it from the
             files that `datasets` loaded.
@@ -79,11 +81,16 @@ def push_to_hub(
 
     Raises:
         ValueError: If a name, the source, ``scores`` or what is published does not fit; the message says what does.
-        TypeError: If ``ds`` is a stream.
+        TypeError: If ``ds`` is no data set.
         PermissionError: If the token may not write there.
         OSError: If the Hub or the disk fails, or others keep committing; the message says what became of it.
     """
     _check_target(repo_id, revision, create_pr)
+    if isinstance(ds, IterableDataset):
+        check_stream_options(source, scores, what, num_shards, embed_external_files, num_proc)
+        hub = Repository(repo_id, token, revision, create_pr, private=private)
+        place = StreamPlace(config_name or "default", split or str(ds.split or "train").partition("[")[0], data_dir)
+        return push_stream(ds, hub, place, set_default, max_shard_size, commit_message, commit_description)
     options = ShardOptions(max_shard_size, num_shards, embed_external_files, num_proc)
     own = read_configuration(
         ds,
