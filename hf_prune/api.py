@@ -11,8 +11,8 @@ from hf_prune.metrics import Metric, get_metric
 from hf_prune.metrics.registry import check_option_names
 from hf_prune.policy import Recommendation
 from hf_prune.policy.gathering import judge_for
+from hf_prune.policy.prune_settings import PruneSettings
 from hf_prune.pruning.prune import prune_dataset
-from hf_prune.pruning.settings import PruneSettings
 from hf_prune.runtime.arguments import check_count, check_flag, check_text
 from hf_prune.runtime.errors import InputError
 from hf_prune.runtime.processes import check_alike, in_step

@@ -9,8 +9,8 @@ from datasets import Dataset
 from numpy.typing import NDArray
 
 from hf_prune.data.columns import Labels, find_label_column, read_labels
+from hf_prune.policy.prune_settings import BY_ERROR, PruneSettings
 from hf_prune.pruning.inputs import PruningInputs
-from hf_prune.pruning.settings import BY_ERROR, PruneSettings
 from hf_prune.runtime.errors import InputError
 from hf_prune.runtime.names import unknown_name
 from hf_prune.scoring.scores import Scores

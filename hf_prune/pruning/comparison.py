@@ -12,8 +12,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from hf_prune.data.columns import find_label_column, read_labels
 from hf_prune.heads.students import train_students
+from hf_prune.policy.prune_settings import PruneSettings
 from hf_prune.pruning.prune import prune_dataset
-from hf_prune.pruning.settings import PruneSettings
 from hf_prune.runtime.errors import InputError
 from hf_prune.runtime.files import write_csv
 

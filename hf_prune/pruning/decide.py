@@ -11,11 +11,11 @@ from hf_prune.data.history import provenance
 from hf_prune.policy import Evidence
 from hf_prune.policy.features import TooLittleToJudgeError
 from hf_prune.policy.gathering import gather, labels_to_judge_by, recorded_evidence
+from hf_prune.policy.prune_settings import PruneSettings
 from hf_prune.policy.recommendation import points, recommendation
 from hf_prune.policy.rules import JUDGED_ORDERS, RANDOM, Rule, rule_without_evidence
 from hf_prune.pruning.classes import Classes, are_clusters
 from hf_prune.pruning.inputs import PruningInputs
-from hf_prune.pruning.settings import PruneSettings
 from hf_prune.runtime.errors import InputError
 from hf_prune.runtime.messages import warn
 from hf_prune.runtime.optional_results import extra

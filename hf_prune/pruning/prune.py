@@ -6,11 +6,11 @@ from datasets import Dataset
 
 from hf_prune.data.digests import pack_rows
 from hf_prune.data.history import Step, record
+from hf_prune.policy.prune_settings import PruneSettings
 from hf_prune.pruning.classes import Classes, are_clusters, find_classes, with_quotas
 from hf_prune.pruning.decide import decide
 from hf_prune.pruning.inputs import PruningInputs
 from hf_prune.pruning.reasons import pack_reasons
-from hf_prune.pruning.settings import PruneSettings
 from hf_prune.scoring.agreement import check_request
 from hf_prune.scoring.scores import read_scores, score_column
 from hf_prune.selection import Selection, select

@@ -10,7 +10,7 @@ from datasets import ClassLabel, Dataset, IterableDataset
 from hf_prune.data.columns import Labels, find_label_column
 from hf_prune.data.history import Step
 from hf_prune.data.row_keys import key_columns
-from hf_prune.pruning.settings import PruneSettings
+from hf_prune.policy.prune_settings import PruneSettings
 from hf_prune.runtime.errors import InputError
 from hf_prune.scoring.scores import find_score_column, read_scores
 from hf_prune.selection.budget import count_rows

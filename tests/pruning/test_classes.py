@@ -6,9 +6,9 @@ from datasets import Value
 
 from hf_prune import provenance
 from hf_prune.data.columns import Labels
+from hf_prune.policy.prune_settings import PruneSettings
 from hf_prune.pruning.classes import Classes, are_clusters, by_code, find_classes, with_quotas
 from hf_prune.pruning.inputs import PruningInputs
-from hf_prune.pruning.settings import PruneSettings
 from hf_prune.scoring import Request
 from hf_prune.scoring.scores import read_scores
 from tests.pruning.test_prune import make, run

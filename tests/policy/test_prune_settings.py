@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from hf_prune.pruning.settings import PruneSettings
+from hf_prune.policy.prune_settings import PruneSettings
 from hf_prune.runtime.errors import UserError
 from hf_prune.scoring import Request
 from tests.helpers.weighed_sets import telling
