@@ -1,16 +1,18 @@
 """The rows of a stream, shard by shard, in blocks that are the same whoever reads them and whenever."""
 
+import re
 from collections.abc import Iterator
 from functools import cached_property
 from itertools import islice
 from typing import Any, NamedTuple
 
+import datasets
 import pyarrow as pa
 from datasets import Dataset, DatasetInfo, Features, Image, IterableDataset
 from datasets.fingerprint import Hasher
 from datasets.table import embed_table_storage
 
-from hf_prune.runtime.errors import InputError
+from hf_prune.runtime.errors import InputError, MissingPackageError
 from hf_prune.runtime.messages import error_line
 from hf_prune.runtime.processes import num_announced, num_processes, process_index
 
@@ -18,6 +20,7 @@ from hf_prune.runtime.processes import num_announced, num_processes, process_ind
 BLOCK_ROWS = 4096
 BLOCK_BYTES = 32 << 20
 _PIECE_ROWS = 64  # rows that are read at once
+OLDEST = (5, 1)  # version of `datasets`
 _SHUFFLED = "BufferShuffledExamplesIterable"
 # Steps of which `datasets` says that a state saved among tables may lose a batch.
 _LOSSY_IN_ARROW = {"MappedExamplesIterable", "FilteredExamplesIterable"}
@@ -55,6 +58,20 @@ class Position(NamedTuple):
     state: dict[str, Any] | None
 
 
+def is_too_old() -> bool:
+    """Whether this version of `datasets` cannot read streams on from a state."""
+    return tuple(map(int, re.findall(r"\d+", datasets.__version__)[:2])) < OLDEST
+
+
+def _check_version() -> None:
+    """Raise one line where `datasets` is so old that a filtered stream that is read on from a state loses rows."""
+    if is_too_old():
+        oldest = ".".join(map(str, OLDEST))
+        raise MissingPackageError(
+            f"streams need datasets {oldest} or newer, this is {datasets.__version__}: pip install -U datasets"
+        )
+
+
 class StreamSource:
     """A stream that was given, seen as shards of blocks.
 
@@ -68,6 +85,7 @@ class StreamSource:
     """
 
     def __init__(self, ds: IterableDataset) -> None:
+        _check_version()
         try:
             ds = ds._resolve_features()  # of a stream of CSV or JSON they are those of its first rows
         except StopIteration:

@@ -21,6 +21,7 @@ from datasets import ClassLabel, DatasetDict
 from huggingface_hub import HfApi
 
 from hf_prune.policy import budget, features, rules, trial, weighing
+from hf_prune.streams.source import is_too_old
 from hf_prune.workflows import demo_data
 from tests.helpers.tiny_models import build, config_of, save
 
@@ -91,6 +92,8 @@ if __name__ == "__main__":
     publish()
     failed: dict[str, str] = {}
     for path in PAGES:
+        if path.name == "streams.md" and is_too_old():
+            continue  # refused in one line, as a test of streams shows
         with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
             failed |= run(path)
     if (ROOT / "docs/api.md").read_text(encoding="utf-8") != runpy.run_path(str(ROOT / "docs/make.py"))["api_page"]():

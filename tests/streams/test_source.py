@@ -100,3 +100,12 @@ def test_a_stream_without_rows_is_refused(tmp_path):
     with pytest.raises(ValueError, match="no rows with a score to choose from"):
         empty.prune("score", keep=0.5, order="hard", run=Run(cache_dir=tmp_path))
     assert list(empty.prune("score", keep=0.5, order="hard", passes=1)) == []
+
+
+def test_a_datasets_that_is_too_old_is_refused(monkeypatch):
+    stream = generated([3])
+    monkeypatch.setattr("datasets.__version__", "5.0.1")
+    with pytest.raises(
+        ImportError, match=r"^streams need datasets 5\.1 or newer, this is 5\.0\.1: pip install -U datasets$"
+    ):
+        StreamSource(stream)
