@@ -84,10 +84,10 @@ class StreamSelection:
         self._cut = best(lambda: (rows.together() for rows in self._ranked("hard")), {0: cut})
         floors = floors_by_size(sizes, self.budget, floor) if floor else {}
         left = self._count(self._left)
-        owed = {code: min(count, left[code]) for code, count in floors.items()}
-        self._owed = best(self._left, owed)
-        self._returned = best(self._removed, {code: count - owed[code] for code, count in floors.items()})
-        others = min(self.budget - sum(floors.values()), left.total() - sum(owed.values()))
+        due = {code: min(count, left[code]) for code, count in floors.items()}
+        self._due = best(self._left, due)
+        self._returned = best(self._removed, {code: count - due[code] for code, count in floors.items()})
+        others = min(self.budget - sum(floors.values()), left.total() - sum(due.values()))
         self._others = best(self._unowed, {0: max(others, 0)})
         # The rows that the order alone would keep; the others that are kept owe it to the floor.
         self._first = best(lambda: (rows.together() for rows in self._left()), {0: self.budget}) if floors else None
@@ -137,7 +137,7 @@ class StreamSelection:
             yield rows.only(self._cut.mask(hard.together()))
 
     def _unowed(self) -> Iterator[Ranked]:
-        return (rows.only(~self._owed.mask(rows)).together() for rows in self._left())
+        return (rows.only(~self._due.mask(rows)).together() for rows in self._left())
 
     def write(self, name: str) -> Outcome:
         """Write which rows of each block are kept, and count them."""
@@ -163,7 +163,7 @@ class StreamSelection:
     def _kept(self) -> Iterator[tuple[Mask, int]]:
         """Yield of each block which of the rows with a score are kept, and how many of these for the floor alone."""
         for left, removed in zip(self._left(), self._removed(), strict=True):
-            owed, returned = self._owed.mask(left), self._returned.mask(removed)
-            kept = owed | returned | self._others.mask(left.only(~owed).together())
-            first = owed if self._first is None else self._first.mask(left.together())
-            yield kept, int((owed & ~first).sum() + returned.sum())
+            due, returned = self._due.mask(left), self._returned.mask(removed)
+            kept = due | returned | self._others.mask(left.only(~due).together())
+            first = due if self._first is None else self._first.mask(left.together())
+            yield kept, int((due & ~first).sum() + returned.sum())
