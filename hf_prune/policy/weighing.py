@@ -125,6 +125,11 @@ class ScoredColumn:
         """Whether heads stand in for teachers, and are trained anew in every repeat."""
         return any("heads" in source for source in self.made_from.values())
 
+    @property
+    def judged_rows(self) -> str:
+        """A key for what is known of the rows alone, the same for all columns that are judged on them."""
+        return f"{array_sha256(self.rows())}, {self.is_refitted}"
+
     def features(self, seed: int, keeps: Sequence[float], budget: float | None) -> Features:
         """Return the features that the rules are judged on within the budget; a ValueError where they are too few."""
         return make_features(
@@ -160,7 +165,7 @@ def weigh(
     judge = judge_of(
         scored, keeps, class_balance=class_balance, seed=seed, student=student, budget=budget, shared=shared
     )
-    noise = f"noise of {id(judge.features)}"  # kept alive by the dict
+    noise = f"noise of {scored.judged_rows}"
     if noise not in shared:
         shared[noise] = _noise_rate(judge.features, seed)
     found = Evidence(
@@ -197,7 +202,7 @@ def judge_of(
         ValueError: If there are too few rows to judge by.
     """
     shared = {} if shared is None else shared
-    rows = f"features of {array_sha256(scored.rows())}, {scored.is_refitted}"
+    rows = f"features of {scored.judged_rows}"
     features = shared[rows] = shared.get(rows) or scored.features(seed, keeps, budget)
     scorer, optimistic = scoring_of(scored, features)
     _announce(scored.metric, features, keeps, refitted=not optimistic and scored.is_refitted)
