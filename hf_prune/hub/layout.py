@@ -32,6 +32,11 @@ _EVERY_SPLIT = "all"
 _SETTINGS = ("column", "keep", "order", "class_balance", "label_column", "seed", "options", "inputs")
 
 
+def folder_of(config_name: str) -> str:
+    """Return the folder of the files of a configuration where none is named."""
+    return "data" if config_name == DEFAULT else config_name
+
+
 def check_names(config_name: str, data_dir: str, splits: Iterable[str]) -> None:
     """Raise a one-line ValueError if a configuration cannot be called so, or not have its files there."""
     for argument, name, allowed in (

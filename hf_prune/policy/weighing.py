@@ -5,6 +5,7 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -125,7 +126,7 @@ class ScoredColumn:
         """Whether heads stand in for teachers, and are trained anew in every repeat."""
         return any("heads" in source for source in self.made_from.values())
 
-    @property
+    @cached_property
     def judged_rows(self) -> str:
         """A key for what is known of the rows alone, the same for all columns that are judged on them."""
         return f"{array_sha256(self.rows())}, {self.is_refitted}"

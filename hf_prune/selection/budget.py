@@ -70,3 +70,12 @@ def count_cut(hardest_cutoff: float, num_rows: int) -> int:
     """
     # Exact, since 0.29 * 100 is 28.999999999999996 in floats.
     return int(Fraction(str(float(hardest_cutoff))) * num_rows)
+
+
+def check_room(keep: Any, budget: int, room: int, num_scored: int, removed: str) -> None:
+    """Raise a one-line ValueError if fewer rows are left than are to be kept; ``removed`` is what went before the order."""
+    if budget > room:
+        raise InputError(
+            f"keep={keep} keeps {budget} of {num_scored} rows with a score, of which {room} are left after {removed}: "
+            f"give a count up to {room}, or remove fewer before"
+        )

@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from hf_prune.runtime.errors import InputError
 from hf_prune.runtime.seeds import check_seed
-from hf_prune.selection.budget import check_hardest_cutoff, count_cut, count_rows
+from hf_prune.selection.budget import check_hardest_cutoff, check_room, count_cut, count_rows
 from hf_prune.selection.candidates import rank
 from hf_prune.selection.checks import RowArrays, check_arrays
 from hf_prune.selection.classes import check_class_balance, check_quotas, class_floors, first_of_each
@@ -115,12 +115,9 @@ def select(
     cut = np.flatnonzero(np.isin(reasons[scored], (HARDEST.code, SUSPECT.code)))
     # Rows that were cut can only come back where a class has a quota to fill; that is checked with the quotas.
     room = len(left) + len(cut) * isinstance(balance, Mapping)
-    if budget > room:
-        kind = "noise suspects" if isinstance(hardest_cutoff, str) else "of the hardest rows"
-        raise InputError(
-            f"keep={keep} keeps {budget} of {len(scored)} rows with a score, of which {room} are left after "
-            f"{len(scored) - len(left) - len(cut)} duplicates and {len(cut)} {kind}: give a count up to {room}, or remove fewer before"
-        )
+    kind = "noise suspects" if isinstance(hardest_cutoff, str) else "of the hardest rows"
+    removed = f"{len(scored) - len(left) - len(cut)} duplicates and {len(cut)} {kind}"
+    check_room(keep, budget, room, len(scored), removed)
     candidates = arrays.candidates(values, scored[left], turns[left], min(budget, len(left)))
     ranked, codes = chosen.rank(candidates, options) if len(left) else (left, left)
     # Of the rows that were cut the least hard may return first.

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from hf_prune.data.digests import MAX_EASY_ROWS, pack_rows
 from hf_prune.runtime.errors import InputError
 from hf_prune.selection import count_rows
-from hf_prune.selection.budget import count_cut
+from hf_prune.selection.budget import check_room, count_cut
 from hf_prune.selection.classes import floors_by_size
 from hf_prune.streams.cut import Ranked, best, sortable, turns
 from hf_prune.streams.score_files import ScoreFiles
@@ -75,12 +75,8 @@ class StreamSelection:
         self.num_scored, sizes = self._sizes()
         self.budget = count_rows(keep, self.num_scored)
         cut = count_cut(hardest_cutoff, self.num_scored)
-        room = self.num_scored - cut
-        if self.budget > room:
-            raise InputError(
-                f"keep={keep} keeps {self.budget} of {self.num_scored} rows with a score, of which {room} are left after 0 duplicates and {cut} of "
-                f"the hardest rows: give a count up to {room}, or remove fewer before"
-            )
+        removed = f"0 duplicates and {cut} of the hardest rows"
+        check_room(keep, self.budget, self.num_scored - cut, self.num_scored, removed)
         self._cut = best(lambda: (rows.together() for rows in self._ranked("hard")), {0: cut})
         floors = floors_by_size(sizes, self.budget, floor) if floor else {}
         left = self._count(self._left)

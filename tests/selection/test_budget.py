@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hf_prune.selection.budget import check_hardest_cutoff, count_cut, count_rows, is_number
+from hf_prune.selection.budget import check_hardest_cutoff, check_room, count_cut, count_rows, is_number
 
 
 @pytest.mark.parametrize(
@@ -67,3 +67,11 @@ def test_a_cutoff_is_a_share_up_to_a_half_or_noise(cutoff):
         ValueError, match=r"give the share of the hardest rows to drop first, in \[0, 0\.5\], or 'noise'"
     ):
         check_hardest_cutoff(cutoff)
+
+
+def test_what_was_removed_leaves_room():
+    check_room(0.5, 5, 5, 10, "5 duplicates")
+    with pytest.raises(
+        ValueError, match=r"^keep=0\.6 keeps 6 of 10 rows with a score, of which 5 are left after 5 dup"
+    ):
+        check_room(0.6, 6, 5, 10, "5 duplicates")

@@ -9,7 +9,7 @@ from hf_prune.data.source import Source, check_source, locate_source
 from hf_prune.data.splits import check_dataset
 from hf_prune.hub.card.source_card import read_source_card
 from hf_prune.hub.formats import SCORES_OF_ROWS, WHAT, Configuration, Describe
-from hf_prune.hub.layout import DEFAULT, Published, check_names, cut_name
+from hf_prune.hub.layout import Published, check_names, cut_name, folder_of
 from hf_prune.hub.manifest import Entry, split_entry
 from hf_prune.hub.publish.pictures import pictures
 from hf_prune.hub.publish.target import Target
@@ -44,7 +44,7 @@ def read_configuration(
         for name, found in rows.items()
     }
     name = cut_name({name: found.history for name, found in splits.items()}) if config_name is None else config_name
-    data_dir = data_dir or ("data" if name == DEFAULT else name)
+    data_dir = data_dir or folder_of(name)
     check_names(name, data_dir, splits)
     if scores is not None and not any(found.scored for found in splits.values()):
         raise InputError("scores= describes what a data set was pruned by; no split here was scored or pruned")

@@ -15,7 +15,7 @@ from hf_prune.data.history import Step, provenance
 from hf_prune.hub.card.metadata import config_patterns, load_card, merge_metadata
 from hf_prune.hub.card.page import put_section
 from hf_prune.hub.card.text import code, number, words
-from hf_prune.hub.layout import README
+from hf_prune.hub.layout import README, folder_of
 from hf_prune.hub.publish.repository import Repository, staging_folder
 from hf_prune.runtime.errors import InputError
 from hf_prune.selection.orders import get_order
@@ -48,7 +48,7 @@ class StreamPlace(NamedTuple):
     @property
     def folder(self) -> str:
         """Return the folder of the files."""
-        return self.data_dir or ("data" if self.config_name == "default" else self.config_name)
+        return self.data_dir or folder_of(self.config_name)
 
 
 def push_stream(
