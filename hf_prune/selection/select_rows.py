@@ -1,6 +1,6 @@
 """The one function that selects: duplicates, cuts, class floors and quotas, then an order, up to an exact budget."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -100,21 +100,12 @@ def select(
     check_options(options)
     check_class_balance(balance)
     check_hardest_cutoff(hardest_cutoff)
-    by_score_alone = order in ORDERS and values.dtype.itemsize <= 8
-    by_score_alone &= not isinstance(balance, Mapping) and not isinstance(hardest_cutoff, str)
-    by_score_alone &= embeddings is None and clusters is None and suspects is None and duplicate_of is None
-    if len(values) > MANY_ROWS and by_score_alone:
+    others = {"embeddings": embeddings, "clusters": clusters, "suspects": suspects, "duplicate_of": duplicate_of}
+    if _are_many(values, order, balance, hardest_cutoff, others.values()):
         settings = {"keep": keep, "order": order, "floor": balance, "hardest_cutoff": hardest_cutoff, "seed": seed}
         return _select_in_blocks(masked, labels, settings)
     scored = _check_values(masked)
-    arrays = check_arrays(
-        len(values),
-        labels=labels,
-        embeddings=embeddings,
-        clusters=clusters,
-        suspects=suspects,
-        duplicate_of=duplicate_of,
-    )
+    arrays = check_arrays(len(values), labels=labels, **others)
     arrays.check_needs(chosen, balance, hardest_cutoff)
     check_seed(seed)
     budget = count_rows(keep, len(scored))
@@ -216,6 +207,19 @@ def _check_values(scores: Scores) -> Rows:
         row = int(scored[bad[0]])
         raise cannot_rank(row, values[row], len(bad))
     return scored
+
+
+def _are_many(
+    values: NDArray[Any],
+    order: str,
+    balance: float | Mapping[int, int],
+    hardest_cutoff: float | str,
+    others: Iterable[ArrayLike | None],
+) -> bool:
+    """Whether there are more rows than are sorted, and scores and classes alone decide which stay."""
+    by_score = order in ORDERS and values.dtype.itemsize <= 8 and all(array is None for array in others)
+    by_count = isinstance(balance, Mapping) or isinstance(hardest_cutoff, str)
+    return len(values) > MANY_ROWS and by_score and not by_count
 
 
 def _select_in_blocks(scores: Scores, labels: ArrayLike | None, settings: Mapping[str, Any]) -> Selection:
