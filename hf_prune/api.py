@@ -191,10 +191,10 @@ def prune(
         metric: The score column: any numeric column, whoever made it, or a metric scored under its own name.
         keep: A fraction in (0, 1] as float, or a count of rows as int, over the rows with a score, those that are
             removed before the order included; ``keep=1`` is one row, ``keep=1.0`` all of them.
-        order: ``"auto"`` follows the evidence that `score_with` left, or that ``encoder`` or ``inputs`` allow to gather: the
-            order and the cutoff that beat random rows, or random rows where none did, with a warning. Without evidence it
-            goes by rows per class and kept fraction, of clusters it keeps random rows, with a warning. Or the name of an
-            order, see `list_orders`.
+        order: ``"auto"`` follows the evidence that `score_with` left, or that ``encoder``, ``inputs`` or the model that the
+            history names allow to gather: the order and the cutoff that beat random rows, or random rows where none did,
+            with a warning. Without evidence it goes by rows per class and kept fraction, of clusters it keeps random rows,
+            with a warning. Or the name of an order, see `list_orders`.
         class_balance: Each class keeps at least this share of what equal pruning would leave it; None is the paper's
             0.5 where there is a ``ClassLabel`` column, else 0. Or class → count of rows, exactly so many of each class
             named, the rest from the others.
