@@ -44,7 +44,7 @@ def ours(points: Points, clusters: int, iterations: int, seed: int) -> Points:
 
 def ours_in_float32(points: Points, clusters: int, iterations: int, seed: int) -> Points:
     """Centroids by hf_prune as a processor without bfloat16 finds them."""
-    with patch("hf_prune.metrics.kmeans.computes_bfloat16", lambda _: False):
+    with patch("hf_prune.metrics.kmeans.lloyd.computes_bfloat16", lambda _: False):
         return ours(points, clusters, iterations, seed)
 
 
