@@ -42,8 +42,8 @@ class Assignment:
         some = self._search(centroids[moved]) if moved is not None and len(moved) else None
         own = torch.from_numpy(centroids).to(self.rows.device).float()
         changed = 0
-        for place in self.rows.blocks():
-            block, codes, bound = self.rows.block(place), self.codes[place], self.bound[place]
+        for place, block in self.rows.each():
+            codes, bound = self.codes[place], self.bound[place]
             need = np.arange(len(codes))
             if moved is not None:
                 similarity = dots(block, some_of(own, codes))
@@ -111,10 +111,26 @@ def _nearest_other(found: Nearest, moved: Array, codes: Array) -> NDArray[np.flo
     return np.where(moved[found.codes] == codes, found.second, found.best)
 
 
+def assign_all(
+    held: Rows, centroids: NDArray[np.float64], coarse: bool
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Return for each row the nearest of all centroids and the cosine distance to it, both (n_local,), in one reading."""
+    search = CentroidSearch(centroids, held.device, coarse=coarse)
+    codes, distances = np.empty(len(held), dtype=np.int64), np.empty(len(held))
+    for place, block in held.each():
+        codes[place] = search.two_nearest(block).codes
+        points = block.numpy() if block.device.type == "cpu" else held.points[place]  # no second reading of a disk
+        distances[place] = _block_distances(points, codes[place], centroids)
+    return codes, distances
+
+
 def distances_of(held: Rows, codes: NDArray[np.int64], centroids: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the cosine distance of each row to its centroid, shape (n_local,), in float64 and never below 0."""
     found = np.empty(len(held))
     for place in held.blocks():
-        block = np.asarray(held.points[place], dtype=np.float64)
-        found[place] = 1.0 - np.einsum("ij,ij->i", block, centroids[codes[place]])
-    return np.clip(found, 0.0, 2.0)
+        found[place] = _block_distances(held.points[place], codes[place], centroids)
+    return found
+
+
+def _block_distances(points: Array, codes: Array, centroids: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.clip(1.0 - np.einsum("ij,ij->i", np.asarray(points, dtype=np.float64), centroids[codes]), 0.0, 2.0)

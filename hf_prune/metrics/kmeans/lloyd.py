@@ -1,5 +1,6 @@
 """Lloyd's iteration on the sphere, the same in one process or many."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -36,11 +37,51 @@ def lloyd(
     held: Rows, rows: NDArray[np.int64], num_clusters: int, num_iterations: int, enough: float, seed: int
 ) -> Clusters:
     """Run the iteration from one start until at most ``enough`` rows change cluster."""
-    centroids = seed_centroids(held, rows, num_clusters, seed)
-    assignment = Assignment(held, num_clusters, coarse=computes_bfloat16(held.device))
-    converged, iteration = False, 0
-    progress = tqdm(total=num_iterations, desc="k-means", disable=not is_main_process(), leave=False)
-    while iteration < num_iterations and not converged:
+    return lloyd_from(seed_centroids(held, rows, num_clusters, seed), held, rows, num_iterations, enough)
+
+
+def lloyd_from(
+    centroids: NDArray[np.float64], held: Rows, rows: NDArray[np.int64], num_iterations: int, enough: float
+) -> Clusters:
+    """Run the iteration from given centroids, unit rows (k, d), until at most ``enough`` rows change cluster."""
+    assignment = Assignment(held, len(centroids), coarse=computes_bfloat16(held.device))
+    centroids, iterations, converged = iterate(assignment, rows, centroids, num_iterations, enough)
+    if not converged:
+        assignment.update(centroids)
+    return Clusters(
+        centroids, assignment.codes, distances_of(held, assignment.codes, centroids), iterations, converged
+    )
+
+
+def iterate(
+    assignment: Assignment,
+    rows: NDArray[np.int64],
+    centroids: NDArray[np.float64],
+    num_iterations: int,
+    enough: float,
+    *,
+    name: str = "k-means",
+    is_settled: Callable[[Array, Array, Array, Array], bool] = lambda *_: False,
+) -> tuple[NDArray[np.float64], int, bool]:
+    """Assign rows and move centroids to the means in turn, until at most ``enough`` rows change cluster.
+
+    Args:
+        assignment: How the rows of this process are assigned.
+        rows: Their global numbers, shape (n_local,).
+        centroids: The first ones, unit rows, shape (k, d).
+        num_iterations: At most so many iterations.
+        enough: So few rows of all processes.
+        name: Of the progress bar.
+        is_settled: Stops, too, where it is true of the centroids before a move and after it, and of the sums (k, d) and counts
+            (k,) of their rows.
+
+    Returns:
+        The centroids, how many iterations were made, and whether few enough rows changed: then the assignment is the one to
+        these centroids, else to those before.
+    """
+    converged, settled, iteration = False, False, 0
+    progress = tqdm(total=num_iterations, desc=name, disable=not is_main_process(), leave=False)
+    while iteration < num_iterations and not converged and not settled:
         iteration += 1
         changed = int(all_sum(np.array([assignment.update(centroids)]))[0])
         converged = changed <= enough
@@ -49,11 +90,10 @@ def lloyd(
         progress.set_postfix(mean_cosine=f"{(sums * centroids).sum() / counts.sum():.4f}", refresh=False)
         progress.update()
         if not converged:
-            centroids = _means(held, rows, assignment, centroids, sums, counts)
+            before, centroids = centroids, _means(assignment.rows, rows, assignment, centroids, sums, counts)
+            settled = is_settled(before, centroids, sums, counts)
     progress.close()
-    if not converged:
-        assignment.update(centroids)
-    return Clusters(centroids, assignment.codes, distances_of(held, assignment.codes, centroids), iteration, converged)
+    return centroids, iteration, converged
 
 
 def _means(

@@ -6,7 +6,14 @@ from numpy.typing import NDArray
 
 from hf_prune.metrics.kmeans.assignment import NOISE
 from hf_prune.metrics.kmeans.held_rows import Rows, fetch
-from hf_prune.runtime.processes import broadcast, gather_objects, is_main_process
+from hf_prune.runtime.processes import (
+    all_sum,
+    broadcast,
+    gather_objects,
+    is_main_process,
+    num_processes,
+    process_index,
+)
 from hf_prune.runtime.seeds import row_uniform
 
 # Rows that k-means++ looks at for each centroid: enough to find small clusters, few enough to fit in one process.
@@ -18,17 +25,61 @@ SEEDING_SHARE, LARGEST_DRAW = 1 / 8, 128
 
 def seed_centroids(held: Rows, rows: NDArray[np.int64], num_clusters: int, seed: int) -> NDArray[np.float64]:
     """Draw k-means++ centroids from a sample: the rows with the smallest random keys, in the order of their keys."""
-    keys = row_uniform(rows, seed)
     sample_size = max(MIN_SEEDING_ROWS, SEEDING_ROWS_PER_CLUSTER * num_clusters)
-    smallest = np.argsort(keys, kind="stable")[:sample_size]
-    drawn = sorted(gather_objects(list(zip(keys[smallest].tolist(), rows[smallest].tolist(), strict=True))))
-    sample = fetch(held, rows, np.array([row for _, row in drawn[:sample_size]], dtype=np.int64))
+    sample = _sample(held, rows, row_uniform(rows, seed), sample_size)
     centroids = np.zeros((num_clusters, sample.shape[1]))
     if is_main_process():
-        chosen = _plus_plus(torch.from_numpy(sample).to(held.device), num_clusters, np.random.default_rng(seed))
-        centroids = sample[chosen].astype(np.float64)
-        centroids /= np.linalg.norm(centroids, axis=1, keepdims=True)
+        centroids = _directions(sample, num_clusters, held.device, np.random.default_rng(seed))
     return broadcast(centroids)
+
+
+def seed_groups(
+    held: Rows, rows: NDArray[np.int64], groups: NDArray[np.int64], counts: NDArray[np.int64], seed: int
+) -> NDArray[np.float64]:
+    """Draw k-means++ centroids within groups of rows, each from a sample of its rows; the processes share the groups.
+
+    Args:
+        held: The rows of this process.
+        rows: Their global numbers, shape (n_local,).
+        groups: The group of each, shape (n_local,).
+        counts: How many centroids each group gets, at most as many as it has rows in all processes, shape (g,).
+        seed: Seed of the samples and the draws.
+
+    Returns:
+        Shape (sum of the counts, d), group after group; the same in every process.
+    """
+    keys, by_group = row_uniform(rows, seed), np.argsort(groups, kind="stable")
+    ends = np.searchsorted(groups, np.arange(len(counts)), side="right", sorter=by_group)
+    parts = []
+    for number, (members, count) in enumerate(zip(np.split(by_group, ends[:-1]), counts.tolist(), strict=True)):
+        sample = _sample(held, rows, keys, SEEDING_ROWS_PER_CLUSTER * count, members)
+        part = np.zeros((count, held.points.shape[1]))
+        if count and number % num_processes() == process_index():
+            part = _directions(sample, count, held.device, np.random.default_rng((seed, number)))
+        parts.append(part)
+    return all_sum(np.concatenate(parts))
+
+
+def _sample(
+    held: Rows,
+    rows: NDArray[np.int64],
+    keys: NDArray[np.float64],
+    size: int,
+    among: NDArray[np.int64] | None = None,
+) -> NDArray[np.float32]:
+    """Return the rows with the smallest keys in all processes, in the order of their keys, at most ``size``, (m, d)."""
+    smallest = np.argsort(keys if among is None else keys[among], kind="stable")[:size]
+    smallest = smallest if among is None else among[smallest]
+    drawn = sorted(gather_objects(list(zip(keys[smallest].tolist(), rows[smallest].tolist(), strict=True))))
+    return fetch(held, rows, np.array([row for _, row in drawn[:size]], dtype=np.int64), among)
+
+
+def _directions(
+    sample: NDArray[np.float32], count: int, device: torch.device, generator: np.random.Generator
+) -> NDArray[np.float64]:
+    """Choose rows of a sample and scale them to length one again, in float64, shape (count, d)."""
+    chosen = sample[_plus_plus(torch.from_numpy(sample).to(device), count, generator)].astype(np.float64)
+    return np.asarray(chosen / np.linalg.norm(chosen, axis=1, keepdims=True))
 
 
 def _plus_plus(sample: torch.Tensor, count: int, generator: np.random.Generator) -> NDArray[np.int64]:

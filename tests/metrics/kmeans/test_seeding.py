@@ -5,6 +5,8 @@ import pytest
 import torch
 
 from hf_prune.metrics.kmeans import seeding
+from hf_prune.metrics.kmeans.held_rows import Rows
+from tests.helpers.unit_rows import blurred
 
 
 def test_the_start_is_drawn_as_kmeans_plus_plus_draws_it():
@@ -27,3 +29,17 @@ def test_candidates_drawn_together_are_chosen_as_if_drawn_one_by_one(monkeypatch
     for seed in range(50):
         chosen = seeding._plus_plus(sample, 4, np.random.default_rng(seed))
         assert len({tuple(sample[place].tolist()) for place in chosen}) == 4
+
+
+def test_groups_get_so_many_different_rows_of_their_own():
+    points, groups = blurred(200), np.arange(200) % 4
+    counts = np.array([3, 0, 50, 1])
+    order = np.random.default_rng(0).permutation(200)
+    held = Rows(points[order], torch.device("cpu"))
+    found = seeding.seed_groups(held, order, groups[order], counts, seed=5)
+    nearest = (found @ points.T.astype(np.float64)).argmax(axis=1)
+    np.testing.assert_allclose(found, points[nearest], atol=1e-6)
+    assert groups[nearest].tolist() == np.repeat(np.arange(4), counts).tolist()
+    assert len(set(nearest.tolist())) == 54  # all fifty rows of the third group among them
+    again = seeding.seed_groups(Rows(points, torch.device("cpu")), np.arange(200), groups, counts, seed=5)
+    assert again.tobytes() == found.tobytes()

@@ -84,7 +84,7 @@ def test_a_count_that_cannot_be_met_says_which_can(count):
 
 
 @pytest.mark.parametrize("world", [2, 3])
-@pytest.mark.parametrize("case", ["spread", "two points", "blobs", "one row each"])
+@pytest.mark.parametrize("case", ["spread", "two points", "blobs", "one row each", "hierarchical", "mini_batch"])
 def test_processes_agree_with_each_other_and_with_one_alone(rank_results, world, case):
     alone = rank_results[1][0]["clustering"]
     assert len(alone[case]) in (ROWS, 2000)
@@ -99,3 +99,10 @@ def test_the_best_of_several_starts_counts():
     assert cluster(points, 12, num_init=3).distances.mean() == min(alone)
     with pytest.raises(ValueError, match="num_init=0"):
         cluster(points, 12, num_init=0)
+
+
+def test_an_unknown_algorithm_names_those_there_are():
+    with pytest.raises(
+        ValueError, match=r"^algorithm='elkan' is not known; give 'lloyd', 'hierarchical', 'mini_batch'"
+    ):
+        cluster(blurred(20), 2, algorithm="elkan")
