@@ -32,7 +32,10 @@ class Rows:
         if device.type == "cuda":
             self._copies = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]  # torch gives no types
             if 4 * len(self) * points.shape[1] < torch.cuda.mem_get_info(device)[0] / 2:
-                self._held = self._read(slice(None)).to(device)
+                rows = torch.empty(tuple(points.shape), dtype=torch.float32, device=device)
+                for place in self.blocks():
+                    rows[place] = self._read(place).to(device)
+                self._held = rows
 
     def __len__(self) -> int:
         return int(self.points.shape[0])

@@ -25,8 +25,8 @@ def hierarchical(
 ) -> Clusters:
     """Cluster rows into the square root of k groups and these into clusters; then let near clusters exchange rows.
 
-    A group gets clusters in proportion to its rows. Lloyd's iteration runs on the groups, within
-    them, over the clusters of near groups, and at last, for `EXACT_ITERATIONS`, over all.
+    A group gets clusters in proportion to its rows. Lloyd's iteration runs on the groups, within them, over the clusters of
+    near groups, and at last, for `EXACT_ITERATIONS`, over all: so every row ends at the nearest of all centroids.
 
     Args:
         held: The rows of this process.
