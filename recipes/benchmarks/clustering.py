@@ -36,8 +36,11 @@ def make_points(rows: int, dimensions: int) -> Points:
     generator = np.random.default_rng(0)
     centres = generator.normal(size=(2_000, dimensions)).astype(np.float32)
     points = centres[generator.integers(0, 2_000, rows)]
-    points += generator.normal(scale=1.5, size=points.shape).astype(np.float32)
-    return points / np.linalg.norm(points, axis=1, keepdims=True)
+    for start in range(0, rows, 10_000):  # noise of a million rows is 3 GB in float64
+        block = points[start : start + 10_000]
+        block += generator.normal(scale=1.5, size=block.shape).astype(np.float32)
+        block /= np.linalg.norm(block, axis=1, keepdims=True)
+    return points
 
 
 def read_patches(file: Path, rows: int) -> Points:

@@ -10,7 +10,9 @@ from hf_prune.metrics.rows import Array
 
 # Share of the centroids, those that moved most, that all rows may be compared with while the others are bounded.
 MOVED_SHARES = (0.0, 0.02, 0.05, 0.1, 0.2)
-SAMPLED_ROWS = 512  # that estimate which of these shares costs least; of 10,000 rows 4,096 would cost as much as they save
+SAMPLED_ROWS = (
+    512  # that estimate which of these shares costs least; more would cost as much as they save of 10,000 rows
+)
 WORTH_IT = 0.9  # of a full search: what costs more is no better than one, which renews all bounds
 NOISE = np.float32(2e-6)  # of float32 similarities; bounds keep this distance from them
 
