@@ -32,6 +32,7 @@ from hf_prune.selection import (
 from hf_prune.version import __version__ as __version__
 
 if TYPE_CHECKING:
+    from hf_prune.dynamic_pruning.while_training import prune_while_training
     from hf_prune.dynamics.callback import TrainingDynamicsCallback, watch
     from hf_prune.dynamics.record import TrainingRecord
     from hf_prune.heads.runs import HeadRuns, train_heads
@@ -72,6 +73,7 @@ _LAZY = {
     "push_card": "hf_prune.hub.publish.push",
     "push_teacher": "hf_prune.hub.models.teacher",
     "push_to_hub": "hf_prune.hub.publish.push",
+    "prune_while_training": "hf_prune.dynamic_pruning.while_training",
     "rebuild": "hf_prune.hub.verify.rebuild",
     "train_heads": "hf_prune.heads.runs",
     "train_subset_runs": "hf_prune.training.teachers",
@@ -124,6 +126,7 @@ __all__ = [
     "measure_scaling",
     "provenance",
     "prune",
+    "prune_while_training",
     "push_card",
     "push_teacher",
     "push_to_hub",

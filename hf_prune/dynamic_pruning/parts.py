@@ -146,9 +146,7 @@ def thinned_part(losses: NDArray[np.float32], budget: int, seed: int, epoch: int
     return Part(kept, weights)
 
 
-def hardest_part(
-    losses: NDArray[np.float32], budget: int, pool: int, seed: int, epoch: int
-) -> NDArray[np.bool_]:
+def hardest_part(losses: NDArray[np.float32], budget: int, pool: int, seed: int, epoch: int) -> NDArray[np.bool_]:
     """Keep the rows of largest loss of a pool that is drawn uniformly.
 
     Args:

@@ -20,8 +20,8 @@ from hf_prune.dynamics.forward_pass import (
     check_classes,
     check_rows,
     eval_mode,
-    labels_of,
     labelled_loss,
+    labels_of,
     score_rows,
     try_pass,
 )

@@ -14,7 +14,6 @@ from hf_prune.runtime.errors import InputError
 from hf_prune.runtime.processes import num_processes, process_index
 
 
-
 class LabelledLoss(NamedTuple):
     """A batch with its loss.
 
