@@ -199,17 +199,6 @@ def test_rows_of_a_subset_are_numbered_in_it(tmp_path):
     assert all(set(epoch) <= set(range(1, ROWS, 2)) for epoch in seen(trainer))
 
 
-def test_weights_of_a_column_and_of_a_subset_of_it(tmp_path):
-    rows = make_rows(ROWS).add_column("score", [1.0] * 12 + [0.0] * 12)
-    trainer, _ = start(tmp_path, "weighted", rows=rows, keep=6, given={"weights": "score"})
-    trainer.train()
-    assert set(flat(seen(trainer))) <= set(range(12))
-    subset = torch.utils.data.Subset(rows, [20, 2, 21, 3])
-    trainer, _ = start(tmp_path, "weighted", rows=subset, keep=2, given={"weights": "score"})
-    trainer.remove_callback(transformers.trainer_callback.PrinterCallback)
-    assert trainer.hf_prune_hooks is not None
-
-
 def test_rows_of_one_length_stay_together(tmp_path):
     """What a sampler of lengths puts together stays together: its order is the order of the part."""
     lengths = [row % 3 for row in range(ROWS)]
