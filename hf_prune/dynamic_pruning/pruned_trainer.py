@@ -1,5 +1,6 @@
 """A Trainer whose epochs see parts of the rows: its loader, its counts of steps, its loss and its card."""
 
+import bisect
 import itertools
 import math
 import time
@@ -17,7 +18,7 @@ from hf_prune.dynamic_pruning.checkpoint_state import PruningState, read_state, 
 from hf_prune.dynamic_pruning.methods import Drawer, Plan
 from hf_prune.dynamic_pruning.report import PruningReport
 from hf_prune.dynamic_pruning.row_losses import EpochLosses, LossWeights, known_losses, row_losses
-from hf_prune.dynamic_pruning.sampler import PartSampler, put_sampler
+from hf_prune.dynamic_pruning.sampler import DrawnPart, put_sampler
 from hf_prune.dynamics.forward_pass import check_rows, labelled_loss
 from hf_prune.dynamics.numbered_rows import ROW_KEY, subset_rows, whole_dataset
 from hf_prune.dynamics.trainer_hooks import hook
@@ -73,7 +74,7 @@ class PrunedTrainer:
         self._num_numbers = len(whole_dataset(trainer.train_dataset))
         self._label_smoothing = float(trainer.args.label_smoothing_factor)
         self._own: dict[str, Callable[..., Any]] = {name: getattr(trainer, name) for name in _REPLACED}
-        self._drawer, self._loss_weights = Drawer(plan), LossWeights()
+        self._drawer, self._part, self._loss_weights = Drawer(plan), DrawnPart(plan.num_rows), LossWeights()
 
     def install(self) -> None:
         """Replace the methods."""
@@ -91,18 +92,18 @@ class PrunedTrainer:
         """Make the Trainer's own loader; in a training, with a sampler that leaves rows out."""
         loader = self._own["get_train_dataloader"]()
         if self._hooks.training:
-            self._sampler: PartSampler = put_sampler(loader, self.plan.num_rows)
+            put_sampler(loader, self._part, self.plan.num_rows)
         return loader
 
     def set_initial_training_values(self, args: Any, dataloader: Any) -> tuple[Any, ...]:
         """Count epochs, rows and steps of the training as they will be."""
         counts: dict[int, tuple[Any, ...]] = {}
         for rows in {self.plan.budget, self.plan.num_rows}:
-            self._sampler.num_rows = rows
+            self._part.num_rows = rows
             counts[rows] = self._own["set_initial_training_values"](args, dataloader)
         # Steps of the optimiser and batches of an epoch of so many rows.
         self._counts = {rows: (values[1], values[5]) for rows, values in counts.items()}
-        self._sampler.num_rows = first = self.plan.rows_of(0, 1)
+        self._part.num_rows = first = self.plan.rows_of(0, 1)
         epochs, steps, examples, _, batch, batches, max_steps = counts[first]
         if first != self.plan.budget:
             epochs, max_steps = self._count_steps(args)
@@ -115,7 +116,10 @@ class PrunedTrainer:
     def _count_steps(self, args: Any) -> tuple[int, int]:
         """Return epochs and steps of a training whose epochs differ in length."""
         if args.max_steps > 0:
-            return next(n for n in itertools.count(1) if sum(self._steps(n)) >= args.max_steps), args.max_steps
+            # Each epoch has a step, and more of them never have fewer.
+            numbers = range(1, args.max_steps + 1)
+            epochs = bisect.bisect_left(numbers, args.max_steps, key=lambda number: sum(self._steps(number)))
+            return numbers[epochs], args.max_steps
         epochs = math.ceil(args.num_train_epochs)
         *whole, last = self._steps(epochs)
         return epochs, sum(whole) + math.ceil(last * (args.num_train_epochs - (epochs - 1)))
@@ -177,9 +181,9 @@ class PrunedTrainer:
         self._began, self._first_step = time.perf_counter(), self._global_step
         known = self._losses if self._places is None else self._losses[self._places]
         part = self._drawer.draw(epoch, self._num_epochs, known)
-        self._sampler.draw(epoch, part.kept)
+        self._part.draw(epoch, part.kept)
         self._weights = self._weights_of_rows(part.weights)
-        return self._sampler.num_rows
+        return self._part.num_rows
 
     def _weights_of_rows(self, weights: NDArray[np.float32] | None) -> torch.Tensor | None:
         """Return the factor of the loss of each row by its number, or None where all are 1."""
