@@ -1,12 +1,13 @@
 """A small ResNet trained on CIFAR-10 by less: fixed parts of the rows beside parts that change with the epochs.
 
     python recipes/benchmarks/train_on_less.py --train train.parquet --test test.parquet --encoder efficientnet-lite0 \
-        --csv recipes/benchmarks/train_on_less.csv
+        --auto work/auto.npz --csv recipes/benchmarks/train_on_less.csv
 
 The first 4,000 training images, 16 epochs, ResNet-8 of half the widths, shifted and mirrored images, batches of 32, AdamW at
 0.005 with a linear schedule over the steps that are made, judged on the first 5,000 test images, five seeds. Every method
 sees the same share of the rows in an epoch and trains for the same number of epochs. A training that the CSV file holds is not
-made again; ``--seeds`` lets several processes share the work, each with a file of its own.
+made again; ``--seeds`` lets several processes share the work, each with a file of its own, and ``--auto`` the rows that
+``order="auto"`` chooses.
 """
 
 import argparse
@@ -22,7 +23,7 @@ import numpy as np
 import torch
 from datasets import Dataset
 
-from hf_prune import Run, prune_while_training
+from hf_prune import Run, provenance, prune_while_training
 from hf_prune.data.loading import open_dataset
 from hf_prune.models.small_resnet import make_processor, network_config
 from hf_prune.training.classifier import train_classifier
@@ -68,23 +69,10 @@ def cells() -> Iterator[tuple[str, float]]:
 class Judge:
     """Trains networks on the rows of a data set."""
 
-    def __init__(self, train: Dataset, test: Dataset, encoder: str) -> None:
-        self.train, self.encoder = train, encoder
+    def __init__(self, train: Dataset, test: Dataset, auto: dict[str, Any]) -> None:
+        self.auto = auto
         self.images, self.test = (TrainingImages(rows, make_processor()) for rows in (train, test))
         self.tested = torch.stack([image["pixel_values"] for image in self.test.__getitems__(range(len(test)))])
-        self._auto: dict[float, Any] = {}
-        self._scored: Dataset | None = None
-
-    def auto(self, keep: float) -> Any:
-        """Row numbers that ``order="auto"`` keeps by EL2N of heads, which need no network trained on pixels."""
-        if self._scored is None:
-            run = Run(image_size=64)
-            self._scored = self.train.score_with("el2n", teachers="heads", encoder=self.encoder, run=run)
-        if keep not in self._auto:
-            _, chosen = self._scored.prune("el2n", keep=keep, return_selection=True)
-            print(f"auto at {keep:.0%}: {chosen.order}", flush=True)
-            self._auto[keep] = chosen.kept
-        return self._auto[keep]
 
     def run(self, method: str, keep: float, seed: int) -> Training:
         """Train once."""
@@ -92,7 +80,7 @@ class Judge:
         if method == RANDOM:
             images = self.images.subset(np.random.default_rng(seed).permutation(NUM_ROWS)[: round(keep * NUM_ROWS)])
         elif method == AUTO:
-            images = self.images.subset(self.auto(keep))
+            images = self.images.subset(self.auto[f"{keep:g}"])
         elif method in DYNAMIC:
             reports: list[Any] = []
 
@@ -117,6 +105,18 @@ class Judge:
         accuracy = float(np.mean(logits.argmax(dim=1).numpy() == self.test.labels))
         seen = reports[0].rows_seen if method in DYNAMIC else len(images) * NUM_EPOCHS
         return Training(method, keep, seed, accuracy, seen, made.num_steps, round(seconds, 2))
+
+
+def auto_rows(train: Dataset, encoder: str) -> dict[str, Any]:
+    """Share → row numbers that ``order="auto"`` keeps by EL2N of heads, which need no network trained on pixels."""
+    start = time.process_time()
+    scored, found = train.score_with("el2n", teachers="heads", encoder=encoder, run=Run(image_size=64)), {}
+    for keep in KEEPS:
+        kept, chosen = scored.prune("el2n", keep=keep, return_selection=True)
+        print(f"auto at {keep:.0%}: {chosen.order}, {provenance(kept).steps[-1].decided}", flush=True)
+        found[f"{keep:g}"] = chosen.kept
+    print(f"scored and judged in {time.process_time() - start:.0f} CPU seconds", flush=True)
+    return found
 
 
 def read(path: Path) -> dict[tuple[str, float, int], Training]:
@@ -175,6 +175,7 @@ def main() -> None:
     parser.add_argument("--test", required=True)
     parser.add_argument("--encoder", required=True, help="for the scores that order=auto judges")
     parser.add_argument("--csv", type=Path, required=True)
+    parser.add_argument("--auto", type=Path, required=True, help="an .npz file, made where it is missing")
     parser.add_argument("--seeds", type=int, nargs="*", default=list(SEEDS))
     parser.add_argument("--join", type=Path, nargs="*", default=[], help="files of processes that shared the work")
     given = parser.parse_args()
@@ -183,7 +184,10 @@ def main() -> None:
     missing = [(*cell, seed) for cell in cells() for seed in given.seeds if (*cell, seed) not in known]
     if missing:
         train, test = (open_dataset(path) for path in (given.train, given.test))
-        judge = Judge(train.select(range(NUM_ROWS)), test.select(range(NUM_TEST_ROWS)), given.encoder)
+        train, test = train.select(range(NUM_ROWS)), test.select(range(NUM_TEST_ROWS))
+        if not given.auto.exists():
+            np.savez(given.auto, **auto_rows(train, given.encoder))
+        judge = Judge(train, test, dict(np.load(given.auto)))
     for method, keep, seed in missing:
         line = judge.run(method, keep, seed)
         known[line[:3]] = line
