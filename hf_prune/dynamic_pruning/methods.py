@@ -18,6 +18,7 @@ from hf_prune.dynamic_pruning.parts import (
     thinned_part,
     weighted_part,
 )
+from hf_prune.runtime.arguments import check_flag
 from hf_prune.runtime.errors import InputError
 from hf_prune.runtime.names import unknown_name
 from hf_prune.selection.budget import count_rows, is_number
@@ -128,13 +129,16 @@ def make_plan(method: str, keep: Any, num_rows: int, seed: int, options: dict[st
             raise InputError(f"method={method!r} takes no {name}=, only {', '.join(takers)} does: leave it out")
     budget = count_rows(keep, num_rows)
     taken = METHODS[method] | options
+    if method == "rs2":
+        check_flag("replacement", taken["replacement"])
     if method == "infobatch":
         _check_share("delta", taken["delta"])
+        taken["delta"] = float(taken["delta"])
     if method == "orderdp":
         taken["pool"] = _count_pool(taken["pool"], budget, num_rows)
     if method == "weighted":
         _check_weights(taken["weights"], budget, num_rows)
-    return Plan(method, num_rows, budget, seed, **taken)
+    return Plan(method, num_rows, budget, int(seed), **taken)
 
 
 def _check_share(name: str, value: Any) -> None:

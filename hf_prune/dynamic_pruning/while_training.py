@@ -116,7 +116,10 @@ def _check_trainer(trainer: Any) -> None:
 def _numbers(rows: Any, given: str | ArrayLike, name: str) -> NDArray[np.float64]:
     """Return one number for each row of the training set, of a column or as they were given."""
     if not isinstance(given, str):
-        return np.asarray(given, dtype=np.float64)
+        try:
+            return np.asarray(given, dtype=np.float64)
+        except (TypeError, ValueError) as error:
+            raise InputError(f"{name}= holds what is no number ({error}); give one number per row") from error
     whole, places = whole_dataset(rows), subset_rows(rows)
     if not isinstance(whole, Dataset):
         raise InputError(

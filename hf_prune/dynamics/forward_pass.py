@@ -103,7 +103,7 @@ def labels_of(trainer: Any, inputs: Any) -> torch.Tensor:
     if not isinstance(labels, torch.Tensor) or labels.is_floating_point() or labels.numel() != len(labels):
         given = f"{labels.dtype} of shape {tuple(labels.shape)}" if isinstance(labels, torch.Tensor) else type(labels)
         raise InputError(
-            f"{names[0]} of a training batch are {given}: a record needs one class per row as an integer; soft labels, "
+            f"{names[0]} of a training batch are {given}: what follows rows needs one class per row as an integer; soft labels, "
             "several labels per row and regression targets have none"
         )
     return labels.reshape(-1)
@@ -123,12 +123,10 @@ def logits_of(outputs: Any, num_rows: int) -> torch.Tensor:
     else:
         found, given = getattr(outputs, "logits", None), type(outputs).__name__
     if not isinstance(found, torch.Tensor):
-        raise InputError(
-            f"the model's outputs hold no logits ({given}): watch needs a model that returns them by name"
-        )
+        raise InputError(f"the model's outputs hold no logits ({given}): give a model that returns them by name")
     if found.ndim != 2 or len(found) != num_rows or found.shape[1] < 2:
         raise InputError(
-            f"the model gave logits of shape {tuple(found.shape)} for {num_rows} rows: a record needs (rows, classes) "
+            f"the model gave logits of shape {tuple(found.shape)} for {num_rows} rows: what follows rows needs (rows, classes) "
             "with two classes or more"
         )
     return found
@@ -173,7 +171,7 @@ def check_rows(rows: torch.Tensor, labels: torch.Tensor) -> None:
     """Raise unless a batch has one label for each of its rows."""
     if len(rows) != len(labels):
         raise InputError(
-            f"the data collator made {len(labels)} examples of {len(rows)} rows: watch needs one example for each row"
+            f"the data collator made {len(labels)} examples of {len(rows)} rows: what follows rows needs one example for each row"
         )
 
 

@@ -52,7 +52,7 @@ class NumberedCollator:
             batch[ROW_KEY] = torch.tensor([row for row, _ in numbered])
         except TypeError:
             raise InputTypeError(
-                f"the data collator gives {type(batch).__name__} instead of a dict: watch needs batches by name, "
+                f"the data collator gives {type(batch).__name__} instead of a dict: rows are followed in batches by name, "
                 "as models of transformers do"
             ) from None
         return batch

@@ -19,6 +19,7 @@ WEIGHTS = np.arange(10.0)
         ("rs2", 0.0, {}, "keep=0.0 selects 0 of 10 rows"),
         ("rs2", 11, {}, "keep=11 of 10 rows"),
         ("rs2", 0.5, {"pool": 0.5}, "method='rs2' takes no pool=, only 'orderdp' does: leave it out"),
+        ("rs2", 0.5, {"replacement": "yes"}, "replacement='yes'; give True or False"),
         ("infobatch", 0.5, {"delta": 0.0}, "delta=0.0; give a share in (0, 1]"),
         ("infobatch", 0.5, {"delta": True}, "delta=True; give a share"),
         ("orderdp", 0.5, {"pool": 0.4}, "pool=0.4 holds 4 rows and keep= takes 5 of them"),

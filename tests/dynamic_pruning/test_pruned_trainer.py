@@ -223,6 +223,26 @@ def test_workers_that_stay_get_the_rows_of_each_epoch(tmp_path):
     assert trainer.epochs == alone.epochs
 
 
+def test_a_compiled_model_is_pruned_all_the_same(tmp_path):
+    settings = {"torch_compile": True, "torch_compile_backend": "eager"}
+    compiled, _ = start(tmp_path / "compiled", "infobatch", **settings)
+    plain, _ = start(tmp_path / "plain", "infobatch")
+    compiled.train()
+    plain.train()
+    assert compiled.epochs == plain.epochs
+    assert torch.equal(weights(compiled), weights(plain))
+
+
+def test_labels_that_are_no_classes_stop_the_training(tmp_path):
+    soft = [{**row, "labels": torch.eye(3)[row["labels"]]} for row in Items(ROWS)]
+    trainer, _ = start(tmp_path, "infobatch", rows=soft)
+    with pytest.raises(ValueError, match="one class per row as an integer"):
+        trainer.train()
+    trainer, report = start(tmp_path, "rs2", rows=soft)
+    trainer.train()
+    assert report.rows_seen == 48
+
+
 def test_a_second_training_begins_anew(tmp_path):
     trainer, report = start(tmp_path, "infobatch")
     trainer.train()

@@ -22,6 +22,7 @@ def trainer(tmp_path):
         ({"keep": 0.5, "seed": -1}, "seed=-1"),
         ({"keep": 0.5, "weights": np.ones(ROWS)}, "takes no weights=, only 'weighted' does"),
         ({"keep": 0.5, "loss_weights": np.zeros(ROWS)}, "finite, not negative and not all 0"),
+        ({"keep": 0.5, "loss_weights": ["a"] * ROWS}, "loss_weights= holds what is no number"),
         ({"keep": 0.5, "loss_weights": np.ones(3)}, r"loss_weights= of shape \(3,\) for 24 rows"),
         ({"keep": 0.5, "method": "weighted", "weights": "el2n"}, "no column 'el2n': run ds.score_with"),
         ({"keep": 0.5, "method": "weighted", "weights": "name"}, "give a column with one number per row"),
