@@ -36,6 +36,7 @@ GROUPS = {
         "train-and-record.md",
         ["watch", "train_teachers", "train_subset_runs", "TrainingRecord", "TrainingDynamicsCallback"],
     ),
+    "Train on less": ("train-on-less.md", ["prune_while_training", "break_even"]),
     "Publish and verify": (
         "publish-and-verify.md",
         [
@@ -47,8 +48,8 @@ GROUPS = {
     "What the functions return": (
         "how-it-works.md",
         [
-            *("Correlations", "Duplicates", "HeadRuns", "History", "LabelNoise", "Recommendation", "Selection"),
-            *("Step", "Teachers"),
+            *("BreakEven", "Correlations", "Duplicates", "HeadRuns", "History", "LabelNoise", "PruningReport"),
+            *("Recommendation", "Selection", "Step", "Teachers"),
         ],
     ),
     "Errors": ("how-it-works.md", ["UserError", "InputError", "InputTypeError", "StateError", "MissingPackageError"]),

@@ -14,6 +14,7 @@ from hf_prune.cleaning.label_noise import LabelNoise, label_noise
 from hf_prune.data.history import History, Step, provenance
 from hf_prune.metrics import Metric, get_metric, list_metrics, register_metric, unregister_metric
 from hf_prune.policy import Recommendation
+from hf_prune.policy.break_even import BreakEven, break_even
 from hf_prune.pruning.reasons import explain
 from hf_prune.runtime.errors import InputError, InputTypeError, MissingPackageError, StateError, UserError
 from hf_prune.scoring import Run
@@ -32,6 +33,8 @@ from hf_prune.selection import (
 from hf_prune.version import __version__ as __version__
 
 if TYPE_CHECKING:
+    from hf_prune.dynamic_pruning.report import PruningReport
+    from hf_prune.dynamic_pruning.while_training import prune_while_training
     from hf_prune.dynamics.callback import TrainingDynamicsCallback, watch
     from hf_prune.dynamics.record import TrainingRecord
     from hf_prune.heads.runs import HeadRuns, train_heads
@@ -55,6 +58,7 @@ if TYPE_CHECKING:
 _LAZY = {
     "HeadRuns": "hf_prune.heads.runs",
     "Heads": "hf_prune.heads.settings",
+    "PruningReport": "hf_prune.dynamic_pruning.report",
     "Prototypes": "hf_prune.hub.models.prototypes",
     "Teachers": "hf_prune.training.teachers",
     "TrainingDynamicsCallback": "hf_prune.dynamics.callback",
@@ -72,6 +76,7 @@ _LAZY = {
     "push_card": "hf_prune.hub.publish.push",
     "push_teacher": "hf_prune.hub.models.teacher",
     "push_to_hub": "hf_prune.hub.publish.push",
+    "prune_while_training": "hf_prune.dynamic_pruning.while_training",
     "rebuild": "hf_prune.hub.verify.rebuild",
     "train_heads": "hf_prune.heads.runs",
     "train_subset_runs": "hf_prune.training.teachers",
@@ -81,6 +86,7 @@ _LAZY = {
 }
 
 __all__ = [
+    "BreakEven",
     "Correlations",
     "Duplicates",
     "HeadRuns",
@@ -93,6 +99,7 @@ __all__ = [
     "MissingPackageError",
     "Order",
     "Prototypes",
+    "PruningReport",
     "Reason",
     "Recommendation",
     "Run",
@@ -104,6 +111,7 @@ __all__ = [
     "TrainingRecord",
     "UserError",
     "apply",
+    "break_even",
     "build_card",
     "combine",
     "compare_laws",
@@ -124,6 +132,7 @@ __all__ = [
     "measure_scaling",
     "provenance",
     "prune",
+    "prune_while_training",
     "push_card",
     "push_teacher",
     "push_to_hub",

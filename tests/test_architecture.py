@@ -20,7 +20,7 @@ ORDER = (
     ("selection", "models", "dynamics"),
     ("engine", "heads"),
     ("training", "scoring"),
-    ("cleaning",),
+    ("cleaning", "dynamic_pruning"),
     ("policy",),
     ("pruning", "streams"),
     ("api",),

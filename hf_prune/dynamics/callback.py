@@ -10,7 +10,6 @@ import numpy as np
 import torch
 import transformers
 from datasets import Dataset
-from transformers.trainer_utils import get_last_checkpoint
 
 from hf_prune.data.digests import column_digest
 from hf_prune.dynamics import files
@@ -21,14 +20,15 @@ from hf_prune.dynamics.forward_pass import (
     check_classes,
     check_rows,
     eval_mode,
+    labelled_loss,
     labels_of,
-    logits_of,
     score_rows,
     try_pass,
 )
-from hf_prune.dynamics.numbered_rows import ROW_KEY, numbered_loader, readable, subset_rows, whole_dataset
+from hf_prune.dynamics.numbered_rows import ROW_KEY, check_map_style, readable, subset_rows, whole_dataset
 from hf_prune.dynamics.record import TrainingRecord, dataset_name
 from hf_prune.dynamics.recorder import Recorder
+from hf_prune.dynamics.trainer_hooks import hook
 from hf_prune.runtime.errors import InputError, InputTypeError, StateError
 from hf_prune.runtime.messages import warn
 from hf_prune.runtime.processes import check_alike, num_processes, together
@@ -181,51 +181,42 @@ class TrainingDynamicsCallback(transformers.TrainerCallback):  # type: ignore[mi
 
 
 class _WatchedTrainer:
-    """A Trainer with three of its methods replaced by ones that record."""
+    """A Trainer whose loss is recorded, row by row."""
 
     def __init__(self, trainer: Any) -> None:
         self.trainer = trainer
+        self._hooks = hook(trainer)
         self._compute_loss: Callable[..., Any] = trainer.compute_loss
         self._train: Callable[..., Any] = trainer.train
-        self._make_loader: Callable[[], Any] = trainer.get_train_dataloader
-        self._checkpoint: Path | None = None
-        self._training = self._begun = self._checked = False
+        self._begun = self._checked = False
 
     def install(self, recorder: Recorder) -> None:
         self.recorder = recorder
+        self._hooks.numbered = True
         self.trainer.compute_loss = self.compute_loss
         self.trainer.train = self.train
-        self.trainer.get_train_dataloader = self.get_train_dataloader
         self.trainer.add_callback(TrainingDynamicsCallback(self))
 
-    def train(self, resume_from_checkpoint: str | bool | None = None, *args: Any, **kwargs: Any) -> Any:
-        """Note which checkpoint is resumed, then train."""
-        found = resume_from_checkpoint or None
-        if found is True:
-            found = get_last_checkpoint(self.trainer.args.output_dir)
-        self._checkpoint = Path(found) if isinstance(found, str | Path) else None
-        self._training, self._begun, self._checked = True, False, False
+    def train(self, *args: Any, **kwargs: Any) -> Any:
+        """Train, and record nothing afterwards."""
+        self._begun = self._checked = False
         try:
-            return self._train(resume_from_checkpoint, *args, **kwargs)
+            return self._train(*args, **kwargs)
         finally:
-            self._training = self.recorder.running = False
-
-    def get_train_dataloader(self) -> Any:
-        """Make the Trainer's own loader, with row numbers in a training: a loop of the caller has no use for them."""
-        return numbered_loader(self.trainer, self._make_loader) if self._training else self._make_loader()
+            self.recorder.running = False
 
     def begin(self, args: Any, state: Any, loader: Any) -> None:
         if state.is_hyper_param_search:
             raise StateError("watch records one training, not the trials of hyperparameter_search: train once")
         steps = max(1, -(-len(loader) // args.gradient_accumulation_steps))
-        checkpoint = self._checkpoint if state.global_step else None
+        checkpoint = self._hooks.checkpoint if state.global_step else None
         _check_same_rows(self.trainer, self.trainer.train_dataset, *self.recorder.datasets)
         self.recorder.begin(checkpoint, int(state.epoch or 0), steps, again=self._begun)
         self._begun = True
 
     def compute_loss(self, model: Any, inputs: Any, return_outputs: bool = False, **kwargs: Any) -> Any:
-        """Compute the Trainer's own loss; in training batches also take out the row numbers and note the logits."""
-        rows = inputs.pop(ROW_KEY, None)
+        """Compute the loss; in training batches also note the logits."""
+        rows = inputs.get(ROW_KEY)
         if rows is None or not self.recorder.running:
             return self._compute_loss(model, inputs, return_outputs=return_outputs, **kwargs)
         step, online = self.trainer.state.global_step + 1, self.recorder.head.mode == "online"
@@ -234,28 +225,20 @@ class _WatchedTrainer:
             given = self._compute_loss(model, inputs, return_outputs=return_outputs, **kwargs)
             self.recorder.add(rows, loss=_loss_of(given), step=step)
             return given
-        labels, logits, loss, outputs = self._forward(model, inputs, **kwargs)
-        check_rows(rows, labels)
+        made = labelled_loss(self.trainer, self._compute_loss, model, inputs, **kwargs)
+        check_rows(rows, made.labels)
+        logits = made.logits.detach().clone()  # a compiled model may write the next batch to the same place
         if not self._checked:
-            check_classes(labels, logits)
+            check_classes(made.labels, logits)
             self._checked = True
-        seen = {"labels": labels, "logits": logits} if online else {}
-        self.recorder.add(rows, **seen, loss=_loss_of(loss), step=step)
-        return (loss, outputs) if return_outputs else loss
+        seen = {"labels": made.labels, "logits": logits} if online else {}
+        self.recorder.add(rows, **seen, loss=_loss_of(made.loss), step=step)
+        return (made.loss, made.outputs) if return_outputs else made.loss
 
     def classify(self, inputs: Any) -> tuple[torch.Tensor, torch.Tensor]:
         """Return labels and logits of a batch."""
-        return self._forward(self.trainer.model, inputs)[:2]
-
-    def _forward(self, model: Any, inputs: Any, **kwargs: Any) -> tuple[torch.Tensor, torch.Tensor, Any, Any]:
-        labels = labels_of(self.trainer, inputs)  # before a loss function takes them out
-        given = self._compute_loss(model, inputs, return_outputs=True, **kwargs)
-        if not isinstance(given, tuple) or len(given) != 2:
-            raise InputError(
-                f"{type(self.trainer).__name__}.compute_loss gives no (loss, outputs) for return_outputs=True: "
-                "watch needs the outputs"
-            )
-        return labels, logits_of(given[1], len(labels)), *given
+        made = labelled_loss(self.trainer, self._compute_loss, self.trainer.model, inputs)
+        return made.labels, made.logits.detach().clone()
 
 
 def _loss_of(given: Any) -> torch.Tensor | None:
@@ -282,18 +265,6 @@ def _content_of(rows: Dataset | RowContent | None) -> RowContent | None:
         return None
 
 
-def _check_map_style(rows: Any, name: str) -> None:
-    if isinstance(rows, torch.utils.data.IterableDataset) or not (
-        hasattr(rows, "__len__") and hasattr(rows, "__getitem__")
-    ):
-        raise InputError(
-            f"{name} is {type(rows).__name__}, whose rows have no numbers: give a data set with length and rows, "
-            "such as datasets.Dataset"
-        )
-    if len(rows) == 0:
-        raise InputError(f"{name} has no rows: there is nothing to record")
-
-
 def _check_trainer(trainer: Any, mode: str, test_dataset: Any) -> None:
     if not isinstance(trainer, transformers.Trainer):
         raise InputTypeError(f"cannot watch {type(trainer).__name__}: give a transformers.Trainer")
@@ -306,9 +277,9 @@ def _check_trainer(trainer: Any, mode: str, test_dataset: Any) -> None:
     rows = trainer.train_dataset
     if rows is None:
         raise InputError("the Trainer has no train_dataset: there is nothing to record")
-    _check_map_style(rows, "train_dataset")
+    check_map_style(rows, "train_dataset")
     if test_dataset is not None:
-        _check_map_style(test_dataset, "test_dataset")
+        check_map_style(test_dataset, "test_dataset")
     if (mode != "online" or test_dataset is not None) and (trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled):
         needs = f"mode={mode!r}" if mode != "online" else "test_dataset="
         raise InputError(

@@ -3,7 +3,7 @@
 import contextlib
 import random
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -12,6 +12,23 @@ from hf_prune.dynamics.epoch_rows import EpochRows, Presentations
 from hf_prune.dynamics.numbered_rows import ROW_KEY, NumberedCollator, NumberedRows, readable
 from hf_prune.runtime.errors import InputError
 from hf_prune.runtime.processes import num_processes, process_index
+
+
+class LabelledLoss(NamedTuple):
+    """A batch with its loss.
+
+    Attributes:
+        labels: Classes, shape (B,).
+        logits: Shape (B, classes), as the model gave them.
+        loss: What the Trainer's ``compute_loss`` gave.
+        outputs: The outputs that it gave.
+    """
+
+    labels: torch.Tensor
+    logits: torch.Tensor
+    loss: torch.Tensor
+    outputs: Any
+
 
 Forward = Callable[[Any], tuple[torch.Tensor, torch.Tensor]]  # prepared batch → labels (B,), logits (B, classes)
 
@@ -75,17 +92,18 @@ def labels_of(trainer: Any, inputs: Any) -> torch.Tensor:
     Raises:
         ValueError: If the batch has no labels, or not one class per row.
     """
+    held = [str(name) for name in inputs if name != ROW_KEY]
     names = [name for name in ("labels", *trainer.label_names) if name in inputs][:1]
     if not names:
         raise InputError(
-            f"the training batches hold no labels, only {', '.join(map(str, inputs))}: the data set needs a column that "
+            f"the training batches hold no labels, only {', '.join(held)}: the data set needs a column that "
             'the data collator turns into "labels", and with remove_unused_columns=True one that the model takes'
         )
     labels = inputs[names[0]]
     if not isinstance(labels, torch.Tensor) or labels.is_floating_point() or labels.numel() != len(labels):
         given = f"{labels.dtype} of shape {tuple(labels.shape)}" if isinstance(labels, torch.Tensor) else type(labels)
         raise InputError(
-            f"{names[0]} of a training batch are {given}: a record needs one class per row as an integer; soft labels, "
+            f"{names[0]} of a training batch are {given}: what follows rows needs one class per row as an integer; soft labels, "
             "several labels per row and regression targets have none"
         )
     return labels.reshape(-1)
@@ -93,8 +111,6 @@ def labels_of(trainer: Any, inputs: Any) -> torch.Tensor:
 
 def logits_of(outputs: Any, num_rows: int) -> torch.Tensor:
     """Find the logits (B, classes) in the outputs of a model for a batch, a mapping with ``logits`` or a tuple of tensors.
-
-    They are detached, and a copy: a compiled model may write the next batch to the same place.
 
     Raises:
         ValueError: If there are none, or not one row of two classes or more for each row of the batch.
@@ -107,15 +123,38 @@ def logits_of(outputs: Any, num_rows: int) -> torch.Tensor:
     else:
         found, given = getattr(outputs, "logits", None), type(outputs).__name__
     if not isinstance(found, torch.Tensor):
-        raise InputError(
-            f"the model's outputs hold no logits ({given}): watch needs a model that returns them by name"
-        )
+        raise InputError(f"the model's outputs hold no logits ({given}): give a model that returns them by name")
     if found.ndim != 2 or len(found) != num_rows or found.shape[1] < 2:
         raise InputError(
-            f"the model gave logits of shape {tuple(found.shape)} for {num_rows} rows: a record needs (rows, classes) "
+            f"the model gave logits of shape {tuple(found.shape)} for {num_rows} rows: what follows rows needs (rows, classes) "
             "with two classes or more"
         )
-    return found.detach().clone()
+    return found
+
+
+def labelled_loss(
+    trainer: Any, compute_loss: Callable[..., Any], model: Any, inputs: Any, **kwargs: Any
+) -> LabelledLoss:
+    """Compute the loss of a batch and find its labels and logits.
+
+    Args:
+        trainer: The Trainer.
+        compute_loss: Its ``compute_loss``, or what stands around it.
+        model: The model, prepared for training.
+        inputs: The batch.
+        **kwargs: Further arguments of ``compute_loss``.
+
+    Raises:
+        ValueError: If there is not one class and one row of logits for each row of the batch.
+    """
+    labels = labels_of(trainer, inputs)  # before a loss function takes them out
+    given = compute_loss(model, inputs, return_outputs=True, **kwargs)
+    if not isinstance(given, tuple) or len(given) != 2:
+        raise InputError(
+            f"{type(trainer).__name__}.compute_loss gives no (loss, outputs) for return_outputs=True: "
+            "the logits of a batch are needed"
+        )
+    return LabelledLoss(labels, logits_of(given[1], len(labels)), *given)
 
 
 def check_classes(labels: torch.Tensor, logits: torch.Tensor) -> None:
@@ -132,7 +171,7 @@ def check_rows(rows: torch.Tensor, labels: torch.Tensor) -> None:
     """Raise unless a batch has one label for each of its rows."""
     if len(rows) != len(labels):
         raise InputError(
-            f"the data collator made {len(labels)} examples of {len(rows)} rows: watch needs one example for each row"
+            f"the data collator made {len(labels)} examples of {len(rows)} rows: what follows rows needs one example for each row"
         )
 
 

@@ -9,7 +9,7 @@ import torch
 from datasets import Dataset
 from numpy.typing import NDArray
 
-from hf_prune.runtime.errors import InputTypeError
+from hf_prune.runtime.errors import InputError, InputTypeError
 
 ROW_KEY = "hf_prune_row"  # of the row numbers in a batch, (B,) int64; taken out before the model sees it
 
@@ -52,10 +52,23 @@ class NumberedCollator:
             batch[ROW_KEY] = torch.tensor([row for row, _ in numbered])
         except TypeError:
             raise InputTypeError(
-                f"the data collator gives {type(batch).__name__} instead of a dict: watch needs batches by name, "
+                f"the data collator gives {type(batch).__name__} instead of a dict: rows are followed in batches by name, "
                 "as models of transformers do"
             ) from None
         return batch
+
+
+def check_map_style(rows: Any, name: str) -> None:
+    """Raise a one-line ValueError unless the rows of a data set have numbers, and there are some."""
+    if isinstance(rows, torch.utils.data.IterableDataset) or not (
+        hasattr(rows, "__len__") and hasattr(rows, "__getitem__")
+    ):
+        raise InputError(
+            f"{name} is {type(rows).__name__}, whose rows have no numbers: give a data set with length and rows, "
+            "such as datasets.Dataset"
+        )
+    if len(rows) == 0:
+        raise InputError(f"{name} has no rows: there is nothing to train on")
 
 
 def whole_dataset(dataset: Any) -> Any:

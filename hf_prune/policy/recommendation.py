@@ -1,9 +1,9 @@
 """A recommendation: a rule, and its evidence as a sentence, a table and a picture."""
 
-import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from hf_prune.policy.break_even import BreakEven
 from hf_prune.policy.evidence import LINEAR, Comparison, Evidence, KeepEvidence
 from hf_prune.policy.rules import RANDOM, Rule
 from hf_prune.runtime.errors import InputError
@@ -47,8 +47,13 @@ class Recommendation:
     @property
     def break_even(self) -> float | None:
         """Count trainings of 30 epochs after which scoring has paid, for a model as large as the scoring one; None at keep 1."""
+        return self._weighed.trainings
+
+    @property
+    def _weighed(self) -> BreakEven:
+        """Weigh scoring in passes of one row; where both were timed, `hf_prune.break_even` weighs seconds."""
         saved = TRAINING_EPOCHS * FORWARD_AND_BACKWARD * (1 - self.keep)
-        return self.scoring_passes / saved if saved > 0 else None
+        return BreakEven(self.scoring_passes, saved, of=f"{TRAINING_EPOCHS} epochs")
 
     @property
     def reason(self) -> str:
@@ -76,7 +81,7 @@ class Recommendation:
         return plot_gains(self.found, ax)
 
     def __str__(self) -> str:
-        evidence, pays, sample = self.evidence, self.break_even, self.evidence.sample
+        evidence, sample = self.evidence, self.evidence.sample
         head = [
             f"keep {self.keep:g}, {Rule(self.order, self.hardest_cutoff)}",
             printable(self.reason),
@@ -85,8 +90,8 @@ class Recommendation:
             + f"; student: {printable(evidence.student)}",
             *([f"a sample of {sample['of_rows']:,} rows in {sample['of_classes']:,} classes"] if sample else []),
         ]
-        if pays is not None:
-            head.append(f"scoring pays after {max(1, math.ceil(pays))} training(s) of {TRAINING_EPOCHS} epochs")
+        if self.break_even is not None:
+            head.append(str(self._weighed))
         if evidence.optimistic:
             head.append(
                 "the scores saw the labels they are judged by: gains are optimistic and had to be twice as sure"

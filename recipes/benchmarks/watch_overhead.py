@@ -30,7 +30,7 @@ from datasets import disable_progress_bars
 from transformers.trainer_callback import PrinterCallback
 
 from hf_prune import watch
-from hf_prune.dynamics import callback
+from hf_prune.dynamics import callback, forward_pass
 from hf_prune.dynamics.numbered_rows import NumberedCollator, NumberedRows
 from hf_prune.dynamics.recorder import Recorder
 
@@ -78,7 +78,7 @@ class Meter:
     def running(self) -> Iterator[None]:
         """Measure while the block runs."""
         added = [(Recorder, name) for name in ("begin", "start_epoch", "add", "finish_epoch", "end")]
-        added += [(callback, name) for name in ("labels_of", "logits_of", "check_rows")]
+        added += [(forward_pass, "labels_of"), (forward_pass, "logits_of"), (callback, "check_rows")]
         added += [(NumberedRows, "__getitems__"), (NumberedCollator, "__call__")]
         with contextlib.ExitStack() as stack:
             for owner, name in added:

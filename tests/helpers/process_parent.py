@@ -24,7 +24,10 @@ AT_IMPORT = {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)} | QUIET
 
 LOADED = multiprocessing.get_context("forkserver")
 LOADED.set_forkserver_preload(
-    [f"tests.{name}_jobs" for name in ("rank", "engine", "heads", "teacher", "watch", "folder", "stream")]
+    [
+        f"tests.helpers.{name}_jobs"
+        for name in ("rank", "engine", "heads", "teacher", "watch", "pruned", "folder", "stream")
+    ]
 )
 
 

@@ -1,0 +1,1 @@
+"""Dynamic pruning: a `transformers.Trainer` that trains on another part of the rows in each epoch."""
