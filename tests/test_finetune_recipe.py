@@ -68,7 +68,11 @@ def test_a_cut_trains_on_its_rows_and_the_card_names_it(files, tmp_path, rows, s
     assert 0 <= found["accuracy"] <= 1
     assert json.loads((tmp_path / rows / "results.json").read_text()) == found
     card = (tmp_path / rows / "README.md").read_text()
-    said = {"all": "holds 40 rows of a local source. It was not pruned", "random": "**20 of 40 rows (50 %)**", "rs2": "20 of 40 rows in a pruned epoch"}
+    said = {
+        "all": "holds 40 rows of a local source. It was not pruned",
+        "random": "**20 of 40 rows (50 %)**",
+        "rs2": "20 of 40 rows in a pruned epoch",
+    }
     assert said[rows] in card
     assert str(files) not in card
     reopened = transformers.AutoModelForImageClassification.from_pretrained(tmp_path / rows)
