@@ -29,7 +29,10 @@ NUM_COLOURS = 64  # of a picture: lines, text and grey digits need no more
 # Heading → the page that explains them, and the names in the order in which a reader meets them.
 ORDERS = ("list_orders", "register_order", "unregister_order", "Order", "Reason")
 GROUPS = {
-    "Score": ("score.md", ["score_with", "combine", "correlate", "Run", "Heads", "train_heads", "Prototypes"]),
+    "Score": (
+        "score.md",
+        ["score_with", "estimate", "combine", "correlate", "Run", "Heads", "train_heads", "Prototypes"],
+    ),
     "Prune": ("prune.md", ["prune", "recommend", "keep_curve", "explain", "select", "error_quotas", *ORDERS]),
     "Clean": ("clean.md", ["duplicates", "label_noise"]),
     "Train and record": (
@@ -47,7 +50,16 @@ GROUPS = {
     "What the functions return": (
         "how-it-works.md",
         [
-            *("Correlations", "Duplicates", "HeadRuns", "History", "LabelNoise", "Recommendation", "Selection"),
+            *(
+                "Correlations",
+                "Duplicates",
+                "Estimate",
+                "HeadRuns",
+                "History",
+                "LabelNoise",
+                "Recommendation",
+                "Selection",
+            ),
             *("Step", "Teachers"),
         ],
     ),

@@ -7,13 +7,14 @@ heavier than `datasets` and NumPy is imported until it is used.
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from hf_prune.api import prune, score_with
+from hf_prune.api import estimate, prune, score_with
 from hf_prune.binding import install, uninstall
 from hf_prune.cleaning.duplicates import Duplicates, duplicates
 from hf_prune.cleaning.label_noise import LabelNoise, label_noise
 from hf_prune.data.history import History, Step, provenance
 from hf_prune.metrics import Metric, get_metric, list_metrics, register_metric, unregister_metric
 from hf_prune.policy import Recommendation
+from hf_prune.policy.estimate import Estimate
 from hf_prune.pruning.reasons import explain
 from hf_prune.runtime.errors import InputError, InputTypeError, MissingPackageError, StateError, UserError
 from hf_prune.scoring import Run
@@ -83,6 +84,7 @@ _LAZY = {
 __all__ = [
     "Correlations",
     "Duplicates",
+    "Estimate",
     "HeadRuns",
     "Heads",
     "History",
@@ -110,6 +112,7 @@ __all__ = [
     "correlate",
     "duplicates",
     "error_quotas",
+    "estimate",
     "explain",
     "export",
     "export_teacher",

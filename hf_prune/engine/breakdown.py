@@ -1,4 +1,4 @@
-"""Where the seconds of a pass of a model went, and a way to look at all passes of a call."""
+"""Where the seconds of a pass of a model went, and passes that are made to find that out."""
 
 import dataclasses
 import sys
@@ -66,19 +66,21 @@ class Pass:
 
     Attributes:
         desc: What its progress bar is called.
+        rows: Rows that could be read.
+        known: Rows whose results lay in the store.
         computed: Images that went through the model, in all processes.
-        reused: Rows with a value from the store or of an equal image.
         seconds: Of all processes and their workers together.
-        first_images: Images in the first batch of each process.
-        first_seconds: What these took longer in transfer and forward, since libraries set themselves up, is taken once.
+        first_images: Images in the first batches of the processes.
+        first_seconds: Transfer and forward of these, in which libraries set themselves up.
         num_workers: Workers of each process; 0 is a thread.
         width: Numbers of a result.
         number_bytes: Bytes of one of them in the store; 0 where results are kept nowhere.
     """
 
     desc: str
+    rows: int
+    known: int
     computed: int
-    reused: int
     seconds: Breakdown
     first_images: int
     first_seconds: float
@@ -87,31 +89,38 @@ class Pass:
     number_bytes: int
 
 
-_watched: ContextVar[list[Pass] | None] = ContextVar("watched", default=None)
+_trial: ContextVar[list[Pass] | None] = ContextVar("trial", default=None)
 
 
 @contextmanager
-def watched_passes() -> Iterator[list[Pass]]:
-    """Lend a list that every pass within the block is added to, and that has none of them print its breakdown.
+def trial_passes() -> Iterator[list[Pass]]:
+    """Lend a list that every pass within the block is added to.
+
+    Such a pass shows no progress and keeps nothing. Unless the store has all that it would give, it computes all.
 
     Example:
-        >>> with watched_passes() as passes:
-        ...     finish(Pass("Embedding", 256, 0, Breakdown(forward=1.0), 64, 0.3, 0, 384, 2))
-        >>> passes[0].seconds.forward
-        1.0
+        >>> with trial_passes() as passes:
+        ...     finish(Pass("Embedding", 256, 0, 256, Breakdown(forward=1.0), 64, 0.3, 0, 384, 2))
+        >>> passes[0].seconds.forward, is_trial()
+        (1.0, False)
     """
     found: list[Pass] = []
-    token = _watched.set(found)
+    token = _trial.set(found)
     try:
         yield found
     finally:
-        _watched.reset(token)
+        _trial.reset(token)
+
+
+def is_trial() -> bool:
+    """Whether a pass begun now is one for `trial_passes`."""
+    return _trial.get() is not None
 
 
 def finish(done: Pass) -> None:
-    """Hand a pass to who watches; else print where its seconds went, unless progress bars are off."""
-    watched = _watched.get()
-    if watched is not None:
-        watched.append(done)
+    """Hand a pass to who tries it; else print where its seconds went, unless progress bars are off."""
+    trial = _trial.get()
+    if trial is not None:
+        trial.append(done)
     elif done.computed and is_main_process() and not are_progress_bars_disabled():
         tqdm.write(f"{done.desc}: {done.computed:,} images, in s: {done.seconds}", file=sys.stderr)

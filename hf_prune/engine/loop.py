@@ -22,7 +22,7 @@ from datasets.utils import tqdm
 from numpy.typing import NDArray
 
 from hf_prune.data.images import EncodedImages
-from hf_prune.engine.breakdown import Breakdown, Pass, finish
+from hf_prune.engine.breakdown import Breakdown, Pass, finish, is_trial
 from hf_prune.engine.image_batches import Batch, Collate, ImageRows, choose_workers, load_batches
 from hf_prune.engine.image_keys import Keys, content_keys, with_targets
 from hf_prune.engine.plan import make_plan
@@ -110,6 +110,9 @@ def run_model(
         image_rows = ImageRows(images, keys)
         keys = keys if targets is None else with_targets(keys, targets)
         store = Store(root, model.identity)
+        known = int(store.lookup(keys).sum()) if is_trial() else 0
+        if is_trial() and known < len(keys) - len(unreadable):
+            store = Store(None, model.identity)
         plan = make_plan(keys, unreadable, store, batch_size, state.process_index, state.num_processes)
         loop = _Loop(model, store, targets, problems, state, chunk_rows, chunk_seconds, seconds)
         workers = choose_workers(num_workers, model.collate, loop.device)
@@ -129,8 +132,9 @@ def run_model(
         values = _read_rows(store, keys, rows)
         reused = len(keys) - len(unreadable) - sum(counts)
         whole = sum(parts, Breakdown())
-        first, number_bytes = (sum(first_images), sum(first_seconds)), 0 if store.folder is None else loop.number_bytes
-        finish(Pass(desc, sum(counts), reused, whole, *first, workers, values.shape[1], number_bytes))
+        first, number_bytes = (sum(first_images), sum(first_seconds)), 0 if root is None else loop.number_bytes
+        num_readable, width = len(keys) - len(unreadable), values.shape[1]
+        finish(Pass(desc, num_readable, known, sum(counts), whole, *first, workers, width, number_bytes))
         return ModelRows(rows, values, unreadable, sum(counts), reused, whole)
 
 
@@ -215,7 +219,7 @@ class _Loop:
         with (
             exact_settings(self.device),
             contextlib.closing(loaded),
-            tqdm(total=total, desc=desc, unit="img", disable=not self.state.is_main_process) as bar,
+            tqdm(total=total, desc=desc, unit="img", disable=is_trial() or not self.state.is_main_process) as bar,
         ):
             try:
                 while (batch := self._next(loaded)) is not None:

@@ -4,7 +4,7 @@ import time
 import datasets
 import pytest
 
-from hf_prune.engine.breakdown import Breakdown, Pass, finish, watched_passes
+from hf_prune.engine.breakdown import Breakdown, Pass, finish, trial_passes
 from tests.helpers.tiny_sets import WEIGHTS, make_model, make_set, noise, run, to_tensor
 
 
@@ -62,14 +62,16 @@ def test_a_pass_knows_where_its_seconds_went(clock, tmp_path):
         clock.now += 0.5 * len(images)
         return to_tensor(images)
 
-    ds = make_set(noise(10))
-    with watched_passes() as passes:
-        found = run(ds, make_model(load=load, collate=collate), store_root=tmp_path)
-        run(ds, make_model(load=load, collate=collate), store_root=tmp_path)
-    assert found.seconds == Breakdown(preprocess=5.0, open=7.0, forward=10.0)
-    first, second = passes
-    assert first == Pass("Running the model", 10, 0, found.seconds, 4, 4.0, 0, 5, 4)
-    assert (second.computed, second.reused, second.seconds) == (0, 10, Breakdown())
+    ds, model = make_set(noise(10)), make_model(load=load, collate=collate)
+    whole = Breakdown(preprocess=5.0, open=7.0, forward=10.0)
+    assert run(ds.select(range(4)), model, store_root=tmp_path).seconds.forward == 4.0
+    with trial_passes() as passes:
+        assert run(ds, model, store_root=tmp_path).seconds == whole
+    assert passes == [Pass("Running the model", 10, 4, 10, whole, 4, 4.0, 0, 5, 4)]
+    assert run(ds, model, store_root=tmp_path).computed == 6  # the trial kept nothing
+    with trial_passes() as passes:
+        run(ds, model, store_root=tmp_path)
+    assert (passes[0].known, passes[0].computed, passes[0].seconds) == (10, 0, Breakdown())
 
 
 def test_workers_send_their_seconds_along():
@@ -78,12 +80,12 @@ def test_workers_send_their_seconds_along():
 
 
 def test_the_line_is_printed_once_where_bars_are_on(capfd):
-    done = Pass("Embedding", 1234, 0, Breakdown(), 64, 0.0, 0, 5, 4)
+    done = Pass("Embedding", 1234, 0, 1234, Breakdown(), 64, 0.0, 0, 5, 4)
     finish(done)
     line = "Embedding: 1,234 images, in s: read 0.0, decode 0.0, preprocess 0.0, waiting 0.0, open 0.0, transfer"
     assert capfd.readouterr().err.startswith(line)
-    finish(Pass("Embedding", 0, 9, Breakdown(), 0, 0.0, 0, 5, 4))
-    with watched_passes() as passes:
+    finish(Pass("Embedding", 9, 9, 0, Breakdown(), 0, 0.0, 0, 5, 4))
+    with trial_passes() as passes:
         finish(done)
     datasets.disable_progress_bars()
     try:

@@ -1,7 +1,5 @@
 """Weighing of a column: how its rows are scored in a repeat, what is put into the evidence, how long it will take."""
 
-import re
-
 import numpy as np
 import pytest
 from datasets.utils import disable_progress_bars, enable_progress_bars
@@ -125,12 +123,15 @@ def test_of_rows_that_are_all_alike_no_share_of_wrong_labels_is_known():
     assert weighing._noise_rate(features, 0) is None
 
 
-def test_the_time_is_said_before_anything_is_fitted(capsys):
+@pytest.mark.parametrize(("seconds", "said"), [(9.6, False), (10.6, True)])
+def test_the_time_is_said_before_anything_is_fitted_and_above_ten_seconds_always(capsys, monkeypatch, seconds, said):
+    monkeypatch.setattr(weighing, "expected_seconds", lambda *_, **__: seconds)
     judge_of(column(), (0.5,), class_balance=0.5, seed=0)
-    assert re.search(r"Weighing 's' against random rows on 240 rows: about \d+ s\n", capsys.readouterr().err)
+    line = f"Weighing 's' against random rows on 240 rows: about {seconds:.0f} s\n"
+    assert capsys.readouterr().err == line
     disable_progress_bars()
     try:
         judge_of(column(), (0.5,), class_balance=0.5, seed=0)
     finally:
         enable_progress_bars()
-    assert capsys.readouterr().err == ""
+    assert capsys.readouterr().err == (line if said else "")
