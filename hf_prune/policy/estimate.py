@@ -186,8 +186,8 @@ class _Counted:
 
     def of_metrics(self, metrics: Sequence[Metric], own: Mapping[str, Mapping[str, Any]]) -> dict[str, float]:
         """Return the seconds of clustering and of heads, by name; other metrics take next to none."""
-        parts = {}
-        needs = {}
+        parts: dict[str, float] = {}
+        needs: dict[str, None] = {}
         for metric in metrics:
             used = metric.resolve_options(own[metric.name], len(self._ds))
             if metric.name == PROTOTYPES and "centroids" not in self._request.sources:
@@ -230,8 +230,9 @@ class _Counted:
         for metric in metrics:
             if not metric.baseline:
                 refitted = bool(self._by_heads(metric, own))
-                how = {"refitted": refitted, "seed": int(own[metric.name].get("seed", 0)), "budget": judge.budget}
-                chosen = codes[sample_rows(codes, self._width, KEEPS, **how)]
+                seed = int(own[metric.name].get("seed", 0))
+                rows = sample_rows(codes, self._width, KEEPS, refitted=refitted, seed=seed, budget=judge.budget)
+                chosen = codes[rows]
                 classes = len(np.unique(chosen))
                 total += expected_seconds(len(chosen), self._width, classes, refitted=refitted, pace=self._pace)
         return total
@@ -241,7 +242,7 @@ class _Counted:
 
         The trial has had its peak: weights, and batches on their way.
         """
-        import psutil
+        import psutil  # type: ignore[import-untyped]  # it ships no types
 
         unit = 1 if sys.platform == "darwin" else 1024
         so_far = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
