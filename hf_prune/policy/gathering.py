@@ -161,7 +161,7 @@ class EvidenceWhileScoring:
     """
 
     def __init__(self, budget: float | None = BUDGET) -> None:
-        self._budget = budget
+        self.budget = budget
         self._shared: dict[str, Any] = {}  # of the rows, by all columns of the call
         self._labels: Labels | None = None
 
@@ -197,7 +197,7 @@ class EvidenceWhileScoring:
                 budget.KEEPS,
                 class_balance=PAPER_CLASS_BALANCE,
                 seed=step.seed,
-                budget=self._budget,
+                budget=self.budget,
                 shared=self._shared,
             )
             return found.to_dict()
