@@ -29,7 +29,10 @@ NUM_COLOURS = 64  # of a picture: lines, text and grey digits need no more
 # Heading → the page that explains them, and the names in the order in which a reader meets them.
 ORDERS = ("list_orders", "register_order", "unregister_order", "Order", "Reason")
 GROUPS = {
-    "Score": ("score.md", ["score_with", "combine", "correlate", "Run", "Heads", "train_heads", "Prototypes"]),
+    "Score": (
+        "score.md",
+        ["score_with", "estimate", "combine", "correlate", "Run", "Heads", "train_heads", "Prototypes"],
+    ),
     "Prune": ("prune.md", ["prune", "recommend", "keep_curve", "explain", "select", "error_quotas", *ORDERS]),
     "Clean": ("clean.md", ["duplicates", "label_noise"]),
     "Train and record": (
@@ -48,8 +51,8 @@ GROUPS = {
     "What the functions return": (
         "how-it-works.md",
         [
-            *("BreakEven", "Correlations", "Duplicates", "HeadRuns", "History", "LabelNoise", "PruningReport"),
-            *("Recommendation", "Selection", "Step", "Teachers"),
+            *("BreakEven", "Correlations", "Duplicates", "Estimate", "HeadRuns", "History", "LabelNoise"),
+            *("PruningReport", "Recommendation", "Selection", "Step", "Teachers"),
         ],
     ),
     "Errors": ("how-it-works.md", ["UserError", "InputError", "InputTypeError", "StateError", "MissingPackageError"]),

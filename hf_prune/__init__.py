@@ -7,7 +7,7 @@ heavier than `datasets` and NumPy is imported until it is used.
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from hf_prune.api import prune, score_with
+from hf_prune.api import estimate, prune, score_with
 from hf_prune.binding import install, uninstall
 from hf_prune.cleaning.duplicates import Duplicates, duplicates
 from hf_prune.cleaning.label_noise import LabelNoise, label_noise
@@ -15,6 +15,7 @@ from hf_prune.data.history import History, Step, provenance
 from hf_prune.metrics import Metric, get_metric, list_metrics, register_metric, unregister_metric
 from hf_prune.policy import Recommendation
 from hf_prune.policy.break_even import BreakEven, break_even
+from hf_prune.policy.estimate import Estimate
 from hf_prune.pruning.reasons import explain
 from hf_prune.runtime.errors import InputError, InputTypeError, MissingPackageError, StateError, UserError
 from hf_prune.scoring import Run
@@ -89,6 +90,7 @@ __all__ = [
     "BreakEven",
     "Correlations",
     "Duplicates",
+    "Estimate",
     "HeadRuns",
     "Heads",
     "History",
@@ -118,6 +120,7 @@ __all__ = [
     "correlate",
     "duplicates",
     "error_quotas",
+    "estimate",
     "explain",
     "export",
     "export_teacher",

@@ -1,15 +1,18 @@
-"""``score_with`` and ``prune``: plain functions that are also bound as methods of the classes of `datasets`."""
+"""``score_with``, what it will take, and ``prune``: plain functions, bound as methods of the classes of `datasets`."""
 
+import inspect
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
+from dataclasses import fields
 from typing import Any
 
-from datasets import DatasetDict, IterableDataset, IterableDatasetDict
+from datasets import Dataset, DatasetDict, IterableDataset, IterableDatasetDict
 
-from hf_prune.data.splits import AnyDataset, on_splits
+from hf_prune.data.splits import AnyDataset, check_dataset, on_splits
 from hf_prune.metrics import Metric, get_metric
 from hf_prune.metrics.registry import check_option_names
 from hf_prune.policy import Recommendation
+from hf_prune.policy.estimate import Estimate, estimate_dataset
 from hf_prune.policy.gathering import judge_for
 from hf_prune.policy.prune_settings import PruneSettings
 from hf_prune.pruning.prune import prune_dataset
@@ -105,18 +108,14 @@ def score_with(
     References:
         Sorscher et al. (2022), arXiv:2206.14486.
     """
-    named = [metric] if isinstance(metric, str) else metric
-    if not isinstance(named, Sequence):
-        raise InputError(f"metric={metric!r}; give the name of a metric, or a list of names")
+    run = Run.of(run)
     check_flag("overwrite", overwrite)
     judge_for(evidence)  # refuses what is none
-    run = Run.of(run)
     with in_step("score_with", run.device):
-        chosen = [get_metric(name) for name in named]
-        columns = _columns(chosen, column)
-        check_no_settings(options, {option for metric in chosen for option in metric.options})
-        check_option_names(chosen, options)
-        asked = Request(
+        chosen, columns, request = _asked(
+            metric,
+            column,
+            options,
             encoder=encoder,
             teachers=teachers,
             student=student,
@@ -129,7 +128,6 @@ def score_with(
             run=run,
             on_error=on_error,
         )
-        request = open_prototypes(asked, chosen)
 
         def score_split(split: Any, name: str) -> Any:
             check_alike({"split": name, "evidence": str(evidence)})
@@ -139,6 +137,20 @@ def score_with(
             return score_dataset(split, chosen, request, own, columns, overwrite, judge)
 
         return on_splits(ds, splits, score_split, "score_with")
+
+
+def _asked(
+    metric: str | Sequence[str], column: str | None, options: Mapping[str, Any], **sources: Any
+) -> tuple[list[Metric], list[str], Request]:
+    """Return the metrics that were asked for, the names of their columns, and where their inputs come from."""
+    named = [metric] if isinstance(metric, str) else metric
+    if not isinstance(named, Sequence):
+        raise InputError(f"metric={metric!r}; give the name of a metric, or a list of names")
+    chosen = [get_metric(name) for name in named]
+    columns = _columns(chosen, column)
+    check_no_settings(options, {option for metric in chosen for option in metric.options})
+    check_option_names(chosen, options)
+    return chosen, columns, open_prototypes(Request(**sources), chosen)
 
 
 def _columns(metrics: Sequence[Metric], column: str | None) -> list[str]:
@@ -152,6 +164,47 @@ def _columns(metrics: Sequence[Metric], column: str | None) -> list[str]:
     if column is not None and len(names) > 1:
         raise InputError(f"column={column!r} for {len(names)} metrics; score them one by one, or leave it out")
     return names if column is None else [column]
+
+
+def estimate(ds: Dataset | DatasetDict, metric: str | Sequence[str], **arguments: Any) -> Estimate:
+    """Estimate the seconds, the memory and the disk that `score_with` would take here and now.
+
+    Some 256 rows go through the models, and nothing of them is kept; rows whose results the cache has are not counted.
+    Clustering, heads and evidence are foretold from the multiplications that they take and from the speed of some.
+
+    Args:
+        ds: A ``Dataset``, or a ``DatasetDict`` of which ``splits`` would be scored.
+        metric: As of `score_with`.
+        **arguments: Further ones as of `score_with`.
+
+    Returns:
+        An `Estimate`. What runs beside it counts, as it will while scoring; where processes work together, it is theirs.
+
+    Raises:
+        ValueError: As `score_with`, where the arguments do not fit; or ``ds`` is a stream.
+
+    Example:
+        >>> from datasets import Dataset
+        >>> estimate(Dataset.from_dict({"x": [1, 2, 3]}), "random").disk
+        0
+    """
+    call = inspect.signature(score_with).bind(ds, metric, **arguments)
+    call.apply_defaults()
+    given, names = call.arguments, [field.name for field in fields(Request)]
+    run, judge = Run.of(given["run"]), judge_for(given["evidence"])
+    check_dataset(ds, "estimate")
+    found: list[Estimate] = []
+    with in_step("estimate", run.device):
+        sources = {name: given[name] for name in names if name != "run"}
+        chosen, _, request = _asked(metric, given["column"], given["options"], run=run, **sources)
+        own = {**given["options"], "seed": given["seed"]}
+
+        def estimate_split(split: Any, _: str) -> Any:
+            found.append(estimate_dataset(split, chosen, request, own, judge))
+            return split
+
+        on_splits(ds, given["splits"], estimate_split, "estimate")
+    return sum(found, Estimate({}, 0, 0))
 
 
 def prune(
@@ -191,10 +244,10 @@ def prune(
         metric: The score column: any numeric column, whoever made it, or a metric scored under its own name.
         keep: A fraction in (0, 1] as float, or a count of rows as int, over the rows with a score, those that are
             removed before the order included; ``keep=1`` is one row, ``keep=1.0`` all of them.
-        order: ``"auto"`` follows the evidence that `score_with` left, or that ``encoder`` or ``inputs`` allow to gather: the
-            order and the cutoff that beat random rows, or random rows where none did, with a warning. Without evidence it
-            goes by rows per class and kept fraction, of clusters it keeps random rows, with a warning. Or the name of an
-            order, see `list_orders`.
+        order: ``"auto"`` follows the evidence that `score_with` left, or that ``encoder``, ``inputs`` or the model that the
+            history names allow to gather: the order and the cutoff that beat random rows, or random rows where none did,
+            with a warning. Without evidence it goes by rows per class and kept fraction, of clusters it keeps random rows,
+            with a warning. Or the name of an order, see `list_orders`.
         class_balance: Each class keeps at least this share of what equal pruning would leave it; None is the paper's
             0.5 where there is a ``ClassLabel`` column, else 0. Or class → count of rows, exactly so many of each class
             named, the rest from the others.

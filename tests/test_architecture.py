@@ -43,6 +43,7 @@ WHOLE = {
     "test_accelerate_configs",
     "test_architecture",
     "test_commands_in_docs",
+    "test_finetune_recipe",
     "test_crafted_records",
     "test_flips",
     "test_gpu",

@@ -1,14 +1,14 @@
-"""The commands that make a step, ``score``, ``combine``, ``prune``, ``export`` and ``push``, and what commands share."""
+"""The commands that make a step, such as ``score`` and ``prune``, ``estimate``, and what commands share."""
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from datasets import Dataset, DatasetDict
 
-from hf_prune.api import prune, score_with
+from hf_prune.api import estimate, prune, score_with
 from hf_prune.cli.folders import check_target, save
 from hf_prune.cli.output import by_one_process, echo
 from hf_prune.cli.signatures import (
@@ -26,6 +26,7 @@ from hf_prune.hub.publish.export import export
 from hf_prune.hub.publish.push import push_to_hub
 from hf_prune.metrics import get_metric, list_metrics
 from hf_prune.metrics.registry import check_option_names
+from hf_prune.policy.estimate import FEWEST_ROWS
 from hf_prune.runtime.errors import InputError
 from hf_prune.runtime.processes import barrier, in_step, is_main_process
 from hf_prune.scoring.combination import combine
@@ -35,6 +36,7 @@ from hf_prune.selection import list_orders
 Parameters = list[inspect.Parameter]
 
 INPUTS = option(list[str], "An array to use instead of making it: name=file.npy. Repeatable.", "--inputs")
+WORTH_SAYING = 60.0  # seconds of scoring beyond which they are said before
 MODELS = ("teachers", "student", "dynamics")  # of which there may be several
 _DATA = added("data", Annotated[str, typer.Argument(metavar="DATA", help=argument_docs(open_dataset)["path"])])
 # What names the rows to open; `revision` is left out, since it is that of the models or of the branch to push to.
@@ -143,12 +145,39 @@ def open_data(values: dict[str, Any]) -> Any:
 
 
 def _score(out: Path, overwrite: bool = False, **values: Any) -> None:
-    names = {parameter.name for parameter in input_parameters()} | flat_parameters(score_with)[0].keys()
-    check_option_names([get_metric(name) for name in values["metric"]], set(values) - names)
+    _check_metric_options(values)
     with in_step("score", values.get("device")):
         check_target(out, overwrite)
-        ds = open_data(values)
-        _save_in_one(score_with(ds, overwrite=overwrite, **with_run(score_with, values)), out, overwrite)
+        own = {"overwrite": overwrite, "ds": open_data(values)} | with_run(score_with, values)
+        say_what_it_takes(own)
+        _save_in_one(score_with(**own), out, overwrite)
+
+
+def say_what_it_takes(arguments: Mapping[str, Any]) -> None:
+    """Print what scoring will take, to standard error, where it is more than a minute.
+
+    Of fewer rows than a trial of a tenth needs, nothing is known before.
+    """
+    ds, splits = arguments["ds"], arguments.get("splits") or ["train"]
+    rows = len(ds) if isinstance(ds, Dataset) else max((len(ds[name]) for name in splits if name in ds), default=0)
+    if rows < 10 * FEWEST_ROWS:
+        return
+    found = estimate(**arguments)
+    if found.seconds > WORTH_SAYING and is_main_process():
+        typer.echo(f"Scoring takes {found.line}", err=True)
+
+
+def _estimate(**values: Any) -> None:
+    _check_metric_options(values)
+    with in_step("estimate", values.get("device")):
+        found = estimate(open_data(values), **with_run(score_with, values))
+        if is_main_process():
+            echo(found)
+
+
+def _check_metric_options(values: Mapping[str, Any]) -> None:
+    names = {parameter.name for parameter in input_parameters()} | flat_parameters(score_with)[0].keys()
+    check_option_names([get_metric(name) for name in values["metric"]], set(values) - names)
 
 
 def _prune(
@@ -239,6 +268,7 @@ def _commands() -> dict[str, Callable[..., None]]:
         name: make_command(run, parameters, summary(function))
         for name, run, function, parameters in (
             ("score", _score, score_with, [*input_parameters(), *_score_parameters(), *column]),
+            ("estimate", _estimate, estimate, [*input_parameters(), *_score_parameters()]),
             ("combine", _combine, combine, [*input_parameters(), *combined, *column]),
             ("prune", _prune, prune, [*input_parameters(), *kept]),
             ("export", _export, export, _publish_parameters(export, folder=folder)),

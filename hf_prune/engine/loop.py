@@ -16,12 +16,14 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from accelerate import PartialState
+from accelerate.utils import send_to_device
 from datasets import Dataset
 from datasets.utils import tqdm
 from numpy.typing import NDArray
 
 from hf_prune.data.images import EncodedImages
-from hf_prune.engine.image_batches import Batch, Collate, ImageRows
+from hf_prune.engine.breakdown import Breakdown, Pass, finish, is_trial
+from hf_prune.engine.image_batches import Batch, Collate, ImageRows, choose_workers, load_batches
 from hf_prune.engine.image_keys import Keys, content_keys, with_targets
 from hf_prune.engine.plan import make_plan
 from hf_prune.engine.store import Store
@@ -45,6 +47,7 @@ class ModelRows:
         unreadable: Global row number → why a row has no value; the same in every process.
         computed: Images that went through the model in this call, in all processes.
         reused: Rows with a value from the store or of an equal image, in all processes.
+        seconds: Where the time of all processes and their workers went.
     """
 
     rows: NDArray[np.int64]
@@ -52,6 +55,7 @@ class ModelRows:
     unreadable: dict[int, str]
     computed: int
     reused: int
+    seconds: Breakdown
 
 
 def run_model(
@@ -61,7 +65,7 @@ def run_model(
     image_column: str,
     state: PartialState,
     batch_size: int = 64,
-    num_workers: int = 0,
+    num_workers: int | None = None,
     store_root: Path | None = None,
     on_error: Literal["raise", "skip"] = "raise",
     targets: NDArray[np.int64] | None = None,
@@ -80,7 +84,7 @@ def run_model(
         image_column: Name of the image column.
         state: Accelerate's view of the processes, from `hf_prune.runtime.processes.process_state`.
         batch_size: Images per batch.
-        num_workers: Further processes that decode and preprocess.
+        num_workers: Further processes that decode and preprocess; 0 is a thread, None takes `choose_workers`.
         store_root: Folder of the store; ``None`` keeps nothing on disk.
         on_error: ``"raise"`` stops at an image that cannot be read, ``"skip"`` lists it in ``unreadable``.
         targets: For a model whose forward pass takes a pair (inputs, classes): the class of each row, shape (n,).
@@ -98,30 +102,40 @@ def run_model(
     """
     with in_step(desc), model:
         check_alike({"batch_size": batch_size, "on_error": on_error} | _shared_facts(model, targets))
-        images = EncodedImages(ds, image_column)
+        images, seconds = EncodedImages(ds, image_column), Breakdown()
         root = store_root if model.cacheable else None
-        keys, unreadable = content_keys(ds, image_column, images, root, state)
+        with seconds.timed("read"):
+            keys, unreadable = content_keys(ds, image_column, images, root, state)
         problems = _Problems(image_column, on_error, unreadable)
         image_rows = ImageRows(images, keys)
         keys = keys if targets is None else with_targets(keys, targets)
         store = Store(root, model.identity)
+        known = int(store.lookup(keys).sum()) if is_trial() else 0
+        if is_trial() and known < len(keys) - len(unreadable):
+            store = Store(None, model.identity)
         plan = make_plan(keys, unreadable, store, batch_size, state.process_index, state.num_processes)
-        loop = _Loop(model, store, targets, problems, state, chunk_rows, chunk_seconds)
+        loop = _Loop(model, store, targets, problems, state, chunk_rows, chunk_seconds, seconds)
+        workers = choose_workers(num_workers, model.collate, loop.device)
 
-        def compute() -> tuple[int, dict[int, str]]:
+        def compute() -> tuple[int, dict[int, str], Breakdown, int, float]:
             if plan.batches:  # no loader, and so no workers, when everything is in the store
-                loop.run(plan.batches, image_rows, num_workers, desc)
-            return loop.computed, problems.found
+                loop.run(plan.batches, image_rows, workers, desc)
+            return loop.computed, problems.found, seconds, *loop.first
 
         if state.num_processes > 1 and not model.cacheable:
             _check_outputs(loop, image_rows, plan.first_row[plan.readable])
-        counts, found = zip(*together(compute), strict=True)
+        counts, found, parts, first_images, first_seconds = zip(*together(compute), strict=True)
         for part in found:
             unreadable |= plan.spread(part)
         unreadable = dict(sorted(unreadable.items()))
         rows = plan.rows_of(state.process_index, keys, store, unreadable)
         values = _read_rows(store, keys, rows)
-        return ModelRows(rows, values, unreadable, sum(counts), len(keys) - len(unreadable) - sum(counts))
+        reused = len(keys) - len(unreadable) - sum(counts)
+        whole = sum(parts, Breakdown())
+        first, number_bytes = (sum(first_images), sum(first_seconds)), 0 if root is None else loop.number_bytes
+        num_readable, width = len(keys) - len(unreadable), values.shape[1]
+        finish(Pass(desc, num_readable, known, sum(counts), whole, *first, workers, width, number_bytes))
+        return ModelRows(rows, values, unreadable, sum(counts), reused, whole)
 
 
 def _shared_facts(model: LoadedModel, targets: NDArray[np.int64] | None) -> dict[str, Any]:
@@ -179,12 +193,18 @@ class _Loop:
         state: PartialState,
         chunk_rows: int,
         chunk_seconds: float,
+        seconds: Breakdown,
     ) -> None:
         self.model, self.store, self.problems, self.state = model, store, problems, state
         self.targets = None if targets is None else torch.tensor(targets)  # a copy: those of a column are read-only
         self.chunk_rows, self.chunk_seconds = chunk_rows, chunk_seconds
         self.device = compute_device()  # the caller's choice, which need not be the one of the process group
         self.computed = 0
+        self.seconds = seconds
+        self.first = (0, 0.0)  # images of the first batch, and seconds of transfer and forward
+        self.number_bytes = 0  # of one number of an output
+        self._clock = _Clock(self.device)
+        self._marks: list[list[Any]] = []  # of the batches since the last were written: before, moved, done
         self._rows: list[int] = []
         self._keys: list[Keys] = []  # of the bytes that went through the model
         self._outputs: list[torch.Tensor] = []  # on the device, which would wait if each were fetched
@@ -193,22 +213,16 @@ class _Loop:
     def run(self, batches: list[list[int]], images: ImageRows, num_workers: int, desc: str) -> None:
         """Compute the batches of this process; results before an error are kept."""
         self.store.prepare()
-        loader: torch.utils.data.DataLoader[Any] = torch.utils.data.DataLoader(
-            images,  # type: ignore[arg-type]  # any object with __getitem__ and __len__ will do
-            batch_sampler=batches,
-            collate_fn=Collate(self.model.collate),
-            num_workers=num_workers,
-            pin_memory=self.device.type == "cuda",
-            generator=torch.Generator(),  # so that nothing is drawn from torch's global one
-        )
         total = sum(map(len, batches))
         self._flushed = self._last = time.monotonic()
+        loaded = load_batches(images, batches, Collate(self.model.collate), self.device, num_workers)
         with (
             exact_settings(self.device),
-            tqdm(total=total, desc=desc, unit="img", disable=not self.state.is_main_process) as bar,
+            contextlib.closing(loaded),
+            tqdm(total=total, desc=desc, unit="img", disable=is_trial() or not self.state.is_main_process) as bar,
         ):
             try:
-                for batch in loader:
+                while (batch := self._next(loaded)) is not None:
                     self._step(batch)
                     bar.update(len(batch.rows) + len(batch.unreadable))
                 self._flush()
@@ -225,6 +239,13 @@ class _Loop:
         with exact_settings(self.device):
             output = self._output(batch)[0]
         return np.asarray(output.flatten().float().cpu().numpy())
+
+    def _next(self, loaded: Iterator[Batch]) -> Batch | None:
+        with self.seconds.timed("waiting"):
+            batch = next(loaded, None)
+        if batch is not None:
+            self.seconds.add(read=batch.read, decode=batch.decode, preprocess=batch.preprocess)
+        return batch
 
     def _step(self, batch: Batch) -> None:
         self.problems.add(batch.unreadable)
@@ -244,18 +265,26 @@ class _Loop:
 
     def _output(self, batch: Batch) -> tuple[torch.Tensor, Keys]:
         # Not under inference_mode: a module of the caller's own must stay trainable after .to(device).
-        self._forward = self._forward or self.model.open(self.device)
+        if self._forward is None:
+            with self.seconds.timed("open"):
+                self._forward = self.model.open(self.device)
         inputs, keys = batch.inputs, np.frombuffer(b"".join(batch.keys), dtype="V16")
         if self.targets is not None:
             targets = self.targets[batch.rows]
             inputs, keys = (inputs, targets), with_targets(keys, targets.numpy())
         with torch.inference_mode():
+            marks = [self._clock.mark()]
+            if self.device.type != "cpu":
+                inputs = send_to_device(inputs, self.device, non_blocking=True)
+            marks.append(self._clock.mark())
             output = self._forward(inputs)
+            self._marks.append([*marks, self._clock.mark(), len(batch.rows)])
             if output.ndim != 2 or len(output) != len(batch.rows):
                 raise InputError(
                     f"the model gave an output of shape {tuple(output.shape)} for {len(batch.rows)} images; it must give "
                     f"one vector per image, shape ({len(batch.rows)}, d)"
                 )
+            self.number_bytes = output.element_size()
             return output.clone(), keys  # a compiled model may write its next output over this one
 
     def _flush(self) -> None:
@@ -265,18 +294,50 @@ class _Loop:
         self._flushed = time.monotonic()
         if len(rows) == 0:
             return
-        values, filed = torch.cat(outputs).float().cpu().numpy(), np.concatenate(keys)
+        with self.seconds.timed("forward") if self._clock.is_of_host else contextlib.nullcontext():
+            values, filed = torch.cat(outputs).float().cpu().numpy(), np.concatenate(keys)
+        self._settle()
         finite = np.isfinite(values).all(axis=1)
         good = np.flatnonzero(finite)
         for start in range(0, len(good), self.chunk_rows):
             part = good[start : start + self.chunk_rows]
-            self.store.append(filed[part], values[part])
+            with self.seconds.timed("write"):
+                self.store.append(filed[part], values[part])
             self.computed += len(part)
         if not finite.all():
             raise InputError(
                 f"row {rows[~finite].min()}: the model gave NaN or infinity ({int((~finite).sum())} such rows in a chunk of "
                 f"{len(rows)}); check its weights and preprocessing, or use dtype='float32'"
             )
+
+    def _settle(self) -> None:
+        """Add up what the batches took whose outputs have come."""
+        for before, moved, done, images in self._marks:
+            transfer, forward = self._clock.between(before, moved), self._clock.between(moved, done)
+            self.seconds.add(transfer=transfer, forward=forward)
+            if self.first[0] == 0:
+                self.first = images, transfer + forward
+        self._marks = []
+
+
+class _Clock:
+    """Clock of the work that a device does in its own time: events in CUDA's stream, elsewhere the clock of the host."""
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+        self.is_of_host = device.type != "cuda"
+
+    def mark(self) -> Any:
+        """Return a mark of now, or of when the device has come so far."""
+        if self.is_of_host:
+            return time.perf_counter()
+        event: Any = torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
+        event.record(torch.cuda.current_stream(self._device))
+        return event
+
+    def between(self, first: Any, second: Any) -> float:
+        """Return the seconds between two marks, which the device has passed."""
+        return second - first if self.is_of_host else first.elapsed_time(second) / 1e3
 
 
 @contextlib.contextmanager

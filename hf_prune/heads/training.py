@@ -85,7 +85,7 @@ def train(
     Args:
         points: Embeddings of all rows, shape (n, d filled up), as `scaled` gives them.
         classes: Integers from 0, shape (n,).
-        rows: Row numbers that each head is trained on, shape (S, k).
+        rows: Row numbers that each head is trained on, shape (S, k), or in each epoch, shape (S, epochs, k).
         seeds: Seed of each head, S of them.
         training: The settings.
         after_epoch: Called with the weights after each epoch.
@@ -101,12 +101,13 @@ def train(
     weights, flat = _in_one(_first_weights(generators, training), points.device)
     gradients, flat_gradient = _in_one([torch.zeros_like(layer) for layer in weights], points.device)
     optimiser = AdamW(flat, flat_gradient, training.weight_decay)
-    rates = training.rates(rows.shape[1])
-    for _ in range(training.num_epochs):
+    rates = training.rates(rows.shape[-1])
+    for epoch in range(training.num_epochs):
         if stop is not None and stop.is_set():
             raise CancelledError
-        orders = torch.stack([torch.randperm(rows.shape[1], generator=generator) for generator in generators])
-        for batch in torch.split(rows.gather(1, orders.to(rows.device)), training.batch_size, dim=1):
+        own = rows if rows.ndim == 2 else rows[:, epoch]
+        orders = torch.stack([torch.randperm(own.shape[1], generator=generator) for generator in generators])
+        for batch in torch.split(own.gather(1, orders.to(own.device)), training.batch_size, dim=1):
             batch_points = points.index_select(0, batch.flatten()).view(*batch.shape, points.shape[1])
             write_gradients(gradients, weights, batch_points, classes[batch])
             optimiser.step(next(rates))

@@ -14,6 +14,8 @@ NEAR_TIE = 1e-5
 COARSE_ERROR = 2**-8 + 2**-9
 # Rows per product: the similarities of 4,096 rows to 1,000 centroids are 16 MB and are read again while they are in cache.
 BLOCK_ROWS = 4_096
+# Similarities held at once, 64 MB in float32: of many centroids fewer rows are taken at a time.
+MOST_SIMILARITIES = 2**24
 
 
 @dataclass(frozen=True)
@@ -45,10 +47,22 @@ class CentroidSearch:
         self._exact = torch.from_numpy(centroids).to(device)
         self._fast = self._exact.float()
         self._coarse = self._fast.bfloat16() if coarse and len(centroids) > 1 else None
-        self._buffer = np.empty((BLOCK_ROWS if device.type == "cpu" else 0, len(centroids)), dtype=np.float32)
+        self._at_once = min(BLOCK_ROWS, max(1, MOST_SIMILARITIES // max(1, len(centroids))))
+        self._buffer = np.empty((self._at_once if device.type == "cpu" else 0, len(centroids)), dtype=np.float32)
 
     def two_nearest(self, rows: torch.Tensor) -> Nearest:
-        """Search for a block of at most `BLOCK_ROWS` unit rows, float32 on the device of the search, shape (m, d)."""
+        """Search for a block of unit rows, float32 on the device of the search, shape (m, d)."""
+        if len(rows) <= self._at_once:
+            return self._search(rows)
+        starts = range(0, len(rows), self._at_once)
+        parts = [self._search(rows[start : start + self._at_once]) for start in starts]
+        return Nearest(
+            np.concatenate([part.codes for part in parts]),
+            np.concatenate([part.best for part in parts]),
+            np.concatenate([part.second for part in parts]),
+        )
+
+    def _search(self, rows: torch.Tensor) -> Nearest:
         if self._coarse is None:
             return self._in_float32(rows)
         found = _two_largest((rows.bfloat16() @ self._coarse.T).float())

@@ -47,6 +47,8 @@ def prototypes(
     *,
     num_prototypes: int | None = None,
     num_iterations: int = 100,
+    num_init: int = 1,
+    algorithm: str = "auto",
     seed: int = 0,
 ) -> Array:
     """Cosine distance to the nearest of k prototypes that k-means finds in the embedding space of an encoder.
@@ -58,13 +60,17 @@ def prototypes(
             finds them in these embeddings.
         num_prototypes: Number of prototypes k; None takes `default_num_prototypes`.
         num_iterations: At most so many iterations of k-means.
+        num_init: Starts of k-means, of which the one with the least mean distance counts.
+        algorithm: ``"lloyd"`` is exact k-means, ``"hierarchical"`` a fast approximation for many prototypes, ``"mini_batch"``
+            one that finds them on samples and reads the other rows once; ``"auto"`` is hierarchical from 10,000 prototypes on,
+            else exact.
         seed: Seed of the first centroids.
 
     Returns:
         One score per row in [0, 2]; higher is farther from what is typical, that is harder.
 
     Raises:
-        ValueError: If there are more prototypes than rows, or the centroids have other dimensions.
+        ValueError: If there are more prototypes than rows, the algorithm is unknown, or the centroids have other dimensions.
 
     Example:
         >>> prototypes(np.eye(2), num_prototypes=2).tolist()
@@ -84,7 +90,13 @@ def prototypes(
     if num_prototypes is None:
         num_prototypes = default_num_prototypes(int(all_sum(np.array([len(held)]))[0]))
     return spherical_kmeans(
-        np.asarray(embeddings, dtype=np.float32), held, num_prototypes, num_iterations=num_iterations, seed=seed
+        np.asarray(embeddings, dtype=np.float32),
+        held,
+        num_prototypes,
+        num_iterations=num_iterations,
+        num_init=num_init,
+        algorithm=algorithm,
+        seed=seed,
     ).distances
 
 

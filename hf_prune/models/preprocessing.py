@@ -102,7 +102,7 @@ class PixelsCollate:
         """Return a float32 tensor (B, size * size * 3)."""
         shape = (self.size, self.size)
         rows = [np.asarray(to_rgb(image).resize(shape, Image.Resampling.BILINEAR)).reshape(-1) for image in images]
-        return torch.from_numpy(np.stack(rows)).to(torch.float32) / 255
+        return torch.from_numpy(np.stack(rows).astype(np.float32) / 255)  # NumPy starts no threads beside the model's
 
 
 class TransformCollate:

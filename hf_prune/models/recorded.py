@@ -1,12 +1,13 @@
 """Models opened again as their record names them, and no others."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from hf_prune.data.source import hub_name
 from hf_prune.runtime.errors import InputError
-from hf_prune.runtime.messages import warn
+from hf_prune.runtime.messages import error_line, warn
 
 if TYPE_CHECKING:
     from hf_prune.models.loaded_model import LoadedModel
@@ -95,8 +96,47 @@ def load_recorded_encoder(identity: Mapping[str, Any], encoder: Any, device: str
     return model
 
 
-def check_same_encoder(found: Mapping[str, Any], identity: Mapping[str, Any]) -> None:
-    """Raise a one-line ValueError if an encoder is not the recorded one.
+def recorded_model(
+    identity: Mapping[str, Any], *, is_teacher: bool, allow_pickle: bool, device: str | None
+) -> "LoadedModel":
+    """Prepare a model that a record names; its weights are read only where results of it are missing.
+
+    A folder or module of the user's own is not named so that it could be found again, and one of the Hub may be out of
+    reach. Results of such a model are read where they are kept; if some are missing, opening it raises a one-line ValueError.
+
+    Args:
+        identity: Its record.
+        is_teacher: Whether its logits are wanted, else its embeddings.
+        allow_pickle: As of `load_encoder`.
+        device: Where it will run.
+
+    Raises:
+        ValueError: If the record is damaged.
+    """
+    from hf_prune.models.load import load_encoder, load_teacher
+    from hf_prune.models.loaded_model import LoadedModel
+
+    check_recorded(identity)
+    reason = "is none of the Hub"
+    if is_public(identity):
+        try:
+            options = encoder_options(identity) | {"allow_pickle": allow_pickle, "device": device}
+            name = options.pop("encoder")
+            model = load_teacher(name, **options) if is_teacher else load_encoder(name, **options)
+            check_same_encoder(model.identity, identity, made="the scores")
+            return model
+        except Exception as error:  # of any kind: what is kept may do
+            reason = f"cannot be opened ({error_line(error)})"
+    refuse = partial(_refuse, f"{identity.get('id')!r} {reason}, and its results are not all in the cache")
+    return LoadedModel(dict(identity), None, "not_cached" not in identity, collate=list, load=refuse)
+
+
+def _refuse(reason: str, _: Any) -> NoReturn:
+    raise InputError(reason)
+
+
+def check_same_encoder(found: Mapping[str, Any], identity: Mapping[str, Any], made: str = "these prototypes") -> None:
+    """Raise a one-line ValueError if an encoder is not the recorded one; ``made`` is what was made by it, for the message.
 
     Warns:
         UserWarning: If the record does not tell encoders of its kind apart.
@@ -109,11 +149,11 @@ def check_same_encoder(found: Mapping[str, Any], identity: Mapping[str, Any]) ->
     differing = sorted(name for name, value in known.items() if found.get(name) != value)
     if differing:
         raise InputError(
-            f"encoder {found['id']!r} is not the one that these prototypes were made by ({', '.join(differing)} "
+            f"encoder {found['id']!r} is not the one that {made} were made by ({', '.join(differing)} "
             f"differ): pass the encoder {identity['id']!r} as it was"
         )
     if unknown:
         warn(
-            f"whether encoder {found['id']!r} is the one that these prototypes were made by cannot be told: {unknown}",
+            f"whether encoder {found['id']!r} is the one that {made} were made by cannot be told: {unknown}",
             stacklevel=2,
         )

@@ -1,17 +1,92 @@
 """The work that evidence may take, and the sample of rows and classes that fits it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from hf_prune.heads.settings import batch_size_for
 from hf_prune.policy.features import MOST_ROWS, NUM_DIRECTIONS, ROWS_PER_DIRECTION
+from hf_prune.policy.pace import Pace, measure_pace
 from hf_prune.policy.rules import rules_for
 from hf_prune.policy.trial import FOLDS_TO_CHOOSE, MANY_ROWS, NUM_FOLDS, NUM_HIDDEN, NUM_RANDOM, num_epochs, num_splits
 
 KEEPS = (0.8, 0.5, 0.2, 0.1)  # tried where nobody named one; any fraction lies near one of them
 FEWEST_CLASSES = 10  # a task of fewer tells too little about one of many
 TEACHERS, TEACHER_EPOCHS, TEACHER_UNITS = 3, 3, 256  # heads that stand in for teachers in each repeat
+# Measured beside the multiplications: updating the weights takes as long in each step as so many rows; choosing the rows of a
+# head, and estimating the wrong labels, as so many steps.
+UPDATING, CHOOSING, NOISE_STEPS = 25.0, 8.0, 10_000
+
+
+class Trainings(NamedTuple):
+    """Trainings of heads of one kind, all of them alike.
+
+    Attributes:
+        times: How often heads are trained side by side.
+        heads: How many are.
+        hidden: Units of their hidden layer; 0 is none.
+        rows: Rows that each is trained on.
+        judged: Rows that each predicts after every epoch.
+        epochs: Of each.
+    """
+
+    times: float
+    heads: float
+    hidden: int
+    rows: float
+    judged: float
+    epochs: int
+
+    def work(self, size: int, num_classes: int, slower: float = 0.0) -> float:
+        """Count the multiplications; a step takes as long as with ``slower`` rows more.
+
+        A row that is trained on costs three passes: forward, and backward to inputs and weights.
+        """
+        weights = self.hidden * (size + num_classes) if self.hidden else size * num_classes
+        trained = self.rows + (slower * self.rows / batch_size_for(int(self.rows)) if slower else 0.0)
+        return self.times * self.heads * self.epochs * weights * (3 * trained + self.judged)
+
+    def steps(self, size: int, num_classes: int, num_threads: int) -> float:
+        """Count the steps of heads side by side; a look at the judged rows counts as one, the choice of a head's rows as several."""
+        import torch
+
+        from hf_prune.heads.training import Training
+
+        batch_size = batch_size_for(int(self.rows))
+        settings = Training(size, num_classes, self.hidden, self.epochs, batch_size, 0.0, 0.0)
+        parts = max(self.heads / settings.side_by_side(torch.device("cpu")), min(num_threads, self.heads))
+        trained = max(parts, 1.0) * self.epochs * -(-self.rows // batch_size)
+        return self.times * (trained + self.heads * (self.epochs * (self.judged > 0) + CHOOSING))
+
+
+def num_directions(num_rows: int, size: int) -> int:
+    """Return the directions of embeddings of some size that rules are judged on.
+
+    Example:
+        >>> num_directions(50_000, 1280), num_directions(400, 1280)
+        (256, 50)
+    """
+    return min(NUM_DIRECTIONS, size, max(2, num_rows // ROWS_PER_DIRECTION))
+
+
+def trainings_of(num_rows: int, keeps: Sequence[float] = KEEPS, *, refitted: bool) -> Iterator[Trainings]:
+    """Yield the trainings that weighing the rules takes; the arguments are those of `work_of`."""
+    trained, judged = num_rows * (NUM_FOLDS - 1) / NUM_FOLDS, num_rows / NUM_FOLDS
+    splits = num_splits(num_rows)
+    choosing = splits * (FOLDS_TO_CHOOSE if num_rows >= MANY_ROWS else NUM_FOLDS)
+    confirming = splits * NUM_FOLDS
+    epochs = num_epochs(int(trained))
+    for keep in keeps:
+        rules = len(rules_for(keep))
+        # Linear heads are trained for every rule, others for those that gain with them, about half.
+        yield Trainings(choosing, NUM_RANDOM + rules, 0, keep * trained, judged, epochs)
+        yield Trainings(choosing, NUM_RANDOM + rules / 2, NUM_HIDDEN, keep * trained, judged, epochs)
+        yield Trainings(confirming, NUM_RANDOM + 1, NUM_HIDDEN, keep * trained, judged, epochs)
+    yield Trainings(confirming, 1, NUM_HIDDEN, trained, 0.0, epochs)
+    if refitted:
+        yield Trainings(choosing + confirming, TEACHERS, TEACHER_UNITS, trained, 0.0, TEACHER_EPOCHS)
 
 
 def work_of(num_rows: int, size: int, num_classes: int, keeps: Sequence[float] = KEEPS, *, refitted: bool) -> float:
@@ -24,22 +99,29 @@ def work_of(num_rows: int, size: int, num_classes: int, keeps: Sequence[float] =
         keeps: Kept fractions.
         refitted: Whether heads that stand in for teachers are trained in every repeat.
     """
-    size = min(NUM_DIRECTIONS, size, max(2, num_rows // ROWS_PER_DIRECTION))
-    trained, judged = num_rows * (NUM_FOLDS - 1) / NUM_FOLDS, num_rows / NUM_FOLDS
-    splits = num_splits(num_rows)
-    choosing = splits * (FOLDS_TO_CHOOSE if num_rows >= MANY_ROWS else NUM_FOLDS)
-    confirming = splits * NUM_FOLDS
-    epochs = num_epochs(int(trained))
-    linear_head, head = size * num_classes * epochs, NUM_HIDDEN * (size + num_classes) * epochs
-    chosen = confirmed = 0.0
-    for keep in keeps:
-        # A step costs three passes: forward, and backward to inputs and weights.
-        passed, rules = 3 * keep * trained + judged, len(rules_for(keep))
-        # Linear heads are trained for every rule, others for those that gain with them, about half.
-        chosen += ((NUM_RANDOM + rules) * linear_head + (NUM_RANDOM + rules / 2) * head) * passed
-        confirmed += (NUM_RANDOM + 1) * head * passed
-    teachers = TEACHERS * 3 * TEACHER_EPOCHS * trained * TEACHER_UNITS * (size + num_classes) * refitted
-    return choosing * (chosen + teachers) + confirming * (confirmed + teachers + 3 * head * trained)
+    size = num_directions(num_rows, size)
+    return sum(kind.work(size, num_classes) for kind in trainings_of(num_rows, keeps, refitted=refitted))
+
+
+def expected_seconds(
+    num_rows: int,
+    size: int,
+    num_classes: int,
+    keeps: Sequence[float] = KEEPS,
+    *,
+    refitted: bool,
+    pace: Pace | None = None,
+) -> float:
+    """Estimate the seconds by the clock that weighing the rules takes here and now.
+
+    Few rows make small steps, of which calling torch and updating the weights is the larger part. The arguments are those of
+    `work_of`; ``pace`` None measures it.
+    """
+    pace = measure_pace() if pace is None else pace
+    size = num_directions(num_rows, size)
+    kinds = list(trainings_of(num_rows, keeps, refitted=refitted))
+    work = sum(kind.work(size, num_classes, slower=UPDATING) for kind in kinds)
+    return pace.seconds(work, NOISE_STEPS + sum(kind.steps(size, num_classes, pace.num_threads) for kind in kinds))
 
 
 # The work for 50,000 rows of ten classes, a minute or so of two cores: counted and not timed, and so the same everywhere.

@@ -81,7 +81,7 @@ class CurvePoint:
 
     Attributes:
         keep: Kept fraction, 1 for all rows.
-        order: ``"hard"``, ``"easy"``, ``"random"``, ``"auto"``, or ``"all rows"``.
+        order: ``"hard"``, ``"easy"``, ``"random"``, ``"auto"``, ``"rs2"``, or ``"all rows"``.
         rule: The rule in words; under ``"auto"`` the one that was chosen.
         accuracy: Of a head with one hidden layer, on rows that nothing had seen, in [0, 1].
         low: Lower end of its interval, 95 % above.

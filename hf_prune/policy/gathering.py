@@ -1,6 +1,7 @@
 """Evidence on a score column: gathered while it is scored or later, or read from its history."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from datasets import ClassLabel, Dataset
@@ -8,6 +9,7 @@ from datasets import ClassLabel, Dataset
 from hf_prune.data.columns import Labels
 from hf_prune.data.history import History, Step, provenance
 from hf_prune.metrics import Metric
+from hf_prune.models.recorded import recorded_model
 from hf_prune.policy import budget
 from hf_prune.policy.budget import BUDGET
 from hf_prune.policy.evidence import Evidence
@@ -46,6 +48,41 @@ def recorded_evidence(ds: Dataset, column: str, history: History | None = None) 
     if history.made_by(ds, column) is None:
         return None
     return Evidence.from_dict(step.evidence)
+
+
+def with_recorded_model(ds: Dataset, column: str, request: Request) -> Request | None:
+    """Return a request for embeddings by the model that a column was scored with, as the history names it; None if none.
+
+    That is the encoder, else the first of the teachers, and of a combination that of the first column that has one.
+
+    Raises:
+        ValueError: If the record of the model is damaged.
+    """
+    history = provenance(ds)
+    found = _model_of(history, history.score_step(column))
+    if found is None:
+        return None
+    argument, identity = found
+    run, is_teacher = request.run, argument == "teachers"
+    model = recorded_model(identity, is_teacher=is_teacher, allow_pickle=run.allow_pickle, device=run.device)
+    if is_teacher:
+        return replace(request, inputs=None, teachers=[model])
+    return replace(request, inputs=None, encoder=model)
+
+
+def _model_of(history: History, step: Step | None) -> tuple[str, Mapping[str, Any]] | None:
+    """Return an argument of `hf_prune.score_with` and the record of a model that it stood for."""
+    if step is None:
+        return None
+    for source in step.inputs.values():
+        if "encoder" in source:
+            return "encoder", source["encoder"]
+    for source in step.inputs.values():
+        if source.get("teachers"):
+            return "teachers", source["teachers"][0]
+    parts = {part.get("step") for part in step.inputs.get("scores", {}).values()}
+    found = (_model_of(history, made) for made in history.steps if made.id in parts)
+    return next((model for model in found if model is not None), None)
 
 
 def scoring_passes(step: Step | None) -> float:
@@ -124,7 +161,7 @@ class EvidenceWhileScoring:
     """
 
     def __init__(self, budget: float | None = BUDGET) -> None:
-        self._budget = budget
+        self.budget = budget
         self._shared: dict[str, Any] = {}  # of the rows, by all columns of the call
         self._labels: Labels | None = None
 
@@ -160,7 +197,7 @@ class EvidenceWhileScoring:
                 budget.KEEPS,
                 class_balance=PAPER_CLASS_BALANCE,
                 seed=step.seed,
-                budget=self._budget,
+                budget=self.budget,
                 shared=self._shared,
             )
             return found.to_dict()

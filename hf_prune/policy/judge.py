@@ -10,7 +10,7 @@ from hf_prune.policy.evidence import LINEAR, TWO_LAYER, Comparison, KeepEvidence
 from hf_prune.policy.features import Features
 from hf_prune.policy.intervals import Clusters, Draw, Interval, intervals, paired_interval
 from hf_prune.policy.rules import RANDOM, Rule, rules_for
-from hf_prune.policy.trial import NUM_REPEATS, Scorer, Student, Trial, repeats
+from hf_prune.policy.trial import NUM_REPEATS, Equal, Scorer, Student, Trial, repeats
 
 # keep → gain of each rule at each judged row, one draw per repeat
 Gains = dict[float, list[Draw]]
@@ -35,6 +35,7 @@ class Judge:
         class_balance: Floor of every rule.
         seed: Decides folds and draws.
         student: A user's own, asked in place of the two-layer head whether a chosen rule gains.
+        equal: Whether heads get as many epochs or as many steps, whatever is kept.
     """
 
     features: Features
@@ -43,6 +44,7 @@ class Judge:
     class_balance: float
     seed: int
     student: Student | None = None
+    equal: Equal = "epochs"
 
     def judge(self, keeps: Sequence[float]) -> list[KeepEvidence]:
         """Weigh the rules for each kept fraction, shares in (0, 1)."""
@@ -55,7 +57,7 @@ class Judge:
         features = self.features
         found = list(repeats(features.points, features.codes, confirming=confirming, seed=self.seed))
         for repeat in tqdm(found, desc=desc, unit="repeat", leave=False):
-            yield Trial(features, repeat, self.scorer, self.class_balance, self.seed)
+            yield Trial(features, repeat, self.scorer, self.class_balance, self.seed, self.equal)
 
     def intervals(self, draws: Sequence[Draw]) -> list[Interval]:
         """Return the intervals of what draws found, wider where the classes are a sample of all."""

@@ -1,12 +1,13 @@
 """Accuracy of a small student over kept fractions, from one scoring pass: `keep_curve`."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import astuple, dataclass, fields
+from dataclasses import astuple, dataclass, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 from datasets import Dataset
+from numpy.typing import NDArray
 
 from hf_prune.data.splits import check_one
 from hf_prune.policy.evidence import CurvePoint
@@ -14,7 +15,9 @@ from hf_prune.policy.gathering import scored_column
 from hf_prune.policy.intervals import Draw
 from hf_prune.policy.judge import Judge
 from hf_prune.policy.rules import RANDOM, Rule
+from hf_prune.policy.trial import Equal, Trial
 from hf_prune.policy.weighing import judge_of
+from hf_prune.runtime.arguments import check_flag
 from hf_prune.runtime.errors import InputError
 from hf_prune.runtime.files import write_csv
 from hf_prune.runtime.messages import printable
@@ -32,6 +35,7 @@ if TYPE_CHECKING:
 CURVE_KEEPS = (0.9, 0.7, 0.5, 0.3, 0.2, 0.1)
 ALL_ROWS = "all rows"
 AUTO = "auto"
+RS2, FRESH = "rs2", "another random part in each epoch"
 
 
 @dataclass(frozen=True)
@@ -80,6 +84,8 @@ def keep_curve(
     label_column: str | None = None,
     image_column: str | None = None,
     run: Run | None = None,
+    rs2: bool = False,
+    equal: Equal = "epochs",
     seed: int = 0,
 ) -> KeepCurve:
     """Measure how accurate a small student is over kept fractions, for hard, easy, random rows and those of ``"auto"``.
@@ -96,6 +102,8 @@ def keep_curve(
         label_column: Column with the classes; None takes the only ``ClassLabel`` column.
         image_column: Column with the images; None takes the only ``Image`` column.
         run: How models are opened and run: a `hf_prune.Run`; None takes its defaults.
+        rs2: Whether students that see another random part of the rows in each epoch have a line, too.
+        equal: Whether students see their rows as often, ``"epochs"``, or make as many steps as one of all rows, ``"steps"``.
         seed: Decides folds, draws and first weights.
 
     Returns:
@@ -116,7 +124,8 @@ def keep_curve(
         ['all rows', 'hard', 'easy', 'random', 'auto']
 
     References:
-        Sorscher et al. (2022), arXiv:2206.14486, figure 3, draw such curves for whole trainings.
+        Sorscher et al. (2022), arXiv:2206.14486, figure 3, draw such curves for whole trainings. RS2: Okanovic et al.
+        (2024), arXiv:2305.18424.
     """
     check_one(ds, "keep_curve")
     column = score_column(ds, metric)
@@ -127,14 +136,17 @@ def keep_curve(
     if not fractions:
         raise InputError("keeps is empty; give a list of fractions in (0, 1)")
     check_seed(seed)
+    check_flag("rs2", rs2)
+    if equal not in get_args(Equal):
+        raise InputError(f"equal={equal!r}; give 'epochs' or 'steps'")
     run = Run.of(run)
     request = Request(
         encoder=encoder, inputs=inputs, label_column=label_column, image_column=image_column, run=run, on_error="skip"
     )
     with in_step("keep_curve", run.device):
-        check_alike({"column": column, "keeps": fractions, "seed": seed})
+        check_alike({"column": column, "keeps": fractions, "seed": seed, "rs2": rs2, "equal": equal})
         judge = judge_of(scored_column(ds, column, request), fractions, class_balance=PAPER_CLASS_BALANCE, seed=seed)
-        return KeepCurve(column, len(judge.features.rows), tuple(_points(judge, fractions)))
+        return KeepCurve(column, len(judge.features.rows), tuple(_points(judge, fractions, rs2, equal)))
 
 
 def _checked(keep: Any) -> float:
@@ -143,20 +155,29 @@ def _checked(keep: Any) -> float:
     return float(keep)
 
 
-def _points(judge: Judge, keeps: Sequence[float]) -> list[CurvePoint]:
+def _points(judge: Judge, keeps: Sequence[float], rs2: bool, equal: Equal) -> list[CurvePoint]:
     chosen = {found.keep: found.rule for found in judge.judge(keeps)}
     rules = {
         keep: {"hard": Rule("hard"), "easy": Rule("easy"), "random": RANDOM, AUTO: chosen[keep]} for keep in keeps
     }
     draws: dict[float, list[Draw]] = {keep: [] for keep in (1.0, *keeps)}
-    for trial in judge.trials(confirming=True, desc="Curves"):
+    fresh: dict[float, list[Draw]] = {keep: [] for keep in keeps if rs2}
+    for trial in replace(judge, equal=equal).trials(confirming=True, desc="Curves"):
         for keep in keeps:
             subsets = [trial.rows(rule, keep, draw=1) for rule in dict.fromkeys(rules[keep].values())]
-            draws[keep].append(Draw(trial.repeat.judged, trial.right(subsets).T.astype(np.float32)))
-        everything = trial.right([np.arange(len(trial.repeat.train))])
-        draws[1.0].append(Draw(trial.repeat.judged, everything.T.astype(np.float32)))
+            draws[keep].append(_draw(trial, subsets))
+        for keep, own in fresh.items():
+            own.append(_draw(trial, [trial.fresh_rows(keep)]))
+        draws[1.0].append(_draw(trial, [np.arange(len(trial.repeat.train))]))
     points = [CurvePoint(1.0, ALL_ROWS, ALL_ROWS, *judge.intervals(draws[1.0])[0])]
     for keep in keeps:
         found = dict(zip(dict.fromkeys(rules[keep].values()), judge.intervals(draws[keep]), strict=True))
         points += [CurvePoint(keep, order, str(rule), *found[rule]) for order, rule in rules[keep].items()]
+        if rs2:
+            points.append(CurvePoint(keep, RS2, FRESH, *judge.intervals(fresh[keep])[0]))
     return points
+
+
+def _draw(trial: Trial, subsets: Sequence[NDArray[np.int64]]) -> Draw:
+    """Return what heads on some subsets get right in one repeat."""
+    return Draw(trial.repeat.judged, trial.right(subsets).T.astype(np.float32))

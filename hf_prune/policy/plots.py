@@ -38,9 +38,11 @@ def plot_gains(found: KeepEvidence, ax: "Axes | None" = None) -> "Axes":
 def plot_keep_curve(points: Sequence[CurvePoint], ax: "Axes | None" = None) -> "Axes":
     """Draw accuracy over the kept fraction, a line per order, with intervals; all rows, the first point, are dotted."""
     ax = ax if ax is not None else new_figure(5.6, 4.0).subplots()
-    marks = {"hard": "^--", "easy": "v:", "random": "o-", "auto": "s-"}
+    marks = {"hard": "^--", "easy": "v:", "random": "o-", "auto": "s-", "rs2": "D-."}
     for order, mark in marks.items():
         own = [point for point in points if point.order == order]
+        if not own:
+            continue
         keeps, accuracies = [point.keep for point in own], [100 * point.accuracy for point in own]
         error = [[100 * (p.accuracy - p.low) for p in own], [100 * (p.high - p.accuracy) for p in own]]
         shade = "black" if order == "auto" else "0.45"

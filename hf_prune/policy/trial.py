@@ -2,23 +2,26 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from datasets import Dataset
 from numpy.typing import NDArray
 
 from hf_prune.cleaning.out_of_fold import make_folds
+from hf_prune.dynamic_pruning.parts import fresh_parts
 from hf_prune.heads.settings import num_epochs_for
 from hf_prune.policy.features import Features
 from hf_prune.policy.rules import RANDOM, Rule
 from hf_prune.runtime.errors import InputError, InputTypeError
 from hf_prune.runtime.seeds import row_uniform
 from hf_prune.scoring.scores import Scores
+from hf_prune.selection.budget import count_rows
 
 # (rows to train on, rows to judge by) → accuracy in [0, 1]
 Callback = Callable[[Dataset, Dataset], float]
 NUM_REPEATS = 3  # each trains twice per kept fraction: on random rows and on those of the rule
+Equal = Literal["epochs", "steps"]  # what trainings on all rows and on some have in common
 TWO_LAYER_STUDENT = "a head of one hidden layer on the embeddings"
 
 
@@ -142,10 +145,21 @@ def num_epochs(num_rows: int) -> int:
 
 
 class Trial:
-    """Trial of rules in one repeat, in which m rows are judged; the seed decides random rows, ties, first weights."""
+    """Trial of rules in one repeat, in which m rows are judged; the seed decides random rows, ties, first weights.
 
-    def __init__(self, features: Features, repeat: Repeat, scorer: Scorer, class_balance: float, seed: int) -> None:
-        self.repeat = repeat
+    Heads get as many epochs, whatever is kept; with ``equal="steps"`` as many steps.
+    """
+
+    def __init__(
+        self,
+        features: Features,
+        repeat: Repeat,
+        scorer: Scorer,
+        class_balance: float,
+        seed: int,
+        equal: Equal = "epochs",
+    ) -> None:
+        self.repeat, self._equal = repeat, equal
         self._features, self._class_balance = features, class_balance
         self._seed = int(np.random.SeedSequence((seed, repeat.number)).generate_state(1)[0])
         self._scores = scorer(features.rows[repeat.train])
@@ -156,6 +170,18 @@ class Trial:
         """Return the rows that a rule keeps, as places among the training rows; ``draw`` counts draws of random rows."""
         seed = (self._seed + draw) % 2**32
         return rule.rows(self._scores, self._codes, keep=keep, class_balance=self._class_balance, seed=seed)
+
+    def fresh_rows(self, keep: float) -> NDArray[np.int64]:
+        """Return the rows of RS2, another random part in each epoch, as places among the training rows, (epochs, k)."""
+        count = len(self.repeat.train)
+        budget = count_rows(keep, count)
+        parts = fresh_parts(count, budget, self._seed)
+        return np.stack([np.flatnonzero(next(parts)) for _ in range(self._num_epochs(budget))])
+
+    def _num_epochs(self, kept: int) -> int:
+        """Return the epochs of a head on so many of the training rows."""
+        epochs, count = num_epochs(len(self.repeat.train)), len(self.repeat.train)
+        return epochs if self._equal == "epochs" else max(1, round(epochs * count / kept))
 
     def linear(self, rules: Sequence[Rule], keep: float) -> NDArray[np.float32]:
         """Return the gain of each rule over random rows at each judged row, with a linear head, shape (m, rules)."""
@@ -177,6 +203,7 @@ class Trial:
     def right(self, subsets: Sequence[NDArray[np.int64]], **settings: Any) -> NDArray[np.bool_]:
         """Train a head on each of some subsets of one size; return whether it is right at each judged row, (subsets, m).
 
+        A subset has shape (k,), or (epochs, k) where it is another in each epoch, see `fresh_rows`.
         The head has one hidden layer; ``settings`` of `student_hits` make another.
         """
         from hf_prune.heads.students import steady_training, student_hits
@@ -189,8 +216,8 @@ class Trial:
             [self._seed + number for number in range(len(subsets))],
             features.points[judged],
             features.codes[judged],
-            **{"hidden": NUM_HIDDEN, **steady_training(len(subsets[0])), **settings},
-            num_epochs=num_epochs(len(train)),
+            **{"hidden": NUM_HIDDEN, **steady_training(subsets[0].shape[-1]), **settings},
+            num_epochs=self._num_epochs(subsets[0].shape[-1]),
             every_epoch=True,
             desc=None,
         )

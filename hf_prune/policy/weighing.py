@@ -2,7 +2,6 @@
 
 import dataclasses
 import sys
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,7 +15,7 @@ from numpy.typing import NDArray
 from hf_prune.cleaning.out_of_fold import tells_apart
 from hf_prune.data.digests import array_sha256
 from hf_prune.metrics import Metric, get_metric
-from hf_prune.policy.budget import BUDGET, sample_rows, work_of
+from hf_prune.policy.budget import BUDGET, expected_seconds, sample_rows
 from hf_prune.policy.evidence import Evidence
 from hf_prune.policy.features import Features, are_enough, make_features
 from hf_prune.policy.judge import Judge
@@ -91,7 +90,6 @@ def _refitted(metric: Metric, options: Mapping[str, Any], heads: Mapping[str, An
 
 
 ALWAYS_SAID = 10.0  # seconds beyond which the time is printed where there are no progress bars, too
-TIMED_SECONDS = 0.2  # long enough to meet what else the machine does
 NOISE_ROWS = 5_000  # enough for a rate; suspects are for `hf_prune.label_noise`
 
 
@@ -226,33 +224,10 @@ def _noise_rate(features: Features, seed: int) -> float | None:
 def _announce(metric: str, features: Features, keeps: Sequence[float], *, refitted: bool) -> None:
     if not is_main_process():
         return
-    seconds = expected_seconds(features, keeps, refitted=refitted)
+    rows, size = features.points.shape
+    seconds = expected_seconds(rows, size, features.num_classes, keeps, refitted=refitted)
     if seconds > ALWAYS_SAID or not are_progress_bars_disabled():
         sample = features.sample
         of = "" if sample is None else f" in {features.num_classes:,} of {sample['of_classes']:,} classes"
         line = f"Weighing {metric!r} against random rows on {len(features.rows):,} rows{of}: about {seconds:.0f} s"
         tqdm.write(line, file=sys.stderr)
-
-
-def expected_seconds(features: Features, keeps: Sequence[float], *, refitted: bool) -> float:
-    """Estimate the seconds that the evidence will take here, by its multiplications and the speed of some."""
-    rows, size = features.points.shape
-    return work_of(rows, size, features.num_classes, keeps, refitted=refitted) / _multiplications_per_second()
-
-
-def _multiplications_per_second() -> float:
-    """Measure the speed of products as small as those of the heads, beside whatever else runs here."""
-    import torch
-    from threadpoolctl import threadpool_limits
-
-    first, second = np.ones((256, 256), np.float32), np.ones((256, 128), np.float32)
-    product = np.empty((256, 128), np.float32)
-    count, start = 0, time.perf_counter()
-    # In one thread: on a busy machine several wait for each other at every product of this size, and tell nothing.
-    with threadpool_limits(1):
-        while time.perf_counter() - start < TIMED_SECONDS:
-            np.matmul(first, second, out=product)
-            count += 1
-    speed = 256 * 256 * 128 * count / (time.perf_counter() - start)
-    # Heads reach 0.5 to 0.7 of it, since between products they gather rows and take steps, and more threads help less.
-    return float(0.6 * speed * torch.get_num_threads() ** 0.6)

@@ -1,7 +1,7 @@
 """The decision that ``order="auto"`` asks for, and a warning where evidence speaks against an order that was named."""
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from datasets import Dataset
@@ -9,18 +9,30 @@ from datasets import Dataset
 from hf_prune.data.columns import Labels
 from hf_prune.data.history import provenance
 from hf_prune.policy import Evidence
-from hf_prune.policy.features import TooLittleToJudgeError
-from hf_prune.policy.gathering import gather, labels_to_judge_by, recorded_evidence
+from hf_prune.policy.features import TooLittleToJudgeError, are_enough
+from hf_prune.policy.gathering import gather, labels_to_judge_by, recorded_evidence, with_recorded_model
 from hf_prune.policy.prune_settings import PruneSettings
 from hf_prune.policy.recommendation import points, recommendation
 from hf_prune.policy.rules import JUDGED_ORDERS, RANDOM, Rule, rule_without_evidence
 from hf_prune.pruning.classes import Classes, are_clusters
 from hf_prune.pruning.inputs import PruningInputs
 from hf_prune.runtime.errors import InputError
-from hf_prune.runtime.messages import warn
+from hf_prune.runtime.messages import error_line, warn
 from hf_prune.runtime.optional_results import extra
+from hf_prune.runtime.processes import in_step, together
+from hf_prune.scoring import Request
 from hf_prune.selection import count_rows
 from hf_prune.selection.orders import AUTO
+
+WHAT_TO_PASS = "pass encoder= or inputs={'embeddings': array} to have the rules judged on these rows"
+
+
+class Found(NamedTuple):
+    """Evidence, or why there is none: in words for the record, and in further ones for the user."""
+
+    evidence: Evidence | None
+    lacking: str = ""
+    hint: str = ""
 
 
 def decide(
@@ -46,7 +58,7 @@ def decide(
     if share == 1:
         return replace(settings, order=RANDOM.order), "all rows are kept", None
     recorded = recorded_evidence(ds, column) if settings.evidence is None else None
-    evidence, lacking = (recorded, "") if recorded else _evidence(ds, column, settings, share, inputs)
+    evidence, lacking, hint = Found(recorded) if recorded else _evidence(ds, column, settings, share, inputs)
     rule = None if evidence is None else evidence.rule(share)
     if evidence is not None and rule is not None:
         reason = recommendation(evidence, share, 0.0, 0.0).reason
@@ -54,30 +66,41 @@ def decide(
             warn(f"order='auto': {reason}", stacklevel=2)
     else:
         rule, reason = _general_rule(ds, column, classes, share, lacking)
-        warn(f"order='auto': {reason}", stacklevel=2)
+        warn(f"order='auto': {reason}{hint}", stacklevel=2)
     new = None if evidence is None or recorded else evidence.to_dict()
     return replace(settings, order=rule.order, hardest_cutoff=rule.hardest_cutoff), reason, new
 
 
-def _evidence(
-    ds: Dataset, column: str, settings: PruneSettings, share: float, inputs: PruningInputs
-) -> tuple[Evidence | None, str]:
-    """Return the evidence that was given or that embeddings allow to gather; where these do not, the reason."""
+def _evidence(ds: Dataset, column: str, settings: PruneSettings, share: float, inputs: PruningInputs) -> Found:
+    """Return the evidence that was given, or that embeddings allow to gather: those of the caller, else of the recorded model."""
     if settings.evidence is not None:
         _check_metric(ds, column, settings.evidence.evidence)
-        return settings.evidence.evidence, ""
+        return Found(settings.evidence.evidence)
     judged_by = None if are_clusters(ds, settings.label_column) else settings.label_column
     request = replace(settings.request, label_column=judged_by)
-    if not inputs.has_embeddings or labels_to_judge_by(ds, request) is None:
-        return None, ""
-
+    labels = labels_to_judge_by(ds, request)
+    if labels is None:
+        return Found(None)
     floor = settings.class_balance if isinstance(settings.class_balance, float) else 0.5
-    given = {"embeddings": inputs.embeddings("order='auto'")}
-    own = replace(request, encoder=None, inputs=given)
+
+    def gathered(own: Request) -> Found:
+        try:
+            with in_step("prune", request.run.device):
+                found = together(lambda: gather(ds, column, own, (share,), class_balance=floor, seed=settings.seed))
+            return Found(found[0])
+        except TooLittleToJudgeError as error:
+            return Found(None, f" ({error})")
+
+    if inputs.has_embeddings:
+        given = {"embeddings": inputs.embeddings("order='auto'")}
+        return gathered(replace(request, encoder=None, inputs=given))
+    if not are_enough(labels.codes[inputs.scored]):
+        return Found(None)
     try:
-        return gather(ds, column, own, (share,), class_balance=floor, seed=settings.seed), ""
-    except TooLittleToJudgeError as error:
-        return None, f" ({error})"
+        own = with_recorded_model(ds, column, request)
+        return gathered(own) if own else Found(None, hint=f"; no model is on record for it: {WHAT_TO_PASS}")
+    except Exception as error:  # of any kind: the general rule does without
+        return Found(None, hint=f"; it could not be gathered ({error_line(error)}): {WHAT_TO_PASS}")
 
 
 def _check_metric(ds: Dataset, column: str, evidence: Evidence) -> None:

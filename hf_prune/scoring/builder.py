@@ -12,7 +12,7 @@ from hf_prune.dynamics.figures import OF_THE_END
 from hf_prune.metrics.registry import Metric
 from hf_prune.runtime.errors import InputError
 from hf_prune.runtime.processes import check_device
-from hf_prune.scoring.from_heads import heads_of, make_from_heads
+from hf_prune.scoring.from_heads import embed_for_heads, heads_of, make_from_heads
 from hf_prune.scoring.from_models import make_embeddings, make_grad_norms, make_probs, make_student_probs
 from hf_prune.scoring.from_prototypes import make_centroids
 from hf_prune.scoring.from_records import RECORDED, make_recorded
@@ -65,22 +65,34 @@ class InputBuilder:
 
     def prepare(self, metric: Metric) -> None:
         """Make the inputs of a metric that are missing; raises as `make` does."""
-        names = self._names[metric.name]
+        self._prepare(metric, self._names[metric.name])
+
+    def run_models(self, metric: Metric) -> None:
+        """Run the models for the inputs of a metric, and make nothing of the results that takes all rows; raises as `make` does."""
+        names = [name for name in self._names[metric.name] if name not in self._pool.request.given]
+        if any(self._is_from_heads(name) for name in names):
+            embed_for_heads(self._pool)
+        self._prepare(metric, [name for name in names if name in _MAKERS and not self._is_from_heads(name)])
+
+    def _prepare(self, metric: Metric, names: Sequence[str]) -> None:
         for name in sorted(names, key=lambda name: name != "labels"):  # labels cost nothing: found missing first
             if name in self._pool or name == "rows":
                 continue
             if name in self._pool.request.given:
                 self._pool.take(name)
-            elif self._heads is not None and (
-                name in OF_THE_END or (name in RECORDED and self.request.dynamics is None)
-            ):
-                make_from_heads(self._pool, name, self._heads)  # but a record that was given comes first
+            elif self._heads is not None and self._is_from_heads(name):
+                make_from_heads(self._pool, name, self._heads)
             elif name in _MAKERS:
                 _MAKERS[name](self._pool)
             elif name in RECORDED:
                 make_recorded(self._pool, name)
             else:
                 raise InputError(f"metric {metric.name!r} needs {name!r}: pass inputs={{{name!r}: array}}")
+
+    def _is_from_heads(self, name: str) -> bool:
+        """Whether heads give an input; a record that was given comes first."""
+        recorded = name in RECORDED and self.request.dynamics is None
+        return self._heads is not None and (name in OF_THE_END or recorded)
 
 
 def _make_labels(pool: InputPool) -> None:

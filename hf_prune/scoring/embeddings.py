@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from hf_prune.data.splits import check_one
 from hf_prune.runtime.errors import InputError
-from hf_prune.scoring.from_models import make_embeddings
+from hf_prune.scoring.from_models import make_embeddings, make_features
 from hf_prune.scoring.pool import InputPool
 from hf_prune.scoring.request import Request, check_mapping
 
@@ -50,13 +50,16 @@ def check_first_axes(given: Mapping[str, Any], num_rows: int) -> None:
 
 
 def all_embeddings(ds: Dataset, request: Request) -> tuple[NDArray[np.float32], dict[int, str]]:
-    """Return the embeddings that were given or that ``encoder=`` makes, the same in every process.
+    """Return the embeddings that were given or that ``encoder=`` makes, else features of ``teachers=``; alike in all processes.
 
     They are unit rows, float32, shape (n, d), zeros for rows that have none; these come by row number with the reason.
     """
     pool = InputPool(ds, request)
     if "embeddings" in request.given:
         points = pool.unit_rows(request.given["embeddings"], np.arange(len(ds), dtype=np.int64))
+    elif request.encoder is None and request.teachers is not None:
+        make_features(pool)
+        points = pool.embeddings_everywhere("features")
     else:
         make_embeddings(pool)
         points = pool.embeddings_everywhere()

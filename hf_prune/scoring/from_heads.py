@@ -65,6 +65,17 @@ def make_from_heads(pool: InputPool, name: str, heads: "Heads") -> None:
     pool.everywhere[name] = array if name == "test_hits" else _over_all_rows(name, array, rows, len(pool.ds))
 
 
+def embed_for_heads(pool: InputPool) -> Labels:
+    """Make the embeddings that heads are trained on, where they are missing, and return the labels."""
+    labels = pool.known(pool.read_labels(), "the labels")
+    if "embeddings" not in pool:
+        if "embeddings" in pool.request.given:
+            pool.take("embeddings")
+        else:
+            make_embeddings(pool)
+    return labels
+
+
 def _over_all_rows(name: str, array: Array, rows: NDArray[np.int64], num_rows: int) -> Array:
     """Put the values of the rows that heads were trained on in their places; the others have no score anyway."""
     axis = row_axis(name, array)
@@ -82,12 +93,7 @@ def _train(pool: InputPool, heads: Heads, need: str) -> "tuple[HeadRuns, NDArray
     from hf_prune.heads.runs import train_heads
     from hf_prune.runtime.cache import keep_to_limit
 
-    labels = pool.known(pool.read_labels(), "the labels")
-    if "embeddings" not in pool:
-        if "embeddings" in pool.request.given:
-            pool.take("embeddings")
-        else:
-            make_embeddings(pool)
+    labels = embed_for_heads(pool)
     points = pool.embeddings_everywhere()
     rows = np.setdiff1d(np.arange(len(pool.ds)), list(pool.unscored))
     store = pool.request.run.store_root

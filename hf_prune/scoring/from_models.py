@@ -114,6 +114,15 @@ def _logits(pool: InputPool, model: "LoadedModel", desc: str, keeps_features: bo
     return logits
 
 
+def make_features(pool: InputPool) -> None:
+    """Make unit rows (n, d) of what the last layer of the first of ``teachers=`` sees, kept as ``features``."""
+    teacher = _teachers(as_list(pool.request.teachers, "features need teachers=")[:1], pool.request)[0]
+    if teacher.identity["kind"] != "callable":  # of which nothing but logits is known
+        _logits(pool, teacher, "Features", keeps_features=True)
+    if "features" not in pool:
+        raise InputError(f"teacher {teacher.identity['id']!r} has no linear layer last, whose inputs could be read")
+
+
 def make_grad_norms(pool: InputPool) -> None:
     """Make the norm of each row's own gradient (teachers, n) by ``teachers=``."""
     message = "this metric needs grad_norms: pass teachers= (one or several classifiers early in training)"

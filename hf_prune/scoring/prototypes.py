@@ -40,13 +40,8 @@ def _fit(ds: Dataset, request: Request, options: dict[str, Any]) -> Fitted:
     metric = get_metric(METRIC)
     made = InputBuilder(ds, request, [(metric, options)]).make(metric)
     used = metric.resolve_options(options, len(ds) - len(made.unscored))
-    found = spherical_kmeans(
-        made.arrays["embeddings"],
-        made.rows,
-        used["num_prototypes"],
-        num_iterations=used["num_iterations"],
-        seed=used["seed"],
-    )
+    settings = {name: value for name, value in used.items() if name != "num_prototypes"}
+    found = spherical_kmeans(made.arrays["embeddings"], made.rows, used["num_prototypes"], **settings)
     centroids = broadcast(found.centroids)
     config = {
         "format": FORMAT,

@@ -23,7 +23,8 @@ class Run:
         image_size: Side in pixels instead of the one in the model's own preprocessing.
         revision: Branch, tag or commit of the models on the Hub.
         device: Such as ``"cuda:1"`` or ``"cpu"``; None leaves it to Accelerate.
-        num_workers: Processes that decode images beside the main one.
+        num_workers: Processes that decode images beside each that runs a model; 0 is a thread of it. None is the cores of
+            this machine, shared by its processes, beside a GPU of NVIDIA's or AMD's, at most 16, and 0 elsewhere.
         load_from_cache_file: Whether to use and fill the cache; None follows ``datasets.disable_caching()``.
         cache_dir: Folder of the cache; None is ``$HF_HOME/hf_prune``.
         allow_pickle: Also load weights that are not safetensors.
@@ -45,7 +46,7 @@ class Run:
     image_size: int | None = None
     revision: str | None = None
     device: str | None = None
-    num_workers: int = 0
+    num_workers: int | None = None
     load_from_cache_file: bool | None = None
     cache_dir: str | Path | None = None
     allow_pickle: bool = False
@@ -58,7 +59,8 @@ class Run:
             check_text("revision", self.revision, "a branch, tag or commit, or leave it out")
         if self.device is not None:
             check_text("device", self.device, "a device such as 'cuda:1' or 'cpu', or leave it out")
-        check_count("num_workers", self.num_workers, 0)
+        if self.num_workers is not None:
+            check_count("num_workers", self.num_workers, 0)
         if self.load_from_cache_file is not None:
             check_flag("load_from_cache_file", self.load_from_cache_file)
         if self.cache_dir is not None:

@@ -51,8 +51,15 @@ class RowArrays:
 
 def check_arrays(num_rows: int, **arrays: ArrayLike | None) -> RowArrays:
     """Check arrays by the names of the fields of `RowArrays`; refuse one that does not fit the rows."""
-    given = {name: np.asarray(array) for name, array in arrays.items() if array is not None}
-    return RowArrays(**{name: _check_array(name, array, num_rows) for name, array in given.items()})
+    given = {
+        name: _check_array(name, np.asarray(array), num_rows) for name, array in arrays.items() if array is not None
+    }
+    return RowArrays(**{name: _in_one_form(name, array) for name, array in given.items()})
+
+
+def check_labels(num_rows: int, labels: ArrayLike | None) -> NDArray[Any] | None:
+    """Check labels alike, and leave them as they are."""
+    return None if labels is None else _check_array("labels", np.asarray(labels), num_rows)
 
 
 def _check_array(name: str, found: NDArray[Any], num_rows: int) -> NDArray[Any]:
@@ -65,6 +72,10 @@ def _check_array(name: str, found: NDArray[Any], num_rows: int) -> NDArray[Any]:
         allowed = f"{num_rows} {values}, one per row"
     if not fits:
         raise InputError(f"{name} of shape {found.shape} and type {found.dtype}; give {allowed}")
+    return found
+
+
+def _in_one_form(name: str, found: NDArray[Any]) -> NDArray[Any]:
     if name == "duplicate_of":
         return _check_duplicates(found.astype(np.int64))
     # All rows without a label are one group.

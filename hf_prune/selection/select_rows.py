@@ -1,6 +1,6 @@
 """The one function that selects: duplicates, cuts, class floors and quotas, then an order, up to an exact budget."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -10,8 +10,9 @@ from hf_prune.runtime.errors import InputError
 from hf_prune.runtime.seeds import check_seed
 from hf_prune.selection.budget import check_hardest_cutoff, check_room, count_cut, count_rows
 from hf_prune.selection.candidates import rank
-from hf_prune.selection.checks import RowArrays, check_arrays
+from hf_prune.selection.checks import RowArrays, check_arrays, check_labels
 from hf_prune.selection.classes import check_class_balance, check_quotas, class_floors, first_of_each
+from hf_prune.selection.in_blocks import ORDERS, Block, BlockSelection, cannot_rank
 from hf_prune.selection.orders import check_options, get_order
 from hf_prune.selection.reasons import (
     CLASS_FLOOR,
@@ -27,6 +28,9 @@ from hf_prune.selection.result import Selection
 
 Mask = NDArray[np.bool_]
 Rows = NDArray[np.int64]
+Scores = np.ma.MaskedArray[Any, Any]
+MANY_ROWS = 1 << 23  # beyond them thresholds are found in passes over blocks, where the order is by score alone
+BLOCK_ROWS = 1 << 21
 
 
 def select(
@@ -89,21 +93,19 @@ def select(
         Sorscher et al. (2022), arXiv:2206.14486: ``n_c >= 0.5 * f * N_c``; how the freed budget is spent is not stated
         there. Zheng et al. (2023), arXiv:2210.15809: the hardest rows dropped first. Each order names its own.
     """
-    masked, scored = _check_scores(scores)
+    masked = _check_scores(scores)
     values = np.ma.getdata(masked)
     balance = 0.0 if class_balance is None else class_balance
     chosen = get_order(order)
     check_options(options)
     check_class_balance(balance)
     check_hardest_cutoff(hardest_cutoff)
-    arrays = check_arrays(
-        len(values),
-        labels=labels,
-        embeddings=embeddings,
-        clusters=clusters,
-        suspects=suspects,
-        duplicate_of=duplicate_of,
-    )
+    others = {"embeddings": embeddings, "clusters": clusters, "suspects": suspects, "duplicate_of": duplicate_of}
+    if _are_many(values, order, balance, hardest_cutoff, others.values()):
+        settings = {"keep": keep, "order": order, "floor": balance, "hardest_cutoff": hardest_cutoff, "seed": seed}
+        return _select_in_blocks(masked, labels, settings)
+    scored = _check_values(masked)
+    arrays = check_arrays(len(values), labels=labels, **others)
     arrays.check_needs(chosen, balance, hardest_cutoff)
     check_seed(seed)
     budget = count_rows(keep, len(scored))
@@ -185,22 +187,59 @@ def _fill(
     return kept
 
 
-def _check_scores(scores: ArrayLike) -> tuple["np.ma.MaskedArray[Any, Any]", Rows]:
-    """Return the scores, and the numbers of the rows that have one."""
+def _check_scores(scores: ArrayLike) -> Scores:
+    """Return the scores as one number per row, which need not be one that can be ranked."""
     try:
-        found: np.ma.MaskedArray[Any, Any] = np.ma.asarray(scores)
+        found: Scores = np.ma.asarray(scores)
     except ValueError as error:  # rows of several lengths
         raise InputError(f"scores are no array ({error}); give one number per row") from error
-    values = np.ma.getdata(found)
-    if values.ndim != 1 or values.dtype.kind not in "iuf":
-        raise InputError(f"scores of shape {values.shape} and type {values.dtype}; give one number per row")
-    scored = np.flatnonzero(~np.ma.getmaskarray(found))
+    if found.ndim != 1 or found.dtype.kind not in "iuf":
+        raise InputError(f"scores of shape {found.shape} and type {found.dtype}; give one number per row")
+    return found
+
+
+def _check_values(scores: Scores) -> Rows:
+    """Return the numbers of the rows that have a score, and refuse scores that cannot be ranked."""
+    values, scored = np.ma.getdata(scores), np.flatnonzero(~np.ma.getmaskarray(scores))
     numbers = values[scored]
     bad = np.flatnonzero(np.isnan(numbers) | np.isneginf(numbers)) if values.dtype.kind == "f" else scored[:0]
     if len(bad):
         row = int(scored[bad[0]])
-        raise InputError(
-            f"score of row {row} is {values[row]} ({len(bad)} such rows): only finite scores and +inf can be ranked; "
-            "give rows without a score a null, in an array a mask"
-        )
-    return found, scored
+        raise cannot_rank(row, values[row], len(bad))
+    return scored
+
+
+def _are_many(
+    values: NDArray[Any],
+    order: str,
+    balance: float | Mapping[int, int],
+    hardest_cutoff: float | str,
+    others: Iterable[ArrayLike | None],
+) -> bool:
+    """Whether there are more rows than are sorted, and scores and classes alone decide which stay."""
+    by_score = order in ORDERS and values.dtype.itemsize <= 8 and all(array is None for array in others)
+    by_count = isinstance(balance, Mapping) or isinstance(hardest_cutoff, str)
+    return len(values) > MANY_ROWS and by_score and not by_count
+
+
+def _select_in_blocks(scores: Scores, labels: ArrayLike | None, settings: Mapping[str, Any]) -> Selection:
+    """Make the same selection in passes over blocks of the rows: arrays on disk are read, not taken into memory."""
+    codes = check_labels(len(scores), labels)
+    RowArrays(labels=codes).check_needs(get_order(settings["order"]), settings["floor"], settings["hardest_cutoff"])
+    check_seed(settings["seed"])
+    values = np.ma.getdata(scores)
+    missing = None if np.ma.getmask(scores) is np.ma.nomask else np.ma.getmaskarray(scores)
+    parts = [slice(start, start + BLOCK_ROWS) for start in range(0, len(values), BLOCK_ROWS)]
+
+    def blocks() -> Iterator[Block]:
+        for part in parts:
+            yield values[part], None if missing is None else missing[part], None if codes is None else codes[part]
+
+    found = BlockSelection(blocks, **settings)
+    reasons, kept, count = np.empty(len(values), np.int16), np.empty(found.budget, np.int64), 0
+    for part, own in zip(parts, found.reasons(), strict=True):
+        reasons[part] = own
+        rows = part.start + np.flatnonzero(found.is_kept(own))
+        kept[count : count + len(rows)] = rows
+        count += len(rows)
+    return Selection(kept, reasons, settings["order"], found.num_scored, scores)

@@ -9,7 +9,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from hf_prune.scoring.scores import read_scores
-from hf_prune.streams.cut import sortable
+from hf_prune.selection.cut import Keys, sortable
 from hf_prune.streams.source import StreamSource
 
 # Of the rows with a score that have come so far, the share that is kept is never farther from what was asked than this, as
@@ -56,13 +56,13 @@ class KeptShare:
             if count:
                 yield f"{shard}_{block.number}", block.rows.data.table.take(pa.array(scored[best]))
 
-    def _keys(self, values: NDArray[np.generic], generator: np.random.Generator) -> NDArray[np.uint64]:
+    def _keys(self, values: NDArray[np.generic], generator: np.random.Generator) -> Keys:
         """Return keys, the higher the better."""
         if self.order == "random":
             return generator.integers(0, 2**64, len(values), dtype=np.uint64)
         return sortable(values) if self.order == "hard" else ~sortable(values)
 
-    def _count(self, keys: NDArray[np.uint64], sample: NDArray[np.uint64], seen: int, kept: int) -> int:
+    def _count(self, keys: Keys, sample: NDArray[np.uint64], seen: int, kept: int) -> int:
         """Count the rows of a block that are kept: those above the cut, within the bounds of the share."""
         if not len(keys):
             return 0
@@ -73,9 +73,7 @@ class KeptShare:
         return int(np.clip((keys >= cut).sum(), max(min(lowest, len(keys)), 0), max(min(highest, len(keys)), 0)))
 
 
-def _add(
-    sample: NDArray[np.uint64], keys: NDArray[np.uint64], seen: int, generator: np.random.Generator
-) -> NDArray[np.uint64]:
+def _add(sample: NDArray[np.uint64], keys: Keys, seen: int, generator: np.random.Generator) -> NDArray[np.uint64]:
     """Draw a uniform sample of all keys so far from that of the first ones and the new ones (Vitter's reservoir)."""
     room = _SAMPLE - len(sample)
     sample, rest = np.concatenate([sample, keys[:room]]), keys[room:]

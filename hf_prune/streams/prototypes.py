@@ -87,10 +87,8 @@ def _embeddings(files: ScoreFiles, column: str) -> Iterator[tuple[NDArray[np.flo
 def _fit(points: NDArray[np.float32], rows: NDArray[np.int64], used: Mapping[str, Any]) -> NDArray[np.float64]:
     from hf_prune.metrics.kmeans import spherical_kmeans
 
-    found = spherical_kmeans(
-        points, rows, used["num_prototypes"], num_iterations=used["num_iterations"], seed=used["seed"]
-    )
-    return found.centroids
+    settings = {name: value for name, value in used.items() if name != "num_prototypes"}
+    return spherical_kmeans(points, rows, used["num_prototypes"], **settings).centroids
 
 
 def _score_block(files: ScoreFiles, shard: int, block: int, column: str, centroids: NDArray[np.float64]) -> None:

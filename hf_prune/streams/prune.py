@@ -15,10 +15,11 @@ from hf_prune.runtime.errors import InputError
 from hf_prune.scoring.scores import find_score_column, read_scores
 from hf_prune.selection.budget import count_rows
 from hf_prune.selection.classes import PAPER_CLASS_BALANCE
+from hf_prune.selection.in_blocks import ORDERS
 from hf_prune.streams.first_pass import first_pass, labels_of_block, stream_label_column
 from hf_prune.streams.one_pass import SHARE_WITHIN, KeptShare
 from hf_prune.streams.score_files import MISSING, SCORES, Arrays, ScoreFiles
-from hf_prune.streams.selection import ORDERS, Outcome, StreamSelection
+from hf_prune.streams.selection import Outcome, StreamSelection
 from hf_prune.streams.source import StreamSource
 from hf_prune.streams.stream import ScoredRows, files_root, rows_of, stream_of
 

@@ -20,7 +20,7 @@ import pandas as pd
 from datasets import ClassLabel, Dataset, Features, Image, Value
 
 import hf_prune
-from hf_prune.selection import ORDERS
+from hf_prune.selection import list_orders
 
 CLASSES = 1_000
 CLUSTERS, DIMENSIONS = 1_000, 64
@@ -85,7 +85,7 @@ def main() -> None:
     cases: list[tuple[str, Dataset, dict[str, Any], float]] = []
     for name, rows in {"as loaded": ds, "shuffled": ds.shuffle(seed=0), "pruned before": pruned}.items():
         cases += [(name, rows, {"order": "hard", "class_balance": floor}, limit) for floor, limit in LIMITS.items()]
-    for order in ORDERS:
+    for order in (found.name for found in list_orders()):
         if order != "diverse":  # compares every row with those chosen
             cases.append(("as loaded", ds, order_options(order, len(ds)), ORDER_LIMIT))
     table = []

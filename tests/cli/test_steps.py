@@ -1,11 +1,14 @@
 """The commands that make a step, and how their words are read."""
 
+import re
+
 import numpy as np
 import pytest
 import typer
-from datasets import load_from_disk
+from datasets import Dataset, DatasetDict, load_from_disk
 
 import hf_prune
+from hf_prune.cli import steps
 from hf_prune.cli.steps import open_data, parse_by_name, parse_cutoff, parse_inputs, parse_keep, parse_pairs
 from tests.helpers.tiny_publications import images
 
@@ -115,3 +118,26 @@ def test_what_names_the_data_is_taken_out_of_the_values(place):
     assert (values["inputs"]["embeddings"].tolist(), values["test_inputs"]) == (np.eye(12).tolist(), {})
     with pytest.raises(ValueError, match=r"^--inputs 'vectors\.npy': write name=file\.npy, such as"):
         parse_inputs(["vectors.npy"])
+
+
+def test_what_scoring_takes_is_printed_alone_or_before_more_than_a_minute(hf, place, capsys, monkeypatch):
+    printed = hf(f"estimate data prototypes {ENCODED} --column far")
+    assert re.match(r"about 1 s, .* memory, 0 MB in the cache\n  Embedding  1 s\n  k-means    1 s\n", printed)
+    assert sorted(path.name for path in place.iterdir()) == ["data", "scored", "table.parquet"]
+    asked = []
+
+    def estimate(**arguments):
+        asked.append(arguments["ds"])
+        return hf_prune.Estimate({"Embedding": 61.0 * len(asked) - 2}, 10**9, 0)
+
+    monkeypatch.setattr(steps, "estimate", estimate)
+    arguments = {"ds": images(), "metric": ["random"]}
+    steps.say_what_it_takes(arguments)
+    assert asked == []  # of twelve rows nothing is tried
+    monkeypatch.setattr(steps, "FEWEST_ROWS", 1)
+    steps.say_what_it_takes(arguments)
+    assert capsys.readouterr().err == ""
+    hf("score data random --seed 3 --out far")
+    steps.say_what_it_takes(arguments | {"ds": DatasetDict(train=images())})
+    assert capsys.readouterr().err == "Scoring takes about 3 min, 1.0 GB memory, 0 MB in the cache\n"
+    assert [len(ds) if isinstance(ds, Dataset) else len(ds["train"]) for ds in asked] == [12, 12, 12]

@@ -123,7 +123,7 @@ def test_the_data_sets_before_a_step_are_left_as_they_were():
 def test_a_step_says_what_was_done(pruned):
     score, prune = provenance(pruned).steps
     assert (score.kind, score.metric, score.column, score.seed) == ("score", "prototypes", "prototypes", 0)
-    assert score.options == {"num_prototypes": 3, "num_iterations": 100}
+    assert score.options == {"num_prototypes": 3, "num_iterations": 100, "num_init": 1, "algorithm": "auto"}
     assert (score.rows_in, score.rows_out, prune.rows_in, prune.rows_out) == (ROWS, ROWS, ROWS, 6)
     assert (score.parents, prune.parents) == ((), (score.id,))
     assert (prune.keep, prune.order, prune.class_balance, prune.label_column) == (0.5, "hard", 0.5, "label")

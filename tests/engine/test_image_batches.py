@@ -1,13 +1,18 @@
 import io
+import itertools
+import threading
 
 import numpy as np
 import PIL.Image
 import pytest
+import torch
 from datasets import Image
 
 from hf_prune.data.images import EncodedImages
-from hf_prune.engine.image_batches import Collate, ImageRows
+from hf_prune.engine import image_batches
+from hf_prune.engine.image_batches import Collate, ImageRows, choose_workers, load_batches
 from hf_prune.engine.image_keys import content_key, image_keys
+from hf_prune.models.preprocessing import PixelsCollate
 from tests.helpers.tiny_sets import (
     WEIGHTS,
     encode,
@@ -99,14 +104,78 @@ def test_orientation_and_mode_are_those_of_the_feature():
 
 
 def test_a_file_that_changes_during_the_run_is_not_taken_for_what_it_was(tmp_path):
-    encoded = noise(6)
+    encoded = noise(8)
     ds = set_of_files(tmp_path, encoded)
 
-    def forward(batch):
-        (tmp_path / "5.png").write_bytes(encoded[0])
+    def forward(batch):  # the fourth batch is not made before the first has been through the model
+        (tmp_path / "7.png").write_bytes(encoded[0])
         return batch @ WEIGHTS
 
     result = run(ds, make_model(forward), store_root=tmp_path / "store", on_error="skip", batch_size=2)
-    assert list(result.unreadable) == [5]
-    assert "changed" in result.unreadable[5]
-    assert result.rows.tolist() == [0, 1, 2, 3, 4]
+    assert list(result.unreadable) == [7]
+    assert "changed" in result.unreadable[7]
+    assert result.rows.tolist() == list(range(7))
+
+
+def batches_of(ds, collate, **options):
+    images = EncodedImages(ds, "image")
+    rows = ImageRows(images, image_keys(images)[0])
+    return load_batches(rows, [[row] for row in range(len(ds))], Collate(collate), torch.device("cpu"), **options)
+
+
+def test_batches_come_in_their_order_and_a_bounded_number_is_made_ahead():
+    made = []
+
+    def look(images):
+        made.append(1)
+        return to_tensor(images)
+
+    loaded = batches_of(make_set(noise(9)), look, num_workers=0)
+    for row in range(9):
+        assert next(loaded).rows == [row]
+        assert len(made) <= row + 1 + image_batches.BATCHES_AHEAD
+    assert next(loaded, None) is None
+
+
+def test_no_thread_is_left_when_nobody_reads_on():
+    before = threading.active_count()
+    loaded = batches_of(make_set(noise(5)), to_tensor, num_workers=0)
+    next(loaded)
+    assert threading.active_count() == before + 1
+    loaded.close()
+    assert threading.active_count() == before
+
+
+def test_seconds_of_each_step_come_with_the_batch(monkeypatch):
+    ticks = itertools.count()
+    monkeypatch.setattr(image_batches.time, "perf_counter", lambda: next(ticks))
+    images = EncodedImages(make_set(noise(2)), "image")
+    rows = ImageRows(images, image_keys(images)[0])
+    batch = Collate(to_tensor)([rows[0], rows[1]])
+    assert (batch.read, batch.decode, batch.preprocess) == (2, 2, 1)  # the clock moves by one whenever it is looked at
+
+
+@pytest.mark.parametrize(
+    ("num_workers", "collate", "device", "cores", "local", "workers"),
+    [
+        (None, PixelsCollate(4), "cuda", 16, "4", 3),
+        (None, PixelsCollate(4), "cuda", 2, "4", 1),
+        (None, PixelsCollate(4), "cuda", 128, None, 16),
+        (None, to_tensor, "cuda", 16, None, 0),
+        (None, PixelsCollate(4), "cpu", 16, None, 0),
+        (5, to_tensor, "cpu", 2, None, 5),
+        (0, PixelsCollate(4), "cuda", 16, None, 0),
+    ],
+)
+def test_workers_are_the_cores_that_a_process_has_beside_an_accelerator(
+    monkeypatch, num_workers, collate, device, cores, local, workers
+):
+    monkeypatch.setattr(image_batches, "cpu_count", lambda: cores)
+    monkeypatch.setattr(image_batches.multiprocessing, "get_all_start_methods", lambda: ["fork"])
+    monkeypatch.setattr(image_batches.multiprocessing, "get_start_method", lambda **_: None)
+    monkeypatch.delenv("LOCAL_WORLD_SIZE", raising=False)
+    if local is not None:
+        monkeypatch.setenv("LOCAL_WORLD_SIZE", local)
+    assert choose_workers(num_workers, collate, torch.device(device)) == workers
+    monkeypatch.setattr(image_batches.multiprocessing, "get_all_start_methods", lambda: ["spawn", "fork"])
+    assert choose_workers(num_workers, collate, torch.device(device)) == (num_workers or 0)

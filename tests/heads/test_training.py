@@ -129,6 +129,18 @@ def test_a_head_is_the_same_to_the_last_bit_whatever_is_beside_it(widths):
             )
 
 
+def test_rows_may_be_others_in_each_epoch():
+    points, classes, rows = problem(5, 3)
+    training = Training(5, 3, 4, 2, 16, 1e-2, 0.1)
+    plain = train(points, classes, rows, range(5), training)
+    twice = train(points, classes, torch.stack([rows, rows], dim=1), range(5), training)
+    assert all(torch.equal(one, other) for one, other in zip(plain, twice, strict=True))
+    unread = torch.full_like(classes, -1)  # a label that would fail: only rows of an epoch are looked at
+    first, second = rows[:1, :40], rows[:1, 40:80]
+    unread[torch.cat([first, second], dim=1)[0]] = classes[torch.cat([first, second], dim=1)[0]]
+    train(points, unread, torch.stack([first, second], dim=1), [0], training)
+
+
 def test_features_are_scaled_by_one_number_and_filled_up():
     features = np.array([[1000.0, 3.0], [3000.0, 3.0], [2000.0, 3.0]])
     points = scaled(features, features, CPU)

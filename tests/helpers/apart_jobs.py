@@ -10,6 +10,7 @@ import pickle
 import signal
 import traceback
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -32,8 +33,10 @@ from hf_prune import (
     train_heads,
     train_teachers,
 )
+from hf_prune.data.history import provenance
 from hf_prune.engine import image_keys
 from hf_prune.heads.runs import HeadRuns
+from hf_prune.runtime.processes import check_alike
 from hf_prune.scoring.run import with_run
 from tests.helpers import teacher_jobs
 from tests.helpers.forking import fork
@@ -136,6 +139,16 @@ def cut(ds: Dataset, **options: Any) -> list[int]:
     given = {"keep": 0.5, "order": "cluster", "encoder": "pixels", "image_size": 4, "device": "cpu"}
     given |= {"load_from_cache_file": False} | options
     return ds.prune("difficulty", **with_run(hf_prune.prune, given))["label"][:]
+
+
+def cut_by_record(keeps_results: bool, place: Path) -> None:
+    """Prune by the encoder that the history names, whose results this process may have kept or not."""
+    run = Run(device="cpu", cache_dir=place / "cache")
+    ds = image_rows().score_with("prototypes", encoder=function(0), run=run, evidence=False)
+    run = replace(run, load_from_cache_file=keeps_results)
+    step = provenance(ds.prune("prototypes", keep=0.5, run=run)).steps[-1]
+    check_alike({"evidence": repr(step.evidence).encode(), "rows": repr(step.rows).encode()})
+    assert step.evidence is not None
 
 
 def points(seed: int = 0) -> np.ndarray:
@@ -281,6 +294,7 @@ CASES = {
         lambda odd, _: cut(image_rows().map(lambda row: {"difficulty": row["difficulty"] + odd})),
         OTHER + "scores than",
     ),
+    "prune: evidence from what one process has kept": Case(lambda odd, place: cut_by_record(not odd, place), None),
     "duplicates: other rows": Case(lambda odd, _: duplicates(split_unseeded(odd)).duplicate_of, OTHER + "rows than"),
     "duplicates: another threshold": Case(
         lambda odd, _: duplicates(points(), 0.9 + odd / 100).duplicate_of, "process {rank} has threshold=0.91"

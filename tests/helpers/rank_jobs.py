@@ -9,6 +9,7 @@ import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import sklearn.cluster  # noqa: F401 - imported once here rather than in every process
@@ -20,6 +21,7 @@ from hf_prune.cleaning.duplicates import duplicates
 from hf_prune.cleaning.label_noise import label_noise
 from hf_prune.dynamics.record import TrainingRecord
 from hf_prune.metrics.kmeans import spherical_kmeans
+from hf_prune.metrics.kmeans.spherical import ALGORITHMS
 from hf_prune.metrics.memorization import memorization
 from hf_prune.runtime.processes import (
     all_max,
@@ -125,9 +127,12 @@ def clustering() -> dict[str, Any]:
         ("two points", 4, np.eye(2, dtype=np.float32)[np.arange(ROWS) % 2]),
         ("blobs", 12, blobs()),
         ("one row each", ROWS, arrays()["embeddings"]),
+        ("hierarchical", 40, blobs()),
+        ("mini_batch", 6, blobs()),
     ):
-        rows = share(len(points))
-        clusters = spherical_kmeans(points[rows], rows, num_clusters)
+        rows, algorithm = share(len(points)), name if name in ALGORITHMS else "auto"
+        with patch("hf_prune.metrics.kmeans.mini_batch.MIN_SEEDING_ROWS", 300):
+            clusters = spherical_kmeans(points[rows], rows, num_clusters, algorithm=algorithm)
         found[name] = gather_rows(rows, clusters.distances, len(points))
         found[f"{name}: centroids"] = clusters.centroids
     return found

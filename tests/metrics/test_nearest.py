@@ -62,3 +62,13 @@ def test_rows_and_products(places):
     taken = some_of(rows, np.array(places, dtype=np.int64))
     assert taken.tolist() == rows[places].tolist()
     np.testing.assert_allclose(dots(taken, taken), (taken * taken).sum(dim=1))
+
+
+def test_rows_are_split_where_centroids_are_many(monkeypatch):
+    centroids, rows = unit(9, 8, 0), torch.from_numpy(unit(50, 8, 1)).float()
+    whole = CentroidSearch(centroids, CPU).two_nearest(rows)
+    monkeypatch.setattr(nearest, "MOST_SIMILARITIES", 9 * 7)
+    parts = CentroidSearch(centroids, CPU).two_nearest(rows)
+    assert parts.codes.tolist() == whole.codes.tolist()
+    np.testing.assert_allclose(parts.best, whole.best, atol=1e-6)
+    np.testing.assert_allclose(parts.second, whole.second, atol=1e-6)

@@ -57,6 +57,13 @@ def test_prototypes_of_tight_groups_by_hand():
     np.testing.assert_allclose(scores, 1 - math.cos(math.radians(5)), atol=1e-6)
 
 
+@pytest.mark.parametrize("options", [{"num_init": 3}, {"algorithm": "hierarchical"}, {"algorithm": "mini_batch"}])
+def test_options_are_those_of_k_means(options):
+    points = unit(load_digits().data[::9] + 0.1)
+    expected = spherical_kmeans(points, np.arange(len(points)), 10, seed=2, **options).distances
+    assert prototypes(points, num_prototypes=10, seed=2, **options).tolist() == expected.tolist()
+
+
 @pytest.mark.parametrize(
     ("rows", "prototypes"), [(0, 1), (1, 1), (4, 1), (1797, 19), (50_000, 100), (1_281_167, 506), (10**8, 1000)]
 )

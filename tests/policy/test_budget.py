@@ -7,9 +7,10 @@ from hypothesis import strategies as st
 import hf_prune
 from hf_prune.hub.card.facts import evidence_facts
 from hf_prune.policy import budget, rules, trial, weighing
-from hf_prune.policy.budget import BUDGET, FEWEST_CLASSES, KEEPS, sample_rows, work_of
+from hf_prune.policy.budget import BUDGET, FEWEST_CLASSES, KEEPS, expected_seconds, sample_rows, trainings_of, work_of
 from hf_prune.policy.evidence import Evidence
 from hf_prune.policy.features import MOST_ROWS
+from hf_prune.policy.pace import SHARE, Pace
 from hf_prune.policy.recommendation import recommendation
 from hf_prune.policy.weighing import ScoredColumn, weigh
 
@@ -61,6 +62,38 @@ def test_work_grows_with_rows_and_classes_and_heads():
     assert less < work_of(20_000, 128, 20, refitted=True)
     assert less < work_of(20_000, 128, 40, refitted=False)
     assert less < work_of(40_000, 128, 20, refitted=False)
+
+
+LINEAR, HEAD = 10 * 2 * 20, 64 * 12 * 20  # weights of heads on 10 numbers in 2 classes, in 20 epochs
+PASSED = 3 * 0.5 * 80 + 20  # forward and backward through the half that is kept, forward through the judged
+
+
+def test_work_by_hand():
+    """100 rows of 10 numbers in 2 classes, 80 to train on and 20 to judge, 3 splits of 5 folds, 20 epochs."""
+    choosing = (2 + 18) * LINEAR * PASSED + (2 + 9) * HEAD * PASSED  # 18 rules, of which half gain
+    confirming = (2 + 1) * HEAD * PASSED + 3 * HEAD * 80  # and once on all rows
+    assert work_of(100, 10, 2, (0.5,), refitted=False) == pytest.approx(15 * (choosing + confirming))
+    teachers = 3 * 3 * 3 * 80 * 256 * 12  # three heads of 256 units for three epochs, forward and backward
+    assert work_of(100, 10, 2, (0.5,), refitted=True) == pytest.approx(15 * (choosing + confirming + 2 * teachers))
+
+
+def test_seconds_by_hand(monkeypatch):
+    """40 of the 80 rows make 3 steps of 16 an epoch, 80 make 5; a head is judged after every epoch."""
+    monkeypatch.setattr(budget, "UPDATING", 0.0)
+    steps = [15 * (20 * (3 + heads) + 8 * heads) for heads in (20, 11, 3)] + [15 * (20 * 5 + 8)]
+    pace = Pace(products=1000.0, step=0.5, crowding=3.0, num_threads=1)
+    counted = work_of(100, 10, 2, (0.5,), refitted=False) / (SHARE * 1000) + 0.5 * (sum(steps) + budget.NOISE_STEPS)
+    seconds = expected_seconds(100, 10, 2, (0.5,), refitted=False, pace=pace)
+    assert seconds == pytest.approx(3.0 * counted)
+    monkeypatch.setattr(budget, "UPDATING", 16.0)  # as if each step had twice as many rows
+    slower = expected_seconds(100, 10, 2, (0.5,), refitted=False, pace=pace) - seconds
+    more = 15 * 3 * (40 * (20 * LINEAR + 14 * HEAD) + 80 * HEAD)
+    assert slower == pytest.approx(3.0 * more / (SHARE * 1000))
+
+
+def test_threads_share_the_heads_of_a_step():
+    kind = next(trainings_of(100, (0.5,), refitted=False))
+    assert kind.steps(10, 2, num_threads=4) - kind.steps(10, 2, num_threads=1) == 15 * 20 * 3 * 3
 
 
 def test_a_sample_is_on_the_record_and_in_the_table(monkeypatch):

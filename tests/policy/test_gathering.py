@@ -140,7 +140,7 @@ def test_a_column_is_put_together_with_what_is_known_of_it():
     )
     found = scored_column(own, "p", request)
     assert (found.metric, list(found.made_from)) == ("prototypes", ["embeddings"])
-    assert found.options == {"num_prototypes": 2, "num_iterations": 100, "seed": 3}
+    assert found.options == {"num_prototypes": 2, "num_iterations": 100, "num_init": 1, "algorithm": "auto", "seed": 3}
     assert np.ma.getmaskarray(found.scores).nonzero()[0].tolist() == [4]
     moved = own.select(range(9))  # whose scores may be of other rows
     shorter = Request(inputs={"embeddings": points[:9]}, on_error="skip")

@@ -11,11 +11,11 @@ from tests.helpers.weighed_sets import short_trials, telling  # noqa: F401  # a 
 @pytest.fixture(scope="module")
 def curve():
     ds, points = telling()
-    return hf_prune.keep_curve(ds, "wrongness", keeps=(0.2, 0.5), inputs={"embeddings": points})
+    return hf_prune.keep_curve(ds, "wrongness", keeps=(0.2, 0.5), inputs={"embeddings": points}, rs2=True)
 
 
 def test_every_order_has_a_point_at_every_fraction(curve):
-    orders = ["hard", "easy", "random", "auto"]
+    orders = ["hard", "easy", "random", "auto", "rs2"]
     expected = [(1.0, "all rows"), *((keep, order) for keep in (0.5, 0.2) for order in orders)]
     assert [(point.keep, point.order) for point in curve.points] == expected
     assert all(0 <= point.low <= point.accuracy <= point.high <= 1 for point in curve.points)
@@ -24,7 +24,9 @@ def test_every_order_has_a_point_at_every_fraction(curve):
 def test_wrong_labels_make_the_hard_end_the_worst(curve):
     found = {(point.keep, point.order): point.accuracy for point in curve.points}
     assert found[0.2, "hard"] < found[0.2, "random"] < found[0.2, "auto"]
+    assert found[0.2, "random"] < found[0.2, "rs2"]  # it sees all rows in five epochs
     assert "auto" in str(curve)
+    assert len(curve.plot().get_legend().get_texts()) == 6
 
 
 def test_points_are_written_as_csv(curve, tmp_path):
@@ -39,3 +41,24 @@ def test_a_fraction_outside_is_refused(keeps):
     ds, points = telling()
     with pytest.raises(ValueError, match=r"keeps holds .*; give fractions in"):
         hf_prune.keep_curve(ds, "wrongness", keeps=keeps, inputs={"embeddings": points})
+
+
+def test_more_steps_for_fewer_rows_change_them_alone():
+    ds, points = telling()
+    options = {"keeps": [0.2], "inputs": {"embeddings": points}}
+    by_epochs, by_steps = (
+        hf_prune.keep_curve(ds, "wrongness", equal=equal, **options) for equal in ("epochs", "steps")
+    )
+    assert [point.rule for point in by_steps.points] == [point.rule for point in by_epochs.points]
+    assert by_steps.points[0] == by_epochs.points[0]
+    assert by_steps.points[3] != by_epochs.points[3]
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [({"equal": "rows"}, r"^equal='rows'; give 'epochs' or 'steps'$"), ({"rs2": 1}, "^rs2=1; give True or False$")],
+)
+def test_options_are_checked(given, message):
+    ds, points = telling()
+    with pytest.raises(ValueError, match=message):
+        hf_prune.keep_curve(ds, "wrongness", inputs={"embeddings": points}, **given)

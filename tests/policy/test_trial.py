@@ -9,7 +9,17 @@ from hypothesis import strategies as st
 
 from hf_prune.policy.features import Features
 from hf_prune.policy.rules import RANDOM, Rule
-from hf_prune.policy.trial import NUM_FOLDS, NUM_RANDOM, Repeat, Student, Trial, make_student, num_splits, repeats
+from hf_prune.policy.trial import (
+    NUM_FOLDS,
+    NUM_RANDOM,
+    Repeat,
+    Student,
+    Trial,
+    make_student,
+    num_epochs,
+    num_splits,
+    repeats,
+)
 from tests.helpers.weighed_sets import dataset, telling
 
 POINTS = np.random.default_rng(0).normal(size=(300, 4)).astype(np.float32)
@@ -86,11 +96,11 @@ class KnownTrial(Trial):
         return np.array(self.answers[len(subsets)], dtype=bool)
 
 
-def trial(kind=Trial, number=0, seed=0):
+def trial(kind=Trial, number=0, seed=0, **options):
     """A row's score is its number in the data set."""
     repeat = next(repeats(FEATURES.points, FEATURES.codes, confirming=False, seed=0))
     repeat = Repeat(number, repeat.train, repeat.judged, repeat.second)
-    return kind(FEATURES, repeat, lambda rows: np.ma.array(rows.astype(float)), 0.0, seed)
+    return kind(FEATURES, repeat, lambda rows: np.ma.array(rows.astype(float)), 0.0, seed, **options)
 
 
 def test_a_rule_sees_the_scores_of_the_training_rows():
@@ -108,6 +118,20 @@ def test_draws_of_random_rows_differ_by_draw_repeat_and_seed():
     ]
     assert len({tuple(draw) for draw in rows}) == 6
     assert rows[0] == trial().rows(RANDOM, 0.5, draw=1).tolist()
+
+
+def test_fresh_rows_are_others_in_each_epoch_and_in_time_all():
+    found = trial().fresh_rows(0.5)
+    count = len(trial().repeat.train)
+    assert found.shape == (num_epochs(count), round(0.5 * count))
+    assert all(len(set(epoch.tolist())) == len(epoch) for epoch in found)
+    assert set(found[:2].ravel().tolist()) == set(range(count))
+
+
+def test_equal_steps_are_more_epochs_of_fewer_rows():
+    found = trial(equal="steps").fresh_rows(0.25)
+    count = len(trial().repeat.train)
+    assert len(found) == round(num_epochs(count) * count / found.shape[1])
 
 
 def test_gains_by_hand():

@@ -1,14 +1,17 @@
 """Embeddings of all rows, for what compares rows with each other."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+import torch
 from datasets import Dataset
 
 from hf_prune.scoring import Request
 from hf_prune.scoring.embeddings import all_embeddings, as_dataset, check_first_axes
 from tests.helpers.metric_cases import unit
 from tests.helpers.metric_inputs import RUN, images, pixels, shown
-from tests.helpers.tiny_sets import noise
+from tests.helpers.tiny_sets import make_set, noise
 
 TAKES = ["embeddings", "labels", "probs"]
 
@@ -89,3 +92,20 @@ def test_the_encoder_makes_those_that_are_missing():
     assert sorted(unscored) == [3, 4]
     with pytest.raises(ValueError, match=r"needs embeddings: pass encoder= .*or inputs=\{'embeddings': array\}$"):
         all_embeddings(images(), Request())
+
+
+def test_features_of_a_teacher_stand_in_where_there_is_no_encoder():
+    torch.manual_seed(0)
+    layers = torch.nn.Sequential(torch.nn.Linear(48, 4), torch.nn.Tanh(), torch.nn.Linear(4, 2))
+
+    def vector(image):
+        return torch.from_numpy(np.asarray(image, np.float32).ravel() / 255)
+
+    ds, plain = make_set(noise(5)), replace(RUN, dtype="float32")
+    found, unscored = all_embeddings(ds, Request(teachers=(layers, vector), run=plain))
+    with torch.inference_mode():
+        expected = layers[:2](torch.stack([vector(image) for image in ds["image"][:]])).numpy()
+    np.testing.assert_allclose(found, unit(expected), atol=1e-6)
+    assert unscored == {}
+    with pytest.raises(ValueError, match="has no linear layer last, whose inputs could be read"):
+        all_embeddings(ds, Request(teachers=(layers[:2], vector), run=plain))

@@ -52,7 +52,10 @@ def test_the_history_names_them_and_what_they_were_fitted_with(fitted, kept, hal
             "prototypes": {"id": place, "commit": None, "centroids_sha256": digest},
         }
         assert step.inputs["embeddings"]["encoder"] == fitted.config["encoder"]
-        assert (step.options, step.seed) == ({"num_prototypes": 3, "num_iterations": 100}, 5)
+        assert (step.options, step.seed) == (
+            {"num_prototypes": 3, "num_iterations": 100, "num_init": 1, "algorithm": "auto"},
+            5,
+        )
 
 
 def test_the_encoder_and_the_options_have_to_be_theirs(kept, half):

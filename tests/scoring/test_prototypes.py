@@ -49,7 +49,13 @@ def test_those_of_a_column_are_found_again(scored):
     (centroids, config, scores), encoder = fit_as_scored(scored, "prototypes", None, None, RUN)
     assert encoder == "pixels"
     assert np.float32(scores.tolist()).tolist() == scored["prototypes"][:]
-    assert config["options"] == {"num_prototypes": 3, "num_iterations": 100, "seed": 5}
+    assert config["options"] == {
+        "num_prototypes": 3,
+        "num_iterations": 100,
+        "num_init": 1,
+        "algorithm": "auto",
+        "seed": 5,
+    }
     step = provenance(scored).steps[-1]
     assert config["encoder"] == step.inputs["embeddings"]["encoder"]
     assert centroids.shape == (3, 48)

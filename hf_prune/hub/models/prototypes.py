@@ -58,6 +58,8 @@ class Prototypes(FittedPrototypes):
         *,
         num_prototypes: int | None = None,
         num_iterations: int = 100,
+        num_init: int = 1,
+        algorithm: str = "auto",
         seed: int = 0,
         image_column: str | None = None,
         run: Run | None = None,
@@ -70,6 +72,8 @@ class Prototypes(FittedPrototypes):
             encoder: As for `score_with`.
             num_prototypes: Number of prototypes k; None takes what `score_with` takes.
             num_iterations: At most so many iterations of k-means.
+            num_init: Starts of k-means, of which the one with the least mean distance counts.
+            algorithm: ``"auto"``, ``"lloyd"``, ``"hierarchical"`` or ``"mini_batch"``, as for `score_with`.
             seed: Seed of the first centroids.
             image_column: Column with the images; None takes the only ``Image`` column.
             run: How the encoder is opened and run: a `hf_prune.Run`; None takes its defaults.
@@ -91,7 +95,13 @@ class Prototypes(FittedPrototypes):
         """
         run = Run.of(run)
         request = Request(encoder=encoder, image_column=image_column, run=run, on_error=on_error)
-        options = {"num_prototypes": num_prototypes, "num_iterations": num_iterations, "seed": seed}
+        options = {
+            "num_prototypes": num_prototypes,
+            "num_iterations": num_iterations,
+            "num_init": num_init,
+            "algorithm": algorithm,
+            "seed": seed,
+        }
         centroids, config, _ = fit_prototypes(ds, request, options)
         return cls(centroids, config, encoder=encoder, device=run.device)
 

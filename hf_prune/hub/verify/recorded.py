@@ -21,7 +21,13 @@ from hf_prune.selection.orders import get_order
 # Options of every order besides the settings that it declares, see `hf_prune.prune`.
 _OF_EVERY_ORDER = ("class_balance", "quotas", "class_errors", "hardest_cutoff", "drop_duplicates", "num_clusters")
 # The most that a record may ask for, of numbers that decide how long something takes and how much memory.
-_LARGEST = {"num_strata": 1_000_000, "num_clusters": 1_000_000, "num_prototypes": 1_000_000, "num_iterations": 10_000}
+_LARGEST = {
+    "num_strata": 1_000_000,
+    "num_clusters": 1_000_000,
+    "num_prototypes": 1_000_000,
+    "num_iterations": 10_000,
+    "num_init": 100,
+}
 
 
 class CannotTellError(Exception):

@@ -50,7 +50,13 @@ def test_scores_of_the_fitted_rows_are_those_of_the_column(scored, fitted, cache
     again = Prototypes.fit(coloured(), "pixels", run=Run(image_size=4, cache_dir=cache), num_prototypes=3, seed=5)
     assert (again.centroids == fitted.centroids).all()
     assert again.config == fitted.config
-    assert fitted.config["options"] == {"num_prototypes": 3, "num_iterations": 100, "seed": 5}
+    assert fitted.config["options"] == {
+        "num_prototypes": 3,
+        "num_iterations": 100,
+        "num_init": 1,
+        "algorithm": "auto",
+        "seed": 5,
+    }
 
 
 @pytest.mark.parametrize("batch_size", [1, 7, 24])

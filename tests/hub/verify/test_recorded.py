@@ -43,7 +43,12 @@ def test_nothing_else_is(name):
 
 
 def test_numbers_that_would_take_for_ever():
-    for options in ({"num_iterations": 10**12}, {"num_prototypes": 10**10}, {"num_prototypes": float("inf")}):
+    for options in (
+        {"num_iterations": 10**12},
+        {"num_prototypes": 10**10},
+        {"num_prototypes": float("inf")},
+        {"num_init": 101},
+    ):
         with pytest.raises(CannotTellError, match="which no record may ask for"):
             recorded.metric_options(scoring(**options))
     with pytest.raises(CannotTellError, match="num_strata above 1,000,000"):

@@ -56,6 +56,15 @@ def test_scores_made_again(scored_for_real, tmp_path):
     assert "'prototypes' made again with the recorded models and options" in str(report)
 
 
+@pytest.mark.parametrize("options", [{"num_init": 3}, {"algorithm": "hierarchical"}])
+def test_options_of_k_means_are_recorded_and_used_again(tmp_path, options):
+    ds = images(20).score_with("prototypes", evidence=False, **PIXELS | {"num_prototypes": 5} | options)
+    assert options.items() <= provenance(ds).steps[0].options.items()
+    folder = publish_cut(ds, tmp_path / "out")
+    report = rebuild(folder, tmp_path / "again", source=images(20), rescore=True, exact=True)
+    assert report.exit_code == 0, str(report)
+
+
 def test_rows_within_the_tolerance_of_the_cut_may_differ(scored_for_real, tmp_path):
     ds = with_scores(scored_for_real, swap(1099, 1100))
     folder = publish_cut(ds, tmp_path / "out", class_balance=0)

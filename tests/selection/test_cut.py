@@ -1,18 +1,26 @@
 """Thresholds over blocks choose what sorting all rows would choose."""
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hf_prune.streams.cut import Ranked, best, sortable, turns
+from hf_prune.selection import cut
+from hf_prune.selection.cut import Ranked, best, sortable, turns
+
+FLOATS, INTEGERS = [-np.inf, -2.5, -0.0, 0.0, 1e-7, 3.0, np.inf], [-(2**62), -300, -1, 0, 7, 300, 2**62]
 
 
-def test_equal_numbers_have_equal_keys_and_others_keep_their_order():
-    for values in (np.array([-np.inf, -2.5, -0.0, 0.0, 1e-30, 3.0, np.inf]), np.array([-(2**62), -1, 0, 7, 2**62])):
-        keys = sortable(values).astype(object)
-        assert (np.sign(np.diff(keys)) == np.sign(np.diff(values))).all()
-    floats = np.array([0.1, 0.2], np.float32)
-    assert (sortable(floats) == sortable(floats.astype(np.float64))).all()
+@pytest.mark.parametrize("kind", ["f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8"])
+def test_equal_numbers_have_equal_keys_and_others_keep_their_order(kind):
+    if kind[0] == "f":
+        values = np.array(FLOATS, kind)
+    else:
+        limits = np.iinfo(kind)
+        values = np.array([limits.min, *(n for n in INTEGERS if limits.min < n < limits.max), limits.max], kind)
+    keys = sortable(values)
+    assert keys.dtype == ("uint64" if kind[1] == "8" else "uint32")
+    np.testing.assert_array_equal(np.sign(np.diff(keys.astype(object))), values[1:] > values[:-1])
 
 
 def test_turns_are_those_of_the_permutation():
@@ -21,12 +29,13 @@ def test_turns_are_those_of_the_permutation():
         assert (np.argsort(turns(count, 5)) == order).all()
 
 
+@pytest.mark.parametrize("table", [cut._TABLE, 0])
 @given(
     st.lists(st.tuples(st.sampled_from([0, 1, 2, 2**40, 2**64 - 1]), st.integers(-1, 2), st.booleans()), max_size=40),
     st.integers(1, 7),
     st.randoms(use_true_random=False),
 )
-def test_the_best_of_each_class(rows, block, random):
+def test_the_best_of_each_class(table, rows, block, random):
     keys = np.array([key for key, _, _ in rows], np.uint64)
     classes = np.array([code for _, code, _ in rows], np.int64)
     there = np.array([found for _, _, found in rows], bool)
@@ -38,8 +47,10 @@ def test_the_best_of_each_class(rows, block, random):
             part = slice(start, start + block)
             yield Ranked(keys[part], lambda part=part: turn[part], classes[part], there[part])
 
-    found = best(blocks, wanted)
-    chosen = np.flatnonzero(np.concatenate([np.empty(0, bool), *(found.mask(part) for part in blocks())]))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cut, "_TABLE", table)
+        found = best(blocks, wanted)
+        chosen = np.flatnonzero(np.concatenate([np.empty(0, bool), *(found.mask(part) for part in blocks())]))
     expected = []
     for code, count in wanted.items():
         among = [row for row in range(len(rows)) if there[row] and classes[row] == code]

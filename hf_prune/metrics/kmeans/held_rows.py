@@ -1,0 +1,115 @@
+"""Rows of one process in blocks on its device, and single ones from whichever process holds them."""
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from hf_prune.metrics.nearest import BLOCK_ROWS
+from hf_prune.metrics.rows import Array
+from hf_prune.runtime.processes import all_sum, compute_device
+
+Place = TypeVar("Place")
+Loaded = TypeVar("Loaded")
+
+
+class Rows:
+    """The rows of this process in blocks on a device, where they stay if they fit.
+
+    Args:
+        points: Unit rows, shape (n_local, d); an array in memory or on disk, or whatever has a ``shape`` and gives rows for
+            slices and for arrays of places.
+        device: Where they are needed.
+    """
+
+    def __init__(self, points: Array, device: torch.device) -> None:
+        self.points, self.device = points, device
+        self._held: torch.Tensor | None = None
+        if device.type == "cuda":
+            self._copies = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]  # torch gives no types
+            if 4 * len(self) * points.shape[1] < torch.cuda.mem_get_info(device)[0] / 2:
+                rows = torch.empty(tuple(points.shape), dtype=torch.float32, device=device)
+                for place in self.blocks():
+                    rows[place] = self._read(place).to(device)
+                self._held = rows
+
+    def __len__(self) -> int:
+        return int(self.points.shape[0])
+
+    def block(self, place: "slice | Array") -> torch.Tensor:
+        """Return some rows, float32 on the device."""
+        if self._held is not None:
+            return self._held[place if isinstance(place, slice) else torch.from_numpy(place).to(self.device)]
+        return self._read(place).to(self.device)
+
+    def blocks(self, size: int | None = None) -> "list[slice]":
+        """List the blocks of so many rows, by default `BLOCK_ROWS`."""
+        size = size or BLOCK_ROWS
+        return [slice(start, min(start + size, len(self))) for start in range(0, len(self), size)]
+
+    def each(self, size: int | None = None) -> "Iterator[tuple[slice, torch.Tensor]]":
+        """Yield `blocks` with their rows; a device that does not hold them gets the next while it works on the last."""
+        if self._held is not None or self.device.type != "cuda":
+            yield from ((place, self.block(place)) for place in self.blocks(size))
+            return
+        for place, (rows, there) in ahead(self._send, self.blocks(size)):
+            now = torch.cuda.current_stream(self.device)
+            now.wait_event(there)
+            rows.record_stream(now)
+            yield place, rows
+
+    def _read(self, place: "slice | Array") -> torch.Tensor:
+        # torch wants arrays that may be written
+        return torch.from_numpy(np.require(self.points[place], np.float32, ["C", "W"]))
+
+    def _send(self, place: slice) -> tuple[torch.Tensor, torch.cuda.Event]:
+        """Begin to copy rows to the device on a stream of its own; return them, and the event of their arrival."""
+        with torch.cuda.stream(self._copies):
+            rows = self._read(place).pin_memory().to(self.device, non_blocking=True)
+            return rows, self._copies.record_event()
+
+
+def ahead(load: Callable[[Place], Loaded], places: Iterable[Place]) -> Iterator[tuple[Place, Loaded]]:
+    """Yield places and what is loaded for them, in their order, each loaded while the one before it is used.
+
+    Example:
+        >>> list(ahead(str, [1, 2]))
+        [(1, '1'), (2, '2')]
+    """
+    waiting: deque[tuple[Place, Future[Loaded]]] = deque()
+    with ThreadPoolExecutor(max_workers=1) as reader:
+        for place in places:
+            waiting.append((place, reader.submit(load, place)))
+            if len(waiting) > 1:
+                first, loaded = waiting.popleft()
+                yield first, loaded.result()
+        for place, loaded in waiting:
+            yield place, loaded.result()
+
+
+def fetch(
+    held: Rows, rows: NDArray[np.int64], wanted: NDArray[np.int64], among: NDArray[np.int64] | None = None
+) -> NDArray[np.float32]:
+    """Return the embeddings of some global rows, from whichever process holds each, shape (len(wanted), d).
+
+    ``among`` names the places here that can be wanted, where these are few.
+    """
+    fetched = np.zeros((len(wanted), held.points.shape[1]), dtype=np.float32)
+    there = rows if among is None else rows[among]
+    if len(there):
+        ascending = np.argsort(there, kind="stable")
+        places = ascending[np.minimum(np.searchsorted(there, wanted, sorter=ascending), len(there) - 1)]
+        own = np.flatnonzero(there[places] == wanted)
+        if len(own):
+            fetched[own] = held.points[places[own] if among is None else among[places[own]]]
+    return np.asarray(all_sum(fetched))
+
+
+def device_of_rows() -> torch.device:
+    """Return the device of this process; MPS has no float64 and leaves the work to the CPU."""
+    device = compute_device()
+    return torch.device("cpu") if device.type == "mps" else device
