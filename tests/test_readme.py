@@ -114,6 +114,15 @@ def test_results_are_those_of_the_recipe():
         )
 
 
+def test_the_table_of_dynamic_pruning_is_that_of_its_trainings():
+    folder = ROOT / "recipes/benchmarks"
+    script = runpy.run_path(str(folder / "train_on_less.py"))
+    page = (DOCS / "train-on-less.md").read_text(encoding="utf-8")
+    lines = [line for line in script["table"](script["read"](folder / "train_on_less.csv")) if line.startswith("| ")]
+    assert len(lines) >= 7
+    assert "\n".join(lines) in page
+
+
 @of_pages(LINKED)
 def test_links_lead_somewhere(page):
     links = re.findall(r"\]\(([^)\s]+)\)|src=\"([^\"]+)\"", prose(page))

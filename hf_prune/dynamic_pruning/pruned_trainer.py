@@ -74,7 +74,7 @@ class PrunedTrainer:
         self._num_numbers = len(whole_dataset(trainer.train_dataset))
         self._label_smoothing = float(trainer.args.label_smoothing_factor)
         self._own: dict[str, Callable[..., Any]] = {name: getattr(trainer, name) for name in _REPLACED}
-        self._drawer, self._part, self._loss_weights = Drawer(plan), DrawnPart(plan.num_rows), LossWeights()
+        self._drawer, self._part = Drawer(plan), DrawnPart(plan.num_rows)
 
     def install(self) -> None:
         """Replace the methods."""
@@ -83,6 +83,11 @@ class PrunedTrainer:
             if name != "compute_loss" or self._reads_rows:
                 setattr(self.trainer, name, getattr(self, name.lstrip("_")))
         self.trainer.add_callback(DynamicPruningCallback(self))
+
+    @property
+    def _is_uniform(self) -> bool:
+        """Whether all epochs have as many rows."""
+        return self.plan.rows_of(0, 1) == self.plan.budget
 
     @property
     def _reads_rows(self) -> bool:
@@ -105,7 +110,7 @@ class PrunedTrainer:
         self._counts = {rows: (values[1], values[5]) for rows, values in counts.items()}
         self._part.num_rows = first = self.plan.rows_of(0, 1)
         epochs, steps, examples, _, batch, batches, max_steps = counts[first]
-        if first != self.plan.budget:
+        if not self._is_uniform:
             epochs, max_steps = self._count_steps(args)
         self._num_epochs = epochs
         planned = [self.plan.rows_of(epoch, epochs) for epoch in range(epochs)]
@@ -147,10 +152,12 @@ class PrunedTrainer:
     def begin(self, *, resumed: bool) -> None:
         """Start the training, or go on from the checkpoint that is resumed."""
         settings = self.plan.settings() | {
-            "loss_weights": None if self._factors is None else array_sha256(self._factors)
+            "loss_weights": None if self._factors is None else array_sha256(self._factors),
+            # Of as many epochs others are whole, so that steps would be those of other epochs.
+            "num_train_epochs": None if self._is_uniform else self._num_epochs,
         }
         check_alike(settings)
-        self._settings = settings
+        self._settings, self._loss_weights = settings, LossWeights()
         self._forget(0)
         self._losses = np.full(self._num_numbers, np.nan, dtype=np.float32)
         if resumed and self._hooks.checkpoint is not None:

@@ -95,6 +95,19 @@ def test_a_checkpoint_of_other_arguments_is_refused(tmp_path):
         again.train(resume_from_checkpoint=True)
 
 
+@pytest.mark.parametrize("method", ["rs2", "infobatch"])
+def test_a_training_is_prolonged_where_its_epochs_stay_what_they_were(method, tmp_path):
+    trainer, _ = start(tmp_path, method, save_strategy="epoch", num_train_epochs=2)
+    trainer.train()
+    longer, report = start(tmp_path, method, num_train_epochs=3)
+    if method == "infobatch":
+        with pytest.raises(InputError, match="with num_train_epochs=2, this one has num_train_epochs=3"):
+            longer.train(resume_from_checkpoint=True)
+    else:
+        longer.train(resume_from_checkpoint=True)
+        assert [epoch.rows for epoch in report.epochs] == [12] * 3
+
+
 def test_a_loss_that_is_no_cross_entropy_is_refused_where_rows_are_weighed(tmp_path):
     def half(outputs, labels, **_):
         return torch.nn.functional.cross_entropy(outputs[-1], labels) / 2

@@ -14,6 +14,7 @@ import hf_prune
 from hf_prune import Heads, Prototypes, TrainingRecord, train_heads
 from hf_prune.cli.folders import save
 from hf_prune.data.loading import open_dataset
+from hf_prune.dynamic_pruning import checkpoint_state
 from hf_prune.dynamics.epoch_rows import EpochRows
 from hf_prune.dynamics.files import Rows
 from hf_prune.dynamics.recorder import CheckpointState, read_state, write_state
@@ -25,6 +26,7 @@ from hf_prune.runtime.cache import list_caches
 from hf_prune.scaling.runs.results import append_run, read_runs
 from hf_prune.training.classifier import train_classifier
 from hf_prune.training.images import TrainingImages
+from tests.dynamic_pruning.test_checkpoint_state import STATE as PRUNING
 from tests.dynamics.test_record import make as make_record
 from tests.helpers import teacher_jobs
 from tests.helpers.tiny_models import processor
@@ -218,6 +220,10 @@ KINDS = {
     "checkpoint": Kind(be_interrupted, go_on),
     "training record": Kind(lambda folder: make_record().save(folder), read_record),
     "state of a record": Kind(write_checkpoint_state, lambda folder: plain(read_state(folder))),
+    "state of a pruning": Kind(
+        lambda folder: checkpoint_state.write_state(folder, PRUNING),
+        lambda folder: plain(checkpoint_state.read_state(folder)),
+    ),
     "settings of trainings": Kind(write_settings, read_settings),
     "results of a study": Kind(write_results, lambda folder: read_runs(folder / "results.csv")),
     "prototypes": Kind(fit, open_fitted, ("out/prototypes*",)),
