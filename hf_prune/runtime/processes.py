@@ -262,15 +262,20 @@ def check_alike(held: Mapping[str, Any]) -> None:
     """
     if num_processes() == 1:
         return
-    everyone = _exchange({name: _digest(value) for name, value in held.items()}, "a comparison")
+    everyone = _exchange({name: comparable(value) for name, value in held.items()}, "a comparison")
     for rank, theirs in enumerate(everyone):
         for name in (*everyone[0], *theirs):
             if theirs.get(name) != everyone[0].get(name):
                 raise _known(InputError(_difference(rank, name, theirs.get(name), everyone[0].get(name))))
 
 
-def _digest(value: Any) -> str | bytes:
-    """Return a short value as text, to be shown, and any other as a digest."""
+def comparable(value: Any) -> str | bytes:
+    """Return a short value as text, to be shown, and any other as a digest.
+
+    Example:
+        >>> comparable(64), len(comparable(b"rows"))
+        ('64', 32)
+    """
     text = value if isinstance(value, bytes) else repr(value).encode()
     return hashlib.sha256(text).digest() if isinstance(value, bytes) or len(text) > _SHOWN else text.decode()
 
