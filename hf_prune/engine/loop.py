@@ -30,7 +30,7 @@ from hf_prune.engine.shards import Shard
 from hf_prune.engine.store import Store
 from hf_prune.models.loaded_model import LoadedModel
 from hf_prune.runtime.errors import InputError, StateError
-from hf_prune.runtime.processes import check_alike, compute_device, in_step, together
+from hf_prune.runtime.processes import check_alike, check_others, compute_device, in_step, together
 
 CHUNK_ROWS = 4096  # a killed run computes at most so many rows again ...
 CHUNK_SECONDS = 30.0  # ... or so much work, whichever is less
@@ -267,6 +267,7 @@ class _Loop:
         self._last = now
         if after_next >= self.chunk_seconds or len(self._rows) >= self.chunk_rows:
             self._flush()
+            check_others()
 
     def _output(self, batch: Batch) -> tuple[torch.Tensor, Keys]:
         # Not under inference_mode: a module of the caller's own must stay trainable after .to(device).

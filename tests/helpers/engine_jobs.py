@@ -18,6 +18,8 @@ from hf_prune.models.loaded_model import LoadedModel
 from hf_prune.runtime.processes import process_state
 from tests.helpers.tiny_sets import WEIGHTS, make_model, make_set, many, noise, ragged, run, untouchable
 
+FAULTY_ROWS = 400  # a hundred batches
+
 
 def free_port() -> int:
     with socket.socket() as listener:
@@ -34,6 +36,14 @@ def main(folder: Path) -> None:
         for rank in range(world):
             own = common | {"RANK": str(rank), "LOCAL_RANK": str(rank)}
             jobs[f"ranks-{world}-{rank}"] = (ranks, place, own if world > 1 else {})
+    for fault in ("killed", "raises"):
+        place = folder / f"one-{fault}"
+        place.mkdir()
+        os.mkfifo(place / "line")
+        common = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
+        for rank in (0, 1):
+            own = common | {"RANK": str(rank), "LOCAL_RANK": str(rank)}
+            jobs[f"one-{fault}-{rank}"] = (one_fails, place, own)
     processes = {name: fork_job(*job) for name, job in jobs.items()}
     codes = {name: os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]) for name, process in processes.items()}
     (folder / "codes.json").write_text(json.dumps(codes))
@@ -112,6 +122,34 @@ def ranks(folder: Path) -> None:
         except (ValueError, RuntimeError) as error:
             errors.append(f"{type(error).__name__} {error}")
     (folder / f"{state.process_index}.pickle").write_bytes(pickle.dumps((results, errors)))
+
+
+def one_fails(folder: Path) -> None:
+    """Of two processes with a disk each, the second is killed, or raises, at its fourth batch of 50, and the first learns of it."""
+    logging.getLogger("hf_prune").setLevel(logging.CRITICAL)
+    rank, seen = process_state("cpu").process_index, [0]
+    # The second holds a line open until it fails; the first reads to its end after its second batch.
+    line = os.open(folder / "line", os.O_WRONLY if rank else os.O_RDONLY)
+
+    def fail() -> None:
+        if folder.name == "one-killed":
+            os.kill(os.getpid(), signal.SIGKILL)
+        os.close(line)
+        raise OSError("the disk is gone")
+
+    def forward(batch):
+        seen[0] += 1
+        if rank and seen[0] == 4:
+            fail()
+        if not rank and seen[0] == 2:
+            os.read(line, 1)
+        return batch @ WEIGHTS
+
+    try:
+        ds = make_set(noise(FAULTY_ROWS))
+        run(ds, make_model(forward), store_root=folder / f"disk-{rank}", batch_size=4, chunk_rows=4)
+    except (OSError, RuntimeError) as error:
+        (folder / f"{rank}.json").write_text(json.dumps([f"{type(error).__name__}: {error}", seen[0]]))
 
 
 def fail_in_last(batch):
