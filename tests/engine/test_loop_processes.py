@@ -70,6 +70,9 @@ def test_one_two_and_three_processes_give_the_same_values(outcomes):
             assert len({(part.computed, part.reused, str(part.unreadable)) for part in parts}) == 1
             np.testing.assert_array_equal(whole(parts), whole([alone]), err_msg=f"{name}, {world} processes")
             assert (parts[0].computed, parts[0].unreadable) == (alone.computed, alone.unreadable)
+        apart, as_one = (whole([result[name] for result in results]) for name in ("shards", "cold"))
+        np.testing.assert_array_equal(apart, as_one)
+        assert (results[0]["shards"].computed, results[0]["shards"].reused) == (28, 6)
         assert (results[0]["cold"].computed, list(results[0]["cold"].unreadable)) == (28, [22, 32, 35])
         assert (results[0]["warm"].computed, results[0]["own warm"].computed) == (0, 0)
         assert results[0]["own"].computed == 25  # three were on the disk of one process

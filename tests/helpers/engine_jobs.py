@@ -7,12 +7,15 @@ import pickle
 import signal
 import socket
 import traceback
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 
 from hf_prune.data.images import EncodedImages
 from hf_prune.engine import image_keys
+from hf_prune.engine.loop import ModelRows
+from hf_prune.engine.shards import Shard
 from hf_prune.engine.store import Store
 from hf_prune.models.loaded_model import LoadedModel
 from hf_prune.runtime.processes import process_state
@@ -113,6 +116,7 @@ def ranks(folder: Path) -> None:
         "own": run(ragged(), model, store_root=own, **options),
         "own warm": run(ragged(), make_model(load=untouchable), store_root=own, **options),
         "memory": run(ragged(), model, **options),
+        "shards": in_shards(run(ragged(), model, store_root=shared, shard=Shard(3, n), **options) for n in range(3)),
         "two rows": run(ragged().select([4, 4]), model, **options),
     }
     errors = []
@@ -150,6 +154,16 @@ def one_fails(folder: Path) -> None:
         run(ds, make_model(forward), store_root=folder / f"disk-{rank}", batch_size=4, chunk_rows=4)
     except (OSError, RuntimeError) as error:
         (folder / f"{rank}.json").write_text(json.dumps([f"{type(error).__name__}: {error}", seen[0]]))
+
+
+def in_shards(found: Iterable[ModelRows]) -> ModelRows:
+    """What shards gave, as one."""
+    parts = list(found)
+    rows = np.concatenate([part.rows for part in parts])
+    values, order = np.concatenate([part.values for part in parts]), np.argsort(rows)
+    unreadable = dict(sorted({row: why for part in parts for row, why in part.unreadable.items()}.items()))
+    computed, reused = (sum(getattr(part, name) for part in parts) for name in ("computed", "reused"))
+    return ModelRows(rows[order], values[order], unreadable, computed, reused)
 
 
 def fail_in_last(batch):

@@ -51,9 +51,15 @@ def merge(ds, folder: Path, cache: Path, **asked):
     return merge_shards(ds, folder=folder, evidence=False, run=run, **asked)
 
 
+def by_batch(batch):
+    """An encoder that gives an image something else in other company."""
+    return pixels(batch) + np.arange(len(batch))[:, None] + pixels(batch).mean(axis=0)
+
+
 SECOND = (Classifier([2, 1, 0]), mean_colour)
 ASKED = {
     "an encoder": BY_PIXELS,
+    "an encoder that depends on the batch": BY_PIXELS | {"encoder": by_batch},
     "two metrics by one encoder": {
         "metric": ["prototypes", "supervised_prototypes"],
         "encoder": "pixels",
