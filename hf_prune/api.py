@@ -154,6 +154,8 @@ def _asked(
     check_no_settings(options, {option for metric in chosen for option in metric.options})
     check_option_names(chosen, options)
     return chosen, columns, open_prototypes(Request(**sources), chosen)
+
+
 def score_shard(
     ds: Dataset,
     metric: str | Sequence[str],

@@ -163,7 +163,7 @@ def in_shards(found: Iterable[ModelRows]) -> ModelRows:
     values, order = np.concatenate([part.values for part in parts]), np.argsort(rows)
     unreadable = dict(sorted({row: why for part in parts for row, why in part.unreadable.items()}.items()))
     computed, reused = (sum(getattr(part, name) for part in parts) for name in ("computed", "reused"))
-    return ModelRows(rows[order], values[order], unreadable, computed, reused)
+    return ModelRows(rows[order], values[order], unreadable, computed, reused, parts[0].seconds)
 
 
 def fail_in_last(batch):
