@@ -74,7 +74,7 @@ class Shard:
 
         Example:
             >>> Shard.of("1/2").has(np.array([0, 0, 1, 1, 2, 2])).tolist()
-            [False, False, False, False, True, True]
+            [False, False, True, True, True, True]
         """
         batches = int(batch_of[-1]) + 1 if len(batch_of) else 0
         if batches < self.count:
