@@ -105,7 +105,7 @@ def run_model(
         images, seconds = EncodedImages(ds, image_column), Breakdown()
         root = store_root if model.cacheable else None
         with seconds.timed("read"):
-            keys, unreadable = content_keys(ds, image_column, images, root, state)
+            keys, unreadable = content_keys(ds, image_column, images, None if is_trial() else root, state)
         problems = _Problems(image_column, on_error, unreadable)
         image_rows = ImageRows(images, keys)
         keys = keys if targets is None else with_targets(keys, targets)
@@ -134,7 +134,8 @@ def run_model(
         whole = sum(parts, Breakdown())
         first, number_bytes = (sum(first_images), sum(first_seconds)), 0 if root is None else loop.number_bytes
         num_readable, width = len(keys) - len(unreadable), values.shape[1]
-        finish(Pass(desc, num_readable, known, sum(counts), whole, *first, workers, width, number_bytes))
+        done = Pass(desc, num_readable, known, sum(counts), whole, *first, workers, width, number_bytes)
+        finish(done, shown=state.is_main_process)
         return ModelRows(rows, values, unreadable, sum(counts), reused, whole)
 
 
