@@ -110,7 +110,8 @@ def run_model(
         images, seconds = EncodedImages(ds, image_column), Breakdown()
         root = store_root if model.cacheable else None
         with seconds.timed("read"):
-            keys, unreadable = content_keys(ds, image_column, images, root, state, shard)
+            known_root = None if is_trial() else root
+            keys, unreadable = content_keys(ds, image_column, images, known_root, state, shard)
         problems = _Problems(image_column, on_error, unreadable)
         image_rows = ImageRows(images, keys)
         keys = keys if targets is None else with_targets(keys, targets)
@@ -138,7 +139,8 @@ def run_model(
         num_readable = len(plan.wanted_rows(unreadable))
         whole = sum(parts, Breakdown())
         first, number_bytes = (sum(first_images), sum(first_seconds)), 0 if root is None else loop.number_bytes
-        finish(Pass(desc, num_readable, known, sum(counts), whole, *first, workers, values.shape[1], number_bytes))
+        done = Pass(desc, num_readable, known, sum(counts), whole, *first, workers, values.shape[1], number_bytes)
+        finish(done, shown=state.is_main_process)
         digest = hashlib.sha256(keys.tobytes()).hexdigest()
         return ModelRows(rows, values, unreadable, sum(counts), num_readable - sum(counts), whole, digest)
 
