@@ -33,6 +33,7 @@ GROUPS = {
         "score.md",
         ["score_with", "estimate", "combine", "correlate", "Run", "Heads", "train_heads", "Prototypes"],
     ),
+    "Several machines": ("several-machines.md", ["score_shard", "merge_shards"]),
     "Prune": ("prune.md", ["prune", "recommend", "keep_curve", "explain", "select", "error_quotas", *ORDERS]),
     "Clean": ("clean.md", ["duplicates", "label_noise"]),
     "Train and record": (

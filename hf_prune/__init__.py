@@ -7,7 +7,7 @@ heavier than `datasets` and NumPy is imported until it is used.
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from hf_prune.api import estimate, prune, score_with
+from hf_prune.api import estimate, merge_shards, prune, score_shard, score_with
 from hf_prune.binding import install, uninstall
 from hf_prune.cleaning.duplicates import Duplicates, duplicates
 from hf_prune.cleaning.label_noise import LabelNoise, label_noise
@@ -133,6 +133,7 @@ __all__ = [
     "list_orders",
     "load_scores",
     "measure_scaling",
+    "merge_shards",
     "provenance",
     "prune",
     "prune_while_training",
@@ -143,6 +144,7 @@ __all__ = [
     "recommend",
     "register_metric",
     "register_order",
+    "score_shard",
     "score_with",
     "select",
     "train_heads",

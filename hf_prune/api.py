@@ -1,14 +1,16 @@
-"""``score_with``, what it will take, and ``prune``: plain functions, bound as methods of the classes of `datasets`."""
+"""``score_with``, also in shards, what it will take, and ``prune``: plain functions, two of them bound as methods."""
 
 import inspect
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import fields
+from pathlib import Path
 from typing import Any
 
 from datasets import Dataset, DatasetDict, IterableDataset, IterableDatasetDict
 
-from hf_prune.data.splits import AnyDataset, check_dataset, on_splits
+from hf_prune.data.splits import AnyDataset, check_dataset, check_one, on_splits
+from hf_prune.engine.shards import Shard
 from hf_prune.metrics import Metric, get_metric
 from hf_prune.metrics.registry import check_option_names
 from hf_prune.policy import Recommendation
@@ -24,6 +26,7 @@ from hf_prune.scoring.from_prototypes import open_prototypes
 from hf_prune.scoring.run import check_no_settings
 from hf_prune.scoring.score import score_dataset
 from hf_prune.scoring.scores import without_scores
+from hf_prune.scoring.shards import ShardRun
 from hf_prune.selection import Selection
 from hf_prune.streams.prune import prune_stream
 from hf_prune.streams.score import score_stream
@@ -151,6 +154,90 @@ def _asked(
     check_no_settings(options, {option for metric in chosen for option in metric.options})
     check_option_names(chosen, options)
     return chosen, columns, open_prototypes(Request(**sources), chosen)
+
+
+def score_shard(
+    ds: Dataset,
+    metric: str | Sequence[str],
+    *,
+    shard: str | tuple[int, int],
+    folder: str | Path,
+    run: Run | None = None,
+    **arguments: Any,
+) -> Path:
+    """Run the models of `score_with` over one shard of the images, and keep what they give for `merge_shards`.
+
+    Shards need nothing of each other: they run at any time, on any machines, each in one process or several. A shard that
+    was stopped goes on where it was, and one that is done ends at once. Each has whole batches that follow each other, so
+    that a merge gives what one process would.
+
+    Args:
+        ds: One ``Dataset``, whole and the same for every shard.
+        metric: As of `score_with`.
+        shard: Which shard of how many, numbered from 0: ``"3/64"`` or ``(3, 64)``, the last is ``"63/64"``.
+        folder: Folder of all shards. Machines without a common disk have one each; put what they hold into one for the merge.
+        run: As of `score_with`; results are kept in ``folder``, so its cache is not named.
+        **arguments: Further ones as of `score_with`.
+
+    Returns:
+        The marker that says that the shard is done.
+
+    Raises:
+        ValueError: As of `score_with`; or a shard in ``folder`` was scored with other arguments, or no model is needed.
+
+    Example:
+        >>> import tempfile
+        >>> from datasets import Dataset, Image
+        >>> from PIL import Image as pillow
+        >>> images = [pillow.new("RGB", (2, 2), (shade, 0, 9)) for shade in (50, 90, 130, 170)]
+        >>> ds = Dataset.from_dict({"image": images}).cast_column("image", Image())
+        >>> how = {"encoder": "pixels", "num_prototypes": 1, "run": Run(batch_size=2, image_size=2)}
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     done = [score_shard(ds, "prototypes", shard=(i, 2), folder=folder, **how) for i in (0, 1)]
+        ...     merged = merge_shards(ds, "prototypes", folder=folder, **how)
+        >>> done[1].parent.name, merged.column_names
+        ('1-of-2', ['image', 'prototypes'])
+    """
+    check_one(ds, "score_shard")
+    own = ShardRun.made_of(run, folder, Shard.of(shard))
+    score_with(ds, metric, run=own, **arguments)
+    return own.marker
+
+
+def merge_shards(
+    ds: Dataset, metric: str | Sequence[str], *, folder: str | Path, run: Run | None = None, **arguments: Any
+) -> Dataset:
+    """Score by what all shards of `score_shard` have kept, as `score_with` does in one process, without running a model.
+
+    What compares all rows is done here: clustering, heads, a test set, evidence. The results go to the cache of ``run``, where
+    further calls find them.
+
+    Args:
+        ds: The data set of the shards.
+        metric: As of the shards.
+        folder: Folder of all shards.
+        run: As of the shards; its ``cache_dir`` is the cache that the results go to.
+        **arguments: As of the shards; ``column`` and ``overwrite`` may differ.
+
+    Returns:
+        What `score_with` returns.
+
+    Raises:
+        StateError: If shards are missing or have lost results; the message names what to run again.
+        ValueError: If a shard was scored with other arguments, rows or models; the message names the first.
+
+    Example:
+        >>> import tempfile
+        >>> from datasets import Dataset
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     merge_shards(Dataset.from_dict({"x": [1]}), "prototypes", folder=folder, encoder="pixels")
+        Traceback (most recent call last):
+        ...
+        hf_prune.StateError: ... holds no shards: make them first, such as with --shard 0/4
+    """
+    check_one(ds, "merge_shards")
+    merged: Dataset = score_with(ds, metric, run=ShardRun.made_of(run, folder, None), **arguments)
+    return merged
 
 
 def _columns(metrics: Sequence[Metric], column: str | None) -> list[str]:

@@ -47,6 +47,7 @@ WHOLE = {
     "test_crafted_records",
     "test_flips",
     "test_gpu",
+    "test_job_recipes",
     "test_perceptron_recipe",
     "test_publications",
     "test_ranks_apart",

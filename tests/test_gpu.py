@@ -49,12 +49,17 @@ def test_auto_is_bfloat16_where_the_hardware_has_it_and_ranks_as_float32_does(im
     assert spearmanr(narrow, wide).statistic >= 0.999
 
 
-def test_clustering_is_the_same_on_both():
+@pytest.mark.parametrize("algorithm", ["lloyd", "hierarchical", "mini_batch"])
+@pytest.mark.parametrize("fits", [True, False])
+def test_clustering_is_the_same_on_both(monkeypatch, algorithm, fits):
+    if not fits:  # then blocks are copied ahead
+        monkeypatch.setattr(torch.cuda, "mem_get_info", lambda *_: (0, 0))
     rng = np.random.default_rng(0)
     points = rng.normal(size=(20_000, 64)).astype(np.float32)
     points /= np.linalg.norm(points, axis=1, keepdims=True)
     found = []
     for device in (None, "cpu"):
         with use_device(device):
-            found.append(spherical_kmeans(points, np.arange(len(points)), 50, num_iterations=20).distances)
+            clusters = spherical_kmeans(points, np.arange(len(points)), 50, num_iterations=20, algorithm=algorithm)
+            found.append(clusters.distances)
     np.testing.assert_allclose(*found, atol=1e-4)

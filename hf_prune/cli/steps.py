@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 from datasets import Dataset, DatasetDict
 
-from hf_prune.api import estimate, prune, score_with
+from hf_prune.api import estimate, merge_shards, prune, score_shard, score_with
 from hf_prune.cli.folders import check_target, save
 from hf_prune.cli.output import by_one_process, echo
 from hf_prune.cli.signatures import (
@@ -144,13 +144,25 @@ def open_data(values: dict[str, Any]) -> Any:
     return open_dataset(values.pop("data"), **{name: values.pop(name) for name in names})
 
 
-def _score(out: Path, overwrite: bool = False, **values: Any) -> None:
+def _score(out: Path, overwrite: bool = False, shard: str | None = None, **values: Any) -> None:
     _check_metric_options(values)
     with in_step("score", values.get("device")):
-        check_target(out, overwrite)
+        if shard is None:
+            check_target(out, overwrite)
         own = {"overwrite": overwrite, "ds": open_data(values)} | with_run(score_with, values)
+        if shard is not None:
+            _say_in_one(score_shard(shard=shard, folder=out, **own))
+            return
         say_what_it_takes(own)
         _save_in_one(score_with(**own), out, overwrite)
+
+
+def _merge(out: Path, folder: Path, overwrite: bool = False, **values: Any) -> None:
+    _check_metric_options(values)
+    with in_step("merge", values.get("device")):
+        check_target(out, overwrite)
+        own = {"overwrite": overwrite, "ds": open_data(values)} | with_run(score_with, values)
+        _save_in_one(merge_shards(folder=folder, **own), out, overwrite)
 
 
 def say_what_it_takes(arguments: Mapping[str, Any]) -> None:
@@ -170,9 +182,12 @@ def say_what_it_takes(arguments: Mapping[str, Any]) -> None:
 def _estimate(**values: Any) -> None:
     _check_metric_options(values)
     with in_step("estimate", values.get("device")):
-        found = estimate(open_data(values), **with_run(score_with, values))
-        if is_main_process():
-            echo(found)
+        _say_in_one(estimate(open_data(values), **with_run(score_with, values)))
+
+
+def _say_in_one(result: object) -> None:
+    if is_main_process():
+        echo(result)
 
 
 def _check_metric_options(values: Mapping[str, Any]) -> None:
@@ -262,12 +277,17 @@ def _commands() -> dict[str, Callable[..., None]]:
     shards = repeatable(push_to_hub, "num_shards", form="split=count")
     result = "a result of an earlier step in the folder of --out."
     column = output_parameters(f"Replace a column of that name, and {result}")
+    shard = f"{argument_docs(score_shard)['shard']} --out is then the folder of all shards, which merge reads."
+    scored = [*input_parameters(), *_score_parameters(), *column]
+    apart = [*scored, added("shard", option(str, shard, "--shard"), None)]
+    merged = [*scored, added("folder", option(Path, argument_docs(merge_shards)["folder"], "--folder"))]
     combined = function_parameters(combine, leave_out=("overwrite",))
     kept = [*_prune_parameters(), *output_parameters(f"Replace {result}")]
     return {
         name: make_command(run, parameters, summary(function))
         for name, run, function, parameters in (
-            ("score", _score, score_with, [*input_parameters(), *_score_parameters(), *column]),
+            ("score", _score, score_with, apart),
+            ("merge", _merge, merge_shards, merged),
             ("estimate", _estimate, estimate, [*input_parameters(), *_score_parameters()]),
             ("combine", _combine, combine, [*input_parameters(), *combined, *column]),
             ("prune", _prune, prune, [*input_parameters(), *kept]),

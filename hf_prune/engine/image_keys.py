@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from hf_prune.data.columns import row_mapping
 from hf_prune.data.images import EncodedImages
+from hf_prune.engine.shards import Shard
 from hf_prune.runtime.cache import touch
 from hf_prune.runtime.files import DamagedFile, discard, read_arrays, remove_stale_parts, write_arrays
 from hf_prune.runtime.messages import error_line
@@ -146,12 +147,17 @@ def save_keys(root: Path, stamp: str, keys: Keys, unreadable: dict[int, str]) ->
 
 
 def content_keys(
-    ds: Dataset, column: str, images: EncodedImages, root: Path | None, state: "PartialState"
+    ds: Dataset,
+    column: str,
+    images: EncodedImages,
+    root: Path | None,
+    state: "PartialState",
+    shard: Shard | None = None,
 ) -> tuple[Keys, dict[int, str]]:
     """Return the keys of all rows, and row number → why it has no bytes; the same in every process, or raise in all.
 
     Processes whose rows are pinned by the same files share the hashing; each group of them, and each process that has rows of
-    its own, gets the keys of the rows it holds, and these are compared.
+    its own, gets the keys of the rows it holds, and these are compared. A shard leaves keys for those that run beside it.
     """
     alone = state.num_processes == 1
     stamp = None if root is None and alone else keys_stamp(ds, column, images)
@@ -165,7 +171,7 @@ def content_keys(
 
     def share() -> tuple[Keys, dict[int, str]] | None:
         if kept is None:
-            held.append(image_keys(images, range(start, stop)))
+            held.append(_hash_rows(images, range(start, stop), root, stamp, shard))
         else:
             held.append((kept[0][start:stop], {row: why for row, why in kept[1].items() if start <= row < stop}))
         return held[0] if len(group) > 1 else None  # no other process needs them
@@ -177,6 +183,25 @@ def content_keys(
         save_keys(root, stamp, keys, unreadable)
     check_alike({"rows": sha256(keys.tobytes()).digest()})
     return keys, gather_objects([unreadable])[0]  # reasons may name the files of a machine
+
+
+def _hash_rows(
+    images: EncodedImages, rows: range, root: Path | None, stamp: str | None, shard: Shard | None
+) -> tuple[Keys, dict[int, str]]:
+    """Hash rows; a shard takes what others have hashed of them, in parts that each begins in an order of its own."""
+    if root is None or stamp is None or shard is None:
+        return image_keys(images, rows)
+    found: dict[int, tuple[Keys, dict[int, str]]] = {}
+    edges = np.linspace(rows.start, rows.stop, shard.count + 1).astype(np.int64).tolist()
+    for part in np.random.default_rng(shard.number).permutation(shard.count).tolist():
+        name = f"{stamp}-{edges[part]}-{edges[part + 1]}"
+        kept = load_keys(root, name)
+        if kept is None:
+            kept = image_keys(images, range(edges[part], edges[part + 1]))
+            save_keys(root, name, *kept)
+        found[part] = kept
+    ordered = [found[part] for part in range(shard.count)]
+    return np.concatenate([keys for keys, _ in ordered]), {k: v for _, why in ordered for k, v in why.items()}
 
 
 def check_rows(ds: Dataset, column: str, state: "PartialState") -> None:

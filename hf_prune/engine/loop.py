@@ -26,10 +26,11 @@ from hf_prune.engine.breakdown import Breakdown, Pass, finish, is_trial
 from hf_prune.engine.image_batches import Batch, Collate, ImageRows, choose_workers, load_batches
 from hf_prune.engine.image_keys import Keys, content_keys, with_targets
 from hf_prune.engine.plan import make_plan
+from hf_prune.engine.shards import Shard
 from hf_prune.engine.store import Store
 from hf_prune.models.loaded_model import LoadedModel
 from hf_prune.runtime.errors import InputError, StateError
-from hf_prune.runtime.processes import check_alike, compute_device, in_step, together
+from hf_prune.runtime.processes import check_alike, check_others, compute_device, in_step, together
 
 CHUNK_ROWS = 4096  # a killed run computes at most so many rows again ...
 CHUNK_SECONDS = 30.0  # ... or so much work, whichever is less
@@ -48,6 +49,7 @@ class ModelRows:
         computed: Images that went through the model in this call, in all processes.
         reused: Rows with a value from the store or of an equal image, in all processes.
         seconds: Where the time of all processes and their workers went.
+        rows_sha256: Digest of the content keys of all rows of the data set.
     """
 
     rows: NDArray[np.int64]
@@ -56,6 +58,7 @@ class ModelRows:
     computed: int
     reused: int
     seconds: Breakdown
+    rows_sha256: str = ""
 
 
 def run_model(
@@ -72,6 +75,7 @@ def run_model(
     desc: str = "Running the model",
     chunk_rows: int = CHUNK_ROWS,
     chunk_seconds: float = CHUNK_SECONDS,
+    shard: Shard | None = None,
 ) -> ModelRows:
     """Run a model over every image that the store does not have yet, and return this process's share of all rows.
 
@@ -91,6 +95,7 @@ def run_model(
         desc: Text of the progress bar.
         chunk_rows: Most rows written to the store at once.
         chunk_seconds: Most seconds of work before results are written.
+        shard: Part of the images to which the run is confined; its results lie in a store of its own in ``store_root``.
 
     Returns:
         The rows and values of this process.
@@ -105,15 +110,15 @@ def run_model(
         images, seconds = EncodedImages(ds, image_column), Breakdown()
         root = store_root if model.cacheable else None
         with seconds.timed("read"):
-            keys, unreadable = content_keys(ds, image_column, images, root, state)
+            keys, unreadable = content_keys(ds, image_column, images, root, state, shard)
         problems = _Problems(image_column, on_error, unreadable)
         image_rows = ImageRows(images, keys)
         keys = keys if targets is None else with_targets(keys, targets)
-        store = Store(root, model.identity)
+        store = Store(root if root is None or shard is None else root / shard.name, model.identity)
         known = int(store.lookup(keys).sum()) if is_trial() else 0
         if is_trial() and known < len(keys) - len(unreadable):
             store = Store(None, model.identity)
-        plan = make_plan(keys, unreadable, store, batch_size, state.process_index, state.num_processes)
+        plan = make_plan(keys, unreadable, store, batch_size, state.process_index, state.num_processes, shard)
         loop = _Loop(model, store, targets, problems, state, chunk_rows, chunk_seconds, seconds)
         workers = choose_workers(num_workers, model.collate, loop.device)
 
@@ -130,12 +135,12 @@ def run_model(
         unreadable = dict(sorted(unreadable.items()))
         rows = plan.rows_of(state.process_index, keys, store, unreadable)
         values = _read_rows(store, keys, rows)
-        reused = len(keys) - len(unreadable) - sum(counts)
+        num_readable = len(plan.wanted_rows(unreadable))
         whole = sum(parts, Breakdown())
         first, number_bytes = (sum(first_images), sum(first_seconds)), 0 if root is None else loop.number_bytes
-        num_readable, width = len(keys) - len(unreadable), values.shape[1]
-        finish(Pass(desc, num_readable, known, sum(counts), whole, *first, workers, width, number_bytes))
-        return ModelRows(rows, values, unreadable, sum(counts), reused, whole)
+        finish(Pass(desc, num_readable, known, sum(counts), whole, *first, workers, values.shape[1], number_bytes))
+        digest = hashlib.sha256(keys.tobytes()).hexdigest()
+        return ModelRows(rows, values, unreadable, sum(counts), num_readable - sum(counts), whole, digest)
 
 
 def _shared_facts(model: LoadedModel, targets: NDArray[np.int64] | None) -> dict[str, Any]:
@@ -262,6 +267,7 @@ class _Loop:
         self._last = now
         if after_next >= self.chunk_seconds or len(self._rows) >= self.chunk_rows:
             self._flush()
+            check_others()
 
     def _output(self, batch: Batch) -> tuple[torch.Tensor, Keys]:
         # Not under inference_mode: a module of the caller's own must stay trainable after .to(device).

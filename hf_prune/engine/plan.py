@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hf_prune.engine.image_keys import Keys
+from hf_prune.engine.shards import Shard
 from hf_prune.engine.store import Store
 from hf_prune.runtime.processes import together
 
@@ -18,6 +19,7 @@ class Plan:
         first_row: For each image its first row, shape (u,), ascending.
         image_of: For each row the number of its image, shape (n,).
         readable: For each image whether its bytes are there, shape (u,).
+        wanted: For each image whether this run, or this shard of it, has to give a value, shape (u,).
         home: For each image the process that holds it if it can, shape (u,).
         batches: The batches that this process computes, as lists of first rows.
     """
@@ -25,6 +27,7 @@ class Plan:
     first_row: NDArray[np.int64]
     image_of: NDArray[np.int64]
     readable: NDArray[np.bool_]
+    wanted: NDArray[np.bool_]
     home: NDArray[np.int64]
     batches: list[list[int]]
 
@@ -45,28 +48,39 @@ class Plan:
         stored = np.stack(together(lambda: store.lookup(keys[self.first_row])))  # (processes, u)
         at_home = stored[self.home, np.arange(len(self.home))]
         owner = np.where(at_home, self.home, stored.argmax(axis=0))
-        mine = owner[self.image_of] == process
-        mine[list(unreadable)] = False
-        return np.flatnonzero(mine)
+        return self.wanted_rows(unreadable, owner == process)
+
+    def wanted_rows(self, unreadable: dict[int, str], of: NDArray[np.bool_] | bool = True) -> NDArray[np.int64]:
+        """Return the rows that get a value, ascending; ``of`` is a mask over images, (u,)."""
+        wanted = (self.wanted & of)[self.image_of]
+        wanted[list(unreadable)] = False
+        return np.flatnonzero(wanted)
 
 
 def make_plan(
-    keys: Keys, unreadable: dict[int, str], store: Store, batch_size: int, process: int, processes: int
+    keys: Keys,
+    unreadable: dict[int, str],
+    store: Store,
+    batch_size: int,
+    process: int,
+    processes: int,
+    shard: Shard | None = None,
 ) -> Plan:
     """Agree with the other processes on the batches of each.
 
     The batches depend on the images alone and not on the number of processes, so that a model whose results depend
     on the batch (bf16, batched kernels) gives the same values for one, two or three. Each process may have a disk,
     and so a store, of its own: values in any of them are not computed again. Except for the batches, the plan is the same
-    in every process. Rows without an image are in no batch.
+    in every process. Rows without an image are in no batch. A shard has some of the batches of a run over all images.
     """
     _, first, image_of = np.unique(keys, return_index=True, return_inverse=True)
     first_row = np.sort(first)  # images in the order in which they first appear
     image_of = np.searchsorted(first_row, first[image_of.ravel()])
     readable = ~np.isin(first_row, list(unreadable))
-    home = np.maximum(np.cumsum(readable) - 1, 0) // batch_size % processes  # where a run over all images puts it
+    batch_of = np.maximum(np.cumsum(readable) - 1, 0) // batch_size  # where a run over all images puts it
+    wanted = readable if shard is None else readable & shard.has(batch_of)
     stored = np.stack(together(lambda: store.lookup(keys[first_row])))  # (processes, u)
-    missing = first_row[readable & ~stored.any(axis=0)]
+    missing = first_row[wanted & ~stored.any(axis=0)]
     starts = range(process * batch_size, len(missing), processes * batch_size)
     batches = [missing[start : start + batch_size].tolist() for start in starts]
-    return Plan(first_row, image_of, readable, home, batches)
+    return Plan(first_row, image_of, readable, wanted, batch_of % processes, batches)

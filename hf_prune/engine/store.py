@@ -97,8 +97,8 @@ class Store:
             self._add(_Chunk(keys.copy(), None, packed))
             return
         path = self.folder / f"{blake2b(keys.tobytes(), digest_size=16).hexdigest()}.safetensors"
+        self.prepare()
         try:
-            self.prepare()
             keep_to_limit(self._root, keys.nbytes + packed.nbytes)
             write_arrays(path, {"keys": keys.view(np.uint8).reshape(-1, 16), "values": packed})
         except OSError as error:

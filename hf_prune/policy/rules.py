@@ -12,6 +12,7 @@ CUTOFFS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5)
 JUDGED_ORDERS = ("hard", "easy", "stratified", "random")
 # Measured on data sets in general, for where nothing is known of this one; see `rule_without_evidence`.
 ABUNDANT_ROWS_PER_CLASS, SCARCE_ROWS_PER_CLASS, MILD_KEEP = 1000, 250, 0.7
+COVERAGE_KEEP = 0.2  # at most, for rows that stand for others to beat random ones
 
 
 @dataclass(frozen=True)
@@ -70,3 +71,16 @@ def rule_without_evidence(rows_per_class: float, keep: float) -> Rule:
     if rows_per_class >= ABUNDANT_ROWS_PER_CLASS:
         return Rule("hard")
     return Rule("easy") if rows_per_class <= SCARCE_ROWS_PER_CLASS else RANDOM
+
+
+def rule_without_labels(keep: float) -> Rule:
+    """Choose a rule for rows without classes, by whose embeddings alone they can be told apart.
+
+    Example:
+        >>> [str(rule_without_labels(keep)) for keep in (0.1, 0.2, 0.5)]
+        ['coverage', 'coverage', 'random']
+
+    References:
+        Ours, from students on CIFAR-10 and photographs: recipes/benchmarks/label_free.csv.
+    """
+    return Rule("coverage") if keep <= COVERAGE_KEEP else RANDOM

@@ -13,7 +13,7 @@ from hf_prune.policy.features import TooLittleToJudgeError, are_enough
 from hf_prune.policy.gathering import gather, labels_to_judge_by, recorded_evidence, with_recorded_model
 from hf_prune.policy.prune_settings import PruneSettings
 from hf_prune.policy.recommendation import points, recommendation
-from hf_prune.policy.rules import JUDGED_ORDERS, RANDOM, Rule, rule_without_evidence
+from hf_prune.policy.rules import JUDGED_ORDERS, RANDOM, Rule, rule_without_evidence, rule_without_labels
 from hf_prune.pruning.classes import Classes, are_clusters
 from hf_prune.pruning.inputs import PruningInputs
 from hf_prune.runtime.errors import InputError
@@ -42,9 +42,6 @@ def decide(
 
     Returned are the settings with their order and cut, the reason in words, and evidence that is not in the history yet.
 
-    Raises:
-        ValueError: If ``order="auto"`` has neither evidence nor labels to go by.
-
     Warns:
         UserWarning: Where random rows are kept because nothing beat them, where there is no evidence, and where an order
             that was named loses to random rows.
@@ -65,7 +62,10 @@ def decide(
         if rule == RANDOM:
             warn(f"order='auto': {reason}", stacklevel=2)
     else:
-        rule, reason = _general_rule(ds, column, classes, share, lacking)
+        if classes.labels is None:
+            rule, reason, hint = _rule_without_labels(ds, column, share, inputs)
+        else:
+            rule, reason = _general_rule(ds, column, classes.labels, classes.column, share, lacking)
         warn(f"order='auto': {reason}{hint}", stacklevel=2)
     new = None if evidence is None or recorded else evidence.to_dict()
     return replace(settings, order=rule.order, hardest_cutoff=rule.hardest_cutoff), reason, new
@@ -113,13 +113,31 @@ def _check_metric(ds: Dataset, column: str, evidence: Evidence) -> None:
         )
 
 
-def _general_rule(ds: Dataset, column: str, classes: Classes, share: float, lacking: str) -> tuple[Rule, str]:
-    labels: Labels | None = classes.labels
-    if labels is None:
-        raise InputError(
-            f"order='auto' has no evidence on {column!r} and no labels to go by: name one, such as order='hard' or 'easy'"
-        )
-    if are_clusters(ds, classes.column):
+def _rule_without_labels(ds: Dataset, column: str, share: float, inputs: PruningInputs) -> tuple[Rule, str, str]:
+    """Return the rule for rows without classes, the reason, and a hint where it cannot be followed."""
+    rule, lacking = rule_without_labels(share), "there are no labels to judge rules by"
+    if rule == RANDOM:
+        reason = f"{lacking}, and at keep {share:g} nothing is known to beat random rows without them"
+        return RANDOM, f"{reason}: random rows are kept", ""
+    hint = f"; no encoder is on record for {rule}: pass encoder="
+    if not inputs.has_embeddings:
+        try:
+            own = with_recorded_model(ds, column, inputs.request)
+            if own is None or own.encoder is None:
+                return RANDOM, f"{lacking}: random rows are kept", hint
+            inputs.request = replace(inputs.request, encoder=own.encoder)
+            inputs.embeddings("order='auto'")
+        except Exception as error:  # of any kind: random rows need nothing
+            inputs.request = replace(inputs.request, encoder=None)
+            hint = f"; the encoder on record could not be run ({error_line(error)}): pass encoder= for {rule}"
+            return RANDOM, f"{lacking}: random rows are kept", hint
+    return rule, f"{lacking}; at keep {share:g} {rule} rows stand for the others better than random ones", ""
+
+
+def _general_rule(
+    ds: Dataset, column: str, labels: Labels, label_column: str | None, share: float, lacking: str
+) -> tuple[Rule, str]:
+    if are_clusters(ds, label_column):
         reason = f"there is no evidence on {column!r}{lacking}, and the size of clusters does not tell whether rows are scarce"
         return RANDOM, f"{reason}: random rows are kept"
     codes = labels.codes[labels.codes >= 0]

@@ -1,6 +1,6 @@
 """Exchange between the processes of a launcher; without others, every function is the identity.
 
-No other module knows of processes. Embeddings stay where they were made: only sums, counts and one number per row travel.
+No other module knows of processes, but for `lifeline`, which this one uses. Embeddings stay where they were made: only sums, counts and one number per row travel.
 
 Each exchange begins with an envelope in which every process states where it is and whether it failed. So a failure in one
 ends all, and none waits for another.
@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hf_prune.runtime.errors import InputError, InputTypeError, MissingPackageError, StateError
+from hf_prune.runtime.lifeline import Lifeline, lifeline_of
 from hf_prune.runtime.messages import one_line
 from hf_prune.runtime.names import UnknownNameError
 
@@ -218,14 +219,11 @@ def _exchange(held: T, place: str, failure: tuple[type[Exception], str] | None =
     from accelerate.utils import gather_object
 
     try:
+        if (lifeline := _joined_lifeline()) is not None:
+            lifeline.arrive(failed=failure is not None)
         gathered = gather_object([(place, failure, held)])
-    except RuntimeError as error:
-        raise _known(
-            StateError(
-                f"{_call.get() or 'the exchange between processes'} broke off, since another process ended, or took too "
-                f"long, while this one waited for it: see what that one wrote ({' '.join(str(error).split())[:_SHOWN]} …)"
-            )
-        ) from None
+    except (RuntimeError, ConnectionError, TimeoutError) as error:
+        raise _broken_off(error) from None
     if failure is not None:
         return []
     for rank, (_, problem, _) in enumerate(gathered):
@@ -240,6 +238,34 @@ def _exchange(held: T, place: str, failure: tuple[type[Exception], str] | None =
                 )
             )
     return [part for _, _, part in gathered]
+
+
+def _broken_off(error: Exception) -> Exception:
+    return _known(
+        StateError(
+            f"{_call.get() or 'the exchange between processes'} broke off, since another process ended, or took too "
+            f"long, while this one waited for it: see what that one wrote ({' '.join(str(error).split())[:_SHOWN]} …)"
+        )
+    )
+
+
+def _joined_lifeline() -> Lifeline | None:
+    import torch
+    from accelerate.utils import gather_object
+
+    group = torch.distributed.group.WORLD
+    return lifeline_of(group, process_index(), num_processes(), lambda held: gather_object([held]))
+
+
+def check_others() -> None:
+    """Raise what another process raised, or that it has gone, before the work of this one is done; called every half minute."""
+    try:
+        lifeline = _joined_lifeline() if num_processes() > 1 else None
+        has_failed = lifeline is not None and lifeline.has_failed()
+    except (RuntimeError, ConnectionError) as error:
+        raise _broken_off(error) from None
+    if has_failed:
+        _exchange(None, "a look at the others")
 
 
 def _known(error: Exception) -> Exception:
@@ -262,15 +288,20 @@ def check_alike(held: Mapping[str, Any]) -> None:
     """
     if num_processes() == 1:
         return
-    everyone = _exchange({name: _digest(value) for name, value in held.items()}, "a comparison")
+    everyone = _exchange({name: comparable(value) for name, value in held.items()}, "a comparison")
     for rank, theirs in enumerate(everyone):
         for name in (*everyone[0], *theirs):
             if theirs.get(name) != everyone[0].get(name):
                 raise _known(InputError(_difference(rank, name, theirs.get(name), everyone[0].get(name))))
 
 
-def _digest(value: Any) -> str | bytes:
-    """Return a short value as text, to be shown, and any other as a digest."""
+def comparable(value: Any) -> str | bytes:
+    """Return a short value as text, to be shown, and any other as a digest.
+
+    Example:
+        >>> comparable(64), len(comparable(b"rows"))
+        ('64', 32)
+    """
     text = value if isinstance(value, bytes) else repr(value).encode()
     return hashlib.sha256(text).digest() if isinstance(value, bytes) or len(text) > _SHOWN else text.decode()
 

@@ -1,4 +1,4 @@
-"""Comparison of data set, request and settings across the processes of a launcher, before anything is computed."""
+"""Comparison of data set, request and settings across processes, and shards, before anything is computed."""
 
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -25,15 +25,24 @@ def check_request(
 ) -> None:
     """Raise one line, the same in every process, where processes mean other rows, labels, inputs or settings.
 
-    Digests travel, not the data. Those of the rows are the cheap ones of the history; the engine compares what it reads
-    of the images by their whole content, and models by their identities. ``settings`` are further arguments of the call
-    by name, ``scores`` is the column of scores that it reads.
+    Digests travel, not the data; the arguments are those of `held_in_request`.
 
     Raises:
         ValueError: If something differs; the message names it.
     """
-    if num_processes() == 1:
-        return
+    if num_processes() > 1:
+        check_alike(held_in_request(call, ds, request, settings, scores))
+
+
+def held_in_request(
+    call: str, ds: Dataset, request: Request, settings: Mapping[str, Any], scores: str | None = None
+) -> dict[str, Any]:
+    """Return by name what a request means: plain values, and digests of rows, labels and inputs.
+
+    Those of the rows are the cheap ones of the history; the engine compares what it reads of the images by their whole content,
+    and models by their identities. ``settings`` are further arguments of the call by name, ``scores`` is the column of
+    scores that it reads.
+    """
     columns = {"scores": scores, "labels": _label_column(ds, request)}
     rows = [name for name in ds.column_names if name not in columns.values()]
     held: dict[str, Any] = {"call": call} | dict(settings) | {"rows": _rows_digest(ds, rows)}
@@ -44,7 +53,7 @@ def check_request(
         held["rows of the test set"] = _rows_digest(request.test_dataset, request.test_dataset.column_names)
     held |= {name: _model_name(getattr(request, name)) for name in _MODELS}
     held |= {name: getattr(request, name) for name in ("label_column", "image_column", "on_error")}
-    check_alike(held | {name: getattr(request.run, name) for name in SETTINGS if name not in _OWN})
+    return held | {name: getattr(request.run, name) for name in SETTINGS if name not in _OWN}
 
 
 def _label_column(ds: Dataset, request: Request) -> str | None:

@@ -17,6 +17,7 @@ from hf_prune.scoring.from_models import embed, make_embeddings
 from hf_prune.scoring.from_records import leave_out_not_finite, read_input
 from hf_prune.scoring.pool import InputPool, labels_of, unit
 from hf_prune.scoring.request import row_axis
+from hf_prune.scoring.shards import whole
 
 if TYPE_CHECKING:
     from hf_prune.heads.runs import HeadRuns
@@ -121,7 +122,7 @@ def _test_set(pool: InputPool, labels: Labels) -> dict[str, Any]:
     ds = pool.request.test_dataset
     if ds is None:
         return {}
-    request = dataclasses.replace(pool.request, inputs=None, on_error="raise")
+    request = dataclasses.replace(pool.request, inputs=None, on_error="raise", run=whole(pool.request.run))
     found = embed(ds, request, "Embedding the test set")
     test_labels = labels_of(ds, request)
     if test_labels is None:

@@ -13,6 +13,7 @@ from hf_prune.runtime.processes import process_state
 from hf_prune.scoring.labels import ClassOrder, class_order
 from hf_prune.scoring.pool import InputPool, labels_of, unit
 from hf_prune.scoring.request import Request
+from hf_prune.scoring.shards import ShardRun
 
 if TYPE_CHECKING:
     from hf_prune.engine.loop import ModelRows
@@ -187,12 +188,13 @@ def _model_options(request: Request) -> dict[str, Any]:
 def run(
     ds: Dataset, request: Request, model: "LoadedModel", desc: str, targets: NDArray[np.int64] | None = None
 ) -> "ModelRows":
-    """Run a model over a data set as the request says."""
+    """Run a model over a data set, or a shard of it, as the request says."""
     from hf_prune.engine.loop import run_model
 
-    return run_model(
+    sharded = request.run if isinstance(request.run, ShardRun) else None
+    found = run_model(
         ds,
-        model,
+        model if sharded is None else sharded.admit(desc, model),
         image_column=find_image_column(ds, request.image_column),
         state=process_state(request.run.device),
         batch_size=request.run.batch_size,
@@ -201,4 +203,8 @@ def run(
         on_error="skip" if request.on_error == "skip" else "raise",
         targets=targets,
         desc=desc,
+        shard=None if sharded is None else sharded.shard,
     )
+    if sharded is not None:
+        sharded.note(desc, model, found)
+    return found

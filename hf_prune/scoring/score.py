@@ -15,10 +15,11 @@ from hf_prune.runtime.optional_results import extra_of_all
 from hf_prune.runtime.processes import in_step, use_device
 from hf_prune.runtime.seeds import check_seed
 from hf_prune.scoring import InputBuilder, Inputs, Request
-from hf_prune.scoring.agreement import check_request
+from hf_prune.scoring.agreement import check_request, held_in_request
 from hf_prune.scoring.calling import call_metric, ensemble_figures
 from hf_prune.scoring.from_prototypes import options_of
 from hf_prune.scoring.scores import Scores, add_scores
+from hf_prune.scoring.shards import ShardRun
 
 
 class EvidenceSource(Protocol):
@@ -43,7 +44,10 @@ def score_dataset(
     overwrite: bool,
     evidence: EvidenceSource | None = None,
 ) -> Dataset:
-    """Return the data set with a column of scores per metric; the arguments are those of `hf_prune.score_with`."""
+    """Return the data set with a column of scores per metric; the arguments are those of `hf_prune.score_with`.
+
+    Of a shard only the models run, and the data set comes back as it is.
+    """
     _check(ds, request, columns, overwrite)
     own = [options_of(request, metric, options) for metric in metrics]
     for metric, chosen in zip(metrics, own, strict=True):
@@ -51,9 +55,11 @@ def score_dataset(
         check_seed(chosen.get("seed", 0))
     with in_step("score_with", request.run.device), use_device(request.run.device):
         settings = {"metrics": [metric.name for metric in metrics], "options": own, "columns": list(columns)}
-        check_request("score_with", ds, request, settings | {"overwrite": overwrite, "evidence": evidence is not None})
+        shard = _begin(ds, request, settings | {"overwrite": overwrite, "evidence": evidence is not None})
         builder = InputBuilder(ds, request, list(zip(metrics, own, strict=True)))
         builder.keep_features(wanted=evidence is not None and evidence.wants_features(ds, request))
+        if shard is not None:
+            return _run_models(shard, ds, builder, metrics)
         for metric in metrics:
             builder.prepare(metric)  # all inputs first: a row that one of them cannot have has no score of any
         if evidence is not None:
@@ -63,6 +69,23 @@ def score_dataset(
             if evidence is not None and not metric.baseline:
                 step = replace(step, evidence=evidence.evidence(metric, step, scores, builder))
             ds = record(ds, add_scores(ds, column, scores), step)
+    return ds
+
+
+def _begin(ds: Dataset, request: Request, settings: Mapping[str, Any]) -> ShardRun | None:
+    """Compare what all processes, and all shards, mean; return the run where it is that of a shard alone."""
+    check_request("score_with", ds, request, settings)
+    if not isinstance(request.run, ShardRun):
+        return None
+    request.run.begin(held_in_request("score_with", ds, request, settings))
+    return None if request.run.shard is None else request.run
+
+
+def _run_models(shard: ShardRun, ds: Dataset, builder: InputBuilder, metrics: Sequence[Metric]) -> Dataset:
+    """Run the models over a shard, mark it as done, and return the data set as it is."""
+    for metric in metrics:
+        builder.run_models(metric)
+    shard.finish(metrics[0].name)
     return ds
 
 

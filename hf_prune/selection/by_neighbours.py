@@ -282,6 +282,10 @@ def graph(candidates: Candidates, *, redundancy: float = 1.0) -> Places:
     The value of a row is at first the share of rows with a lower score. Each kept row takes ``redundancy`` times its own
     first value times exp(-d²) from the rows of its part, d their distance on the unit sphere.
 
+    Args:
+        candidates: The rows to rank.
+        redundancy: Weight of what kept rows take from rows like them, at least 0; 0 is the order ``"hard"``.
+
     References:
         Maharana, Yadav & Bansal (2024), D2 Pruning, arXiv:2310.07931, the reverse message passing. Deviations: shares of
         rows in the place of scores, so that it serves every score; all pairs of a part in the place of a graph of nearest

@@ -16,7 +16,6 @@ from hf_prune.selection.orders import get_order
 from hf_prune.selection.reasons import CLASS_FLOOR, HARDEST, NO_SCORE, RETURNED
 
 ORDERS = ("hard", "easy", "random")
-EASIEST, HARDEST_FIRST = "easy", "hard"
 
 # Scores of some rows in their order, which of them are missing (None: none is), and the class of each (None: one for all).
 Block = tuple[NDArray[Any], Mask | None, NDArray[Any] | None]
@@ -80,7 +79,7 @@ class BlockSelection:
         cut = count_cut(hardest_cutoff, self.num_scored)
         removed = f"0 duplicates and {cut} of the hardest rows"
         check_room(keep, budget, self.num_scored - cut, self.num_scored, removed)
-        self._cut = best(lambda: (self._ranked(rows, HARDEST_FIRST).together() for rows in self._rows()), {0: cut})
+        self._cut = best(lambda: (self._ranked(rows, "hard").together() for rows in self._rows()), {0: cut})
         floors: Mapping[int, int] = floors_by_size(sizes, budget, floor) if floor else {}
         left = sizes if not cut else self._count(self._left)
         due = {code: min(count, left[code]) for code, count in floors.items()}
@@ -147,14 +146,14 @@ class BlockSelection:
         ranked = self._ranked(rows, self._order)
         if not self._cut:
             return ranked
-        return ranked.only(~self._cut.mask(self._ranked(rows, HARDEST_FIRST).together()))
+        return ranked.only(~self._cut.mask(self._ranked(rows, "hard").together()))
 
     def _removed(self) -> Iterator[Ranked]:
         return (self._removed_of(rows) for rows in self._rows())
 
     def _removed_of(self, rows: _Rows) -> Ranked:
         """Return what was cut, the least hard first."""
-        return self._ranked(rows, EASIEST).only(self._cut.mask(self._ranked(rows, HARDEST_FIRST).together()))
+        return self._ranked(rows, "easy").only(self._cut.mask(self._ranked(rows, "hard").together()))
 
     def _unowed(self) -> Iterator[Ranked]:
         return (self._without(rows, self._due).together() for rows in self._left())

@@ -54,6 +54,9 @@ def select(
     the order fills the budget. Where a cut leaves a class less than its floor or quota, rows of it that were cut
     return, the least hard first.
 
+    More than eight million rows are read block by block, so that arrays on disk stay there, where the order is ``"hard"``,
+    ``"easy"`` or ``"random"`` and nothing but scores and classes decides; the rows are the same.
+
     Args:
         scores: One number per row, shape (n,); higher is harder, ``+inf`` the hardest. Rows without a score are the
             masked ones of a ``numpy.ma`` array; they are dropped first under every order.

@@ -10,7 +10,17 @@ import pytest
 from datasets import Dataset, Features, Image, Value, concatenate_datasets, load_from_disk
 
 from hf_prune.data.images import EncodedImages
-from hf_prune.engine.image_keys import NO_IMAGE, content_key, image_keys, keys_stamp, load_keys, save_keys
+from hf_prune.engine.image_keys import (
+    NO_IMAGE,
+    content_key,
+    content_keys,
+    image_keys,
+    keys_stamp,
+    load_keys,
+    save_keys,
+)
+from hf_prune.engine.shards import Shard
+from hf_prune.runtime.processes import process_state
 
 FEATURES = Features({"image": Image(), "number": Value("int64")})
 
@@ -184,3 +194,28 @@ def test_a_root_that_cannot_be_written_is_no_reason_to_stop(tmp_path):
     (tmp_path / "file").write_text("in the way")
     save_keys(tmp_path / "file", "stamp", image_keys(EncodedImages(in_memory([1]), "image"))[0], {})
     assert (tmp_path / "file").read_text() == "in the way"
+
+
+def test_shards_hash_for_each_other_what_is_pinned(settled, tmp_path, monkeypatch):
+    ds, hashed = on_disk(tmp_path / "a", range(23)), []
+
+    def hash_rows(images, rows=None):
+        hashed.append(list(rows))
+        return image_keys(images, rows)
+
+    monkeypatch.setattr("hf_prune.engine.image_keys.image_keys", hash_rows)
+    images, root = EncodedImages(ds, "image"), tmp_path / "shards"
+
+    def keys_for(shard: Shard):
+        return content_keys(ds, "image", images, root, process_state("cpu"), shard)
+
+    first, unreadable = keys_for(Shard(4, 0))
+    assert sorted(row for part in hashed for row in part) == list(range(23))
+    assert [key.tobytes() for key in first] == keys_of(ds)
+    assert unreadable == {}
+    stamp = stamp_of(ds)
+    (root / "keys" / f"{stamp}.safetensors").unlink()  # as before the first shard was through
+    (root / "keys" / f"{stamp}-5-11.safetensors").unlink()
+    hashed.clear()
+    assert (keys_for(Shard(4, 3))[0] == first).all()
+    assert hashed == [list(range(5, 11))]

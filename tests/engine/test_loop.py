@@ -1,6 +1,7 @@
 import io
 import os
 import pickle
+import shutil
 from pathlib import Path
 
 import datasets
@@ -250,6 +251,31 @@ def test_a_row_that_was_never_written_raises(tmp_path, monkeypatch):
     monkeypatch.setattr(loop.Collate, "__call__", lambda self, items: whole(self, items[1:]))
     with pytest.raises(RuntimeError, match="row 0 was never written"):
         run(make_set(noise(6)), store_root=tmp_path)
+
+
+@pytest.mark.parametrize("lost", ["chunks", "folder", "disk"])
+def test_a_disk_that_loses_what_it_held_ends_in_one_line_and_the_next_run_computes_what_is_lost(tmp_path, lost):
+    ds, root, batches = make_set(noise(40)), tmp_path / "cache", []
+
+    def losing(batch):
+        batches.append(len(batch))
+        if len(batches) == 4 and lost == "chunks":
+            next(root.rglob("*.safetensors")).unlink()
+        elif len(batches) == 4:
+            shutil.rmtree(root)
+            if lost == "disk":
+                root.write_bytes(b"")  # nothing can be written there any more
+        return batch @ WEIGHTS
+
+    with pytest.raises(OSError, match=r"was removed or damaged during|cannot keep results in") as caught:
+        run(ds, make_model(losing), store_root=root, chunk_rows=4)
+    assert "\n" not in str(caught.value)
+    assert str(caught.value).count("cannot keep") == (lost == "disk")
+    if lost == "disk":
+        root.unlink()
+    again = run(ds, store_root=root)
+    assert again.reused == {"chunks": 36, "folder": 28, "disk": 0}[lost]
+    np.testing.assert_allclose(again.values, expected(noise(40)), atol=1e-6)
 
 
 def test_the_progress_bar_obeys_datasets(capfd):

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from hf_prune.runtime.files import PART_PREFIX
+from tests.helpers.engine_jobs import FAULTY_ROWS
 from tests.helpers.process_parent import fork_jobs
-from tests.helpers.tiny_sets import make_model, many, run, untouchable
+from tests.helpers.tiny_sets import expected, make_model, make_set, many, noise, run, untouchable
 
 
 @pytest.fixture(scope="module")
@@ -69,6 +70,9 @@ def test_one_two_and_three_processes_give_the_same_values(outcomes):
             assert len({(part.computed, part.reused, str(part.unreadable)) for part in parts}) == 1
             np.testing.assert_array_equal(whole(parts), whole([alone]), err_msg=f"{name}, {world} processes")
             assert (parts[0].computed, parts[0].unreadable) == (alone.computed, alone.unreadable)
+        apart, as_one = (whole([result[name] for result in results]) for name in ("shards", "cold"))
+        np.testing.assert_array_equal(apart, as_one)
+        assert (results[0]["shards"].computed, results[0]["shards"].reused) == (28, 6)
         assert (results[0]["cold"].computed, list(results[0]["cold"].unreadable)) == (28, [22, 32, 35])
         assert (results[0]["warm"].computed, results[0]["own warm"].computed) == (0, 0)
         assert results[0]["own"].computed == 25  # three were on the disk of one process
@@ -93,3 +97,23 @@ def test_an_error_in_one_process_is_raised_in_all(outcomes, world):
         assert errors[0].startswith("InputError row 35: ")
         assert errors[1].startswith("RuntimeError " if rank == world - 1 else "StateError ")
         assert errors[1].endswith("the last process failed")
+
+
+@pytest.mark.parametrize("fault", ["killed", "raises"])
+def test_the_others_end_soon_where_one_fails_and_each_disk_keeps_what_was_done(outcomes, fault):
+    folder, codes = outcomes
+    place = folder / f"one-{fault}"
+    assert (codes[f"one-{fault}-0"], codes[f"one-{fault}-1"]) == (0, -signal.SIGKILL if fault == "killed" else 0)
+    said, batches = json.loads((place / "0.json").read_text())
+    assert "\n" not in said
+    assert said.startswith(
+        "StateError: Running the model broke off, since another process ended, or took too long"
+        if fault == "killed"
+        else "OSError: process 1: the disk is gone"
+    )
+    if fault == "killed":  # at its next look; where the other raises, that has to send a byte first
+        assert batches <= 3
+    for rank, kept in ((0, batches), (1, 3)):  # with another number of processes, and one of the disks
+        again = run(make_set(noise(FAULTY_ROWS)), store_root=place / f"disk-{rank}", batch_size=4)
+        assert again.reused == 4 * kept
+        np.testing.assert_allclose(again.values, expected(noise(FAULTY_ROWS)), atol=1e-6)

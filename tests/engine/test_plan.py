@@ -4,6 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hf_prune.engine.plan import make_plan
+from hf_prune.engine.shards import Shard
 
 
 class Empty:
@@ -47,6 +48,30 @@ def test_batches_do_not_depend_on_the_number_of_processes(values, batch_size, pr
     for rank, plan in enumerate(plans):
         rows = np.concatenate([np.array(batch, dtype=int) for batch in plan.batches] or [np.array([], dtype=int)])
         assert (plan.home[np.searchsorted(plan.first_row, rows)] == rank).all()
+
+
+@given(st.lists(st.integers(0, 30), min_size=1, max_size=40), st.integers(1, 5), st.integers(1, 3), st.data())
+def test_batches_of_shards_are_those_of_one_run(values, batch_size, processes, data):
+    alone = make_plan(keys_of(values), {}, Empty(), batch_size, 0, 1)
+    count = data.draw(st.integers(1, len(alone.batches)))
+    plans = [
+        [
+            make_plan(keys_of(values), {}, Empty(), batch_size, rank, processes, Shard(count, shard))
+            for shard in range(count)
+        ]
+        for rank in range(processes)
+    ]
+    shared = [batch for of_rank in plans for plan in of_rank for batch in plan.batches]
+    assert sorted(shared) == sorted(alone.batches)
+    rows = np.concatenate([plan.wanted_rows({}) for plan in plans[0]])
+    assert sorted(rows.tolist()) == list(range(len(values)))
+
+
+def test_a_shard_goes_on_with_whole_batches_and_holds_its_rows_alone():
+    keys = keys_of([5, 3, 5, 9, 1, 2, 3])
+    plan = make_plan(keys, {3: "no image"}, Empty([5]), 1, 0, 1, Shard(2, 0))
+    assert plan.batches == [[1]]  # of 5 and 3, the first two of 5, 3, 1 and 2
+    assert plan.rows_of(0, keys, Empty([5, 3]), {3: "no image"}).tolist() == [0, 1, 2, 6]
 
 
 @pytest.mark.parametrize("unreadable", [{}, {1: "no image"}])

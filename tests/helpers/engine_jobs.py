@@ -7,16 +7,21 @@ import pickle
 import signal
 import socket
 import traceback
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 
 from hf_prune.data.images import EncodedImages
 from hf_prune.engine import image_keys
+from hf_prune.engine.loop import ModelRows
+from hf_prune.engine.shards import Shard
 from hf_prune.engine.store import Store
 from hf_prune.models.loaded_model import LoadedModel
 from hf_prune.runtime.processes import process_state
 from tests.helpers.tiny_sets import WEIGHTS, make_model, make_set, many, noise, ragged, run, untouchable
+
+FAULTY_ROWS = 400  # a hundred batches
 
 
 def free_port() -> int:
@@ -34,6 +39,14 @@ def main(folder: Path) -> None:
         for rank in range(world):
             own = common | {"RANK": str(rank), "LOCAL_RANK": str(rank)}
             jobs[f"ranks-{world}-{rank}"] = (ranks, place, own if world > 1 else {})
+    for fault in ("killed", "raises"):
+        place = folder / f"one-{fault}"
+        place.mkdir()
+        os.mkfifo(place / "line")
+        common = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
+        for rank in (0, 1):
+            own = common | {"RANK": str(rank), "LOCAL_RANK": str(rank)}
+            jobs[f"one-{fault}-{rank}"] = (one_fails, place, own)
     processes = {name: fork_job(*job) for name, job in jobs.items()}
     codes = {name: os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]) for name, process in processes.items()}
     (folder / "codes.json").write_text(json.dumps(codes))
@@ -103,6 +116,7 @@ def ranks(folder: Path) -> None:
         "own": run(ragged(), model, store_root=own, **options),
         "own warm": run(ragged(), make_model(load=untouchable), store_root=own, **options),
         "memory": run(ragged(), model, **options),
+        "shards": in_shards(run(ragged(), model, store_root=shared, shard=Shard(3, n), **options) for n in range(3)),
         "two rows": run(ragged().select([4, 4]), model, **options),
     }
     errors = []
@@ -112,6 +126,44 @@ def ranks(folder: Path) -> None:
         except (ValueError, RuntimeError) as error:
             errors.append(f"{type(error).__name__} {error}")
     (folder / f"{state.process_index}.pickle").write_bytes(pickle.dumps((results, errors)))
+
+
+def one_fails(folder: Path) -> None:
+    """Of two processes with a disk each, the second is killed, or raises, at its fourth batch of 50, and the first learns of it."""
+    logging.getLogger("hf_prune").setLevel(logging.CRITICAL)
+    rank, seen = process_state("cpu").process_index, [0]
+    # The second holds a line open until it fails; the first reads to its end after its second batch.
+    line = os.open(folder / "line", os.O_WRONLY if rank else os.O_RDONLY)
+
+    def fail() -> None:
+        if folder.name == "one-killed":
+            os.kill(os.getpid(), signal.SIGKILL)
+        os.close(line)
+        raise OSError("the disk is gone")
+
+    def forward(batch):
+        seen[0] += 1
+        if rank and seen[0] == 4:
+            fail()
+        if not rank and seen[0] == 2:
+            os.read(line, 1)
+        return batch @ WEIGHTS
+
+    try:
+        ds = make_set(noise(FAULTY_ROWS))
+        run(ds, make_model(forward), store_root=folder / f"disk-{rank}", batch_size=4, chunk_rows=4)
+    except (OSError, RuntimeError) as error:
+        (folder / f"{rank}.json").write_text(json.dumps([f"{type(error).__name__}: {error}", seen[0]]))
+
+
+def in_shards(found: Iterable[ModelRows]) -> ModelRows:
+    """What shards gave, as one."""
+    parts = list(found)
+    rows = np.concatenate([part.rows for part in parts])
+    values, order = np.concatenate([part.values for part in parts]), np.argsort(rows)
+    unreadable = dict(sorted({row: why for part in parts for row, why in part.unreadable.items()}.items()))
+    computed, reused = (sum(getattr(part, name) for part in parts) for name in ("computed", "reused"))
+    return ModelRows(rows[order], values[order], unreadable, computed, reused, parts[0].seconds)
 
 
 def fail_in_last(batch):

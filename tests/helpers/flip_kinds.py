@@ -36,6 +36,7 @@ from tests.scaling.runs.test_results import run
 from tests.training.test_classifier import CONFIG, Interrupt
 
 RUN = hf_prune.Run(image_size=2)
+IN_SHARDS: dict[str, Any] = {"encoder": "pixels", "num_prototypes": 2, "run": replace(RUN, batch_size=6)}
 POINTS = np.random.default_rng(0).normal(size=(24, 4)).astype(np.float32)
 TRAINED = {"seed": 0, "batch_size": 8}
 
@@ -83,6 +84,16 @@ def columns_of(ds: Dataset) -> list[Any]:
 def score(folder: Path) -> Any:
     run = replace(RUN, cache_dir=folder)
     return images().score_with("prototypes", encoder="pixels", num_prototypes=2, run=run)["prototypes"][:]
+
+
+def score_in_shards(folder: Path) -> None:
+    for number in (0, 1):
+        hf_prune.score_shard(images(), "prototypes", shard=(number, 2), folder=folder, **IN_SHARDS)
+
+
+def merge_shards(folder: Path) -> Any:
+    given = IN_SHARDS | {"run": replace(IN_SHARDS["run"], cache_dir=folder / "cache")}
+    return columns_of(hf_prune.merge_shards(images(), "prototypes", folder=folder, **given))
 
 
 def describe_cache(folder: Path) -> Any:
@@ -212,6 +223,7 @@ def open_released(folder: Path) -> Any:
 
 KINDS = {
     "cached embeddings": Kind(score, score, ("rows/*/*.safetensors",)),
+    "shards": Kind(score_in_shards, merge_shards, ("*-of-2/**/*",)),
     "description of a cache": Kind(score, describe_cache, ("rows/*/meta.json",)),
     "cached content keys": Kind(save_keys, load_keys),
     "trained heads": Kind(heads, heads),

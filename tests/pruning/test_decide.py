@@ -7,6 +7,7 @@ from datasets import Value
 import hf_prune
 from hf_prune.data.history import provenance
 from hf_prune.policy.recommendation import recommendation
+from tests.helpers.tiny_sets import make_set, noise
 from tests.helpers.weighed_sets import dataset, points_and_labels, short_trials, telling  # noqa: F401  # a fixture for every test here
 
 
@@ -91,12 +92,30 @@ def test_evidence_on_what_was_changed_is_not_followed(scored, change):
         hf_prune.recommend(ds, "el2n", keep=0.2)
 
 
-def test_without_labels_and_evidence_an_order_is_asked_for():
-    ds = telling()[0].remove_columns("label")
-    with pytest.raises(ValueError, match="order='auto' has no evidence on 'noise' and no labels to go by: name one"):
-        ds.prune("noise", keep=0.5)
-    assert len(ds.prune("noise", keep=0.5, order="hard")) == 200
+def test_without_labels_few_rows_are_chosen_to_stand_for_others_and_many_at_random():
+    ds, points = telling()
+    ds, given = ds.remove_columns("label"), {"inputs": {"embeddings": points}}
+    with pytest.warns(UserWarning, match=r"no labels .* at keep 0.2 coverage rows stand for the others"):
+        kept = ds.prune("noise", keep=0.2, **given)
+    assert (len(kept), last(kept).order) == (80, "coverage")
+    assert kept["noise"] == ds.prune("noise", keep=0.2, order="coverage", **given)["noise"]
+    with pytest.warns(UserWarning, match=r"no labels .* at keep 0.5 nothing is known to beat random rows"):
+        kept = ds.prune("noise", keep=0.5)
+    assert (len(kept), last(kept).order) == (200, "random")
+    with pytest.warns(
+        UserWarning, match=r"no labels .*: random rows are kept; no encoder is on record for coverage: pass"
+    ):
+        assert last(ds.prune("noise", keep=0.2)).order == "random"
     assert len(ds.prune("noise", keep=1.0)) == 400  # nothing to decide
+
+
+def test_without_labels_the_encoder_on_record_is_opened_again():
+    options = {"encoder": "pixels", "num_prototypes": 2, "run": hf_prune.Run(load_from_cache_file=False)}
+    ds = make_set(noise(20)).score_with("prototypes", **options)
+    with pytest.warns(UserWarning, match="coverage rows stand for the others better"):
+        kept = ds.prune("prototypes", keep=0.2)
+    assert (len(kept), last(kept).order) == (4, "coverage")
+    assert last(kept).inputs["embeddings"]["encoder"] == provenance(ds).steps[-1].inputs["embeddings"]["encoder"]
 
 
 def test_clusters_stand_for_labels_where_there_are_none():

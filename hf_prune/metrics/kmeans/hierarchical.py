@@ -68,11 +68,7 @@ class _NearbyAssignment(Assignment):
 
     def update(self, centroids: NDArray[np.float64]) -> int:
         """Assign every row to the nearest centroid of the near groups; return how many changed cluster."""
-        pivots = self.groups.centroids
-        owners = (centroids @ pivots.T).argmax(axis=1)  # anew: an empty cluster restarts in another group
-        near = np.argsort(-(pivots @ pivots.T), axis=1, kind="stable")[:, : self.near_groups]
-        candidates = [np.flatnonzero(np.isin(owners, some)) for some in near]
-        changed = 0
+        pivots, candidates, changed = self.groups.centroids, self._candidates(centroids), 0
         for place, block in self.rows.each(LARGE_BLOCK_ROWS):
             own = self.groups.assignments[place]
             by_group = np.argsort(own, kind="stable")
@@ -84,6 +80,18 @@ class _NearbyAssignment(Assignment):
                     changed += self._move(block, place, members, some[found])
         self._centroids = centroids
         return changed
+
+    def _candidates(self, centroids: NDArray[np.float64]) -> list[NDArray[np.int64]]:
+        """List for each group the centroids of the near groups; where these have lost all, the one nearest to the group."""
+        pivots = self.groups.centroids
+        similarity = centroids @ pivots.T  # (k, g)
+        owners = similarity.argmax(axis=1)  # anew: an empty cluster restarts in another group
+        near = np.argsort(-(pivots @ pivots.T), axis=1, kind="stable")[:, : self.near_groups]
+        found = [np.flatnonzero(np.isin(owners, some)) for some in near]
+        return [
+            some if len(some) else nearest[None]
+            for some, nearest in zip(found, similarity.argmax(axis=0), strict=True)
+        ]
 
 
 def _share_out(total: int, sizes: NDArray[np.int64]) -> NDArray[np.int64]:

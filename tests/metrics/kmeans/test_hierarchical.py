@@ -87,6 +87,14 @@ def test_near_groups_are_those_a_plain_product_finds(nested):
     assert nearby.counts.tolist() == np.bincount(nearby.codes, minlength=4).tolist()
 
 
+def test_a_group_without_clusters_takes_the_nearest():
+    points = np.eye(3, dtype=np.float32)[[0, 1, 2, 2]]
+    groups = Clusters(np.eye(3), np.array([0, 1, 2, 2]), np.zeros(4), 1, True)
+    nearby = hierarchical._NearbyAssignment(Rows(points, torch.device("cpu")), 2, False, groups)
+    nearby.update(unit([[0.9, 0, 0.1], [0, 0.9, 0.3]]).astype(np.float64))  # none of the third group
+    assert nearby.codes.tolist() == [0, 1, 1, 1]
+
+
 @given(st.lists(st.integers(0, 50), min_size=1, max_size=12), st.integers(0, 600))
 def test_shares_add_up_and_keep_their_bounds(groups, more):
     sizes = np.array(groups)
