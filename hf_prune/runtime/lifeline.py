@@ -22,8 +22,9 @@ PATIENCE = (
 )
 CONNECT = 10.0  # seconds in which processes connect
 _TOKEN = 16  # bytes
-# Seconds that a connection is idle before the kernel asks, between two questions, and how many may go unanswered.
-_KEEPALIVE = {"TCP_KEEPIDLE": 15, "TCP_KEEPALIVE": 15, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 5}
+# Seconds that a connection is idle before the kernel asks, between two questions, and how many may go unanswered; and
+# milliseconds in which what was sent has to have come.
+_KEEPALIVE = {"TCP_KEEPIDLE": 15, "TCP_KEEPALIVE": 15, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 5, "TCP_USER_TIMEOUT": 40_000}
 
 
 _made: dict[str, Any] = {"group": None, "lifeline": None}
