@@ -25,6 +25,9 @@ from hf_prune.runtime.errors import InputError, InputTypeError
 from hf_prune.runtime.untrusted import read_json
 
 MARK = "hf_prune step: "
+# Fields of a record: whether rows, and which score columns, were changed by other means than steps.
+CHANGED = "changed outside hf_prune"
+CHANGED_SCORES = "scores changed outside hf_prune"
 _LISTS = ("unscored", "columns", "parents", "changed_scores")
 # Field of a step → its type in JSON; those not listed hold text.
 _TYPES: dict[str, Any] = {

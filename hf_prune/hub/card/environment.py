@@ -10,6 +10,7 @@ from markupsafe import Markup
 
 from hf_prune.hub.card import facts, text
 from hf_prune.runtime.errors import InputTypeError
+from hf_prune.runtime.plain_values import python
 
 if TYPE_CHECKING:
     import jinja2
@@ -21,7 +22,7 @@ def bibtex(reference: str) -> Markup:
     """Write a reference such as ``arXiv:2206.14486`` as a BibTeX entry."""
     found = re.fullmatch(r"arXiv:(\d{4}\.\d{4,5})", reference)
     if found is None:
-        return Markup("% ") + text.python(reference)
+        return Markup("% ") + python(reference)
     unknown = f"@misc{{arxiv-{found[1]},\n  eprint = {{{found[1]}}},\n  archivePrefix = {{arXiv}}\n}}"
     return Markup(_references().get(found[1], unknown))
 
@@ -55,5 +56,5 @@ def environment() -> "jinja2.Environment":
     )
     for module in (text, facts):
         found.filters |= {name: function for name, function in vars(module).items() if inspect.isfunction(function)}
-    found.filters["bibtex"] = bibtex
+    found.filters |= {"bibtex": bibtex, "python": python}
     return found

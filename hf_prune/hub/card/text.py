@@ -79,25 +79,6 @@ def is_picture(path: Any) -> bool:
     return isinstance(path, str) and re.fullmatch(r"images/[\w .+=@-]+\.png", path) is not None and ".." not in path
 
 
-def python(value: Any) -> Markup:
-    r"""Write a plain value as Python source for a fenced block: ASCII, on one line, without anything HTML reads.
-
-    Example:
-        >>> print(python({"a": ["<!--", 0.5]}))
-        {"a": ["\x3c!--", 0.5]}
-    """
-    if isinstance(value, Mapping):
-        return Markup("{" + ", ".join(f"{python(key)}: {python(item)}" for key, item in value.items()) + "}")
-    if isinstance(value, list | tuple):
-        return Markup("[" + ", ".join(map(python, value)) + "]")
-    text = ascii(value)
-    if isinstance(value, str) and text[0] == "'" and '"' not in text:
-        text = f'"{text[1:-1]}"'
-    for character in "<>&`":
-        text = text.replace(character, f"\\x{ord(character):02x}")
-    return Markup(text)
-
-
 def number(value: int) -> Markup:
     """Write a count with thousands marks."""
     return Markup(f"{int(value):,}")
