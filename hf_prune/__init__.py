@@ -51,12 +51,15 @@ if TYPE_CHECKING:
     from hf_prune.hub.verify.verify import verify
     from hf_prune.policy.keep_curve import keep_curve
     from hf_prune.policy.recommend import recommend
+    from hf_prune.reports.gallery import Gallery, gallery
+    from hf_prune.reports.report import report
     from hf_prune.scaling import compare_laws, fit_law
     from hf_prune.scaling.runs import measure_scaling
     from hf_prune.training.teachers import Teachers, train_subset_runs, train_teachers
 
 # Loaded on first use: these modules need the Hub client, Jinja or torch.
 _LAZY = {
+    "Gallery": "hf_prune.reports.gallery",
     "HeadRuns": "hf_prune.heads.runs",
     "Heads": "hf_prune.heads.settings",
     "PruningReport": "hf_prune.dynamic_pruning.report",
@@ -70,10 +73,12 @@ _LAZY = {
     "export": "hf_prune.hub.publish.export",
     "export_teacher": "hf_prune.hub.models.teacher",
     "fit_law": "hf_prune.scaling",
+    "gallery": "hf_prune.reports.gallery",
     "load_scores": "hf_prune.hub.read.load_scores",
     "keep_curve": "hf_prune.policy.keep_curve",
     "measure_scaling": "hf_prune.scaling.runs",
     "recommend": "hf_prune.policy.recommend",
+    "report": "hf_prune.reports.report",
     "push_card": "hf_prune.hub.publish.push",
     "push_teacher": "hf_prune.hub.models.teacher",
     "push_to_hub": "hf_prune.hub.publish.push",
@@ -91,6 +96,7 @@ __all__ = [
     "Correlations",
     "Duplicates",
     "Estimate",
+    "Gallery",
     "HeadRuns",
     "Heads",
     "History",
@@ -125,6 +131,7 @@ __all__ = [
     "export",
     "export_teacher",
     "fit_law",
+    "gallery",
     "get_metric",
     "install",
     "keep_curve",
@@ -145,6 +152,7 @@ __all__ = [
     "register_metric",
     "register_order",
     "score_shard",
+    "report",
     "score_with",
     "select",
     "train_heads",

@@ -187,13 +187,18 @@ def _classes(rows: Rows) -> Iterator[Fact]:
         return
     if len(floor):
         count = len(np.unique(rows.labels.codes[floor]))
-        yield Fact("Classes", f"{count:,} stand at their floor: {len(floor):,} rows were kept for it alone.")
+        stand = "1 class stands at its floor" if count == 1 else f"{count:,} classes stand at their floors"
+        yield Fact("Classes", f"{stand}: {len(floor):,} rows were kept for it alone.")
     if rows.is_kept is not None:
         codes = rows.labels.codes
         lost = set(np.unique(codes).tolist()) - set(np.unique(codes[rows.is_kept]).tolist()) - {-1}
         if lost:
             names = ", ".join(plain(rows.labels.name(code), 30) for code in sorted(lost)[:5])
-            yield Fact("Classes", f"{len(lost):,} lost all their rows: {names}{', …' * (len(lost) > 5)}.", "warning")
+            yield Fact(
+                "Classes",
+                f"{len(lost):,} class{'es' * (len(lost) > 1)} lost all rows: {names}{', …' * (len(lost) > 5)}.",
+                "warning",
+            )
 
 
 def _reliability(rows: Rows) -> Iterator[Fact]:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 _SIDE = 128  # pixels of an image in a notebook
 _SHOWN = 22  # characters of a line below an image of a picture
+_PER_IMAGE = 16  # characters of a heading above each image
 _HEIGHT = 1.62  # of a line in a picture, in widths of an image: below each are three lines of text
 
 
@@ -105,7 +106,9 @@ class Gallery:
         if ax is None:
             ax = new_figure(1.15 * width + 0.4, 1.15 * _HEIGHT * lines + 0.6).subplots()
         for number, group in enumerate(self.groups):
-            ax.text(-0.46, _HEIGHT * number - 0.56, f"{group.name}: {group.text}", fontsize=8, weight="bold")
+            words = shortened(f"{group.name}: {group.text}", _PER_IMAGE * width)
+            heading = ax.text(-0.46, _HEIGHT * number - 0.56, words, fontsize=8, weight="bold")
+            heading.set_in_layout(False)  # it may be wider than few images, whose size it must not change
             for place, row in enumerate(group.rows):
                 self._draw(group, row, ax, place, _HEIGHT * number)
         limits = {"xlim": (-0.55, width - 0.45), "ylim": (_HEIGHT * lines - 0.55, -0.75)}
