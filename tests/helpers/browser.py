@@ -1,17 +1,21 @@
 """A real browser for tests: Chromium without a window, spoken to over pipes, which loads nothing but what a test gives it."""
 
 import base64
+import fcntl
 import itertools
 import json
 import os
+import select
 import shutil
 import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+PATIENCE_S = 120  # for an answer; a page that waits for ever fails
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 _FLAGS = [
     "--headless=new",
@@ -66,6 +70,8 @@ class Browser:
 
     def _read(self) -> dict[str, Any]:
         while b"\0" not in self._rest:
+            ready, _, _ = select.select([self._back], [], [], PATIENCE_S)
+            assert ready, "the browser does not answer"
             part = os.read(self._back.fileno(), 1 << 20)
             assert part, "the browser has ended"
             self._rest += part
@@ -123,16 +129,16 @@ def browser() -> Iterator[Browser]:
     theirs, to = os.pipe()
     back, ours = os.pipe()
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
-        # The browser reads from 3 and writes to 4, which a shell can arrange.
-        shell = f'exec "$0" "$@" 3<&{theirs} 4>&{ours}'
-        command = ["sh", "-c", shell, program, *_FLAGS, f"--user-data-dir={profile}", "about:blank"]
-        process = subprocess.Popen(
-            command, pass_fds=(theirs, ours), stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL
-        )
-        os.close(theirs)
-        os.close(ours)
+        # The browser reads from 3 and writes to 4, which may be other files here.
+        ends = [fcntl.fcntl(end, fcntl.F_DUPFD, 100) for end in (theirs, ours)]
+        moved = f"import os, sys; os.dup2({ends[0]}, 3); os.dup2({ends[1]}, 4); os.execv(sys.argv[1], sys.argv[1:])"
+        own = [f"--user-data-dir={profile}", "about:blank"]
+        command = [sys.executable, "-ISc", moved, program, *_FLAGS, *own]
+        process = subprocess.Popen(command, pass_fds=ends, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+        for end in (theirs, ours, *ends):
+            os.close(end)
         try:
             yield Browser(to, back)
         finally:
-            process.terminate()
+            process.kill()
             process.wait()
