@@ -1,6 +1,5 @@
 """What a report says in words: the cut in a sentence, what it gained, warnings, costs. What nobody measured is said to be that."""
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -11,7 +10,7 @@ from hf_prune.data.history import provenance
 from hf_prune.policy import Evidence, Recommendation
 from hf_prune.policy.evidence import Comparison, KeepEvidence
 from hf_prune.policy.gathering import recorded_evidence, scoring_passes
-from hf_prune.policy.recommendation import TRAINING_EPOCHS, break_even, points
+from hf_prune.policy.recommendation import points, weigh_passes
 from hf_prune.policy.rules import RANDOM, Rule
 from hf_prune.reports.rows import Rows
 from hf_prune.runtime.html import plain
@@ -245,14 +244,9 @@ def costs(rows: Rows) -> list[Fact]:
     found.append(Fact("Seconds", f"{NOT_MEASURED}: no time is recorded", "unknown"))
     found.append(Fact("Rows", f"{len(rows):,} before, {rows.num_kept:,} after"))
     found.append(Fact("Bytes of the images", _bytes(rows)))
-    pays = break_even(passes, share) if passes else None
-    if pays is None:
-        found.append(Fact("Break-even", NOT_MEASURED, "unknown"))
-    else:
-        count = max(1, math.ceil(pays))
-        text = f"after {count} training{'s' * (count > 1)} of {TRAINING_EPOCHS} epochs, for a model as large as the scoring one"
-        found.append(Fact("Break-even", text))
-    return found
+    known = passes and share < 1
+    text = f"{weigh_passes(passes, share)}, for a model as large as the scoring one" if known else NOT_MEASURED
+    return [*found, Fact("Break-even", text, "note" if known else "unknown")]
 
 
 def _bytes(rows: Rows) -> str:

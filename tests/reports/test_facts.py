@@ -126,10 +126,10 @@ def test_costs():
     assert share_kept(rows) == 0.5
     teachers = dataclasses.replace(step, inputs={"probs": {"teachers": [{}] * 9}})
     from hf_prune.policy.gathering import scoring_passes
-    from hf_prune.policy.recommendation import break_even
+    from hf_prune.policy.recommendation import weigh_passes
 
     # Nine passes against 30 epochs of three, of which half are saved: 0.2 of a training.
-    assert break_even(scoring_passes(teachers), share_kept(rows)) == pytest.approx(0.2)
+    assert weigh_passes(scoring_passes(teachers), share_kept(rows)).trainings == pytest.approx(0.2)
     plain = Dataset.from_dict({"x": [1.0, 2.0]})
     bare = {fact.name: fact.text for fact in costs(read_rows(plain, plain.prune("x", keep=1, order="hard")))}
     assert bare["Bytes of the images"] == "no single column of images"
