@@ -107,7 +107,7 @@ class Gallery:
             ax = new_figure(1.15 * width + 0.4, 1.15 * _HEIGHT * lines + 0.6).subplots()
         for number, group in enumerate(self.groups):
             words = shortened(f"{group.name}: {group.text}", _PER_IMAGE * width)
-            heading = ax.text(-0.46, _HEIGHT * number - 0.56, words, fontsize=8, weight="bold")
+            heading = ax.text(-0.46, _HEIGHT * number - 0.56, words, fontsize=8, weight="bold", parse_math=False)
             heading.set_in_layout(False)  # it may be wider than few images, whose size it must not change
             for place, row in enumerate(group.rows):
                 self._draw(group, row, ax, place, _HEIGHT * number)
@@ -127,8 +127,8 @@ class Gallery:
         corner, width = (place - 0.475, line - 0.475), 1.6  # points
         frame = Rectangle(corner, 0.95, 0.95, fill=False, edgecolor=colour, linestyle=style, linewidth=width)
         ax.add_patch(frame)
-        words = "\n".join(shortened(text, _SHOWN) for text in self.caption(group, row))
-        ax.text(place, line + 0.52, words, ha="center", va="top", fontsize=6)
+        words = "\n".join(plain(text, _SHOWN) for text in self.caption(group, row))
+        ax.text(place, line + 0.52, words, ha="center", va="top", fontsize=6, parse_math=False)
 
     def save(self, path: str | Path) -> Path:
         """Write the gallery as a picture, or as a page where the path ends in ``.html``; return the path."""

@@ -154,11 +154,14 @@ def read_rows(
     if scores.dtype.kind == "f":
         scores = np.ma.masked_where(np.isnan(np.ma.getdata(scores)), scores)
     found = Rows(ds, column, scores, history, labels, _images(ds, image_column), noise=noise, duplicates=duplicates)
-    if step is None:
-        return found
+    return found if step is None else with_cut(found, later, step)
+
+
+def with_cut(rows: Rows, history: History, step: Step) -> Rows:
+    """Add a cut that is known to have been made of the rows, and the history that it is in."""
     is_kept = kept_rows(step)
     reasons = read_reasons(recorded_reasons(step), is_kept, np.array(step.unscored, dtype=np.int64))
-    return replace(found, history=later, step=step, is_kept=is_kept, reasons=reasons)
+    return replace(rows, history=history, step=step, is_kept=is_kept, reasons=reasons)
 
 
 def _last_column(ds: Dataset, history: History) -> str:

@@ -131,7 +131,8 @@ def _with_pictures(configuration: Configuration) -> Configuration:
         scored = configuration.splits[name].scored
         if scored is not None:
             shown = configuration.format.has_rows  # else no row of the source may leave the machine
-            found = pictures(entry["scores"], scored.rows, configuration.name, name, images=shown)
+            history = configuration.splits[name].history
+            found = pictures(entry["scores"], scored.rows, configuration.name, name, images=shown, history=history)
             entry["pictures"] = {kind: path for kind, (path, _) in found.items()}
             drawn |= dict(found.values())
     return replace(configuration, pictures=drawn)
