@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from hf_prune.hub.models.teacher import export_teacher, push_teacher
     from hf_prune.hub.publish.export import export
     from hf_prune.hub.publish.push import push_card, push_to_hub
+    from hf_prune.hub.publish.space import push_space
     from hf_prune.hub.read.apply import apply
     from hf_prune.hub.read.load_scores import load_scores
     from hf_prune.hub.verify.rebuild import rebuild
@@ -80,6 +81,7 @@ _LAZY = {
     "recommend": "hf_prune.policy.recommend",
     "report": "hf_prune.reports.report",
     "push_card": "hf_prune.hub.publish.push",
+    "push_space": "hf_prune.hub.publish.space",
     "push_teacher": "hf_prune.hub.models.teacher",
     "push_to_hub": "hf_prune.hub.publish.push",
     "prune_while_training": "hf_prune.dynamic_pruning.while_training",
@@ -145,6 +147,7 @@ __all__ = [
     "prune",
     "prune_while_training",
     "push_card",
+    "push_space",
     "push_teacher",
     "push_to_hub",
     "rebuild",
