@@ -45,6 +45,10 @@ class Metric:
     limits: str = ""
     row_wise: bool = False
 
+    def __repr__(self) -> str:
+        options = "".join(f", {name}={value!r}" for name, value in self.options.items())
+        return f"Metric({self.name!r} from {', '.join(self.inputs)}{options})"
+
     @property
     def summary(self) -> str:
         """The first sentence of the function's documentation."""
