@@ -27,9 +27,9 @@ from hf_prune.scoring.pool import labels_of
 from hf_prune.scoring.request import take_rows
 
 TRIAL_ROWS, FEWEST_ROWS = 256, 64  # of few rows a tenth is tried, to be a small part of the work
-# Of n x k x d multiplications an iteration of k-means takes so many, since it skips rows that stay; as many iterations as data
-# sets took until few rows moved.
-SKIPPED, ITERATIONS = 0.5, 40
+# Measured: an iteration of k-means takes as long as so many multiplications for each number of a row and centroid, since it skips
+# rows that stay, and as so many for each number whatever the centroids, to read it; few rows move after so many iterations.
+PER_CENTROID, PER_NUMBER, ITERATIONS = 0.35, 250.0, 40
 COPIES = 3  # of the largest results, held in float32 at once
 KEY_BYTES = 16  # of a row in the store
 
@@ -191,8 +191,8 @@ class _Counted:
         for metric in metrics:
             used = metric.resolve_options(own[metric.name], len(self._ds))
             if metric.name == PROTOTYPES and "centroids" not in self._request.sources:
-                passes = SKIPPED * min(used["num_iterations"], ITERATIONS)
-                work = len(self._ds) * self._width * used["num_prototypes"] * passes
+                numbers = len(self._ds) * self._width * min(used["num_iterations"], ITERATIONS)
+                work = numbers * (PER_CENTROID * used["num_prototypes"] + PER_NUMBER)
                 parts["k-means"] = self._pace.seconds(work, 0) / num_processes()
             needs |= dict.fromkeys(need for need in map(need_of, self._by_heads(metric, own)) if need in DEFAULTS)
         if self._heads is not None and needs:

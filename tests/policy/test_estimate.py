@@ -121,8 +121,8 @@ def test_clustering_and_evidence_are_counted(clock):
     found = hf_prune.estimate(ds, "prototypes", **given)
     size, classes = points.shape[1], len(np.unique(labels))
     evidence = expected_seconds(400, size, classes, refitted=False, pace=PACE)
-    clustering = 400 * size * 7 * estimates.SKIPPED * 10 / (SHARE * 1e9)
-    assert found.parts == pytest.approx({"k-means": clustering, "evidence": evidence})
+    work = 400 * size * 10 * (7 * estimates.PER_CENTROID + estimates.PER_NUMBER)
+    assert found.parts == pytest.approx({"k-means": work / (SHARE * 1e9), "evidence": evidence})
     assert "evidence" not in hf_prune.estimate(ds, "prototypes", evidence=False, **given).parts
     assert "evidence" not in hf_prune.estimate(ds.select(range(100)), "random").parts
 
