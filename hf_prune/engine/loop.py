@@ -27,6 +27,7 @@ from hf_prune.engine.image_batches import Batch, Collate, ImageRows, choose_work
 from hf_prune.engine.image_keys import Keys, content_keys, with_targets
 from hf_prune.engine.plan import make_plan
 from hf_prune.engine.store import Store
+from hf_prune.engine.stored_rows import StoredRows
 from hf_prune.models.loaded_model import LoadedModel
 from hf_prune.runtime.errors import InputError, StateError
 from hf_prune.runtime.processes import check_alike, compute_device, in_step, together
@@ -43,7 +44,7 @@ class ModelRows:
 
     Attributes:
         rows: Global row numbers, ascending, shape (n_local,); every readable row is in one process only.
-        values: Their values, shape (n_local, d), float32; d is the same in every process.
+        stored: Their values where they are kept, shape (n_local, d); d is the same in every process.
         unreadable: Global row number → why a row has no value; the same in every process.
         computed: Images that went through the model in this call, in all processes.
         reused: Rows with a value from the store or of an equal image, in all processes.
@@ -51,11 +52,16 @@ class ModelRows:
     """
 
     rows: NDArray[np.int64]
-    values: NDArray[np.float32]
+    stored: StoredRows
     unreadable: dict[int, str]
     computed: int
     reused: int
     seconds: Breakdown
+
+    @property
+    def values(self) -> NDArray[np.float32]:
+        """Read all values: this holds (n_local, d) of float32."""
+        return self.stored[:]
 
 
 def run_model(
@@ -129,13 +135,13 @@ def run_model(
             unreadable |= plan.spread(part)
         unreadable = dict(sorted(unreadable.items()))
         rows = plan.rows_of(state.process_index, keys, store, unreadable)
-        values = _read_rows(store, keys, rows)
+        stored = _stored_rows(store, keys, rows)
         reused = len(keys) - len(unreadable) - sum(counts)
         whole = sum(parts, Breakdown())
         first, number_bytes = (sum(first_images), sum(first_seconds)), 0 if root is None else loop.number_bytes
-        num_readable, width = len(keys) - len(unreadable), values.shape[1]
+        num_readable, width = len(keys) - len(unreadable), stored.shape[1]
         finish(Pass(desc, num_readable, known, sum(counts), whole, *first, workers, width, number_bytes))
-        return ModelRows(rows, values, unreadable, sum(counts), reused, whole)
+        return ModelRows(rows, stored, unreadable, sum(counts), reused, whole)
 
 
 def _shared_facts(model: LoadedModel, targets: NDArray[np.int64] | None) -> dict[str, Any]:
@@ -353,17 +359,16 @@ def exact_settings(device: torch.device) -> Iterator[None]:
         yield
 
 
-def _read_rows(store: Store, keys: Keys, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+def _stored_rows(store: Store, keys: Keys, rows: NDArray[np.int64]) -> StoredRows:
     """Return the values of this process's rows, whose width is the same in a process without rows."""
-    values = np.empty((0, 0), np.float32)
+    stored: list[StoredRows] = []
 
-    def read() -> int:
-        nonlocal values
+    def find() -> int:
         found = store.has(keys[rows])
         if not found.all():
             raise StateError(f"row {rows[~found][0]} was never written: the store lost it, or a batch lost its row")
-        values = store.gather(keys[rows])
-        return values.shape[1]
+        stored.append(store.rows(keys[rows]))
+        return stored[0].shape[1]
 
-    width = max(together(read))
-    return values if len(values) else np.empty((0, width), np.float32)
+    width = max(together(find))
+    return stored[0].of_width(width)

@@ -27,7 +27,7 @@ def make_embeddings(pool: InputPool) -> None:
     found = embed(pool.ds, pool.request)
     pool.hold(found.rows, found.unreadable)
     pool.made_from["embeddings"] = {"encoder": encoder_of(pool.request).identity}
-    pool.local["embeddings"] = pool.unit_rows(found.values, found.rows)
+    pool.local["embeddings"] = pool.unit_rows(found.stored, found.rows)
 
 
 def encoder_of(request: Request) -> "LoadedModel":

@@ -89,9 +89,9 @@ def test_local_embeddings_are_put_in_their_places():
     found.hold(np.array([2, 0, 1, 3, 4, 5, 6]), {3: "unreadable"})
     found.local["features"] = np.arange(1, 15, dtype=np.float32).reshape(ROWS, 2)
     expected = [[3, 4], [5, 6], [1, 2], [0, 0], [9, 10], [11, 12], [13, 14]]  # row 3 has none
-    assert found.embeddings_everywhere("features").tolist() == expected
+    assert found.embedding_rows("features")[:].tolist() == expected
     found.everywhere["embeddings"] = np.eye(ROWS)
-    assert found.embeddings_everywhere() is found.everywhere["embeddings"]
+    assert found.embedding_rows() is found.everywhere["embeddings"]
     assert "embeddings" in found
     assert "probs" not in found
 
