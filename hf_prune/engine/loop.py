@@ -313,7 +313,7 @@ class _Loop:
         if not finite.all():
             raise InputError(
                 f"row {rows[~finite].min()}: the model gave NaN or infinity ({int((~finite).sum())} such rows in a chunk of "
-                f"{len(rows)}); check its weights and preprocessing, or use dtype='float32'"
+                f"{len(rows)}); check its weights and preprocessing, or use dtype='float32', without embedding_dtype"
             )
 
     def _settle(self) -> None:

@@ -9,7 +9,7 @@ from datasets.utils import tqdm
 from numpy.typing import NDArray
 
 from hf_prune.metrics.rows import row_blocks
-from hf_prune.runtime.processes import gather_rows, is_main_process
+from hf_prune.runtime.processes import gather_rows, is_main_process, num_processes, process_index
 
 Array = NDArray[Any]
 Places = slice | NDArray[Any]  # of rows: a slice, integers or a mask
@@ -100,14 +100,34 @@ class SpreadRows(_Readable):
         order = here[np.argsort(rows[here], kind="stable")]
         self._rows, self._places = rows[order], order
 
+    def share(self, rows: NDArray[np.int64]) -> tuple[NDArray[np.int64], Any]:
+        """Return the places among ``rows`` of those that this process has, and these where they are, shape (m, d)."""
+        own, places = self._own(rows)
+        return own, self._values.some(places) if isinstance(self._values, UnitRows) else self._values[places]
+
+    def _own(self, rows: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        at = np.searchsorted(self._rows, rows)
+        own = np.flatnonzero(np.append(self._rows, -1)[at] == rows)
+        return own, self._places[at[own]]
+
     def __getitem__(self, places: Places) -> NDArray[np.float32]:
         """Gather some rows from whichever process holds each, shape (m, d)."""
         wanted = np.arange(len(self))[places]
-        at = np.searchsorted(self._rows, wanted)
-        own = np.flatnonzero(np.append(self._rows, -1)[at] == wanted)
-        values = np.asarray(self._values[self._places[at[own]]], np.float32)
+        own, here = self._own(wanted)
+        values = np.asarray(self._values[here], np.float32)
         absent = np.flatnonzero(np.isin(wanted, self._absent))
         return np.asarray(gather_rows(own, values, len(wanted), absent=absent))
+
+
+def share(points: "Array | UnitRows | SpreadRows", rows: NDArray[np.int64]) -> tuple[NDArray[np.int64], Any]:
+    """Share rows out to the processes: the places among ``rows`` of those of this process, and these, shape (m, d).
+
+    Rows that are spread are worked on where they are, and others are split evenly.
+    """
+    if isinstance(points, SpreadRows):
+        return points.share(rows)
+    places = np.array_split(np.arange(len(rows)), num_processes())[process_index()]
+    return places, points.some(rows[places]) if isinstance(points, UnitRows) else points[rows[places]]
 
 
 def lengths_of(values: NDArray[np.float32]) -> NDArray[np.float32]:

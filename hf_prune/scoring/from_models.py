@@ -39,7 +39,7 @@ def encoder_of(request: Request) -> "LoadedModel":
         )
     from hf_prune.models.load import load_encoder
 
-    return load_encoder(request.encoder, **_model_options(request))
+    return load_encoder(request.encoder, **_model_options(request), embedding_dtype=request.run.embedding_dtype)
 
 
 def embed(ds: Dataset, request: Request, desc: str = "Embedding") -> "ModelRows":

@@ -20,6 +20,8 @@ class Run:
     Attributes:
         batch_size: Images per batch and process.
         dtype: ``"auto"`` is bfloat16 where the hardware has it, else float32; or a name of either.
+        embedding_dtype: ``"float16"`` or ``"bfloat16"``, to which embeddings are rounded, so that they take half the room on
+            disk; None leaves them as the encoder gives them.
         image_size: Side in pixels instead of the one in the model's own preprocessing.
         revision: Branch, tag or commit of the models on the Hub.
         device: Such as ``"cuda:1"`` or ``"cpu"``; None leaves it to Accelerate.
@@ -43,6 +45,7 @@ class Run:
 
     batch_size: int = 64
     dtype: str = "auto"
+    embedding_dtype: str | None = None
     image_size: int | None = None
     revision: str | None = None
     device: str | None = None
@@ -54,6 +57,8 @@ class Run:
     def __post_init__(self) -> None:
         check_count("batch_size", self.batch_size, 1)
         check_text("dtype", self.dtype, "'auto', or the name of a type")
+        if self.embedding_dtype is not None:
+            check_text("embedding_dtype", self.embedding_dtype, "'float16' or 'bfloat16', or leave it out")
         check_side(self.image_size)
         if self.revision is not None:
             check_text("revision", self.revision, "a branch, tag or commit, or leave it out")

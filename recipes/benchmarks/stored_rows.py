@@ -44,14 +44,14 @@ KEEP = 0.3
 LIMIT_MB = 1500.0
 
 
-def encoder(images: list[Any]) -> Any:
+def encoder(_images: list[Any]) -> Any:
     """Stand for the encoder that made the embeddings: all of them are in the store."""
     raise RuntimeError("an embedding is not in the store")
 
 
 def run_of(folder: Path) -> hf_prune.Run:
     """Return how the rows are scored: from the store, as float16."""
-    return hf_prune.Run(cache_dir=folder / "cache", device="cpu")
+    return hf_prune.Run(cache_dir=folder / "cache", device="cpu", embedding_dtype="float16")
 
 
 def fill(folder: Path, rows: int, dimensions: int) -> None:
@@ -109,7 +109,8 @@ def launch(small: Path, folder: Path, labels: bool, processes: int) -> tuple[lis
         subprocess.Popen(command, env=os.environ | common | {"RANK": str(rank), "LOCAL_RANK": str(rank)})
         for rank in range(processes)
     ]
-    if any([worker.wait() for worker in started]):  # a list: all are waited for
+    codes = [worker.wait() for worker in started]
+    if any(codes):
         raise RuntimeError("a process failed")
     return [json.loads(Path(f"{place}-{rank}.json").read_text()) for rank in range(processes)], np.load(f"{place}.npy")
 
