@@ -66,10 +66,16 @@ class StoredRows:
         """
         chunk_of, place_of = self._chunk_of[places], self._place_of[places].astype(np.int64)
         order = np.argsort(chunk_of, kind="stable")
-        starts = np.flatnonzero(np.diff(chunk_of[order], prepend=-1))
-        found = np.empty((len(chunk_of), self._width), np.float32)
-        for wanted in np.split(order, starts[1:]) if len(order) else []:
-            found[wanted] = unpack_floats(_read(self._chunks[int(chunk_of[wanted[0]])], place_of[wanted]))
+        starts = np.flatnonzero(np.diff(chunk_of[order], prepend=-1)).tolist()
+        found = np.empty((len(order), self._width), np.float32)
+        for start, stop in zip(starts, [*starts[1:], len(order)], strict=False):
+            wanted = order[start:stop]
+            packed = _read(self._chunks[int(chunk_of[wanted[0]])], place_of[wanted])
+            unpack_floats(packed, found[start:stop])
+        if (order[1:] > order[:-1]).all():  # as where rows are read in the order in which they were stored
+            return found
+        sorted_rows, found = found, np.empty_like(found)
+        found[order] = sorted_rows
         return found
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:

@@ -39,7 +39,7 @@ from hf_prune.scoring.from_models import encoder_of
 SIZES = ("1000000x768", "4000000x384")
 CLUSTERS, CLASSES = 1_000, 100
 SPREAD = 0.7  # length of what a row is off its cluster's centre by, before it is scaled
-PROTOTYPES, ITERATIONS = 100, 10
+PROTOTYPES = 100  # by default there are more for more rows, up to 1,000
 KEEP = 0.3
 LIMIT_MB = 1500.0
 
@@ -76,19 +76,19 @@ def fill(folder: Path, rows: int, dimensions: int) -> None:
         store.append(keys[part], values.astype(np.float16).astype(np.float32))
 
 
-def score(folder: Path, labels: bool) -> Dataset:
+def score(folder: Path, iterations: int, labels: bool) -> Dataset:
     """Score the rows of a folder."""
     ds = load_from_disk(folder / "rows")
-    options = {"num_prototypes": PROTOTYPES, "num_iterations": ITERATIONS, "run": run_of(folder)}
+    options = {"num_prototypes": PROTOTYPES, "num_iterations": iterations, "run": run_of(folder)}
     return (ds if labels else ds.remove_columns("label")).score_with("prototypes", encoder=encoder, **options)
 
 
-def work(small: Path, folder: Path, labels: bool, place: Path) -> None:
+def work(small: Path, folder: Path, place: Path, arguments: argparse.Namespace) -> None:
     """Do the share of one process, and write what it took."""
     datasets.disable_progress_bars()
-    score(small, labels)
+    score(small, arguments.iterations, arguments.labels)
     start, busy = resident(), time.process_time()
-    scored, seconds, peak = measured(lambda: score(folder, labels), start)
+    scored, seconds, peak = measured(lambda: score(folder, arguments.iterations, arguments.labels), start)
     found = {"seconds": seconds, "cpu_s": time.process_time() - busy, "peak_mb": peak, "start_mb": start / 1e6}
     rank = int(os.environ.get("RANK", "0"))
     Path(f"{place}-{rank}.json").write_text(json.dumps(found))
@@ -96,7 +96,9 @@ def work(small: Path, folder: Path, labels: bool, place: Path) -> None:
         np.save(f"{place}.npy", np.asarray(scored.with_format("numpy")["prototypes"]))
 
 
-def launch(small: Path, folder: Path, labels: bool, processes: int) -> tuple[list[dict[str, float]], np.ndarray]:
+def launch(
+    small: Path, folder: Path, processes: int, arguments: argparse.Namespace
+) -> tuple[list[dict[str, float]], np.ndarray]:
     """Score in so many processes: what each took, and the scores."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
@@ -104,7 +106,7 @@ def launch(small: Path, folder: Path, labels: bool, processes: int) -> tuple[lis
     common = {"WORLD_SIZE": str(processes), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
     place = folder / f"in-{processes}"
     command = [sys.executable, __file__, "--worker", str(small), str(folder), str(place)]
-    command += ["--labels"] if labels else []
+    command += ["--iterations", str(arguments.iterations), *(["--labels"] if arguments.labels else [])]
     started = [
         subprocess.Popen(command, env=os.environ | common | {"RANK": str(rank), "LOCAL_RANK": str(rank)})
         for rank in range(processes)
@@ -122,7 +124,7 @@ def kept_rows(scores: np.ndarray) -> np.ndarray:
 
 def measure(small: Path, folder: Path, processes: int, arguments: argparse.Namespace, size: str) -> dict[str, Any]:
     """Score in so many processes: a line of the table."""
-    found, scores = launch(small, folder, arguments.labels, processes)
+    found, scores = launch(small, folder, processes, arguments)
     alone = folder / "in-1.npy"
     same = len(np.intersect1d(kept_rows(scores), kept_rows(np.load(alone)))) / round(KEEP * len(scores))
     return {
@@ -136,7 +138,7 @@ def measure(small: Path, folder: Path, processes: int, arguments: argparse.Names
         "cpu_s": round(sum(one["cpu_s"] for one in found), 1),
         "kept_as_by_one": round(same, 6),
         "num_prototypes": PROTOTYPES,
-        "num_iterations": ITERATIONS,
+        "num_iterations": arguments.iterations,
         "machine": f"{platform.machine()}, {platform.python_implementation()} {platform.python_version()}",
     }
 
@@ -146,13 +148,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--sizes", nargs="+", default=SIZES, help="rows x dimensions")
     parser.add_argument("--processes", type=int, nargs="+", default=[1, 2], help="the first is 1")
+    parser.add_argument("--iterations", type=int, default=10, help="of k-means, at most")
     parser.add_argument("--labels", action="store_true", help="with labels, and so with evidence")
     parser.add_argument("--csv", type=Path)
     parser.add_argument("--worker", type=Path, nargs=3, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.worker:
         small, folder, place = arguments.worker
-        work(small, folder, arguments.labels, place)
+        work(small, folder, place, arguments)
         return
     table = []
     for size in arguments.sizes:
