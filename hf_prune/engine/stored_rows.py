@@ -7,15 +7,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hf_prune.metrics.rows import Places, ReadableRows
 from hf_prune.runtime.file_locks import Lock
 from hf_prune.runtime.files import DamagedFile, array_shape, read_array_rows, unpack_floats
 
 VALUES = "values"  # the array of a chunk's file
-Places = slice | NDArray[Any]  # of rows: a slice, integers or a mask
 
 
-class StoredRows:
-    """Values of rows in the chunks of a store; to NumPy an array of float32, shape (n, d), of which only what is asked for is read.
+class StoredRows(ReadableRows):
+    """Values of rows in the chunks of a store.
 
     Args:
         chunks: Values as `pack_floats` packs them, in memory or in the file of a chunk, whose checksum has been looked at.
@@ -30,9 +30,6 @@ class StoredRows:
         ((3, 1), [[3.0], [2.0]])
     """
 
-    dtype = np.dtype(np.float32)
-    ndim = 2
-
     def __init__(
         self,
         chunks: Sequence[NDArray[Any] | Path],
@@ -43,19 +40,11 @@ class StoredRows:
         self._chunks, self._lock = list(chunks), lock
         # Of a row eight bytes stay in memory.
         self._chunk_of, self._place_of = chunk_of.astype(np.int32), place_of.astype(np.int32)
-        self._width = _width(self._chunks[int(chunk_of[0])]) if len(chunk_of) else 0
-
-    def __len__(self) -> int:
-        return len(self._chunk_of)
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        """Return rows and dimensions."""
-        return len(self), self._width
+        self.shape = len(chunk_of), _width(self._chunks[int(chunk_of[0])]) if len(chunk_of) else 0
 
     def of_width(self, width: int) -> "StoredRows":
         """Say how wide rows are, which a process without rows cannot know."""
-        self._width = width
+        self.shape = len(self), width
         return self
 
     def __getitem__(self, places: Places) -> NDArray[np.float32]:
@@ -67,7 +56,7 @@ class StoredRows:
         chunk_of, place_of = self._chunk_of[places], self._place_of[places].astype(np.int64)
         order = np.argsort(chunk_of, kind="stable")
         starts = np.flatnonzero(np.diff(chunk_of[order], prepend=-1)).tolist()
-        found = np.empty((len(order), self._width), np.float32)
+        found = np.empty((len(order), self.shape[1]), np.float32)
         for start, stop in zip(starts, [*starts[1:], len(order)], strict=False):
             wanted = order[start:stop]
             packed = _read(self._chunks[int(chunk_of[wanted[0]])], place_of[wanted])
@@ -77,10 +66,6 @@ class StoredRows:
         sorted_rows, found = found, np.empty_like(found)
         found[order] = sorted_rows
         return found
-
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
-        """Read all rows: this holds (n, d) of float32."""
-        return self[:] if dtype is None else self[:].astype(dtype, copy=False)
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave the lock out of copies in other processes: its file is open in this one."""

@@ -8,38 +8,11 @@ import numpy as np
 from datasets.utils import tqdm
 from numpy.typing import NDArray
 
-from hf_prune.metrics.rows import row_blocks
+from hf_prune.metrics.rows import Array, Places, ReadableRows, row_blocks
 from hf_prune.runtime.processes import gather_rows, is_main_process, num_processes, process_index
 
-Array = NDArray[Any]
-Places = slice | NDArray[Any]  # of rows: a slice, integers or a mask
 
-
-class _Readable:
-    """What reads like an array of float32, shape (n, d), a few rows at a time."""
-
-    dtype = np.dtype(np.float32)
-    ndim = 2
-    shape: tuple[int, int]
-
-    def __len__(self) -> int:
-        return self.shape[0]
-
-    @property
-    def size(self) -> int:
-        """Count the numbers."""
-        return self.shape[0] * self.shape[1]
-
-    def __getitem__(self, places: Places) -> NDArray[np.float32]:
-        """Read some rows, shape (m, d)."""
-        raise NotImplementedError
-
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
-        """Read all rows: this holds (n, d) of float32."""
-        return self[:] if dtype is None else self[:].astype(dtype, copy=False)
-
-
-class UnitRows(_Readable):
+class UnitRows(ReadableRows):
     """Rows of length one, read and scaled where they are asked for; zeros for those without a direction.
 
     Args:
@@ -79,7 +52,7 @@ class UnitRows(_Readable):
         return scaled(np.asarray(self._source[at], np.float32), self._lengths[at])
 
 
-class SpreadRows(_Readable):
+class SpreadRows(ReadableRows):
     """Rows that are spread over the processes; to read some is an exchange, in which all processes ask for the same.
 
     Args:
