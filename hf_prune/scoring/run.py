@@ -20,8 +20,6 @@ class Run:
     Attributes:
         batch_size: Images per batch and process.
         dtype: ``"auto"`` is bfloat16 where the hardware has it, else float32; or a name of either.
-        embedding_dtype: ``"float16"`` or ``"bfloat16"``, to which embeddings are rounded, so that they take half the room on
-            disk; None leaves them as the encoder gives them.
         image_size: Side in pixels instead of the one in the model's own preprocessing.
         revision: Branch, tag or commit of the models on the Hub.
         device: Such as ``"cuda:1"`` or ``"cpu"``; None leaves it to Accelerate.
@@ -30,6 +28,8 @@ class Run:
         load_from_cache_file: Whether to use and fill the cache; None follows ``datasets.disable_caching()``.
         cache_dir: Folder of the cache; None is ``$HF_HOME/hf_prune``.
         allow_pickle: Also load weights that are not safetensors.
+        embedding_dtype: ``"float16"`` or ``"bfloat16"``, to which embeddings are rounded, so that they take half the room on
+            disk; None leaves them as the encoder gives them.
 
     Raises:
         ValueError: If a value is none that it may be.
@@ -45,7 +45,6 @@ class Run:
 
     batch_size: int = 64
     dtype: str = "auto"
-    embedding_dtype: str | None = None
     image_size: int | None = None
     revision: str | None = None
     device: str | None = None
@@ -53,12 +52,11 @@ class Run:
     load_from_cache_file: bool | None = None
     cache_dir: str | Path | None = None
     allow_pickle: bool = False
+    embedding_dtype: str | None = None
 
     def __post_init__(self) -> None:
         check_count("batch_size", self.batch_size, 1)
         check_text("dtype", self.dtype, "'auto', or the name of a type")
-        if self.embedding_dtype is not None:
-            check_text("embedding_dtype", self.embedding_dtype, "'float16' or 'bfloat16', or leave it out")
         check_side(self.image_size)
         if self.revision is not None:
             check_text("revision", self.revision, "a branch, tag or commit, or leave it out")
@@ -71,6 +69,8 @@ class Run:
         if self.cache_dir is not None:
             check_path("cache_dir", self.cache_dir)
         check_flag("allow_pickle", self.allow_pickle)
+        if self.embedding_dtype is not None:
+            check_text("embedding_dtype", self.embedding_dtype, "'float16' or 'bfloat16', or leave it out")
 
     @classmethod
     def of(cls, run: Any) -> "Run":

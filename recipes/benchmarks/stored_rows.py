@@ -29,10 +29,9 @@ from peak_memory import measured, resident
 
 import hf_prune
 from hf_prune.data.images import EncodedImages
-from hf_prune.engine.image_keys import content_keys
+from hf_prune.engine.image_keys import content_key, keys_stamp, save_keys
 from hf_prune.engine.loop import CHUNK_ROWS
 from hf_prune.engine.store import Store
-from hf_prune.runtime.processes import process_state
 from hf_prune.scoring import Request
 from hf_prune.scoring.from_models import encoder_of
 
@@ -55,9 +54,10 @@ def run_of(folder: Path) -> hf_prune.Run:
 
 
 def fill(folder: Path, rows: int, dimensions: int) -> None:
-    """Write a data set of images that differ, and an embedding of each to the store."""
-    images = pa.array([number.to_bytes(8, "little") for number in range(rows)], pa.binary())
-    column = pa.StructArray.from_arrays([images, pa.nulls(rows, pa.string())], names=["bytes", "path"])
+    """Write a data set of images that differ, and what a run over them leaves: their keys, and an embedding of each."""
+    contents = [number.to_bytes(8, "little") for number in range(rows)]
+    parts = [pa.array(contents, pa.binary()), pa.nulls(rows, pa.string())]
+    column = pa.StructArray.from_arrays(parts, names=["bytes", "path"])
     generator = np.random.default_rng(0)
     centres = generator.standard_normal((CLUSTERS, dimensions), dtype=np.float32)
     centres /= np.linalg.norm(centres, axis=1, keepdims=True)
@@ -67,8 +67,10 @@ def fill(folder: Path, rows: int, dimensions: int) -> None:
     Dataset(InMemoryTable(table), info=DatasetInfo(features=features)).save_to_disk(folder / "rows")
     time.sleep(3)  # of a file that has just been written no keys are kept
     ds, run = load_from_disk(folder / "rows"), run_of(folder)
-    keys, _ = content_keys(ds, "image", EncodedImages(ds, "image"), run.store_root, process_state("cpu"))
-    store = Store(run.store_root, encoder_of(Request(encoder=encoder, run=run)).identity)
+    encoded, root = EncodedImages(ds, "image"), folder / "cache"
+    keys = np.frombuffer(b"".join(content_key(content, encoded.decode_mode) for content in contents), "V16")
+    save_keys(root, keys_stamp(ds, "image", encoded), keys, {})
+    store = Store(root, encoder_of(Request(encoder=encoder, run=run)).identity)
     for start in range(0, rows, CHUNK_ROWS):
         part = slice(start, min(start + CHUNK_ROWS, rows))
         noise = generator.standard_normal((part.stop - start, dimensions), dtype=np.float32)
