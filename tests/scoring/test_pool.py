@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from hf_prune.metrics import kmeans, register_metric, rows, unregister_metric
-from hf_prune.metrics.kmeans import distances_to
+from hf_prune.metrics import register_metric, rows, unregister_metric
+from hf_prune.metrics.kmeans import distances_to, held_rows
 from hf_prune.metrics.prototypes import supervised_prototypes
 from hf_prune.scoring import Request
 from hf_prune.scoring import pool as pool_module
@@ -157,7 +157,7 @@ def staying(monkeypatch):
     """Embeddings that stay where they are; to read more than two rows at once is an error."""
     monkeypatch.setattr(pool_module, "HELD_BYTES", 0)
     monkeypatch.setattr(rows, "BLOCK_NUMBERS", 2 * 48)
-    monkeypatch.setattr(kmeans, "BLOCK_ROWS", 2)
+    monkeypatch.setattr(held_rows, "BLOCK_ROWS", 2)
     read = UnitRows.__getitem__
 
     def a_few(self, places):
