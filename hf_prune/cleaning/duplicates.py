@@ -150,7 +150,8 @@ def duplicates(
     threshold. Rows are taken in order: a row stands for itself unless it is a duplicate of an earlier row that does, and
     then belongs to the most similar of those. So each duplicate is that close to the row that stands for it, and no two
     rows that stay are. Joining chains of close rows into one group would drop rows that are far from any row kept. The
-    result is exact; memory grows with the rows and time with their square, see the benchmarks.
+    result is exact. Every process holds all embeddings, (n, d) of float32, and time grows with the square of the rows, see the
+    benchmarks.
 
     Args:
         ds: A ``Dataset`` of n rows, or embeddings, shape (n, d).
@@ -229,7 +230,7 @@ def _same_bytes(ds: Dataset, request: Request) -> Duplicates:
 
 
 def _close_rows(ds: Dataset, request: Request, threshold: float) -> Duplicates:
-    """Group rows whose embeddings are close; every process computes the same."""
+    """Group rows whose embeddings are close; every process holds (n, d) of float32 and computes the same."""
     from hf_prune.cleaning.near_duplicates import near_duplicates
 
     labels = labels_of(ds, request)  # found wrong before the encoder runs

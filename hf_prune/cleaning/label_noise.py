@@ -147,7 +147,8 @@ def label_noise(
     fold. Then the search is tested: a share of the labels is replaced, half of them at random and half by the class that
     theirs is taken for most, the folds are predicted anew, and it is counted how many of the replaced labels are found. The
     share of the other rows that look like replaced ones is the estimate of the rate. Rows that are hard and rows that are
-    wrong look alike to a classifier: read the precision of the self-test before you drop suspects.
+    wrong look alike to a classifier: read the precision of the self-test before you drop suspects. Every process holds all
+    embeddings, (n, d) of float32.
 
     Args:
         ds: A ``Dataset`` of n rows, or embeddings, shape (n, d).
@@ -228,7 +229,10 @@ def _from_probs(probs: NDArray[Any], labels: Labels) -> LabelNoise:
 def _from_embeddings(
     ds: Dataset, request: Request, labels: Labels, num_folds: int, planted: float, seed: int
 ) -> LabelNoise:
-    """Find suspects by logistic regression, fold by fold, and test the search; every process computes the same."""
+    """Find suspects by logistic regression, fold by fold, and test the search.
+
+    Every process holds (n, d) of float32 and computes the same.
+    """
     from hf_prune.cleaning.out_of_fold import choose_strength, make_folds, out_of_fold_probs, standardised
 
     embeddings, unscored = all_embeddings(ds, request)
