@@ -147,7 +147,7 @@ class _Page:
             "compared": None if self.other is None else self._compared(self.other, compared),
             "classes": self._filter_classes(groups),
             "reasons": [(number, reason or "none") for reason, number in reasons.items()],
-            "costs": facts.costs(self.rows),
+            "costs": facts.costs(self.rows, self.evidence),
             **self._scores(),
             **self._classes(),
             **self._curves(),
@@ -230,7 +230,10 @@ class _Page:
             drawn.append(charts.Chart("Accuracy over the kept fraction", keep_curve_svg(self.curve.points)))
         if self.evidence is not None:
             near = self.evidence.nearest(facts.share_kept(self.rows))
-            gains = None if near is None else gains_svg(near), charts.evidence_chart(self.evidence)
+            gains = (
+                None if near is None else gains_svg(near, rule=facts.rule_of(self.rows)),
+                charts.evidence_chart(self.evidence),
+            )
             names = "Gain of rules over random rows, 90 % intervals", "Gain in points, by the kept fraction"
             drawn += [charts.Chart(name, found) for name, found in zip(names, gains, strict=True) if found is not None]
         measured = "Accuracies are of small heads on embeddings, on rows that nothing had seen."
