@@ -1,5 +1,6 @@
 """The report of a cut: one page that opens anywhere, with what went, what stayed, why, and what nobody measured."""
 
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -105,15 +106,10 @@ def report(
         ('<!DOCTYPE html>', True)
     """
     check_count("num_images", num_images, 1, 100)
-    rows, other = (
-        None
-        if cut is None
-        else read_rows(
-            scored, cut, image_column=image_column, label_column=label_column, noise=noise, duplicates=duplicates
-        )
-        for cut in (kept, compare)
+    read = functools.partial(
+        read_rows, image_column=image_column, label_column=label_column, noise=noise, duplicates=duplicates
     )
-    assert rows is not None
+    rows, other = read(scored, kept), None if compare is None else read(scored, compare)
     request = Request(encoder=encoder, inputs=inputs, image_column=image_column, run=Run.of(run), on_error="skip")
     if strange := sorted(request.given.keys() - {"embeddings"}):
         raise InputError(f"inputs={{{strange[0]!r}: …}}, but report takes embeddings")
