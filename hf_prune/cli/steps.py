@@ -176,7 +176,7 @@ def say_what_it_takes(arguments: Mapping[str, Any]) -> None:
         return
     found = estimate(**arguments)
     if found.seconds > WORTH_SAYING and is_main_process():
-        typer.echo(f"Scoring takes {found.line}", err=True)
+        echo(f"Scoring takes {found.line}", err=True)
 
 
 def _estimate(**values: Any) -> None:

@@ -98,6 +98,11 @@ def prune_while_training(
     if weights is not None:
         options["weights"] = _numbers(rows, weights, "weights")
     plan = make_plan(method, keep, len(rows), seed, options)
+    if trainer.args.n_gpu > 1 and (method == "infobatch" or loss_weights is not None):
+        raise InputError(
+            f"this process trains on {trainer.args.n_gpu} GPUs, which hides the loss that rows are weighed by: launch a process "
+            "for each with torchrun or accelerate"
+        )
     pruned = PrunedTrainer(trainer, plan, None if loss_weights is None else _factors(rows, loss_weights))
     pruned.install()
     return pruned.report

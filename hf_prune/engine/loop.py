@@ -144,11 +144,17 @@ def run_model(
         stored = _stored_rows(store, keys, rows)
         num_readable = len(plan.wanted_rows(unreadable))
         whole = sum(parts, Breakdown())
-        first, number_bytes = (sum(first_images), sum(first_seconds)), 0 if root is None else loop.number_bytes
+        first = sum(first_images), sum(first_seconds)
+        number_bytes = 0 if root is None else _packed_bytes(model)
         done = Pass(desc, num_readable, known, sum(counts), whole, *first, workers, stored.shape[1], number_bytes)
         finish(done, shown=state.is_main_process)
         digest = hashlib.sha256(keys.tobytes()).hexdigest()
         return ModelRows(rows, stored, unreadable, sum(counts), num_readable - sum(counts), whole, digest)
+
+
+def _packed_bytes(model: LoadedModel) -> int:
+    """Return the bytes that a number of a result takes in the store, which packs those of 16 bits."""
+    return 2 if model.identity.get("dtype") in ("bfloat16", "float16") else 4
 
 
 def _shared_facts(model: LoadedModel, targets: NDArray[np.int64] | None) -> dict[str, Any]:
@@ -215,7 +221,6 @@ class _Loop:
         self.computed = 0
         self.seconds = seconds
         self.first = (0, 0.0)  # images of the first batch, and seconds of transfer and forward
-        self.number_bytes = 0  # of one number of an output
         self._clock = _Clock(self.device)
         self._marks: list[list[Any]] = []  # of the batches since the last were written: before, moved, done
         self._rows: list[int] = []
@@ -298,7 +303,6 @@ class _Loop:
                     f"the model gave an output of shape {tuple(output.shape)} for {len(batch.rows)} images; it must give "
                     f"one vector per image, shape ({len(batch.rows)}, d)"
                 )
-            self.number_bytes = output.element_size()
             return output.clone(), keys  # a compiled model may write its next output over this one
 
     def _flush(self) -> None:

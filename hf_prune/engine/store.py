@@ -6,7 +6,6 @@ chunk, several processes may write at once without a lock, and a damaged file is
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any, NoReturn
@@ -29,12 +28,6 @@ from hf_prune.runtime.files import (
 from hf_prune.runtime.messages import warn
 
 FORMAT = 1  # part of every folder name: a new layout never reads an old one
-
-
-@dataclass
-class _Chunk:
-    keys: Keys
-    values: NDArray[np.generic] | Path  # the file that has them, or themselves in a store without a folder
 
 
 def default_root() -> Path:
@@ -71,9 +64,12 @@ class Store:
         self._root = root
         self.folder = None if root is None else root / "rows" / name
         self._lock: Lock | None = None  # held as long as this store lives: what it reads and writes is not evicted
-        self._chunks: list[_Chunk] = []
+        self._chunks: list[NDArray[np.generic] | Path] = []  # of each the file, or without a folder the values
+        self._sizes: list[int] = []
         self._known: set[str] = set()
-        self._index: tuple[Keys, NDArray[np.int32]] | None = None  # keys in order, and the number of each as it came
+        # Keys in order, and the number of each as it came; and those that came since.
+        self._index: tuple[Keys, NDArray[np.int32]] = np.empty(0, "V16"), np.empty(0, np.int32)
+        self._new: list[Keys] = []
 
     def lookup(self, keys: Keys) -> NDArray[np.bool_]:
         """Return which keys have values, shape (n,), after reading what other processes have added."""
@@ -93,7 +89,7 @@ class Store:
             return
         packed = pack_floats(values)
         if self.folder is None or self._root is None:
-            self._add(_Chunk(keys.copy(), packed))
+            self._add(keys.copy(), packed)
             return
         path = self.folder / f"{blake2b(keys.tobytes(), digest_size=16).hexdigest()}.safetensors"
         self.prepare()
@@ -103,7 +99,7 @@ class Store:
         except OSError as error:
             self._refuse(error)
         self._known.add(path.name)
-        self._add(_Chunk(keys.copy(), path))
+        self._add(keys.copy(), path)
 
     def rows(self, keys: Keys) -> StoredRows:
         """Return the values of keys (m,), in their order, which are read where they are asked for; (0, 0) for no keys.
@@ -114,7 +110,7 @@ class Store:
         found, chunk_of, place_of = self._find(keys)
         if not found.all():
             raise KeyError(f"{int((~found).sum())} of {len(keys)} keys have no value in the store")
-        return StoredRows([chunk.values for chunk in self._chunks], chunk_of, place_of, self._lock)
+        return StoredRows(self._chunks, chunk_of, place_of, self._lock)
 
     def gather(self, keys: Keys) -> NDArray[np.float32]:
         """Read the values of keys (m,), in their order: this holds (m, d) of float32.
@@ -141,16 +137,17 @@ class Store:
             self._refuse(error)
 
     def _refuse(self, error: OSError) -> NoReturn:
-        kept = sum(len(chunk.keys) for chunk in self._chunks)
+        kept = sum(self._sizes)
         raise OSError(
             error.errno,
             f"cannot keep results in {self.folder}: {error.strerror}. The {kept} rows kept there so far stay usable: free "
             "space and run again, or give another folder with cache_dir=, or keep nothing with load_from_cache_file=False",
         ) from error
 
-    def _add(self, chunk: _Chunk) -> None:
-        self._chunks.append(chunk)
-        self._index = None
+    def _add(self, keys: Keys, values: NDArray[np.generic] | Path) -> None:
+        self._chunks.append(values)
+        self._sizes.append(len(keys))
+        self._new.append(keys)
 
     def _scan(self) -> None:
         """Read the keys of new chunks; each file is checked completely, once."""
@@ -165,7 +162,7 @@ class Store:
                 continue
             try:
                 keys = read_arrays(path)[0]["keys"]
-                self._add(_Chunk(np.ascontiguousarray(keys).view("V16")[:, 0], path))
+                self._add(np.ascontiguousarray(keys).view("V16")[:, 0], path)
                 self._known.add(path.name)
             except FileNotFoundError:  # another process has cleared it, or removed it as damaged
                 continue
@@ -180,15 +177,18 @@ class Store:
 
     def _find(self, keys: Keys) -> tuple[NDArray[np.bool_], NDArray[np.int32], NDArray[np.int32]]:
         """Return for each key whether it is there, the number of its chunk, and its place in the chunk."""
-        if self._index is None:
-            stored = np.concatenate([np.empty(0, "V16"), *(chunk.keys for chunk in self._chunks)])
-            order = np.argsort(stored, kind="stable").astype(np.int32)
-            self._index = stored[order], order
+        if self._new:
+            stored, order = self._index
+            order = np.concatenate([order, np.arange(len(order), sum(self._sizes), dtype=np.int32)])
+            stored = np.concatenate([stored, *self._new])
+            self._new = []  # before the sort, which takes as much again
+            places = np.argsort(stored, kind="stable").astype(np.int32)
+            self._index = stored[places], order[places]
         stored, order = self._index
         if len(stored) == 0:
             return np.zeros(len(keys), np.bool_), np.zeros(len(keys), np.int32), np.zeros(len(keys), np.int32)
         at = np.minimum(np.searchsorted(stored, keys), len(stored) - 1)
         number = order[at]
-        ends = np.cumsum([len(chunk.keys) for chunk in self._chunks]).astype(np.int32)
+        ends = np.cumsum(self._sizes).astype(np.int32)
         chunk_of = np.searchsorted(ends, number, side="right").astype(np.int32)
         return stored[at] == keys, chunk_of, number - (ends - np.diff(ends, prepend=0))[chunk_of]

@@ -29,7 +29,7 @@ from hf_prune.scoring.request import take_rows
 TRIAL_ROWS, FEWEST_ROWS = 256, 64  # of few rows a tenth is tried, to be a small part of the work
 # Measured: an iteration of k-means takes as long as so many multiplications for each number of a row and centroid, since it skips
 # rows that stay, and as so many for each number whatever the centroids, to read it; few rows move after so many iterations.
-PER_CENTROID, PER_NUMBER, ITERATIONS = 0.35, 250.0, 40
+PER_CENTROID, PER_NUMBER, ITERATIONS = 0.35, 250.0, 25
 COPIES = 3  # of the largest results, held in float32 at once
 KEY_BYTES = 16  # of a row in the store
 STAYING_BYTES = 250  # of a row whose embedding stays where it is: keys and where they are found, and one number each
@@ -195,13 +195,21 @@ class _Counted:
         for metric in metrics:
             used = metric.resolve_options(own[metric.name], len(self._ds))
             if metric.name == PROTOTYPES and "centroids" not in self._request.sources:
-                numbers = len(self._ds) * self._width * min(used["num_iterations"], ITERATIONS)
-                work = numbers * (PER_CENTROID * used["num_prototypes"] + PER_NUMBER)
-                parts["k-means"] = self._pace.seconds(work, 0) / num_processes()
+                parts["k-means"] = self._pace.seconds(self._clustering(used), 0) / num_processes()
             needs |= dict.fromkeys(need for need in map(need_of, self._by_heads(metric, own)) if need in DEFAULTS)
         if self._heads is not None and needs:
             parts["heads"] = sum(self._of_heads(self._heads.resolve(need, len(self._ds)), need) for need in needs)
         return parts
+
+    def _clustering(self, used: Mapping[str, Any]) -> float:
+        """Count the multiplications of k-means; the hierarchical one compares a row with two levels of few centroids."""
+        from hf_prune.metrics.kmeans.spherical import MANY_CLUSTERS
+
+        centroids, algorithm = used["num_prototypes"], used["algorithm"]
+        if algorithm == "hierarchical" or (algorithm == "auto" and centroids >= MANY_CLUSTERS):
+            centroids = 2 * centroids**0.5
+        iterations = used["num_init"] * min(used["num_iterations"], ITERATIONS)
+        return float(len(self._ds) * self._width * iterations * (PER_CENTROID * centroids + PER_NUMBER))
 
     def _by_heads(self, metric: Metric, own: Mapping[str, Mapping[str, Any]]) -> list[str]:
         """Name the inputs of a metric that heads make."""

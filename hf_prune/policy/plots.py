@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from markupsafe import Markup
 
 from hf_prune.policy.evidence import LINEAR, CurvePoint, KeepEvidence
+from hf_prune.policy.rules import Rule
 from hf_prune.runtime import svg
 from hf_prune.runtime.figures import new_figure
 
@@ -56,12 +57,17 @@ def plot_keep_curve(points: Sequence[CurvePoint], ax: "Axes | None" = None) -> "
     return ax
 
 
-def gains_svg(found: KeepEvidence, most: int = 8) -> Markup:
-    """Draw the gain of the best rules at one kept fraction as SVG, that which is followed in colour; two-layer heads."""
+def gains_svg(found: KeepEvidence, most: int = 8, rule: Rule | None = None) -> Markup:
+    """Draw the gain of the best rules at one kept fraction as SVG, by two-layer heads.
+
+    ``rule`` is in colour, and there however little it gains; None takes the one that the evidence names.
+    """
+    rule = found.rule if rule is None else rule
     best = {item.rule: item for item in found.candidates if item == found.gain_of(item.rule)}
-    ranked = sorted(best.values(), key=lambda item: -item.gain)[:most]
+    places = sorted(best.values(), key=lambda item: -item.gain)
+    ranked = [item for place, item in enumerate(places) if place < most or item.rule == rule]
     lines = [
-        svg.Interval(str(item.rule), 100 * item.gain, 100 * item.low, 100 * item.high, item.rule == found.rule)
+        svg.Interval(str(item.rule), 100 * item.gain, 100 * item.low, 100 * item.high, item.rule == rule)
         for item in ranked
     ]
     return svg.intervals(lines, f"Gain of the rules over random rows at keep {found.keep:g}, in points of accuracy")

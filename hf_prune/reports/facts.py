@@ -71,17 +71,20 @@ def share_kept(rows: Rows) -> float:
     return rows.num_kept / max(int(rows.scores.count()), 1)
 
 
+def rule_of(rows: Rows) -> Rule | None:
+    """Return the rule of the cut, as rules are weighed; None where it is none of these."""
+    step = rows.step
+    cutoff = 0.0 if step is None else step.options.get("hardest_cutoff", 0.0)
+    return None if step is None or not isinstance(cutoff, int | float) else Rule(str(step.order), float(cutoff))
+
+
 def find_gain(rows: Rows, evidence: Evidence | None) -> Gain | None:
     """Return what the rule of the cut gained where it was tried; None where it was not, or random rows were kept."""
-    step = rows.step
-    if evidence is None or step is None or not 0 < share_kept(rows) < 1:
+    rule = rule_of(rows)
+    if evidence is None or rule in (None, RANDOM) or not 0 < share_kept(rows) < 1:
         return None
-    cutoff = step.options.get("hardest_cutoff", 0.0)
     found = evidence.nearest(share_kept(rows))
-    if found is None or not isinstance(cutoff, int | float):
-        return None
-    rule = Rule(str(step.order), float(cutoff))
-    if rule == RANDOM:
+    if found is None or rule is None:
         return None
     if found.rule == rule:
         return Gain(found, found.against_all, found.keep, True)
@@ -235,7 +238,7 @@ def _history(rows: Rows) -> Iterator[Fact]:
         yield Fact("Rows without a score", f"{len(step.unscored):,} were dropped for it.")
 
 
-def costs(rows: Rows) -> list[Fact]:
+def costs(rows: Rows, evidence: Evidence | None) -> list[Fact]:
     """Say what scoring took and what the cut saves."""
     passes = scoring_passes(provenance(rows.ds).score_step(rows.column))
     share, found = share_kept(rows), []
@@ -244,7 +247,12 @@ def costs(rows: Rows) -> list[Fact]:
     found.append(Fact("Seconds", f"{NOT_MEASURED}: no time is recorded", "unknown"))
     found.append(Fact("Rows", f"{len(rows):,} before, {rows.num_kept:,} after"))
     found.append(Fact("Bytes of the images", _bytes(rows)))
-    known = passes and share < 1
+    known, gain = passes and share < 1, find_gain(rows, evidence)
+    if gain is not None and gain.over_random.high < 0:
+        return [
+            *found,
+            Fact("Break-even", "never by this cut: random rows, which need no scores, do better", "warning"),
+        ]
     text = f"{weigh_passes(passes, share)}, for a model as large as the scoring one" if known else NOT_MEASURED
     return [*found, Fact("Break-even", text, "note" if known else "unknown")]
 

@@ -1,5 +1,6 @@
 """The report of a cut: one page that opens anywhere, with what went, what stayed, why, and what nobody measured."""
 
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -105,15 +106,10 @@ def report(
         ('<!DOCTYPE html>', True)
     """
     check_count("num_images", num_images, 1, 100)
-    rows, other = (
-        None
-        if cut is None
-        else read_rows(
-            scored, cut, image_column=image_column, label_column=label_column, noise=noise, duplicates=duplicates
-        )
-        for cut in (kept, compare)
+    read = functools.partial(
+        read_rows, image_column=image_column, label_column=label_column, noise=noise, duplicates=duplicates
     )
-    assert rows is not None
+    rows, other = read(scored, kept), None if compare is None else read(scored, compare)
     request = Request(encoder=encoder, inputs=inputs, image_column=image_column, run=Run.of(run), on_error="skip")
     if strange := sorted(request.given.keys() - {"embeddings"}):
         raise InputError(f"inputs={{{strange[0]!r}: …}}, but report takes embeddings")
@@ -147,7 +143,7 @@ class _Page:
             "compared": None if self.other is None else self._compared(self.other, compared),
             "classes": self._filter_classes(groups),
             "reasons": [(number, reason or "none") for reason, number in reasons.items()],
-            "costs": facts.costs(self.rows),
+            "costs": facts.costs(self.rows, self.evidence),
             **self._scores(),
             **self._classes(),
             **self._curves(),
@@ -230,7 +226,10 @@ class _Page:
             drawn.append(charts.Chart("Accuracy over the kept fraction", keep_curve_svg(self.curve.points)))
         if self.evidence is not None:
             near = self.evidence.nearest(facts.share_kept(self.rows))
-            gains = None if near is None else gains_svg(near), charts.evidence_chart(self.evidence)
+            gains = (
+                None if near is None else gains_svg(near, rule=facts.rule_of(self.rows)),
+                charts.evidence_chart(self.evidence),
+            )
             names = "Gain of rules over random rows, 90 % intervals", "Gain in points, by the kept fraction"
             drawn += [charts.Chart(name, found) for name, found in zip(names, gains, strict=True) if found is not None]
         measured = "Accuracies are of small heads on embeddings, on rows that nothing had seen."

@@ -123,6 +123,7 @@ def read_rows(
     label_column: str | None = None,
     noise: LabelNoise | None = None,
     duplicates: Duplicates | None = None,
+    history: History | None = None,
 ) -> Rows:
     """Read the rows of a scored data set and the cut through them.
 
@@ -134,6 +135,7 @@ def read_rows(
         label_column: Column with the classes; None takes that of the cut, else the only ``ClassLabel`` column.
         noise: What `hf_prune.label_noise` found in ``ds``.
         duplicates: What `hf_prune.duplicates` found in ``ds``.
+        history: The history of ``ds``, where it is known and what was changed has been said; ``metric`` is then a column.
 
     Raises:
         ValueError: If a column is not there, ``kept`` was not cut from ``ds``, or a result is of other rows.
@@ -146,9 +148,10 @@ def read_rows(
     for name, size in given.items():
         if size != len(ds):
             raise InputError(f"{name}= is of {size} rows, the data set has {len(ds)}: give what was found in it")
-    history = provenance(ds)
+    column = metric if history is not None else metric and score_column(ds, metric)
+    history = history or provenance(ds)
     step = None if kept is None else find_pruning(ds, history, later := provenance(kept))
-    column = score_column(ds, metric) if metric else step.column if step else _last_column(ds, history)
+    column = column or (step.column if step else _last_column(ds, history))
     labels = _labels(ds, label_column, None if step is None else step.label_column)
     scores = read_scores(ds, column)
     if scores.dtype.kind == "f":

@@ -246,7 +246,7 @@ def matrix(values: Sequence[Sequence[float]], names: Sequence[str], title: str, 
     parts = []
     for row, line in enumerate(values):
         parts.append(text(left - 6, top + cell * row + cell / 2 + 4, names[row], "end", 18))
-        parts.append(text(left + cell * row + cell / 2, top - 8, names[row], "middle", 7))
+        parts.append(text(left + cell * row + cell / 2, top - 8, names[row], "middle", 8))
         for column, value in enumerate(line):
             x, y = left + cell * column, top + cell * row
             known = not math.isnan(value)

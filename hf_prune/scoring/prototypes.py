@@ -30,7 +30,7 @@ def fit_prototypes(ds: Dataset, request: Request, options: dict[str, Any]) -> Fi
     Returned are centroids (k, d), how they were made in plain JSON values, and the scores of all rows (n,).
     """
     with in_step("Prototypes.fit", request.run.device), use_device(request.run.device):
-        check_request("Prototypes.fit", ds, request, {"options": options})
+        check_request("Prototypes.fit", ds, request, options)
         return _fit(ds, request, options)
 
 

@@ -18,6 +18,7 @@ import platform
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -91,6 +92,69 @@ def compare(values: np.ndarray, reference: np.ndarray) -> dict[str, float]:
     }
 
 
+class Bench:
+    """Images, a model of each kind, and the lines of the table so far."""
+
+    def __init__(self, folder: Path, encoded: Sequence[bytes]) -> None:
+        self.encoded, self.lines = encoded, list[dict[str, Any]]()
+        self.encoder, self.teacher = (
+            load(folder, image_size=SIZE, dtype="float32", device="cpu") for load in (load_encoder, load_teacher)
+        )
+        self.forward = self.encoder.open(torch.device("cpu"))
+        self.images, self.decoding = timed(lambda: read(encoded))
+        self.batches, self.preparing = timed(lambda: self.collate(self.images))
+        self.reference, self.running = timed(lambda: outputs(self.forward, self.batches))
+
+    def collate(self, images: Sequence[PIL.Image.Image]) -> list[torch.Tensor]:
+        """Preprocess images in batches."""
+        return [self.encoder.collate(images[at : at + BATCH])["pixel_values"] for at in range(0, len(images), BATCH)]
+
+    def note(
+        self, what: str, step: str, before: float, after: float, values: np.ndarray, reference: np.ndarray
+    ) -> None:
+        """Add a line, and print it."""
+        row = {"what": what, "step": step, "rows": len(values), "before_cpu_s": round(before, 2)}
+        row |= {"after_cpu_s": round(after, 2), "ratio": round(after / before, 2), **compare(values, reference)}
+        row["machine"] = f"{platform.machine()}, {torch.get_num_threads()} threads, torch {torch.__version__}"
+        self.lines.append(row)
+        print(" ".join(f"{key}={value}" for key, value in row.items()), flush=True)
+
+    def decode(self) -> None:
+        """Measure libjpeg's scaled decoding, and resizing by torch."""
+        small, scaled = timed(lambda: read(self.encoded, scaled=True))
+        less, resizing = timed(lambda: self.collate(small))
+        before, found = self.decoding + self.preparing, outputs(self.forward, less)
+        self.note("scaled decoding", "decoding and preprocessing", before, scaled + resizing, found, self.reference)
+        starts, processor = range(0, len(self.images), BATCH), self.encoder.collate.processor
+        by_torch, resizing = timed(
+            lambda: [resized_by_torch(self.images[at : at + BATCH], processor) for at in starts]
+        )
+        found = outputs(self.forward, by_torch)
+        self.note("torch resizes", "preprocessing", self.preparing, resizing, found, self.reference)
+
+    def order_channels(self) -> None:
+        """Measure channels last against channels first."""
+        self.forward.model.to(memory_format=torch.contiguous_format)
+        contiguous, plain = timed(lambda: outputs(self.forward, self.batches))
+        self.note("channels last, encoder", "forward", plain, self.running, self.reference, contiguous)
+        predict = self.teacher.open(torch.device("cpu"))
+        predict.model.to(memory_format=torch.contiguous_format)
+        logits, plain = timed(lambda: outputs(predict, self.batches))
+        predict.model.to(memory_format=torch.channels_last)
+        last, running = timed(lambda: outputs(predict, self.batches))
+        self.note("channels last, teacher", "forward", plain, running, last, logits)
+
+    def compile(self) -> None:
+        """Measure ``torch.compile``."""
+        self.forward.model.to(memory_format=torch.channels_last)
+        start = time.process_time()
+        self.forward.model = torch.compile(self.forward.model, dynamic=True)
+        outputs(self.forward, [*self.batches[:1], *self.batches[-1:]])
+        print(f"compiling took {time.process_time() - start:.1f} processor seconds")
+        compiled, faster = timed(lambda: outputs(self.forward, self.batches))
+        self.note("torch.compile", "forward", self.running, faster, compiled, self.reference)
+
+
 def main() -> None:
     """Print a line per way, and write them as CSV where asked to."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -105,55 +169,13 @@ def main() -> None:
         for name in SETS
     ]
     ds = concatenate_datasets(parts).cast_column("image", ImageFeature(decode=False))
-    encoded = [row["bytes"] for row in ds["image"]][: arguments.rows]
-    folder, table = arguments.data / "efficientnet-lite0", []
-    encoder, teacher = (
-        load(folder, image_size=SIZE, dtype="float32", device="cpu") for load in (load_encoder, load_teacher)
-    )
-    device = torch.device("cpu")
-    forward = encoder.open(device)
-
-    def collate(images: Sequence[PIL.Image.Image]) -> list[torch.Tensor]:
-        return [encoder.collate(images[at : at + BATCH])["pixel_values"] for at in range(0, len(images), BATCH)]
-
-    def note(what: str, step: str, before: float, after: float, values: np.ndarray, reference: np.ndarray) -> None:
-        row = {"what": what, "step": step, "rows": len(values), "before_cpu_s": round(before, 2)}
-        row |= {"after_cpu_s": round(after, 2), "ratio": round(after / before, 2), **compare(values, reference)}
-        row["machine"] = f"{platform.machine()}, {torch.get_num_threads()} threads, torch {torch.__version__}"
-        table.append(row)
-        print(" ".join(f"{key}={value}" for key, value in row.items()), flush=True)
-
-    images, decoding = timed(lambda: read(encoded))
-    batches, preparing = timed(lambda: collate(images))
-    reference, running = timed(lambda: outputs(forward, batches))
-    small, scaled = timed(lambda: read(encoded, scaled=True))
-    less, resizing = timed(lambda: collate(small))
-    both = "decoding and preprocessing"
-    note("scaled decoding", both, decoding + preparing, scaled + resizing, outputs(forward, less), reference)
-    processor = encoder.collate.processor
-    by_torch, resizing = timed(
-        lambda: [resized_by_torch(images[at : at + BATCH], processor) for at in range(0, len(images), BATCH)]
-    )
-    note("torch resizes", "preprocessing", preparing, resizing, outputs(forward, by_torch), reference)
-    forward.model.to(memory_format=torch.contiguous_format)
-    contiguous, plain = timed(lambda: outputs(forward, batches))
-    note("channels last, encoder", "forward", plain, running, reference, contiguous)
-    predict = teacher.open(device)
-    predict.model.to(memory_format=torch.contiguous_format)
-    logits, plain = timed(lambda: outputs(predict, batches))
-    predict.model.to(memory_format=torch.channels_last)
-    last, running_last = timed(lambda: outputs(predict, batches))
-    note("channels last, teacher", "forward", plain, running_last, last, logits)
+    bench = Bench(arguments.data / "efficientnet-lite0", [row["bytes"] for row in ds["image"]][: arguments.rows])
+    bench.decode()
+    bench.order_channels()
     if arguments.compile:
-        forward.model.to(memory_format=torch.channels_last)
-        start = time.process_time()
-        forward.model = torch.compile(forward.model, dynamic=True)
-        outputs(forward, [*batches[:1], *batches[-1:]])
-        print(f"compiling took {time.process_time() - start:.1f} processor seconds")
-        compiled, faster = timed(lambda: outputs(forward, batches))
-        note("torch.compile", "forward", running, faster, compiled, reference)
+        bench.compile()
     if arguments.csv:
-        pd.DataFrame(table).to_csv(arguments.csv, index=False)
+        pd.DataFrame(bench.lines).to_csv(arguments.csv, index=False)
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
     python recipes/benchmarks/label_free.py --data data --encoder efficientnet-lite0 --csv recipes/benchmarks/label_free.csv
 
 ``--data`` holds ``cifar10`` and ``clothing``, each with ``train.parquet`` and ``test.parquet``. The orders see no label and keep
-no class floor; students are those of `hf_prune.train_students` on the principal components of the embeddings, one per draw,
+no class floor; students are those of `hf_prune.heads.students.train_students` on the principal components of the embeddings, one per draw,
 judged on all test rows. A draw takes other rows of the training set, another seed of the order, and another student.
 """
 
@@ -21,6 +21,7 @@ from sklearn.decomposition import PCA
 import hf_prune
 from hf_prune.data.columns import find_label_column, read_labels
 from hf_prune.data.loading import open_dataset
+from hf_prune.heads.students import train_students
 from hf_prune.scoring import Request
 from hf_prune.scoring.embeddings import all_embeddings
 from hf_prune.selection import select
@@ -55,7 +56,7 @@ def measure(name: str, folder: Path, encoder: str, draws: int) -> list[dict[str,
                 for order in ORDERS
             ]
             # The epochs are chosen before any label is read, by the size of the draw alone.
-            found = hf_prune.train_students(
+            found = train_students(
                 features, labels[rows], kept, [draw] * len(kept), judged, test_labels, desc=f"{name} {draw} {keep}"
             )
             for order, accuracy in zip(ORDERS, found.tolist(), strict=True):
@@ -68,13 +69,8 @@ def gains(lines: pd.DataFrame) -> pd.DataFrame:
     """Mean gain over random rows of the same draw, in points, with its standard error."""
     wide = lines.pivot_table(index=["data", "keep", "draw"], columns="order", values="accuracy")
     over = 100 * wide.sub(wide["random"], axis=0).drop(columns="random")
-    grouped = over.groupby(["data", "keep"])
-    return (
-        grouped.mean()
-        .join(grouped.sem(), rsuffix="_se")
-        .join(100 * wide["random"].groupby(["data", "keep"]).mean())
-        .round(2)
-    )
+    grouped, by = over.groupby(["data", "keep"]), 100 * wide["random"].groupby(["data", "keep"]).mean()
+    return pd.concat([grouped.mean(), grouped.sem().add_suffix("_se"), by], axis=1).round(2)
 
 
 def main() -> None:

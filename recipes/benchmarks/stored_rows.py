@@ -95,18 +95,25 @@ def work(small: Path, folder: Path, place: Path, arguments: argparse.Namespace) 
     rank = int(os.environ.get("RANK", "0"))
     Path(f"{place}-{rank}.json").write_text(json.dumps(found))
     if rank == 0:
-        np.save(f"{place}.npy", np.asarray(scored.with_format("numpy")["prototypes"]))
+        np.save(f"{place}.npy", scored.with_format("numpy")["prototypes"][:])
 
 
 def launch(
     small: Path, folder: Path, processes: int, arguments: argparse.Namespace
 ) -> tuple[list[dict[str, float]], np.ndarray]:
     """Score in so many processes: what each took, and the scores."""
+    place = folder / f"in-{processes}"
+    results = [Path(f"{place}-{rank}.json") for rank in range(processes)]
+    if not all(path.exists() for path in [*results, place.with_suffix(".npy")]):
+        _start(place, small, folder, processes, arguments)
+    return [json.loads(path.read_text()) for path in results], np.load(f"{place}.npy")
+
+
+def _start(place: Path, small: Path, folder: Path, processes: int, arguments: argparse.Namespace) -> None:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         port = listener.getsockname()[1]
     common = {"WORLD_SIZE": str(processes), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
-    place = folder / f"in-{processes}"
     command = [sys.executable, __file__, "--worker", str(small), str(folder), str(place)]
     command += ["--iterations", str(arguments.iterations), *(["--labels"] if arguments.labels else [])]
     started = [
@@ -116,7 +123,6 @@ def launch(
     codes = [worker.wait() for worker in started]
     if any(codes):
         raise RuntimeError("a process failed")
-    return [json.loads(Path(f"{place}-{rank}.json").read_text()) for rank in range(processes)], np.load(f"{place}.npy")
 
 
 def kept_rows(scores: np.ndarray) -> np.ndarray:
@@ -128,7 +134,7 @@ def measure(small: Path, folder: Path, processes: int, arguments: argparse.Names
     """Score in so many processes: a line of the table."""
     found, scores = launch(small, folder, processes, arguments)
     alone = folder / "in-1.npy"
-    same = len(np.intersect1d(kept_rows(scores), kept_rows(np.load(alone)))) / round(KEEP * len(scores))
+    both = np.intersect1d(kept_rows(scores), kept_rows(np.load(alone))) if alone.exists() else np.empty(0)
     return {
         "size": size,
         "labels": arguments.labels,
@@ -138,7 +144,7 @@ def measure(small: Path, folder: Path, processes: int, arguments: argparse.Names
         "start_mb": round(sum(one["start_mb"] for one in found)),
         "seconds": round(max(one["seconds"] for one in found), 1),
         "cpu_s": round(sum(one["cpu_s"] for one in found), 1),
-        "kept_as_by_one": round(same, 6),
+        "kept_as_by_one": round(len(both) / round(KEEP * len(scores)), 6),
         "num_prototypes": PROTOTYPES,
         "num_iterations": arguments.iterations,
         "machine": f"{platform.machine()}, {platform.python_implementation()} {platform.python_version()}",
@@ -152,6 +158,7 @@ def main() -> None:
     parser.add_argument("--processes", type=int, nargs="+", default=[1, 2], help="the first is 1")
     parser.add_argument("--iterations", type=int, default=10, help="of k-means, at most")
     parser.add_argument("--labels", action="store_true", help="with labels, and so with evidence")
+    parser.add_argument("--folder", type=Path, help="keeps what is made, and goes on there; one of its own by default")
     parser.add_argument("--csv", type=Path)
     parser.add_argument("--worker", type=Path, nargs=3, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -163,9 +170,12 @@ def main() -> None:
     for size in arguments.sizes:
         rows, dimensions = map(int, size.split("x"))
         with tempfile.TemporaryDirectory() as name:
-            small, folder = Path(name) / "small", Path(name) / "large"
-            fill(small, 1_000, dimensions)
-            fill(folder, rows, dimensions)
+            place = Path(name) if arguments.folder is None else arguments.folder / size
+            small, folder = place / "small", place / "large"
+            if not (place / "filled").exists():
+                fill(small, 1_000, dimensions)
+                fill(folder, rows, dimensions)
+                (place / "filled").touch()
             for processes in arguments.processes:
                 table.append(measure(small, folder, processes, arguments, size))
                 print(" ".join(f"{key}={value}" for key, value in table[-1].items()), flush=True)

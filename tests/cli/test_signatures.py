@@ -17,7 +17,7 @@ class TestVocabulary:
     @pytest.mark.parametrize(
         ("name", "function", "left_out", "added"),
         [
-            ("score", hf_prune.score_with, {"options"}, {"data", "name", "split", "data_files", "out"}),
+            ("score", hf_prune.score_with, {"options"}, {"data", "name", "split", "data_files", "out", "shard"}),
             (
                 "prune",
                 hf_prune.prune,

@@ -98,7 +98,9 @@ def test_table_of_metrics_is_the_registry(hf):
     assert [cells[0] for cells in lines] == [metric.name for metric in hf_prune.list_metrics()]
     by_name = {cells[0]: dict(zip(header, cells, strict=True)) for cells in lines}
     assert by_name["prototypes"]["needs"] == "--encoder"
-    assert by_name["prototypes"]["options"] == "--num-prototypes (auto), --num-iterations 100, --seed 0"
+    assert by_name["prototypes"]["options"] == (
+        "--num-prototypes (auto), --num-iterations 100, --num-init 1, --algorithm auto, --seed 0"
+    )
     assert by_name["el2n"]["needs"] == "--teachers, labels or --dynamics"
     assert by_name["random"]["needs"] == "nothing"
 

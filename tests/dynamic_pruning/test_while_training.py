@@ -54,6 +54,14 @@ def test_data_without_numbers_are_refused(trainer):
         prune_while_training(trainer, keep=0.5)
 
 
+def test_rows_are_not_weighed_where_one_process_trains_on_several_gpus(trainer):
+    trainer.args._n_gpu = 2
+    for options in ({"method": "infobatch"}, {"loss_weights": np.ones(ROWS)}):
+        with pytest.raises(InputError, match=r"trains on 2 GPUs, .* launch a process for each"):
+            prune_while_training(trainer, keep=0.5, **options)
+    prune_while_training(trainer, "orderdp", keep=0.5)
+
+
 def test_a_column_of_other_data_is_refused(tmp_path):
     trainer = make_trainer(tmp_path, Items(ROWS), model=Network())
     with pytest.raises(InputError, match="weights='el2n' is a column, the training set Items has none: give an array"):

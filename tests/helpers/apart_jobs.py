@@ -324,7 +324,7 @@ CASES = {
                 image_rows(), "pixels", run=Run(image_size=4, device="cpu"), num_prototypes=3 + odd
             ).centroids
         ),
-        "process {rank} has options=",
+        "process {rank} has num_prototypes=4, process 0 num_prototypes=3",
     ),
     "heads: other labels": Case(lambda odd, _: heads(labels=classes(odd)).fit, OTHER + "labels than"),
     "heads: another number": Case(

@@ -125,7 +125,13 @@ def test_clustering_and_evidence_are_counted(clock):
     evidence = expected_seconds(400, size, classes, refitted=False, pace=PACE)
     work = 400 * size * 10 * (7 * estimates.PER_CENTROID + estimates.PER_NUMBER)
     assert found.parts == pytest.approx({"k-means": work / (SHARE * 1e9), "evidence": evidence})
-    assert "evidence" not in hf_prune.estimate(ds, "prototypes", evidence=False, **given).parts
+    twice = hf_prune.estimate(ds, "prototypes", evidence=False, num_init=2, **given)
+    assert twice.parts == pytest.approx({"k-means": 2 * work / (SHARE * 1e9)})
+    fast = hf_prune.estimate(
+        ds, "prototypes", evidence=False, algorithm="hierarchical", **given | {"num_prototypes": 49}
+    )
+    flat = hf_prune.estimate(ds, "prototypes", evidence=False, **given | {"num_prototypes": 14})
+    assert fast.parts == pytest.approx(flat.parts)  # two levels of seven
     assert "evidence" not in hf_prune.estimate(ds.select(range(100)), "random").parts
 
 

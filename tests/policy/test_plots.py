@@ -8,7 +8,7 @@ from hf_prune.policy.evidence import LINEAR, TWO_LAYER, Comparison, CurvePoint, 
 from hf_prune.policy.keep_curve import KeepCurve
 from hf_prune.policy.plots import gains_svg, keep_curve_svg, plot_gains, plot_keep_curve
 from hf_prune.policy.recommendation import recommendation
-from hf_prune.policy.rules import rules_for
+from hf_prune.policy.rules import Rule, rules_for
 
 pytest.importorskip("matplotlib")
 from hf_prune.runtime.figures import new_figure  # it takes matplotlib
@@ -122,6 +122,8 @@ def test_the_best_rules_are_drawn_as_svg():
     assert "hard: +2.0 [+1.0, +3.0]" in picture
     assert picture.index("hard: ") < picture.index("easy: ")
     assert gains_svg(gains(0.5), most=1).count("<circle") == 1
+    lost = gains_svg(gains(0.5), most=1, rule=Rule("easy"))
+    assert lost.index('class="other"') < lost.index("easy: ") < lost.index('class="marked"')
 
 
 def test_random_rows_have_their_band():

@@ -50,6 +50,7 @@ def test_a_rule_that_was_tried_and_not_followed():
     found = find_evidence(rows, None)
     assert find_gain(rows, found).is_confirmed is False
     assert gain_sentence(rows, found).endswith("The rule was not confirmed on other repeats.")
+    assert costs(rows, found)[-1].text == "never by this cut: random rows, which need no scores, do better"
     assert said(rows, found)["Gain", "The cut loses to random rows: -3.0 [-4.0, -2.0] points."] == "warning"
 
 
@@ -118,7 +119,7 @@ def test_changes_by_other_means_are_warned_of():
 
 def test_costs():
     rows = rows_of()
-    found = {fact.name: fact.text for fact in costs(rows)}
+    found = {fact.name: fact.text for fact in costs(rows, None)}
     assert found["Rows"] == "60 before, 30 after"
     assert found["Bytes of the images"] == "1.3 KiB before, 0.7 KiB after"  # 23 bytes each
     assert found["Passes through a model for the scores"] == found["Break-even"] == "not measured"
@@ -131,5 +132,5 @@ def test_costs():
     # Nine passes against 30 epochs of three, of which half are saved: 0.2 of a training.
     assert weigh_passes(scoring_passes(teachers), share_kept(rows)).trainings == pytest.approx(0.2)
     plain = Dataset.from_dict({"x": [1.0, 2.0]})
-    bare = {fact.name: fact.text for fact in costs(read_rows(plain, plain.prune("x", keep=1, order="hard")))}
+    bare = {fact.name: fact.text for fact in costs(read_rows(plain, plain.prune("x", keep=1, order="hard")), None)}
     assert bare["Bytes of the images"] == "no single column of images"

@@ -73,7 +73,7 @@ def test_what_models_are_told_is_checked_for_every_function(function, options, m
         (lambda: rows().prune(["s"], keep=0.5), r"metric=\['s'\]; give the name of one score column"),
         (
             lambda: rows().prune("s", keep=0.5, order="aut"),
-            "order='aut'; give one of 'auto', 'cluster', 'diverse', 'easy', 'hard'",
+            "order='aut'; give one of 'auto', 'cluster', 'coverage', 'diverse', 'easy'",
         ),
         (lambda: rows().prune("s", keep=0.5, order=["hard"]), r"order=\['hard'\]; give one of 'auto', 'cluster'"),
         (lambda: rows().prune("s", keep=0.5, drop_duplicates="0.9"), "drop_duplicates='0.9'; give the least cosine"),

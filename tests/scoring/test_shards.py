@@ -138,7 +138,7 @@ class AsJudge:
         """Nothing is judged before there is a column."""
 
     def evidence(self, *given):
-        return {"features": given[-1].embeddings().tolist()}
+        return {"features": given[-1].embeddings()[:].tolist()}
 
 
 def test_features_for_the_evidence_come_from_the_shards_too(tmp_path):

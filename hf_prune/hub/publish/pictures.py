@@ -91,7 +91,7 @@ def plot_histogram(compared: Mapping[str, Any], ax: "Axes | None" = None) -> "Ax
 
 def _gallery(scored: Dataset, column: str, history: History | None) -> "Axes":
     """Draw the gallery of the cut, with the names that a data set gives as the font has them."""
-    rows = read_rows(scored, metric=column)
+    rows = read_rows(scored, metric=column, history=history or History(()))
     last = None if history is None else next((step for step in history.steps[::-1] if step.kind == "prune"), None)
     if history is not None and last is not None and last.rows is not None:
         rows = with_cut(rows, history, last)
