@@ -80,7 +80,9 @@ def choose_rows(ds: Dataset, model: ModelArguments, given: DataArguments, seed: 
     else:
         run = hf_prune.Run(image_size=model.image_size)
         heads = hf_prune.Heads(seed=seed)
-        scored = ds.score_with(given.metric, teachers=heads, encoder=model.model_name_or_path, run=run)
+        # A row without an embedding, such as one of a tiny image, gets no score and goes first.
+        options = {"teachers": heads, "encoder": model.model_name_or_path, "run": run, "on_error": "skip"}
+        scored = ds.score_with(given.metric, **options)
         kept = scored.prune(given.metric, keep=given.keep, order=given.rows, seed=seed)
     return kept, time.perf_counter() - began
 

@@ -11,7 +11,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -48,10 +48,10 @@ SETTINGS = {
 }
 
 
-def trainings(seeds: int) -> Iterator[tuple[Task, str, int]]:
+def trainings(seeds: int, names: Sequence[str]) -> Iterator[tuple[Task, str, int]]:
     """Yield the trainings, all of one seed before the next, so that a stopped grid has whole seeds."""
     for seed in range(seeds):
-        for task in TASKS:
+        for task in (task for task in TASKS if task.name in names):
             for rows in ROWS:
                 yield task, rows, seed
 
@@ -100,10 +100,13 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument(
+        "--tasks", nargs="+", choices=[task.name for task in TASKS], default=[task.name for task in TASKS]
+    )
     parser.add_argument("--csv", type=Path)
     given = parser.parse_args()
     lines = []
-    for task, rows, seed in trainings(given.seeds):
+    for task, rows, seed in trainings(given.seeds, given.tasks):
         folder = given.work / f"{task.name}-{rows}-{seed}"
         train(task, rows, seed, given.model, given.data, folder)
         lines.append({"data": task.name, **json.loads((folder / "results.json").read_text())})
