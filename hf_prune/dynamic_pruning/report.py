@@ -76,7 +76,7 @@ class PruningReport:
         lines = [
             "## Rows trained on",
             "",
-            f"Trained with [hf_prune](https://pypi.org/project/hf-prune/), method `{plan.method}` ({_PAPERS[plan.method]}): "
+            f"Trained with hf_prune, method `{plan.method}` ({_PAPERS[plan.method]}): "
             f"{plan.budget:,} of {plan.num_rows:,} rows in a pruned epoch, seed {plan.seed}. In all {self.rows_seen:,} rows "
             f"were seen in {self.seconds:,.0f} s, {self.share_saved:.1%} fewer than in as many whole epochs.",
             "",
