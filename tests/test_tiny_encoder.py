@@ -1,6 +1,7 @@
 """The recipe of the encoder that the package brings along: its loss, its views, and a training that goes on where it was killed."""
 
 import csv
+import hashlib
 import io
 import sys
 from pathlib import Path
@@ -15,6 +16,7 @@ from safetensors.torch import load_file
 from hf_prune.models.load import load_encoder
 
 RECIPE = Path(__file__).parents[1] / "recipes" / "tiny-encoder"
+ASSETS = Path(__file__).parents[1] / "hf_prune" / "assets" / "tiny-encoder"
 ROWS = 40
 
 
@@ -45,8 +47,8 @@ def rows(tmp_path_factory):
     return file
 
 
-def table(folder):
-    return list(csv.DictReader(io.StringIO((folder / "log.csv").read_text(encoding="utf-8"))))
+def table(folder, name="log.csv"):
+    return list(csv.DictReader(io.StringIO((folder / name).read_text(encoding="utf-8"))))
 
 
 def test_a_killed_training_goes_on_and_ends_as_an_uninterrupted_one(recipe, rows, tmp_path, monkeypatch):
@@ -106,3 +108,16 @@ def test_neighbours_vote_by_their_cosine(recipe):
     # One neighbour at cosine 1 has exp(1 / 0.07) votes, 19 at about 0.58 each have 1 / 400 of that.
     assert recipe.knn_accuracy(bank, labels, queries, torch.tensor([1, 0])) == 1.0
     assert recipe.knn_accuracy(bank, labels, queries, torch.tensor([0, 0])) == 0.5
+
+
+@pytest.mark.parametrize("page", [ASSETS / "README.md", RECIPE / "README.md"], ids=["card", "recipe"])
+def test_the_numbers_of_the_pages_are_those_of_the_tables_and_of_these_weights(page):
+    text = page.read_text(encoding="utf-8")
+    rows = table(RECIPE, "results.csv")
+    for row in rows:
+        known = [f"{int(row['train_rows']):,}", *(f"{100 * float(row[name]):.1f}" for name in ("knn", "linear"))]
+        assert f"| {' | '.join(known)} |" in text
+    last = table(RECIPE)[-1]
+    assert all(f"{int(last[name]):,}" in text for name in ("images", "cpu_seconds"))
+    digest = hashlib.sha256((ASSETS / "model.safetensors").read_bytes()).hexdigest()
+    assert {row["weights_sha256"] for row in rows if row["encoder"] == "tiny"} == {digest}

@@ -36,6 +36,7 @@ SIDES = {
     0.7: 24,
     math.inf: 32,
 }  # until a share of the time -> pixels of a view: small ones take two thirds of the time
+WHOLE = 48  # pixels of a whole image where it is embedded: the best on rows held out, see sizes.py
 HELD_OUT = 2_000  # last rows: never trained on, only watched
 BANK = 6_000  # first rows: the neighbours of those held out
 
@@ -77,7 +78,7 @@ def contrast(projected: torch.Tensor) -> torch.Tensor:
 
 
 def make_encoder() -> Any:
-    """Build the network, 1.2 million weights: 32 pixels become a map of 8 x 8, then 4 x 4, then 2 x 2, then their mean."""
+    """Build the network, 1.2 million weights: 48 pixels become a map of 12 x 12, then 6 x 6, then 3 x 3, then their mean."""
     return transformers.ResNetModel(
         transformers.ResNetConfig(embedding_size=64, hidden_sizes=[64, 128, 256], depths=[1, 1, 1], layer_type="basic")
     )
@@ -189,7 +190,7 @@ def train(rows: Path, out: Path, hours: float, seed: int) -> None:
         training.finish_round(loss, time.process_time() - cpu, watch)
     if training.processes.is_main_process:
         training.model.encoder.half().save_pretrained(out / "encoder")
-        processor = transformers.ViTImageProcessorPil(size={"height": 32, "width": 32})
+        processor = transformers.ViTImageProcessorPil(size={"height": WHOLE, "width": WHOLE})
         processor.save_pretrained(out / "encoder")
 
 
