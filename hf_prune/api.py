@@ -62,8 +62,8 @@ def score_with(
         ds: A ``Dataset``, or a ``DatasetDict`` of which ``splits`` are scored; or a stream, an ``IterableDataset`` or a dict
             of them, which is read once here and again by who reads the result.
         metric: Name of a metric, see `list_metrics`, or several; the names of the paper's score files are aliases.
-        encoder: Where embeddings come from: a model id of the Hub, a local folder or checkpoint, ``"pixels"``, a
-            ``(torch module, transform)`` pair, or a function from a list of images to vectors.
+        encoder: Where embeddings come from: a model id of the Hub, a local folder or checkpoint, ``"tiny"`` (small,
+            within the package), ``"pixels"``, a ``(torch module, transform)`` pair, or a function from a list of images to vectors.
         teachers: Where predictions come from: a classifier like those of ``encoder``, or a list of them; ``"heads"``, or
             a `Heads` with settings, trains small heads on the embeddings of ``encoder`` and serves every metric that
             needs teachers, a record or subset runs.

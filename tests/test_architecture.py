@@ -52,6 +52,7 @@ WHOLE = {
     "test_publications",
     "test_ranks_apart",
     "test_readme",
+    "test_tiny_encoder",
     "test_wide_tables",
     "metrics/test_every_metric",
 }

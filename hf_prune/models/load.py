@@ -11,6 +11,8 @@ import transformers
 
 from hf_prune.models.checkpoints import check_weights, convert_resnet, read_state_dict, refuse_pickle
 from hf_prune.models.loaded_model import (
+    PIXELS,
+    TINY,
     LoadedModel,
     LoadOptions,
     default_device,
@@ -30,6 +32,7 @@ from hf_prune.runtime.processes import check_device
 
 __all__ = ["LoadedModel", "default_device", "load_encoder", "load_teacher", "resolve_dtype"]
 
+_TINY = Path(__file__).parents[1] / "assets" / "tiny-encoder"
 _FORMS = "a Hub id, a local folder, a checkpoint file, (module, transform), or a function on a list of images"
 
 
@@ -48,9 +51,10 @@ def load_encoder(
     Every image is converted to RGB first. Which output of a model is its embedding is listed in `hf_prune.models.outputs`.
 
     Args:
-        encoder: A Hub id or local folder of a vision model of `transformers`; `"pixels"`; a file with the weights of a torchvision
-            ResNet (SwAV, DINO); a tuple (module, transform), where the transform maps one PIL image to a tensor or is an image
-            processor of `transformers`; or a function from a list of B PIL images to an array (B, d).
+        encoder: A Hub id or local folder of a vision model of `transformers`; `"tiny"`, the small one that the package brings
+            along; `"pixels"`; a file with the weights of a torchvision ResNet (SwAV, DINO); a tuple (module, transform), where
+            the transform maps one PIL image to a tensor or is an image processor of `transformers`; or a function from a list
+            of B PIL images to an array (B, d).
         revision: Branch, tag or commit of a Hub id.
         dtype: Number format of the weights: `auto`, `float32`, `bfloat16` or `float16`.
         image_size: Side in pixels of the square that reaches the model, in place of the image processor's.
@@ -119,11 +123,11 @@ def _load(model: Any, options: LoadOptions) -> LoadedModel:
     check_side(options.image_size)
     if not isinstance(model, str | Path):
         return _load_own(model, options)
-    if str(model) == "pixels":
-        _refuse(revision=options.revision, what="'pixels'")
+    if str(model) in (PIXELS, TINY):
+        _refuse(revision=options.revision, what=repr(str(model)))
         if options.logits:
-            raise InputError("'pixels' gives no class logits: give a classifier as teacher")
-        return load_pixels(options.image_size)
+            raise InputError(f"{str(model)!r} gives no class logits: give a classifier as teacher")
+        return load_pixels(options.image_size) if str(model) == PIXELS else load_pretrained(_TINY, options, TINY)
     if str(model).endswith(CHECKPOINT_SUFFIXES) and Path(model).expanduser().is_file():
         _refuse(revision=options.revision, what="a checkpoint file")
         return _load_file(Path(model).expanduser(), number_format, options)

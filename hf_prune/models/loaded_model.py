@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     Forward = Callable[[Any], torch.Tensor]
 
+PIXELS, TINY = "pixels", "tiny"  # encoders that need no file but this package's, by the names that records hold
 DTYPES = ("auto", "float32", "bfloat16", "float16")
 EMBEDDING_DTYPES = ("float16", "bfloat16")
 

@@ -6,6 +6,7 @@ the chosen output depends on may be missing from the checkpoint.
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import inspect
 import itertools
@@ -73,8 +74,10 @@ def class_names(config: Any) -> tuple[str, ...] | None:
     return None if not names or names == placeholders else names
 
 
-def load_pretrained(name: str | Path, options: LoadOptions) -> LoadedModel:
+def load_pretrained(name: str | Path, options: LoadOptions, known_as: str | None = None) -> LoadedModel:
     """Prepare a model of `transformers` by its Hub id or local folder; its weights are not yet read.
+
+    Records and errors name a folder of this package by ``known_as``, wherever the package lies.
 
     Raises:
         ImportError: An extra is missing.
@@ -82,6 +85,8 @@ def load_pretrained(name: str | Path, options: LoadOptions) -> LoadedModel:
         ValueError: The model cannot serve: see the message.
     """
     source = find_source(name, options.revision)
+    if known_as is not None:
+        source = dataclasses.replace(source, label=repr(known_as))
     config = read_config(source)
     output = LOGITS if options.logits else embedding_output(config)
     number_format = options.number_format(in_float32=needs_float32(config))
@@ -98,7 +103,7 @@ def load_pretrained(name: str | Path, options: LoadOptions) -> LoadedModel:
     unchanged = [source.unchanged, Unchanged(*weights)]  # shards may lie in folders below
     identity = {
         "kind": "transformers",
-        "id": source.place if source.folder is None else model_class.__name__,
+        "id": known_as or (source.place if source.folder is None else model_class.__name__),
         "commit": source.commit,
         **({"weights_sha256": None} if source.folder is None else source.digests_with(weights)),
         "output": output.name,

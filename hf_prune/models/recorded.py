@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from hf_prune.data.source import hub_name
+from hf_prune.models.loaded_model import PIXELS, TINY
 from hf_prune.runtime.errors import InputError
 from hf_prune.runtime.messages import error_line, warn
 
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
 
 # Pixels of a side that a record may ask for; of the pixels themselves each is three values of every row's embedding.
 MAX_SIDE, MAX_SIDE_OF_PIXELS = 1024, 256
-PIXELS = "pixels"
 _FORMATS = ("dtype", "embedding_dtype")
 
 
@@ -40,17 +40,27 @@ def check_recorded(identity: Mapping[str, Any]) -> None:
 
 
 def is_public(identity: Mapping[str, Any]) -> bool:
-    """Whether anybody can find a recorded model: at a commit of the Hub, or the pixels themselves."""
-    return identity.get("kind") == PIXELS or bool(identity.get("commit"))
+    """Whether anybody can find a recorded model: at a commit of the Hub, with this package, or as the pixels themselves."""
+    return bool(_own_name(identity) or identity.get("commit"))
+
+
+def _own_name(identity: Mapping[str, Any]) -> str | None:
+    """Return the name of an encoder that needs no file but this package's; local folders go by the class of their model."""
+    if identity.get("kind") == PIXELS:
+        return PIXELS
+    brought_along = (
+        identity.get("kind") == "transformers" and identity.get("id") == TINY and not identity.get("commit")
+    )
+    return TINY if brought_along else None
 
 
 def model_name(identity: Mapping[str, Any]) -> str:
-    """Return the name that finds a public model again: its repository, or ``"pixels"``; ValueError for any other."""
+    """Return the name that finds a public model again, ``"pixels"``, ``"tiny"`` or its repository; ValueError for any other."""
     if not is_public(identity):
         raise InputError(
             f"the encoder {identity['id']!r} is none of the Hub: pass encoder=, as it was given when these were made"
         )
-    return PIXELS if identity.get("kind") == PIXELS else hub_name(identity.get("id"), identity["commit"])
+    return _own_name(identity) or hub_name(identity.get("id"), identity["commit"])
 
 
 def opening_options(models: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

@@ -36,7 +36,7 @@ def encoder_of(request: Request) -> "LoadedModel":
     if request.encoder is None:
         raise InputError(
             "this metric needs embeddings: pass encoder= (a model id, a folder, a module with its transform, "
-            "a function or 'pixels'), or inputs={'embeddings': array}"
+            "a function, 'tiny' or 'pixels'), or inputs={'embeddings': array}"
         )
     from hf_prune.models.load import load_encoder
 

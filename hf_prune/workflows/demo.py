@@ -79,7 +79,7 @@ def run_demo(
 
     Args:
         dataset: A file, a folder or an id of the Hub; None is scikit-learn's digits.
-        encoder: Where embeddings come from: a model id of the Hub, a local folder, or ``"pixels"``.
+        encoder: Where embeddings come from: a model id of the Hub, a local folder, ``"tiny"`` or ``"pixels"``.
         keeps: Fractions to keep.
         out: Folder for everything the demo writes.
         image_column: Column with the images; None takes the only ``Image`` column.

@@ -30,7 +30,7 @@ def main() -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (8, 16, 16, 3), dtype=np.uint8)
     features = Features({"image": Image(), "label": ClassLabel(names=["cat", "dog"])})
     rows = {"image": [PILImage.fromarray(image) for image in pixels], "label": [0, 1] * 4}
-    ds = Dataset.from_dict(rows, features=features).score_with("prototypes", encoder="pixels", num_prototypes=2)
+    ds = Dataset.from_dict(rows, features=features).score_with("prototypes", encoder="tiny", num_prototypes=2)
     with tempfile.TemporaryDirectory() as folder:
         hf_prune.export(ds.prune("prototypes", keep=0.5, order="hard"), folder, source="local")
         for name in ("README.md", "provenance.json"):

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from hf_prune.models import load
-from hf_prune.models.recorded import check_same_encoder, recorded_model
+from hf_prune.models.recorded import check_same_encoder, is_public, load_recorded_encoder, model_name, recorded_model
 
 RECORDED = {"kind": "torch", "id": "Net", "commit": None, "weights_sha256": "a", "dtype": "float32"}
 
@@ -102,3 +102,13 @@ def test_results_that_no_identity_tells_apart_are_read_from_nowhere():
 def test_a_damaged_record_is_refused():
     with pytest.raises(ValueError, match="a record asks for images of 9,000 pixels a side"):
         recorded_model(PUBLIC | {"image_size": 9000}, **OPENED)
+
+
+def test_the_tiny_encoder_is_found_again_by_its_name_if_its_weights_are_the_recorded_ones():
+    recorded = load.load_encoder("tiny", image_size=16, dtype="float32").identity
+    assert (is_public(recorded), model_name(recorded)) == (True, "tiny")
+    assert load_recorded_encoder(recorded, None, "cpu").identity == recorded
+    assert recorded_model(recorded, **OPENED).identity == recorded
+    with pytest.raises(ValueError, match=r"encoder 'tiny' is not the one .* \(weights_sha256 differ\)"):
+        load_recorded_encoder(recorded | {"weights_sha256": "0" * 64}, None, "cpu")
+    assert not is_public(recorded | {"kind": "torch"})  # a class of the user's own that is called so

@@ -72,6 +72,7 @@ def test_models_are_named_by_repository_and_commit_alone(tmp_path, monkeypatch):
     step = scoring()
     assert recorded.model_names([model()], step) == ["org/name"]
     assert recorded.model_names([model(id="/etc", kind="pixels", commit=None)], step) == ["pixels"]
+    assert recorded.model_names([model(id="tiny", commit=None)], step) == ["tiny"]
     assert recorded.model_names([model(commit=None)], step) == []
     assert recorded.prototypes_name(model(), step) == f"org/name@{COMMIT}"
     for odd in (model(id="/etc/x"), model(id="../x"), model(id="~/x"), model(commit="main"), model(id=None)):
