@@ -39,7 +39,7 @@ def test_before_the_training():
 def test_the_section_of_a_card():
     assert logged().to_markdown() == (
         "## Rows trained on\n\n"
-        "Trained with [hf_prune](https://pypi.org/project/hf-prune/), method `infobatch` (InfoBatch, arXiv 2303.04947): "
+        "Trained with hf_prune, method `infobatch` (InfoBatch, arXiv 2303.04947): "
         "400 of 1,000 rows in a pruned epoch, seed 3. In all 1,400 rows were seen in 6 s, 30.0% fewer than in as many "
         "whole epochs.\n\n"
         "| epoch | rows | share | seconds |\n| --- | --- | --- | --- |\n"
