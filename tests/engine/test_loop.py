@@ -268,7 +268,7 @@ def test_a_disk_that_loses_what_it_held_ends_in_one_line_and_the_next_run_comput
         return batch @ WEIGHTS
 
     with pytest.raises(OSError, match=r"was removed or damaged during|cannot keep results in") as caught:
-        print(run(ds, make_model(losing), store_root=root, chunk_rows=4).values)
+        _ = run(ds, make_model(losing), store_root=root, chunk_rows=4).values
     assert "\n" not in str(caught.value)
     assert str(caught.value).count("cannot keep") == (lost == "disk")
     if lost == "disk":
