@@ -35,6 +35,7 @@ GROUPS = {
     ),
     "Several machines": ("several-machines.md", ["score_shard", "merge_shards"]),
     "Prune": ("prune.md", ["prune", "recommend", "keep_curve", "explain", "select", "error_quotas", *ORDERS]),
+    "Look at it": ("look-at-it.md", ["report", "gallery", "Gallery", "push_space"]),
     "Clean": ("clean.md", ["duplicates", "label_noise"]),
     "Train and record": (
         "train-and-record.md",

@@ -45,18 +45,22 @@ if TYPE_CHECKING:
     from hf_prune.hub.models.teacher import export_teacher, push_teacher
     from hf_prune.hub.publish.export import export
     from hf_prune.hub.publish.push import push_card, push_to_hub
+    from hf_prune.hub.publish.space import push_space
     from hf_prune.hub.read.apply import apply
     from hf_prune.hub.read.load_scores import load_scores
     from hf_prune.hub.verify.rebuild import rebuild
     from hf_prune.hub.verify.verify import verify
     from hf_prune.policy.keep_curve import keep_curve
     from hf_prune.policy.recommend import recommend
+    from hf_prune.reports.gallery import Gallery, gallery
+    from hf_prune.reports.report import report
     from hf_prune.scaling import compare_laws, fit_law
     from hf_prune.scaling.runs import measure_scaling
     from hf_prune.training.teachers import Teachers, train_subset_runs, train_teachers
 
 # Loaded on first use: these modules need the Hub client, Jinja or torch.
 _LAZY = {
+    "Gallery": "hf_prune.reports.gallery",
     "HeadRuns": "hf_prune.heads.runs",
     "Heads": "hf_prune.heads.settings",
     "PruningReport": "hf_prune.dynamic_pruning.report",
@@ -70,11 +74,14 @@ _LAZY = {
     "export": "hf_prune.hub.publish.export",
     "export_teacher": "hf_prune.hub.models.teacher",
     "fit_law": "hf_prune.scaling",
+    "gallery": "hf_prune.reports.gallery",
     "load_scores": "hf_prune.hub.read.load_scores",
     "keep_curve": "hf_prune.policy.keep_curve",
     "measure_scaling": "hf_prune.scaling.runs",
     "recommend": "hf_prune.policy.recommend",
+    "report": "hf_prune.reports.report",
     "push_card": "hf_prune.hub.publish.push",
+    "push_space": "hf_prune.hub.publish.space",
     "push_teacher": "hf_prune.hub.models.teacher",
     "push_to_hub": "hf_prune.hub.publish.push",
     "prune_while_training": "hf_prune.dynamic_pruning.while_training",
@@ -91,6 +98,7 @@ __all__ = [
     "Correlations",
     "Duplicates",
     "Estimate",
+    "Gallery",
     "HeadRuns",
     "Heads",
     "History",
@@ -125,6 +133,7 @@ __all__ = [
     "export",
     "export_teacher",
     "fit_law",
+    "gallery",
     "get_metric",
     "install",
     "keep_curve",
@@ -138,12 +147,14 @@ __all__ = [
     "prune",
     "prune_while_training",
     "push_card",
+    "push_space",
     "push_teacher",
     "push_to_hub",
     "rebuild",
     "recommend",
     "register_metric",
     "register_order",
+    "report",
     "score_shard",
     "score_with",
     "select",

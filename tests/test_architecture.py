@@ -23,7 +23,7 @@ ORDER = (
     ("cleaning", "dynamic_pruning"),
     ("policy",),
     ("pruning", "streams"),
-    ("api",),
+    ("api", "reports"),
     ("binding", "scaling", "hub"),
     ("workflows",),
     ("cli",),

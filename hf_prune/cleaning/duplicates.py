@@ -12,8 +12,12 @@ from numpy.typing import NDArray
 
 from hf_prune.data.columns import Labels, find_image_column
 from hf_prune.data.images import EncodedImages
+from hf_prune.data.thumbnails import strip
+from hf_prune.runtime import svg
 from hf_prune.runtime.errors import InputError
+from hf_prune.runtime.figures import SUSPECT
 from hf_prune.runtime.files import write_csv
+from hf_prune.runtime.html import fragment, table
 from hf_prune.runtime.messages import printable
 from hf_prune.runtime.processes import in_step, process_state, use_device
 from hf_prune.scoring import Request, Run
@@ -37,6 +41,7 @@ class Duplicates:
         threshold: The least cosine of duplicates; None where the bytes of the images were compared.
         labels: Classes of the rows, if they have any.
         unscored: Rows that could not be compared, by row number, and why.
+        ds: The rows themselves, for pictures.
     """
 
     duplicate_of: NDArray[np.int64]
@@ -44,6 +49,25 @@ class Duplicates:
     threshold: float | None
     labels: Labels | None = None
     unscored: Mapping[int, str] = field(default_factory=dict)
+    ds: Dataset | None = field(default=None, repr=False, compare=False)
+
+    def __repr__(self) -> str:
+        return f"Duplicates({self._summary()})"
+
+    def _repr_html_(self) -> str:
+        title = self._summary()
+        bar = svg.share(self.num_duplicates, len(self.duplicate_of), title, colour=SUSPECT)
+        shown = sorted(self.groups, key=len, reverse=True)[:_SHOWN_GROUPS]
+        lines = [(", ".join(map(str, group[:_SHOWN_ROWS])), len(group), self._least(group)) for group in shown]
+        captions = {row: f"row {row}" for group in shown[:4] for row in group[:3]}
+        conflicts = (
+            f"groups that hold more than one class: {len(self.label_conflicts)}" if self.label_conflicts else ""
+        )
+        found = table(lines, ["rows", "in the group", "least cosine"]) if lines else ""
+        return fragment(*filter(None, [title, bar, conflicts, strip(self.ds, captions), found]))
+
+    def _least(self, group: list[int]) -> str:
+        return f"{self.similarity[group[1:]].min():.4f}"
 
     @cached_property
     def groups(self) -> list[list[int]]:
@@ -102,7 +126,7 @@ class Duplicates:
 
     def _line(self, group: list[int]) -> str:
         more = f" … ({len(group)} rows)" if len(group) > _SHOWN_ROWS else ""
-        line = f"  rows {', '.join(map(str, group[:_SHOWN_ROWS]))}{more}; least cosine {self.similarity[group[1:]].min():.4f}"
+        line = f"  rows {', '.join(map(str, group[:_SHOWN_ROWS]))}{more}; least cosine {self._least(group)}"
         if self.labels is None:
             return line
         names = dict.fromkeys(self.labels.name(int(code)) for code in self.labels.codes[group])
@@ -126,7 +150,8 @@ def duplicates(
     threshold. Rows are taken in order: a row stands for itself unless it is a duplicate of an earlier row that does, and
     then belongs to the most similar of those. So each duplicate is that close to the row that stands for it, and no two
     rows that stay are. Joining chains of close rows into one group would drop rows that are far from any row kept. The
-    result is exact; memory grows with the rows and time with their square, see the benchmarks.
+    result is exact. Every process holds all embeddings, (n, d) of float32, and time grows with the square of the rows, see the
+    benchmarks.
 
     Args:
         ds: A ``Dataset`` of n rows, or embeddings, shape (n, d).
@@ -201,11 +226,11 @@ def _same_bytes(ds: Dataset, request: Request) -> Duplicates:
     is_copy = leaders != np.arange(len(ds))
     is_copy[list(unreadable)] = False
     duplicate_of = np.where(is_copy, leaders, -1)
-    return Duplicates(duplicate_of, np.where(is_copy, 1.0, np.nan), None, labels_of(ds, request), unreadable)
+    return Duplicates(duplicate_of, np.where(is_copy, 1.0, np.nan), None, labels_of(ds, request), unreadable, ds)
 
 
 def _close_rows(ds: Dataset, request: Request, threshold: float) -> Duplicates:
-    """Group rows whose embeddings are close; every process computes the same."""
+    """Group rows whose embeddings are close; every process holds (n, d) of float32 and computes the same."""
     from hf_prune.cleaning.near_duplicates import near_duplicates
 
     labels = labels_of(ds, request)  # found wrong before the encoder runs
@@ -215,4 +240,4 @@ def _close_rows(ds: Dataset, request: Request, threshold: float) -> Duplicates:
     duplicate_of, similarity = np.full(len(ds), -1, dtype=np.int64), np.full(len(ds), np.nan)
     duplicate_of[rows] = np.where(found < 0, -1, rows[found])
     similarity[rows] = cosine
-    return Duplicates(duplicate_of, similarity, threshold, labels, unscored)
+    return Duplicates(duplicate_of, similarity, threshold, labels, unscored, ds)

@@ -1,7 +1,7 @@
 """Estimate of wrong labels: out-of-fold predictions, and a test of the search on planted noise."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +12,12 @@ from numpy.typing import NDArray
 from hf_prune.cleaning.confident_learning import confident_joint, log_odds
 from hf_prune.cleaning.planted_noise import SelfTest, judge, most_suspicious, plant
 from hf_prune.data.columns import Labels
+from hf_prune.data.thumbnails import strip
+from hf_prune.runtime import svg
 from hf_prune.runtime.errors import InputError
+from hf_prune.runtime.figures import SUSPECT
 from hf_prune.runtime.files import write_csv
+from hf_prune.runtime.html import fragment, table
 from hf_prune.runtime.messages import printable
 from hf_prune.runtime.processes import in_step, use_device
 from hf_prune.runtime.seeds import check_seed
@@ -42,6 +46,7 @@ class LabelNoise:
         labels: The labels that were judged.
         self_test: Result of the self-test; None where probabilities were given, or ``planted=0``.
         unscored: Rows that were not judged, by row number, and why.
+        ds: The rows themselves, for pictures.
     """
 
     rate: float
@@ -53,6 +58,23 @@ class LabelNoise:
     labels: Labels
     self_test: SelfTest | None = None
     unscored: Mapping[int, str] = field(default_factory=dict)
+    ds: Dataset | None = field(default=None, repr=False, compare=False)
+
+    def __repr__(self) -> str:
+        return f"LabelNoise({self._summary()})"
+
+    def _summary(self) -> str:
+        suspects, judged = int(self.suspects.sum()), int((~np.isnan(self.scores)).sum())
+        return f"{self.rate:.1%} of {judged} labels are estimated to be wrong; {suspects} rows are suspects"
+
+    def _repr_html_(self) -> str:
+        title, shown = self._summary(), self.ranking[:_SHOWN_ROWS].tolist()
+        bar = svg.share(int(self.suspects.sum()), len(self.suspects), title, colour=SUSPECT)
+        lines = [(row, *self._names(row), f"{self.scores[row]:.2f}") for row in shown]
+        captions = {row: f"row {row}: {self._names(row)[0]}, looks like {self._names(row)[1]}" for row in shown}
+        tests = [] if self.self_test is None else _lines(self.self_test)
+        found = table(lines, ["row", "label", "predicted", "score"])
+        return fragment(title, bar, *tests, "the most suspicious rows:", strip(self.ds, captions), found)
 
     @property
     def precision(self) -> float | None:
@@ -82,9 +104,8 @@ class LabelNoise:
         return self.labels.name(int(self.labels.codes[row])), self.labels.name(int(self.probs[row].argmax()))
 
     def __str__(self) -> str:
-        num_judged = int((~np.isnan(self.scores)).sum())
         lines = [
-            f"{self.rate:.1%} of {num_judged} labels are estimated to be wrong; {int(self.suspects.sum())} rows are suspects",
+            self._summary(),
             *([] if self.self_test is None else _lines(self.self_test)),
             f"confident learning: {self.confident_rate:.1%}; it counts confident errors of the classifier, which agrees with "
             f"{self.agreement:.1%} of the labels",
@@ -126,7 +147,8 @@ def label_noise(
     fold. Then the search is tested: a share of the labels is replaced, half of them at random and half by the class that
     theirs is taken for most, the folds are predicted anew, and it is counted how many of the replaced labels are found. The
     share of the other rows that look like replaced ones is the estimate of the rate. Rows that are hard and rows that are
-    wrong look alike to a classifier: read the precision of the self-test before you drop suspects.
+    wrong look alike to a classifier: read the precision of the self-test before you drop suspects. Every process holds all
+    embeddings, (n, d) of float32.
 
     Args:
         ds: A ``Dataset`` of n rows, or embeddings, shape (n, d).
@@ -175,8 +197,8 @@ def label_noise(
         check_request("label_noise", ds, request, {"num_folds": num_folds, "planted": planted, "seed": seed})
         labels = required_labels(ds, request, "label_noise", also=", or pass inputs={'labels': array}")
         if "probs" in given:
-            return _from_probs(np.asarray(given["probs"]), labels)
-        return _from_embeddings(ds, request, labels, num_folds, planted, seed)
+            return replace(_from_probs(np.asarray(given["probs"]), labels), ds=ds)
+        return replace(_from_embeddings(ds, request, labels, num_folds, planted, seed), ds=ds)
 
 
 def _check(encoder: Any, given: Mapping[str, Any], planted: Any, seed: int) -> None:
@@ -207,7 +229,10 @@ def _from_probs(probs: NDArray[Any], labels: Labels) -> LabelNoise:
 def _from_embeddings(
     ds: Dataset, request: Request, labels: Labels, num_folds: int, planted: float, seed: int
 ) -> LabelNoise:
-    """Find suspects by logistic regression, fold by fold, and test the search; every process computes the same."""
+    """Find suspects by logistic regression, fold by fold, and test the search.
+
+    Every process holds (n, d) of float32 and computes the same.
+    """
     from hf_prune.cleaning.out_of_fold import choose_strength, make_folds, out_of_fold_probs, standardised
 
     embeddings, unscored = all_embeddings(ds, request)

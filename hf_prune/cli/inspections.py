@@ -1,22 +1,24 @@
-"""The commands that look at a data set and change nothing: ``duplicates``, ``label-noise``, ``recommend``, ``keep-curve``."""
+"""The commands that look at a data set and change nothing: ``duplicates``, ``label-noise``, ``recommend``, ``keep-curve``, ``report``."""
 
 import inspect
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
+import typer
 from datasets import Dataset
 
 from hf_prune.cleaning.duplicates import Duplicates, duplicates
 from hf_prune.cleaning.label_noise import LabelNoise, label_noise
-from hf_prune.cli.output import echo
+from hf_prune.cli.output import by_one_process, echo
 from hf_prune.cli.signatures import added, argument_docs, function_parameters, make_command, option, summary
-from hf_prune.cli.steps import INPUTS, input_parameters, keep_option, open_data
-from hf_prune.data.loading import train_split
+from hf_prune.cli.steps import INPUTS, input_parameters, keep_option, open_data, parse_inputs
+from hf_prune.data.loading import open_dataset, train_split
 from hf_prune.policy import Recommendation
 from hf_prune.policy.keep_curve import KeepCurve, keep_curve
 from hf_prune.policy.recommend import recommend
+from hf_prune.reports.report import report
 from hf_prune.runtime.processes import in_step, is_main_process
 from hf_prune.scoring.run import with_run
 
@@ -63,6 +65,34 @@ def _save(ax: Any, path: Path) -> None:
     ax.figure.savefig(path, dpi=150)
 
 
+@by_one_process
+def _report(scored: str, kept: str, compare: str | None = None, split: str | None = None, **values: Any) -> None:
+    """Open the rows before and after the cut, and write the page."""
+    names = {"scored": scored, "kept": kept} | ({} if compare is None else {"compare": compare})
+    opened = {name: train_split(open_dataset(place, split=split)) for name, place in names.items()}
+    if "inputs" in values:
+        values["inputs"] = parse_inputs(values["inputs"])
+    echo(report(**opened, path=values.pop("out"), **with_run(report, values)))
+
+
+def _report_parameters() -> list[inspect.Parameter]:
+    folders = {
+        "scored": "Folder of the scored data set before it was pruned.",
+        "kept": "Folder of what was kept of it.",
+    }
+    places = [
+        added(name, Annotated[str, typer.Argument(metavar=name.upper(), help=text)]) for name, text in folders.items()
+    ]
+    given = ("scored", "kept", "path", "compare", "advice", "curve", "noise", "duplicates")
+    return [
+        *places,
+        added("split", option(str, "Split of a DatasetDict; left out, the train split.", "--split"), None),
+        added("compare", option(str, "Folder of what another pruning of the same rows kept.", "--compare"), None),
+        added("out", option(Path, "Page to write.", "--out"), Path("report.html")),
+        *function_parameters(report, leave_out=given, own={"inputs": INPUTS}),
+    ]
+
+
 def _parameters(function: Callable[..., Any], own: dict[str, Any], **files: str) -> list[inspect.Parameter]:
     """Arguments and options of such a command; ``files`` has the help of the options that name a file."""
     return [
@@ -103,6 +133,7 @@ def _commands() -> dict[str, Callable[..., None]]:
             _parameters(keep_curve, {}, out="CSV file with a line per point.", figure=gains),
             summary(keep_curve),
         ),
+        "report": make_command(_report, _report_parameters(), summary(report)),
     }
 
 

@@ -94,8 +94,7 @@ def correlate_columns(
     if out is not None:
         echo(found.write_csv(out))
         return
-    for name, line in zip(found.columns, found.values.tolist(), strict=True):
-        echo(" ".join([f"{printable(name):24}", *(f"{value:6.2f}" for value in line)]))
+    echo(found)
 
 
 @by_one_process

@@ -9,22 +9,28 @@ import contextlib
 import hashlib
 import importlib.metadata
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 import numpy as np
 from datasets import Dataset
+from markupsafe import Markup
 from numpy.typing import NDArray
 
 from hf_prune import version
 from hf_prune.data.digests import column_digest, content_digest, score_column_digest, unpack_rows
 from hf_prune.data.loaded_rows import loaded_rows
 from hf_prune.data.source import remember_source
+from hf_prune.runtime import svg
 from hf_prune.runtime.errors import InputError, InputTypeError
+from hf_prune.runtime.html import fragment, plain, table
 from hf_prune.runtime.untrusted import read_json
 
 MARK = "hf_prune step: "
+# Fields of a record: whether rows, and which score columns, were changed by other means than steps.
+CHANGED = "changed outside hf_prune"
+CHANGED_SCORES = "scores changed outside hf_prune"
 _LISTS = ("unscored", "columns", "parents", "changed_scores")
 # Field of a step → its type in JSON; those not listed hold text.
 _TYPES: dict[str, Any] = {
@@ -35,6 +41,7 @@ _TYPES: dict[str, Any] = {
     **dict.fromkeys(("keep", "class_balance"), (int, float, np.number)),
     "changed_before": bool,
 }
+_SHOWN_STEPS = 12  # of a history that is shown
 _OLD_DIGEST = 32  # length of the digests that earlier versions recorded
 _PACKAGES = ("hf-prune", "datasets", "transformers", "torch", "accelerate", "numpy", "pillow")
 
@@ -116,6 +123,17 @@ class Step:
     decided: str | None = None
     id: str = ""
 
+    def __repr__(self) -> str:
+        return f"Step({self.summary}, id={self.id!r})"
+
+    @property
+    def summary(self) -> str:
+        """Say in a few words what was done."""
+        if self.kind != "prune":
+            return f"{plain(self.kind)} {plain(self.metric)} → {plain(self.column)}"
+        kept = f"{self.rows_out:,} of {self.rows_in:,} rows"
+        return f"prune by {plain(self.column)}, order {plain(self.order)}, keep {self.keep}: {kept}"
+
     @property
     def makes_scores(self) -> bool:
         """Whether the step made a score column."""
@@ -168,6 +186,20 @@ class History:
 
     steps: tuple[Step, ...]
     damaged: int = 0
+
+    def __repr__(self) -> str:
+        shown = [step.summary for step in self.steps[:_SHOWN_STEPS]]
+        more = [f"… ({len(self.steps)} steps)"] if len(self.steps) > _SHOWN_STEPS else []
+        damaged = [f"{self.damaged} damaged"] if self.damaged else []
+        return f"History({'; '.join([*shown, *more, *damaged])})"
+
+    def _repr_html_(self) -> str:
+        lines = [
+            (step.summary, _made_with(step), Markup("").join(_drawn(step)), step.id)
+            for step in self.steps[:_SHOWN_STEPS]
+        ]
+        more = f"{len(self.steps)} steps, {self.damaged} lines that cannot be read"
+        return fragment(table(lines, ["step", "made with", "rows kept", "id"]), more)
 
     @property
     def heads(self) -> tuple[Step, ...]:
@@ -281,6 +313,22 @@ class History:
             elif step.rows_out != step.rows_in:
                 raise InputError(f"a step left {left:,} of {step.rows_in:,} rows and does not say which")
         return np.arange(left, dtype=np.int64) if rows is None else rows
+
+
+def _made_with(step: Step) -> str:
+    """Name the models and options of a step."""
+    inputs = [made for made in step.inputs.values() if isinstance(made, dict)]
+    models = [made["encoder"] for made in inputs if isinstance(made.get("encoder"), dict)]
+    names = dict.fromkeys(plain(model.get("id", "")) for model in models)
+    return ", ".join(
+        [*names, *(f"{plain(name)}={plain(value, 20)}" for name, value in list(step.options.items())[:8])]
+    )
+
+
+def _drawn(step: Step) -> Iterator[Markup]:
+    """Draw the share of the rows that a pruning kept."""
+    if step.kind == "prune":
+        yield svg.share(step.rows_out, step.rows_in, step.summary, width=120)
 
 
 def not_the_input(step: Step, ds: Dataset, history: History) -> str | None:

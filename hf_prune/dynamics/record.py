@@ -14,8 +14,12 @@ from hf_prune.dynamics import files
 from hf_prune.dynamics.content import RowContent, row_content
 from hf_prune.dynamics.figures import FIGURES, PER_CLASS, PER_ROW
 from hf_prune.dynamics.row_matching import match_rows
+from hf_prune.runtime import svg
 from hf_prune.runtime.errors import InputError, InputTypeError
 from hf_prune.runtime.folders import owned
+from hf_prune.runtime.html import fragment, plain, table
+
+_MOST_READ = 20_000_000  # values that a picture of a record reads
 
 Records: TypeAlias = Union["TrainingRecord", str, Path, Sequence[Union["TrainingRecord", str, Path]]]
 
@@ -44,6 +48,37 @@ class TrainingRecord:
         rows: files.Rows | None = None,
     ) -> None:
         self._head, self.folder, self._memory, self._known = head, folder, memory, rows
+
+    def __repr__(self) -> str:
+        place = "in memory" if self.folder is None else f"in {self.folder.name!r}"
+        return f"TrainingRecord({plain(self.dataset)!r}: {self._summary()}, {place})"
+
+    def _summary(self) -> str:
+        classes = "" if self.num_classes is None else f", {self.num_classes} classes"
+        return f"{self.num_epochs} epochs of {self.num_rows:,} rows{classes}, mode {self.mode!r}"
+
+    def _repr_html_(self) -> str:
+        lines = [("data set", self.dataset), ("recorded", self._summary()), ("arrays", ", ".join(self.arrays))]
+        right = self._accuracies()
+        if len(right) < 2:
+            return fragment(table(lines))
+        lines.append(("right in the last epoch", f"{right[-1][1]:.1%}"))
+        picture = svg.curves(
+            [svg.Line("rows that were right", right)], "Share of rows that were right, over the training", height=150
+        )
+        return fragment(table(lines), picture)
+
+    def _accuracies(self) -> list[tuple[float, float]]:
+        """Return share of the run and share of the rows that were right, of some epochs; of a large record the last alone."""
+        total = self.num_epochs
+        if "correct" not in self.arrays or total < 2 or self.num_rows > _MOST_READ // 2:
+            return []
+        count = min(total, 40, max(2, _MOST_READ // max(self.num_rows, 1)))
+        epochs = np.unique(np.linspace(0, total - 1, count).astype(int)).tolist()
+        found = [(epoch, self.read_epoch("correct", epoch).astype(np.float32)) for epoch in epochs]
+        return [
+            ((epoch + 1) / total, float(np.nanmean(values))) for epoch, values in found if not np.isnan(values).all()
+        ]
 
     @property
     def head(self) -> files.Head:

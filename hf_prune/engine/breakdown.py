@@ -9,8 +9,6 @@ from contextvars import ContextVar
 
 from datasets.utils import are_progress_bars_disabled, tqdm
 
-from hf_prune.runtime.processes import is_main_process
-
 
 @dataclasses.dataclass
 class Breakdown:
@@ -117,10 +115,10 @@ def is_trial() -> bool:
     return _trial.get() is not None
 
 
-def finish(done: Pass) -> None:
-    """Hand a pass to who tries it; else print where its seconds went, unless progress bars are off."""
+def finish(done: Pass, *, shown: bool = True) -> None:
+    """Hand a pass to who tries it; else print where its seconds went, where it is shown and progress bars are not off."""
     trial = _trial.get()
     if trial is not None:
         trial.append(done)
-    elif done.computed and is_main_process() and not are_progress_bars_disabled():
+    elif shown and done.computed and not are_progress_bars_disabled():
         tqdm.write(f"{done.desc}: {done.computed:,} images, in s: {done.seconds}", file=sys.stderr)

@@ -28,7 +28,10 @@ if TYPE_CHECKING:
 
 
 MOST_WORKERS = 16  # where nobody named a number: more decode faster than one accelerator takes
-BATCHES_AHEAD, IMAGES_AHEAD = 2, 2048  # made by each worker before they are asked for, and by all of them
+BATCHES_AHEAD, IMAGES_AHEAD = (
+    2,
+    2048,
+)  # made by each worker before they are asked for; in all, unless one batch has more
 
 
 class Item(NamedTuple):
@@ -140,10 +143,11 @@ def load_batches(
 ) -> Generator[Batch]:
     """Yield batches in their order, a bounded number of them made ahead, in pinned memory for an accelerator of CUDA's.
 
-    Without workers one thread makes the next two batches while the model runs: reading, decoding, resizing and the model
-    itself all let go of Python's lock. It ends when the iterator is closed.
+    Without workers one thread makes the next batches while the model runs: reading, decoding, resizing and the model itself
+    all let go of Python's lock. It ends when the iterator is closed.
     """
-    ahead = max(1, min(BATCHES_AHEAD, IMAGES_AHEAD // max(1, num_workers * max(map(len, batches), default=1))))
+    at_once = max(1, num_workers) * max(map(len, batches), default=1)
+    ahead = max(1, min(BATCHES_AHEAD, IMAGES_AHEAD // at_once))
     loader: torch.utils.data.DataLoader[Batch] = torch.utils.data.DataLoader(
         images,  # type: ignore[arg-type]  # any object with __getitem__ and __len__ will do
         batch_sampler=batches,
@@ -161,7 +165,7 @@ def load_batches(
     own_device = (torch.cuda.set_device, (device,)) if device.type == "cuda" else (None, ())
     pool = ThreadPoolExecutor(1, "hf_prune batches", *own_device)
     try:
-        coming = deque(pool.submit(next, made, None) for _ in range(BATCHES_AHEAD))
+        coming = deque(pool.submit(next, made, None) for _ in range(ahead))
         while (batch := coming.popleft().result()) is not None:
             coming.append(pool.submit(next, made, None))
             yield batch

@@ -28,6 +28,7 @@ from hf_prune.engine.image_keys import Keys, content_keys, with_targets
 from hf_prune.engine.plan import make_plan
 from hf_prune.engine.shards import Shard
 from hf_prune.engine.store import Store
+from hf_prune.engine.stored_rows import StoredRows
 from hf_prune.models.loaded_model import LoadedModel
 from hf_prune.runtime.errors import InputError, StateError
 from hf_prune.runtime.processes import check_alike, check_others, compute_device, in_step, together
@@ -44,7 +45,7 @@ class ModelRows:
 
     Attributes:
         rows: Global row numbers, ascending, shape (n_local,); every readable row is in one process only.
-        values: Their values, shape (n_local, d), float32; d is the same in every process.
+        stored: Their values where they are kept, shape (n_local, d); d is the same in every process.
         unreadable: Global row number → why a row has no value; the same in every process.
         computed: Images that went through the model in this call, in all processes.
         reused: Rows with a value from the store or of an equal image, in all processes.
@@ -53,12 +54,17 @@ class ModelRows:
     """
 
     rows: NDArray[np.int64]
-    values: NDArray[np.float32]
+    stored: StoredRows
     unreadable: dict[int, str]
     computed: int
     reused: int
     seconds: Breakdown
     rows_sha256: str = ""
+
+    @property
+    def values(self) -> NDArray[np.float32]:
+        """Read all values: this holds (n_local, d) of float32."""
+        return self.stored[:]
 
 
 def run_model(
@@ -110,7 +116,8 @@ def run_model(
         images, seconds = EncodedImages(ds, image_column), Breakdown()
         root = store_root if model.cacheable else None
         with seconds.timed("read"):
-            keys, unreadable = content_keys(ds, image_column, images, root, state, shard)
+            known_root = None if is_trial() else root
+            keys, unreadable = content_keys(ds, image_column, images, known_root, state, shard)
         problems = _Problems(image_column, on_error, unreadable)
         image_rows = ImageRows(images, keys)
         keys = keys if targets is None else with_targets(keys, targets)
@@ -134,13 +141,14 @@ def run_model(
             unreadable |= plan.spread(part)
         unreadable = dict(sorted(unreadable.items()))
         rows = plan.rows_of(state.process_index, keys, store, unreadable)
-        values = _read_rows(store, keys, rows)
+        stored = _stored_rows(store, keys, rows)
         num_readable = len(plan.wanted_rows(unreadable))
         whole = sum(parts, Breakdown())
         first, number_bytes = (sum(first_images), sum(first_seconds)), 0 if root is None else loop.number_bytes
-        finish(Pass(desc, num_readable, known, sum(counts), whole, *first, workers, values.shape[1], number_bytes))
+        done = Pass(desc, num_readable, known, sum(counts), whole, *first, workers, stored.shape[1], number_bytes)
+        finish(done, shown=state.is_main_process)
         digest = hashlib.sha256(keys.tobytes()).hexdigest()
-        return ModelRows(rows, values, unreadable, sum(counts), num_readable - sum(counts), whole, digest)
+        return ModelRows(rows, stored, unreadable, sum(counts), num_readable - sum(counts), whole, digest)
 
 
 def _shared_facts(model: LoadedModel, targets: NDArray[np.int64] | None) -> dict[str, Any]:
@@ -313,7 +321,7 @@ class _Loop:
         if not finite.all():
             raise InputError(
                 f"row {rows[~finite].min()}: the model gave NaN or infinity ({int((~finite).sum())} such rows in a chunk of "
-                f"{len(rows)}); check its weights and preprocessing, or use dtype='float32'"
+                f"{len(rows)}); check its weights and preprocessing, or use dtype='float32', without embedding_dtype"
             )
 
     def _settle(self) -> None:
@@ -359,17 +367,16 @@ def exact_settings(device: torch.device) -> Iterator[None]:
         yield
 
 
-def _read_rows(store: Store, keys: Keys, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+def _stored_rows(store: Store, keys: Keys, rows: NDArray[np.int64]) -> StoredRows:
     """Return the values of this process's rows, whose width is the same in a process without rows."""
-    values = np.empty((0, 0), np.float32)
+    stored: list[StoredRows] = []
 
-    def read() -> int:
-        nonlocal values
+    def find() -> int:
         found = store.has(keys[rows])
         if not found.all():
             raise StateError(f"row {rows[~found][0]} was never written: the store lost it, or a batch lost its row")
-        values = store.gather(keys[rows])
-        return values.shape[1]
+        stored.append(store.rows(keys[rows]))
+        return stored[0].shape[1]
 
-    width = max(together(read))
-    return values if len(values) else np.empty((0, width), np.float32)
+    width = max(together(find))
+    return stored[0].of_width(width)

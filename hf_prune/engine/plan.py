@@ -45,7 +45,7 @@ class Plan:
         On a shared disk every image is at home, whichever process computed it: then two models of one data set have their
         rows in the same processes. On separate disks, an image stays where it is.
         """
-        stored = np.stack(together(lambda: store.lookup(keys[self.first_row])))  # (processes, u)
+        stored = np.stack(together(lambda: store.lookup(_of(keys, self.first_row))))  # (processes, u)
         at_home = stored[self.home, np.arange(len(self.home))]
         owner = np.where(at_home, self.home, stored.argmax(axis=0))
         return self.wanted_rows(unreadable, owner == process)
@@ -79,8 +79,12 @@ def make_plan(
     readable = ~np.isin(first_row, list(unreadable))
     batch_of = np.maximum(np.cumsum(readable) - 1, 0) // batch_size  # where a run over all images puts it
     wanted = readable if shard is None else readable & shard.has(batch_of)
-    stored = np.stack(together(lambda: store.lookup(keys[first_row])))  # (processes, u)
+    stored = np.stack(together(lambda: store.lookup(_of(keys, first_row))))  # (processes, u)
     missing = first_row[wanted & ~stored.any(axis=0)]
     starts = range(process * batch_size, len(missing), processes * batch_size)
     batches = [missing[start : start + batch_size].tolist() for start in starts]
     return Plan(first_row, image_of, readable, wanted, batch_of % processes, batches)
+
+
+def _of(keys: Keys, first_row: NDArray[np.int64]) -> Keys:
+    return keys if len(first_row) == len(keys) else keys[first_row]  # no copy where every image is in one row

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hf_prune.runtime.cache import META, use
+from hf_prune.runtime.cache import META, keep_to_limit, use
 from hf_prune.runtime.errors import InputError, StateError
 from hf_prune.runtime.files import write_file
 from hf_prune.runtime.integrity import read_sealed
@@ -123,6 +123,7 @@ def join_stores(folder: Path, shards: list[Shard], root: Path) -> None:
         for path in sorted((folder / KEYS).glob(_STORED)):
             if _WHOLE.fullmatch(path.stem):  # not those of a part of the rows
                 _link(path, root / KEYS / path.name)
+        keep_to_limit(root)
 
 
 def _description(folder: Path, shard: Shard) -> dict[str, Any]:

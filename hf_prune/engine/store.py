@@ -6,7 +6,6 @@ chunk, several processes may write at once without a lock, and a damaged file is
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any, NoReturn
@@ -15,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hf_prune.engine.image_keys import Keys
+from hf_prune.engine.stored_rows import VALUES, StoredRows
 from hf_prune.runtime.cache import META, keep_to_limit, use
 from hf_prune.runtime.file_locks import Lock
 from hf_prune.runtime.files import (
@@ -23,19 +23,11 @@ from hf_prune.runtime.files import (
     pack_floats,
     read_arrays,
     remove_stale_parts,
-    unpack_floats,
     write_arrays,
 )
 from hf_prune.runtime.messages import warn
 
 FORMAT = 1  # part of every folder name: a new layout never reads an old one
-
-
-@dataclass
-class _Chunk:
-    keys: Keys
-    path: Path | None  # the file with the values
-    values: NDArray[np.generic] | None  # the values, for a store without a folder
 
 
 def default_root() -> Path:
@@ -72,9 +64,12 @@ class Store:
         self._root = root
         self.folder = None if root is None else root / "rows" / name
         self._lock: Lock | None = None  # held as long as this store lives: what it reads and writes is not evicted
-        self._chunks: list[_Chunk] = []
+        self._chunks: list[NDArray[np.generic] | Path] = []  # of each the file, or without a folder the values
+        self._sizes: list[int] = []
         self._known: set[str] = set()
-        self._index: tuple[Keys, NDArray[np.int64], NDArray[np.int64]] | None = None
+        # Keys in order, and the number of each as it came; and those that came since.
+        self._index: tuple[Keys, NDArray[np.int32]] = np.empty(0, "V16"), np.empty(0, np.int32)
+        self._new: list[Keys] = []
 
     def lookup(self, keys: Keys) -> NDArray[np.bool_]:
         """Return which keys have values, shape (n,), after reading what other processes have added."""
@@ -94,40 +89,37 @@ class Store:
             return
         packed = pack_floats(values)
         if self.folder is None or self._root is None:
-            self._add(_Chunk(keys.copy(), None, packed))
+            self._add(keys.copy(), packed)
             return
         path = self.folder / f"{blake2b(keys.tobytes(), digest_size=16).hexdigest()}.safetensors"
         self.prepare()
         try:
             keep_to_limit(self._root, keys.nbytes + packed.nbytes)
-            write_arrays(path, {"keys": keys.view(np.uint8).reshape(-1, 16), "values": packed})
+            write_arrays(path, {"keys": keys.view(np.uint8).reshape(-1, 16), VALUES: packed})
         except OSError as error:
             self._refuse(error)
         self._known.add(path.name)
-        self._add(_Chunk(keys.copy(), path, None))
+        self._add(keys.copy(), path)
+
+    def rows(self, keys: Keys) -> StoredRows:
+        """Return the values of keys (m,), in their order, which are read where they are asked for; (0, 0) for no keys.
+
+        Raises:
+            KeyError: If a key has no value.
+        """
+        found, chunk_of, place_of = self._find(keys)
+        if not found.all():
+            raise KeyError(f"{int((~found).sum())} of {len(keys)} keys have no value in the store")
+        return StoredRows(self._chunks, chunk_of, place_of, self._lock)
 
     def gather(self, keys: Keys) -> NDArray[np.float32]:
-        """Read the values of keys (m,), in their order: shape (m, d), float32; (0, 0) for no keys.
+        """Read the values of keys (m,), in their order: this holds (m, d) of float32.
 
         Raises:
             KeyError: If a key has no value.
             OSError: If a file disappeared or was damaged since it was looked up.
         """
-        if len(keys) == 0:
-            return np.empty((0, 0), np.float32)
-        found, chunk_of, place_of = self._find(keys)
-        if not found.all():
-            raise KeyError(f"{int((~found).sum())} of {len(keys)} keys have no value in the store")
-        order = np.argsort(chunk_of, kind="stable")
-        starts = np.flatnonzero(np.diff(chunk_of[order], prepend=-1))
-        values: NDArray[np.float32] | None = None
-        for wanted in np.split(order, starts[1:]):
-            rows = unpack_floats(self._values(self._chunks[int(chunk_of[wanted[0]])])[place_of[wanted]])
-            if values is None:
-                values = np.empty((len(keys), rows.shape[1]), np.float32)
-            values[wanted] = rows
-        assert values is not None  # there is at least one key, so at least one chunk
-        return values
+        return self.rows(keys)[:]
 
     @property
     def _is_locked(self) -> bool:
@@ -145,25 +137,17 @@ class Store:
             self._refuse(error)
 
     def _refuse(self, error: OSError) -> NoReturn:
-        kept = sum(len(chunk.keys) for chunk in self._chunks)
+        kept = sum(self._sizes)
         raise OSError(
             error.errno,
             f"cannot keep results in {self.folder}: {error.strerror}. The {kept} rows kept there so far stay usable: free "
             "space and run again, or give another folder with cache_dir=, or keep nothing with load_from_cache_file=False",
         ) from error
 
-    def _values(self, chunk: _Chunk) -> NDArray[np.generic]:
-        if chunk.values is not None:
-            return chunk.values
-        assert chunk.path is not None  # a chunk without values in memory has a file
-        try:
-            return read_arrays(chunk.path)[0]["values"]
-        except (DamagedFile, FileNotFoundError) as error:
-            raise OSError(f"{chunk.path} was removed or damaged during this run ({error}); run again") from error
-
-    def _add(self, chunk: _Chunk) -> None:
-        self._chunks.append(chunk)
-        self._index = None
+    def _add(self, keys: Keys, values: NDArray[np.generic] | Path) -> None:
+        self._chunks.append(values)
+        self._sizes.append(len(keys))
+        self._new.append(keys)
 
     def _scan(self) -> None:
         """Read the keys of new chunks; each file is checked completely, once."""
@@ -178,7 +162,7 @@ class Store:
                 continue
             try:
                 keys = read_arrays(path)[0]["keys"]
-                self._add(_Chunk(np.ascontiguousarray(keys).view("V16")[:, 0], path, None))
+                self._add(np.ascontiguousarray(keys).view("V16")[:, 0], path)
                 self._known.add(path.name)
             except FileNotFoundError:  # another process has cleared it, or removed it as damaged
                 continue
@@ -191,17 +175,20 @@ class Store:
                 stacklevel=3,
             )
 
-    def _find(self, keys: Keys) -> tuple[NDArray[np.bool_], NDArray[np.int64], NDArray[np.int64]]:
+    def _find(self, keys: Keys) -> tuple[NDArray[np.bool_], NDArray[np.int32], NDArray[np.int32]]:
         """Return for each key whether it is there, the number of its chunk, and its place in the chunk."""
-        if self._index is None:
-            stored = np.concatenate([np.empty(0, "V16"), *(chunk.keys for chunk in self._chunks)])
-            sizes = [len(chunk.keys) for chunk in self._chunks]
-            chunk_of = np.repeat(np.arange(len(sizes)), sizes)
-            place_of = np.concatenate([np.empty(0, np.int64), *(np.arange(size) for size in sizes)])
-            order = np.argsort(stored, kind="stable")
-            self._index = stored[order], chunk_of[order], place_of[order]
-        stored, chunk_of, place_of = self._index
+        if self._new:
+            stored, order = self._index
+            order = np.concatenate([order, np.arange(len(order), sum(self._sizes), dtype=np.int32)])
+            stored = np.concatenate([stored, *self._new])
+            self._new = []  # before the sort, which takes as much again
+            places = np.argsort(stored, kind="stable").astype(np.int32)
+            self._index = stored[places], order[places]
+        stored, order = self._index
         if len(stored) == 0:
-            return np.zeros(len(keys), np.bool_), np.zeros(len(keys), np.int64), np.zeros(len(keys), np.int64)
+            return np.zeros(len(keys), np.bool_), np.zeros(len(keys), np.int32), np.zeros(len(keys), np.int32)
         at = np.minimum(np.searchsorted(stored, keys), len(stored) - 1)
-        return stored[at] == keys, chunk_of[at], place_of[at]
+        number = order[at]
+        ends = np.cumsum(self._sizes).astype(np.int32)
+        chunk_of = np.searchsorted(ends, number, side="right").astype(np.int32)
+        return stored[at] == keys, chunk_of, number - (ends - np.diff(ends, prepend=0))[chunk_of]

@@ -77,7 +77,8 @@ def train_heads(
     the same to the last bit, however many processes, threads or heads there are.
 
     Args:
-        embeddings: Shape (n, d), all rows in every process; centred and divided by one number for all dimensions.
+        embeddings: Shape (n, d), all rows in every process, which holds them in float32; centred and divided by one number for all
+            dimensions.
         labels: Class of each row, integers from 0, shape (n,).
         heads: The settings; None leaves all open.
         num_classes: Classes, two or more; None takes the largest label plus one.

@@ -1,9 +1,7 @@
 """The record ``provenance.json``: one entry per split, and nothing about the machine or the hour."""
 
 import json
-import re
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,7 +9,7 @@ from datasets import ClassLabel, Dataset, Image
 
 from hf_prune.data.columns import read_labels
 from hf_prune.data.digests import images_sha256, rows_sha256
-from hf_prune.data.history import History, Step, package_versions
+from hf_prune.data.history import CHANGED, CHANGED_SCORES, History, Step, package_versions
 from hf_prune.data.images import EncodedImages
 from hf_prune.data.loaded_rows import loaded_rows
 from hf_prune.data.source import Source
@@ -23,6 +21,7 @@ from hf_prune.runtime.errors import InputError
 from hf_prune.runtime.integrity import SEAL, json_sha256
 from hf_prune.runtime.messages import one_line
 from hf_prune.runtime.names import UnknownNameError
+from hf_prune.runtime.plain_values import without_paths
 from hf_prune.runtime.untrusted import read_json
 
 PAPER = "arXiv:2206.14486"
@@ -48,11 +47,8 @@ def _metrics(history: History) -> Iterator[Metric]:
 
 
 SCHEMA = 4
-CHANGED = "changed outside hf_prune"
-CHANGED_SCORES = "scores changed outside hf_prune"
 # What the description of a split has had since that schema; those of earlier ones are whole without.
 SINCE_SCHEMA_4 = frozenset(("loaded", CHANGED_SCORES, "score_digests", "rows_digests"))
-_LOCAL_PATH = re.compile(r"(?:file://|~\w*[\\/]|\.{1,2}[\\/]|/|\\\\|[A-Za-z]:[\\/])(?s:.*[\\/])?")
 _WRITERS = ("hf-prune", "datasets", "pyarrow")
 
 
@@ -148,19 +144,6 @@ def _published_step(step: Step, changed: bool) -> Entry:
         for name in ("digest", "rows_sha256"):
             data.pop(name, None)
     return data
-
-
-def without_paths(value: Any) -> Any:
-    """Cut every local path in a value to its last part, and the home folder inside a text to ``~``."""
-    if isinstance(value, Mapping):
-        return {key: without_paths(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [without_paths(item) for item in value]
-    if not isinstance(value, str):
-        return value
-    cut, home = _LOCAL_PATH.match(value), Path.home()
-    value = value[cut.end() :] if cut else value
-    return value if home == home.parent else re.sub(rf"{re.escape(str(home))}(?=[\\/]|$)", "~", value)
 
 
 def seal(record: Mapping[str, Any]) -> dict[str, Any]:

@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hf_prune.metrics.registry import register_metric
-from hf_prune.metrics.rows import Array
+from hf_prune.metrics.rows import Array, row_blocks
 from hf_prune.runtime.errors import InputError
 from hf_prune.runtime.processes import all_sum, gather_objects
 
@@ -39,6 +39,7 @@ def default_num_prototypes(num_rows: int) -> int:
     cost="one pass of the encoder, then k-means",
     default_options={"num_prototypes": default_num_prototypes},
     limits=_LIMITS,
+    blockwise=True,
 )
 def prototypes(
     embeddings: Array,
@@ -85,12 +86,12 @@ def prototypes(
     from hf_prune.metrics.kmeans import distances_to, spherical_kmeans
 
     if centroids is not None:
-        return distances_to(_checked_centroids(centroids, embeddings), np.asarray(embeddings, dtype=np.float32))
+        return distances_to(_checked_centroids(centroids, embeddings), _in_float32(embeddings))
     held = np.arange(len(embeddings), dtype=np.int64) if rows is None else np.asarray(rows)
     if num_prototypes is None:
         num_prototypes = default_num_prototypes(int(all_sum(np.array([len(held)]))[0]))
     return spherical_kmeans(
-        np.asarray(embeddings, dtype=np.float32),
+        _in_float32(embeddings),
         held,
         num_prototypes,
         num_iterations=num_iterations,
@@ -98,6 +99,11 @@ def prototypes(
         algorithm=algorithm,
         seed=seed,
     ).distances
+
+
+def _in_float32(embeddings: Array) -> Array:
+    """Return rows of float32 as they are, wherever they are, and others as an array of it."""
+    return embeddings if getattr(embeddings, "dtype", None) == np.float32 else np.asarray(embeddings, dtype=np.float32)
 
 
 def _checked_centroids(centroids: Array, embeddings: Array) -> NDArray[np.float64]:
@@ -116,6 +122,7 @@ def _checked_centroids(centroids: Array, embeddings: Array) -> NDArray[np.float6
     aliases=("supervised-prototypes",),
     cost="one pass of the encoder",
     limits=_LIMITS_OF_CLASSES,
+    blockwise=True,
 )
 def supervised_prototypes(embeddings: Array, labels: Array) -> Array:
     """Cosine distance to the mean embedding of the row's own class.
@@ -135,14 +142,29 @@ def supervised_prototypes(embeddings: Array, labels: Array) -> Array:
     References:
         Sorscher et al. (2022), arXiv:2206.14486, appendix on supervised prototypes.
     """
-    from scipy.sparse import csr_array
-
-    points = np.asarray(embeddings, dtype=np.float64)
+    embeddings = embeddings if hasattr(embeddings, "shape") else np.asarray(embeddings)
     # Each process holds other rows; all must agree on the classes, which are as many as occur: a label may be an id.
     classes = np.unique(gather_objects(np.unique(labels).tolist()))
     codes = np.searchsorted(classes, labels)
-    one_hot = csr_array((np.ones(len(codes)), (codes, np.arange(len(codes)))), shape=(len(classes), len(codes)))
-    means = all_sum(one_hot @ points)  # (classes, d), up to the length
+    means = all_sum(_sums(embeddings, codes, len(classes)))  # (classes, d), up to the length
     lengths = np.linalg.norm(means, axis=1, keepdims=True)
     means = np.divide(means, lengths, out=np.zeros_like(means), where=lengths > 1e-12)
-    return np.clip(1.0 - np.einsum("ij,ij->i", points, means[codes]), 0.0, 2.0)
+    found = np.empty(len(codes))
+    for block in row_blocks(*embeddings.shape):
+        points = np.asarray(embeddings[block], dtype=np.float64)
+        found[block] = 1.0 - np.einsum("ij,ij->i", points, means[codes[block]])
+    return np.clip(found, 0.0, 2.0)
+
+
+def _sums(embeddings: Array, codes: NDArray[np.int64], num_classes: int) -> NDArray[np.float64]:
+    """Sum the rows of each class, shape (classes, d), one row after the other whatever the blocks are."""
+    from scipy.sparse import csr_array
+
+    sums = np.zeros((num_classes, embeddings.shape[1]))
+    for block in row_blocks(*embeddings.shape):
+        present, own = np.unique(codes[block], return_inverse=True)
+        points = np.concatenate([sums[present], np.asarray(embeddings[block], dtype=np.float64)])
+        which = np.concatenate([np.arange(len(present)), own])
+        ones = (np.ones(len(which)), (which, np.arange(len(which))))
+        sums[present] = csr_array(ones, shape=(len(present), len(which))) @ points
+    return sums

@@ -44,6 +44,11 @@ class Metric:
     undefined: str = ""
     limits: str = ""
     row_wise: bool = False
+    blockwise: bool = False
+
+    def __repr__(self) -> str:
+        options = "".join(f", {name}={value!r}" for name, value in self.options.items())
+        return f"Metric({self.name!r} from {', '.join(self.inputs)}{options})"
 
     @property
     def summary(self) -> str:
@@ -83,6 +88,7 @@ def register_metric(
     undefined: str = "",
     limits: str = "",
     row_wise: bool = False,
+    blockwise: bool = False,
 ) -> Callable[[Function], Function]:
     """Make a function known as a metric.
 
@@ -104,6 +110,8 @@ def register_metric(
         undefined: What is wrong, and what helps, where the function gives NaN.
         limits: One sentence for cards on what a reader must not take the score for.
         row_wise: Whether the score of a row depends on the inputs of that row alone, as it must to score a stream.
+        blockwise: Whether it reads ``embeddings`` a block at a time, by ``embeddings[slice]`` and ``embeddings.shape``: it may
+            then get them where they are on disk. Without it it gets an array, and all of them are in memory.
 
     Returns:
         A decorator that returns the function unchanged.
@@ -146,6 +154,7 @@ def register_metric(
             undefined=undefined,
             limits=limits,
             row_wise=row_wise,
+            blockwise=blockwise,
         )
         for taken in (name, *aliases):
             if taken in _METRICS or taken in _ALIASES:

@@ -24,6 +24,32 @@ def row_blocks(num_rows: int, numbers_per_row: int) -> Iterator[slice]:
 
 
 Array = NDArray[Any]
+Places = slice | NDArray[Any]  # of rows: a slice, integers or a mask
+
+
+class ReadableRows:
+    """Rows that stay where they are; to NumPy an array of float32, shape (n, d), of which what is asked for is read."""
+
+    dtype = np.dtype(np.float32)
+    ndim = 2
+    shape: tuple[int, int]
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    @property
+    def size(self) -> int:
+        """Count the numbers."""
+        return self.shape[0] * self.shape[1]
+
+    def __getitem__(self, places: Places) -> NDArray[np.float32]:
+        """Read some rows, shape (m, d)."""
+        raise NotImplementedError
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
+        """Read all rows: this holds (n, d) of float32."""
+        return self[:] if dtype is None else self[:].astype(dtype, copy=False)
+
 
 NEVER_PRESENTED = (
     "they were never presented while this was recorded, as rows are that a sampler, drop_last, max_steps or a Subset leaves "

@@ -10,7 +10,14 @@ import torch
 import transformers
 
 from hf_prune.models.checkpoints import check_weights, convert_resnet, read_state_dict, refuse_pickle
-from hf_prune.models.loaded_model import LoadedModel, LoadOptions, default_device, model_identity, resolve_dtype
+from hf_prune.models.loaded_model import (
+    LoadedModel,
+    LoadOptions,
+    default_device,
+    model_identity,
+    resolve_dtype,
+    with_embedding_dtype,
+)
 from hf_prune.models.outputs import LOGITS, Output, embedding_output
 from hf_prune.models.preprocessing import ProcessorCollate, describe, resize_to
 from hf_prune.models.pretrained import load_pretrained, open_model
@@ -34,6 +41,7 @@ def load_encoder(
     image_size: int | None = None,
     allow_pickle: bool = False,
     device: torch.device | str | None = None,
+    embedding_dtype: str | None = None,
 ) -> LoadedModel:
     """Prepare the model that turns images into embeddings; its weights are read when it is opened.
 
@@ -48,9 +56,10 @@ def load_encoder(
         image_size: Side in pixels of the square that reaches the model, in place of the image processor's.
         allow_pickle: Accept weights that are pickled, read with `weights_only=True`.
         device: Where the model will run, which decides what `auto` means.
+        embedding_dtype: `float16` or `bfloat16`, to which embeddings are rounded; None leaves them as they are.
 
     Returns:
-        The model; its forward pass gives (B, d) in `dtype`, not normalised.
+        The model; its forward pass gives (B, d) in `embedding_dtype`, else in `dtype`, not normalised.
 
     Raises:
         ImportError: An extra is missing.
@@ -65,7 +74,8 @@ def load_encoder(
         >>> forward(model.collate([Image.new("L", (8, 8), 255)])).shape
         torch.Size([1, 12])
     """
-    return _load(encoder, LoadOptions(revision, dtype, image_size, allow_pickle, device, logits=False))
+    model = _load(encoder, LoadOptions(revision, dtype, image_size, allow_pickle, device, logits=False))
+    return with_embedding_dtype(model, embedding_dtype)
 
 
 def load_teacher(

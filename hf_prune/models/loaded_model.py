@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     Forward = Callable[[Any], torch.Tensor]
 
 DTYPES = ("auto", "float32", "bfloat16", "float16")
+EMBEDDING_DTYPES = ("float16", "bfloat16")
 
 
 def _nothing() -> None:
@@ -82,6 +83,29 @@ def with_first_output(model: LoadedModel, look: Callable[[torch.Tensor], object]
         return _FirstOutput(forward, look), release
 
     return dataclasses.replace(model, load=load)
+
+
+def with_embedding_dtype(model: LoadedModel, embedding_dtype: str | None) -> LoadedModel:
+    """Return a model whose embeddings are rounded to 16 bits, which its identity tells; None leaves them as they are.
+
+    Raises:
+        ValueError: `embedding_dtype` is none of `float16`, `bfloat16` and None.
+    """
+    if embedding_dtype is None:
+        return model
+    if embedding_dtype not in EMBEDDING_DTYPES:
+        raise InputError(
+            f"embedding_dtype={embedding_dtype!r}; give {' or '.join(map(repr, EMBEDDING_DTYPES))}, or leave it out"
+        )
+
+    def load(device: torch.device) -> tuple[Forward, Callable[[], None]]:
+        import torch
+
+        forward, release = model.load(device)
+        number_format: torch.dtype = getattr(torch, embedding_dtype)
+        return lambda batch: forward(batch).to(number_format), release
+
+    return dataclasses.replace(model, identity=model.identity | {"embedding_dtype": embedding_dtype}, load=load)
 
 
 @contextlib.contextmanager

@@ -163,6 +163,20 @@ def timm_needs_float32(architecture: Any) -> bool:
     return isinstance(architecture, str) and any(name in architecture.lower() for name in _SENSITIVE_TIMM)
 
 
+def is_convolutional(config: Any) -> bool:
+    """Whether a family is faster in the memory format channels last, whichever output is taken.
+
+    EfficientNet-Lite0 takes three quarters of the processor's time in it, at the same scores
+    (`recipes/benchmarks/faster_passes.csv`).
+
+    Examples:
+        >>> from types import SimpleNamespace
+        >>> is_convolutional(SimpleNamespace(model_type="resnet")), is_convolutional(SimpleNamespace(model_type="vit"))
+        (True, False)
+    """
+    return any(output.channels_last for _, output in FAMILIES.get(config.model_type, ()))
+
+
 def embedding_output(config: Any) -> Output:
     """Choose the embedding of a model from its config alone.
 

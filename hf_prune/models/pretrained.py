@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from hf_prune.models.checkpoints import refuse_pickle, weight_files
 from hf_prune.models.failures import cannot_open, cannot_run, first_line
 from hf_prune.models.loaded_model import LoadedModel, LoadOptions
-from hf_prune.models.outputs import LOGITS, Output, embedding_output, needs_float32, take
+from hf_prune.models.outputs import LOGITS, Output, embedding_output, is_convolutional, needs_float32, take
 from hf_prune.models.preprocessing import ProcessorCollate, describe, resize_to
 from hf_prune.models.sources import (
     BY_HAND,
@@ -188,7 +188,7 @@ def open_model(
             f"the {output.name!r} output of {label} depends on weights that its checkpoint lacks, which would be random: "
             f"{_some(random)}; {BY_HAND}"
         )
-    layout = torch.channels_last if output.channels_last else torch.preserve_format
+    layout = torch.channels_last if is_convolutional(model.config) else torch.preserve_format
     model.to(device=device, dtype=dtype, memory_format=layout)
     return forward, lambda: None
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 # Pixels of a side that a record may ask for; of the pixels themselves each is three values of every row's embedding.
 MAX_SIDE, MAX_SIDE_OF_PIXELS = 1024, 256
 PIXELS = "pixels"
+_FORMATS = ("dtype", "embedding_dtype")
 
 
 def check_recorded(identity: Mapping[str, Any]) -> None:
@@ -27,7 +28,7 @@ def check_recorded(identity: Mapping[str, Any]) -> None:
         ...
         hf_prune.InputError: a record asks for images of 60,000 pixels a side: at most 256 are made by its word
     """
-    texts = [identity.get(name) for name in ("id", "kind", "dtype")]
+    texts = [identity.get(name) for name in ("id", "kind", *_FORMATS)]
     side = identity.get("image_size")
     if not all(isinstance(text, str | None) for text in texts) or not (
         side is None or (type(side) is int and side > 0)
@@ -53,14 +54,14 @@ def model_name(identity: Mapping[str, Any]) -> str:
 
 
 def opening_options(models: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Return what recorded models were opened with: ``revision``, ``dtype`` and ``image_size``, each where it is known.
+    """Return what recorded models were opened with, each where it is known: ``revision``, ``image_size`` and number formats.
 
     Args:
         models: Their records; models of several commits have no ``revision`` in common.
     """
     commits = {model.get("commit") for model in models} - {None}
     found = {"revision": commits.pop() if len(commits) == 1 else None}
-    found |= {name: models[0].get(name) for name in ("dtype", "image_size")}
+    found |= {name: models[0].get(name) for name in (*_FORMATS, "image_size")}
     return {name: value for name, value in found.items() if value is not None}
 
 
@@ -145,7 +146,7 @@ def check_same_encoder(found: Mapping[str, Any], identity: Mapping[str, Any], ma
     if "code" in identity:  # of a module or function, by an earlier version
         unknown = "its record is of an earlier version, which did not look at all of it"
     left_out = {"id", "commit", "not_cached"} | ({"code", "preprocessing"} if "code" in identity else set())
-    known = {name: value for name, value in identity.items() if name not in left_out}
+    known = {"embedding_dtype": None} | {name: value for name, value in identity.items() if name not in left_out}
     differing = sorted(name for name, value in known.items() if found.get(name) != value)
     if differing:
         raise InputError(

@@ -23,15 +23,16 @@ from hf_prune.scoring import InputBuilder, Request
 from hf_prune.scoring.from_heads import heads_of, need_of
 from hf_prune.scoring.from_prototypes import METRIC as PROTOTYPES
 from hf_prune.scoring.from_prototypes import options_of
-from hf_prune.scoring.pool import labels_of
+from hf_prune.scoring.pool import HELD_BYTES, labels_of
 from hf_prune.scoring.request import take_rows
 
 TRIAL_ROWS, FEWEST_ROWS = 256, 64  # of few rows a tenth is tried, to be a small part of the work
-# Of n x k x d multiplications an iteration of k-means takes so many, since it skips rows that stay; as many iterations as data
-# sets took until few rows moved.
-SKIPPED, ITERATIONS = 0.5, 40
+# Measured: an iteration of k-means takes as long as so many multiplications for each number of a row and centroid, since it skips
+# rows that stay, and as so many for each number whatever the centroids, to read it; few rows move after so many iterations.
+PER_CENTROID, PER_NUMBER, ITERATIONS = 0.35, 250.0, 40
 COPIES = 3  # of the largest results, held in float32 at once
 KEY_BYTES = 16  # of a row in the store
+STAYING_BYTES = 250  # of a row whose embedding stays where it is: keys and where they are found, and one number each
 
 
 @dataclass(frozen=True)
@@ -129,7 +130,9 @@ def estimate_dataset(
         parts |= work.of_metrics(metrics, own)
         if judge is not None and (seconds := work.of_evidence(metrics, own, judge)):
             parts["evidence"] = seconds
-        return gather_objects([Estimate(parts, work.memory(), sum(disk_of(done, len(ds)) for done in passes))])[0]
+        return gather_objects([Estimate(parts, work.memory(metrics), sum(disk_of(done, len(ds)) for done in passes))])[
+            0
+        ]
 
 
 def trial_rows(ds: Dataset, request: Request) -> NDArray[np.int64]:
@@ -183,6 +186,7 @@ class _Counted:
         self._heads = heads_of(request.teachers)
         given = np.shape(request.given.get("embeddings", ()))[1:]
         self._width = given[0] if given else max((done.width for done in passes), default=0)
+        self._judged = 0  # rows of the largest sample of the evidence
 
     def of_metrics(self, metrics: Sequence[Metric], own: Mapping[str, Mapping[str, Any]]) -> dict[str, float]:
         """Return the seconds of clustering and of heads, by name; other metrics take next to none."""
@@ -191,8 +195,8 @@ class _Counted:
         for metric in metrics:
             used = metric.resolve_options(own[metric.name], len(self._ds))
             if metric.name == PROTOTYPES and "centroids" not in self._request.sources:
-                passes = SKIPPED * min(used["num_iterations"], ITERATIONS)
-                work = len(self._ds) * self._width * used["num_prototypes"] * passes
+                numbers = len(self._ds) * self._width * min(used["num_iterations"], ITERATIONS)
+                work = numbers * (PER_CENTROID * used["num_prototypes"] + PER_NUMBER)
                 parts["k-means"] = self._pace.seconds(work, 0) / num_processes()
             needs |= dict.fromkeys(need for need in map(need_of, self._by_heads(metric, own)) if need in DEFAULTS)
         if self._heads is not None and needs:
@@ -233,19 +237,25 @@ class _Counted:
                 seed = int(own[metric.name].get("seed", 0))
                 rows = sample_rows(codes, self._width, KEEPS, refitted=refitted, seed=seed, budget=judge.budget)
                 chosen = codes[rows]
+                self._judged = max(self._judged, len(chosen))
                 classes = len(np.unique(chosen))
                 total += expected_seconds(len(chosen), self._width, classes, refitted=refitted, pace=self._pace)
         return total
 
-    def memory(self) -> int:
+    def memory(self, metrics: Sequence[Metric]) -> int:
         """Return the bytes of this process at its peak, as if the results of all rows were held in float32.
 
-        The trial has had its peak: weights, and batches on their way.
+        Large embeddings are not where all metrics are ``blockwise``: then it is a sample for the evidence. The trial has had its
+        peak: weights, and batches on their way.
         """
         import psutil  # type: ignore[import-untyped]  # it ships no types
 
         unit = 1 if sys.platform == "darwin" else 1024
         so_far = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
-        results = [4 * done.width * len(self._ds) for done in self._passes]
-        held = sum(results) + (COPIES - 1) * max(results, default=0)
+        rows = len(self._ds)
+        results = [4 * done.width * rows for done in self._passes]
+        if all(metric.blockwise for metric in metrics) and max(results, default=0) > HELD_BYTES:
+            held = STAYING_BYTES * rows + COPIES * 4 * self._width * self._judged
+        else:
+            held = sum(results) + (COPIES - 1) * max(results, default=0)
         return int(max(so_far, psutil.Process().memory_info().rss + held))

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from hf_prune.cleaning.out_of_fold import tells_apart
 from hf_prune.runtime.errors import InputError
+from hf_prune.scoring.pool import Rows
 
 NUM_DIRECTIONS, ROWS_PER_DIRECTION = 256, 8
 FEWEST_ROWS, FEWEST_PER_CLASS, MOST_ROWS = 200, 5, 100_000
@@ -53,7 +54,7 @@ def are_enough(codes: NDArray[np.int64]) -> bool:
 
 
 def make_features(
-    embeddings: NDArray[np.float32],
+    embeddings: Rows,
     codes: NDArray[np.int64],
     rows: NDArray[np.int64],
     seed: int,

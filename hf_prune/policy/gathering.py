@@ -21,7 +21,7 @@ from hf_prune.runtime.optional_results import extra, extra_of_all
 from hf_prune.runtime.processes import check_alike, in_step, use_device
 from hf_prune.scoring import InputBuilder, Request
 from hf_prune.scoring.agreement import check_request
-from hf_prune.scoring.embeddings import all_embeddings
+from hf_prune.scoring.embeddings import embedding_rows
 from hf_prune.scoring.pool import labels_of
 from hf_prune.scoring.scores import Scores, read_scores
 from hf_prune.selection.classes import PAPER_CLASS_BALANCE
@@ -107,7 +107,7 @@ def scored_column(ds: Dataset, column: str, request: Request) -> ScoredColumn:
     made_from, options = _how(step)
     with in_step("recommend", request.run.device), use_device(request.run.device):
         check_request("recommend", ds, request, {"history": repr((made_from, options)).encode()}, scores=column)
-        points, unscored = all_embeddings(ds, request)
+        points, unscored = embedding_rows(ds, request)
     return ScoredColumn(
         metric=column if step is None else step.metric,
         scores=read_scores(ds, column),

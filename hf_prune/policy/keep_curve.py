@@ -20,6 +20,7 @@ from hf_prune.policy.weighing import judge_of
 from hf_prune.runtime.arguments import check_flag
 from hf_prune.runtime.errors import InputError
 from hf_prune.runtime.files import write_csv
+from hf_prune.runtime.html import fragment, plain, table
 from hf_prune.runtime.messages import printable
 from hf_prune.runtime.processes import check_alike, in_step
 from hf_prune.runtime.seeds import check_seed
@@ -63,6 +64,25 @@ class KeepCurve:
         ax = plot_keep_curve(self.points, ax)
         ax.set_title(f"{self.metric}, {self.num_rows:,} rows")
         return ax
+
+    def __repr__(self) -> str:
+        best = max((point for point in self.points if point.keep < 1), key=lambda point: point.accuracy, default=None)
+        words = "" if best is None else f", best {100 * best.accuracy:.1f} % at keep {best.keep:g} ({best.rule})"
+        return f"KeepCurve({plain(self.metric)!r}: {len(self.points)} points on {self.num_rows:,} rows{words})"
+
+    def _repr_html_(self) -> str:
+        from hf_prune.policy.plots import keep_curve_svg
+
+        lines = [
+            (
+                f"{point.keep:g}",
+                point.order,
+                f"{100 * point.accuracy:.1f} [{100 * point.low:.1f}, {100 * point.high:.1f}]",
+            )
+            for point in self.points
+        ]
+        head = ["keep", "rows", "accuracy in %, 90 % interval"]
+        return fragment(repr(self), keep_curve_svg(self.points), table(lines, head))
 
     def __str__(self) -> str:
         lines = [

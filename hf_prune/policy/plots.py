@@ -1,9 +1,13 @@
-"""Pictures of evidence: what the rules gain over random rows, and accuracy over kept fractions."""
+"""Pictures of evidence: what the rules gain over random rows, and accuracy over kept fractions; by matplotlib or as SVG."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from markupsafe import Markup
+
 from hf_prune.policy.evidence import LINEAR, CurvePoint, KeepEvidence
+from hf_prune.policy.rules import Rule
+from hf_prune.runtime import svg
 from hf_prune.runtime.figures import new_figure
 
 if TYPE_CHECKING:
@@ -51,3 +55,31 @@ def plot_keep_curve(points: Sequence[CurvePoint], ax: "Axes | None" = None) -> "
     ax.set(xlabel="fraction kept", ylabel="accuracy of a small student, %")
     ax.legend(fontsize=8)
     return ax
+
+
+def gains_svg(found: KeepEvidence, most: int = 8, rule: Rule | None = None) -> Markup:
+    """Draw the gain of the best rules at one kept fraction as SVG, by two-layer heads.
+
+    ``rule`` is in colour, and there however little it gains; None takes the one that the evidence names.
+    """
+    rule = found.rule if rule is None else rule
+    best = {item.rule: item for item in found.candidates if item == found.gain_of(item.rule)}
+    places = sorted(best.values(), key=lambda item: -item.gain)
+    ranked = [item for place, item in enumerate(places) if place < most or item.rule == rule]
+    lines = [
+        svg.Interval(str(item.rule), 100 * item.gain, 100 * item.low, 100 * item.high, item.rule == rule)
+        for item in ranked
+    ]
+    return svg.intervals(lines, f"Gain of the rules over random rows at keep {found.keep:g}, in points of accuracy")
+
+
+def keep_curve_svg(points: Sequence[CurvePoint]) -> Markup:
+    """Draw accuracy over kept fractions as SVG, a line per order, random rows with their interval as a band."""
+    lines = []
+    for order in dict.fromkeys(point.order for point in points if point.keep < 1):
+        own = sorted((point for point in points if point.order == order), key=lambda point: point.keep)
+        is_random = order == "random"
+        band = [(point.low, point.high) for point in own] if is_random else []
+        lines.append(svg.Line(order, [(point.keep, point.accuracy) for point in own], band, is_random))
+    title = "Accuracy of a small student over the kept fraction, by the rows kept; the band is the 90 % interval of random rows"
+    return svg.curves(lines, title)

@@ -7,6 +7,7 @@ from hf_prune.policy.break_even import BreakEven
 from hf_prune.policy.evidence import LINEAR, Comparison, Evidence, KeepEvidence
 from hf_prune.policy.rules import RANDOM, Rule
 from hf_prune.runtime.errors import InputError
+from hf_prune.runtime.html import fragment, plain, table
 from hf_prune.runtime.messages import printable
 
 if TYPE_CHECKING:
@@ -52,8 +53,7 @@ class Recommendation:
     @property
     def _weighed(self) -> BreakEven:
         """Weigh scoring in passes of one row; where both were timed, `hf_prune.break_even` weighs seconds."""
-        saved = TRAINING_EPOCHS * FORWARD_AND_BACKWARD * (1 - self.keep)
-        return BreakEven(self.scoring_passes, saved, of=f"{TRAINING_EPOCHS} epochs")
+        return weigh_passes(self.scoring_passes, self.keep)
 
     @property
     def reason(self) -> str:
@@ -79,6 +79,31 @@ class Recommendation:
         from hf_prune.policy.plots import plot_gains
 
         return plot_gains(self.found, ax)
+
+    def __repr__(self) -> str:
+        rule, found = Rule(self.order, self.hardest_cutoff), self.found
+        gain = "" if found.rule == RANDOM else f", {points(found)} points over random rows"
+        judged = f"{plain(self.evidence.metric)} on {self.evidence.num_rows:,} rows"
+        return (
+            f"Recommendation(keep {self.keep:g}, {rule}{gain}, {points(found.against_all)} against all rows; {judged})"
+        )
+
+    def _repr_html_(self) -> str:
+        from hf_prune.policy.plots import gains_svg
+
+        found, evidence = self.found, self.evidence
+        lines = [
+            ("rows to keep", f"{self.keep:g}, {Rule(self.order, self.hardest_cutoff)}"),
+            ("over random rows", "random rows are kept" if found.rule == RANDOM else f"{points(found)} points"),
+            ("against all rows", f"{points(found.against_all)} points"),
+            (
+                "measured",
+                f"at keep {found.keep:g}, {evidence.metric}, {evidence.num_rows:,} rows judged, 90 % intervals",
+            ),
+            ("student", evidence.student),
+        ]
+        pays = [str(self._weighed)] if self.break_even is not None and found.rule != RANDOM else []
+        return fragment(self.reason, table(lines), *pays, gains_svg(found))
 
     def __str__(self) -> str:
         evidence, sample = self.evidence, self.evidence.sample
@@ -108,6 +133,17 @@ def _table(found: KeepEvidence) -> list[str]:
         cells = [points(heads[linear]) if linear in heads else "" for linear in (True, False)]
         lines.append(f"{rule!s:38} {cells[0]:>24} {cells[1]:>24}")
     return lines
+
+
+def weigh_passes(scoring_passes: float, keep: float) -> BreakEven:
+    """Weigh passes of scoring against those that trainings of 30 epochs on a kept fraction save.
+
+    Example:
+        >>> weigh_passes(9, 0.5).trainings
+        0.2
+    """
+    saved = TRAINING_EPOCHS * FORWARD_AND_BACKWARD * (1 - keep)
+    return BreakEven(scoring_passes, saved, of=f"{TRAINING_EPOCHS} epochs")
 
 
 def points(found: Comparison | KeepEvidence) -> str:

@@ -30,6 +30,7 @@ from hf_prune.runtime.processes import gather_objects, is_main_process
 from hf_prune.scoring import InputBuilder, Request, Run
 from hf_prune.scoring.calling import call_metric
 from hf_prune.scoring.from_heads import need_of
+from hf_prune.scoring.pool import Rows
 from hf_prune.scoring.scores import Scores
 
 # Heads that stand in for teachers in each repeat, by kind of training; all rows were scored by more of them, which
@@ -102,7 +103,7 @@ class ScoredColumn:
         scores: Shape (N,).
         made_from: How the inputs of the metric were made.
         options: Options of the metric, with the seed.
-        embeddings: Shape (N, d).
+        embeddings: Shape (N, d), an array or what reads like one, of which a sample is read.
         codes: Class of each row, negative ones have none, shape (N,).
         unscored: Rows without an embedding.
     """
@@ -111,7 +112,7 @@ class ScoredColumn:
     scores: Scores
     made_from: Mapping[str, Any]
     options: Mapping[str, Any]
-    embeddings: NDArray[np.float32]
+    embeddings: Rows
     codes: NDArray[np.int64]
     unscored: frozenset[int] = frozenset()
 

@@ -11,9 +11,11 @@ from hf_prune.data.digests import array_sha256
 from hf_prune.metrics.prototypes import default_num_prototypes
 from hf_prune.runtime.arguments import check_count
 from hf_prune.runtime.errors import InputError
-from hf_prune.runtime.processes import gather_rows, join_processes, num_processes, process_index, use_device
+from hf_prune.runtime.processes import gather_rows, join_processes, use_device
 from hf_prune.scoring import Request
-from hf_prune.scoring.embeddings import all_embeddings, check_first_axes
+from hf_prune.scoring.embedding_rows import share
+from hf_prune.scoring.embeddings import check_first_axes, embedding_rows
+from hf_prune.scoring.pool import Rows
 from hf_prune.scoring.scores import Scores
 from hf_prune.selection import list_orders
 
@@ -50,7 +52,7 @@ class PruningInputs:
     made_from: dict[str, Any] = field(default_factory=dict)
     figures: dict[str, float] = field(default_factory=dict)
     num_clusters_used: int | None = None
-    _embeddings: Array | None = None
+    _embeddings: Rows | None = None
     _clusters: Array | None = None
 
     def __post_init__(self) -> None:
@@ -71,7 +73,15 @@ class PruningInputs:
         return self.request.encoder is not None or "embeddings" in self.request.given
 
     def embeddings(self, who: str) -> Array:
-        """Return unit rows (n, d), zero for some rows without a score; ``who`` needs them, for the message."""
+        """Return unit rows (n, d), zero for some rows without a score; ``who`` needs them, for the message.
+
+        Every process then holds (n, d) of float32.
+        """
+        self._embeddings = np.asarray(self.embedding_rows(who))
+        return self._embeddings
+
+    def embedding_rows(self, who: str) -> Rows:
+        """Return the same where they are, see `InputPool.embedding_rows`."""
         if self._embeddings is not None:
             return self._embeddings
         from hf_prune.scoring.from_models import encoder_of
@@ -80,7 +90,7 @@ class PruningInputs:
             raise InputError(f"{who} needs embeddings: pass encoder=, or inputs={{'embeddings': array}}")
         with use_device(self.request.run.device):
             join_processes(self.request.run.device)
-            found, unscored = all_embeddings(self.ds, self.request)
+            found, unscored = embedding_rows(self.ds, self.request)
         missing = sorted(unscored.keys() & set(self.scored.tolist()))
         if missing:
             raise InputError(
@@ -100,12 +110,12 @@ class PruningInputs:
             return self._clusters
         from hf_prune.metrics.kmeans import spherical_kmeans
 
-        points, scored = self.embeddings(who), self.scored
+        points, scored = self.embedding_rows(who), self.scored
         count = default_num_prototypes(len(scored)) if self.num_clusters is None else self.num_clusters
         check_count("num_clusters", count, 1, len(scored))
-        places = np.array_split(np.arange(len(scored)), num_processes())[process_index()]
+        places, own = share(points, scored)
         with use_device(self.request.run.device):
-            found = spherical_kmeans(points[scored[places]], places, int(count), seed=self.seed)
+            found = spherical_kmeans(own, places, int(count), seed=self.seed)
         self._clusters = np.full(len(self.ds), -1, dtype=np.int64)
         self._clusters[scored] = gather_rows(places, found.assignments, len(scored))
         self.num_clusters_used = int(count)

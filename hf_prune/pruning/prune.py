@@ -1,5 +1,6 @@
 """Prune one split: find the score column, the classes and what the order needs, select, write the step."""
 
+from dataclasses import replace
 from typing import Any
 
 from datasets import Dataset
@@ -58,7 +59,7 @@ def prune_dataset(ds: Dataset, metric: str, settings: PruneSettings) -> tuple[Da
         evidence=evidence,
         **_outcome(selection, classes),
     )
-    return record(ds, ds.select(selection.kept), step), selection
+    return record(ds, ds.select(selection.kept), step), replace(selection, ds=ds)
 
 
 def _compare(ds: Dataset, column: str, settings: PruneSettings) -> None:

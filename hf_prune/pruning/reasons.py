@@ -3,6 +3,7 @@
 import base64
 import zlib
 from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -54,24 +55,59 @@ def pack_reasons(selection: Selection) -> dict[str, Any]:
     return record
 
 
-def unpack_reasons(record: Mapping[str, Any], kept: NDArray[np.bool_], unscored: NDArray[np.int64]) -> list[str]:
-    """Read the reason of every row, in words, from what `pack_reasons` wrote; ``kept`` is a mask of n rows.
+@dataclass(frozen=True)
+class Reasons:
+    """Reason of each of n rows.
+
+    Attributes:
+        places: Place of the reason of each row in ``words``, shape (n,).
+        words: The reasons.
+        duplicate_of: Number of a duplicate → the row that it repeats, where that is known.
+    """
+
+    places: NDArray[np.int64]
+    words: tuple[str, ...]
+    duplicate_of: Mapping[int, int]
+
+    def of(self, row: int) -> str:
+        """Return the reason of a row in words, as `explain` does."""
+        word = self.words[int(self.places[row])]
+        return duplicate_words(self.duplicate_of[row]) if row in self.duplicate_of else word
+
+    def rows(self, *words: str) -> NDArray[np.int64]:
+        """Return the rows with one of some reasons, ascending."""
+        return np.flatnonzero(np.isin(self.places, [place for place, word in enumerate(self.words) if word in words]))
+
+
+def read_reasons(record: Mapping[str, Any], kept: NDArray[np.bool_], unscored: NDArray[np.int64]) -> Reasons:
+    """Read what `pack_reasons` wrote; ``kept`` is a mask of n rows.
 
     Raises:
         ValueError: If the record is damaged or covers other rows.
     """
     try:
-        words = np.where(kept, record.get("kept", ""), record.get("dropped", "")).astype(object)
-        for reason, packed in record["rows"].items():
-            words[unpack_rows(packed, len(kept))] = reason
-        words[unscored] = NO_SCORE.words
-        duplicates = np.flatnonzero(words == DUPLICATE.words)
-        if "duplicate_of" in record:
-            numbers = _unpack_numbers(record["duplicate_of"], len(duplicates))
-            words[duplicates] = [duplicate_words(row) for row in numbers.tolist()]
+        rows = record["rows"]
+        words = (str(record.get("kept", "")), str(record.get("dropped", "")), *map(str, rows), NO_SCORE.words)
+        places = np.where(kept, 0, 1)
+        for place, packed in enumerate(rows.values(), start=2):
+            places[unpack_rows(packed, len(kept))] = place
+        places[unscored] = len(words) - 1
+        found = Reasons(places, words, {})
+        if "duplicate_of" not in record:
+            return found
+        duplicates = found.rows(DUPLICATE.words)
+        numbers = _unpack_numbers(record["duplicate_of"], len(duplicates))
+        return replace(found, duplicate_of=dict(zip(duplicates.tolist(), numbers.tolist(), strict=True)))
     except (KeyError, TypeError, AttributeError, IndexError, zlib.error) as error:
         raise InputError(f"damaged record of reasons: {error!r}") from error
-    return [str(word) for word in words]
+
+
+def unpack_reasons(record: Mapping[str, Any], kept: NDArray[np.bool_], unscored: NDArray[np.int64]) -> list[str]:
+    """Return the reason of every row, in words; arguments and errors are those of `read_reasons`."""
+    found = read_reasons(record, kept, unscored)
+    words = np.array(found.words, dtype=object)[found.places]
+    words[list(found.duplicate_of)] = [duplicate_words(row) for row in found.duplicate_of.values()]
+    return list(words.tolist())
 
 
 def _unpack_numbers(text: str, count: int) -> NDArray[np.int64]:
@@ -111,17 +147,26 @@ def explain(ds: Dataset, kept: Dataset) -> Dataset:
 
 def explain_pruning(ds: Dataset, history: History, later: History) -> Dataset:
     """Do what `explain` does, where the history of ``ds`` and the later one of what was kept have been read."""
-    step = _find_step(ds, history, later)
-    is_kept = np.zeros(len(ds), dtype=bool)
-    is_kept[unpack_rows(str(step.rows), len(ds))] = True
-    # Of a pruning without recorded reasons it is known what was kept.
-    packed: dict[str, Any] = step.reasons or {"kept": "kept", "dropped": "dropped", "rows": {}}
-    words = unpack_reasons(packed, is_kept, np.array(step.unscored, dtype=np.int64))
+    step = find_pruning(ds, history, later)
+    is_kept = kept_rows(step)
+    words = unpack_reasons(recorded_reasons(step), is_kept, np.array(step.unscored, dtype=np.int64))
     return explain_rows(is_kept, read_scores(ds, step.column), pa.array(words, pa.string()))
 
 
-def _find_step(ds: Dataset, history: History, later: History) -> Step:
-    """Find the pruning of ``ds`` in the history of what was kept."""
+def kept_rows(step: Step) -> NDArray[np.bool_]:
+    """Return whether a pruning kept each row, shape (n,)."""
+    is_kept = np.zeros(step.rows_in, dtype=bool)
+    is_kept[unpack_rows(str(step.rows), step.rows_in)] = True
+    return is_kept
+
+
+def recorded_reasons(step: Step) -> Mapping[str, Any]:
+    """Return the reasons that a pruning recorded; of one that recorded none it is known what was kept."""
+    return step.reasons or {"kept": "kept", "dropped": "dropped", "rows": {}}
+
+
+def find_pruning(ds: Dataset, history: History, later: History) -> Step:
+    """Find the pruning of ``ds``, whose history is given, in the later one of what was kept; ValueError if it is not there."""
     prunings = [step for step in later.steps if step.kind == "prune"]
     if not prunings:
         raise InputError("kept has no pruning in its history: give what prune returned for ds")

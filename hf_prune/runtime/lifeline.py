@@ -22,8 +22,15 @@ PATIENCE = (
 )
 CONNECT = 10.0  # seconds in which processes connect
 _TOKEN = 16  # bytes
-# Seconds that a connection is idle before the kernel asks, between two questions, and how many may go unanswered.
-_KEEPALIVE = {"TCP_KEEPIDLE": 15, "TCP_KEEPALIVE": 15, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 5}
+# Seconds that a connection is idle before the kernel asks, between two questions, and how many may go unanswered; and
+# milliseconds in which what was sent has to have come.
+_KEEPALIVE = {
+    "TCP_KEEPIDLE": 15,
+    "TCP_KEEPALIVE": 15,
+    "TCP_KEEPINTVL": 5,
+    "TCP_KEEPCNT": 5,
+    "TCP_USER_TIMEOUT": 40_000,
+}
 
 
 _made: dict[str, Any] = {"group": None, "lifeline": None}
@@ -186,7 +193,9 @@ def _accept(listener: socket.socket, world: int, token: bytes) -> dict[int, sock
     peers: dict[int, socket.socket] = {}
     while len(peers) < world - 1:
         peer = _kept_alive(listener.accept()[0])
-        said = peer.recv(_TOKEN + 4, socket.MSG_WAITALL)
+        said = b""
+        while len(said) < _TOKEN + 4 and (more := peer.recv(_TOKEN + 4 - len(said))):
+            said += more
         number = int.from_bytes(said[_TOKEN:], "little")
         if hmac.compare_digest(said[:_TOKEN], token) and 0 < number < world:
             peers[number] = peer

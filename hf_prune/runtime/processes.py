@@ -1,6 +1,7 @@
 """Exchange between the processes of a launcher; without others, every function is the identity.
 
-No other module knows of processes, but for `lifeline`, which this one uses. Embeddings stay where they were made: only sums, counts and one number per row travel.
+No other module knows of processes, but for `lifeline`, which this one uses. Embeddings stay where they were made: sums,
+counts, samples and one number per row travel.
 
 Each exchange begins with an envelope in which every process states where it is and whether it failed. So a failure in one
 ends all, and none waits for another.

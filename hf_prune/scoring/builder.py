@@ -16,7 +16,7 @@ from hf_prune.scoring.from_heads import embed_for_heads, heads_of, make_from_hea
 from hf_prune.scoring.from_models import make_embeddings, make_grad_norms, make_probs, make_student_probs
 from hf_prune.scoring.from_prototypes import make_centroids
 from hf_prune.scoring.from_records import RECORDED, make_recorded
-from hf_prune.scoring.pool import InputPool
+from hf_prune.scoring.pool import InputPool, Rows
 from hf_prune.scoring.request import Inputs, Request, row_axis, take_rows
 
 Array = NDArray[Any]
@@ -46,13 +46,13 @@ class InputBuilder:
         embedded = any("embeddings" in names for names in self._names.values())
         self._pool.keeps_features = wanted and not embedded and self._heads is None
 
-    def embeddings(self) -> Array | None:
+    def embeddings(self) -> Rows | None:
         """Return unit rows (n, d), the same in every process, zeros for rows without a score; None where there are none.
 
-        They are embeddings that were made or given, else the features that were kept.
+        They are embeddings that were made or given, else the features that were kept, see `InputPool.embedding_rows`.
         """
         name = next((name for name in ("embeddings", "features") if name in self._pool), None)
-        return None if name is None else self._pool.embeddings_everywhere(name)
+        return None if name is None else self._pool.embedding_rows(name)
 
     def make(self, metric: Metric) -> Inputs:
         """Return the inputs of one of the metrics in this process, made where they are missing.
@@ -61,7 +61,7 @@ class InputBuilder:
             ValueError: If an input can be made from nothing that was given, or does not fit the data set.
         """
         self.prepare(metric)
-        return _collect(self._pool, self._names[metric.name])
+        return _collect(self._pool, self._names[metric.name], metric.blockwise)
 
     def prepare(self, metric: Metric) -> None:
         """Make the inputs of a metric that are missing; raises as `make` does."""
@@ -127,14 +127,18 @@ def _check_given(
         raise InputError(f"inputs[{name!r}] has shape {array.shape}; {place} must hold the {num_rows} rows")
 
 
-def _collect(pool: InputPool, names: Sequence[str]) -> Inputs:
-    """Return the inputs of one metric, without the rows that can have no score."""
+def _collect(pool: InputPool, names: Sequence[str], blockwise: bool) -> Inputs:
+    """Return the inputs of one metric, without the rows that can have no score.
+
+    One that is not ``blockwise`` gets arrays: this then holds embeddings (n_local, d).
+    """
     rows = pool.rows()
     scored = ~np.isin(rows, np.fromiter(pool.unscored, dtype=np.int64, count=len(pool.unscored)))
-    arrays = {name: take_rows(name, pool.everywhere[name], rows[scored]) for name in names if name in pool.everywhere}
+    found = {name: take_rows(name, pool.everywhere[name], rows[scored]) for name in names if name in pool.everywhere}
     for name in names:
         if name in pool.local:
-            arrays[name] = pool.local[name] if scored.all() else take_rows(name, pool.local[name], scored)
+            found[name] = pool.local[name] if scored.all() else take_rows(name, pool.local[name], scored)
+    arrays = found if blockwise else {name: np.asarray(values) for name, values in found.items()}
     if "rows" in names:
         arrays["rows"] = rows[scored]
     made_from = {name: pool.made_from[name] for name in names if name in pool.made_from}

@@ -10,10 +10,15 @@ from numpy.typing import NDArray
 
 from hf_prune.data.history import provenance
 from hf_prune.data.splits import check_one
+from hf_prune.runtime import svg
 from hf_prune.runtime.errors import InputError
 from hf_prune.runtime.files import write_csv
+from hf_prune.runtime.html import fragment, plain, table
+from hf_prune.runtime.messages import printable
 from hf_prune.scoring.calling import spearman
 from hf_prune.scoring.scores import read_scores, score_column
+
+_DRAWN = 12  # columns at most of which a picture is drawn; more are a table
 
 
 @dataclass(frozen=True)
@@ -29,6 +34,31 @@ class Correlations:
     columns: tuple[str, ...]
     values: NDArray[np.float64]
     num_rows: NDArray[np.int64]
+
+    def __repr__(self) -> str:
+        return f"Correlations({', '.join(plain(column, 30) for column in self.columns)}; {self._range()})"
+
+    def _range(self) -> str:
+        pairs = self.values[np.triu_indices(len(self.columns), 1)]
+        known = pairs[~np.isnan(pairs)]
+        if not len(known):
+            return "no column varies"
+        return f"Spearman from {known.min():.2f} to {known.max():.2f}"
+
+    def __str__(self) -> str:
+        lines = zip(self.columns, self.values.tolist(), strict=True)
+        return "\n".join(
+            " ".join([f"{printable(name):24}", *(f"{value:6.2f}" for value in line)]) for name, line in lines
+        )
+
+    def _repr_html_(self) -> str:
+        if len(self.columns) > _DRAWN:
+            lines = [
+                (name, *(f"{value:.2f}" for value in line))
+                for name, line in zip(self.columns, self.values.tolist(), strict=True)
+            ]
+            return fragment(repr(self), table(lines, ["", *self.columns]))
+        return fragment(repr(self), svg.matrix(self.values.tolist(), self.columns, repr(self)))
 
     def write_csv(self, path: str | Path) -> Path:
         """Write the table, one line per column with four decimals; an empty cell where there is no correlation."""

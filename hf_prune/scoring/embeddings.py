@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from hf_prune.data.splits import check_one
 from hf_prune.runtime.errors import InputError
 from hf_prune.scoring.from_models import make_embeddings, make_features
-from hf_prune.scoring.pool import InputPool
+from hf_prune.scoring.pool import InputPool, Rows
 from hf_prune.scoring.request import Request, check_mapping
 
 
@@ -49,18 +49,24 @@ def check_first_axes(given: Mapping[str, Any], num_rows: int) -> None:
             )
 
 
-def all_embeddings(ds: Dataset, request: Request) -> tuple[NDArray[np.float32], dict[int, str]]:
+def embedding_rows(ds: Dataset, request: Request) -> tuple[Rows, dict[int, str]]:
     """Return the embeddings that were given or that ``encoder=`` makes, else features of ``teachers=``; alike in all processes.
 
     They are unit rows, float32, shape (n, d), zeros for rows that have none; these come by row number with the reason.
     """
     pool = InputPool(ds, request)
     if "embeddings" in request.given:
-        points = pool.unit_rows(request.given["embeddings"], np.arange(len(ds), dtype=np.int64))
+        given = np.asarray(request.given["embeddings"])
+        pool.everywhere["embeddings"] = pool.unit_rows(given, np.arange(len(ds), dtype=np.int64))
     elif request.encoder is None and request.teachers is not None:
         make_features(pool)
-        points = pool.embeddings_everywhere("features")
+        return pool.embedding_rows("features"), dict(pool.unscored)
     else:
         make_embeddings(pool)
-        points = pool.embeddings_everywhere()
-    return points, dict(pool.unscored)
+    return pool.embedding_rows(), dict(pool.unscored)
+
+
+def all_embeddings(ds: Dataset, request: Request) -> tuple[NDArray[np.float32], dict[int, str]]:
+    """Return the same as one array: every process then holds (n, d) of float32."""
+    points, unscored = embedding_rows(ds, request)
+    return np.asarray(points), unscored

@@ -89,19 +89,21 @@ def _over_all_rows(name: str, array: Array, rows: NDArray[np.int64], num_rows: i
 
 
 def _train(pool: InputPool, heads: Heads, need: str) -> "tuple[HeadRuns, NDArray[np.int64]]":
-    """Train heads on all rows that have an embedding and a label; return them and the numbers of these rows."""
+    """Train heads on all rows that have an embedding and a label; return them and the numbers of these rows.
+
+    Every process then holds (n, d) of float32.
+    """
     from hf_prune.dynamics.record import dataset_name
     from hf_prune.heads.runs import train_heads
     from hf_prune.runtime.cache import keep_to_limit
 
     labels = embed_for_heads(pool)
-    points = pool.embeddings_everywhere()
     rows = np.setdiff1d(np.arange(len(pool.ds)), list(pool.unscored))
     store = pool.request.run.store_root
     if store is not None:
         keep_to_limit(store)
     runs = train_heads(
-        points[rows],
+        pool.embedding_rows()[rows],
         labels.codes[rows],
         heads,
         num_classes=labels.num_classes,

@@ -28,7 +28,7 @@ def make_embeddings(pool: InputPool) -> None:
     found = embed(pool.ds, pool.request)
     pool.hold(found.rows, found.unreadable)
     pool.made_from["embeddings"] = {"encoder": encoder_of(pool.request).identity}
-    pool.local["embeddings"] = pool.unit_rows(found.values, found.rows)
+    pool.local["embeddings"] = pool.unit_rows(found.stored, found.rows)
 
 
 def encoder_of(request: Request) -> "LoadedModel":
@@ -40,7 +40,7 @@ def encoder_of(request: Request) -> "LoadedModel":
         )
     from hf_prune.models.load import load_encoder
 
-    return load_encoder(request.encoder, **_model_options(request))
+    return load_encoder(request.encoder, **_model_options(request), embedding_dtype=request.run.embedding_dtype)
 
 
 def embed(ds: Dataset, request: Request, desc: str = "Embedding") -> "ModelRows":

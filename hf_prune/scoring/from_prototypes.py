@@ -110,6 +110,7 @@ def _with_encoder(request: Request, prototypes: FittedPrototypes) -> Request:
     asked = {
         "revision": run.revision,
         "dtype": None if run.dtype == "auto" else run.dtype,
+        "embedding_dtype": run.embedding_dtype,
         "image_size": run.image_size,
     }
     run = replace(run, **options | {name: value for name, value in asked.items() if value})

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from hf_prune.data.columns import Labels, find_label_column, read_labels
 from hf_prune.data.digests import array_sha256
 from hf_prune.runtime.errors import InputError, StateError
-from hf_prune.runtime.processes import all_max, gather_objects, gather_rows, num_processes, process_index
+from hf_prune.runtime.processes import all_max, gather_objects, num_processes, process_index
+from hf_prune.scoring.embedding_rows import SpreadRows, UnitRows, have_direction, lengths_of, scaled
 from hf_prune.scoring.labels import given_labels
 from hf_prune.scoring.request import Request
 
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 
 
 Array = NDArray[Any]
+# Embeddings of a data set that take more stay where they are, and are read a block at a time.
+HELD_BYTES = 1 << 28
+Rows = Array | UnitRows | SpreadRows
 
 
 @dataclass(frozen=True)
@@ -48,8 +52,8 @@ class InputPool:
 
     def __init__(self, ds: Dataset, request: Request) -> None:
         self.ds, self.request = ds, request
-        self.everywhere: dict[str, Array] = {}
-        self.local: dict[str, Array] = {}
+        self.everywhere: dict[str, Rows] = {}
+        self.local: dict[str, Rows] = {}
         self.made_from: dict[str, dict[str, Any]] = {}
         self.unscored: dict[int, str] = {}
         self.figures: dict[str, float] = {}
@@ -63,11 +67,12 @@ class InputPool:
 
     def take(self, name: str) -> None:
         """Take an array of ``inputs=``."""
-        array = np.asarray(self.request.given[name])
+        array: Array = np.asarray(self.request.given[name])
         self.made_from[name] = {"given_sha256": array_sha256(array)}
         if name == "embeddings":
-            array = self.unit_rows(array, np.arange(len(array)))
-        elif name == "labels":
+            self.everywhere[name] = self.unit_rows(array, np.arange(len(array)))
+            return
+        if name == "labels":
             array = self.known(given_labels(array), "inputs['labels']").codes
         self.everywhere[name] = array
 
@@ -87,12 +92,14 @@ class InputPool:
             return self._rows
         return np.array_split(np.arange(len(self.ds), dtype=np.int64), num_processes())[process_index()]
 
-    def unit_rows(self, values: Array, rows: NDArray[np.int64]) -> NDArray[np.float32]:
-        """Scale rows to length one, in float32; refuse or leave out those without a direction."""
-        values = np.asarray(values, dtype=np.float32)
+    def unit_rows(self, values: Any, rows: NDArray[np.int64]) -> Rows:
+        """Scale rows (n_local, d) to length one, in float32; refuse or leave out those without a direction.
+
+        Where the data set has more than `HELD_BYTES` of them, they are scaled as they are read.
+        """
         if values.ndim != 2:
             raise InputError(f"embeddings of shape {values.shape}; give one vector per row, shape (n, d)")
-        units, good = unit(values)
+        units, good = self._held_or_not(values)
         bad = sorted(set(gather_objects(rows[~good].tolist())))  # all processes raise, or none
         if bad and self.request.on_error == "raise":
             raise InputError(
@@ -101,6 +108,12 @@ class InputPool:
             )
         self.unscored |= dict.fromkeys(bad, "its embedding is zero or not finite")
         return units
+
+    def _held_or_not(self, values: Any) -> tuple[Rows, NDArray[np.bool_]]:
+        if 4 * len(self.ds) * values.shape[1] <= HELD_BYTES:
+            return unit(np.asarray(values, dtype=np.float32))
+        units = UnitRows(values)
+        return units, units.good
 
     def leave_out(self, rows: NDArray[np.int64], reason: str, problem: str) -> None:
         """Leave rows without a score, or refuse them, as the caller wants; every process gives the same.
@@ -112,13 +125,14 @@ class InputPool:
             raise InputError(f"{len(rows)} of {len(self.ds)} rows (first: row {rows.min()}) {problem}{hint}")
         self.unscored |= dict.fromkeys(rows.tolist(), reason)
 
-    def embeddings_everywhere(self, name: str = "embeddings") -> Array:
-        """Gather unit rows, shape (n, d), the same in every process; zeros for rows in ``unscored``."""
+    def embedding_rows(self, name: str = "embeddings") -> Rows:
+        """Return unit rows (n, d), the same in every process, zeros for rows in ``unscored``.
+
+        To read some is an exchange: all processes ask for the same.
+        """
         if name in self.everywhere:
             return self.everywhere[name]
-        rows = self.rows()
-        here = ~np.isin(rows, list(self.unscored))
-        return gather_rows(rows[here], self.local[name][here], len(self.ds), absent=self.unscored)
+        return SpreadRows(self.rows(), self.local[name], len(self.ds), self.unscored)
 
     def read_labels(self) -> Labels:
         """Return the labels that were given or that the data set has; raise an error where there are none."""
@@ -138,9 +152,8 @@ class InputPool:
 
 def unit(values: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
     """Scale rows (n, d) to length one; return them, zeros where that cannot be, and a mask (n,) of where it could."""
-    lengths = np.linalg.norm(values, axis=1, keepdims=True)
-    good = np.isfinite(lengths) & (lengths > 0)
-    return np.divide(values, lengths, out=np.zeros_like(values), where=good), good[:, 0]
+    lengths = lengths_of(values)
+    return scaled(values, lengths), have_direction(lengths)
 
 
 def required_labels(ds: Dataset, request: Request, who: str, also: str = "") -> Labels:

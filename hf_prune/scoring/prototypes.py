@@ -66,9 +66,9 @@ def fit_as_scored(ds: Dataset, column: str, encoder: Any, image_column: str | No
     Raises:
         ValueError: If the column was made otherwise, or has other scores, or ``run`` says how the encoder is opened.
     """
-    if (run.dtype, run.image_size, run.revision) != ("auto", None, None):
+    if (run.dtype, run.embedding_dtype, run.image_size, run.revision) != ("auto", None, None, None):
         raise InputError(
-            "the history says how the encoder is opened: leave dtype, image_size and revision out of run="
+            "the history says how the encoder is opened: leave dtype, embedding_dtype, image_size and revision out of run="
         )
     step = provenance(ds).score_step(column)
     made_from = {} if step is None else step.inputs.get("embeddings", {})

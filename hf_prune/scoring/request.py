@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from hf_prune.dynamics.figures import PER_ROW, PER_RUN
 from hf_prune.runtime.arguments import check_text
 from hf_prune.runtime.errors import InputError
+from hf_prune.scoring.embedding_rows import UnitRows
 from hf_prune.scoring.run import Run
 
 Array = NDArray[Any]
@@ -80,14 +81,14 @@ class Inputs:
 
     Attributes:
         rows: Global row numbers, shape (n_local,).
-        arrays: Name → array, in the order of ``rows``.
+        arrays: Name → array, or for a metric that is ``blockwise`` `UnitRows`, in the order of ``rows``.
         made_from: How each was made, for the record.
         unscored: Rows that can have no score, by row number, and why; the same in every process.
         figures: What was found out on the way, such as how well heads fit their training rows.
     """
 
     rows: NDArray[np.int64]
-    arrays: dict[str, Array]
+    arrays: dict[str, Any]
     made_from: dict[str, Any]
     unscored: dict[int, str]
     figures: dict[str, float] = field(default_factory=dict)
@@ -112,8 +113,10 @@ def row_axis(name: str, array: Array) -> int | None:
     return None if axis is None else array.ndim + axis
 
 
-def take_rows(name: str, array: Array, rows: Any) -> Array:
-    """Take some rows of an input, by number or mask."""
+def take_rows(name: str, array: Any, rows: Any) -> Any:
+    """Take some rows of an input, by number or mask; those that stay where they are still do."""
+    if isinstance(array, UnitRows):
+        return array.some(rows)
     axis = row_axis(name, array)
     if axis is None:
         return array

@@ -28,6 +28,8 @@ class Run:
         load_from_cache_file: Whether to use and fill the cache; None follows ``datasets.disable_caching()``.
         cache_dir: Folder of the cache; None is ``$HF_HOME/hf_prune``.
         allow_pickle: Also load weights that are not safetensors.
+        embedding_dtype: ``"float16"`` or ``"bfloat16"``, to which embeddings are rounded, so that they take half the room on
+            disk; None leaves them as the encoder gives them.
 
     Raises:
         ValueError: If a value is none that it may be.
@@ -50,6 +52,7 @@ class Run:
     load_from_cache_file: bool | None = None
     cache_dir: str | Path | None = None
     allow_pickle: bool = False
+    embedding_dtype: str | None = None
 
     def __post_init__(self) -> None:
         check_count("batch_size", self.batch_size, 1)
@@ -66,6 +69,8 @@ class Run:
         if self.cache_dir is not None:
             check_path("cache_dir", self.cache_dir)
         check_flag("allow_pickle", self.allow_pickle)
+        if self.embedding_dtype is not None:
+            check_text("embedding_dtype", self.embedding_dtype, "'float16' or 'bfloat16', or leave it out")
 
     @classmethod
     def of(cls, run: Any) -> "Run":

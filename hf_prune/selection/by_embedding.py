@@ -49,6 +49,8 @@ def unit_rows(embeddings: Any, rows: NDArray[np.int64]) -> NDArray[np.float32]:
 def diverse(candidates: Candidates) -> Places:
     """Rank by k-center greedy on the sphere, begun at a random row; the rows beyond the budget farthest first.
 
+    This holds all of them, (m, d) of float32.
+
     References:
         Gonzalez (1985); Sener & Savarese (2018), arXiv:1708.00489. Cosine distances of the embeddings; the scores
         are not read.

@@ -9,6 +9,9 @@ from datasets import Dataset
 from numpy.typing import NDArray
 
 from hf_prune.data.digests import rows_sha256
+from hf_prune.data.thumbnails import strip
+from hf_prune.runtime import svg
+from hf_prune.runtime.html import fragment, plain, table
 from hf_prune.selection.orders import find_reason
 from hf_prune.selection.reasons import CLASS_FLOOR, CLASS_QUOTA, DUPLICATE, NO_SCORE, RETURNED, duplicate_words
 
@@ -24,6 +27,7 @@ class Selection:
         num_scored: Rows that had a score; ``keep`` counts over these.
         scores: The scores, shape (n,), masked where there is none.
         duplicate_of: The row that each row repeats, or -1, shape (n,); None where none was given.
+        ds: The n rows themselves, for pictures; None where scores alone were given.
     """
 
     kept: NDArray[np.int64]
@@ -32,6 +36,28 @@ class Selection:
     num_scored: int
     scores: "np.ma.MaskedArray[tuple[int], np.dtype[np.generic]]" = field(repr=False, compare=False)
     duplicate_of: NDArray[np.int64] | None = field(default=None, repr=False, compare=False)
+    ds: Dataset | None = field(default=None, repr=False, compare=False)
+
+    def __repr__(self) -> str:
+        counts = ", ".join(f"{count:,} {plain(words)}" for words, count in self._counts())
+        return f"Selection(kept {len(self.kept):,} of {len(self.reasons):,} rows, order={self.order!r}: {counts})"
+
+    def _counts(self) -> list[tuple[str, int]]:
+        """Return the reasons with their rows, the commonest first."""
+        codes, counts = np.unique(self.reasons, return_counts=True)
+        order = np.argsort(-counts, kind="stable")
+        return [(find_reason(int(codes[place])).words, int(counts[place])) for place in order]
+
+    def _repr_html_(self) -> str:
+        title = f"kept {len(self.kept):,} of {len(self.reasons):,} rows, order {plain(self.order)}"
+        bar = svg.share(len(self.kept), len(self.reasons), title)
+        missing = np.ma.getmaskarray(self.scores)[self.kept]
+        hardest = self.kept[~missing][np.argsort(-np.ma.getdata(self.scores)[self.kept][~missing], kind="stable")][:12]
+        captions = {row: f"row {row} · {self.scores[row]:.3g}" for row in hardest.tolist()}
+        images = strip(self.ds, captions)
+        heading = ["the hardest rows that were kept:"] if images else []
+        rows = [(words, f"{count:,}") for words, count in self._counts()]
+        return fragment(title, bar, table(rows, ["reason", "rows"]), *heading, images)
 
     @property
     def is_kept(self) -> NDArray[np.bool_]:

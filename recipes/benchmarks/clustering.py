@@ -26,7 +26,7 @@ import torch
 from datasets import Dataset, disable_progress_bars
 from numpy.typing import NDArray
 
-from hf_prune.metrics.kmeans import spherical_kmeans
+from hf_prune.metrics.kmeans import mini_batch, spherical_kmeans
 
 Points = NDArray[np.float32]
 
@@ -147,9 +147,13 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--methods", nargs="+", default=list(METHODS), choices=list(METHODS))
     parser.add_argument("--patches", type=Path, help="a Parquet file of CIFAR-10, instead of --dimensions")
+    parser.add_argument(
+        "--batch-mib", type=int, default=512, help="the largest mini-batch; fewer than all rows to see a loss"
+    )
     parser.add_argument("--csv", type=Path)
     arguments = parser.parse_args()
     disable_progress_bars()
+    mini_batch.LARGEST_BATCH_BYTES = arguments.batch_mib << 20
     most = max(arguments.rows)
     points = read_patches(arguments.patches, most) if arguments.patches else make_points(most, arguments.dimensions)
     table = []

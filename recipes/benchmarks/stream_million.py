@@ -10,18 +10,15 @@ rows has gone the same way.
 import argparse
 import multiprocessing
 import platform
-import resource
 import tempfile
-import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import psutil
 from datasets import ClassLabel, Dataset, Features, Image, IterableDataset, Value, load_dataset
+from peak_memory import measured, resident
 
 import hf_prune  # gives streams their methods
 
@@ -29,7 +26,6 @@ SHARD_ROWS = 50_000
 CLASSES = 100
 PROTOTYPES = 100  # of any number of rows; by default there are more for more rows, up to 1,000
 LIMIT_MB = 500.0
-SAMPLED_S = 0.02  # memory is looked at so often
 
 
 def write_shard(path: Path, rows: int, seed: int) -> None:
@@ -62,25 +58,6 @@ def open_stream(folder: Path, rows: int) -> IterableDataset:
         writer.start()
         writer.join()
     return load_dataset("parquet", data_files=str(folder / "*.parquet"), split="train", streaming=True)
-
-
-def measured(work: Callable[[], Any], start: int) -> tuple[Any, float, float]:
-    """Do something: its result, the seconds that it took, and the highest memory above the start in MB."""
-    process, done, peak = psutil.Process(), threading.Event(), 0
-
-    def watch() -> None:
-        nonlocal peak
-        while not done.wait(SAMPLED_S):
-            peak = max(peak, process.memory_info().rss)
-
-    watcher = threading.Thread(target=watch)
-    watcher.start()
-    begun = time.perf_counter()
-    result = work()
-    seconds = time.perf_counter() - begun
-    done.set()
-    watcher.join()
-    return result, seconds, (max(peak, process.memory_info().rss) - start) / 1e6
 
 
 def run(stream: IterableDataset, cache: Path, start: int) -> list[dict[str, Any]]:
@@ -117,7 +94,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         run(open_stream(folder / "first", 1_000), folder / "cache", 0)
-        start = psutil.Process().memory_info().rss
+        start = resident()
         for rows in arguments.rows:
             for found in run(open_stream(folder / str(rows), rows), folder / "cache", start):
                 machine = f"{platform.machine()}, {platform.python_implementation()} {platform.python_version()}"
@@ -125,7 +102,6 @@ def main() -> None:
                     {"rows": rows, **found, "limit_mb": LIMIT_MB, "start_mb": round(start / 1e6), "machine": machine}
                 )
                 print(" ".join(f"{key}={value}" for key, value in table[-1].items()), flush=True)
-    print(f"highest in all: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MiB")
     if arguments.csv:
         pd.DataFrame(table).to_csv(arguments.csv, index=False)
 

@@ -164,3 +164,16 @@ def test_an_empty_data_set_is_refused():
 def test_what_it_returns_is_exported():
     assert isinstance(duplicates(POINTS, 0.9), hf_prune.Duplicates)
     assert hf_prune.Duplicates is Duplicates
+
+
+def test_a_notebook_sees_groups_and_images():
+    from tests.helpers.report_sets import duplicates_of, scored_set
+
+    found = duplicates_of(scored_set())
+    assert repr(found) == (
+        "Duplicates(3 of 60 rows duplicate an earlier one (have a cosine of at least 0.95): 2 groups, the largest of 3 rows)"
+    )
+    page = found._repr_html_()
+    assert page.count("<img") == 5
+    assert "0.9700" in page
+    assert "<script" not in page

@@ -197,3 +197,14 @@ def test_every_process_finds_what_one_finds(rank_results):
             np.testing.assert_array_equal(found["same bytes"], alone["same bytes"])
             np.testing.assert_array_equal(found["close"], alone["close"])
             np.testing.assert_allclose(found["suspicious"], alone["suspicious"], atol=1e-4)
+
+
+def test_a_notebook_sees_the_most_suspicious_rows():
+    from tests.helpers.report_sets import noise_of, scored_set
+
+    found = noise_of(scored_set())
+    assert repr(found) == "LabelNoise(3.3% of 60 labels are estimated to be wrong; 2 rows are suspects)"
+    page = found._repr_html_()
+    assert page.count("<img") == 10
+    assert "row 59: ship, looks like dog" in page
+    assert "<script" not in page

@@ -80,3 +80,18 @@ def test_label_noise_needs_something_to_predict_from(refusal):
 def test_parameters_are_those_of_the_function(name, function, added):
     expected = set(flat_parameters(function)[0]) - {"ds"} | {"data", "name", "split", "data_files", "out"}
     assert {parameter.name for parameter in command().commands[name].params} - {"help"} == expected | added
+
+
+def test_a_report_is_written(hf, place):
+    from tests.helpers.report_sets import cut, scored_set
+
+    ds = scored_set(rows=12)
+    for name, rows in {"scored": ds, "kept": cut(ds), "other": cut(ds, "el2n two", order="easy")}.items():
+        rows.save_to_disk(name)
+    np.save("vectors.npy", np.random.default_rng(0).normal(size=(12, 4)))
+    told = hf("report scored kept --compare other --out page.html --num-images 3 --inputs embeddings=vectors.npy")
+    assert told == "page.html\n"
+    page = (place / "page.html").read_text(encoding="utf-8")
+    assert "Kept 6 of 12 rows (50.0 %)" in page
+    assert "Kept by cut B alone" in page
+    assert "Two principal components" in page

@@ -364,3 +364,17 @@ def test_a_change_of_one_row_of_many_is_noticed():
     assert column_digest(ds, "text") == column_digest(ds.remove_columns("text").add_column("text", texts), "text")
     changed = ds.remove_columns("text").add_column("text", texts)
     assert provenance(changed).rows_changed(changed)
+
+
+def test_a_history_is_shown_by_its_steps():
+    from tests.helpers.report_sets import cut, scored_set
+
+    found = provenance(cut(scored_set()))
+    assert repr(found) == (
+        "History(score el2n → el2n; score el2n two → el2n two; prune by el2n, order hard, keep 0.5: 30 of 60 rows)"
+    )
+    assert len(repr(found.steps)) < 400
+    page = found._repr_html_()
+    assert page.count("<tr>") == 4
+    assert page.count("<svg") == 1
+    assert "ord=2" in page

@@ -138,3 +138,15 @@ def test_names_of_data_sets():
     split = Dataset.from_dict({"a": [1]}, split=NamedSplit("train"))
     split.info.builder_name = "parquet"
     assert dataset_name(split) == "parquet train"
+
+
+def test_a_record_is_shown_in_few_words():
+    values = {"correct": [[0, 1, 0, 1], [1, 1, 0, np.nan]]}
+    record = TrainingRecord.from_arrays(dataset="toy<b>", labels=[0, 1, 0, 1], arrays=values, num_classes=2)
+    assert repr(record) == "TrainingRecord('toy<b>': 2 epochs of 4 rows, 2 classes, mode 'end', in memory)"
+    page = record._repr_html_()
+    assert "toy&lt;b&gt;" in page
+    assert "66.7%" in page
+    assert "<svg" in page
+    one = TrainingRecord.from_arrays(dataset="toy", labels=[0], arrays={"correct": [[1]]})
+    assert "<svg" not in one._repr_html_()

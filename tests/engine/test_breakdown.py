@@ -85,6 +85,7 @@ def test_the_line_is_printed_once_where_bars_are_on(capfd):
     line = "Embedding: 1,234 images, in s: read 0.0, decode 0.0, preprocess 0.0, waiting 0.0, open 0.0, transfer"
     assert capfd.readouterr().err.startswith(line)
     finish(Pass("Embedding", 9, 9, 0, Breakdown(), 0, 0.0, 0, 5, 4))
+    finish(done, shown=False)
     with trial_passes() as passes:
         finish(done)
     datasets.disable_progress_bars()

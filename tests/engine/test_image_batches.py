@@ -137,6 +137,14 @@ def test_batches_come_in_their_order_and_a_bounded_number_is_made_ahead():
     assert next(loaded, None) is None
 
 
+def test_of_large_batches_fewer_are_made_ahead(monkeypatch):
+    monkeypatch.setattr(image_batches, "IMAGES_AHEAD", 1)
+    made = []
+    loaded = batches_of(make_set(noise(5)), lambda images: made.append(1) or to_tensor(images), num_workers=0)
+    next(loaded)
+    assert len(made) <= 2
+
+
 def test_no_thread_is_left_when_nobody_reads_on():
     before = threading.active_count()
     loaded = batches_of(make_set(noise(5)), to_tensor, num_workers=0)

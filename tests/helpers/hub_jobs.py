@@ -138,6 +138,27 @@ def refused():
     return found
 
 
+def looked_at():
+    """A cut with its report beside the card, and the same page in a Space."""
+    ds = scored(images())
+    kept = ds.prune("prototypes", keep=0.5, order="hard")
+    push_to_hub(kept, "somebody/looked-at", source="local", scores=ds, config_name="default", report=True)
+    found = {"loaded": len(load_dataset("somebody/looked-at", split="train"))}
+    found["verified"] = hf_prune.verify("somebody/looked-at").exit_code
+    page = hf_prune.report(ds, kept, sys.argv[1] + ".html")
+    for title in ("First", "---\nsdk: docker"):
+        hf_prune.push_space(page, "somebody/page", title=title)
+    HfApi().create_repo("somebody/own-space", repo_type="space", space_sdk="gradio")
+    HfApi().upload_file(path_or_fileobj=b"x", path_in_repo="app.py", repo_id="somebody/own-space", repo_type="space")
+    found["foreign"] = said(hf_prune.push_space, page, "somebody/own-space")
+    found["no page"] = said(hf_prune.push_space, __file__, "somebody/page")
+    found["no name"] = said(hf_prune.push_space, page, "a b")
+    found["no scores"] = said(push_to_hub, kept, "somebody/looked-at", source="local", report=True)
+    rows = {"source": "local", "scores": ds, "what": "rows", "report": True}
+    found["no rows"] = said(push_to_hub, kept, "somebody/looked-at", **rows)
+    return found
+
+
 def xet():
     """The same through hf_xet; the export has the same shard, so that the server can tell its hash."""
     kept = pruned(images(40))
@@ -147,7 +168,7 @@ def xet():
 
 
 if __name__ == "__main__":
-    jobs = (first_push, growing, native, cuts, refused, xet)
+    jobs = (first_push, growing, native, cuts, refused, looked_at, xet)
     wanted = sys.argv[2].split(",")
     results = {job.__name__: job() for job in jobs if job.__name__ in wanted}
     Path(sys.argv[1]).write_text(json.dumps(results))

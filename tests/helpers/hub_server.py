@@ -22,7 +22,7 @@ from tests.helpers.hub_storage import Blob, HangUpError, HubError, Repo
 TOKEN = "hf_thisTokenOfTheTestsMustNeverBePublished"
 USER = "somebody"
 _ID = r"(?P<id>[^/]+/[^/]+)"
-_API = rf"/api/(?P<kind>models|datasets)/{_ID}"
+_API = rf"/api/(?P<kind>models|datasets|spaces)/{_ID}"
 
 
 class Hub:
@@ -257,9 +257,9 @@ _ROUTES = [
         (rf"{_API}/tree/(?P<rev>[^/]+)(?:/(?P<folder>.+))?", "tree"),
         (rf"{_API}/paths-info/(?P<rev>[^/]+)", "paths_info"),
         (rf"{_API}/xet-(?:read|write)-token/(?P<rev>[^/]+)", "xet_token"),
-        (rf"(?:/datasets)?/{_ID}\.git/info/lfs/objects/batch", "batch"),
+        (rf"(?:/datasets|/spaces)?/{_ID}\.git/info/lfs/objects/batch", "batch"),
         (r"/lfs/[^/]+/[^/]+/(?P<oid>[0-9a-f]{64})", "upload"),
         (r"/lfs/[^/]+/[^/]+/(?P<oid>[0-9a-f]{64})/verify", "verify"),
-        (rf"(?:/datasets)?/{_ID}/resolve/(?P<rev>[^/]+)/(?P<file>.+)", "resolve"),
+        (rf"(?:/datasets|/spaces)?/{_ID}/resolve/(?P<rev>[^/]+)/(?P<file>.+)", "resolve"),
     )
 ]

@@ -37,6 +37,8 @@ from hf_prune.runtime.processes import (
     process_index,
     together,
 )
+from hf_prune.scoring import Request, pool
+from hf_prune.scoring.embeddings import embedding_rows
 from hf_prune.scoring.run import with_run
 from tests.helpers.tiny_sets import make_set, noise
 
@@ -100,6 +102,10 @@ def scoring() -> dict[str, Any]:
     options = {"encoder": pixels_of_noise, "batch_size": 4}
     found["zero"] = message_of(lambda: score(images.select(range(6, 20)), "prototypes", **options))
     found["skipped"] = score(images, "supervised_prototypes", on_error="skip", **options)
+    with patch.object(pool, "HELD_BYTES", 0):  # read a block at a time, where they are
+        found["in blocks"] = [
+            score(images, metric, on_error="skip", **options) for metric in ("prototypes", "supervised_prototypes")
+        ]
     found["recorded"] = score(images.select(range(ROWS)[::-1]), "aum", dynamics=record_of(images), on_error="skip")
     return found
 
@@ -158,7 +164,11 @@ def comparing() -> dict[str, Any]:
     options = {"run": Run(device="cpu", load_from_cache_file=False, batch_size=4), "on_error": "skip"}
     encoder = {"encoder": pixels_of_noise, **options}
     suspicious = label_noise(ds, label_column="label", num_folds=3, **encoder)
+    request = Request(
+        encoder=pixels_of_noise, run=Run(device="cpu", load_from_cache_file=False, batch_size=4), on_error="skip"
+    )
     return {
+        "sample": embedding_rows(ds, request)[0][np.array([30, 7, 2, 34, 2])],
         "same bytes": duplicates(ds, **options).duplicate_of,
         "close": duplicates(ds, 0.9999, **encoder).duplicate_of,
         "suspicious": suspicious.scores,

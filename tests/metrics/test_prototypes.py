@@ -5,7 +5,7 @@ import pytest
 from scipy.spatial.distance import cdist
 from sklearn.datasets import load_digits
 
-from hf_prune.metrics import get_metric
+from hf_prune.metrics import get_metric, rows
 from hf_prune.metrics.kmeans import spherical_kmeans
 from hf_prune.metrics.prototypes import default_num_prototypes, prototypes, supervised_prototypes
 from tests.helpers.metric_cases import cases, unit
@@ -70,3 +70,10 @@ def test_options_are_those_of_k_means(options):
 def test_the_default_number_of_prototypes(rows, prototypes):
     assert default_num_prototypes(rows) == prototypes
     assert get_metric("prototypes").resolve_options({}, rows)["num_prototypes"] == prototypes
+
+
+def test_the_blocks_of_a_sum_do_not_show(monkeypatch):
+    points, labels = unit(load_digits().data[:300] + 0.1), load_digits().target[:300]
+    expected = supervised_prototypes(points, labels)
+    monkeypatch.setattr(rows, "BLOCK_NUMBERS", 64 * 7)
+    assert supervised_prototypes(points, labels).tobytes() == expected.tobytes()

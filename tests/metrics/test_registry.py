@@ -112,3 +112,7 @@ def test_every_metric_says_what_it_is():
         assert metric.cost
         assert metric.paper is None or metric.paper.startswith("arXiv:")
         assert (metric.axis == "none") == metric.baseline
+
+
+def test_a_metric_is_shown_in_few_words():
+    assert repr(get_metric("el2n")) == "Metric('el2n' from probs, labels, errors, ord=2, epoch=None)"

@@ -2,8 +2,16 @@ import pytest
 import torch
 
 from hf_prune.models.load import load_encoder
-from hf_prune.models.loaded_model import LoadedModel, default_device, kept_open, resolve_dtype, with_first_output
+from hf_prune.models.loaded_model import (
+    LoadedModel,
+    default_device,
+    kept_open,
+    resolve_dtype,
+    with_embedding_dtype,
+    with_first_output,
+)
 from hf_prune.runtime.processes import check_device
+from tests.helpers.tiny_sets import make_model
 
 
 @pytest.mark.parametrize("name", ["float32", "bfloat16", "float16"])
@@ -102,3 +110,23 @@ def test_a_model_that_is_kept_open_is_loaded_once_and_released_at_the_end():
                 assert model.open(torch.device("cpu"))(3) == 3
         assert events == ["open"]
     assert events == ["open", "release"]
+
+
+@pytest.mark.parametrize("name", ["float16", "bfloat16"])
+def test_embeddings_are_rounded_and_the_identity_tells(name):
+    model = make_model()
+    rounded = with_embedding_dtype(model, name)
+    assert rounded.identity == {"id": "projection", "embedding_dtype": name}
+    batch = torch.rand(3, 48, generator=torch.Generator().manual_seed(0))
+    expected = model.open(torch.device("cpu"))(batch).to(getattr(torch, name))
+    assert torch.equal(rounded.open(torch.device("cpu"))(batch), expected)
+    again = with_embedding_dtype(rounded, name)  # as a model is that is lent from pass to pass
+    assert torch.equal(again.open(torch.device("cpu"))(batch), expected)
+
+
+def test_other_formats_of_embeddings_are_refused():
+    assert with_embedding_dtype(make_model(), None).identity == {"id": "projection"}
+    with pytest.raises(
+        ValueError, match=r"^embedding_dtype='float32'; give 'float16' or 'bfloat16', or leave it out$"
+    ):
+        with_embedding_dtype(make_model(), "float32")

@@ -10,6 +10,7 @@ from hf_prune.models.outputs import (
     LOGITS,
     Output,
     embedding_output,
+    is_convolutional,
     needs_float32,
     take,
     timm_needs_float32,
@@ -115,3 +116,10 @@ def test_an_output_that_is_not_there_is_named():
         take(SimpleNamespace(pooler_output=torch.zeros(1, 2)), Output("projected"))
     tensor = torch.zeros(2, 3)
     assert take(tensor, Output("cls")) is tensor
+
+
+def test_families_of_convolutions_are_those_whose_embedding_is_taken_channels_last():
+    assert is_convolutional(SimpleNamespace(model_type="efficientnet"))
+    assert is_convolutional(SimpleNamespace(model_type="convnextv2"))
+    assert not is_convolutional(SimpleNamespace(model_type="swin"))
+    assert not is_convolutional(SimpleNamespace(model_type="unheard_of"))

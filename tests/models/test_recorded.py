@@ -17,6 +17,8 @@ RECORDED = {"kind": "torch", "id": "Net", "commit": None, "weights_sha256": "a",
         ({"code_sha256": "c"}, {"code_sha256": "d"}),
         ({"config_sha256": "c"}, {"config_sha256": "d"}),
         ({"code": "c"}, {"code_sha256": "c", "weights_sha256": "b"}),
+        ({"embedding_dtype": "float16"}, {}),
+        ({}, {"embedding_dtype": "float16"}),
     ],
 )
 def test_an_encoder_that_differs_in_anything_recorded_is_refused(recorded, found):

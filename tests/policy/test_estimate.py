@@ -9,9 +9,11 @@ from datasets import ClassLabel, Dataset, DatasetDict, Image
 
 import hf_prune
 from hf_prune.engine.breakdown import Breakdown, Pass
+from hf_prune.metrics import get_metric
 from hf_prune.policy import estimate as estimates
 from hf_prune.policy.budget import Trainings, expected_seconds
 from hf_prune.policy.estimate import Estimate, disk_of, seconds_of, trial_rows
+from hf_prune.policy.gathering import EvidenceWhileScoring
 from hf_prune.policy.pace import SHARE, Pace
 from hf_prune.scoring import Request
 from tests.helpers.tiny_sets import WEIGHTS, encode, files_under, make_model, make_set, to_tensor
@@ -121,8 +123,8 @@ def test_clustering_and_evidence_are_counted(clock):
     found = hf_prune.estimate(ds, "prototypes", **given)
     size, classes = points.shape[1], len(np.unique(labels))
     evidence = expected_seconds(400, size, classes, refitted=False, pace=PACE)
-    clustering = 400 * size * 7 * estimates.SKIPPED * 10 / (SHARE * 1e9)
-    assert found.parts == pytest.approx({"k-means": clustering, "evidence": evidence})
+    work = 400 * size * 10 * (7 * estimates.PER_CENTROID + estimates.PER_NUMBER)
+    assert found.parts == pytest.approx({"k-means": work / (SHARE * 1e9), "evidence": evidence})
     assert "evidence" not in hf_prune.estimate(ds, "prototypes", evidence=False, **given).parts
     assert "evidence" not in hf_prune.estimate(ds.select(range(100)), "random").parts
 
@@ -206,3 +208,17 @@ def test_an_estimate_is_printed_with_its_parts():
 def test_what_cannot_be_scored_cannot_be_estimated(call, error, message):
     with pytest.raises(error, match=message):
         call(Dataset.from_dict({"x": [1, 2, 3]}))
+
+
+def test_embeddings_that_stay_where_they_are_take_no_memory():
+    """12 GB of embeddings: those of a metric that reads blocks stay, but for three copies of the sample of the evidence."""
+    _, labels, _ = points_and_labels(400)
+    done = Pass("Embedding", 400, 0, 400, Breakdown(), 64, 0.0, 0, 7_500_000, 4)
+    metrics = [get_metric("prototypes")]
+    work = estimates._Counted(dataset(labels), Request(), [done], PACE)
+    whole = work.memory([*metrics, get_metric("memorization")])
+    assert 36e9 < whole < 40e9
+    assert work.memory(metrics) < whole - 30e9
+    before = work.memory(metrics)
+    work.of_evidence(metrics, {"prototypes": {}}, EvidenceWhileScoring())
+    assert 2e9 < work.memory(metrics) - before < 40e9

@@ -3,6 +3,8 @@ import pytest
 
 from hf_prune.policy import features
 from hf_prune.policy.features import TooLittleToJudgeError, are_enough, make_features
+from hf_prune.scoring.embedding_rows import SpreadRows, UnitRows
+from hf_prune.scoring.pool import unit
 
 
 def cloud(num_rows, size, seed=0):
@@ -55,3 +57,15 @@ def test_too_few_rows_and_nothing_to_tell_apart_are_named():
 @pytest.mark.parametrize(("counts", "expected"), [((195, 5), True), ((196, 4), False), ((100, 99), False)])
 def test_two_classes_of_five_rows_are_enough(counts, expected):
     assert are_enough(np.repeat([0, 1], counts)) is expected
+
+
+def test_of_rows_that_stay_where_they_are_the_sample_is_read(monkeypatch):
+    monkeypatch.setattr(features, "MOST_ROWS", 250)
+    points, codes = unit(cloud(400, 30))[0], np.arange(400) % 2
+    expected = make_features(points, codes, np.arange(400), seed=0)
+    places = np.array_split(np.random.default_rng(0).permutation(400), 1)[0]
+    rows = SpreadRows(places, UnitRows(cloud(400, 30)[places]), 400, ())
+    monkeypatch.setattr(SpreadRows, "__array__", None)  # not all of them
+    found = make_features(rows, codes, np.arange(400), seed=0)
+    assert found.rows.tolist() == expected.rows.tolist()
+    assert found.points.tobytes() == expected.points.tobytes()

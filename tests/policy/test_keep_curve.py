@@ -62,3 +62,15 @@ def test_options_are_checked(given, message):
     ds, points = telling()
     with pytest.raises(ValueError, match=message):
         hf_prune.keep_curve(ds, "wrongness", inputs={"embeddings": points}, **given)
+
+
+def test_a_curve_is_shown_in_few_words():
+    from hf_prune.policy.evidence import CurvePoint
+    from hf_prune.policy.keep_curve import KeepCurve
+
+    points = [CurvePoint(keep, "random", "random", keep, keep - 0.1, keep) for keep in (1.0, 0.5, 0.2)]
+    curve = KeepCurve("el2n", 300, tuple(points))
+    assert repr(curve) == "KeepCurve('el2n': 3 points on 300 rows, best 50.0 % at keep 0.5 (random))"
+    page = curve._repr_html_()
+    assert "50.0 [40.0, 50.0]" in page
+    assert "<polygon" in page

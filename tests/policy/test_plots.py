@@ -6,9 +6,9 @@ import pytest
 
 from hf_prune.policy.evidence import LINEAR, TWO_LAYER, Comparison, CurvePoint, Evidence, KeepEvidence
 from hf_prune.policy.keep_curve import KeepCurve
-from hf_prune.policy.plots import plot_gains, plot_keep_curve
+from hf_prune.policy.plots import gains_svg, keep_curve_svg, plot_gains, plot_keep_curve
 from hf_prune.policy.recommendation import recommendation
-from hf_prune.policy.rules import rules_for
+from hf_prune.policy.rules import Rule, rules_for
 
 pytest.importorskip("matplotlib")
 from hf_prune.runtime.figures import new_figure  # it takes matplotlib
@@ -113,3 +113,21 @@ def test_without_matplotlib_one_line_names_the_extra(monkeypatch, draw, what):
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     with pytest.raises(ImportError, match=r"^plots need matplotlib: pip install matplotlib$"):
         draw(what)
+
+
+def test_the_best_rules_are_drawn_as_svg():
+    from tests.helpers.report_sets import gains
+
+    picture = gains_svg(gains(0.5))
+    assert "hard: +2.0 [+1.0, +3.0]" in picture
+    assert picture.index("hard: ") < picture.index("easy: ")
+    assert gains_svg(gains(0.5), most=1).count("<circle") == 1
+    lost = gains_svg(gains(0.5), most=1, rule=Rule("easy"))
+    assert lost.index('class="other"') < lost.index("easy: ") < lost.index('class="marked"')
+
+
+def test_random_rows_have_their_band():
+    points = [CurvePoint(keep, order, order, keep, 0.1, 0.9) for keep in (0.5, 0.2) for order in ("hard", "random")]
+    picture = keep_curve_svg([CurvePoint(1.0, "all rows", "all rows", 1, 1, 1), *points])
+    assert picture.count("<polygon") == 1
+    assert picture.count("<circle") == 4

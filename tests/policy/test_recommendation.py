@@ -45,3 +45,21 @@ def test_the_sentence_says_what_was_found():
     text = str(recommendation(evidence(found(0.5), noise_rate=0.25, optimistic=True), 0.5, 1.0, 0.01))
     assert "about 25 % of labels wrong" in text
     assert "gains are optimistic" in text
+
+
+def test_a_recommendation_is_shown_in_few_words():
+    from tests.helpers.report_sets import evidence as whole_evidence
+    from tests.helpers.report_sets import gains
+
+    advice = recommendation(whole_evidence(gains(0.5)), 0.5, 1.0, 0.01)
+    assert repr(advice) == (
+        "Recommendation(keep 0.5, hard, +2.0 [+1.0, +3.0] points over random rows, -0.6 [-1.0, -0.2] against all rows; "
+        "el2n on 60 rows)"
+    )
+    page = advice._repr_html_()
+    assert "beat random rows by +2.0 [+1.0, +3.0]" in page
+    assert "scoring pays after 1 training(s) of 30 epochs" in page
+    assert page.count("<circle") == 2
+    chance = recommendation(whole_evidence(gains(0.5, "random")), 0.5, 1.0, 0.01)
+    assert "over random rows" not in repr(chance)
+    assert "random rows are kept" in chance._repr_html_()

@@ -8,7 +8,7 @@ from datasets import ClassLabel, Dataset, DatasetDict, Features
 
 import hf_prune
 from hf_prune import Step, explain, provenance, select
-from hf_prune.hub.card.code import reproduction
+from hf_prune.pruning.reproduction import reproduction
 from tests.helpers.tiny_publications import SOURCE, images
 
 EMBEDDINGS = np.random.default_rng(0).standard_normal((60, 4))

@@ -29,6 +29,7 @@ OF_MODELS = [
     ({"image_size": "224"}, r"image_size='224'; give a whole number in \[1, 8192\]"),
     ({"image_size": 10**6}, r"image_size=1000000; give a whole number in \[1, 8192\]"),
     ({"dtype": 5}, "dtype=5; give 'auto', or the name of a type"),
+    ({"embedding_dtype": 5}, "embedding_dtype=5; give 'float16' or 'bfloat16', or leave it out"),
     ({"revision": 4}, "revision=4; give a branch, tag or commit, or leave it out"),
     ({"device": 5}, "device=5; give a device such as"),
     ({"device": "tpu:9"}, "device='tpu:9' is none; give one such as 'cuda:1' or 'cpu', or leave it out"),

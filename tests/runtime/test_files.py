@@ -12,6 +12,7 @@ from hf_prune.runtime.files import (
     array_shape,
     discard,
     pack_floats,
+    read_array_rows,
     read_arrays,
     remove_stale_parts,
     unpack_floats,
@@ -82,3 +83,35 @@ def test_packing_loses_nothing(values):
     halves = (values.view(np.uint32) & np.uint32(0xFFFF0000)).view(np.float32)
     assert pack_floats(halves).dtype == np.uint16
     np.testing.assert_array_equal(unpack_floats(pack_floats(halves)).view(np.uint32), halves.view(np.uint32))
+
+
+def test_values_of_either_half_precision_take_half_the_room():
+    halves = np.float32(
+        [0.5 + 2**-11, 65504, -(2.0**-24), -0.0]
+    )  # of eleven bits, the largest, the smallest, and a zero
+    assert pack_floats(halves).dtype == np.float16
+    assert unpack_floats(pack_floats(halves)).tobytes() == halves.tobytes()
+    for other in (0.5 + 2**-12, 65536 + 2**7, 2.0**-24 + 2**-25):
+        assert pack_floats(np.append(halves, np.float32(other))).dtype == np.float32
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float16, np.uint16])
+def test_some_rows_of_an_array_are_read_alone(tmp_path, dtype):
+    values, path = np.arange(60).reshape(12, 5).astype(dtype), tmp_path / "a.safetensors"
+    write_arrays(path, {"keys": np.arange(7, dtype=np.uint8), "values": values}, "a note")
+    for places in ([3, 4, 5, 9, 2, 3, 3, 11, 0], [0], list(range(12)), []):
+        found = read_array_rows(path, "values", np.array(places, np.int64))
+        assert (found.dtype, found.tolist()) == (dtype, values[places].tolist())
+
+
+@pytest.mark.parametrize(
+    "harm", [lambda data: data[:-3], lambda data: data[:20], lambda _: b"", lambda data: b"\xff" * 16 + data[16:]]
+)
+def test_rows_of_a_damaged_file_are_an_error(tmp_path, harm):
+    path = tmp_path / "a.safetensors"
+    write_arrays(path, {"values": np.ones((3, 2), np.float32)})
+    path.write_bytes(harm(path.read_bytes()))
+    with pytest.raises(DamagedFile, match=r"a\.safetensors \("):
+        read_array_rows(path, "values", np.arange(3))
+    with pytest.raises(FileNotFoundError):
+        read_array_rows(tmp_path / "none", "values", np.arange(3))

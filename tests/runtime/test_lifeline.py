@@ -119,11 +119,10 @@ def test_processes_connect_and_strangers_are_turned_away(nearby, threads):
     gather, strangers = gathering(), []
 
     def with_a_stranger(value):
-        found = gather[0](value)
-        if isinstance(found[0], tuple):
-            strangers.append(socket.create_connection(("127.0.0.1", found[0][0])))
+        if isinstance(value, tuple):  # the port, which the others do not know yet
+            strangers.append(socket.create_connection(("127.0.0.1", value[0])))
             strangers[0].sendall(bytes(20))
-        return found
+        return gather[0](value)
 
     waiting = [threads.submit(connect, rank, WORLD, gather[rank]) for rank in (1, 2)]
     found = [connect(0, WORLD, with_a_stranger), *(one.result() for one in waiting)]

@@ -7,7 +7,7 @@ import pytest
 from datasets import Dataset
 from scipy.stats import spearmanr
 
-from hf_prune.scoring.correlation import correlate
+from hf_prune.scoring.correlation import Correlations, correlate
 from hf_prune.scoring.plots import plot_correlations
 
 GENERATOR = np.random.default_rng(0)
@@ -70,3 +70,19 @@ def test_scores_that_were_changed_are_compared_with_a_warning():
     with pytest.warns(UserWarning, match="column 'again' does not hold the scores that hf_prune left in it"):
         found = correlate(changed)
     assert found.values[0, 1] == pytest.approx(-correlate(ds).values[0, 1])
+
+
+def test_a_table_is_printed_and_drawn():
+    values = [[1.0, -0.5, np.nan], [-0.5, 1.0, np.nan], [np.nan, np.nan, np.nan]]
+    found = Correlations(("a", "b<i>", "c"), np.array(values), np.full((3, 3), 9))
+    assert repr(found) == "Correlations(a, b<i>, c; Spearman from -0.50 to -0.50)"
+    assert str(found).splitlines()[0] == f"{'a':24}   1.00  -0.50    nan"
+    page = found._repr_html_()
+    assert page.count("<rect") == 9
+    assert "b&lt;i&gt;" in page
+    many = Correlations(tuple("abcdefghijklm"), np.eye(13), np.full((13, 13), 9))
+    assert many._repr_html_().count("<tr>") == 14
+    assert (
+        repr(Correlations(("a", "b"), np.full((2, 2), np.nan), np.zeros((2, 2), int)))
+        == "Correlations(a, b; no column varies)"
+    )

@@ -7,6 +7,7 @@ import torch
 from hf_prune import Run
 from hf_prune.dynamics.training_folder import SETTINGS, place_of
 from hf_prune.metrics import get_metric
+from hf_prune.runtime.files import read_arrays
 from hf_prune.scoring import InputBuilder, Request
 from hf_prune.scoring.from_models import as_list, make_probs, make_student_probs
 from hf_prune.scoring.pool import InputPool
@@ -30,6 +31,20 @@ def test_the_built_in_encoder_sees_pixels():
         images(), "prototypes", encoder="pixels", run=Run(device="cpu", load_from_cache_file=False, image_size=4)
     )
     np.testing.assert_allclose(made.arrays["embeddings"], unit(shown(noise(ROWS))), atol=1e-6)
+
+
+def test_embeddings_are_rounded_and_kept_in_16_bits_where_asked(tmp_path):
+    found = {}
+    for name in (None, "float16"):
+        run = Run(device="cpu", image_size=4, cache_dir=tmp_path, embedding_dtype=name)
+        made = make(images(), "prototypes", encoder="pixels", run=run)
+        found[name] = made.arrays["embeddings"]
+        assert made.made_from["embeddings"]["encoder"].get("embedding_dtype") == name
+    rounded = (shown(noise(ROWS)) / np.float32(255)).astype(np.float16)
+    np.testing.assert_allclose(found["float16"], unit(rounded), atol=1e-6)
+    assert (found[None] != found["float16"]).any()
+    stored = {read_arrays(path)[0]["values"].dtype for path in tmp_path.glob("rows/*/*.safetensors")}
+    assert stored == {np.dtype(np.float32), np.dtype(np.float16)}  # a folder each
 
 
 def test_probabilities_are_the_softmax_of_each_teacher():

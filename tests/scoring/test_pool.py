@@ -1,15 +1,21 @@
 """Inputs of one call: rows of length one, rows that are left out, and labels that are missing."""
 
 import hashlib
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
+from hf_prune.metrics import register_metric, rows, unregister_metric
+from hf_prune.metrics.kmeans import distances_to, held_rows
+from hf_prune.metrics.prototypes import supervised_prototypes
 from hf_prune.scoring import Request
+from hf_prune.scoring import pool as pool_module
+from hf_prune.scoring.embedding_rows import UnitRows
 from hf_prune.scoring.pool import InputPool, labels_of, unit
 from tests.helpers.metric_cases import unit as expected_unit
-from tests.helpers.metric_inputs import FULL, ROWS, TEACHER, images, make, pixels, shown
+from tests.helpers.metric_inputs import FULL, ROWS, RUN, TEACHER, images, make, pixels, shown
 from tests.helpers.tiny_sets import encode, noise
 
 BLACK = encode(np.zeros((4, 4, 3), np.uint8))
@@ -89,9 +95,9 @@ def test_local_embeddings_are_put_in_their_places():
     found.hold(np.array([2, 0, 1, 3, 4, 5, 6]), {3: "unreadable"})
     found.local["features"] = np.arange(1, 15, dtype=np.float32).reshape(ROWS, 2)
     expected = [[3, 4], [5, 6], [1, 2], [0, 0], [9, 10], [11, 12], [13, 14]]  # row 3 has none
-    assert found.embeddings_everywhere("features").tolist() == expected
+    assert found.embedding_rows("features")[:].tolist() == expected
     found.everywhere["embeddings"] = np.eye(ROWS)
-    assert found.embeddings_everywhere() is found.everywhere["embeddings"]
+    assert found.embedding_rows() is found.everywhere["embeddings"]
     assert "embeddings" in found
     assert "probs" not in found
 
@@ -144,3 +150,45 @@ def test_what_was_given_is_recorded_by_its_digest():
     found.take("numbers")
     assert found.everywhere["numbers"].tolist() == [1.0, 2.0]
     assert found.made_from == {"numbers": {"given_sha256": hashlib.sha256(np.array([1.0, 2.0]).tobytes()).hexdigest()}}
+
+
+@pytest.fixture
+def staying(monkeypatch):
+    """Embeddings that stay where they are; to read more than two rows at once is an error."""
+    monkeypatch.setattr(pool_module, "HELD_BYTES", 0)
+    monkeypatch.setattr(rows, "BLOCK_NUMBERS", 2 * 48)
+    monkeypatch.setattr(held_rows, "BLOCK_ROWS", 2)
+    read = UnitRows.__getitem__
+
+    def a_few(self, places):
+        found = read(self, places)
+        assert len(found) <= 2
+        return found
+
+    monkeypatch.setattr(UnitRows, "__getitem__", a_few)
+
+
+def test_what_is_read_in_blocks_is_never_held(staying, tmp_path):
+    """The seven rows lie in a store, so that a run with all of them in memory finds the same embeddings."""
+    ds, given = images(FULL), np.random.default_rng(0).normal(size=(ROWS, 48)).astype(np.float32)
+    sources = [{"encoder": pixels, "run": replace(RUN, cache_dir=tmp_path)}, {"inputs": {"embeddings": given}}]
+    for source in sources:
+        made = make(ds, "supervised_prototypes", **source)
+        assert isinstance(made.arrays["embeddings"], UnitRows)
+        found = supervised_prototypes(**made.arrays)
+        whole = make(ds, "prototypes", **source).arrays["embeddings"]
+        values = np.concatenate([whole[place : place + 1] for place in range(ROWS)])
+        assert found.tolist() == supervised_prototypes(values, made.arrays["labels"]).tolist()
+        centroids = values[:3].astype(np.float64)
+        assert distances_to(centroids, whole).tolist() == distances_to(centroids, values).tolist()
+
+
+def test_a_metric_that_takes_no_blocks_gets_an_array(monkeypatch):
+    monkeypatch.setattr(pool_module, "HELD_BYTES", 0)
+    register_metric("of_an_array")(lambda embeddings: embeddings.sum(axis=1))
+    try:
+        found = make(images(), "of_an_array", encoder=pixels).arrays["embeddings"]
+        assert type(found) is np.ndarray
+        np.testing.assert_allclose(found, expected_unit(shown(noise(ROWS))), atol=1e-6)
+    finally:
+        unregister_metric("of_an_array")

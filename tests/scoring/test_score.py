@@ -218,6 +218,17 @@ def test_unscored_rows_are_null_in_every_process(rank_results, world):
 
 
 @pytest.mark.parametrize("world", [1, 2, 3])
+def test_embeddings_that_stay_where_they_are_give_the_same_scores(rank_results, world):
+    alone = rank_results[1][0]["scoring"]
+    assert alone["in blocks"][1] == alone["skipped"]  # as from one array
+    assert [row for row, score in enumerate(alone["in blocks"][0]) if score is None] == [5, 7]
+    for result in rank_results[world]:
+        np.testing.assert_allclose(
+            np.array(result["scoring"]["in blocks"], float), np.array(alone["in blocks"], float), atol=1e-4
+        )
+
+
+@pytest.mark.parametrize("world", [1, 2, 3])
 def test_every_process_finds_recorded_rows_by_their_content(rank_results, world):
     expected = [None if row == 2 else -row for row in range(ROWS)][::-1]
     for found in rank_results[world]:

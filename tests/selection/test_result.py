@@ -90,11 +90,26 @@ def test_ranks_by_hand(scores, mask, ranks):
     assert hardness_ranks(np.ma.MaskedArray(values, mask=mask)).tolist() == ranks
 
 
-def test_arrays_that_were_given_are_not_shown():
-    shown = repr(outcome())
-    assert "kept=array([0, 2, 5])" in shown
-    assert "scores" not in shown.replace("num_scored", "")
-    assert "duplicate_of" not in shown
+def test_a_selection_is_shown_by_its_counts():
+    found = outcome()
+    assert repr(found) == (
+        "Selection(kept 3 of 6 rows, order='hard': 2 above the cut, 1 below the cut, 1 class floor, 1 no score, 1 duplicate)"
+    )
+    page = found._repr_html_()
+    assert "kept 3 of 6 rows, order hard" in page
+    assert "<svg" in page
+    assert "<script" not in page
+
+
+def test_a_notebook_sees_the_hardest_rows_that_were_kept():
+    from tests.helpers.tiny_publications import images
+
+    _, found = (
+        images().add_column("x", list(map(float, range(12)))).prune("x", keep=3, order="hard", return_selection=True)
+    )
+    page = found._repr_html_()
+    assert page.count("<img") == 3
+    assert page.index("row 11") < page.index("row 10") < page.index("row 9")
 
 
 def test_reasons_of_many_rows_are_looked_up_once_for_each_kind(monkeypatch):

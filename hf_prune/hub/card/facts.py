@@ -97,6 +97,7 @@ def model_text(identity: Mapping[str, Any]) -> Markup:
         "output": ", output {}",
         "image_size": ", image size {}",
         "dtype": ", {}",
+        "embedding_dtype": ", embeddings rounded to {}",
     }
     return code(identity["id"]) + _known(identity, texts)
 

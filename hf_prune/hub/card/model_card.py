@@ -5,18 +5,19 @@ from typing import Any
 
 from markupsafe import Markup
 
-from hf_prune.hub.card.code import reproduction
+from hf_prune.data.history import CHANGED
 from hf_prune.hub.card.environment import environment
 from hf_prune.hub.card.facts import model_text
 from hf_prune.hub.card.header import card_text
 from hf_prune.hub.card.metadata import TAGS, extend, listed, load_card
 from hf_prune.hub.card.page import put_section, section_of
 from hf_prune.hub.card.sections import code_lines
-from hf_prune.hub.card.text import code, names, number, percent, python, words
+from hf_prune.hub.card.text import code, names, number, percent, words
 from hf_prune.hub.formats import format_of
-from hf_prune.hub.manifest import CHANGED
 from hf_prune.metrics import get_metric
 from hf_prune.models.recorded import is_public
+from hf_prune.pruning.reproduction import reproduction
+from hf_prune.runtime.plain_values import python
 
 _OWN_NETWORK = "small_resnet"  # model type of the networks that ship in hf_prune
 

@@ -6,11 +6,12 @@ from typing import Any
 
 from markupsafe import Markup
 
-from hf_prune.hub.card.code import loading, rebuilding, reproduction, using
+from hf_prune.hub.card.code import loading, rebuilding, using
 from hf_prune.hub.card.environment import environment
 from hf_prune.hub.card.text import code
 from hf_prune.hub.formats import format_of
 from hf_prune.hub.manifest import changed_scores
+from hf_prune.pruning.reproduction import reproduction
 
 Record = Mapping[str, Any]
 

@@ -71,31 +71,23 @@ def verbatim(text: Any) -> Markup:
 
 def picture(path: Any, text: str) -> Markup:
     """Show a picture of the repository; nothing where the record names a file that cannot be one of ours."""
-    return Markup(f"![{text}]({quote(path)})") if is_picture(path) else Markup("")
+    return Markup(f"![{text}]({quote(path)})") if _is_beside(path, "png") else Markup("")
+
+
+def page_link(path: Any, text: str) -> Markup:
+    """Link to a page of the repository; nothing where the record names a file that cannot be one of ours."""
+    return Markup(f"[{text}]({quote(path)})") if _is_beside(path, "html") else Markup("")
 
 
 def is_picture(path: Any) -> bool:
-    """Whether a path of a record, which anybody may have edited, can be that of a picture of ours."""
-    return isinstance(path, str) and re.fullmatch(r"images/[\w .+=@-]+\.png", path) is not None and ".." not in path
+    """Whether a path of a record, which anybody may have edited, can be that of a picture or page of ours."""
+    return _is_beside(path, "png") or _is_beside(path, "html")
 
 
-def python(value: Any) -> Markup:
-    r"""Write a plain value as Python source for a fenced block: ASCII, on one line, without anything HTML reads.
-
-    Example:
-        >>> print(python({"a": ["<!--", 0.5]}))
-        {"a": ["\x3c!--", 0.5]}
-    """
-    if isinstance(value, Mapping):
-        return Markup("{" + ", ".join(f"{python(key)}: {python(item)}" for key, item in value.items()) + "}")
-    if isinstance(value, list | tuple):
-        return Markup("[" + ", ".join(map(python, value)) + "]")
-    text = ascii(value)
-    if isinstance(value, str) and text[0] == "'" and '"' not in text:
-        text = f'"{text[1:-1]}"'
-    for character in "<>&`":
-        text = text.replace(character, f"\\x{ord(character):02x}")
-    return Markup(text)
+def _is_beside(path: Any, kind: str) -> bool:
+    return (
+        isinstance(path, str) and re.fullmatch(rf"images/[\w .+=@-]+\.{kind}", path) is not None and ".." not in path
+    )
 
 
 def number(value: int) -> Markup:

@@ -16,9 +16,10 @@ from hf_prune.dynamics.content import row_content
 from hf_prune.dynamics.files import has_record
 from hf_prune.dynamics.record import TrainingRecord
 from hf_prune.dynamics.training_folder import KINDS, SETTINGS, describe_rows, finished, is_finished, read_settings
-from hf_prune.hub.manifest import seal, without_paths
+from hf_prune.hub.manifest import seal
 from hf_prune.runtime.errors import InputError
 from hf_prune.runtime.integrity import file_entry
+from hf_prune.runtime.plain_values import without_paths
 from hf_prune.runtime.untrusted import read_bytes, read_json
 from hf_prune.training.images import training_labels
 from hf_prune.training.teachers import Teachers

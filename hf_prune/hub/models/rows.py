@@ -6,17 +6,18 @@ import numpy as np
 from datasets import Dataset
 
 from hf_prune.data.digests import images_sha256
-from hf_prune.data.history import provenance
+from hf_prune.data.history import CHANGED, CHANGED_SCORES, provenance
 from hf_prune.data.images import EncodedImages
 from hf_prune.data.source import locate_source
 from hf_prune.hub.formats import format_of
-from hf_prune.hub.manifest import CHANGED, CHANGED_SCORES, Entry, images_digest, without_paths
+from hf_prune.hub.manifest import Entry, images_digest
 from hf_prune.hub.publish.configurations import describer
 from hf_prune.hub.read.cut import Cut, choose_cut, choose_cut_split
 from hf_prune.hub.read.place import DamagedError, open_published
 from hf_prune.hub.read.scores import origin
 from hf_prune.hub.split import Split
 from hf_prune.runtime.errors import InputError
+from hf_prune.runtime.plain_values import without_paths
 
 # Fields of a split's record about its rows; the others are about files that do not lie beside a model.
 ROW_FIELDS = (

@@ -11,10 +11,12 @@ from hf_prune.hub.card.source_card import read_source_card
 from hf_prune.hub.formats import SCORES_OF_ROWS, WHAT, Configuration, Describe
 from hf_prune.hub.layout import Published, check_names, cut_name, folder_of
 from hf_prune.hub.manifest import Entry, split_entry
-from hf_prune.hub.publish.pictures import pictures
+from hf_prune.hub.publish.pictures import FOLDER, pictures
 from hf_prune.hub.publish.target import Target
 from hf_prune.hub.split import Split
+from hf_prune.reports.report import report as report_of_cut
 from hf_prune.runtime.errors import InputError
+from hf_prune.runtime.folders import temporary_folder
 from hf_prune.runtime.messages import warn
 
 
@@ -113,25 +115,52 @@ def describer(source: str | None, token: str | bool | None) -> Describe:
 
 
 def describe_configurations(
-    own: Configuration, what: str, describe: Describe, published: Published
+    own: Configuration, what: str, describe: Describe, published: Published, *, report: bool = False
 ) -> list[Configuration]:
-    """Describe the configurations that a data set is published as; ValueError where one does not fit what is published."""
+    """Describe the configurations that a data set is published as, with the report of each cut where that is asked for.
+
+    Raises:
+        ValueError: If one does not fit what is published, or there is no cut to report of, or none that may be shown.
+    """
     Target(own, published).check()
+    if report:
+        _check_report(own)
     described = [found.describe(own, describe) for found in WHAT[what]]
     # Rows that were not pruned need no record of which were kept.
-    configurations = [_with_pictures(found) for found in described if found.format.has_files or found.is_pruned]
+    configurations = [
+        _with_pictures(found, report) for found in described if found.format.has_files or found.is_pruned
+    ]
     for configuration in configurations:
         Target(configuration, published).check()
     return configurations
 
 
-def _with_pictures(configuration: Configuration) -> Configuration:
+def _check_report(own: Configuration) -> None:
+    if not own.format.has_rows:
+        raise InputError("report=True would publish images, and what='rows' publishes none: leave the report out")
+    if not any(split.prunings and split.scored for split in own.splits.values()):
+        raise InputError("report=True shows rows before and after a pruning: pass scores=, the data set before prune")
+
+
+def _report(split: Split) -> bytes:
+    """Write the report of a cut."""
+    assert split.scored is not None
+    with temporary_folder() as place:
+        return report_of_cut(split.scored.rows, split.rows, place / "report.html").read_bytes()
+
+
+def _with_pictures(configuration: Configuration, report: bool) -> Configuration:
     drawn: dict[str, bytes] = {}
     for name, entry in configuration.entries.items():
         scored = configuration.splits[name].scored
         if scored is not None:
             shown = configuration.format.has_rows  # else no row of the source may leave the machine
-            found = pictures(entry["scores"], scored.rows, configuration.name, name, images=shown)
+            history = configuration.splits[name].history
+            found = pictures(entry["scores"], scored.rows, configuration.name, name, images=shown, history=history)
             entry["pictures"] = {kind: path for kind, (path, _) in found.items()}
             drawn |= dict(found.values())
+            if report and shown and configuration.splits[name].prunings:
+                path = f"{FOLDER}/{configuration.name}-{name}-report.html"
+                entry["pictures"]["report"] = path
+                drawn[path] = _report(configuration.splits[name])
     return replace(configuration, pictures=drawn)

@@ -34,6 +34,7 @@ def export(
     set_default: bool | None = None,
     split: str | None = None,
     max_shard_size: int | str | None = None,
+    report: bool = False,
 ) -> Path:
     """Write a data set with its card and its record to a folder.
 
@@ -57,6 +58,7 @@ def export(
             configuration ``default``.
         split: Name of the split of a ``Dataset``; None takes its own, else ``"train"``.
         max_shard_size: Upper limit of a shard before compression; None is the 500 MB of `datasets`.
+        report: Whether the page of `hf_prune.report` is put beside the card for each cut, which links to it; it shows images.
 
     Returns:
         The folder.
@@ -80,7 +82,8 @@ def export(
         ds, what=what, scores=scores, config_name=config_name, set_default=set_default, split=split
     )
     options = ShardOptions(max_shard_size=max_shard_size)
-    configurations = describe_configurations(own, what, describer(source, token=None), read_folder(folder))
+    describe = describer(source, token=None)
+    configurations = describe_configurations(own, what, describe, read_folder(folder), report=report)
     with owned(folder) as place:
         new = place.stage()
         bundles = [Bundle.write(configuration, new, options) for configuration in configurations]

@@ -5,11 +5,14 @@ import io
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, cast
 
-from datasets import ClassLabel, Dataset, Image
+from datasets import Dataset, Image
 
+from hf_prune.data.history import History
+from hf_prune.reports.choice import choose_groups
+from hf_prune.reports.gallery import Gallery
+from hf_prune.reports.rows import read_rows, with_cut
 from hf_prune.runtime.figures import new_figure
 from hf_prune.runtime.optional_results import extra
-from hf_prune.scoring.plots import plot_extremes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -17,12 +20,19 @@ if TYPE_CHECKING:
 
 FOLDER = "images"
 _DPI = 120
+_NUM_IMAGES = 8  # of each group of the gallery
 _LONGEST = 24  # characters of a name in a picture
 _ALL, _KEPT = "#C8C8C8", "#0072B2"  # grey and Okabe and Ito's blue: they differ in lightness too
 
 
 def pictures(
-    compared: Mapping[str, Any], scored: Dataset, config_name: str, split: str, *, images: bool = True
+    compared: Mapping[str, Any],
+    scored: Dataset,
+    config_name: str,
+    split: str,
+    *,
+    images: bool = True,
+    history: History | None = None,
 ) -> dict[str, tuple[str, bytes]]:
     """Draw what the card of one split shows.
 
@@ -32,34 +42,23 @@ def pictures(
         config_name: Configuration that is published.
         split: Split that is published.
         images: Whether rows of the source may be shown.
+        history: History of what was kept, whose last pruning is known to be of these rows; None shows the scores alone.
 
     Returns:
-        ``"histogram"`` and, where there is one column of images, ``"extremes"`` → path in the repository and PNG; nothing
-        without matplotlib.
+        ``"histogram"`` and, where there is one column of images, ``"extremes"``, the gallery of the cut → path in the
+        repository and PNG; nothing without matplotlib.
     """
     try:
         new_figure(1, 1)
     except ImportError:
         return {}
     drawn = {"histogram": extra(lambda: _png(lambda: plot_histogram(compared)), "the picture of the scores")}
-    if images and (shown := _shown_columns(scored, compared["column"])):
-        extremes = functools.partial(_extremes, shown, compared["column"])
-        drawn["extremes"] = extra(lambda: _png(extremes), "the picture of the easiest and hardest images")
+    if images and sum(isinstance(feature, Image) for feature in scored.features.values()) == 1:
+        draw = functools.partial(_gallery, scored, compared["column"], history)
+        drawn["extremes"] = extra(lambda: _png(draw), "the picture of the easiest and hardest images")
     return {
         kind: (f"{FOLDER}/{config_name}-{split}-{kind}.png", png) for kind, png in drawn.items() if png is not None
     }
-
-
-def _shown_columns(scored: Dataset, column: str) -> Dataset | None:
-    """Select the scores, the only column with images and the only one with classes; None without the only one with images."""
-    found = {
-        kind: [name for name, feature in scored.features.items() if isinstance(feature, kind)]
-        for kind in (Image, ClassLabel)
-    }
-    if len(found[Image]) != 1:
-        return None
-    classes = found[ClassLabel] if len(found[ClassLabel]) == 1 else []
-    return scored.select_columns(list(dict.fromkeys([column, *found[Image], *classes])))  # a class can be the score
 
 
 def plot_histogram(compared: Mapping[str, Any], ax: "Axes | None" = None) -> "Axes":
@@ -90,10 +89,16 @@ def plot_histogram(compared: Mapping[str, Any], ax: "Axes | None" = None) -> "Ax
     return ax
 
 
-def _extremes(scored: Dataset, column: str) -> "Axes":
-    ax = plot_extremes(scored, column)
-    ax.set_yticks(ax.get_yticks(), [drawable(label.get_text()) for label in ax.get_yticklabels()])
-    ax.set_title(drawable(ax.get_title()), y=1.0, pad=22)
+def _gallery(scored: Dataset, column: str, history: History | None) -> "Axes":
+    """Draw the gallery of the cut, with the names that a data set gives as the font has them."""
+    rows = read_rows(scored, metric=column)
+    last = None if history is None else next((step for step in history.steps[::-1] if step.kind == "prune"), None)
+    if history is not None and last is not None and last.rows is not None:
+        rows = with_cut(rows, history, last)
+    ax = Gallery(rows, tuple(choose_groups(rows, _NUM_IMAGES))).plot()
+    for text in ax.texts:
+        if "\n" in text.get_text():  # a caption, not a heading
+            text.set_text("\n".join(map(drawable, text.get_text().split("\n"))))
     return ax
 
 

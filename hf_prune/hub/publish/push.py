@@ -42,6 +42,7 @@ def push_to_hub(
     num_shards: int | Mapping[str, int | None] | None = None,
     embed_external_files: bool = True,
     num_proc: int | None = None,
+    report: bool = False,
 ) -> CommitInfo:
     """Push a data set with its card and its record to the Hub, in one commit.
 
@@ -75,6 +76,7 @@ def push_to_hub(
         num_shards: Number of shards instead, for a ``DatasetDict`` also by split.
         embed_external_files: Whether the bytes of files given by path or URL are put into the shards.
         num_proc: Processes that write shards.
+        report: Whether the page of `hf_prune.report` is put beside the card for each cut, which links to it; it shows images.
 
     Returns:
         The commit, as ``Dataset.push_to_hub`` does.
@@ -87,6 +89,8 @@ def push_to_hub(
     """
     _check_target(repo_id, revision, create_pr)
     if isinstance(ds, IterableDataset):
+        if report:
+            raise InputError("report=True looks at rows again and again, which a stream does not allow: leave it out")
         check_stream_options(source, scores, what, num_shards, embed_external_files, num_proc)
         hub = Repository(repo_id, token, revision, create_pr, private=private)
         place = StreamPlace(config_name or "default", split or str(ds.split or "train").partition("[")[0], data_dir)
@@ -104,7 +108,7 @@ def push_to_hub(
     hub = Repository(repo_id, token, revision, create_pr, private=private)
     there = hub.read()
     own = replace(own, repo_id=hub.repo_id)  # the full name, as the Hub knows it
-    configurations = describe_configurations(own, what, describer(source, token), there)
+    configurations = describe_configurations(own, what, describer(source, token), there, report=report)
     with staging_folder() as folder:
         bundles = [Bundle.write(configuration, folder, options) for configuration in configurations]
 

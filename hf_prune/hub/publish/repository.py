@@ -50,7 +50,7 @@ class Repository:
         token: A token with write access; None takes the one that is logged in.
         revision: Branch; None is the main one.
         create_pr: Whether a commit opens a pull request.
-        repo_type: ``"dataset"`` or ``"model"``.
+        repo_type: ``"dataset"``, ``"model"``, or ``"space"`` for a static Space.
         private: Whether a repository that is made is private; True refuses one that is there and public.
 
     Raises:
@@ -64,7 +64,7 @@ class Repository:
         token: str | None = None,
         revision: str | None = None,
         create_pr: bool = False,
-        repo_type: Literal["dataset", "model"] = "dataset",
+        repo_type: Literal["dataset", "model", "space"] = "dataset",
         private: bool | None = None,
     ) -> None:
         self.api = HfApi(token=token, library_name="hf_prune")
@@ -129,7 +129,8 @@ class Repository:
         where: dict[str, Any] = {"repo_type": self.repo_type, "exist_ok": True}
         with self._plain_errors():
             if not self._is_there:
-                patiently(lambda: self.api.create_repo(self.repo_id, private=self.private, **where))
+                kind: dict[str, Any] = {"space_sdk": "static"} if self.repo_type == "space" else {}
+                patiently(lambda: self.api.create_repo(self.repo_id, private=self.private, **where, **kind))
                 self._was_made = True
             if self.revision is not None and not self.revision.startswith("refs/pr/"):
                 patiently(lambda: self.api.create_branch(self.repo_id, branch=str(self.revision), **where))
@@ -219,7 +220,8 @@ class Repository:
         return [(commit, str(number)) for number, commit in sorted(numbered, reverse=True)[:_RECENT]]
 
     def _address(self) -> str:
-        return f"{self.api.endpoint}/{'datasets/' if self.repo_type == 'dataset' else ''}{self.repo_id}"
+        place = {"dataset": "datasets/", "space": "spaces/"}.get(self.repo_type, "")
+        return f"{self.api.endpoint}/{place}{self.repo_id}"
 
     def _commit_info(
         self, commit: str, message: str, description: str | None, pull_request: str | None = None

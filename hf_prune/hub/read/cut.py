@@ -6,11 +6,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hf_prune.data.history import History, Step
+from hf_prune.data.history import CHANGED, History, Step
 from hf_prune.hub.card.metadata import load_card
 from hf_prune.hub.formats import format_of, is_cut
 from hf_prune.hub.layout import DEFAULT, SCORES
-from hf_prune.hub.manifest import CHANGED, changed_scores
+from hf_prune.hub.manifest import changed_scores
 from hf_prune.hub.read.place import Place
 from hf_prune.hub.read.scores import PublishedScores, choose_split
 from hf_prune.runtime.errors import InputError

@@ -14,7 +14,6 @@ from hf_prune.data.digests import images_sha256
 from hf_prune.data.images import EncodedImages
 from hf_prune.data.row_keys import row_keys
 from hf_prune.data.source import Source, check_source, hub_name
-from hf_prune.hub.card.code import changed_at_start
 from hf_prune.hub.layout import SCORES
 from hf_prune.hub.publish.export import export, read_folder
 from hf_prune.hub.read.apply import is_source
@@ -28,6 +27,7 @@ from hf_prune.hub.verify.report import Report
 from hf_prune.hub.verify.rescore import Models, compare_kept
 from hf_prune.hub.verify.rows import Batches
 from hf_prune.hub.verify.verify import verify_records
+from hf_prune.pruning.reproduction import changed_at_start
 from hf_prune.runtime.errors import InputError
 from hf_prune.runtime.messages import one_line, shortened
 from hf_prune.scoring.scores import without_scores

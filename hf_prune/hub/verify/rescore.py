@@ -174,7 +174,7 @@ def _identity(model: Any, recorded: Any) -> Any:
         return model["centroids_sha256"]
     if not isinstance(model, Mapping) or "weights_sha256" not in model or not isinstance(recorded, Mapping):
         return model
-    known = ["weights_sha256", "output", "image_size", "dtype", *sorted(_DIGESTS & recorded.keys())]
+    known = ["weights_sha256", "output", "image_size", "dtype", "embedding_dtype", *sorted(_DIGESTS & recorded.keys())]
     if "code_sha256" in recorded:  # of a model of the user's own, whose transform has a digest
         known.append("preprocessing")
     return {name: model.get(name) for name in known} | {

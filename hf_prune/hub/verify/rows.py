@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 
 from hf_prune.data.columns import read_labels
 from hf_prune.data.digests import ImagesDigest, rows_sha256, unpack_rows
-from hf_prune.data.history import Step
+from hf_prune.data.history import CHANGED, Step
 from hf_prune.data.images import EncodedImages
 from hf_prune.data.row_keys import row_keys
 from hf_prune.hub.formats import ROW_NUMBERS, ROWS, SCORES_OF_ROWS
 from hf_prune.hub.layout import SCORES
-from hf_prune.hub.manifest import CHANGED, changed_scores
+from hf_prune.hub.manifest import changed_scores
 from hf_prune.hub.read.cut import Cut, read_cut
 from hf_prune.hub.read.parquet_files import count_rows, read_batches, read_schema
 from hf_prune.hub.read.place import Place

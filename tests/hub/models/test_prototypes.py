@@ -59,6 +59,22 @@ def test_scores_of_the_fitted_rows_are_those_of_the_column(scored, fitted, cache
     }
 
 
+def test_prototypes_of_rounded_embeddings_round_those_of_new_rows(tmp_path, cache):
+    run = Run(image_size=4, cache_dir=cache, embedding_dtype="bfloat16")
+    ds = coloured().score_with("prototypes", encoder="pixels", run=run, num_prototypes=3, seed=5)
+    found = Prototypes.from_scored(ds, run=Run(cache_dir=cache))
+    assert found.config["encoder"]["embedding_dtype"] == "bfloat16"
+    opened = Prototypes.from_pretrained(found.save_pretrained(tmp_path / "prototypes"))
+    assert (opened.score(ds["image"][:]) == column(ds)).all()
+    again = coloured().score_with("prototypes", prototypes=tmp_path / "prototypes", run=Run(cache_dir=cache))
+    assert (column(again) == column(ds)).all()
+    other = Run(cache_dir=cache, embedding_dtype="float16")
+    with pytest.raises(
+        ValueError, match=r"is not the one that these prototypes were made by \(embedding_dtype differ"
+    ):
+        coloured().score_with("prototypes", prototypes=tmp_path / "prototypes", run=other)
+
+
 @pytest.mark.parametrize("batch_size", [1, 7, 24])
 def test_data_sets_and_streams_are_scored_in_batches(scored, fitted, batch_size):
     mapped = coloured().map(fitted, batched=True, batch_size=batch_size)

@@ -95,6 +95,7 @@ def test_models_are_named_by_repository_and_commit_alone(tmp_path, monkeypatch):
         ({"image_size": 300, "kind": "pixels"}, "at most 256"),
         ({"image_size": -1}, "cannot be read"),
         ({"dtype": ["float32"]}, "cannot be read"),
+        ({"embedding_dtype": 16}, "cannot be read"),
     ],
 )
 def test_models_are_opened_with_bounds(fields, said):
@@ -102,3 +103,5 @@ def test_models_are_opened_with_bounds(fields, said):
         recorded.model_settings([model(**fields)], scoring())
     expected = {"revision": COMMIT, "dtype": "float32", "image_size": 224}
     assert recorded.model_settings([model(image_size=224)], scoring()) == expected
+    rounded = model(image_size=224, embedding_dtype="float16")
+    assert recorded.model_settings([rounded], scoring()) == expected | {"embedding_dtype": "float16"}

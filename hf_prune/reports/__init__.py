@@ -1,0 +1,1 @@
+"""Pages and pictures to look at: galleries of rows, and the report of a cut."""
