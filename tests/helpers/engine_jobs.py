@@ -10,6 +10,7 @@ import traceback
 from collections.abc import Iterable
 from pathlib import Path
 
+import datasets
 import numpy as np
 
 from hf_prune.data.images import EncodedImages
@@ -89,6 +90,7 @@ def killed(folder: Path) -> None:
 def without_space(folder: Path) -> None:
     import resource
 
+    datasets.disable_progress_bars()  # the limit would hold for a file that stands for the terminal, too
     model = act_at(4200, lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096)))
     try:
         run(many(), model, store_root=folder / "full", batch_size=50)
