@@ -1,8 +1,8 @@
 """Facility location by ``order="coverage"``: objective and cost beside exact greedy, other packages and a million rows.
 
-    OMP_NUM_THREADS=1 python recipes/benchmarks/coverage.py exact --csv recipes/benchmarks/coverage.csv
-    OMP_NUM_THREADS=1 python recipes/benchmarks/coverage.py peers --csv recipes/benchmarks/coverage.csv
-    OMP_NUM_THREADS=1 python recipes/benchmarks/coverage.py million --csv recipes/benchmarks/coverage.csv
+    OMP_NUM_THREADS=1 python recipes/benchmarks/facility_location.py exact --csv recipes/benchmarks/facility_location.csv
+    OMP_NUM_THREADS=1 python recipes/benchmarks/facility_location.py peers --csv recipes/benchmarks/facility_location.csv
+    OMP_NUM_THREADS=1 python recipes/benchmarks/facility_location.py million --csv recipes/benchmarks/facility_location.csv
 
 Rows are unit vectors of 384 numbers around 1,000 centres, or ``--embeddings``, a file of NumPy of shape (n, d). The
 objective is the sum over all rows of the cosine to the nearest kept row, always over all pairs. ``peers`` needs the packages
