@@ -25,7 +25,7 @@ from hf_prune.selection.reasons import Reason
 Array = NDArray[Any]
 Similar = NDArray[np.float32]
 
-PART_ROWS = 4_096  # at most, in a part: 64 MB of similarities
+PART_ROWS = 8_192  # at most, in a part: 256 MB of similarities
 SAMPLED_ROWS = 2_048  # that say along which direction a part is cut in two
 TOGETHER = 32  # rows whose gain is computed at once
 MORE_ROWS = 1.5  # times a part's equal share of the budget are chosen before parts are merged for the first time
@@ -202,7 +202,7 @@ def coverage(candidates: Candidates) -> Places:
     Rows are compared with those of their class, where there are classes; the scores are not read.
 
     References:
-        Guo et al. (2022), DeepCore, arXiv:2204.08499, with facility location. Deviation: in parts of at most 4,096 rows,
+        Guo et al. (2022), DeepCore, arXiv:2204.08499, with facility location. Deviation: in parts of at most 8,192 rows,
         see `merge_parts`, so that the cost grows with the number of rows and not with its square.
     """
     parted = _Parted(candidates)
