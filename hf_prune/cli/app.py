@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 from datasets.utils.logging import set_verbosity
+from typer.core import TyperGroup
 
 from hf_prune.cli import inspections, published, steps, tools, trainings
 from hf_prune.cli.errors import EXIT_INTERRUPTED, interrupted, report
@@ -15,8 +16,31 @@ from hf_prune.cli.output import echo
 from hf_prune.runtime.folders import unwound_by_signals
 from hf_prune.version import __version__
 
+# Heading of the help → its commands, in the order in which they are used.
+GROUPS = {
+    "Train": ("train-teachers", "train-subset-runs"),
+    "Score": ("metrics", "estimate", "score", "merge", "combine", "load-scores", "correlate"),
+    "Clean": ("duplicates", "label-noise"),
+    "Prune": ("recommend", "keep-curve", "prune", "apply", "explain", "report"),
+    "Publish": ("export", "push", "push-teacher"),
+    "Check": ("verify", "rebuild"),
+    "Workflows and studies": ("demo", "run", "scaling", "cache"),
+}
+_UNCUT = 1000  # characters of a command's sentence, which is wrapped and not shortened
+
+
+class _GroupedHelp(TyperGroup):
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        del ctx  # the commands are the same in every context
+        with formatter.section("Commands"):
+            for heading, names in GROUPS.items():
+                with formatter.section(heading):
+                    formatter.write_dl([(name, self.commands[name].get_short_help_str(_UNCUT)) for name in names])
+
+
 app = typer.Typer(
     name="hf-prune",
+    cls=_GroupedHelp,
     help="Data pruning for Hugging Face datasets: score, prune, publish, with provenance.",
     invoke_without_command=True,  # then the callback shows the help
     add_completion=False,

@@ -7,7 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
-from hf_prune.cli.folders import check_target, save
+from hf_prune.cli.folders import check_target
+from hf_prune.cli.outcomes import save_result
 from hf_prune.cli.output import by_one_process, echo
 from hf_prune.cli.signatures import (
     added,
@@ -39,8 +40,8 @@ def _on_own_copy(function: Callable[..., Any], overwrites: str) -> Callable[...,
         check_target(out, overwrite)
         ds = open_data(values)
         columns = {"overwrite": overwrite} if replaces else {}
-        save(function(published, ds, split=published_split, **columns, **values), out, overwrite)
-        echo(out)
+        made = function(published, ds, split=published_split, **columns, **values)
+        save_result(made, ds, out, overwrite)
 
     parameters = [
         added("published", Annotated[str, typer.Argument(metavar="PUBLISHED", help=docs["name"])]),

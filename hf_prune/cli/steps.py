@@ -9,7 +9,8 @@ import typer
 from datasets import Dataset, DatasetDict
 
 from hf_prune.api import estimate, merge_shards, prune, score_shard, score_with
-from hf_prune.cli.folders import check_target, save
+from hf_prune.cli.folders import check_target
+from hf_prune.cli.outcomes import save_result
 from hf_prune.cli.output import by_one_process, echo
 from hf_prune.cli.signatures import (
     added,
@@ -154,7 +155,7 @@ def _score(out: Path, overwrite: bool = False, shard: str | None = None, **value
             _say_in_one(score_shard(shard=shard, folder=out, **own))
             return
         say_what_it_takes(own)
-        _save_in_one(score_with(**own), out, overwrite)
+        _save_in_one(score_with(**own), own["ds"], out, overwrite)
 
 
 def _merge(out: Path, folder: Path, overwrite: bool = False, **values: Any) -> None:
@@ -162,7 +163,7 @@ def _merge(out: Path, folder: Path, overwrite: bool = False, **values: Any) -> N
     with in_step("merge", values.get("device")):
         check_target(out, overwrite)
         own = {"overwrite": overwrite, "ds": open_data(values)} | with_run(score_with, values)
-        _save_in_one(merge_shards(folder=folder, **own), out, overwrite)
+        _save_in_one(merge_shards(folder=folder, **own), own["ds"], out, overwrite)
 
 
 def say_what_it_takes(arguments: Mapping[str, Any]) -> None:
@@ -209,14 +210,15 @@ def _prune(
         balance = parse_by_name("--class-balance", class_balance, int, hint, alone=float)
         ds = open_data(values)
         pruned = prune(ds, class_errors=errors, class_balance=balance, **with_run(prune, values))
-        _save_in_one(pruned, out, overwrite)
+        _save_in_one(pruned, ds, out, overwrite, values["keep"])
 
 
-def _save_in_one(ds: Dataset | DatasetDict, out: Path, overwrite: bool) -> None:
+def _save_in_one(
+    made: Dataset | DatasetDict, before: Any, out: Path, overwrite: bool, keep: int | float | None = None
+) -> None:
     barrier()
     if is_main_process():
-        save(ds, out, overwrite)
-        echo(out)
+        save_result(made, before, out, overwrite, keep)
     barrier()
 
 
@@ -224,8 +226,7 @@ def _save_in_one(ds: Dataset | DatasetDict, out: Path, overwrite: bool) -> None:
 def _combine(out: Path, overwrite: bool = False, **values: Any) -> None:
     check_target(out, overwrite)
     ds = open_data(values)
-    save(combine(ds, overwrite=overwrite, **values), out, overwrite)
-    echo(out)
+    save_result(combine(ds, overwrite=overwrite, **values), ds, out, overwrite)
 
 
 @by_one_process

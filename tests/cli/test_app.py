@@ -5,6 +5,7 @@ import pytest
 from datasets import load_dataset, load_from_disk
 
 import hf_prune
+from hf_prune.cli.app import GROUPS, command
 from tests.helpers.tiny_publications import COMMIT, SOURCE
 
 pytest_plugins = ["tests.helpers.command_line"]
@@ -94,3 +95,15 @@ def test_version_and_bare_name(hf):
     assert hf("--version") == f"hf-prune {hf_prune.__version__}\n"
     assert "Commands:" in hf("")
     assert "clear" in hf("cache")
+
+
+def test_help_has_every_command_once_under_a_heading_with_its_whole_sentence(hf):
+    assert sorted(name for names in GROUPS.values() for name in names) == sorted(command().commands)
+    printed = hf("--help")
+    headings = [line.strip(" :") for line in printed.splitlines() if line.startswith("  ") and line.endswith(":")]
+    assert headings == list(GROUPS)
+    words = " ".join(printed.split())
+    assert "..." not in words.partition("Commands:")[2]
+    for names in GROUPS.values():
+        for name in names:
+            assert f" {name} {' '.join(command().commands[name].help.split('. ')[0].split())}" in words
