@@ -110,7 +110,7 @@ def gain_sentence(rows: Rows, evidence: Evidence | None) -> str:
     step, gain = rows.step, find_gain(rows, evidence)
     if gain is None or evidence is None:
         if step is not None and step.order == RANDOM.order and "hardest_cutoff" not in step.options:
-            return f"Random rows gain nothing over random rows. {_best_rule(rows, evidence)}".strip()
+            return f"Random rows are what rules are measured against. {_best_rule(rows, evidence)}".strip()
         return f"Gain over random rows: {NOT_MEASURED}."
     where = "" if abs(gain.keep - share_kept(rows)) < 0.005 else f" at keep {gain.keep:g}, the nearest that was tried"
     words = f"Gain over random rows{where}: {points(gain.over_random)} points of accuracy"

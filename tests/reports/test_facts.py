@@ -65,7 +65,7 @@ def test_random_rows_have_no_gain():
     rows = rows_of(order="random")
     words = gain_sentence(rows, find_evidence(rows, None))
     assert words == (
-        "Random rows gain nothing over random rows. The best rule at keep 0.5, hard, gained +2.0 [+1.0, +3.0] points, "
+        "Random rows are what rules are measured against. The best rule at keep 0.5, hard, gained +2.0 [+1.0, +3.0] points, "
         "which is not sure."
     )
 
