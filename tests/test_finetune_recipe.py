@@ -1,8 +1,6 @@
 """recipes/finetune: what it trains on, what it writes, and that the committed tables are those of the committed figures."""
 
-import importlib.util
 import json
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +9,7 @@ import pytest
 import transformers
 from datasets import ClassLabel, Dataset, Features, Image
 
+from tests.helpers.recipe_scripts import load_script
 from tests.helpers.tiny_models import build, config_of, save
 from tests.helpers.tiny_sets import encode
 
@@ -18,11 +17,7 @@ RECIPE = Path(__file__).parents[1] / "recipes" / "finetune"
 
 
 def load(name):
-    spec = importlib.util.spec_from_file_location(f"finetune_{name}", RECIPE / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # dataclasses look their module up
-    spec.loader.exec_module(module)
-    return module
+    return load_script(RECIPE / f"{name}.py")
 
 
 @pytest.fixture(scope="module")

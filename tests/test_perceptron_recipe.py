@@ -1,7 +1,6 @@
 """The committed tables of recipes/perceptron-theory: what they claim, and that the code still gives it."""
 
 import csv
-import importlib.util
 import math
 import re
 import shlex
@@ -12,16 +11,13 @@ import numpy as np
 import pytest
 
 from hf_prune.theory import test_error
+from tests.helpers.recipe_scripts import load_script
 
 RECIPE = Path(__file__).parents[1] / "recipes" / "perceptron-theory"
 
 
 def load(name):
-    spec = importlib.util.spec_from_file_location(f"perceptron_theory_{name}", RECIPE / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # dataclasses look their module up
-    spec.loader.exec_module(module)
-    return module
+    return load_script(RECIPE / f"{name}.py")
 
 
 def rows(name):

@@ -1,20 +1,11 @@
-import threading
 import time
 
 import datasets
 import pytest
 
 from hf_prune.engine.breakdown import Breakdown, Pass, finish, trial_passes
+from tests.helpers.clock import Clock
 from tests.helpers.tiny_sets import WEIGHTS, make_model, make_set, noise, run, to_tensor
-
-
-class Clock(threading.local):
-    """Clock that stands still but for the work of a test; each thread has its own."""
-
-    now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ import tarfile
 from pathlib import Path
 
 import numpy as np
+import pytest
 from datasets import ClassLabel, Dataset, Features, Image, IterableDataset, Value, load_dataset
 
 from tests.helpers.tiny_sets import noise
@@ -65,3 +66,15 @@ def folder_stream(folder: Path, count: int = 20) -> IterableDataset:
 def in_memory(stream: IterableDataset) -> Dataset:
     """The rows of a stream as a data set."""
     return Dataset.from_list(list(stream.decode(False)), features=stream.features)
+
+
+def column(rows, name: str = "prototypes") -> list:
+    """The values of a column of a stream."""
+    return [row[name] for row in rows]
+
+
+@pytest.fixture(autouse=True)
+def small_blocks(monkeypatch):
+    """Let twenty rows be several blocks."""
+    monkeypatch.setattr("hf_prune.streams.source.BLOCK_ROWS", 8)
+    monkeypatch.setattr("hf_prune.streams.source._PIECE_ROWS", 4)

@@ -1,6 +1,5 @@
 """Estimates against counted work: the clock stands still but for what models do."""
 
-import threading
 import time
 
 import numpy as np
@@ -16,20 +15,12 @@ from hf_prune.policy.estimate import Estimate, disk_of, seconds_of, trial_rows
 from hf_prune.policy.gathering import EvidenceWhileScoring
 from hf_prune.policy.pace import SHARE, Pace
 from hf_prune.scoring import Request
+from tests.helpers.clock import Clock
 from tests.helpers.tiny_sets import WEIGHTS, encode, files_under, make_model, make_set, to_tensor
 from tests.helpers.weighed_sets import dataset, points_and_labels
 
 ROWS = 1500
 PACE = Pace(products=1e9, step=1e-4, crowding=1.0, num_threads=1)
-
-
-class Clock(threading.local):
-    """Each thread has its own."""
-
-    now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @pytest.fixture

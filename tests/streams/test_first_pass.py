@@ -2,23 +2,11 @@
 
 import signal
 
-import pytest
-
 import hf_prune
 from tests.helpers import stream_jobs
 from tests.helpers.process_parent import LOADED
 from tests.helpers.stream_jobs import IN_MEMORY, pixels
-from tests.helpers.stream_sets import in_memory, parquet_stream
-
-
-@pytest.fixture(autouse=True)
-def small_blocks(monkeypatch):
-    monkeypatch.setattr("hf_prune.streams.source.BLOCK_ROWS", 8)
-    monkeypatch.setattr("hf_prune.streams.source._PIECE_ROWS", 4)
-
-
-def column(rows, name: str = "prototypes") -> list:
-    return [row[name] for row in rows]
+from tests.helpers.stream_sets import column, in_memory, parquet_stream, small_blocks  # noqa: F401  # a fixture for every test here
 
 
 def test_a_run_that_was_killed_goes_on(tmp_path, monkeypatch):

@@ -1,22 +1,11 @@
 """Prototypes of a stream that is longer than the sample they are found on."""
 
 import numpy as np
-import pytest
 
 import hf_prune
 from hf_prune.streams import prototypes
 from tests.helpers.stream_jobs import IN_MEMORY, pixels
-from tests.helpers.stream_sets import in_memory, parquet_stream
-
-
-@pytest.fixture(autouse=True)
-def small_blocks(monkeypatch):
-    monkeypatch.setattr("hf_prune.streams.source.BLOCK_ROWS", 8)
-    monkeypatch.setattr("hf_prune.streams.source._PIECE_ROWS", 4)
-
-
-def column(rows, name: str = "prototypes") -> list:
-    return [row[name] for row in rows]
+from tests.helpers.stream_sets import column, in_memory, parquet_stream, small_blocks  # noqa: F401  # a fixture for every test here
 
 
 def test_prototypes_of_a_sample_are_near_those_of_all_rows(tmp_path, monkeypatch):

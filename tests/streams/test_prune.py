@@ -7,7 +7,7 @@ import hf_prune
 from hf_prune import Run
 from hf_prune.streams import first_pass
 from tests.helpers.stream_jobs import IN_MEMORY, pixels
-from tests.helpers.stream_sets import in_memory, parquet_stream, tar_stream
+from tests.helpers.stream_sets import in_memory, parquet_stream, small_blocks, tar_stream  # noqa: F401  # a fixture for every test here
 
 # Of the record of a pruning, what a stream and a data set have alike.
 ALIKE = ("rows", "rows_sha256", "class_counts", "floor_rows", "rows_in", "rows_out", "scores_before", "keep", "order")
@@ -19,12 +19,6 @@ ASKED = [
     {"keep": 0.5, "order": "hard", "hardest_cutoff": 0.3, "class_balance": 1.0},
     {"keep": 1.0, "order": "easy", "label_column": "label"},
 ]
-
-
-@pytest.fixture(autouse=True)
-def small_blocks(monkeypatch):
-    monkeypatch.setattr("hf_prune.streams.source.BLOCK_ROWS", 8)
-    monkeypatch.setattr("hf_prune.streams.source._PIECE_ROWS", 4)
 
 
 @pytest.fixture(scope="module")

@@ -12,16 +12,18 @@ from tests.helpers import stream_jobs
 from tests.helpers.process_parent import LOADED, TIMEOUT
 from tests.helpers.rank_jobs import free_port
 from tests.helpers.stream_jobs import IN_MEMORY, pixels
-from tests.helpers.stream_sets import FEATURES, folder_stream, in_memory, parquet_stream, tar_stream
+from tests.helpers.stream_sets import (  # noqa: F401  # a fixture for every test here
+    FEATURES,
+    column,
+    folder_stream,
+    in_memory,
+    parquet_stream,
+    small_blocks,
+    tar_stream,
+)
 from tests.helpers.tiny_sets import to_tensor
 
 STREAMS = {"parquet": parquet_stream, "webdataset": tar_stream, "image folder": folder_stream}
-
-
-@pytest.fixture(autouse=True)
-def small_blocks(monkeypatch):
-    monkeypatch.setattr("hf_prune.streams.source.BLOCK_ROWS", 8)
-    monkeypatch.setattr("hf_prune.streams.source._PIECE_ROWS", 4)
 
 
 def classifier(scale: float):
@@ -33,10 +35,6 @@ def classifier(scale: float):
 
 def flat(images):
     return to_tensor(images).numpy()
-
-
-def column(rows, name: str = "prototypes") -> list:
-    return [row[name] for row in rows]
 
 
 @pytest.mark.parametrize("name", STREAMS)

@@ -6,17 +6,7 @@ import hf_prune
 from hf_prune.streams import score_files
 from hf_prune.streams.score_files import END, KEYS, SCORES, ScoreFiles
 from tests.helpers.stream_jobs import pixels
-from tests.helpers.stream_sets import parquet_stream
-
-
-@pytest.fixture(autouse=True)
-def small_blocks(monkeypatch):
-    monkeypatch.setattr("hf_prune.streams.source.BLOCK_ROWS", 8)
-    monkeypatch.setattr("hf_prune.streams.source._PIECE_ROWS", 4)
-
-
-def column(rows, name: str = "prototypes") -> list:
-    return [row[name] for row in rows]
+from tests.helpers.stream_sets import column, parquet_stream, small_blocks  # noqa: F401  # a fixture for every test here
 
 
 def test_a_file_that_was_damaged_is_made_again(tmp_path):

@@ -1,5 +1,4 @@
 import csv
-import importlib.util
 from pathlib import Path
 
 import pytest
@@ -7,6 +6,7 @@ from datasets import load_dataset
 
 import hf_prune
 from hf_prune.workflows.recipe import load_recipe, run_recipe
+from tests.helpers.recipe_scripts import load_script
 from tests.helpers.tiny_publications import images
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -240,11 +240,7 @@ def test_there_is_a_recipe():
 class TestEvaluate:
     @pytest.fixture
     def evaluate(self):
-        path = ROOT / "recipes" / "cifar10-prototypes" / "evaluate.py"
-        spec = importlib.util.spec_from_file_location("evaluate_cifar10_prototypes", path)
-        module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-        return module
+        return load_script(ROOT / "recipes" / "cifar10-prototypes" / "evaluate.py")
 
     @pytest.fixture
     def arguments(self, tmp_path, monkeypatch):
