@@ -1,7 +1,6 @@
 """State of a dynamic pruning in the checkpoints of a Trainer: a file beside the model, which vanishes with it."""
 
 import dataclasses
-import json
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hf_prune.dynamic_pruning.row_losses import SeenLosses
+from hf_prune.dynamics.files import read_state_file, write_state_file
 from hf_prune.runtime.errors import InputError
-from hf_prune.runtime.files import DamagedFile, read_arrays, write_arrays
 
 STATE_FILE = "hf_prune_pruning.safetensors"
 
@@ -49,14 +48,9 @@ class PruningState:
 
 def write_state(checkpoint: Path, state: PruningState) -> None:
     """Write the state into the folder of a checkpoint, complete or not at all."""
-    arrays: dict[str, NDArray[Any]] = {}
-    if state.losses is not None:
-        arrays["losses"] = state.losses
-    if state.seen is not None:
-        arrays |= {f"seen_{name}": values for name, values in vars(state.seen).items()}
+    arrays = {} if state.losses is None else {"losses": state.losses}
     note = {name: getattr(state, name) for name in ("settings", "epoch", "steps", "seconds", "num_batches")}
-    checkpoint.mkdir(parents=True, exist_ok=True)
-    write_arrays(checkpoint / STATE_FILE, arrays, json.dumps(note))
+    write_state_file(checkpoint / STATE_FILE, arrays, state.seen, note)
 
 
 def read_state(checkpoint: Path) -> PruningState:
@@ -65,15 +59,6 @@ def read_state(checkpoint: Path) -> PruningState:
     Raises:
         ValueError: If the checkpoint holds no state, or a damaged one.
     """
-    try:
-        arrays, note = read_arrays(checkpoint / STATE_FILE)
-    except FileNotFoundError as error:
-        raise InputError(
-            f"the checkpoint {checkpoint} holds no state of a pruning ({STATE_FILE}): it was saved without "
-            "prune_while_training, or the process was killed while saving; resume from an older one, or train anew"
-        ) from error
-    except DamagedFile as error:
-        raise InputError(f"the state of the pruning is damaged: {error}; resume from an older checkpoint") from error
-    names = [field.name for field in dataclasses.fields(SeenLosses)]
-    seen = SeenLosses(*(arrays[f"seen_{name}"] for name in names)) if "seen_rows" in arrays else None
-    return PruningState(**json.loads(note), losses=arrays.get("losses"), seen=seen)
+    path = checkpoint / STATE_FILE
+    arrays, seen, note = read_state_file(path, "pruning", "prune_while_training", SeenLosses)
+    return PruningState(**note, losses=arrays.get("losses"), seen=seen)

@@ -13,7 +13,7 @@ import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +27,7 @@ from hf_prune.runtime.integrity import read_sealed, write_sealed
 HEAD, ROWS, FORMAT = "record.json", "rows.safetensors", 1
 MODES = ("online", "epoch", "end")
 _MOST_UNSEEN = 1 << 26  # rows that a head may claim before any of them is known
+Seen = TypeVar("Seen")
 _EPOCH = re.compile(r"epoch-(\d{4,})\.safetensors")
 
 
@@ -182,6 +183,35 @@ def read_file(path: Path) -> tuple[dict[str, NDArray[Any]], str]:
         raise InputError(f"the training record is damaged: {error}; record again") from error
     except FileNotFoundError as error:
         raise InputError(f"the training record is damaged: {path} is missing; record again") from error
+
+
+def write_state_file(path: Path, arrays: Mapping[str, NDArray[Any]], seen: Any, note: Mapping[str, Any]) -> None:
+    """Write a state into the folder of a checkpoint, complete or not at all; ``seen`` is a dataclass of arrays, or None."""
+    own = {} if seen is None else {f"seen_{name}": values for name, values in vars(seen).items()}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_arrays(path, {**arrays, **own}, json.dumps(note))
+
+
+def read_state_file(
+    path: Path, of: str, by: str, kind: type[Seen]
+) -> tuple[dict[str, Any], Seen | None, dict[str, Any]]:
+    """Read what `write_state_file` wrote for a resumed training: the arrays, what was seen, and the note.
+
+    A ValueError says that the checkpoint holds no state ``of`` something, such as a record, which the function ``by`` saves,
+    or a damaged one.
+    """
+    try:
+        arrays, note = read_arrays(path)
+    except FileNotFoundError as error:
+        raise InputError(
+            f"the checkpoint {path.parent} holds no state of a {of} ({path.name}): it was saved without {by}, or the "
+            "process was killed while saving; resume from an older checkpoint, or train anew"
+        ) from error
+    except DamagedFile as error:
+        raise InputError(f"the state of the {of} is damaged: {error}; resume from an older checkpoint") from error
+    names = [field.name for field in dataclasses.fields(kind)]  # type: ignore[arg-type]  # a dataclass
+    seen = kind(*(arrays[f"seen_{name}"] for name in names)) if "seen_rows" in arrays else None
+    return arrays, seen, json.loads(note)
 
 
 def cut_back(folder: Path, num_epochs: int) -> None:

@@ -4,7 +4,6 @@ A file in the folder of each checkpoint, which vanishes with it, holds what the 
 """
 
 import dataclasses
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,7 @@ from hf_prune.dynamics.epoch_rows import EpochRows, Presentations, place_rows
 from hf_prune.dynamics.figures import PER_CLASS, divergences
 from hf_prune.dynamics.files import Head, Rows
 from hf_prune.runtime.errors import InputError
-from hf_prune.runtime.files import DamagedFile, read_arrays, says_when_full, write_arrays
+from hf_prune.runtime.files import says_when_full
 from hf_prune.runtime.messages import warn
 from hf_prune.runtime.processes import is_main_process, together
 
@@ -286,8 +285,6 @@ class CheckpointState:
 def write_state(checkpoint: Path, state: CheckpointState) -> None:
     """Write the state into the folder of a checkpoint, complete or not at all."""
     arrays, known = state.rows.packed()
-    if state.seen is not None:
-        arrays |= {f"seen_{name}": values for name, values in vars(state.seen).items()}
     if state.before is not None:
         arrays["before"] = state.before
     note = {
@@ -296,24 +293,12 @@ def write_state(checkpoint: Path, state: CheckpointState) -> None:
         "steps_per_epoch": state.steps_per_epoch,
         "epoch": state.epoch,
     }
-    checkpoint.mkdir(parents=True, exist_ok=True)
-    write_arrays(checkpoint / STATE_FILE, arrays, json.dumps(note))
+    files.write_state_file(checkpoint / STATE_FILE, arrays, state.seen, note)
 
 
 def read_state(checkpoint: Path) -> CheckpointState:
     """Read what `write_state` wrote; raise a ValueError if the checkpoint holds no state or a damaged one."""
-    try:
-        arrays, note = read_arrays(checkpoint / STATE_FILE)
-    except FileNotFoundError as error:
-        raise InputError(
-            f"the checkpoint {checkpoint} holds no state of a record ({STATE_FILE}): it was saved without watch, or the "
-            "process was killed while saving; resume from an older checkpoint, or train anew"
-        ) from error
-    except DamagedFile as error:
-        raise InputError(f"the state of the record is damaged: {error}; resume from an older checkpoint") from error
-    fields = json.loads(note)
+    arrays, seen, fields = files.read_state_file(checkpoint / STATE_FILE, "record", "watch", EpochRows)
     head = Head(**{**fields["head"], "arrays": tuple(fields["head"]["arrays"])})
-    names = [field.name for field in dataclasses.fields(EpochRows)]
-    seen = EpochRows(*(arrays[f"seen_{name}"] for name in names)) if "seen_rows" in arrays else None
     rows, before = Rows.unpacked(arrays, fields), arrays.get("before")
     return CheckpointState(head, fields["steps_per_epoch"], fields["epoch"], seen, before, rows)

@@ -203,7 +203,7 @@ def coverage(candidates: Candidates) -> Places:
 
     References:
         Guo et al. (2022), DeepCore, arXiv:2204.08499, with facility location. Deviation: in parts of at most 8,192 rows,
-        see `merge_parts`, so that the cost grows with the number of rows and not with its square.
+        none of two parts compared, so that the cost grows with the number of rows and not with its square.
     """
     parted = _Parted(candidates)
     return parted.ranking(*parted.merge(parted.cover, "Coverage"))
@@ -316,5 +316,5 @@ def greedy_value(similar: Similar, values: NDArray[np.float32], count: int, redu
         best = int(left.argmax())
         places[number], gains[number] = best, left[best]
         left -= redundancy * values[best] * np.exp(2 * similar[best] - 2)  # d² = 2 - 2 cos
-        left[places[: number + 1]] = -np.inf
+        left[best] = -np.inf
     return Chosen(places, gains, left)
