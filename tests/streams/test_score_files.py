@@ -34,6 +34,15 @@ def test_who_waits_in_vain_is_told_where_and_for_what(tmp_path, monkeypatch):
         files.wait(lambda: files.is_complete(SCORES), "the scores")
 
 
+def test_a_file_that_goes_while_it_is_listed_ends_no_wait(tmp_path):
+    """Another process takes embeddings away once it has scored them."""
+    files = ScoreFiles(tmp_path, {"stream": "x"}, 1)
+    (files.folder / "embeddings-00000-000007.safetensors").symlink_to(files.folder / "gone")
+    asked = []
+    files.wait(lambda: len(asked) > 1 or asked.append(1), "the scores")
+    assert len(asked) == 2
+
+
 def test_another_identity_has_files_of_its_own(tmp_path):
     first, other, same = (ScoreFiles(tmp_path, {"stream": name}, 1) for name in "xyx")
     assert first.folder == same.folder != other.folder
