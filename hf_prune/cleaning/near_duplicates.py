@@ -1,15 +1,14 @@
 """Exact search for rows close to an earlier row, in blocks, most pairs ruled out by a few of their coordinates."""
 
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import torch
 from datasets.utils import tqdm
 from numpy.typing import NDArray
 
-from hf_prune.heads.training import one_thread
 from hf_prune.runtime.processes import compute_device, is_main_process
+from hf_prune.runtime.threads import Workers, workers_for
 
 Points = NDArray[np.float32]
 Pairs = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]  # left, right, cosine
@@ -55,15 +54,13 @@ def near_duplicates(points: Points, threshold: float) -> tuple[NDArray[np.int64]
     """
     search = _Search(points, threshold)
     device = search.keys.device.type
-    workers = torch.get_num_threads() if device == "cpu" else 1
     with (
         torch.inference_mode(),
-        one_thread(),
-        ThreadPoolExecutor(workers) as pool,
+        workers_for(search.keys.device) as workers,
         tqdm(total=len(points), desc="Duplicates", unit="row", leave=False, disable=not is_main_process()) as bar,
     ):
         for rows in _slices(len(points), BLOCK_ROWS.get(device, BLOCK_ROWS["cpu"])):
-            search.compare_with_earlier(rows, pool)
+            search.compare_with_earlier(rows, workers)
             search.compare_inside(rows)
             bar.update(rows.stop - rows.start)
     return search.duplicate_of, np.where(search.duplicate_of < 0, np.nan, search.similarity)
@@ -90,7 +87,7 @@ class _Search:
         self._leader_keys = torch.empty_like(self.keys)
         self._num_leaders = 0
 
-    def compare_with_earlier(self, rows: slice, pool: ThreadPoolExecutor) -> None:
+    def compare_with_earlier(self, rows: slice, workers: Workers) -> None:
         """Give rows the most similar of the representatives found so far, where one is close enough."""
 
         def look(tile: slice) -> Pairs:
@@ -98,7 +95,7 @@ class _Search:
             return self._verified(row + rows.start, self._leaders[tile][leader])
 
         tiles = _slices(self._num_leaders, TILE_ROWS.get(self.keys.device.type, TILE_ROWS["cpu"]))
-        found = list(pool.map(look, tiles))
+        found = [pairs for _, pairs in workers.ahead(look, tiles)]
         if not found:
             return
         row, leader, cosine = (np.concatenate(part) for part in zip(*found, strict=True))

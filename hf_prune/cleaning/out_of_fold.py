@@ -1,6 +1,5 @@
 """Predictions for rows that the predicting classifier was not trained on: logistic regression, fold by fold."""
 
-from concurrent.futures import ThreadPoolExecutor
 from hashlib import blake2b
 from typing import Any
 
@@ -130,16 +129,10 @@ def _fit_and_predict(
 
 
 def _side_by_side(work: Any, parts: Any) -> list[Any]:
-    """Work on parts in as many threads as torch has, each part in one thread.
-
-    Products this small gain little from threads, and on a busy machine those wait for each other most of the time.
-    """
+    """Work on parts in as many threads as torch has, each part in one thread."""
     import torch
-    from threadpoolctl import threadpool_limits
 
-    def alone(part: Any) -> Any:
-        with threadpool_limits(1):  # OpenMP counts threads for each thread that calls it
-            return work(part)
+    from hf_prune.runtime.threads import workers_for
 
-    with threadpool_limits(1), ThreadPoolExecutor(max(1, min(torch.get_num_threads(), len(parts)))) as pool:
-        return list(pool.map(alone, parts))
+    with workers_for(torch.device("cpu")) as workers:
+        return [found for _, found in workers.ahead(work, parts)]

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import CancelledError, ThreadPoolExecutor, as_completed
-from contextlib import contextmanager
 from dataclasses import dataclass
 from threading import Event
 from typing import TypeAlias, TypeVar
@@ -10,6 +9,8 @@ from typing import TypeAlias, TypeVar
 import numpy as np
 import torch
 from numpy.typing import ArrayLike
+
+from hf_prune.runtime.threads import one_thread
 
 Weights: TypeAlias = list[torch.Tensor]
 Part = TypeVar("Part")
@@ -218,17 +219,6 @@ def on_threads(work: Callable[[Part, Event], Found], parts: Sequence[Part], devi
 def threads_for(device: torch.device) -> int:
     """Return how many parts run at the same time: on a CPU as many as torch has threads, elsewhere one."""
     return torch.get_num_threads() if device.type == "cpu" else 1
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Let torch compute in one thread while the block runs, in threads begun within it too."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
 
 
 def _units_and_logits(points: torch.Tensor, weights: Weights) -> tuple[torch.Tensor, torch.Tensor]:

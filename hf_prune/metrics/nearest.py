@@ -1,7 +1,8 @@
 """Search for the nearest of many centroids: one matrix product per block of rows, near-ties decided in float64."""
 
 from dataclasses import dataclass
-from typing import Any
+from threading import local
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -48,7 +49,13 @@ class CentroidSearch:
         self._fast = self._exact.float()
         self._coarse = self._fast.bfloat16() if coarse and len(centroids) > 1 else None
         self._at_once = min(BLOCK_ROWS, max(1, MOST_SIMILARITIES // max(1, len(centroids))))
-        self._buffer = np.empty((self._at_once if device.type == "cpu" else 0, len(centroids)), dtype=np.float32)
+        self._held = local()  # each thread that searches has a buffer of its own
+
+    @property
+    def _buffer(self) -> NDArray[np.float32]:
+        if not hasattr(self._held, "buffer"):
+            self._held.buffer = np.empty((self._at_once, len(self._fast)), dtype=np.float32)
+        return cast(NDArray[np.float32], self._held.buffer)
 
     def two_nearest(self, rows: torch.Tensor) -> Nearest:
         """Search for a block of unit rows, float32 on the device of the search, shape (m, d)."""

@@ -150,7 +150,7 @@ class _Demo:
                 f"if one of {data.train.column_names} holds them"
             )
             return DemoResult(scored)
-        from hf_prune.heads.training import one_thread
+        from hf_prune.runtime.threads import one_thread
 
         with one_thread():
             teachers = self.train_teachers()

@@ -12,8 +12,8 @@ import torch
 import hf_prune
 from hf_prune.heads.runs import train_heads
 from hf_prune.heads.settings import Heads
-from hf_prune.heads.training import one_thread
 from hf_prune.metrics import get_metric
+from hf_prune.runtime.threads import one_thread
 from tests.helpers.heads_jobs import RUNS, blobs, hits_of, runs
 from tests.helpers.process_parent import ON_CPU, fork_jobs
 

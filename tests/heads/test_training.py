@@ -1,6 +1,5 @@
 """The trainer of heads against PyTorch's own modules, and heads that do not notice each other."""
 
-import contextlib
 from concurrent.futures import CancelledError
 from threading import Event
 
@@ -14,11 +13,11 @@ from hf_prune.heads.training import (
     gradient_norms,
     logits_of,
     on_threads,
-    one_thread,
     scaled,
     train,
     write_gradients,
 )
+from hf_prune.runtime.threads import one_thread
 
 CPU = torch.device("cpu")
 WIDTHS = {"narrow": (17, 3, 5, 16), "linear": (17, 3, 0, 16), "wide": (31, 18, 33, 50)}  # d, classes, hidden, batch
@@ -201,11 +200,3 @@ def test_a_training_that_nobody_wants_ends():
     with pytest.raises(CancelledError):
         train(points, classes, rows, range(5), Training(4, 2, 0, 50, 16, 0.1, 0.0), after_epoch, stop)
     assert epochs == [0]
-
-
-def test_threads_stay_as_they_were():
-    threads = torch.get_num_threads()
-    with contextlib.suppress(KeyError), one_thread():
-        assert torch.get_num_threads() == 1
-        raise KeyError
-    assert torch.get_num_threads() == threads

@@ -1,5 +1,7 @@
 """Assignment of rows to the nearest centroid with bounds that leave most comparisons out; the result is exact."""
 
+from collections import deque
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -43,8 +45,8 @@ class Assignment:
         moved, step = self._plan(centroids)
         some = self._search(centroids[moved]) if moved is not None and len(moved) else None
         own = torch.from_numpy(centroids).to(self.rows.device).float()
-        changed = 0
-        for place, block in self.rows.each():
+
+        def look(place: slice, block: torch.Tensor) -> tuple[Array, Array]:
             codes, bound = self.codes[place], self.bound[place]
             need = np.arange(len(codes))
             if moved is not None:
@@ -53,10 +55,13 @@ class Assignment:
                 if some is not None:
                     np.minimum(bound, _angle(_nearest_other(some.two_nearest(block), moved, codes)), out=bound)
                 need = np.flatnonzero(similarity - np.cos(np.maximum(bound, 0)) < NEAR_TIE)
-            if len(need):
-                found = everything.two_nearest(block if len(need) == len(codes) else some_of(block, need))
-                bound[need] = _angle(found.second)
-                changed += self._move(block, place, need, found.codes)
+            if not len(need):
+                return need, need
+            found = everything.two_nearest(block if len(need) == len(codes) else some_of(block, need))
+            bound[need] = _angle(found.second)
+            return need, found.codes
+
+        changed = sum(self._move(block, place, *found) for place, block, found in self.rows.looked_at(look))
         self._centroids = centroids
         return changed
 
@@ -119,18 +124,24 @@ def assign_all(
     """Return for each row the nearest of all centroids and the cosine distance to it, both (n_local,), in one reading."""
     search = CentroidSearch(centroids, held.device, coarse=coarse)
     codes, distances = np.empty(len(held), dtype=np.int64), np.empty(len(held))
-    for place, block in held.each():
+
+    def look(place: slice, block: torch.Tensor) -> None:
         codes[place] = search.two_nearest(block).codes
         points = block.numpy() if block.device.type == "cpu" else held.points[place]  # no second reading of a disk
         distances[place] = _block_distances(points, codes[place], centroids)
+
+    deque(held.looked_at(look), maxlen=0)
     return codes, distances
 
 
 def distances_of(held: Rows, codes: NDArray[np.int64], centroids: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the cosine distance of each row to its centroid, shape (n_local,), in float64 and never below 0."""
     found = np.empty(len(held))
-    for place in held.blocks():
+
+    def look(place: slice) -> None:
         found[place] = _block_distances(held.points[place], codes[place], centroids)
+
+    deque(held.workers.ahead(look, held.blocks()), maxlen=0)
     return found
 
 

@@ -1,8 +1,6 @@
 """Rows of one process in blocks on its device, and single ones from whichever process holds them."""
 
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterator
 from typing import TypeVar
 
 import numpy as np
@@ -12,9 +10,9 @@ from numpy.typing import NDArray
 from hf_prune.metrics.nearest import BLOCK_ROWS
 from hf_prune.metrics.rows import Array
 from hf_prune.runtime.processes import all_sum, compute_device
+from hf_prune.runtime.threads import Workers
 
-Place = TypeVar("Place")
-Loaded = TypeVar("Loaded")
+Found = TypeVar("Found")
 
 
 class Rows:
@@ -24,10 +22,11 @@ class Rows:
         points: Unit rows, shape (n_local, d); an array in memory or on disk, or whatever has a ``shape`` and gives rows for
             slices and for arrays of places.
         device: Where they are needed.
+        workers: Threads that look at them; by default only the caller's does.
     """
 
-    def __init__(self, points: Array, device: torch.device) -> None:
-        self.points, self.device = points, device
+    def __init__(self, points: Array, device: torch.device, workers: Workers | None = None) -> None:
+        self.points, self.device, self.workers = points, device, workers or Workers(0)
         self._held: torch.Tensor | None = None
         if device.type == "cuda":
             self._copies = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]  # torch gives no types
@@ -56,11 +55,25 @@ class Rows:
         if self._held is not None or self.device.type != "cuda":
             yield from ((place, self.block(place)) for place in self.blocks(size))
             return
-        for place, (rows, there) in ahead(self._send, self.blocks(size)):
-            now = torch.cuda.current_stream(self.device)
-            now.wait_event(there)
-            rows.record_stream(now)
-            yield place, rows
+        with Workers(1) as reader:
+            for place, (rows, there) in reader.ahead(self._send, self.blocks(size)):
+                now = torch.cuda.current_stream(self.device)
+                now.wait_event(there)
+                rows.record_stream(now)
+                yield place, rows
+
+    def looked_at(self, look: Callable[[slice, torch.Tensor], Found]) -> "Iterator[tuple[slice, torch.Tensor, Found]]":
+        """Yield `blocks` with their rows and what a function finds in them, in their order; the workers share them."""
+        if not self.workers.count:
+            yield from ((place, block, look(place, block)) for place, block in self.each())
+            return
+
+        def read(place: slice) -> tuple[torch.Tensor, Found]:
+            block = self.block(place)
+            return block, look(place, block)
+
+        for place, (block, found) in self.workers.ahead(read, self.blocks()):
+            yield place, block, found
 
     def _read(self, place: "slice | Array") -> torch.Tensor:
         # torch wants arrays that may be written
@@ -71,24 +84,6 @@ class Rows:
         with torch.cuda.stream(self._copies):
             rows = self._read(place).pin_memory().to(self.device, non_blocking=True)
             return rows, self._copies.record_event()
-
-
-def ahead(load: Callable[[Place], Loaded], places: Iterable[Place]) -> Iterator[tuple[Place, Loaded]]:
-    """Yield places and what is loaded for them, in their order, each loaded while the one before it is used.
-
-    Example:
-        >>> list(ahead(str, [1, 2]))
-        [(1, '1'), (2, '2')]
-    """
-    waiting: deque[tuple[Place, Future[Loaded]]] = deque()
-    with ThreadPoolExecutor(max_workers=1) as reader:
-        for place in places:
-            waiting.append((place, reader.submit(load, place)))
-            if len(waiting) > 1:
-                first, loaded = waiting.popleft()
-                yield first, loaded.result()
-        for place, loaded in waiting:
-            yield place, loaded.result()
 
 
 def fetch(

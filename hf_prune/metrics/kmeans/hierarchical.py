@@ -1,8 +1,10 @@
 """Hierarchical k-means: groups first, then clusters within them, so that a row is compared with few of many centroids."""
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from hf_prune.metrics.kmeans.assignment import Assignment
@@ -73,13 +75,19 @@ class _NearbyAssignment(Assignment):
             own = self.groups.assignments[place]
             by_group = np.argsort(own, kind="stable")
             ends = np.searchsorted(own, np.arange(len(pivots)), side="right", sorter=by_group)
-            for some, members in zip(candidates, np.split(by_group, ends[:-1]), strict=True):
-                if len(members):
-                    search = CentroidSearch(centroids[some], self.rows.device, coarse=self.coarse)
-                    found = search.two_nearest(some_of(block, members)).codes
-                    changed += self._move(block, place, members, some[found])
+            members = [part for part in zip(candidates, np.split(by_group, ends[:-1]), strict=True) if len(part[1])]
+            for (_, some), codes in self.rows.workers.ahead(partial(self._nearest, centroids, block), members):
+                changed += self._move(block, place, some, codes)
         self._centroids = centroids
         return changed
+
+    def _nearest(
+        self, centroids: NDArray[np.float64], block: torch.Tensor, part: tuple[NDArray[np.int64], NDArray[np.int64]]
+    ) -> NDArray[np.int64]:
+        """Return the nearest of some centroids to some rows of a block, whose places are given, shape (m,)."""
+        candidates, members = part
+        search = CentroidSearch(centroids[candidates], self.rows.device, coarse=self.coarse)
+        return candidates[search.two_nearest(some_of(block, members)).codes]
 
     def _candidates(self, centroids: NDArray[np.float64]) -> list[NDArray[np.int64]]:
         """List for each group the centroids of the near groups; where these have lost all, the one nearest to the group."""

@@ -53,7 +53,9 @@ def mini_batch(
         by_key[start:end].sort()  # as they lie on a disk
         points[start:end] = held.points[by_key[start:end]]
         last = place == len(sizes) - 1
-        batch = Assignment(Rows(points[:end], held.device), num_clusters, coarse=computes_bfloat16(held.device))
+        batch = Assignment(
+            Rows(points[:end], held.device, held.workers), num_clusters, coarse=computes_bfloat16(held.device)
+        )
         centroids, made, converged = iterate(
             batch,
             rows[by_key[:end]],

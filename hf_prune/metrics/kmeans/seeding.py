@@ -29,7 +29,7 @@ def seed_centroids(held: Rows, rows: NDArray[np.int64], num_clusters: int, seed:
     sample = _sample(held, rows, row_uniform(rows, seed), sample_size)
     centroids = np.zeros((num_clusters, sample.shape[1]))
     if is_main_process():
-        centroids = _directions(sample, num_clusters, held.device, np.random.default_rng(seed))
+        centroids = _directions(sample, num_clusters, held, np.random.default_rng(seed))
     return broadcast(centroids)
 
 
@@ -55,7 +55,7 @@ def seed_groups(
         sample = _sample(held, rows, keys, SEEDING_ROWS_PER_CLUSTER * count, members)
         part = np.zeros((count, held.points.shape[1]))
         if count and number % num_processes() == process_index():
-            part = _directions(sample, count, held.device, np.random.default_rng((seed, number)))
+            part = _directions(sample, count, held, np.random.default_rng((seed, number)))
         parts.append(part)
     return all_sum(np.concatenate(parts))
 
@@ -75,21 +75,23 @@ def _sample(
 
 
 def _directions(
-    sample: NDArray[np.float32], count: int, device: torch.device, generator: np.random.Generator
+    sample: NDArray[np.float32], count: int, held: Rows, generator: np.random.Generator
 ) -> NDArray[np.float64]:
     """Choose rows of a sample and scale them to length one again, in float64, shape (count, d)."""
-    chosen = sample[_plus_plus(torch.from_numpy(sample).to(device), count, generator)].astype(np.float64)
+    places = _plus_plus(Rows(sample, held.device, held.workers), count, generator)
+    chosen = sample[places].astype(np.float64)
     return np.asarray(chosen / np.linalg.norm(chosen, axis=1, keepdims=True))
 
 
-def _plus_plus(sample: torch.Tensor, count: int, generator: np.random.Generator) -> NDArray[np.int64]:
+def _plus_plus(sample: Rows, count: int, generator: np.random.Generator) -> NDArray[np.int64]:
     """Choose rows one by one with probabilities in proportion to their distance from those chosen, shape (count,).
 
     Several candidates are drawn at once from the distances that are known. One of them counts with the ratio of its
     distance now, with those before it chosen, to the distance it was drawn by: so each choice is that of k-means++.
     """
     chosen = [int(generator.integers(len(sample)))]
-    nearest = _distance(sample, sample[chosen]).min(dim=1).values.cpu().numpy().astype(np.float64)
+    nearest = np.full(len(sample), np.inf)
+    _come_nearer(nearest, sample, np.array(chosen))
     while len(chosen) < count:
         total = np.cumsum(nearest)
         if total[-1] <= 0:  # fewer different rows than centroids: any will do
@@ -97,7 +99,8 @@ def _plus_plus(sample: torch.Tensor, count: int, generator: np.random.Generator)
             break
         size = int(np.clip(SEEDING_SHARE * len(chosen), 1, min(LARGEST_DRAW, count - len(chosen))))
         drawn = np.searchsorted(total, generator.random(size) * total[-1], side="right")
-        between = _distance(sample[drawn], sample[drawn]).cpu().numpy()
+        candidates = sample.block(drawn)
+        between = _distance(candidates, candidates).cpu().numpy()
         taken: list[int] = []
         for place, chance in enumerate(generator.random(size)):
             now = min([nearest[drawn[place]], *between[place, taken]])
@@ -105,8 +108,15 @@ def _plus_plus(sample: torch.Tensor, count: int, generator: np.random.Generator)
                 taken.append(place)
         added = drawn[taken]
         chosen += added.tolist()
-        np.minimum(nearest, _distance(sample, sample[added]).min(dim=1).values.cpu().numpy(), out=nearest)
+        _come_nearer(nearest, sample, added)
     return np.array(chosen)
+
+
+def _come_nearer(nearest: NDArray[np.float64], sample: Rows, added: NDArray[np.int64]) -> None:
+    """Lower the distances of a sample to the nearest chosen row to those that have been added."""
+    others = sample.block(added)
+    for place, _, found in sample.looked_at(lambda _, block: _distance(block, others).min(dim=1).values):
+        np.minimum(nearest[place], found.cpu().numpy(), out=nearest[place])
 
 
 def _distance(some: torch.Tensor, others: torch.Tensor) -> torch.Tensor:

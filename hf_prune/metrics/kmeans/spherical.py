@@ -15,6 +15,7 @@ from hf_prune.metrics.rows import Array
 from hf_prune.runtime.arguments import check_count
 from hf_prune.runtime.errors import InputError
 from hf_prune.runtime.processes import all_sum, check_alike, computes_bfloat16
+from hf_prune.runtime.threads import workers_for
 
 ALGORITHMS: Final[dict[str, Callable[..., Clusters]]] = {
     "lloyd": lloyd,
@@ -85,13 +86,14 @@ def spherical_kmeans(
         raise InputError(f"num_prototypes={num_clusters} of {total} rows; give a count in [1, {total}]")
     if algorithm == "auto":
         algorithm = "hierarchical" if count >= MANY_CLUSTERS else "lloyd"
-    held = Rows(embeddings, device_of_rows())
-    best: tuple[float, Clusters] | None = None
-    for start in range(num_init):
-        found = ALGORITHMS[algorithm](held, rows, int(count), num_iterations, tolerance * total, seed + start)
-        objective = float(all_sum(np.array([found.distances.sum()]))[0])
-        if best is None or objective < best[0]:
-            best = objective, found
+    device, best = device_of_rows(), None
+    with workers_for(device) as workers:
+        held = Rows(embeddings, device, workers)
+        for start in range(num_init):
+            found = ALGORITHMS[algorithm](held, rows, int(count), num_iterations, tolerance * total, seed + start)
+            objective = float(all_sum(np.array([found.distances.sum()]))[0])
+            if best is None or objective < best[0]:
+                best = objective, found
     assert best is not None  # num_init is at least 1
     return best[1]
 
@@ -110,5 +112,6 @@ def distances_to(centroids: NDArray[np.float64], embeddings: Array) -> NDArray[n
         >>> distances_to(np.eye(2), np.array([[0.0, 1.0], [-1.0, 0.0]], dtype=np.float32)).tolist()
         [0.0, 1.0]
     """
-    held = Rows(embeddings, device_of_rows())
-    return assign_all(held, centroids, coarse=computes_bfloat16(held.device))[1]
+    device = device_of_rows()
+    with workers_for(device) as workers:
+        return assign_all(Rows(embeddings, device, workers), centroids, coarse=computes_bfloat16(device))[1]

@@ -1,11 +1,11 @@
 """Blocks of rows: their size changes nothing, and they may lie on disk."""
 
 import numpy as np
-import pytest
 import torch
 
 from hf_prune.metrics.kmeans import held_rows
-from hf_prune.metrics.kmeans.held_rows import Rows, ahead
+from hf_prune.metrics.kmeans.held_rows import Rows
+from hf_prune.runtime.threads import Workers
 from tests.helpers.unit_rows import blurred, cluster
 
 
@@ -34,30 +34,28 @@ def test_each_block_comes_with_its_rows(digits):
     np.testing.assert_array_equal(np.concatenate([block for _, block in found]), digits)
 
 
-def test_what_is_loaded_ahead_comes_in_order_and_no_earlier_than_needed():
-    begun = []
-    pairs = ahead(lambda place: begun.append(place) or place * 10, range(5))
-    assert next(pairs) == (0, 0)
-    assert set(begun) <= {0, 1}
-    assert list(pairs) == [(place, place * 10) for place in range(1, 5)]
-    assert begun == list(range(5))
-    assert list(ahead(str, [])) == []
+def test_threads_find_in_blocks_what_one_finds(digits, monkeypatch):
+    monkeypatch.setattr(held_rows, "BLOCK_ROWS", 100)
+    device = torch.device("cpu")
+    with Workers(3) as workers:
+        found = list(Rows(digits, device, workers).looked_at(lambda place, block: (place.start, block.sum())))
+    alone = list(Rows(digits, device).looked_at(lambda place, block: (place.start, block.sum())))
+    assert [place for place, _, _ in found] == [place for place, _, _ in alone]
+    assert all(torch.equal(left, right) for (_, left, _), (_, right, _) in zip(found, alone, strict=True))
+    assert [seen for _, _, seen in found] == [seen for _, _, seen in alone]
 
 
-def test_an_error_of_loading_comes_where_its_block_would():
-    def load(place):
-        if place == 2:
-            raise OSError("cannot be read")
-        return place
-
-    pairs = ahead(load, range(5))
-    assert [next(pairs), next(pairs)] == [(0, 0), (1, 1)]
-    with pytest.raises(OSError, match="cannot be read"):
-        next(pairs)
-
-
-def test_blocks_that_are_left_early_leave_no_thread_behind():
-    pairs = ahead(lambda place: place, range(1000))
-    next(pairs)
-    pairs.close()  # joins the reader
-    assert list(pairs) == []
+def test_clusters_do_not_depend_on_threads(monkeypatch):
+    points = blurred(1000)
+    monkeypatch.setattr(held_rows, "BLOCK_ROWS", 90)
+    threads, found = torch.get_num_threads(), []
+    try:
+        for count in (1, 4):
+            torch.set_num_threads(count)
+            found.append(
+                [cluster(points, 20, algorithm=name).centroids.tobytes() for name in ("lloyd", "hierarchical")]
+            )
+            assert torch.get_num_threads() == count
+    finally:
+        torch.set_num_threads(threads)
+    assert found[0] == found[1]

@@ -11,7 +11,7 @@ from tests.helpers.unit_rows import blurred
 
 def test_the_start_is_drawn_as_kmeans_plus_plus_draws_it():
     """Three rows, two of them near each other: the far one is the second choice with a probability known by hand."""
-    sample = torch.tensor([[1.0, 0.0], [0.8, 0.6], [0.0, 1.0]])
+    sample = Rows(np.float32([[1.0, 0.0], [0.8, 0.6], [0.0, 1.0]]), torch.device("cpu"))
     counts = np.zeros((3, 3))
     for seed in range(1500):
         first, second = seeding._plus_plus(sample, 2, np.random.default_rng(seed))
@@ -25,10 +25,10 @@ def test_the_start_is_drawn_as_kmeans_plus_plus_draws_it():
 def test_candidates_drawn_together_are_chosen_as_if_drawn_one_by_one(monkeypatch):
     """Four corners and many copies of one of them: however many are drawn at once, no corner is chosen twice."""
     monkeypatch.setattr(seeding, "SEEDING_SHARE", 8.0)
-    sample = torch.eye(4)[torch.tensor([0] * 50 + [1, 2, 3])]
+    sample = Rows(np.eye(4, dtype=np.float32)[[0] * 50 + [1, 2, 3]], torch.device("cpu"))
     for seed in range(50):
         chosen = seeding._plus_plus(sample, 4, np.random.default_rng(seed))
-        assert len({tuple(sample[place].tolist()) for place in chosen}) == 4
+        assert len({tuple(sample.points[place].tolist()) for place in chosen}) == 4
 
 
 def test_groups_get_so_many_different_rows_of_their_own():
