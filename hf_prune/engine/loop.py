@@ -164,7 +164,7 @@ def _shared_facts(model: LoadedModel, targets: NDArray[np.int64] | None) -> dict
     return identity | {"cacheable": model.cacheable, "class names": model.names, "labels": classes}
 
 
-def _check_outputs(loop: "_Loop", images: ImageRows, rows: NDArray[np.int64]) -> None:
+def _check_outputs(loop: "_Loop", images: ImageRows, rows: NDArray[np.integer]) -> None:
     """Compare the outputs of the processes' models for one image, where these have no identity to compare."""
     if len(rows) == 0:
         return
@@ -376,10 +376,11 @@ def _stored_rows(store: Store, keys: Keys, rows: NDArray[np.int64]) -> StoredRow
     stored: list[StoredRows] = []
 
     def find() -> int:
-        found = store.has(keys[rows])
+        wanted = keys if len(rows) == len(keys) else keys[rows]
+        found = store.has(wanted)
         if not found.all():
             raise StateError(f"row {rows[~found][0]} was never written: the store lost it, or a batch lost its row")
-        stored.append(store.rows(keys[rows]))
+        stored.append(store.rows(wanted))
         return stored[0].shape[1]
 
     width = max(together(find))

@@ -10,25 +10,27 @@ from hf_prune.engine.shards import Shard
 from hf_prune.engine.store import Store
 from hf_prune.runtime.processes import together
 
+_BLOCK = 2**20  # keys that are compared at once
+
 
 @dataclass(frozen=True)
 class Plan:
     """Distribution of images over processes; an image is identified by its first row.
 
     Attributes:
-        first_row: For each image its first row, shape (u,), ascending.
-        image_of: For each row the number of its image, shape (n,).
+        first_row: For each image its first row, int32, shape (u,), ascending.
+        image_of: For each row the number of its image, int32, shape (n,).
         readable: For each image whether its bytes are there, shape (u,).
         wanted: For each image whether this run, or this shard of it, has to give a value, shape (u,).
-        home: For each image the process that holds it if it can, shape (u,).
+        home: For each image the process that holds it if it can, int32, shape (u,).
         batches: The batches that this process computes, as lists of first rows.
     """
 
-    first_row: NDArray[np.int64]
-    image_of: NDArray[np.int64]
+    first_row: NDArray[np.int32]
+    image_of: NDArray[np.int32]
     readable: NDArray[np.bool_]
     wanted: NDArray[np.bool_]
-    home: NDArray[np.int64]
+    home: NDArray[np.int32]
     batches: list[list[int]]
 
     def spread(self, found: dict[int, str]) -> dict[int, str]:
@@ -46,9 +48,13 @@ class Plan:
         rows in the same processes. On separate disks, an image stays where it is.
         """
         stored = np.stack(together(lambda: store.lookup(_of(keys, self.first_row))))  # (processes, u)
-        at_home = stored[self.home, np.arange(len(self.home))]
-        owner = np.where(at_home, self.home, stored.argmax(axis=0))
-        return self.wanted_rows(unreadable, owner == process)
+        mine = self.home == process
+        at_home = np.zeros_like(mine)
+        for rank, held in enumerate(stored):
+            at_home |= held & (self.home == rank)
+        away = np.flatnonzero(~at_home)
+        mine[away] = stored[:, away].argmax(axis=0) == process
+        return self.wanted_rows(unreadable, mine)
 
     def wanted_rows(self, unreadable: dict[int, str], of: NDArray[np.bool_] | bool = True) -> NDArray[np.int64]:
         """Return the rows that get a value, ascending; ``of`` is a mask over images, (u,)."""
@@ -73,11 +79,10 @@ def make_plan(
     and so a store, of its own: values in any of them are not computed again. Except for the batches, the plan is the same
     in every process. Rows without an image are in no batch. A shard has some of the batches of a run over all images.
     """
-    _, first, image_of = np.unique(keys, return_index=True, return_inverse=True)
-    first_row = np.sort(first)  # images in the order in which they first appear
-    image_of = np.searchsorted(first_row, first[image_of.ravel()])
+    first_row, image_of = _images_of(keys)
     readable = ~np.isin(first_row, list(unreadable))
-    batch_of = np.maximum(np.cumsum(readable) - 1, 0) // batch_size  # where a run over all images puts it
+    # Where a run over all images puts it.
+    batch_of = np.maximum(np.cumsum(readable, dtype=np.int32) - 1, 0) // batch_size
     wanted = readable if shard is None else readable & shard.has(batch_of)
     stored = np.stack(together(lambda: store.lookup(_of(keys, first_row))))  # (processes, u)
     missing = first_row[wanted & ~stored.any(axis=0)]
@@ -86,5 +91,27 @@ def make_plan(
     return Plan(first_row, image_of, readable, wanted, batch_of % processes, batches)
 
 
-def _of(keys: Keys, first_row: NDArray[np.int64]) -> Keys:
+def _images_of(keys: Keys) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    """Number images in the order in which they first appear; return `Plan.first_row` and `Plan.image_of`.
+
+    Every process holds these of all rows, so that they are kept small, and little is held beside them.
+    """
+    order = np.argsort(keys, kind="stable").astype(np.int32)
+    is_first = np.empty(len(keys), np.bool_)
+    previous = None
+    for start in range(0, len(keys), _BLOCK):
+        block = keys[order[start : start + _BLOCK]]
+        is_first[start] = previous is None or block[0] != previous
+        is_first[start + 1 : start + len(block)] = block[1:] != block[:-1]
+        previous = block[-1]
+    first = order[is_first]  # in the order of the keys
+    by_row = np.argsort(first, kind="stable").astype(np.int32)
+    number = np.empty_like(by_row)
+    number[by_row] = np.arange(len(by_row), dtype=np.int32)
+    image_of = np.empty(len(keys), np.int32)
+    image_of[order] = number[np.cumsum(is_first, dtype=np.int32) - 1]
+    return first[by_row], image_of
+
+
+def _of(keys: Keys, first_row: NDArray[np.integer]) -> Keys:
     return keys if len(first_row) == len(keys) else keys[first_row]  # no copy where every image is in one row

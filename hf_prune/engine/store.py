@@ -5,7 +5,7 @@ chunk, several processes may write at once without a lock, and a damaged file is
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any, NoReturn
@@ -27,6 +27,7 @@ from hf_prune.runtime.files import (
 )
 from hf_prune.runtime.messages import warn
 
+BLOCK_KEYS = 2**18  # looked up at once
 FORMAT = 1  # part of every folder name: a new layout never reads an old one
 
 
@@ -78,7 +79,11 @@ class Store:
 
     def has(self, keys: Keys) -> NDArray[np.bool_]:
         """Return which keys have values, shape (n,), among those that this process has read and written so far."""
-        return self._find(keys)[0]
+        index = self._sorted()[0]
+        found = np.zeros(len(keys), np.bool_)
+        for some, _, there in _blocks_of(keys, index):
+            found[some] = there
+        return found
 
     def append(self, keys: Keys, values: NDArray[np.float32]) -> None:
         """Store the values (m, d), float32, of keys (m,) as one chunk.
@@ -177,18 +182,34 @@ class Store:
 
     def _find(self, keys: Keys) -> tuple[NDArray[np.bool_], NDArray[np.int32], NDArray[np.int32]]:
         """Return for each key whether it is there, the number of its chunk, and its place in the chunk."""
+        stored, order = self._sorted()
+        found = np.zeros(len(keys), np.bool_)
+        chunk_of, place_of = np.zeros(len(keys), np.int32), np.zeros(len(keys), np.int32)
+        ends = np.cumsum(self._sizes).astype(np.int32)
+        starts = ends - np.diff(ends, prepend=0).astype(np.int32)
+        for some, at, there in _blocks_of(keys, stored):
+            number = order[at]
+            found[some], chunk_of[some] = there, np.searchsorted(ends, number, side="right")
+            place_of[some] = number - starts[chunk_of[some]]
+        return found, chunk_of, place_of
+
+    def _sorted(self) -> tuple[Keys, NDArray[np.int32]]:
+        """Return the keys in order, and the number of each as it came, those that came since the last call included."""
         if self._new:
             stored, order = self._index
             order = np.concatenate([order, np.arange(len(order), sum(self._sizes), dtype=np.int32)])
             stored = np.concatenate([stored, *self._new])
-            self._new = []  # before the sort, which takes as much again
+            self._new, self._index = [], (stored[:0], order[:0])  # before the sort, which takes as much again
             places = np.argsort(stored, kind="stable").astype(np.int32)
-            self._index = stored[places], order[places]
-        stored, order = self._index
-        if len(stored) == 0:
-            return np.zeros(len(keys), np.bool_), np.zeros(len(keys), np.int32), np.zeros(len(keys), np.int32)
-        at = np.minimum(np.searchsorted(stored, keys), len(stored) - 1)
-        number = order[at]
-        ends = np.cumsum(self._sizes).astype(np.int32)
-        chunk_of = np.searchsorted(ends, number, side="right").astype(np.int32)
-        return stored[at] == keys, chunk_of, number - (ends - np.diff(ends, prepend=0))[chunk_of]
+            order = order[places]
+            stored = stored[places]
+            self._index = stored, order
+        return self._index
+
+
+def _blocks_of(keys: Keys, stored: Keys) -> Iterator[tuple[slice, NDArray[np.intp], NDArray[np.bool_]]]:
+    """Look keys up among sorted ones, some at a time: which, the place of each, and whether it is there."""
+    for start in range(0, len(keys) if len(stored) else 0, BLOCK_KEYS):
+        some = slice(start, start + BLOCK_KEYS)
+        at = np.minimum(np.searchsorted(stored, keys[some]), len(stored) - 1)
+        yield some, at, stored[at] == keys[some]
