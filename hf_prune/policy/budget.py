@@ -71,8 +71,14 @@ def num_directions(num_rows: int, size: int) -> int:
     return min(NUM_DIRECTIONS, size, max(2, num_rows // ROWS_PER_DIRECTION))
 
 
-def trainings_of(num_rows: int, keeps: Sequence[float] = KEEPS, *, refitted: bool) -> Iterator[Trainings]:
-    """Yield the trainings that weighing the rules takes; the arguments are those of `work_of`."""
+def trainings_of(
+    num_rows: int, keeps: Sequence[float] = KEEPS, *, refitted: bool, again: bool = False
+) -> Iterator[Trainings]:
+    """Yield the trainings that weighing the rules takes; the arguments are those of `work_of`.
+
+    ``again`` leaves out those that an earlier column of the same rows has made: on random rows, on all, and heads that score.
+    """
+    num_random = 0 if again else NUM_RANDOM
     trained, judged = num_rows * (NUM_FOLDS - 1) / NUM_FOLDS, num_rows / NUM_FOLDS
     splits = num_splits(num_rows)
     choosing = splits * (FOLDS_TO_CHOOSE if num_rows >= MANY_ROWS else NUM_FOLDS)
@@ -81,9 +87,11 @@ def trainings_of(num_rows: int, keeps: Sequence[float] = KEEPS, *, refitted: boo
     for keep in keeps:
         rules = len(rules_for(keep))
         # Linear heads are trained for every rule, others for those that gain with them, about half.
-        yield Trainings(choosing, NUM_RANDOM + rules, 0, keep * trained, judged, epochs)
-        yield Trainings(choosing, NUM_RANDOM + rules / 2, NUM_HIDDEN, keep * trained, judged, epochs)
-        yield Trainings(confirming, NUM_RANDOM + 1, NUM_HIDDEN, keep * trained, judged, epochs)
+        yield Trainings(choosing, num_random + rules, 0, keep * trained, judged, epochs)
+        yield Trainings(choosing, num_random + rules / 2, NUM_HIDDEN, keep * trained, judged, epochs)
+        yield Trainings(confirming, num_random + 1, NUM_HIDDEN, keep * trained, judged, epochs)
+    if again:
+        return
     yield Trainings(confirming, 1, NUM_HIDDEN, trained, 0.0, epochs)
     if refitted:
         yield Trainings(choosing + confirming, TEACHERS, TEACHER_UNITS, trained, 0.0, TEACHER_EPOCHS)
@@ -110,18 +118,20 @@ def expected_seconds(
     keeps: Sequence[float] = KEEPS,
     *,
     refitted: bool,
+    again: bool = False,
     pace: Pace | None = None,
 ) -> float:
     """Estimate the seconds by the clock that weighing the rules takes here and now.
 
     Few rows make small steps, of which calling torch and updating the weights is the larger part. The arguments are those of
-    `work_of`; ``pace`` None measures it.
+    `work_of` and `trainings_of`; ``pace`` None measures it.
     """
     pace = measure_pace() if pace is None else pace
     size = num_directions(num_rows, size)
-    kinds = list(trainings_of(num_rows, keeps, refitted=refitted))
+    kinds = list(trainings_of(num_rows, keeps, refitted=refitted, again=again))
     work = sum(kind.work(size, num_classes, slower=UPDATING) for kind in kinds)
-    return pace.seconds(work, NOISE_STEPS + sum(kind.steps(size, num_classes, pace.num_threads) for kind in kinds))
+    steps = 0 if again else NOISE_STEPS
+    return pace.seconds(work, steps + sum(kind.steps(size, num_classes, pace.num_threads) for kind in kinds))
 
 
 # The work for 50,000 rows of ten classes, a minute or so of two cores: counted and not timed, and so the same everywhere.

@@ -239,6 +239,7 @@ class _Counted:
         if labels is None or not self._width or not are_enough(labels.codes):
             return 0.0
         total, codes = 0.0, labels.codes[labels.codes >= 0]
+        seen: set[bool] = set()
         for metric in metrics:
             if not metric.baseline:
                 refitted = bool(self._by_heads(metric, own))
@@ -247,7 +248,11 @@ class _Counted:
                 chosen = codes[rows]
                 self._judged = max(self._judged, len(chosen))
                 classes = len(np.unique(chosen))
-                total += expected_seconds(len(chosen), self._width, classes, refitted=refitted, pace=self._pace)
+                again = refitted in seen
+                total += expected_seconds(
+                    len(chosen), self._width, classes, refitted=refitted, again=again, pace=self._pace
+                )
+                seen.add(refitted)
         return total
 
     def memory(self, metrics: Sequence[Metric]) -> int:

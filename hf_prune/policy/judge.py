@@ -1,10 +1,12 @@
 """Choose a rule for each kept fraction on some repeats of the trial, and confirm it on others."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import NamedTuple
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
+import numpy as np
 from datasets.utils import tqdm
+from numpy.typing import NDArray
 
 from hf_prune.policy.evidence import LINEAR, TWO_LAYER, Comparison, KeepEvidence
 from hf_prune.policy.features import Features
@@ -36,6 +38,7 @@ class Judge:
         seed: Decides folds and draws.
         student: A user's own, asked in place of the two-layer head whether a chosen rule gains.
         equal: Whether heads get as many epochs or as many steps, whatever is kept.
+        shared: What heads that do not depend on the scores got right, by all judges of the same rows and seed.
     """
 
     features: Features
@@ -45,6 +48,7 @@ class Judge:
     seed: int
     student: Student | None = None
     equal: Equal = "epochs"
+    shared: dict[Any, NDArray[np.bool_]] = field(default_factory=dict, repr=False)
 
     def judge(self, keeps: Sequence[float]) -> list[KeepEvidence]:
         """Weigh the rules for each kept fraction, shares in (0, 1)."""
@@ -57,7 +61,7 @@ class Judge:
         features = self.features
         found = list(repeats(features.points, features.codes, confirming=confirming, seed=self.seed))
         for repeat in tqdm(found, desc=desc, unit="repeat", leave=False):
-            yield Trial(features, repeat, self.scorer, self.class_balance, self.seed, self.equal)
+            yield Trial(features, repeat, self.scorer, self.class_balance, self.seed, self.equal, self.shared)
 
     def intervals(self, draws: Sequence[Draw]) -> list[Interval]:
         """Return the intervals of what draws found, wider where the classes are a sample of all."""

@@ -147,7 +147,8 @@ def num_epochs(num_rows: int) -> int:
 class Trial:
     """Trial of rules in one repeat, in which m rows are judged; the seed decides random rows, ties, first weights.
 
-    Heads get as many epochs, whatever is kept; with ``equal="steps"`` as many steps.
+    Heads get as many epochs, whatever is kept; with ``equal="steps"`` as many steps. Trials of the same repeat for other scores
+    hand on ``shared``: heads on random rows and on all rows are trained once for all of them.
     """
 
     def __init__(
@@ -158,13 +159,15 @@ class Trial:
         class_balance: float,
         seed: int,
         equal: Equal = "epochs",
+        shared: dict[Any, NDArray[np.bool_]] | None = None,
     ) -> None:
         self.repeat, self._equal = repeat, equal
         self._features, self._class_balance = features, class_balance
         self._seed = int(np.random.SeedSequence((seed, repeat.number)).generate_state(1)[0])
         self._scores = scorer(features.rows[repeat.train])
         self._codes = features.codes[repeat.train]
-        self._all: NDArray[np.bool_] | None = None
+        # Rows without a score are in no draw, so that those of other scores are others.
+        self._shared = {} if shared is None or np.ma.getmaskarray(self._scores).any() else shared
 
     def rows(self, rule: Rule, keep: float, draw: int = 0) -> NDArray[np.int64]:
         """Return the rows that a rule keeps, as places among the training rows; ``draw`` counts draws of random rows."""
@@ -185,26 +188,27 @@ class Trial:
 
     def linear(self, rules: Sequence[Rule], keep: float) -> NDArray[np.float32]:
         """Return the gain of each rule over random rows at each judged row, with a linear head, shape (m, rules)."""
-        return _gains(self.right(self._subsets(rules, keep), hidden=0, learning_rate=LINEAR_RATE))
+        return _gains(self._beside_random(rules, keep, hidden=0, learning_rate=LINEAR_RATE))
 
     def two_layer(self, rules: Sequence[Rule], keep: float) -> NDArray[np.float32]:
         """Return the same with a head of one hidden layer."""
-        return _gains(self.right(self._subsets(rules, keep)))
+        return _gains(self._beside_random(rules, keep))
 
     def two_layer_and_all(self, rules: Sequence[Rule], keep: float) -> NDArray[np.float32]:
         """Return the same, then the gains of random rows and of each rule over all rows, shape (m, rules + 1 + rules)."""
-        if self._all is None:
-            self._all = self.right([np.arange(len(self.repeat.train))])
-        right = self.right(self._subsets(rules, keep))
+        everything = (self.repeat.number, "all rows")
+        if everything not in self._shared:
+            self._shared[everything] = self.right([np.arange(len(self.repeat.train))])
+        right = self._beside_random(rules, keep)
         random = right[:NUM_RANDOM].mean(axis=0, dtype=np.float32)
-        over_all = np.stack([random, *right[NUM_RANDOM:]]) - self._all.astype(np.float32)
+        over_all = np.stack([random, *right[NUM_RANDOM:]]) - self._shared[everything].astype(np.float32)
         return np.concatenate([_gains(right), over_all.T], axis=1, dtype=np.float32)
 
-    def right(self, subsets: Sequence[NDArray[np.int64]], **settings: Any) -> NDArray[np.bool_]:
+    def right(self, subsets: Sequence[NDArray[np.int64]], number: int = 0, **settings: Any) -> NDArray[np.bool_]:
         """Train a head on each of some subsets of one size; return whether it is right at each judged row, (subsets, m).
 
-        A subset has shape (k,), or (epochs, k) where it is another in each epoch, see `fresh_rows`.
-        The head has one hidden layer; ``settings`` of `student_hits` make another.
+        A subset has shape (k,), or (epochs, k) where it is another in each epoch, see `fresh_rows`. The number of the first
+        head decides the seeds. The head has one hidden layer; ``settings`` of `student_hits` make another.
         """
         from hf_prune.heads.students import steady_training, student_hits
 
@@ -213,7 +217,7 @@ class Trial:
             features.points[train],
             self._codes,
             np.stack(subsets),
-            [self._seed + number for number in range(len(subsets))],
+            [self._seed + number + place for place in range(len(subsets))],
             features.points[judged],
             features.codes[judged],
             **{"hidden": NUM_HIDDEN, **steady_training(subsets[0].shape[-1]), **settings},
@@ -229,10 +233,17 @@ class Trial:
         random, own = (self.rows(RANDOM, keep, draw=1), self.rows(rule, keep))
         return student.accuracy(train[own], judged) - student.accuracy(train[random], judged)
 
-    def _subsets(self, rules: Sequence[Rule], keep: float) -> list[NDArray[np.int64]]:
-        """Return `NUM_RANDOM` draws of random rows, then the rows of the rules."""
-        draws = [self.rows(RANDOM, keep, draw) for draw in range(1, 1 + NUM_RANDOM)]
-        return [*draws, *(self.rows(rule, keep) for rule in rules)]
+    def _beside_random(self, rules: Sequence[Rule], keep: float, **settings: Any) -> NDArray[np.bool_]:
+        """Return what heads on `NUM_RANDOM` draws of random rows get right, then those on the rows of the rules; as `right`."""
+        own = [self.rows(rule, keep) for rule in rules]
+        key = self.repeat.number, keep, self._equal, *sorted(settings.items())
+        if key not in self._shared:
+            draws = [self.rows(RANDOM, keep, draw) for draw in range(1, 1 + NUM_RANDOM)]
+            right = self.right([*draws, *own], **settings)
+            self._shared[key] = right[:NUM_RANDOM]
+            return right
+        # A head is the same whatever is trained beside it.
+        return np.concatenate([self._shared[key], *([self.right(own, NUM_RANDOM, **settings)] if own else [])])
 
 
 def _gains(right: NDArray[np.bool_]) -> NDArray[np.float32]:

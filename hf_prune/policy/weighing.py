@@ -45,11 +45,12 @@ class Scoring(NamedTuple):
     optimistic: bool
 
 
-def scoring_of(scored: "ScoredColumn", features: Features) -> Scoring:
+def scoring_of(scored: "ScoredColumn", features: Features, shared: dict[str, Any] | None = None) -> Scoring:
     """Choose how to score the training rows of a repeat.
 
     A metric that knows no labels keeps its scores. Heads on the embeddings are trained anew on the training rows alone.
     All other scores are taken as they are, and called optimistic: their teachers have seen the untouched fold.
+    Columns that hand on ``shared`` are scored by the same heads.
     """
 
     def as_it_is(rows: NDArray[np.int64]) -> Scores:
@@ -66,10 +67,13 @@ def scoring_of(scored: "ScoredColumn", features: Features) -> Scoring:
     needs = {need_of(name) for name in heads}
     if not heads or needs - HEADS_IN_A_REPEAT.keys() or made_from.keys() - heads.keys() - {"labels", "embeddings"}:
         return Scoring(as_it_is, optimistic=True)
-    return Scoring(_refitted(known, scored.options, next(iter(heads.values())), features), optimistic=False)
+    scorer = _refitted(known, scored.options, next(iter(heads.values())), features, {} if shared is None else shared)
+    return Scoring(scorer, optimistic=False)
 
 
-def _refitted(metric: Metric, options: Mapping[str, Any], heads: Mapping[str, Any], features: Features) -> Scorer:
+def _refitted(
+    metric: Metric, options: Mapping[str, Any], heads: Mapping[str, Any], features: Features, shared: dict[str, Any]
+) -> Scorer:
     """Make a scorer whose heads are trained on the rows to score, and on no others."""
     from hf_prune.heads.settings import Heads
 
@@ -85,6 +89,7 @@ def _refitted(metric: Metric, options: Mapping[str, Any], heads: Mapping[str, An
         ds = Dataset.from_dict({"row": rows})
         run = Run(load_from_cache_file=False)  # no other call trains on these rows
         builder = InputBuilder(ds, Request(teachers=few, inputs=given, run=run, on_error="skip"), [(metric, own)])
+        builder.share_heads(shared.setdefault(f"{few} on {array_sha256(rows)}", {}))
         return call_metric(metric, builder.make(metric), metric.resolve_options(own, len(rows)), len(rows))
 
     return score
@@ -204,9 +209,12 @@ def judge_of(
     shared = {} if shared is None else shared
     rows = f"features of {scored.judged_rows}"
     features = shared[rows] = shared.get(rows) or scored.features(seed, keeps, budget)
-    scorer, optimistic = scoring_of(scored, features)
-    _announce(scored.metric, features, keeps, refitted=not optimistic and scored.is_refitted)
-    return Judge(features, scorer, optimistic, class_balance, seed, student)
+    # Predictions for all rows by some heads are too much to keep where nobody set a limit.
+    scorer, optimistic = scoring_of(scored, features, None if budget is None else shared)
+    name = f"heads on {scored.judged_rows}, {array_sha256(features.rows)}, {class_balance}, {seed}"
+    known = shared.setdefault(name, {})
+    _announce(scored.metric, features, keeps, refitted=not optimistic and scored.is_refitted, again=bool(known))
+    return Judge(features, scorer, optimistic, class_balance, seed, student, shared=known)
 
 
 def _noise_rate(features: Features, seed: int) -> float | None:
@@ -222,11 +230,11 @@ def _noise_rate(features: Features, seed: int) -> float | None:
     )
 
 
-def _announce(metric: str, features: Features, keeps: Sequence[float], *, refitted: bool) -> None:
+def _announce(metric: str, features: Features, keeps: Sequence[float], *, refitted: bool, again: bool) -> None:
     if not is_main_process():
         return
     rows, size = features.points.shape
-    seconds = expected_seconds(rows, size, features.num_classes, keeps, refitted=refitted)
+    seconds = expected_seconds(rows, size, features.num_classes, keeps, refitted=refitted, again=again)
     if seconds > ALWAYS_SAID or not are_progress_bars_disabled():
         sample = features.sample
         of = "" if sample is None else f" in {features.num_classes:,} of {sample['of_classes']:,} classes"

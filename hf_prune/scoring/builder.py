@@ -1,7 +1,7 @@
 """Inputs of one or several metrics, made in as few passes of models and reads of records as possible."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from datasets import Dataset
@@ -18,6 +18,9 @@ from hf_prune.scoring.from_prototypes import make_centroids
 from hf_prune.scoring.from_records import RECORDED, make_recorded
 from hf_prune.scoring.pool import InputPool, Rows
 from hf_prune.scoring.request import Inputs, Request, row_axis, take_rows
+
+if TYPE_CHECKING:
+    from hf_prune.heads.runs import HeadRuns
 
 Array = NDArray[Any]
 
@@ -45,6 +48,10 @@ class InputBuilder:
         """Have the first teacher's features kept with its predictions, in the same pass, unless there will be embeddings."""
         embedded = any("embeddings" in names for names in self._names.values())
         self._pool.keeps_features = wanted and not embedded and self._heads is None
+
+    def share_heads(self, known: "dict[str, tuple[HeadRuns, NDArray[np.int64]]]") -> None:
+        """Take heads that were trained on the same rows with the same settings, by need, and add those that are trained."""
+        self._pool.known_heads = known
 
     def embeddings(self) -> Rows | None:
         """Return unit rows (n, d), the same in every process, zeros for rows without a score; None where there are none.

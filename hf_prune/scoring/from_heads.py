@@ -50,7 +50,11 @@ def make_from_heads(pool: InputPool, name: str, heads: "Heads") -> None:
     """Make one input, from heads that are trained once for all inputs of a kind."""
     need = need_of(name)
     if need not in pool.heads:
-        pool.heads[need] = _train(pool, heads, need)
+        labels = embed_for_heads(pool)
+        found = pool.known_heads.get(need) or _train(pool, labels, heads, need)
+        pool.heads[need] = pool.known_heads[need] = found
+        orders = [np.arange(len(found[1]))] * len(found[0].records)
+        leave_out_not_finite(pool, found[0].records, orders, found[1], "give the heads a lower learning_rate")
     runs, rows = pool.heads[need]
     if need == "runs":
         pool.figures["fit"] = round(runs.fit, 4)
@@ -88,7 +92,7 @@ def _over_all_rows(name: str, array: Array, rows: NDArray[np.int64], num_rows: i
     return whole
 
 
-def _train(pool: InputPool, heads: Heads, need: str) -> "tuple[HeadRuns, NDArray[np.int64]]":
+def _train(pool: InputPool, labels: Labels, heads: Heads, need: str) -> "tuple[HeadRuns, NDArray[np.int64]]":
     """Train heads on all rows that have an embedding and a label; return them and the numbers of these rows.
 
     Every process then holds (n, d) of float32.
@@ -97,7 +101,6 @@ def _train(pool: InputPool, heads: Heads, need: str) -> "tuple[HeadRuns, NDArray
     from hf_prune.heads.runs import train_heads
     from hf_prune.runtime.cache import keep_to_limit
 
-    labels = embed_for_heads(pool)
     rows = np.setdiff1d(np.arange(len(pool.ds)), list(pool.unscored))
     store = pool.request.run.store_root
     if store is not None:
@@ -114,8 +117,6 @@ def _train(pool: InputPool, heads: Heads, need: str) -> "tuple[HeadRuns, NDArray
     )
     if store is not None:
         keep_to_limit(store)
-    orders = [np.arange(len(rows))] * len(runs.records)
-    leave_out_not_finite(pool, runs.records, orders, rows, "give the heads a lower learning_rate")
     return runs, rows
 
 

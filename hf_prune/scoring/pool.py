@@ -47,6 +47,7 @@ class InputPool:
         figures: What was found out on the way.
         records: The training records, once they were opened and their rows found.
         heads: By kind of training, heads trained on the embeddings and the numbers of their rows.
+        known_heads: The same of other calls too, for the same rows, embeddings and settings.
         keeps_features: Whether the first teacher's features are kept beside its predictions, as ``features``.
     """
 
@@ -59,6 +60,7 @@ class InputPool:
         self.figures: dict[str, float] = {}
         self.records: MatchedRecords | None = None
         self.heads: dict[str, tuple[HeadRuns, NDArray[np.int64]]] = {}
+        self.known_heads: dict[str, tuple[HeadRuns, NDArray[np.int64]]] = {}
         self.keeps_features = False
         self._rows: NDArray[np.int64] | None = None  # settled by the first model that runs
 

@@ -77,6 +77,11 @@ def test_work_by_hand():
     assert work_of(100, 10, 2, (0.5,), refitted=True) == pytest.approx(15 * (choosing + confirming + 2 * teachers))
 
 
+def test_a_further_column_takes_the_heads_on_its_own_rows_alone():
+    own = sum(kind.work(10, 2) for kind in trainings_of(100, (0.5,), refitted=True, again=True))
+    assert own == pytest.approx(15 * (18 * LINEAR * PASSED + (9 + 1) * HEAD * PASSED))
+
+
 def test_seconds_by_hand(monkeypatch):
     """40 of the 80 rows make 3 steps of 16 an epoch, 80 make 5; a head is judged after every epoch."""
     monkeypatch.setattr(budget, "UPDATING", 0.0)

@@ -91,7 +91,8 @@ class KnownTrial(Trial):
     answers = {1: [[1, 1]], 3: [[1, 0], [0, 0], [1, 1]]}  # noqa: RUF012
     trained = 0
 
-    def right(self, subsets, **_):
+    def right(self, subsets, number=0, **_):
+        assert number in (0, NUM_RANDOM)
         self.trained += len(subsets)
         return np.array(self.answers[len(subsets)], dtype=bool)
 
@@ -141,9 +142,30 @@ def test_gains_by_hand():
     over_all = [[0.5, -0.5, 0.0], [1.0, -1.0, 0.0]]  # rule over random, random over all, rule over all
     trained = found.trained
     assert found.two_layer_and_all([HARD], 0.5).tolist() == over_all
-    assert found.trained == trained + NUM_RANDOM + 1 + 1
+    assert found.trained == trained + 1 + 1  # the random rows of this fraction and head are known
     found.two_layer_and_all([EASY], 0.2)
-    assert found.trained == trained + 2 * (NUM_RANDOM + 1) + 1  # all rows are trained on once
+    assert found.trained == trained + 1 + 1 + NUM_RANDOM + 1  # all rows are trained on once
+
+
+def test_heads_on_random_and_all_rows_are_trained_once_for_all_scores_and_found_to_be_the_same():
+    shared = {}
+    trial(shared=shared).two_layer_and_all([HARD], 0.2)
+    known = dict(shared)
+    again, alone = trial(shared=shared), trial()
+    np.testing.assert_array_equal(again.two_layer_and_all([EASY], 0.2), alone.two_layer_and_all([EASY], 0.2))
+    assert shared.keys() == known.keys()
+    assert all(shared[key] is known[key] for key in known)
+    other = trial(number=1, shared=shared)
+    np.testing.assert_array_equal(other.two_layer([EASY], 0.2), trial(number=1).two_layer([EASY], 0.2))
+    assert len(shared) == len(known) + 1
+
+
+def test_random_rows_of_scores_with_gaps_are_their_own():
+    shared = {}
+    full = trial(shared=shared)
+    gaps = Trial(FEATURES, full.repeat, lambda rows: np.ma.masked_less(rows.astype(float), 40), 0.0, 0, shared=shared)
+    gaps.two_layer([], 0.2)
+    assert not shared
 
 
 def test_heads_learn_what_rows_show():

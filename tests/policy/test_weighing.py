@@ -5,11 +5,12 @@ import pytest
 from datasets.utils import disable_progress_bars, enable_progress_bars
 
 from hf_prune import Heads
-from hf_prune.policy import weighing
+from hf_prune.policy import rules, trial, weighing
 from hf_prune.policy.features import Features, make_features
 from hf_prune.policy.judge import Judge
 from hf_prune.policy.trial import TWO_LAYER_STUDENT, Student
 from hf_prune.policy.weighing import ScoredColumn, judge_of, scoring_of, weigh
+from hf_prune.scoring import from_heads
 from tests.helpers.weighed_sets import dataset, points_and_labels
 
 ROWS = 240
@@ -92,6 +93,22 @@ def test_a_fold_is_judged_by_scores_that_never_saw_it(tmp_path, monkeypatch):
     )
     assert not optimistic
     assert found == pytest.approx(np.asarray(alone["el2n"][:]), abs=1e-6)
+
+
+def test_columns_of_one_call_share_what_does_not_depend_on_them_and_find_what_each_finds_alone(monkeypatch):
+    monkeypatch.setattr(rules, "CUTOFFS", (0.0,))
+    for setting in ("MOST_SPLITS", "FEWEST_EPOCHS", "MOST_EPOCHS"):
+        monkeypatch.setattr(trial, setting, 1)
+    points, labels, _ = points_and_labels(200)
+    made_from = {"probs": {"heads": {"num_heads": 2, "num_epochs": 1}}, "labels": {}}
+    columns = [ScoredColumn(name, np.ma.zeros(200), made_from, {}, points, labels) for name in ("el2n", "entropy")]
+    shared, trainings = {}, []
+    train = from_heads._train
+    monkeypatch.setattr(from_heads, "_train", lambda *given: trainings.append(1) or train(*given))
+    together = [weigh(column, (0.5,), class_balance=0.5, seed=0, shared=shared) for column in columns]
+    once = len(trainings)
+    assert weigh(columns[1], (0.5,), class_balance=0.5, seed=0) == together[1]
+    assert len(trainings) == 2 * once
 
 
 def test_rows_without_score_embedding_or_label_are_not_judged():
