@@ -32,7 +32,7 @@ TRIAL_ROWS, FEWEST_ROWS = 256, 64  # of few rows a tenth is tried, to be a small
 PER_CENTROID, PER_NUMBER, ITERATIONS = 0.35, 250.0, 25
 COPIES = 3  # of the largest results, held in float32 at once
 KEY_BYTES = 16  # of a row in the store
-STAYING_BYTES = 250  # of a row whose embedding stays where it is: keys and where they are found, and one number each
+STAYING_BYTES = 210  # of a row whose embedding stays where it is: keys and where they are found, and one number each
 
 
 @dataclass(frozen=True)
