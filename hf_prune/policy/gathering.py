@@ -88,11 +88,14 @@ def _model_of(history: History, step: Step | None) -> tuple[str, Mapping[str, An
 
 def scoring_passes(step: Step | None) -> float:
     """Count the passes through a model that scoring took per row: one for an encoder, one for each teacher, if known."""
-    if step is None:
-        return 0.0
-    encoders = any("encoder" in source for source in step.inputs.values())
+    return 0.0 if step is None else passes_of(step.inputs)
+
+
+def passes_of(inputs: Mapping[str, Mapping[str, Any]]) -> float:
+    """Count the same by the inputs of the metric, as a record has them."""
+    encoders = any("encoder" in source for source in inputs.values())
     named = ("teachers", "student")
-    teachers = [len(source[name]) for source in step.inputs.values() for name in named if name in source]
+    teachers = [len(source[name]) for source in inputs.values() for name in named if name in source]
     return float(encoders + sum(teachers))
 
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from hf_prune.policy.break_even import BreakEven
+from hf_prune.policy.break_even import BreakEven, weigh_passes
 from hf_prune.policy.evidence import LINEAR, Comparison, Evidence, KeepEvidence
 from hf_prune.policy.fresh_rows import FRESH, FreshRows
 from hf_prune.policy.rules import RANDOM, Rule
@@ -13,10 +13,6 @@ from hf_prune.runtime.messages import printable
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-
-
-TRAINING_EPOCHS = 30  # of the training that scoring is weighed against
-FORWARD_AND_BACKWARD = 3  # cost of a row in training, in passes through the model
 
 
 @dataclass(frozen=True)
@@ -144,17 +140,6 @@ def _table(found: KeepEvidence, rs2: FreshRows | None) -> list[str]:
     if rs2 is not None:
         lines.append(f"{rs2.name:38} {'':>24} {points(rs2.over_random):>24}")
     return lines
-
-
-def weigh_passes(scoring_passes: float, keep: float) -> BreakEven:
-    """Weigh passes of scoring against those that trainings of 30 epochs on a kept fraction save.
-
-    Example:
-        >>> weigh_passes(9, 0.5).trainings
-        0.2
-    """
-    saved = TRAINING_EPOCHS * FORWARD_AND_BACKWARD * (1 - keep)
-    return BreakEven(scoring_passes, saved, of=f"{TRAINING_EPOCHS} epochs")
 
 
 def points(found: Comparison | KeepEvidence) -> str:

@@ -12,6 +12,7 @@ made again; ``--seeds`` lets several processes share the work, each with a file 
 
 import argparse
 import csv
+import itertools
 import statistics
 import time
 from collections.abc import Iterator
@@ -22,10 +23,12 @@ import datasets
 import numpy as np
 import torch
 from datasets import Dataset
+from numpy.typing import NDArray
 
 from hf_prune import Run, provenance, prune_while_training
 from hf_prune.data.loading import open_dataset
 from hf_prune.models.small_resnet import make_processor, network_config
+from hf_prune.scoring.scores import read_scores
 from hf_prune.training.classifier import train_classifier
 from hf_prune.training.images import TrainingImages
 
@@ -33,7 +36,9 @@ NUM_ROWS, NUM_TEST_ROWS, NUM_EPOCHS, SEEDS = 4_000, 5_000, 16, range(5)
 NETWORK, BATCH_SIZE, LEARNING_RATE = "resnet8-half", 32, 5e-3
 FULL, RANDOM, AUTO = "full", "random", "auto"
 DYNAMIC = ("rs2", "infobatch", "orderdp")
+CURRICULA = ("easy to hard", "hard to easy", "there and back", "easy to all")
 KEEPS = (0.1, 0.3, 0.5)
+CURRICULUM_KEEPS = KEEPS[:2]
 OWN_SAVING = 0.7  # of InfoBatch: about what r = 0.5 of its authors keeps
 NAMES = {
     FULL: "all rows",
@@ -42,6 +47,7 @@ NAMES = {
     "rs2": "`rs2`",
     "infobatch": "`infobatch`",
     "orderdp": "`orderdp`",
+    **{name: f"curriculum, {name}" for name in CURRICULA},
 }
 
 
@@ -64,6 +70,22 @@ def cells() -> Iterator[tuple[str, float]]:
         if number == 0:
             yield FULL, 1.0
             yield "infobatch", OWN_SAVING
+    yield from itertools.product(CURRICULA, CURRICULUM_KEEPS)
+
+
+def curriculum(name: str, keep: float, scores: NDArray[np.float64], seed: int) -> NDArray[np.int64]:
+    """Rows of all epochs, one after the other: as many of each, by scores (n,) of which high ones are hard."""
+    order, budget = np.argsort(scores, kind="stable"), round(keep * NUM_ROWS)
+    generator, parts = np.random.default_rng(seed), []
+    for way in np.linspace(0, 1, NUM_EPOCHS):
+        if name == "easy to all":
+            first, last = 0, budget + round(way * (NUM_ROWS - budget))
+        else:
+            place = {"easy to hard": way, "hard to easy": 1 - way, "there and back": 1 - abs(2 * way - 1)}[name]
+            first = round(place * (NUM_ROWS - budget))
+            last = first + budget
+        parts.append(generator.permutation(order[first:last])[:budget])
+    return np.concatenate(parts)
 
 
 class Judge:
@@ -76,41 +98,47 @@ class Judge:
 
     def run(self, method: str, keep: float, seed: int) -> Training:
         """Train once."""
-        images, on_trainer = self.images, None
+        images, settings = self.images, {}
         if method == RANDOM:
             images = self.images.subset(np.random.default_rng(seed).permutation(NUM_ROWS)[: round(keep * NUM_ROWS)])
         elif method == AUTO:
             images = self.images.subset(self.auto[f"{keep:g}"])
-        elif method in DYNAMIC:
-            reports: list[Any] = []
+        elif method in CURRICULA:  # one pass over all parts, in their order
+            images = self.images.subset(curriculum(method, keep, self.auto["scores"], seed))
+            settings = {"num_epochs": 1, "train_sampling_strategy": "sequential"}
+        return Training(method, keep, seed, *self.train(images, method, keep, seed, **settings))
 
-            def on_trainer(trainer: Any) -> None:
-                reports.append(prune_while_training(trainer, method, keep=keep))
-
+    def train(
+        self, images: Any, method: str, keep: float, seed: int, num_epochs: int = NUM_EPOCHS, **settings: Any
+    ) -> tuple[float, int, int, float]:
+        """Train once on some images; return the accuracy, rows seen, steps and CPU seconds."""
+        reports: list[Any] = []
+        if method in DYNAMIC:
+            settings["on_trainer"] = lambda trainer: reports.append(prune_while_training(trainer, method, keep=keep))
         start = time.process_time()
         made = train_classifier(
             images,
             network_config(NETWORK),
-            num_epochs=NUM_EPOCHS,
+            num_epochs=num_epochs,
             seed=seed,
             batch_size=BATCH_SIZE,
-            learning_rate=LEARNING_RATE,
             lr_scheduler_type="linear",
             augment=True,
-            on_trainer=on_trainer,
+            **{"learning_rate": LEARNING_RATE, **settings},
         )
         seconds = time.process_time() - start
         with torch.inference_mode():
             logits = torch.cat([made.model(pixel_values=part).logits for part in torch.split(self.tested, 500)])
         accuracy = float(np.mean(logits.argmax(dim=1).numpy() == self.test.labels))
-        seen = reports[0].rows_seen if method in DYNAMIC else len(images) * NUM_EPOCHS
-        return Training(method, keep, seed, accuracy, seen, made.num_steps, round(seconds, 2))
+        seen = reports[0].rows_seen if reports else min(len(images) * num_epochs, made.num_steps * BATCH_SIZE)
+        return accuracy, seen, made.num_steps, round(seconds, 2)
 
 
 def auto_rows(train: Dataset, encoder: str) -> dict[str, Any]:
-    """Share → row numbers that ``order="auto"`` keeps by EL2N of heads, which need no network trained on pixels."""
+    """Share → row numbers that ``order="auto"`` keeps, and the scores: EL2N of heads, which need no network trained on pixels."""
     start = time.process_time()
-    scored, found = train.score_with("el2n", teachers="heads", encoder=encoder, run=Run(image_size=64)), {}
+    scored = train.score_with("el2n", teachers="heads", encoder=encoder, run=Run(image_size=64))
+    found = {"scores": np.ma.filled(read_scores(scored, "el2n"), np.nan)}
     for keep in KEEPS:
         kept, chosen = scored.prune("el2n", keep=keep, return_selection=True)
         print(f"auto at {keep:.0%}: {chosen.order}, {provenance(kept).steps[-1].decided}", flush=True)
