@@ -103,8 +103,8 @@ def student_hits(
 ) -> NDArray[np.bool_]:
     """Train one student on each subset and return which test rows it gets right, shape (students, m).
 
-    The arguments are those of `train_students`; ``hidden=0`` makes linear students, ``every_epoch`` looks at the test rows after each epoch and makes the shape
-    (students, epochs, m), and without a ``desc`` there is no bar.
+    The arguments are those of `train_students`; ``hidden=0`` makes linear students, ``every_epoch`` looks at the test rows
+    after each epoch and makes the shape (students, epochs, m), and without a ``desc`` there is no bar.
     """
     import torch
 

@@ -16,7 +16,7 @@ from hf_prune.policy.rules import Rule
 from hf_prune.policy.trial import Equal, make_student
 from hf_prune.runtime.arguments import check_flag
 from hf_prune.runtime.errors import InputError
-from hf_prune.runtime.processes import in_step, use_device
+from hf_prune.runtime.processes import check_alike, in_step, use_device
 from hf_prune.runtime.seeds import check_seed
 from hf_prune.scoring import Request, Run
 from hf_prune.scoring.scores import score_column
@@ -67,7 +67,7 @@ def recommend(
         label_column: Column with the classes; None takes the only ``ClassLabel`` column.
         image_column: Column with the images; None takes the only ``Image`` column.
         run: How models are opened and run: a `hf_prune.Run`; None takes its defaults.
-        rs2: Whether to compare with students that see another random part of the rows in each epoch.
+        rs2: Whether to compare with two-layer heads that see another random part of the rows in each epoch.
         equal: What students of that comparison have in common: they see their rows as often, ``"epochs"``, or make as many
             steps as one of all rows, ``"steps"``.
         seed: Decides folds, draws and first weights.
@@ -122,11 +122,12 @@ def recommend(
         asked = make_student(ds, student)
         evidence, judge = gather(ds, column, request, keeps, class_balance=floor, seed=seed, student=asked)
     advice = recommendation(evidence, share, scoring_passes(provenance(ds).made_by(ds, column)), tolerance)
-    if judge is None or not rs2:
+    if judge is None:
         return advice
     with in_step("recommend", request.run.device), use_device(request.run.device):
-        found = fresh_rows(judge, Rule(advice.order, advice.hardest_cutoff), advice.keep, equal)
-    return replace(advice, rs2=found)
+        check_alike({"rs2": rs2, "equal": equal})
+        rule = Rule(advice.order, advice.hardest_cutoff)
+        return replace(advice, rs2=fresh_rows(judge, rule, advice.keep, equal) if rs2 else None)
 
 
 def _share(keep: Any, num_rows: int) -> float | None:
