@@ -3,13 +3,11 @@
 from dataclasses import asdict, dataclass, replace
 from typing import Any, get_args
 
-import numpy as np
-
 from hf_prune.policy.evidence import TWO_LAYER, Comparison
 from hf_prune.policy.intervals import Draw
 from hf_prune.policy.judge import Judge
 from hf_prune.policy.rules import RANDOM, Rule
-from hf_prune.policy.trial import NUM_RANDOM, Equal
+from hf_prune.policy.trial import Equal
 from hf_prune.runtime.errors import InputError
 from hf_prune.runtime.processes import gather_objects
 
@@ -64,13 +62,8 @@ def fresh_rows(judge: Judge, rule: Rule, keep: float, equal: Equal) -> FreshRows
     Returns:
         `FreshRows`, the same in all processes.
     """
-    draws = []
-    for trial in replace(judge, equal=equal).trials(confirming=True, desc="RS2"):
-        own = [] if rule == RANDOM else [trial.rows(rule, keep)]
-        fixed = trial.right([*(trial.rows(RANDOM, keep, draw) for draw in range(1, 1 + NUM_RANDOM)), *own])
-        random = fixed[:NUM_RANDOM].mean(axis=0, dtype=np.float32)
-        kept = fixed[-1] if own else random
-        fresh = trial.right([trial.fresh_rows(keep)])[0]
-        draws.append(Draw(trial.repeat.judged, np.stack([fresh - random, fresh - kept.astype(np.float32)], axis=1)))
+    rules = [] if rule == RANDOM else [rule]
+    trials = replace(judge, equal=equal).trials(confirming=True, desc="RS2")
+    draws = [Draw(trial.repeat.judged, trial.fresh(rules, keep)) for trial in trials]
     gains = [Comparison(RS2, 0.0, TWO_LAYER, *gain) for gain in judge.intervals(draws)]
-    return gather_objects([FreshRows(keep, equal, *gains)])[0]
+    return gather_objects([FreshRows(keep, equal, gains[0], gains[-1])])[0]

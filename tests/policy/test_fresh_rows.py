@@ -14,42 +14,35 @@ from tests.helpers.weighed_sets import telling
 
 HARD, JUDGED = Rule("hard"), 40
 FEATURES = Features(np.arange(100), np.zeros((100, 2), np.float32), np.arange(100) % 2, 2)
-RIGHT = {"random 1": 8, "random 2": 12, "hard": 30, "fresh": 20}  # of the judged rows, which are the first ones
 
 
 class KnownTrial:
-    """A trial in which it is known how many judged rows a head gets right, by what it was trained on."""
+    """A trial in which RS2 gains 0.25 over random rows and loses as much against every rule; with more steps 0.1 more."""
 
-    def __init__(self, equal):
-        self.repeat, self.equal = SimpleNamespace(judged=np.arange(JUDGED)), equal
+    def __init__(self, equal, chance):
+        self.repeat, self.equal, self.chance = SimpleNamespace(judged=np.arange(JUDGED)), equal, chance
 
-    def rows(self, rule, keep, draw=0):
+    def fresh(self, rules, keep):
         assert keep == 0.3
-        return "hard" if rule == HARD else f"random {draw}"
-
-    def fresh_rows(self, keep):
-        assert keep == 0.3
-        return "fresh"
-
-    def right(self, subsets):
-        return np.stack([np.arange(JUDGED) < RIGHT[rows] + (self.equal == "steps") for rows in subsets])
+        gains = np.float32([0.25, *[-0.25 for rule in rules if rule == HARD]]) + 0.1 * (self.equal == "steps")
+        return np.tile(gains + self.chance, (JUDGED, 1)).astype(np.float32)
 
 
 class KnownJudge(Judge):
     def trials(self, *, confirming, desc):
         assert (confirming, desc) == (True, "RS2")
-        yield from [KnownTrial(self.equal)] * 3
+        yield from (KnownTrial(self.equal, chance) for chance in (-0.05, 0.0, 0.05))
 
 
 JUDGE = KnownJudge(FEATURES, lambda _: None, optimistic=False, class_balance=0.5, seed=0)
 
 
-@pytest.mark.parametrize("equal", ["epochs", "steps"])
-def test_gains_are_hits_over_those_of_random_rows_and_of_the_rule(equal):
+@pytest.mark.parametrize(("equal", "more"), [("epochs", 0.0), ("steps", 0.1)])
+def test_gains_are_those_over_random_rows_and_over_the_rule(equal, more):
     found = fresh_rows(JUDGE, HARD, 0.3, equal)
     assert (found.keep, found.equal) == (0.3, equal)
-    assert found.over_random.gain == pytest.approx((20 - (8 + 12) / 2) / JUDGED)
-    assert found.over_kept.gain == pytest.approx((20 - 30) / JUDGED)
+    assert found.over_random.gain == pytest.approx(0.25 + more)
+    assert found.over_kept.gain == pytest.approx(-0.25 + more)
     assert found.over_kept.low < found.over_kept.gain < found.over_kept.high
 
 
