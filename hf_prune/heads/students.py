@@ -62,7 +62,8 @@ def train_students(
     Args:
         features: Embeddings of all rows, shape (n, d); centred and divided by one number for all dimensions.
         labels: Class of each row, integers from 0, shape (n,).
-        subsets: Row numbers that each student is trained on, shape (students, k).
+        subsets: Row numbers that each student is trained on, shape (students, k), or (students, epochs, k) where they are
+            others in each epoch.
         seeds: Seed of each student, shape (students,).
         test_features: Shape (m, d).
         test_labels: Shape (m,).
@@ -102,9 +103,8 @@ def student_hits(
 ) -> NDArray[np.bool_]:
     """Train one student on each subset and return which test rows it gets right, shape (students, m).
 
-    The arguments are those of `train_students`; subsets may be others in each epoch, shape (students, epochs, k);
-    ``hidden=0`` makes linear students, ``every_epoch`` looks at the test rows after each epoch and makes the shape
-    (students, epochs, m), and without a ``desc`` there is no bar.
+    The arguments are those of `train_students`; ``hidden=0`` makes linear students, ``every_epoch`` looks at the test rows
+    after each epoch and makes the shape (students, epochs, m), and without a ``desc`` there is no bar.
     """
     import torch
 

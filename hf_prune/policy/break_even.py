@@ -7,6 +7,9 @@ from typing import Any
 from hf_prune.runtime.errors import InputError, InputTypeError
 from hf_prune.selection.budget import is_number
 
+TRAINING_EPOCHS = 30  # of the training that passes of scoring are weighed against
+FORWARD_AND_BACKWARD = 3  # cost of a row in training, in passes through the model
+
 
 @dataclass(frozen=True)
 class BreakEven:
@@ -62,6 +65,17 @@ def break_even(scoring: Any, training: Any, pruned: Any = None, *, keep: float |
     whole = _seconds("training", training)
     less = whole * keep if keep is not None else _seconds("pruned", pruned)
     return BreakEven(_seconds("scoring", scoring), whole - less)
+
+
+def weigh_passes(scoring_passes: float, keep: float) -> BreakEven:
+    """Weigh passes of scoring against those that trainings of 30 epochs on a kept fraction save.
+
+    Example:
+        >>> weigh_passes(9, 0.5).trainings
+        0.2
+    """
+    saved = TRAINING_EPOCHS * FORWARD_AND_BACKWARD * (1 - keep)
+    return BreakEven(scoring_passes, saved, of=f"{TRAINING_EPOCHS} epochs")
 
 
 def _seconds(name: str, given: Any) -> float:

@@ -14,8 +14,9 @@ from hf_prune.policy import budget
 from hf_prune.policy.budget import BUDGET
 from hf_prune.policy.evidence import Evidence
 from hf_prune.policy.features import are_enough
+from hf_prune.policy.judge import Judge
 from hf_prune.policy.trial import Student
-from hf_prune.policy.weighing import ScoredColumn, weigh
+from hf_prune.policy.weighing import ScoredColumn, judge_of, weigh, weigh_with
 from hf_prune.runtime.errors import InputError
 from hf_prune.runtime.optional_results import extra, extra_of_all
 from hf_prune.runtime.processes import check_alike, in_step, use_device
@@ -87,11 +88,14 @@ def _model_of(history: History, step: Step | None) -> tuple[str, Mapping[str, An
 
 def scoring_passes(step: Step | None) -> float:
     """Count the passes through a model that scoring took per row: one for an encoder, one for each teacher, if known."""
-    if step is None:
-        return 0.0
-    encoders = any("encoder" in source for source in step.inputs.values())
+    return 0.0 if step is None else passes_of(step.inputs)
+
+
+def passes_of(inputs: Mapping[str, Mapping[str, Any]]) -> float:
+    """Count the same by the inputs of the metric, as a record has them."""
+    encoders = any("encoder" in source for source in inputs.values())
     named = ("teachers", "student")
-    teachers = [len(source[name]) for source in step.inputs.values() for name in named if name in source]
+    teachers = [len(source[name]) for source in inputs.values() for name in named if name in source]
     return float(encoders + sum(teachers))
 
 
@@ -128,13 +132,20 @@ def gather(
     class_balance: float,
     seed: int,
     student: Student | None = None,
-) -> Evidence:
-    """Weigh the rules for a scored column; raises as `scored_column` does, and where there are too few rows to judge by."""
+) -> tuple[Evidence, Judge]:
+    """Weigh the rules for a scored column, and return the judge, too.
+
+    Raises as `scored_column` does, and where there are too few rows to judge by.
+    """
     with in_step("recommend", request.run.device), use_device(request.run.device):
         settings = {"column": column, "keeps": list(keeps), "class_balance": class_balance, "seed": seed}
         check_alike(settings | {"student": None if student is None else student.name})
         scored = scored_column(ds, column, request)
-        return weigh(scored, keeps, class_balance=class_balance, seed=seed, student=student)
+        shared: dict[str, Any] = {}
+        judge = judge_of(
+            scored, keeps, class_balance=class_balance, seed=seed, student=student, budget=BUDGET, shared=shared
+        )
+        return weigh_with(judge, scored, keeps, shared), judge
 
 
 def _how(step: Step | None) -> tuple[Mapping[str, Any], Mapping[str, Any]]:

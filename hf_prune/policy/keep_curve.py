@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import astuple, dataclass, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from datasets import Dataset
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from hf_prune.data.splits import check_one
 from hf_prune.policy.evidence import CurvePoint
+from hf_prune.policy.fresh_rows import FRESH, RS2, check_equal
 from hf_prune.policy.gathering import scored_column
 from hf_prune.policy.intervals import Draw
 from hf_prune.policy.judge import Judge
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
 CURVE_KEEPS = (0.9, 0.7, 0.5, 0.3, 0.2, 0.1)
 ALL_ROWS = "all rows"
 AUTO = "auto"
-RS2, FRESH = "rs2", "another random part in each epoch"
 
 
 @dataclass(frozen=True)
@@ -157,8 +157,7 @@ def keep_curve(
         raise InputError("keeps is empty; give a list of fractions in (0, 1)")
     check_seed(seed)
     check_flag("rs2", rs2)
-    if equal not in get_args(Equal):
-        raise InputError(f"equal={equal!r}; give 'epochs' or 'steps'")
+    check_equal(equal)
     run = Run.of(run)
     request = Request(
         encoder=encoder, inputs=inputs, label_column=label_column, image_column=image_column, run=run, on_error="skip"

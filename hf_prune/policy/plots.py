@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from markupsafe import Markup
 
 from hf_prune.policy.evidence import LINEAR, CurvePoint, KeepEvidence
+from hf_prune.policy.fresh_rows import FreshRows
 from hf_prune.policy.rules import Rule
 from hf_prune.runtime import svg
 from hf_prune.runtime.figures import new_figure
@@ -14,11 +15,11 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 
-def plot_gains(found: KeepEvidence, ax: "Axes | None" = None) -> "Axes":
+def plot_gains(found: KeepEvidence, ax: "Axes | None" = None, rs2: FreshRows | None = None) -> "Axes":
     """Draw the gain of every rule over random rows at one kept fraction, with its interval.
 
     There is a line per rule, the best with a linear head on top; filled dots are two-layer heads, open ones linear heads, a
-    star the rule that was confirmed or tried last.
+    star the rule that was confirmed or tried last. Above them is the line of RS2, with a diamond.
     """
     best = {item.rule: item.gain for item in found.candidates if item.head == LINEAR}
     rules = sorted(best, key=lambda rule: best[rule])
@@ -32,8 +33,14 @@ def plot_gains(found: KeepEvidence, ax: "Axes | None" = None) -> "Axes":
         place = rules.index(found.tried.rule) - 0.18
         ax.plot([100 * found.tried.low, 100 * found.tried.high], [place - 0.18] * 2, color="black", linewidth=1.5)
         ax.plot(100 * found.tried.gain, place - 0.18, "*", color="black", markersize=8)
+    names = [str(rule) for rule in rules]
+    if rs2 is not None:
+        gain = rs2.over_random
+        ax.plot([100 * gain.low, 100 * gain.high], [len(names)] * 2, color="0.5", linewidth=1)
+        ax.plot(100 * gain.gain, len(names), "D", color="black", markersize=4)
+        names.append(rs2.name)
     ax.axvline(0, color="black", linewidth=0.8, linestyle=":")
-    ax.set_yticks(range(len(rules)), [str(rule) for rule in rules], fontsize=7)
+    ax.set_yticks(range(len(names)), names, fontsize=7)
     ax.set_xlabel("points of accuracy over random rows with the same class floor")
     ax.set_title(f"keep {found.keep:g}: open linear, filled two-layer heads, star confirmation", fontsize=9)
     return ax
@@ -57,8 +64,8 @@ def plot_keep_curve(points: Sequence[CurvePoint], ax: "Axes | None" = None) -> "
     return ax
 
 
-def gains_svg(found: KeepEvidence, most: int = 8, rule: Rule | None = None) -> Markup:
-    """Draw the gain of the best rules at one kept fraction as SVG, by two-layer heads.
+def gains_svg(found: KeepEvidence, most: int = 8, rule: Rule | None = None, rs2: FreshRows | None = None) -> Markup:
+    """Draw the gain of the best rules at one kept fraction as SVG, by two-layer heads, and of RS2 first.
 
     ``rule`` is in colour, and there however little it gains; None takes the one that the evidence names.
     """
@@ -70,6 +77,9 @@ def gains_svg(found: KeepEvidence, most: int = 8, rule: Rule | None = None) -> M
         svg.Interval(str(item.rule), 100 * item.gain, 100 * item.low, 100 * item.high, item.rule == rule)
         for item in ranked
     ]
+    if rs2 is not None:
+        gain = rs2.over_random
+        lines.insert(0, svg.Interval(rs2.name, 100 * gain.gain, 100 * gain.low, 100 * gain.high, False))
     return svg.intervals(lines, f"Gain of the rules over random rows at keep {found.keep:g}, in points of accuracy")
 
 

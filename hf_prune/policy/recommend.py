@@ -1,6 +1,7 @@
 """Recommendation of which rows of a scored data set to keep: `recommend`."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from datasets import Dataset
@@ -8,10 +9,14 @@ from datasets import Dataset
 from hf_prune.data.history import provenance
 from hf_prune.data.splits import check_one
 from hf_prune.policy import budget
+from hf_prune.policy.fresh_rows import check_equal, fresh_rows
 from hf_prune.policy.gathering import gather, recorded_evidence, scoring_passes
 from hf_prune.policy.recommendation import Recommendation, recommendation
-from hf_prune.policy.trial import make_student
+from hf_prune.policy.rules import Rule
+from hf_prune.policy.trial import Equal, make_student
+from hf_prune.runtime.arguments import check_flag
 from hf_prune.runtime.errors import InputError
+from hf_prune.runtime.processes import check_alike, in_step, use_device
 from hf_prune.runtime.seeds import check_seed
 from hf_prune.scoring import Request, Run
 from hf_prune.scoring.scores import score_column
@@ -32,6 +37,8 @@ def recommend(
     label_column: str | None = None,
     image_column: str | None = None,
     run: Run | None = None,
+    rs2: bool = False,
+    equal: Equal = "epochs",
     seed: int = 0,
 ) -> Recommendation:
     """Say which rows of a scored data set to keep, and how sure that is.
@@ -60,6 +67,9 @@ def recommend(
         label_column: Column with the classes; None takes the only ``ClassLabel`` column.
         image_column: Column with the images; None takes the only ``Image`` column.
         run: How models are opened and run: a `hf_prune.Run`; None takes its defaults.
+        rs2: Whether to compare with two-layer heads that see another random part of the rows in each epoch.
+        equal: What students of that comparison have in common: they see their rows as often, ``"epochs"``, or make as many
+            steps as one of all rows, ``"steps"``.
         seed: Decides folds, draws and first weights.
 
     Returns:
@@ -82,7 +92,7 @@ def recommend(
 
     References:
         Sorscher et al. (2022), arXiv:2206.14486: which end to keep depends on how much data there is. Weighing the ends on
-        the data set itself is ours.
+        the data set itself is ours. RS2: Okanovic et al. (2024), arXiv:2305.18424.
     """
     check_one(ds, "recommend")
     column = score_column(ds, metric)
@@ -90,6 +100,7 @@ def recommend(
     floor = PAPER_CLASS_BALANCE if class_balance is None else class_balance
     _check(tolerance, floor)
     check_seed(seed)
+    _check_rs2(rs2, equal)
     request = Request(
         encoder=encoder,
         inputs=inputs,
@@ -98,18 +109,25 @@ def recommend(
         run=Run.of(run),
         on_error="skip",
     )
+    judge = None
     if encoder is None and "embeddings" not in request.given:
-        evidence = None if student is not None else recorded_evidence(ds, column)
+        evidence = None if student is not None or rs2 else recorded_evidence(ds, column)
         if evidence is None:
             raise InputError(
-                f"there is no evidence on {column!r} in the history{' of such a student' if student is not None else ''}: "
+                f"there is no evidence on {column!r} in the history{_missing(student, rs2)}: "
                 "pass encoder= or inputs={'embeddings': array} to gather it"
             )
     else:
         keeps = budget.KEEPS if share is None else (share,)
         asked = make_student(ds, student)
-        evidence = gather(ds, column, request, keeps, class_balance=floor, seed=seed, student=asked)
-    return recommendation(evidence, share, scoring_passes(provenance(ds).made_by(ds, column)), tolerance)
+        evidence, judge = gather(ds, column, request, keeps, class_balance=floor, seed=seed, student=asked)
+    advice = recommendation(evidence, share, scoring_passes(provenance(ds).made_by(ds, column)), tolerance)
+    if judge is None:
+        return advice
+    with in_step("recommend", request.run.device), use_device(request.run.device):
+        check_alike({"rs2": rs2, "equal": equal})
+        rule = Rule(advice.order, advice.hardest_cutoff)
+        return replace(advice, rs2=fresh_rows(judge, rule, advice.keep, equal) if rs2 else None)
 
 
 def _share(keep: Any, num_rows: int) -> float | None:
@@ -120,6 +138,18 @@ def _share(keep: Any, num_rows: int) -> float | None:
     if share >= 1:
         raise InputError(f"keep={keep} keeps all {num_rows} rows; give a fraction below 1, or None")
     return keep if isinstance(keep, float) else share
+
+
+def _missing(student: Any, rs2: bool) -> str:
+    """Say what is not in the history."""
+    return " of such a student" if student is not None else " against rs2" if rs2 else ""
+
+
+def _check_rs2(rs2: Any, equal: Any) -> None:
+    check_flag("rs2", rs2)
+    check_equal(equal)
+    if equal != "epochs" and not rs2:
+        raise InputError(f"equal={equal!r} is how students of rs2 are compared: pass rs2=True, too, or leave it out")
 
 
 def _check(tolerance: Any, class_balance: Any) -> None:

@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from hf_prune.policy.break_even import BreakEven
+from hf_prune.policy.break_even import BreakEven, weigh_passes
 from hf_prune.policy.evidence import LINEAR, Comparison, Evidence, KeepEvidence
+from hf_prune.policy.fresh_rows import FRESH, FreshRows
 from hf_prune.policy.rules import RANDOM, Rule
 from hf_prune.runtime.errors import InputError
 from hf_prune.runtime.html import fragment, plain, table
@@ -12,10 +13,6 @@ from hf_prune.runtime.messages import printable
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-
-
-TRAINING_EPOCHS = 30  # of the training that scoring is weighed against
-FORWARD_AND_BACKWARD = 3  # cost of a row in training, in passes through the model
 
 
 @dataclass(frozen=True)
@@ -29,6 +26,7 @@ class Recommendation:
         evidence: The evidence for it.
         scoring_passes: Passes through a model that scoring took, per row.
         tolerance: Loss of accuracy against all rows that is accepted where no fraction was asked for.
+        rs2: What another random part of the rows in each epoch gains; None where that was not asked.
     """
 
     keep: float
@@ -37,6 +35,7 @@ class Recommendation:
     evidence: Evidence
     scoring_passes: float
     tolerance: float
+    rs2: FreshRows | None = None
 
     @property
     def found(self) -> KeepEvidence:
@@ -56,6 +55,13 @@ class Recommendation:
         return weigh_passes(self.scoring_passes, self.keep)
 
     @property
+    def _remarks(self) -> list[str]:
+        """Say when scoring pays, where its passes are known and it does more than chance, and what RS2 gains."""
+        pays = self.break_even is not None and self.scoring_passes and self.found.rule != RANDOM
+        fresh = [] if self.rs2 is None else [rs2_words(self.rs2)]
+        return ([str(self._weighed)] if pays else []) + fresh
+
+    @property
     def reason(self) -> str:
         """Say why, in one sentence."""
         found, tried = self.found, self.found.tried
@@ -72,13 +78,14 @@ class Recommendation:
         """Return plain JSON values, for a record or a card."""
         pays = None if self.break_even is None else round(self.break_even, 6)
         data = {"keep": self.keep, "order": self.order, "hardest_cutoff": self.hardest_cutoff, "reason": self.reason}
-        return data | {"break_even": pays, "evidence": self.evidence.to_dict()}
+        fresh = {} if self.rs2 is None else {"rs2": self.rs2.to_dict()}
+        return data | {"break_even": pays, "evidence": self.evidence.to_dict()} | fresh
 
     def plot(self, ax: "Axes | None" = None) -> "Axes":
         """Draw the gain of every rule that was tried at the kept fraction, see `hf_prune.policy.plots.plot_gains`."""
         from hf_prune.policy.plots import plot_gains
 
-        return plot_gains(self.found, ax)
+        return plot_gains(self.found, ax, self.rs2)
 
     def __repr__(self) -> str:
         rule, found = Rule(self.order, self.hardest_cutoff), self.found
@@ -102,8 +109,7 @@ class Recommendation:
             ),
             ("student", evidence.student),
         ]
-        pays = [str(self._weighed)] if self.break_even is not None and found.rule != RANDOM else []
-        return fragment(self.reason, table(lines), *pays, gains_svg(found))
+        return fragment(self.reason, table(lines), *self._remarks, gains_svg(found, rs2=self.rs2))
 
     def __str__(self) -> str:
         evidence, sample = self.evidence, self.evidence.sample
@@ -115,16 +121,15 @@ class Recommendation:
             + f"; student: {printable(evidence.student)}",
             *([f"a sample of {sample['of_rows']:,} rows in {sample['of_classes']:,} classes"] if sample else []),
         ]
-        if self.break_even is not None:
-            head.append(str(self._weighed))
+        head += self._remarks
         if evidence.optimistic:
             head.append(
                 "the scores saw the labels they are judged by: gains are optimistic and had to be twice as sure"
             )
-        return "\n".join([*head, *_table(self.found)])
+        return "\n".join([*head, *_table(self.found, self.rs2)])
 
 
-def _table(found: KeepEvidence) -> list[str]:
+def _table(found: KeepEvidence, rs2: FreshRows | None) -> list[str]:
     lines = [f"{'at keep ' + format(found.keep, 'g'):38} {'linear head':>24} {'two-layer head':>24}"]
     by_rule: dict[Rule, dict[bool, Comparison]] = {}
     for item in found.candidates:
@@ -132,23 +137,28 @@ def _table(found: KeepEvidence) -> list[str]:
     for rule, heads in sorted(by_rule.items(), key=lambda pair: -max(item.gain for item in pair[1].values())):
         cells = [points(heads[linear]) if linear in heads else "" for linear in (True, False)]
         lines.append(f"{rule!s:38} {cells[0]:>24} {cells[1]:>24}")
+    if rs2 is not None:
+        lines.append(f"{rs2.name:38} {'':>24} {points(rs2.over_random):>24}")
     return lines
-
-
-def weigh_passes(scoring_passes: float, keep: float) -> BreakEven:
-    """Weigh passes of scoring against those that trainings of 30 epochs on a kept fraction save.
-
-    Example:
-        >>> weigh_passes(9, 0.5).trainings
-        0.2
-    """
-    saved = TRAINING_EPOCHS * FORWARD_AND_BACKWARD * (1 - keep)
-    return BreakEven(scoring_passes, saved, of=f"{TRAINING_EPOCHS} epochs")
 
 
 def points(found: Comparison | KeepEvidence) -> str:
     """Format a gain and its interval in points of accuracy."""
     return f"{100 * found.gain:+.1f} [{100 * found.low:+.1f}, {100 * found.high:+.1f}]"
+
+
+def rs2_words(found: FreshRows) -> str:
+    """Say what another random part of the rows in each epoch gains, and what follows."""
+    kept = found.over_kept
+    advice = "which may be chance"
+    if kept.low > 0:
+        advice = "so where all rows are at hand, train on other rows in each epoch"
+    elif kept.high < 0:
+        advice = "so these rows are the better ones"
+    return (
+        f"{FRESH.capitalize()} (RS2), at equal {found.equal}: {points(found.over_random)} over random rows, "
+        f"{points(kept)} over the rows to keep, {advice}."
+    )
 
 
 def recommendation(evidence: Evidence, keep: float | None, scoring_passes: float, tolerance: float) -> Recommendation:

@@ -204,6 +204,12 @@ class Trial:
         over_all = np.stack([random, *right[NUM_RANDOM:]]) - self._shared[everything].astype(np.float32)
         return np.concatenate([_gains(right), over_all.T], axis=1, dtype=np.float32)
 
+    def fresh(self, rules: Sequence[Rule], keep: float) -> NDArray[np.float32]:
+        """Return the gain of RS2 over random rows and over those of each rule, by two-layer heads, shape (m, 1 + rules)."""
+        right = self._beside_random(rules, keep)
+        fixed = np.stack([right[:NUM_RANDOM].mean(axis=0, dtype=np.float32), *right[NUM_RANDOM:]])
+        return np.asarray((self.right([self.fresh_rows(keep)]) - fixed).T, dtype=np.float32)
+
     def right(self, subsets: Sequence[NDArray[np.int64]], number: int = 0, **settings: Any) -> NDArray[np.bool_]:
         """Train a head on each of some subsets of one size; return whether it is right at each judged row, (subsets, m).
 

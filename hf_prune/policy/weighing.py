@@ -170,18 +170,23 @@ def weigh(
     judge = judge_of(
         scored, keeps, class_balance=class_balance, seed=seed, student=student, budget=budget, shared=shared
     )
+    return weigh_with(judge, scored, keeps, shared)
+
+
+def weigh_with(judge: Judge, scored: ScoredColumn, keeps: Sequence[float], shared: dict[str, Any]) -> Evidence:
+    """Weigh the rules with a judge that was made for them, who can be asked more afterwards."""
     noise = f"noise of {scored.judged_rows}"
     if noise not in shared:
-        shared[noise] = _noise_rate(judge.features, seed)
+        shared[noise] = _noise_rate(judge.features, judge.seed)
     found = Evidence(
         metric=scored.metric,
-        student=TWO_LAYER_STUDENT if student is None else student.name,
+        student=TWO_LAYER_STUDENT if judge.student is None else judge.student.name,
         num_rows=len(judge.features.rows),
         rows_per_class=judge.features.rows_per_class,
         noise_rate=shared[noise],
         optimistic=judge.optimistic,
-        class_balance=class_balance,
-        seed=seed,
+        class_balance=judge.class_balance,
+        seed=judge.seed,
         keeps=tuple(judge.judge(sorted(keeps, reverse=True))),
         sample=judge.features.sample,
     )

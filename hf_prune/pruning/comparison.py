@@ -11,14 +11,18 @@ from datasets import Dataset
 from numpy.typing import ArrayLike, NDArray
 
 from hf_prune.data.columns import find_label_column, read_labels
-from hf_prune.heads.students import train_students
+from hf_prune.dynamic_pruning.parts import fresh_parts
+from hf_prune.heads.students import default_num_epochs, train_students
+from hf_prune.policy.fresh_rows import RS2
 from hf_prune.policy.prune_settings import PruneSettings
 from hf_prune.pruning.prune import prune_dataset
 from hf_prune.runtime.errors import InputError
 from hf_prune.runtime.files import write_csv
+from hf_prune.selection import count_rows
 
 SCORE_ORDERS = ("hard", "easy")
 RANDOM, FULL = "random", "full data"
+REFERENCES = (RANDOM, RS2, FULL)  # which need no scores
 
 
 @dataclass(frozen=True)
@@ -26,7 +30,8 @@ class Result:
     """One training of a student.
 
     Attributes:
-        metric: The score that the rows were chosen by; ``"random"`` and ``"full data"`` are the references.
+        metric: The score that the rows were chosen by; ``"random"``, ``"full data"`` and ``"rs2"``, another random part in each
+            epoch, are the references.
         order: The end that was kept; of a reference its name.
         keep: Fraction kept.
         num_rows: Rows it was trained on.
@@ -44,7 +49,7 @@ class Result:
     @property
     def name(self) -> str:
         """Metric and order, or the name of the reference."""
-        return self.metric if self.metric in (RANDOM, FULL) else f"{self.metric} {self.order}"
+        return self.metric if self.metric in REFERENCES else f"{self.metric} {self.order}"
 
 
 @dataclass(frozen=True)
@@ -68,6 +73,7 @@ def compare(
     test_labels: ArrayLike,
     *,
     label_column: str | None = None,
+    rs2: bool = False,
     num_draws: int = 5,
     seed: int = 0,
 ) -> list[Result]:
@@ -84,6 +90,7 @@ def compare(
         test_features: Embeddings of the test rows, shape (m, d).
         test_labels: Classes of the test rows, shape (m,).
         label_column: Column with the classes; None takes the only ``ClassLabel`` column.
+        rs2: Whether students that see another random part of the rows in each epoch are trained, too, for as many epochs.
         num_draws: Trainings per cut, at least 2.
         seed: First of the seeds.
 
@@ -95,9 +102,8 @@ def compare(
         raise InputError("students need labels: name a column with label_column=")
     labels = read_labels(scored, column).codes
     seeds = range(seed, seed + num_draws)
-    results: list[Result] = []
-    for keep in [*sorted(set(keeps)), None]:
-        cuts = _cuts(scored, metrics, keep, seeds, column)
+
+    def train(cuts: list[_Cut], keep: float | None) -> list[Result]:
         found = train_students(
             features,
             labels,
@@ -107,26 +113,33 @@ def compare(
             test_labels,
             desc=f"{len(cuts)} students on {f'{keep:.0%}' if keep else 'all rows'}",
         )
-        results += [
-            Result(cut.metric, cut.order, keep or 1.0, len(cut.rows), cut.seed, float(accuracy))
+        return [
+            Result(cut.metric, cut.order, keep or 1.0, cut.rows.shape[-1], cut.seed, float(accuracy))
             for cut, accuracy in zip(cuts, found, strict=True)
         ]
-    return results
+
+    results: list[Result] = []
+    for keep in sorted(set(keeps)):
+        results += train(_cuts(scored, metrics, keep, seeds, column), keep)
+        if rs2:
+            results += train([_fresh(len(scored), keep, seed) for seed in seeds], keep)
+    return results + train([_Cut(FULL, FULL, seed, np.arange(len(scored))) for seed in seeds], None)
 
 
 class _Cut(NamedTuple):
     metric: str
     order: str
     seed: int
-    rows: NDArray[np.int64]
+    rows: NDArray[np.int64]  # (k,), or (epochs, k) where they are others in each
 
 
-def _cuts(
-    scored: Dataset, metrics: Sequence[str], keep: float | None, seeds: Sequence[int], label_column: str
-) -> list[_Cut]:
-    """Return all cuts at one fraction, which have the same number of rows; None is the full data."""
-    if keep is None:
-        return [_Cut(FULL, FULL, seed, np.arange(len(scored))) for seed in seeds]
+def _fresh(num_rows: int, keep: float, seed: int) -> _Cut:
+    parts = fresh_parts(num_rows, count_rows(keep, num_rows), seed)
+    return _Cut(RS2, RS2, seed, np.stack([np.flatnonzero(next(parts)) for _ in range(default_num_epochs(num_rows))]))
+
+
+def _cuts(scored: Dataset, metrics: Sequence[str], keep: float, seeds: Sequence[int], label_column: str) -> list[_Cut]:
+    """Return all cuts at one fraction, which have the same number of rows."""
 
     def rows(metric: str, order: str, draw: int) -> NDArray[np.int64]:
         settings = PruneSettings(keep, order, label_column=label_column, seed=draw)
@@ -178,9 +191,9 @@ def verdict(results: Sequence[Result]) -> list[str]:
     """Write in sentences, at each fraction, the best cut and whether it differs from random.
 
     A difference is beyond the spread if it is larger than the two standard deviations together. There is a sentence per
-    fraction, then one that sums up and one on the full data.
+    fraction, then one that sums up, one on the full data and, if it was tried, one on RS2, which is no cut.
     """
-    cells = summarise(results)
+    cells = summarise(result for result in results if result.metric != RS2)
     full = next(cell for cell in cells[1.0] if cell.name == FULL)
     sentences: list[str] = []
     won: list[str] = []
@@ -194,7 +207,18 @@ def verdict(results: Sequence[Result]) -> list[str]:
         worse = [c.name for c in found.values() if c is not best and c.mean < random.mean and beyond_spread(c, random)]
         tail = f" Worse than random, beyond the spread: {', '.join(worse)}." if worse else ""
         sentences.append(f"Keeping {keep:.0%}: {_versus(best, random)}.{tail}")
-    return [*sentences, _summary(won, lost), _against_full(cells, full)]
+    return [*sentences, _summary(won, lost), _against_full(cells, full), *_fresh_rows(results)]
+
+
+def _fresh_rows(results: Sequence[Result]) -> list[str]:
+    """Say what another random part in each epoch gains over one that stays; nothing where it was not tried."""
+    found = {keep: {cell.name: cell.mean for cell in row} for keep, row in summarise(results).items()}
+    gains = [f"{row[RS2] - row[RANDOM]:+.1f} at {keep:.0%}" for keep, row in sorted(found.items()) if RS2 in row]
+    if not gains:
+        return []
+    return [
+        f"{RS2}, another random part in each epoch, is no cut: it needs all rows. Over random, in points: {', '.join(gains)}."
+    ]
 
 
 def beyond_spread(one: Cell, other: Cell) -> bool:

@@ -86,7 +86,7 @@ def _evidence(ds: Dataset, column: str, settings: PruneSettings, share: float, i
     def gathered(own: Request) -> Found:
         try:
             with in_step("prune", request.run.device):
-                found = together(lambda: gather(ds, column, own, (share,), class_balance=floor, seed=settings.seed))
+                found = together(lambda: gather(ds, column, own, (share,), class_balance=floor, seed=settings.seed)[0])
             return Found(found[0])
         except TooLittleToJudgeError as error:
             return Found(None, f" ({error})")

@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from hf_prune.pruning.comparison import FULL, RANDOM, Result, summarise
+from hf_prune.policy.fresh_rows import RS2
+from hf_prune.pruning.comparison import FULL, RANDOM, REFERENCES, Result, summarise
 from hf_prune.runtime.errors import InputError
 from hf_prune.runtime.figures import new_figure
 
@@ -12,17 +13,18 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-# Blue, vermilion and grey of Okabe and Ito's palette; marker and dashes tell the lines apart without colour.
+# Blue, vermilion, black and green of Okabe and Ito's palette; marker and dashes tell the lines apart without colour.
 _STYLES: dict[str, dict[str, Any]] = {
     "hard": {"color": "#0072B2", "marker": "o", "linestyle": "-"},
     "easy": {"color": "#D55E00", "marker": "^", "linestyle": "--"},
     RANDOM: {"color": "#000000", "marker": "s", "linestyle": ":", "markerfacecolor": "white"},
+    RS2: {"color": "#009E73", "marker": "D", "linestyle": "-."},
 }
 _SHIFT = 0.4  # percentage points: error bars of one fraction stand beside each other
 
 
 def plot_accuracy(results: Sequence[Result], ax: "Axes | None" = None, *, metric: str | None = None) -> "Axes":
-    """Draw accuracy over the fraction kept: the hard and the easy end of one metric, random, and the full data.
+    """Draw accuracy over the fraction kept: the hard and the easy end of one metric, and the references that were trained.
 
     Args:
         results: Trainings, as `hf_prune.pruning.comparison.compare` makes them.
@@ -44,7 +46,7 @@ def plot_accuracy(results: Sequence[Result], ax: "Axes | None" = None, *, metric
     orders = [order for order in _STYLES if order == RANDOM or any(r.order == order for r in results)]
     cells = {(keep, cell.name): cell for keep, row in summarise(results).items() for cell in row}
     for number, order in enumerate(orders):
-        name = order if order == RANDOM else f"{metric} {order}"
+        name = order if order in REFERENCES else f"{metric} {order}"
         points = [(keep, cell) for (keep, other), cell in cells.items() if other == name]
         shift = (number - (len(orders) - 1) / 2) * _SHIFT
         x = [100 * keep + shift for keep, _ in points]
@@ -80,4 +82,4 @@ def accuracy_figure(results: Sequence[Result]) -> "Figure":
 
 def metrics_of(results: Sequence[Result]) -> list[str]:
     """Return the metrics among the results, without the references."""
-    return list(dict.fromkeys(result.metric for result in results if result.metric not in (RANDOM, FULL)))
+    return list(dict.fromkeys(result.metric for result in results if result.metric not in REFERENCES))

@@ -8,9 +8,10 @@ import numpy as np
 from hf_prune.cleaning.label_noise import LabelNoise
 from hf_prune.data.history import provenance
 from hf_prune.policy import Evidence, Recommendation
+from hf_prune.policy.break_even import weigh_passes
 from hf_prune.policy.evidence import Comparison, KeepEvidence
 from hf_prune.policy.gathering import recorded_evidence, scoring_passes
-from hf_prune.policy.recommendation import points, weigh_passes
+from hf_prune.policy.recommendation import points
 from hf_prune.policy.rules import RANDOM, Rule
 from hf_prune.reports.rows import Rows
 from hf_prune.runtime.html import plain

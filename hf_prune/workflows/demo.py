@@ -213,6 +213,7 @@ class _Demo:
             self.embed(data.test),
             read_labels(data.test, data.label_column).codes,
             label_column=data.label_column,
+            rs2=True,
             num_draws=num_draws,
             seed=self.seed,
         )

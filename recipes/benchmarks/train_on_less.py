@@ -5,7 +5,9 @@
 
 The first 4,000 training images, 16 epochs, ResNet-8 of half the widths, shifted and mirrored images, batches of 32, AdamW at
 0.005 with a linear schedule over the steps that are made, judged on the first 5,000 test images, five seeds. Every method
-sees the same share of the rows in an epoch and trains for the same number of epochs. A training that the CSV file holds is not
+sees the same share of the rows in an epoch and trains for the same number of epochs. A curriculum goes through the rows by
+their EL2N: each epoch sees as many that follow each other, or of a growing part of the easiest. All rows are trained on
+for as many steps as ``infobatch`` makes, too. A training that the CSV file holds is not
 made again; ``--seeds`` lets several processes share the work, each with a file of its own, and ``--auto`` the rows that
 ``order="auto"`` chooses.
 """
@@ -22,26 +24,32 @@ import datasets
 import numpy as np
 import torch
 from datasets import Dataset
+from numpy.typing import NDArray
 
 from hf_prune import Run, provenance, prune_while_training
 from hf_prune.data.loading import open_dataset
 from hf_prune.models.small_resnet import make_processor, network_config
+from hf_prune.scoring.scores import read_scores
 from hf_prune.training.classifier import train_classifier
 from hf_prune.training.images import TrainingImages
 
 NUM_ROWS, NUM_TEST_ROWS, NUM_EPOCHS, SEEDS = 4_000, 5_000, 16, range(5)
 NETWORK, BATCH_SIZE, LEARNING_RATE = "resnet8-half", 32, 5e-3
-FULL, RANDOM, AUTO = "full", "random", "auto"
+FULL, FEWER_STEPS, RANDOM, AUTO = "full", "full, fewer steps", "random", "auto"
 DYNAMIC = ("rs2", "infobatch", "orderdp")
+CURRICULA = ("easy to hard", "hard to easy", "there and back", "easy to all")
 KEEPS = (0.1, 0.3, 0.5)
 OWN_SAVING = 0.7  # of InfoBatch: about what r = 0.5 of its authors keeps
+OWN_STEPS = 1_519  # that it makes so
 NAMES = {
     FULL: "all rows",
+    FEWER_STEPS: f"all rows, {OWN_STEPS:,} steps",
     RANDOM: "static, random",
     AUTO: 'static, EL2N with `order="auto"`',
     "rs2": "`rs2`",
     "infobatch": "`infobatch`",
     "orderdp": "`orderdp`",
+    **{name: f"curriculum, {name}" for name in CURRICULA},
 }
 
 
@@ -63,7 +71,24 @@ def cells() -> Iterator[tuple[str, float]]:
         yield from ((method, keep) for method in (RANDOM, AUTO, *DYNAMIC))
         if number == 0:
             yield FULL, 1.0
+            yield FEWER_STEPS, 1.0
             yield "infobatch", OWN_SAVING
+    yield from ((name, KEEPS[0]) for name in CURRICULA)
+
+
+def curriculum(name: str, keep: float, scores: NDArray[np.float64], seed: int) -> NDArray[np.int64]:
+    """Rows of all epochs, one after the other: as many of each, by scores (n,) of which high ones are hard."""
+    order, budget = np.argsort(scores, kind="stable"), round(keep * NUM_ROWS)
+    generator, parts = np.random.default_rng(seed), []
+    for way in np.linspace(0, 1, NUM_EPOCHS):
+        if name == "easy to all":
+            first, last = 0, budget + round(way * (NUM_ROWS - budget))
+        else:
+            place = {"easy to hard": way, "hard to easy": 1 - way, "there and back": 1 - abs(2 * way - 1)}[name]
+            first = round(place * (NUM_ROWS - budget))
+            last = first + budget
+        parts.append(generator.permutation(order[first:last])[:budget])
+    return np.concatenate(parts)
 
 
 class Judge:
@@ -76,41 +101,45 @@ class Judge:
 
     def run(self, method: str, keep: float, seed: int) -> Training:
         """Train once."""
-        images, on_trainer = self.images, None
+        images, settings = self.images, {"num_epochs": NUM_EPOCHS}
+        reports: list[Any] = []
         if method == RANDOM:
             images = self.images.subset(np.random.default_rng(seed).permutation(NUM_ROWS)[: round(keep * NUM_ROWS)])
         elif method == AUTO:
             images = self.images.subset(self.auto[f"{keep:g}"])
+        elif method in CURRICULA:  # one pass over all parts, in their order
+            images = self.images.subset(curriculum(method, keep, self.auto["scores"], seed))
+            settings = {"num_epochs": 1, "train_sampling_strategy": "sequential"}
+        elif method == FEWER_STEPS:
+            settings["max_steps"] = OWN_STEPS
         elif method in DYNAMIC:
-            reports: list[Any] = []
-
-            def on_trainer(trainer: Any) -> None:
-                reports.append(prune_while_training(trainer, method, keep=keep))
-
+            settings["on_trainer"] = lambda trainer: reports.append(prune_while_training(trainer, method, keep=keep))
         start = time.process_time()
         made = train_classifier(
             images,
             network_config(NETWORK),
-            num_epochs=NUM_EPOCHS,
             seed=seed,
             batch_size=BATCH_SIZE,
             learning_rate=LEARNING_RATE,
             lr_scheduler_type="linear",
             augment=True,
-            on_trainer=on_trainer,
+            **settings,
         )
         seconds = time.process_time() - start
         with torch.inference_mode():
             logits = torch.cat([made.model(pixel_values=part).logits for part in torch.split(self.tested, 500)])
         accuracy = float(np.mean(logits.argmax(dim=1).numpy() == self.test.labels))
-        seen = reports[0].rows_seen if method in DYNAMIC else len(images) * NUM_EPOCHS
+        seen = reports[0].rows_seen if reports else len(images) * settings["num_epochs"]
+        if method == FEWER_STEPS:
+            seen = OWN_STEPS * BATCH_SIZE
         return Training(method, keep, seed, accuracy, seen, made.num_steps, round(seconds, 2))
 
 
 def auto_rows(train: Dataset, encoder: str) -> dict[str, Any]:
-    """Share → row numbers that ``order="auto"`` keeps by EL2N of heads, which need no network trained on pixels."""
+    """Share → row numbers that ``order="auto"`` keeps, and the scores: EL2N of heads, which need no network trained on pixels."""
     start = time.process_time()
-    scored, found = train.score_with("el2n", teachers="heads", encoder=encoder, run=Run(image_size=64)), {}
+    scored = train.score_with("el2n", teachers="heads", encoder=encoder, run=Run(image_size=64))
+    found = {"scores": np.ma.filled(read_scores(scored, "el2n"), np.nan)}
     for keep in KEEPS:
         kept, chosen = scored.prune("el2n", keep=keep, return_selection=True)
         print(f"auto at {keep:.0%}: {chosen.order}, {provenance(kept).steps[-1].decided}", flush=True)
@@ -157,6 +186,8 @@ def table(known: dict[tuple[str, float, int], Training]) -> Iterator[str]:
             accuracy = mean_and_spread([line.accuracy for line in lines])
             yield f"| {keep:.0%} | {NAMES[method]} | {accuracy} | {lines[0].rows_seen:,} | {seconds:.0f} |"
     pairs = [(("rs2", keep), (RANDOM, keep)) for keep in KEEPS] + [(("infobatch", OWN_SAVING), (FULL, 1.0))]
+    pairs += [(("infobatch", OWN_SAVING), (FEWER_STEPS, 1.0))]
+    pairs += [((name, KEEPS[0]), ("rs2", KEEPS[0])) for name in CURRICULA]
     for ours, other in pairs:
         gains = [
             100 * (known[*ours, seed].accuracy - known[*other, seed].accuracy)

@@ -80,7 +80,7 @@ def train(task: Task, rows: str, seed: int, model: Path, data: Path, folder: Pat
 
 
 def table(lines: list[dict[str, object]]) -> pd.DataFrame:
-    """Return mean and standard deviation of the accuracy in per cent, and mean seconds, by data set and rows."""
+    """Return mean and standard deviation of the accuracy in per cent, by data set and rows, and the seconds of the fastest."""
     found = pd.DataFrame(lines)
     found["accuracy"] *= 100
     grouped = found.groupby(["data", "rows"], sort=False)
@@ -89,7 +89,7 @@ def table(lines: list[dict[str, object]]) -> pd.DataFrame:
         mean=("accuracy", "mean"),
         sd=("accuracy", "std"),
         steps=("steps", "first"),
-        training_seconds=("training_seconds", "mean"),
+        training_seconds=("training_seconds", "min"),  # the others had to share the processor
     ).round(2)
 
 

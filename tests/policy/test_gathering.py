@@ -10,6 +10,7 @@ import hf_prune
 from hf_prune.data.history import Step, provenance, record
 from hf_prune.metrics import get_metric
 from hf_prune.policy import Evidence, gathering
+from hf_prune.policy.budget import BUDGET
 from hf_prune.policy.gathering import (
     EvidenceWhileScoring,
     gather,
@@ -156,14 +157,17 @@ def test_a_set_without_labels_or_embeddings_is_refused():
         scored_column(ds, "wrongness", Request())
 
 
-def test_what_is_gathered_is_what_weighing_finds(monkeypatch):
-    weighed = []
-    monkeypatch.setattr(gathering, "weigh", lambda *given, **settings: weighed.append((given, settings)) or EVIDENCE)
+def test_what_is_gathered_is_what_a_judge_of_the_rows_finds(monkeypatch):
+    made, weighed = [], []
+    monkeypatch.setattr(gathering, "judge_of", lambda *given, **settings: made.append((given, settings)) or "judge")
+    monkeypatch.setattr(gathering, "weigh_with", lambda *given: weighed.append(given) or EVIDENCE)
     ds, request = labelled(s=np.arange(10.0)), Request(inputs={"embeddings": np.ones((10, 2))})
-    assert gather(ds, "s", request, (0.5, 0.2), class_balance=0.25, seed=7) is EVIDENCE
-    [((scored, keeps), settings)] = weighed
+    assert gather(ds, "s", request, (0.5, 0.2), class_balance=0.25, seed=7) == (EVIDENCE, "judge")
+    [((scored, keeps), settings)] = made
     assert (scored.metric, keeps) == ("s", (0.5, 0.2))
-    assert settings == {"class_balance": 0.25, "seed": 7, "student": None}
+    shared = settings.pop("shared")
+    assert settings == {"class_balance": 0.25, "seed": 7, "student": None, "budget": BUDGET}
+    assert weighed == [("judge", scored, (0.5, 0.2), shared)]
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """What is recommended on data sets of which it is known what helps."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -14,7 +15,7 @@ from tests.helpers.weighed_sets import short_trials, telling  # noqa: F401  # a 
 @pytest.fixture(scope="module")
 def advice():
     ds, points = telling()
-    return hf_prune.recommend(ds, "wrongness", keep=0.2, inputs={"embeddings": points})
+    return hf_prune.recommend(ds, "wrongness", keep=0.2, inputs={"embeddings": points}, rs2=True, equal="steps")
 
 
 def test_wrong_labels_are_left_out_where_the_score_tells_them(advice):
@@ -64,9 +65,22 @@ def test_it_passes_through_json(advice):
         Evidence.from_dict(edited)
 
 
-def test_the_same_seed_gives_the_same_evidence(advice):
+def test_the_same_seed_gives_the_same_evidence_with_or_without_rs2(advice):
     ds, points = telling()
-    assert hf_prune.recommend(ds, "wrongness", keep=0.2, inputs={"embeddings": points}) == advice
+    plain = hf_prune.recommend(ds, "wrongness", keep=0.2, inputs={"embeddings": points})
+    assert plain == replace(advice, rs2=None)
+    assert "rs2" not in plain.to_dict()
+
+
+def test_rs2_is_one_more_line(advice):
+    assert (advice.rs2.keep, advice.rs2.equal) == (0.2, "steps")
+    assert advice.rs2.over_random.low > 0  # it sees all rows in five epochs
+    assert advice.rs2.over_kept.gain < 0  # and with them the labels that are wrong
+    assert json.loads(json.dumps(advice.to_dict()))["rs2"] == advice.rs2.to_dict()
+    assert str(advice).splitlines()[-1].startswith("rs2, equal steps ")
+    assert "(RS2), at equal steps: +" in str(advice)
+    assert "rs2, equal steps: +" in advice._repr_html_()
+    assert [label.get_text() for label in advice.plot().get_yticklabels()][-1] == "rs2, equal steps"
 
 
 def test_without_a_fraction_the_smallest_that_loses_little_is_recommended():

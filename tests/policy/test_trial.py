@@ -147,6 +147,13 @@ def test_gains_by_hand():
     assert found.trained == trained + 1 + 1 + NUM_RANDOM + 1  # all rows are trained on once
 
 
+def test_gains_of_rs2_by_hand():
+    """It is right at the second of two judged rows."""
+    found = trial(KnownTrial)
+    found.answers = found.answers | {1: [[0, 1]]}
+    assert found.fresh([HARD], 0.5).tolist() == [[-0.5, -1.0], [1.0, 0.0]]
+
+
 def test_heads_on_random_and_all_rows_are_trained_once_for_all_scores_and_found_to_be_the_same():
     shared = {}
     trial(shared=shared).two_layer_and_all([HARD], 0.2)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from datasets import ClassLabel, Dataset, Features, Value
 
+from hf_prune.policy.fresh_rows import RS2
 from hf_prune.pruning.comparison import FULL, RANDOM, Result, compare, summarise, table, verdict, write_results
 
 
@@ -82,22 +83,34 @@ def compared():
     points = rng.normal(size=(120, 4)) + 2 * labels[:, None]
     features = Features({"label": ClassLabel(num_classes=2), "score": Value("float32")})
     scored = Dataset.from_dict({"label": labels, "score": rng.random(120)}, features=features)
-    return compare(scored, ["score"], [0.5, 0.25], points, points, labels, num_draws=2, seed=3)
+    return compare(scored, ["score"], [0.5, 0.25], points, points, labels, rs2=True, num_draws=2, seed=3)
 
 
 def test_every_cut_has_the_same_seeds_and_size(compared):
     assert [(r.name, r.keep, r.seed, r.num_rows) for r in compared] == [
         (name, keep, seed, rows)
         for names, keep, rows in (
-            (["score hard", "score easy", RANDOM], 0.25, 30),
-            (["score hard", "score easy", RANDOM], 0.5, 60),
+            (["score hard", "score easy", RANDOM, RS2], 0.25, 30),
+            (["score hard", "score easy", RANDOM, RS2], 0.5, 60),
             ([FULL], 1.0, 120),
         )
         for name in names
         for seed in (3, 4)
     ]
     assert all(0.5 < result.accuracy <= 1 for result in compared)
-    assert {keep: len(cells) for keep, cells in summarise(compared).items()} == {0.25: 3, 0.5: 3, 1.0: 1}
+    assert {keep: len(cells) for keep, cells in summarise(compared).items()} == {0.25: 4, 0.5: 4, 1.0: 1}
+
+
+def test_rs2_is_no_cut_and_has_a_sentence_of_its_own(compared):
+    found = [*results(el2n_hard=80, random=90, full=95), *(Result(RS2, RS2, 0.5, 50, seed, 0.92) for seed in range(2))]
+    *cuts, last = verdict(found)
+    assert cuts == verdict(results(el2n_hard=80, random=90, full=95))
+    assert (
+        last
+        == "rs2, another random part in each epoch, is no cut: it needs all rows. Over random, in points: +2.0 at 50%."
+    )
+    assert "rs2              92.0 ± 0.0" in table(found)
+    assert verdict(compared)[-1].count(" at ") == 2
 
 
 def test_students_need_labels():

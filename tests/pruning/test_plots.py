@@ -2,7 +2,8 @@ import sys
 
 import pytest
 
-from hf_prune.pruning.comparison import FULL, RANDOM
+from hf_prune.policy.fresh_rows import RS2
+from hf_prune.pruning.comparison import FULL, RANDOM, Result
 from hf_prune.pruning.plots import accuracy_figure, plot_accuracy
 from tests.helpers.accuracy_results import results
 
@@ -21,7 +22,8 @@ def test_points_are_means_and_bars_one_standard_deviation():
 
 
 def test_lines_differ_without_colour():
-    ax = plot_accuracy(results())
+    ax = plot_accuracy([*results(), *(Result(RS2, RS2, 0.5, 5, seed, 0.6) for seed in range(2))])
+    assert [container.get_label() for container in ax.containers] == ["hard", "easy", RANDOM, RS2]
     lines = [container[0] for container in ax.containers]
     for style in ("get_marker", "get_linestyle", "get_color"):
         assert len({getattr(line, style)() for line in lines}) == len(lines)

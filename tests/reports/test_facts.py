@@ -126,8 +126,8 @@ def test_costs():
     step = rows.history.steps[0]
     assert share_kept(rows) == 0.5
     teachers = dataclasses.replace(step, inputs={"probs": {"teachers": [{}] * 9}})
+    from hf_prune.policy.break_even import weigh_passes
     from hf_prune.policy.gathering import scoring_passes
-    from hf_prune.policy.recommendation import weigh_passes
 
     # Nine passes against 30 epochs of three, of which half are saved: 0.2 of a training.
     assert weigh_passes(scoring_passes(teachers), share_kept(rows)).trainings == pytest.approx(0.2)

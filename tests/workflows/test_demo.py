@@ -62,7 +62,7 @@ def photos(tmp_path_factory):
 def test_it_scores_compares_exports_and_draws(digits):
     made, log, _, _ = digits
     assert {"prototypes", "el2n"} <= set(made.scored.column_names)
-    assert len(made.results) == 2 * (5 * 2) + 2
+    assert len(made.results) == 2 * (6 * 2) + 2
     names = {path.name for path in made.files}
     assert names == {"results.csv", "accuracy.png", "extremes.png"}
     for path in [*made.files, made.exported / "README.md", made.exported / "provenance.json"]:

@@ -1,12 +1,16 @@
 """Inputs, quality and effects of the steps of a split, as rows of a card's tables and parts of its sentences."""
 
 import math
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from markupsafe import Markup
 
 from hf_prune.hub.card.text import code, digits, number, percent, prose, words
+from hf_prune.policy import Evidence
+from hf_prune.policy.break_even import weigh_passes
+from hf_prune.policy.gathering import passes_of
+from hf_prune.policy.rules import Rule
 from hf_prune.selection.orders import RANDOM, find_order, is_random
 from hf_prune.selection.reasons import DUPLICATE, HARDEST, RETURNED, SUSPECT
 
@@ -152,6 +156,38 @@ def beginning(split: Mapping[str, Any]) -> Markup:
     return Markup(
         " Whether these {} rows were all rows of a split of the source, in its order, was not recorded."
     ).format(begun)
+
+
+def break_even(step: Mapping[str, Any], before: Sequence[Mapping[str, Any]]) -> Iterator[tuple[Markup, Markup]]:
+    """Say after how many trainings the scores of a pruning have paid, as a row of a table.
+
+    There is none where random rows were kept, as those need no scores or beat the rule, and where it is not known how many
+    passes through a model the scores took.
+
+    Args:
+        step: The pruning.
+        before: The steps before it.
+    """
+    column, num_rows = step["column"], step.get("rows_in", 0) - len(step.get("unscored", ()))
+    made = next((one for one in reversed(before) if one["kind"] == "score" and one["column"] == column), None)
+    if made is None or is_random(step) or column in (step.get("changed_scores") or ()):
+        return
+    passes, kept = passes_of(made.get("inputs", {})), step.get("rows_out", 0)
+    if passes and 0 < kept < num_rows and not _loses(step, made, kept / num_rows):
+        pays = weigh_passes(passes, kept / num_rows)
+        yield Markup("Break-even"), prose(f"{pays}, for a model as large as the scoring one")
+
+
+def _loses(step: Mapping[str, Any], made: Mapping[str, Any], share: float) -> bool:
+    """Whether random rows did better than those of the rule where both were tried."""
+    try:
+        evidence = Evidence.from_dict(step.get("evidence") or made["evidence"])
+        rule = Rule(step["order"], float(step["options"].get("hardest_cutoff", 0.0)))
+    except (KeyError, TypeError, ValueError):  # nobody tried, or not a rule of those that are weighed
+        return False
+    found = evidence.nearest(share)
+    gain = None if found is None else found if found.rule == rule else found.gain_of(rule)
+    return gain is not None and gain.high < 0
 
 
 def settings(options: Mapping[str, Any]) -> Markup:

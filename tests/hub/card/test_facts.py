@@ -1,5 +1,7 @@
 """Facts of a card, written from the steps and entries of a record."""
 
+import html
+
 import pytest
 
 from hf_prune.hub.card import facts
@@ -89,6 +91,50 @@ def test_which_rows_were_kept(fields, changed, text):
 def test_rows_drawn_at_random_were_pruned_by_no_column():
     assert str(facts.pruned_by(HARD)) == "pruned by `el2n`"
     assert str(facts.pruned_by(HARD | {"order": "random"})) == "pruned at random"
+
+
+SCORED = {"kind": "score", "column": "el2n", "inputs": {"probs": {"teachers": [MODEL] * 200}}}
+
+
+def lost(cutoff=0.0):
+    """Evidence that random rows do better than the hard ones without so many of the hardest."""
+    numbers = {"hardest_cutoff": cutoff, "gain": -0.02, "low": -0.03, "high": -0.01}
+    tried = {"order": "hard", "head": "two-layer", **numbers}
+    nothing = {"order": "random", "hardest_cutoff": 0.0, "gain": 0.0, "low": 0.0, "high": 0.0}
+    kept = nothing | {
+        "keep": 0.5,
+        "candidates": [tried],
+        "tried": tried,
+        "against_all": nothing | {"head": "two-layer"},
+    }
+    found = {name: value for name, value in evidence().items() if name not in ("break_even", "reason")}
+    return found | {"class_balance": 0.5, "seed": 0, "keeps": [kept]}
+
+
+@pytest.mark.parametrize(
+    ("fields", "made", "after"),
+    [
+        # 200 passes of a row against 30 epochs of three, of which 5 of 9 are saved: 4 trainings.
+        ({}, {}, "4"),
+        ({"options": {"hardest_cutoff": 0.1}}, {"evidence": lost()}, "4"),  # which was another rule
+        ({"options": {"hardest_cutoff": "noise"}}, {"evidence": lost()}, "4"),
+        ({}, {"evidence": {"keeps": "damaged"}}, "4"),
+        ({}, {"evidence": lost()}, None),
+        ({"evidence": lost()}, {}, None),
+        ({"order": "random"}, {}, None),
+        ({"rows_out": 9}, {}, None),  # all that have a score
+        ({}, {"inputs": {"correct": {"dynamics": {"epochs": 9}}}}, None),  # a training that was made anyway
+        ({}, {"column": "other"}, None),
+        ({"changed_scores": ["el2n"]}, {}, None),
+    ],
+)
+def test_when_the_scores_of_a_pruning_pay(fields, made, after):
+    step = {"options": {}} | HARD | fields
+    text = f"scoring pays after {after} training(s) of 30 epochs, for a model as large as the scoring one"
+    found = [
+        tuple(map(html.unescape, row)) for row in rows(facts.break_even(step, [SCORED | made, {"kind": "prune"}]))
+    ]
+    assert found == ([] if after is None else [("Break-even", text)])
 
 
 BEGUN = {"source": {"known": "given"}, "steps": [{"rows_in": 1200}], "rows": 600}
