@@ -50,6 +50,7 @@ WHOLE = {
     "test_job_recipes",
     "test_perceptron_recipe",
     "test_publications",
+    "test_quickstart",
     "test_ranks_apart",
     "test_readme",
     "test_tiny_encoder",
