@@ -67,7 +67,9 @@ def pytest_collection_finish():
     from hf_prune.policy import pace
 
     gc.freeze()
-    pace.MEASURED_SECONDS = 0.0  # one step says enough here: evidence is announced in many tests, and each would wait 0.3 s
+    pace.MEASURED_SECONDS = (
+        0.0  # one step says enough here: evidence is announced in many tests, and each would wait 0.3 s
+    )
 
 
 def pytest_addoption(parser):

@@ -52,6 +52,7 @@ WHOLE = {
     "test_publications",
     "test_quickstart",
     "test_ranks_apart",
+    "test_site",
     "test_readme",
     "test_tiny_encoder",
     "test_wide_tables",

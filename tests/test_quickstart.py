@@ -46,7 +46,9 @@ def test_it_is_stored_without_outputs(stored):
 
 
 def test_what_it_links_to_is_there(stored):
-    links = re.findall(r"\]\(([^)#\s]+)", "".join(cell.source for cell in stored.cells if cell.cell_type == "markdown"))
+    links = re.findall(
+        r"\]\(([^)#\s]+)", "".join(cell.source for cell in stored.cells if cell.cell_type == "markdown")
+    )
     assert links
     assert all((NOTEBOOK.parent / link).exists() for link in links)
 
