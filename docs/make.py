@@ -9,8 +9,8 @@
 Pictures go to docs/images.
 """
 
-import inspect
 import csv
+import inspect
 import io
 import os
 import re
@@ -33,6 +33,7 @@ ROOT = DOCS.parent
 API = DOCS / "api.md"
 CARD_WIDTH, CARD_HEIGHT = 920, 1180  # pixels of the card that are shown
 LINK = re.compile(r"""(\]\(|src=")([^)\s"]+)""")
+PICTURE = re.compile(r"^!\[.*\]\((.+)\)$", re.MULTILINE)
 NUM_COLOURS = 64  # of a picture: lines, text and grey digits need no more
 
 # Heading → the page that explains them, and the names in the order in which a reader meets them.
@@ -223,7 +224,10 @@ def _text(path: Path) -> str | None:
     if path.suffix != ".md":
         return None
     text = re.sub(r"\A---\n.*?\n---\n\s*", "", path.read_text(encoding="utf-8"), flags=re.DOTALL)
-    return text.replace("<details>", '<details markdown="1">')  # or the Markdown in it stays as it is
+    text = text.replace("<details>", '<details markdown="1">')  # or the Markdown in it stays as it is
+    return PICTURE.sub(
+        lambda found: found[0] if target_of(path, found[1])[0] else "", text
+    )  # not all cards have theirs
 
 
 def target_of(page: Path, target: str) -> tuple[Path | None, str]:
@@ -233,7 +237,7 @@ def target_of(page: Path, target: str) -> tuple[Path | None, str]:
         return None, anchor
     aim = (page.parent / path).resolve()
     aim = aim / "README.md" if aim.is_dir() else aim
-    return aim if aim.exists() or aim.parent.is_dir() and aim.name == "README.md" else None, anchor
+    return aim if aim.exists() or (aim.parent.is_dir() and aim.name == "README.md") else None, anchor
 
 
 def place_of(source: Path) -> Path:
@@ -289,7 +293,9 @@ def for_models(folder: Path) -> dict[str, str]:
             text = (folder / page).read_text(encoding="utf-8")
             title, *paragraphs = text.split("\n\n")
             first = next(paragraph for paragraph in paragraphs if not paragraph.startswith("#"))
-            lines.append(f"- [{title.removeprefix('# ')}]({page.removesuffix('.md')}.html): {first_of(first)}")
+            lines.append(
+                f"- [{title.removeprefix('# ')}]({page.replace('README.md', 'index.md').removesuffix('.md')}.html): {first_of(first)}"
+            )
             texts.append(text)
     return {"llms.txt": "\n".join(lines) + "\n", "llms-full.txt": "\n".join(texts)}
 
