@@ -21,6 +21,7 @@ import matplotlib as mpl
 from datasets import ClassLabel, DatasetDict
 from huggingface_hub import HfApi
 
+from hf_prune.hub.publish import pictures
 from hf_prune.policy import budget, features, pace, rules, trial, weighing
 from hf_prune.streams.source import is_too_old
 from hf_prune.workflows import demo_data
@@ -91,6 +92,7 @@ if __name__ == "__main__":
     # no wrong labels are looked for.
     budget.KEEPS, rules.CUTOFFS, trial.MOST_SPLITS, trial.NUM_FOLDS = (0.5,), (0.0,), 1, 2
     features.FEWEST_ROWS, weighing.NOISE_ROWS, pace.MEASURED_SECONDS = NUM_ROWS, 1, 0.0
+    pictures._NUM_IMAGES, pictures._DPI = 1, 40  # cards are drawn a dozen times
     publish()
     gc.freeze()  # every Trainer collects garbage: it need not look at the libraries again
     failed: dict[str, str] = {}
