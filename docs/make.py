@@ -82,7 +82,7 @@ ENCODERS = {
 COSTS = """
 pass of `"tiny"`; 50000; tiny-encoder/results.csv; tiny; embedding_cpu_seconds; 5/3
 pass of EfficientNet-Lite0 at 64 pixels; 50000; tiny-encoder/results.csv; efficientnet-lite0; embedding_cpu_seconds; 5/3
-k-means, 1,000 prototypes of 384 numbers; 50000; benchmarks/clustering_threads.csv; 5.88; cpu_seconds; 1
+k-means, 1,000 prototypes of 384 numbers; 200000; benchmarks/clustering.csv; ; cpu_seconds; 1
 evidence for `order="auto"`; 50000; benchmarks/evidence_budget.csv; ; cpu_seconds; 1
 200 linear heads, twelve epochs; 50000; benchmarks/memorization_heads.csv; linear; cpu_seconds; 1
 `memorization`, 200 heads with 256 hidden units; 50000; benchmarks/memorization_heads.csv; 256 hidden units; cpu_seconds; 1
