@@ -80,8 +80,6 @@ ENCODERS = {
 }
 # Work; rows; file; a value of its row, or nothing for the first; column of the seconds; by what they are multiplied.
 COSTS = """
-pass of `"tiny"`; 50000; tiny-encoder/results.csv; tiny; embedding_cpu_seconds; 5/3
-pass of EfficientNet-Lite0 at 64 pixels; 50000; tiny-encoder/results.csv; efficientnet-lite0; embedding_cpu_seconds; 5/3
 k-means, 1,000 prototypes of 384 numbers; 200000; benchmarks/clustering.csv; ; cpu_seconds; 1
 evidence for `order="auto"`; 50000; benchmarks/evidence_budget.csv; ; cpu_seconds; 1
 200 linear heads, twelve epochs; 50000; benchmarks/memorization_heads.csv; linear; cpu_seconds; 1
@@ -185,7 +183,7 @@ def _screenshot(page: Path) -> PIL.Image.Image:
 
 
 def site(folder: Path) -> None:
-    """Lay out the pages of the site: those in docs and all that they link to, the docstrings, an example, llms.txt."""
+    """Lay out the pages of the site: those in docs and all that they link to, the docstrings, llms.txt."""
     shutil.rmtree(folder, ignore_errors=True)
     for source, text in linked_files().items():
         place = folder / place_of(source)
@@ -225,9 +223,8 @@ def _text(path: Path) -> str | None:
         return None
     text = re.sub(r"\A---\n.*?\n---\n\s*", "", path.read_text(encoding="utf-8"), flags=re.DOTALL)
     text = text.replace("<details>", '<details markdown="1">')  # or the Markdown in it stays as it is
-    return PICTURE.sub(
-        lambda found: found[0] if target_of(path, found[1])[0] else "", text
-    )  # not all cards have theirs
+    # Cards of the tests are without their pictures.
+    return PICTURE.sub(lambda found: found[0] if target_of(path, found[1])[0] else "", text)
 
 
 def target_of(page: Path, target: str) -> tuple[Path | None, str]:
@@ -284,18 +281,15 @@ def for_models(folder: Path) -> dict[str, str]:
     settings = yaml.load((ROOT / "mkdocs.yml").read_text(encoding="utf-8"), yaml.BaseLoader)  # which passes over !ENV
     start, *groups = settings["nav"]
     lines, texts = [f"# {settings['site_name']}", "", f"> {settings['site_description']}"], []
-    for heading, pages in {
-        "Start": [start],
-        **{key: value for group in groups for key, value in group.items()},
-    }.items():
+    for group in ({"Start": [start]}, *groups):
+        [(heading, pages)] = group.items()
         lines += ["", f"## {heading}", ""]
         for page in pages:
             text = (folder / page).read_text(encoding="utf-8")
             title, *paragraphs = text.split("\n\n")
             first = next(paragraph for paragraph in paragraphs if not paragraph.startswith("#"))
-            lines.append(
-                f"- [{title.removeprefix('# ')}]({page.replace('README.md', 'index.md').removesuffix('.md')}.html): {first_of(first)}"
-            )
+            address = page.replace("README.md", "index.md").removesuffix(".md") + ".html"
+            lines.append(f"- [{title.removeprefix('# ')}]({address}): {first_of(first)}")
             texts.append(text)
     return {"llms.txt": "\n".join(lines) + "\n", "llms-full.txt": "\n".join(texts)}
 
