@@ -1,5 +1,6 @@
 """The site of the documentation: its pages, its links, what is found from its first page, and what it says of costs and words."""
 
+import csv
 import re
 import runpy
 from pathlib import Path
@@ -114,6 +115,24 @@ def test_encoders_and_costs_are_those_of_the_benchmarks():
     for lines in (MAKE["encoder_lines"](), MAKE["cost_lines"]()):
         assert len(lines) >= 3
         assert "\n".join(lines) in page
+
+
+def test_figures_in_words_are_those_of_the_studies():
+    def column(name: str, key: str) -> dict[str, float]:
+        with (ROOT / "recipes/cifar10-metrics" / name).open(encoding="utf-8") as file:
+            return {row["metric"]: float(row[key]) for row in csv.DictReader(file) if row[key]}
+
+    page = " ".join((ROOT / "docs/choose.md").read_text(encoding="utf-8").split())
+    halves, found = (
+        column("reliability.csv", "split_half_spearman"),
+        column("noise.csv", "found"),
+    )  # after the last epoch
+    early = [halves[metric] for metric in ("el2n", "margin", "entropy", "ddd", "grand")]
+    assert f"({halves['aum']:.2f} between halves, forgetting {halves['forgetting']:.2f})" in page
+    assert f"agree with themselves at {min(early):.2f} to {max(early):.2f}" in page
+    assert f"{100 * found['memorization']:.0f} % of planted wrong labels" in page
+    assert f"{100 * found['el2n']:.0f} % by EL2N of whole trainings" in page
+    assert f"agree at {max(halves['influence_max'], halves['influence_sum_abs']):.2f}" in page
 
 
 def test_the_glossary_is_in_order_and_has_the_words_that_people_ask_for():
