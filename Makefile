@@ -3,7 +3,7 @@
 # PYTHON=/path/to/python3 names the interpreter; else the first python3 from 3.11 up that has venv.
 # Tests run in another order each time; SEED=1 repeats the order of a run, whose seed stands in its first line.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-newest test-oldest test-other test-numeric lint fix lock wheel-check versions clean
+.PHONY: help setup demo docs test test-newest test-oldest test-other test-numeric lint fix lock wheel-check versions clean
 
 PYTHON ?=
 JOBS ?= 2
@@ -21,6 +21,11 @@ setup:        ## make .venv: the package, its tools and one pinned torch
 
 demo: setup   ## score, prune and export real images, and compare with random pruning
 	@$(BIN)/hf-prune demo $(ARGS)
+
+docs: setup   ## build the documentation as a site, in build/site
+	$(BIN)/python docs/make.py site build/pages
+	$(BIN)/zensical build --clean --strict
+	@echo "to look at it: $(BIN)/python -m http.server --directory build/site"
 
 test: setup   ## run the tests
 	$(PYTEST)

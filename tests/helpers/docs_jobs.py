@@ -6,6 +6,7 @@ ones under the names that the pages use, and numbers that would take hours are s
 """
 
 import contextlib
+import gc
 import io
 import json
 import re
@@ -20,7 +21,8 @@ import matplotlib as mpl
 from datasets import ClassLabel, DatasetDict
 from huggingface_hub import HfApi
 
-from hf_prune.policy import budget, features, rules, trial, weighing
+from hf_prune.hub.publish import pictures
+from hf_prune.policy import budget, features, pace, rules, trial, weighing
 from hf_prune.streams.source import is_too_old
 from hf_prune.workflows import demo_data
 from tests.helpers.tiny_models import build, config_of, save
@@ -40,6 +42,7 @@ SMALLER = {
     r'"cat": 800': '"cat": 8',
     r"sizes=\[5_000, 20_000, 50_000\]": "sizes=[30, 60], num_draws=2, keeps=[0.5]",
     r'test_dataset=test, encoder="facebook': 'test_dataset=test.select(range(30)), encoder="facebook',
+    r"num_workers=2,": r"\g<0> image_size=8,",  # 3,072 numbers of a row by themselves would take seconds
 }
 
 
@@ -88,8 +91,10 @@ if __name__ == "__main__":
     # Two rules are weighed, at the only fraction for which the pages ask for advice, on as few repeats as there can be, and
     # no wrong labels are looked for.
     budget.KEEPS, rules.CUTOFFS, trial.MOST_SPLITS, trial.NUM_FOLDS = (0.5,), (0.0,), 1, 2
-    features.FEWEST_ROWS, weighing.NOISE_ROWS = NUM_ROWS, 1
+    features.FEWEST_ROWS, weighing.NOISE_ROWS, pace.MEASURED_SECONDS = NUM_ROWS, 1, 0.0
+    pictures._NUM_IMAGES, pictures._DPI = 1, 40  # cards are drawn a dozen times
     publish()
+    gc.freeze()  # every Trainer collects garbage: it need not look at the libraries again
     failed: dict[str, str] = {}
     for path in PAGES:
         if path.name == "streams.md" and is_too_old():
