@@ -6,8 +6,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from hf_prune.cleaning.out_of_fold import NUM_DIRECTIONS, ROWS_PER_DIRECTION
 from hf_prune.heads.settings import batch_size_for
-from hf_prune.policy.features import MOST_ROWS, NUM_DIRECTIONS, ROWS_PER_DIRECTION
+from hf_prune.policy.features import MOST_ROWS
 from hf_prune.policy.pace import Pace, measure_pace
 from hf_prune.policy.rules import rules_for
 from hf_prune.policy.trial import FOLDS_TO_CHOOSE, MANY_ROWS, NUM_FOLDS, NUM_HIDDEN, NUM_RANDOM, num_epochs, num_splits
