@@ -73,8 +73,8 @@ class LabelNoise:
 
     def _summary(self) -> str:
         suspects, judged = int(self.suspects.sum()), int((~np.isnan(self.scores)).sum())
-        wrong = f"{self.low:.1%} to {self.high:.1%} of {judged} labels are estimated to be wrong, {self.rate:.1%} most likely"
-        return f"{wrong}; {suspects} rows are suspects"
+        wrong = share_wrong(self.rate, self.low, self.high)
+        return f"{wrong} of {judged} labels are estimated to be wrong; {suspects} rows are suspects"
 
     @property
     def caution(self) -> str:
@@ -97,14 +97,14 @@ class LabelNoise:
     def precision_at(self, counts: Any) -> NDArray[np.float64]:
         """Estimate which share of the first rows of the ranking is wrong.
 
-        Of the labels planted of each kind a part is among so many rows; this part of ``rate`` is wrong.
+        Of the labels planted of each kind a part is among so many rows, and that part of the labels that look like it.
 
         Args:
             counts: Numbers of rows, each 1 or more, shape (k,) or a single one.
 
         Returns:
-            Shape (k, 3), in [0, 1]: the estimate, with the range by ``low`` and the kind found least, and by ``high`` and the
-            kind found most; NaN without a self-test.
+            Shape (k, 3), in [0, 1]: the estimate, what it is at least if only labels drawn at random are wrong, and at most if
+            ``high`` of the kind found most are; NaN without a self-test.
 
         Raises:
             ValueError: If a count is not from 1 to the rows judged.
@@ -114,7 +114,7 @@ class LabelNoise:
             raise InputError(f"counts={counts!r}; give numbers of rows from 1 to {judged}, those judged")
         if self.self_test is None:
             return np.full((len(wanted), 3), np.nan)
-        return self.self_test.wrong(judged, (self.rate, self.low, self.high))[wanted - 1]
+        return self.self_test.wrong(judged, self.rate, self.high)[wanted - 1]
 
     @property
     def precision(self) -> float | None:
@@ -189,6 +189,17 @@ class LabelNoise:
             at = self.precision_at(count)[0]
             lines += [f"of the {count} suspects about {at[0]:.0%} are wrong, {at[1]:.0%} to {at[2]:.0%}"]
         return lines
+
+
+def share_wrong(rate: float, low: float | None, high: float | None) -> str:
+    """Write an estimated share of wrong labels with its range, where there is one.
+
+    Example:
+        >>> share_wrong(0.082, 0.031, 0.15), share_wrong(0.082, None, None)
+        ('3.1 to 15.0 % (about 8.2 %)', 'about 8.2 %')
+    """
+    about = f"about {100 * rate:.1f} %"
+    return about if low is None or high is None else f"{100 * low:.1f} to {100 * high:.1f} % ({about})"
 
 
 def label_noise(
@@ -310,8 +321,7 @@ class Settings(NamedTuple):
     def seeds(self, num_rows: int) -> list[int]:
         """Return a seed for each split of so many rows; the first is the one that was given."""
         count = self.num_splits or int(np.clip(SPLIT_ROWS // max(num_rows, 1), 1, MOST_SPLITS))
-        more = np.random.SeedSequence(self.seed).generate_state(count)[1:] if count > 1 else []
-        return [self.seed, *map(int, more)]
+        return [self.seed, *map(int, np.random.SeedSequence(self.seed).generate_state(count - 1))]
 
 
 def _from_embeddings(ds: Dataset, request: Request, labels: Labels, settings: Settings) -> LabelNoise:

@@ -13,7 +13,7 @@ from hf_prune.runtime.seeds import row_uniform
 # so that it is found on some of them.
 STRENGTHS = (1e-3, 1e-2, 1e-1, 1.0)
 TUNING_ROWS = 10_000
-NUM_DIRECTIONS, ROWS_PER_DIRECTION = 256, 8
+NUM_DIRECTIONS = 256
 
 
 def make_folds(points: NDArray[Any], labels: NDArray[np.int64], num_folds: int, seed: int) -> NDArray[np.int64]:
@@ -105,13 +105,13 @@ def out_of_fold_probs(
     return probs
 
 
-def leading(embeddings: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
-    """Project embeddings (n, d) on their principal components, at most 256 and one for each 8 rows, in one unit.
+def leading(embeddings: NDArray[np.floating[Any]], rows_each: int = 1) -> NDArray[np.float32]:
+    """Project embeddings (n, d) on their principal components, at most 256 and one for each ``rows_each`` rows, in one unit.
 
     One number divides all, so that a dimension has unit variance in the mean and one prior suits them all.
     """
     centred = np.asarray(embeddings, dtype=np.float32) - embeddings.mean(axis=0, dtype=np.float64).astype(np.float32)
-    size = min(NUM_DIRECTIONS, centred.shape[1], max(2, len(centred) // ROWS_PER_DIRECTION))
+    size = min(NUM_DIRECTIONS, centred.shape[1], max(2, len(centred) // rows_each))
     if size < centred.shape[1]:
         _, directions = np.linalg.eigh((centred.T @ centred).astype(np.float64))
         kept = directions[:, ::-1][:, :size].astype(np.float32)

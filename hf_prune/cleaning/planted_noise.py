@@ -1,7 +1,7 @@
 """Self-test of a search for wrong labels: some of three kinds are planted, and those that are found are counted."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -56,7 +56,7 @@ class SelfTest:
     """
 
     planted: int
-    depths: Mapping[str, Shares]
+    depths: Mapping[str, Shares] = field(repr=False, compare=False)
     shares: Mapping[str, float]
     low: float
     contradicted: float
@@ -70,15 +70,16 @@ class SelfTest:
         """Return which part of the labels replaced is found when shares of the rows are suspected, (kinds, k), in [0, 1]."""
         return np.stack([np.searchsorted(own, shares, side="right") / len(own) for own in self.depths.values()])
 
-    def wrong(self, num_rows: int, rates: tuple[float, float, float]) -> Shares:
-        """Estimate which part of the first rows of a ranking is wrong, for every number of them up to all, (num_rows, 3).
+    def wrong(self, num_rows: int, rate: float, high: float) -> Shares:
+        """Estimate which part of the first rows of a ranking is wrong, for every number of them up to all, shape (num_rows, 3).
 
-        The rates, of which one is most likely, one least and one most, go with the mean kind, the kind that is found least and
-        the one found most. The first rows are no less suspicious than more of them.
+        The estimate has as much of each kind as rows look like it, ``rate`` in all; at least what looks like labels drawn at
+        random is wrong, at most ``high`` of the kind that is found most. The first rows are no less suspicious than more.
         """
         counts = np.arange(1, num_rows + 1)
-        found = self.found(counts / num_rows)
-        parts = np.stack([found.mean(axis=0), found.min(axis=0), found.max(axis=0)], axis=1) * np.array(rates)
+        found, shares = self.found(counts / num_rows), np.array(list(self.shares.values()))
+        mixed = rate * (shares / shares.sum() if shares.any() else shares + 1 / len(shares)) @ found
+        parts = np.stack([mixed, self.low * found[0], high * found.max(axis=0)], axis=1)
         return np.maximum.accumulate(np.minimum(1.0, parts * num_rows / counts[:, None])[::-1])[::-1]
 
     def num_suspects(self, num_rows: int, rate: float) -> int:
@@ -87,7 +88,7 @@ class SelfTest:
         At this count the rows that are expected to be wrong, less half of all, are most.
         """
         counts = np.arange(1, num_rows + 1)
-        surplus = counts * (self.wrong(num_rows, (rate, 0.0, 0.0))[:, 0] - 0.5)
+        surplus = counts * (self.wrong(num_rows, rate, 1.0)[:, 0] - 0.5)
         best = int(surplus.argmax())
         return best + 1 if surplus[best] > 0 else 0
 

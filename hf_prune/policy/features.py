@@ -10,6 +10,7 @@ from hf_prune.cleaning.out_of_fold import leading, tells_apart
 from hf_prune.runtime.errors import InputError
 from hf_prune.scoring.pool import Rows
 
+ROWS_PER_DIRECTION = 8
 FEWEST_ROWS, FEWEST_PER_CLASS, MOST_ROWS = 200, 5, 100_000
 
 
@@ -79,7 +80,7 @@ def make_features(
     if len(usable) > MOST_ROWS:
         usable = np.sort(np.random.default_rng((seed, 3)).permutation(usable)[:MOST_ROWS])
     present, own = np.unique(codes[usable], return_inverse=True)
-    points = leading(embeddings[usable])
+    points = leading(embeddings[usable], ROWS_PER_DIRECTION)
     if not tells_apart(points, own, FEWEST_PER_CLASS):  # so that every fold has rows of two classes
         raise TooLittleToJudgeError(
             f"fewer than two classes have {FEWEST_PER_CLASS} different embeddings: there is too little to tell apart to judge by"
