@@ -182,6 +182,9 @@ def main() -> None:
         "--embeddings", type=Path, required=True, help="folder with emb.npy, labels.npy, and those of test rows"
     )
     parser.add_argument("--draws", type=int, default=NUM_DRAWS, help="of each setting")
+    parser.add_argument(
+        "--first", type=int, default=0, help="number of the first draw, so that several can share the work"
+    )
     parser.add_argument("--csv", type=Path, required=True)
     given = parser.parse_args()
     datasets.disable_progress_bars()
@@ -190,7 +193,7 @@ def main() -> None:
     if not given.csv.exists():
         given.csv.write_text(",".join(fields) + "\n")
     done = {tuple(line) for line in pd.read_csv(given.csv)[["data", "noise", "keep", "draw"]].itertuples(index=False)}
-    for number in range(given.draws):
+    for number in range(given.first, given.draws):
         for name, size, noise, keep in SETTINGS:
             if (name, noise, keep, number) not in done:
                 line = measure(sources[name], size, noise, keep, number)

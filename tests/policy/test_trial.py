@@ -180,6 +180,12 @@ def test_random_rows_of_scores_with_gaps_are_their_own():
     assert not shared
 
 
+def test_without_a_rule_random_rows_alone_are_held_against_all():
+    found = trial(KnownTrial)
+    found.answers = found.answers | {6: [[1, 0], [0, 0]] * 3}
+    assert found.two_layer_and_all([], 0.5).tolist() == [[-0.5], [-1.0]]
+
+
 def test_heads_learn_what_rows_show():
     """Classes lie apart: rows of both are enough, rows of one class are not."""
     found = trial()
