@@ -1,6 +1,6 @@
 """Confident learning: wrong labels from predictions that did not see them, and a score of suspicion for each row."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -78,16 +78,23 @@ def _own_and_other(probs: Probs, labels: Codes) -> tuple[NDArray[np.float64], ND
     return own, others.max(axis=1)
 
 
-def share_like(sample: NDArray[np.float64], others: NDArray[np.float64]) -> float:
+class LikeSample(NamedTuple):
+    """A share of rows that are like a sample, in [0, 1], and the lower end of it."""
+
+    share: float
+    low: float
+
+
+def share_like(sample: NDArray[np.float64], others: NDArray[np.float64], repeats: int = 1) -> LikeSample:
     """Estimate which share of some rows is of the kind of a sample, from one number per row that is high for the sample.
 
     Above any threshold there are at least as many of the rows as their share times the part of the sample above it. The
     ratio of the two parts bounds the share from above, and the more tightly the fewer rows of another kind are above. The
-    ratio is taken where it is smallest with two standard errors added to it. The sample is (m,), m at least 1, the rows in
-    question (n,).
+    ratio is taken where it is smallest with two standard errors added to it; its lower end has both parts at theirs, 95 %
+    below. The sample is (m,), m at least 1, the rows in question (n,), in which each row may be repeated.
 
     Example:
-        >>> round(share_like(np.full(100, 5.0), np.repeat([5.0, 0.0], [30, 70])), 6)
+        >>> share_like(np.full(100, 5.0), np.repeat([5.0, 0.0], [30, 70])).share
         0.3
 
     References:
@@ -102,8 +109,21 @@ def share_like(sample: NDArray[np.float64], others: NDArray[np.float64]) -> floa
     thresholds = ordered[len(ordered) - above]
     part = 1.0 - np.searchsorted(ordered, thresholds) / len(ordered)
     found = 1.0 - np.searchsorted(rest, thresholds) / len(rest)
+    different = len(rest) / repeats
     # Each part at its worst: two standard errors, and three rows where none was found.
-    most = found + 2.0 * np.sqrt(found * (1.0 - found) / len(rest)) + 3.0 / len(rest)
+    most = found + 2.0 * np.sqrt(found * (1.0 - found) / different) + 3.0 / different
     least = part / (1.0 + 2.0 * np.sqrt((1.0 - part) / (part * len(ordered))))
-    best = np.argmin(most / least)
-    return float(min(1.0, found[best] / part[best]))
+    best = int(np.argmin(most / least))
+    low = ends(float(found[best]), different)[0] / ends(float(part[best]), len(ordered))[1]
+    return LikeSample(float(min(1.0, found[best] / part[best])), min(1.0, low))
+
+
+def ends(share: float, num_rows: float) -> tuple[float, float]:
+    """Return what a share of so many rows is at least and at most, each with 95 %, in [0, 1].
+
+    Example:
+        >>> [round(end, 4) for end in ends(0.1, 100)]
+        [0.0507, 0.1493]
+    """
+    half = 1.645 * float(np.sqrt(share * (1.0 - share) / num_rows))
+    return max(0.0, share - half), min(1.0, share + half)

@@ -3,17 +3,19 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from datasets import Dataset
+from datasets.utils import tqdm
 from numpy.typing import NDArray
 
-from hf_prune.cleaning.confident_learning import confident_joint, log_odds
-from hf_prune.cleaning.planted_noise import SelfTest, judge, most_suspicious, plant
+from hf_prune.cleaning.confident_learning import confident_joint, ends, log_odds
+from hf_prune.cleaning.planted_noise import KINDS, Planted, SelfTest, judge, plant
 from hf_prune.data.columns import Labels
 from hf_prune.data.thumbnails import strip
 from hf_prune.runtime import svg
+from hf_prune.runtime.arguments import check_count
 from hf_prune.runtime.errors import InputError
 from hf_prune.runtime.figures import SUSPECT
 from hf_prune.runtime.files import write_csv
@@ -27,6 +29,8 @@ from hf_prune.scoring.embeddings import all_embeddings, as_dataset
 from hf_prune.scoring.pool import required_labels
 
 _SHOWN_ROWS = 10
+TRUSTED_AGREEMENT = 0.8
+SPLIT_ROWS, MOST_SPLITS = 30_000, 3  # few rows are split anew until chance in the split matters little
 
 
 @dataclass(frozen=True)
@@ -34,12 +38,14 @@ class LabelNoise:
     """Labels that look wrong; printed, it is a summary and the most suspicious rows.
 
     Attributes:
-        rate: Estimated share of wrong labels among the rows judged, in [0, 1]: the mean of the two shares of the self-test,
-            of rows that look like labels drawn at random and like swapped ones; without it that of confident learning.
-        suspects: The rows that look wrong, as many as ``rate`` says, where classifier and label disagree; shape (n,).
+        rate: Estimated share of wrong labels among the rows judged, in [0, 1]: the mean of the shares of rows that look like
+            each kind of planted label; without a self-test that of confident learning.
+        low: The share that is wrong at least, whatever the kind: what looks like labels drawn at random.
+        high: The share that is wrong at most, if the classifier contradicts wrong labels as often as planted ones.
+        suspects: The rows whose label is more likely wrong than right, where classifier and label disagree; shape (n,).
         scores: Logarithm of the likeliest other class's probability over the label's, above 0 where they disagree, high
             for suspicious rows, shape (n,); NaN for rows that were not judged.
-        probs: Out-of-fold probabilities, shape (n, classes); NaN for rows that were not judged.
+        probs: Out-of-fold probabilities, the mean over the splits, shape (n, classes); NaN for rows that were not judged.
         confident_rate: The estimate of confident learning, in [0, 1]; it counts what the classifier gets wrong with
             confidence as wrong, so that a weak classifier makes it too high.
         agreement: Share of the rows judged whose label is the class predicted.
@@ -50,6 +56,8 @@ class LabelNoise:
     """
 
     rate: float
+    low: float
+    high: float
     suspects: NDArray[np.bool_]
     scores: NDArray[np.float64]
     probs: NDArray[Any]
@@ -65,26 +73,59 @@ class LabelNoise:
 
     def _summary(self) -> str:
         suspects, judged = int(self.suspects.sum()), int((~np.isnan(self.scores)).sum())
-        return f"{self.rate:.1%} of {judged} labels are estimated to be wrong; {suspects} rows are suspects"
+        wrong = share_wrong(self.rate, self.low, self.high)
+        return f"{wrong} of {judged} labels are estimated to be wrong; {suspects} rows are suspects"
+
+    @property
+    def caution(self) -> str:
+        """Say why to doubt all this, where the classifier agrees with few labels; else empty."""
+        if self.agreement >= TRUSTED_AGREEMENT:
+            return ""
+        return (
+            f"caution: the classifier agrees with {self.agreement:.0%} of the labels only, so that hard rows and wrong labels "
+            "can hardly be told apart; a better encoder narrows the range"
+        )
 
     def _repr_html_(self) -> str:
         title, shown = self._summary(), self.ranking[:_SHOWN_ROWS].tolist()
         bar = svg.share(int(self.suspects.sum()), len(self.suspects), title, colour=SUSPECT)
         lines = [(row, *self._names(row), f"{self.scores[row]:.2f}") for row in shown]
         captions = {row: f"row {row}: {self._names(row)[0]}, looks like {self._names(row)[1]}" for row in shown}
-        tests = [] if self.self_test is None else _lines(self.self_test)
         found = table(lines, ["row", "label", "predicted", "score"])
-        return fragment(title, bar, *tests, "the most suspicious rows:", strip(self.ds, captions), found)
+        return fragment(title, bar, *self._tests(), "the most suspicious rows:", strip(self.ds, captions), found)
+
+    def precision_at(self, counts: Any) -> NDArray[np.float64]:
+        """Estimate which share of the first rows of the ranking is wrong.
+
+        Of the labels planted of each kind a part is among so many rows, and that part of the labels that look like it.
+
+        Args:
+            counts: Numbers of rows, each 1 or more, shape (k,) or a single one.
+
+        Returns:
+            Shape (k, 3), in [0, 1]: the estimate, what it is at least if only labels drawn at random are wrong, and at most if
+            ``high`` of the kind found most are; NaN without a self-test.
+
+        Raises:
+            ValueError: If a count is not from 1 to the rows judged.
+        """
+        wanted, judged = np.atleast_1d(np.asarray(counts)), int((~np.isnan(self.scores)).sum())
+        if wanted.dtype.kind not in "iu" or wanted.min(initial=1) < 1 or wanted.max(initial=1) > judged:
+            raise InputError(f"counts={counts!r}; give numbers of rows from 1 to {judged}, those judged")
+        if self.self_test is None:
+            return np.full((len(wanted), 3), np.nan)
+        return self.self_test.wrong(judged, self.rate, self.high)[wanted - 1]
 
     @property
     def precision(self) -> float | None:
-        """Return the share of the rows suspected in the self-test that were planted."""
-        return None if self.self_test is None else self.self_test.precision
+        """Return the share of the suspects that is estimated to be wrong; None where there are none, or without a self-test."""
+        count = int(self.suspects.sum())
+        return None if self.self_test is None or count == 0 else float(self.precision_at(count)[0, 0])
 
     @property
     def recall(self) -> float | None:
-        """Return the share of the rows planted in the self-test that were suspected."""
-        return None if self.self_test is None else self.self_test.recall
+        """Return the share of the planted labels of the kind found least that the suspects would hold; None without a self-test."""
+        return None if self.self_test is None else min(self._recalls(self.self_test).values())
 
     @property
     def ranking(self) -> NDArray[np.int64]:
@@ -93,12 +134,23 @@ class LabelNoise:
         return order[~np.isnan(self.scores[order])]
 
     def write_csv(self, path: str | Path) -> Path:
-        """Write a line per row judged, the most suspicious first: row, label, predicted class, score, suspect or not."""
+        """Write a line per row judged, the most suspicious first: row, label, predicted class, score, suspect or not, precision.
+
+        The precision is that of all rows down to this one.
+        """
+        ranking = self.ranking
+        precisions = self.precision_at(np.arange(1, len(ranking) + 1))[:, 0]
         lines = (
-            [row, *self._names(row), f"{self.scores[row]:.4f}", int(self.suspects[row])]
-            for row in self.ranking.tolist()
+            [
+                row,
+                *self._names(row),
+                f"{self.scores[row]:.4f}",
+                int(self.suspects[row]),
+                "" if precision != precision else f"{precision:.4f}",
+            ]
+            for row, precision in zip(ranking.tolist(), precisions.tolist(), strict=True)
         )
-        return write_csv(path, ["row", "label", "predicted", "score", "suspect"], lines)
+        return write_csv(path, ["row", "label", "predicted", "score", "suspect", "precision"], lines)
 
     def _names(self, row: int) -> tuple[str, str]:
         return self.labels.name(int(self.labels.codes[row])), self.labels.name(int(self.probs[row].argmax()))
@@ -106,7 +158,7 @@ class LabelNoise:
     def __str__(self) -> str:
         lines = [
             self._summary(),
-            *([] if self.self_test is None else _lines(self.self_test)),
+            *self._tests(),
             f"confident learning: {self.confident_rate:.1%}; it counts confident errors of the classifier, which agrees with "
             f"{self.agreement:.1%} of the labels",
         ]
@@ -118,14 +170,36 @@ class LabelNoise:
             lines.append(printable(f"  row {row}: label {label}, predicted {predicted}, score {self.scores[row]:.2f}"))
         return "\n".join(lines)
 
+    def _recalls(self, test: SelfTest) -> dict[str, float]:
+        judged = int((~np.isnan(self.scores)).sum())
+        return dict(zip(KINDS, test.found(np.array([self.suspects.sum() / judged]))[:, 0].tolist(), strict=True))
 
-def _lines(test: SelfTest) -> list[str]:
-    return [
-        f"self-test: of {test.planted} planted labels {test.recall:.1%} were found (drawn at random "
-        f"{test.recall_at_random:.1%}, swapped for the class they are taken for {test.recall_swapped:.1%}); "
-        f"{test.precision:.1%} of the rows suspected were planted",
-        f"like labels drawn at random look {test.rate_at_random:.1%} of the rows, like swapped ones {test.rate_swapped:.1%}",
-    ]
+    def _tests(self) -> list[str]:
+        """Return lines about the self-test, and the caution."""
+        lines = [self.caution] if self.caution else []
+        test = self.self_test
+        if test is None:
+            return lines
+        found = ", ".join(f"{words} {self._recalls(test)[kind]:.0%}" for kind, words in KINDS.items())
+        like = ", ".join(f"{words} {test.shares[kind]:.1%}" for kind, words in KINDS.items())
+        lines += [f"self-test: of {test.planted} planted labels as many are among the suspects: {found}"]
+        lines += [f"rows that look like labels {like}"]
+        count = int(self.suspects.sum())
+        if count:
+            at = self.precision_at(count)[0]
+            lines += [f"of the {count} suspects about {at[0]:.0%} are wrong, {at[1]:.0%} to {at[2]:.0%}"]
+        return lines
+
+
+def share_wrong(rate: float, low: float | None, high: float | None) -> str:
+    """Write an estimated share of wrong labels with its range, where there is one.
+
+    Example:
+        >>> share_wrong(0.082, 0.031, 0.15), share_wrong(0.082, None, None)
+        ('3.1 to 15.0 % (about 8.2 %)', 'about 8.2 %')
+    """
+    about = f"about {100 * rate:.1f} %"
+    return about if low is None or high is None else f"{100 * low:.1f} to {100 * high:.1f} % ({about})"
 
 
 def label_noise(
@@ -135,6 +209,7 @@ def label_noise(
     inputs: Mapping[str, Any] | None = None,
     label_column: str | None = None,
     num_folds: int = 5,
+    num_splits: int | None = None,
     planted: float = 0.1,
     seed: int = 0,
     image_column: str | None = None,
@@ -143,12 +218,16 @@ def label_noise(
 ) -> LabelNoise:
     """Estimate which labels are wrong, and how many.
 
-    Each fold of the rows is predicted by a logistic regression on the embeddings of the others; equal embeddings are in one
-    fold. Then the search is tested: a share of the labels is replaced, half of them at random and half by the class that
-    theirs is taken for most, the folds are predicted anew, and it is counted how many of the replaced labels are found. The
-    share of the other rows that look like replaced ones is the estimate of the rate. Rows that are hard and rows that are
-    wrong look alike to a classifier: read the precision of the self-test before you drop suspects. Every process holds all
-    embeddings, (n, d) of float32.
+    Each fold of the rows is predicted by a logistic regression on the embeddings of the others (their 256 leading directions);
+    equal embeddings are in one fold. Then the search is tested: a share of the labels is replaced, a third of them at random, a
+    third by the class that theirs is taken for most, a third as the classifier itself errs, and the folds are predicted anew.
+    Everything is averaged over several splits into folds.
+
+    How many labels are wrong cannot be known from rows and labels alone: noise that follows the embeddings looks like hard
+    rows. So the answer is a range. ``low`` counts what looks like labels drawn at random, which hard rows do not; ``high``
+    counts every label that the classifier contradicts as wrong, and in proportion those that it would repeat. It fails where
+    wrong labels follow the embeddings more closely than those planted, as when one weak annotator gave all of them. The better
+    the encoder, the narrower the range. Every process holds all embeddings, (n, d) of float32.
 
     Args:
         ds: A ``Dataset`` of n rows, or embeddings, shape (n, d).
@@ -157,6 +236,7 @@ def label_noise(
             (n, classes), predictions of models that were not trained on the row, which leaves the self-test out.
         label_column: Column with the classes; None takes the only ``ClassLabel`` column.
         num_folds: Folds, 2 or more.
+        num_splits: How often the rows are split into folds anew; None takes as many as predict 30,000 rows, 1 to 3.
         planted: Share of the labels that the self-test replaces, in [0, 0.5]; 0 leaves it out.
         seed: Decides the folds and which labels are replaced.
         image_column: Column with the images; None takes the only ``Image`` column.
@@ -179,13 +259,16 @@ def label_noise(
         7
 
     References:
-        Northcutt, Jiang & Chuang (2021), arXiv:1911.00068, for predictions out of fold and the confident joint. Suspects
-        are ranked by log-odds and counted by the self-test instead.
+        Northcutt, Jiang & Chuang (2021), arXiv:1911.00068, for predictions out of fold and the confident joint; suspects
+        are ranked by log-odds and counted by the self-test instead. Scott (2015) for shares of a mixture. That the rate is not
+        identifiable without an assumption: Menon et al. (2015), Learning from corrupted binary labels. The range is ours.
     """
     run = Run.of(run)
     with in_step("label_noise", run.device), use_device(run.device):
         ds, given = as_dataset(ds, inputs or {}, "label_noise", ["embeddings", "labels", "probs"])
         _check(encoder, given, planted, seed)
+        if num_splits is not None:
+            check_count("num_splits", num_splits, 1)
         request = Request(
             encoder=encoder,
             inputs=given,
@@ -194,11 +277,12 @@ def label_noise(
             run=run,
             on_error=on_error,
         )
-        check_request("label_noise", ds, request, {"num_folds": num_folds, "planted": planted, "seed": seed})
+        settings = Settings(num_folds, num_splits, planted, seed)
+        check_request("label_noise", ds, request, settings._asdict())
         labels = required_labels(ds, request, "label_noise", also=", or pass inputs={'labels': array}")
         if "probs" in given:
             return replace(_from_probs(np.asarray(given["probs"]), labels), ds=ds)
-        return replace(_from_embeddings(ds, request, labels, num_folds, planted, seed), ds=ds)
+        return replace(_from_embeddings(ds, request, labels, settings), ds=ds)
 
 
 def _check(encoder: Any, given: Mapping[str, Any], planted: Any, seed: int) -> None:
@@ -226,34 +310,47 @@ def _from_probs(probs: NDArray[Any], labels: Labels) -> LabelNoise:
     return _result(judged, probs[judged], labels, unscored, None)
 
 
-def _from_embeddings(
-    ds: Dataset, request: Request, labels: Labels, num_folds: int, planted: float, seed: int
-) -> LabelNoise:
+class Settings(NamedTuple):
+    """Options of the search, as `label_noise` has them."""
+
+    num_folds: int
+    num_splits: int | None
+    planted: float
+    seed: int
+
+    def seeds(self, num_rows: int) -> list[int]:
+        """Return a seed for each split of so many rows; the first is the one that was given."""
+        count = self.num_splits or int(np.clip(SPLIT_ROWS // max(num_rows, 1), 1, MOST_SPLITS))
+        return [self.seed, *map(int, np.random.SeedSequence(self.seed).generate_state(count - 1))]
+
+
+def _from_embeddings(ds: Dataset, request: Request, labels: Labels, settings: Settings) -> LabelNoise:
     """Find suspects by logistic regression, fold by fold, and test the search.
 
     Every process holds (n, d) of float32 and computes the same.
     """
-    from hf_prune.cleaning.out_of_fold import choose_strength, make_folds, out_of_fold_probs, standardised
+    from hf_prune.cleaning.out_of_fold import choose_strength, leading, make_folds, out_of_fold_probs
 
     embeddings, unscored = all_embeddings(ds, request)
     unscored |= dict.fromkeys(np.flatnonzero(labels.codes < 0).tolist(), "no label")
     rows = np.setdiff1d(np.arange(len(ds)), list(unscored))
-    points, codes = standardised(embeddings[rows]), labels.codes[rows]
-    num_classes = max(labels.num_classes, 1)
-    folds = make_folds(points, codes, num_folds, seed)
-    in_fold = np.bincount(codes * num_folds + folds, minlength=num_classes * num_folds)
-    known = in_fold[codes * num_folds + folds] < np.bincount(codes)[codes]
+    given, codes, num_folds = embeddings[rows], labels.codes[rows], settings.num_folds
+    num_classes, seeds = max(labels.num_classes, 1), settings.seeds(len(rows))
+    splits = np.stack([make_folds(given, codes, num_folds, seed) for seed in seeds])
+    in_fold = np.bincount(codes * num_folds + splits[0], minlength=num_classes * num_folds)
+    known = in_fold[codes * num_folds + splits[0]] < np.bincount(codes)[codes]  # in every split, if in the first
     unscored |= dict.fromkeys(rows[~known].tolist(), "its class has no row in another fold")
-    rows, points, codes, folds = rows[known], points[known], codes[known], folds[known]
-    strength = choose_strength(points, codes, folds)
-    probs = out_of_fold_probs(points, codes, folds, strength, num_classes)
-    test = None
-    if planted > 0:
-        copy = plant(codes, probs, planted, seed)
-        test = judge(
-            copy, out_of_fold_probs(points, copy.labels, folds, strength, num_classes), log_odds(probs, codes)
-        )
-    return _result(rows, probs, labels, unscored, test)
+    rows, points, codes, splits = rows[known], leading(given[known]), codes[known], splits[:, known]
+    strength = choose_strength(points, codes, splits[0])
+    mean = np.zeros((len(rows), num_classes), dtype=np.float32)
+    tests: list[tuple[Planted, NDArray[Any]]] = []
+    for seed, folds in zip(seeds, tqdm(splits, desc="Label noise", unit="split", leave=False), strict=True):
+        probs = out_of_fold_probs(points, codes, folds, strength, num_classes)
+        mean += probs / np.float32(len(seeds))
+        if settings.planted > 0:
+            copy = plant(codes, probs, settings.planted, seed)
+            tests.append((copy, out_of_fold_probs(points, copy.labels, folds, strength, num_classes)))
+    return _result(rows, mean, labels, unscored, judge(tests) if tests else None)
 
 
 def _result(
@@ -262,13 +359,32 @@ def _result(
     """Put the results for some rows in their places among all."""
     codes = labels.codes[rows]
     confident_rate = float(1.0 - np.trace(confident_joint(probs, codes)))
-    rate = confident_rate if test is None else test.rate
+    agreement = float((probs.argmax(axis=1) == codes).mean())
+    low, high = 0.0, ends(1.0 - agreement, len(rows))[1]
+    rate = confident_rate
+    if test is not None:
+        high = test.high(1.0 - agreement, len(rows))
+        low = min(test.low, high)
+        rate = float(np.clip(test.rate, low, high))
+    own = log_odds(probs, codes)
+    order = np.argsort(-own, kind="stable")
+    count = round(rate * len(rows)) if test is None else test.num_suspects(len(rows), rate)
+    chosen = order[:count]
     scores = np.full(len(labels.codes), np.nan)
     suspects = np.zeros(len(labels.codes), dtype=bool)
     all_probs = np.full((len(labels.codes), probs.shape[1]), np.nan, dtype=np.float32)
-    scores[rows], all_probs[rows] = log_odds(probs, codes), probs
-    suspects[rows] = most_suspicious(scores[rows], rate)
-    agreement = float((probs.argmax(axis=1) == codes).mean())
+    scores[rows], all_probs[rows] = own, probs
+    suspects[rows[chosen]] = own[chosen] > 0
     return LabelNoise(
-        rate, suspects, scores, all_probs, confident_rate, agreement, labels, test, dict(sorted(unscored.items()))
+        rate=rate,
+        low=low,
+        high=max(high, rate),
+        suspects=suspects,
+        scores=scores,
+        probs=all_probs,
+        confident_rate=confident_rate,
+        agreement=agreement,
+        labels=labels,
+        self_test=test,
+        unscored=dict(sorted(unscored.items())),
     )

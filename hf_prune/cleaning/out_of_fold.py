@@ -13,6 +13,7 @@ from hf_prune.runtime.seeds import row_uniform
 # so that it is found on some of them.
 STRENGTHS = (1e-3, 1e-2, 1e-1, 1.0)
 TUNING_ROWS = 10_000
+NUM_DIRECTIONS = 256
 
 
 def make_folds(points: NDArray[Any], labels: NDArray[np.int64], num_folds: int, seed: int) -> NDArray[np.int64]:
@@ -92,7 +93,7 @@ def out_of_fold_probs(
 ) -> NDArray[np.float32]:
     """Predict each fold by a classifier trained on the others, shape (n, num_classes); 0 for a class that these do not have.
 
-    Points (n, d) are as `standardised` gives them, the strength is scikit-learn's ``C``.
+    Points (n, d) are as `leading` gives them, the strength is scikit-learn's ``C``.
     """
     probs = np.zeros((len(labels), num_classes), dtype=np.float32)
 
@@ -104,10 +105,19 @@ def out_of_fold_probs(
     return probs
 
 
-def standardised(points: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Centre embeddings and divide them by one standard deviation for all dimensions, so that one prior suits them all."""
-    centred = points - points.mean(axis=0, dtype=np.float64).astype(np.float32)
-    return np.asarray(centred / (centred.std(dtype=np.float64) or 1.0), dtype=np.float32)
+def leading(embeddings: NDArray[np.floating[Any]], rows_each: int = 1) -> NDArray[np.float32]:
+    """Project embeddings (n, d) on their principal components, at most 256 and one for each ``rows_each`` rows, in one unit.
+
+    One number divides all, so that a dimension has unit variance in the mean and one prior suits them all.
+    """
+    centred = np.asarray(embeddings, dtype=np.float32) - embeddings.mean(axis=0, dtype=np.float64).astype(np.float32)
+    size = min(NUM_DIRECTIONS, centred.shape[1], max(2, len(centred) // rows_each))
+    if size < centred.shape[1]:
+        _, directions = np.linalg.eigh((centred.T @ centred).astype(np.float64))
+        kept = directions[:, ::-1][:, :size].astype(np.float32)
+        largest = np.abs(kept).argmax(axis=0)  # a direction's sign is free: fix it, so that machines agree
+        centred = centred @ (kept * np.sign(kept[largest, np.arange(size)]))
+    return np.ascontiguousarray(centred / np.float32(centred.std(dtype=np.float64) or 1.0), dtype=np.float32)
 
 
 def _fit_and_predict(

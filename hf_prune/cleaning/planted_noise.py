@@ -1,17 +1,24 @@
-"""Self-test of a search for wrong labels: some are planted, and those that are found are counted."""
+"""Self-test of a search for wrong labels: some of three kinds are planted, and those that are found are counted."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hf_prune.cleaning.confident_learning import log_odds, probability_margins, share_like
+from hf_prune.cleaning.confident_learning import ends, log_odds, probability_margins, share_like
 
 Rows = NDArray[np.int64]
+Shares = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
-
+# From the kind that a classifier finds most easily to the one that it finds least, with the words for what it is.
+KINDS = {
+    "at_random": "drawn at random",
+    "by_class": "swapped for the class that theirs is taken for",
+    "by_row": "drawn as the classifier errs",
+}
 # A stream of its own: who has planted noise with the same seed before must not have it planted on the same rows.
 _STREAM = 19110068
 
@@ -22,54 +29,83 @@ class Planted:
 
     Attributes:
         labels: Shape (n,).
-        at_random: Rows whose new label was drawn among all other classes.
-        swapped: Rows that got the class that the classifier takes theirs for most.
+        rows: Rows of each of the `KINDS` whose label was replaced.
     """
 
     labels: NDArray[np.int64]
-    at_random: Rows
-    swapped: Rows
+    rows: Mapping[str, Rows]
 
     @property
     def mask(self) -> Mask:
         """Mark the rows with a replaced label, shape (n,)."""
         found = np.zeros(len(self.labels), dtype=bool)
-        found[self.at_random] = found[self.swapped] = True
+        found[np.concatenate(list(self.rows.values()))] = True
         return found
 
 
 @dataclass(frozen=True)
 class SelfTest:
-    """Result of a search for planted labels.
+    """Result of a search for planted labels, over all splits.
 
     Attributes:
-        planted: Rows with a replaced label.
-        precision: Share of the rows suspected that were planted, in [0, 1]; rows suspected before are left out.
-        recall: Share of the rows planted that were suspected, in [0, 1].
-        recall_at_random: The same of labels drawn at random.
-        recall_swapped: The same of labels swapped for the class they are taken for most.
-        rate_at_random: Share of the other rows that look like labels drawn at random, in [0, 1].
-        rate_swapped: Share of the other rows that look like swapped ones, in [0, 1].
+        planted: Labels that were replaced.
+        depths: Share of the other rows that look more suspicious than a label replaced, in [0, 1], ascending, by kind of `KINDS`.
+        shares: Share of the other rows that look like labels of a kind, in [0, 1], by kind.
+        low: Share that looks like labels drawn at random at least, in [0, 1], 95 % below its true value if such noise there is.
+        contradicted: Share of the labels replaced that the classifier takes for another class, in [0, 1].
     """
 
     planted: int
-    precision: float
-    recall: float
-    recall_at_random: float
-    recall_swapped: float
-    rate_at_random: float
-    rate_swapped: float
+    depths: Mapping[str, Shares] = field(repr=False, compare=False)
+    shares: Mapping[str, float]
+    low: float
+    contradicted: float
 
     @property
     def rate(self) -> float:
-        """Estimate the share of wrong labels, half of them of either kind as those planted, in [0, 1]."""
-        return (self.rate_at_random + self.rate_swapped) / 2
+        """Estimate the share of wrong labels: the mean of what the three kinds say, in [0, 1]."""
+        return float(np.mean(list(self.shares.values())))
+
+    def found(self, shares: Shares) -> Shares:
+        """Return which part of the labels replaced is found when shares of the rows are suspected, (kinds, k), in [0, 1]."""
+        return np.stack([np.searchsorted(own, shares, side="right") / len(own) for own in self.depths.values()])
+
+    def wrong(self, num_rows: int, rate: float, high: float) -> Shares:
+        """Estimate which part of the first rows of a ranking is wrong, for every number of them up to all, shape (num_rows, 3).
+
+        The estimate has as much of each kind as rows look like it, ``rate`` in all; at least what looks like labels drawn at
+        random is wrong, at most ``high`` of the kind that is found most. The first rows are no less suspicious than more.
+        """
+        counts = np.arange(1, num_rows + 1)
+        found, shares = self.found(counts / num_rows), np.array(list(self.shares.values()))
+        mixed = rate * (shares / shares.sum() if shares.any() else shares + 1 / len(shares)) @ found
+        parts = np.stack([mixed, self.low * found[0], high * found.max(axis=0)], axis=1)
+        return np.maximum.accumulate(np.minimum(1.0, parts * num_rows / counts[:, None])[::-1])[::-1]
+
+    def num_suspects(self, num_rows: int, rate: float) -> int:
+        """Count the first rows of a ranking that are each more likely wrong than right, if a share of all is.
+
+        At this count the rows that are expected to be wrong, less half of all, are most.
+        """
+        counts = np.arange(1, num_rows + 1)
+        surplus = counts * (self.wrong(num_rows, rate, 1.0)[:, 0] - 0.5)
+        best = int(surplus.argmax())
+        return best + 1 if surplus[best] > 0 else 0
+
+    def high(self, disagreement: float, num_rows: int) -> float:
+        """Bound the share of wrong labels from above, by the share of labels that the classifier takes for another class.
+
+        If it contradicts wrong labels as often as planted ones, so many that are contradicted come from that many at most.
+        """
+        return float(min(1.0, ends(disagreement, num_rows)[1] / max(self.contradicted, 1e-9)))
 
 
 def plant(labels: NDArray[np.int64], probs: NDArray[Any], share: float, seed: int) -> Planted:
-    """Replace a share of the labels, one half at random and the other by the class that theirs is taken for most.
+    """Replace a share of the labels, a third of them by each of the `KINDS`.
 
-    Labels are integers from 0, (n,), probabilities out of fold, (n, classes), the share in (0, 0.5]; it is two rows at least.
+    A label is drawn among all other classes, or becomes the class that its class is taken for most, or both row and label are
+    drawn by the probabilities of the other classes, as an annotator would err who sees what the classifier sees. Labels
+    are integers from 0, (n,), probabilities out of fold, (n, classes), the share in (0, 0.5]; it is three rows at least.
 
     Example:
         >>> labels = np.array([0, 1, 2] * 4)
@@ -77,15 +113,22 @@ def plant(labels: NDArray[np.int64], probs: NDArray[Any], share: float, seed: in
         6
     """
     generator = np.random.default_rng([seed, len(labels), _STREAM])
-    classes = np.unique(labels)
-    rows = generator.permutation(len(labels))[: max(2, round(share * len(labels)))]
-    at_random, swapped = rows[: (len(rows) + 1) // 2], rows[(len(rows) + 1) // 2 :]
+    classes, count = np.unique(labels), max(3, round(share * len(labels)))
+    others = probs[:, classes].astype(np.float64) + 1e-6  # each row can be drawn, and each other class
+    others[np.arange(len(labels)), np.searchsorted(classes, labels)] = 0.0
+    weights = np.log(others.sum(axis=1)) + generator.gumbel(
+        size=len(labels)
+    )  # the largest are a draw without replacement
+    by_row = np.argsort(-weights, kind="stable")[: count // 3]
+    rest = generator.permutation(np.setdiff1d(np.arange(len(labels)), by_row))[: count - len(by_row)]
+    at_random, by_class = rest[: (len(rest) + 1) // 2], rest[(len(rest) + 1) // 2 :]
     replaced = labels.copy()
-    place = np.searchsorted(classes, labels[at_random])
     shift = generator.integers(1, len(classes), len(at_random))
-    replaced[at_random] = classes[(place + shift) % len(classes)]
-    replaced[swapped] = _taken_for(labels, probs, classes)[np.searchsorted(classes, labels[swapped])]
-    return Planted(replaced, at_random, swapped)
+    replaced[at_random] = classes[(np.searchsorted(classes, labels[at_random]) + shift) % len(classes)]
+    replaced[by_class] = _taken_for(labels, probs, classes)[np.searchsorted(classes, labels[by_class])]
+    reached = others[by_row].cumsum(axis=1)
+    replaced[by_row] = classes[(reached > generator.random((len(by_row), 1)) * reached[:, -1:]).argmax(axis=1)]
+    return Planted(replaced, {"at_random": at_random, "by_class": by_class, "by_row": by_row})
 
 
 def _taken_for(labels: NDArray[np.int64], probs: NDArray[Any], classes: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -95,35 +138,31 @@ def _taken_for(labels: NDArray[np.int64], probs: NDArray[Any], classes: NDArray[
     return np.asarray(classes[means.argmax(axis=1)])
 
 
-def most_suspicious(scores: NDArray[np.float64], share: float) -> Mask:
-    """Mark the share of rows with the highest scores, of those above 0, where classifier and label disagree; shape (n,)."""
-    chosen = np.argsort(-scores, kind="stable")[: round(share * len(scores))]
-    found = np.zeros(len(scores), dtype=bool)
-    found[chosen] = scores[chosen] > 0
-    return found
-
-
-def judge(planted: Planted, probs: NDArray[Any], before: NDArray[np.float64]) -> SelfTest:
-    """Count the planted labels that are found when as many rows are suspected as must be wrong.
-
-    The probabilities (n, classes) are those of classifiers trained on the planted labels; ``before`` (n,) are the scores,
-    as `log_odds` gives them, of the rows with their own.
-    """
-    mask = planted.mask
-    scores, margins = log_odds(probs, planted.labels), probability_margins(probs, planted.labels)
-    # Of labels drawn at random many have a probability next to 0, of swapped ones many lose to a sure prediction: each
-    # kind is told best from hard rows by another number.
-    at_random = share_like(scores[planted.at_random], scores[~mask])
-    swapped = share_like(margins[planted.swapped], margins[~mask])
-    rate, share = (at_random + swapped) / 2, mask.mean()
-    suspects = most_suspicious(scores, rate * (1 - share) + share)
-    counted = suspects & (mask | ~most_suspicious(before, rate))
+def judge(tests: Sequence[tuple[Planted, NDArray[Any]]]) -> SelfTest:
+    """Count what is found of planted labels; of each split these, and probabilities (n, classes) by classifiers trained on them."""
+    by_kind: dict[str, list[list[Shares]]] = {kind: [[], []] for kind in KINDS}
+    others: list[list[Shares]] = [[], []]
+    for planted, probs in tests:
+        # Of labels drawn at random many have a probability next to 0, of others many lose to a sure prediction: each kind
+        # is told best from hard rows by another number.
+        for place, numbers in enumerate((log_odds(probs, planted.labels), probability_margins(probs, planted.labels))):
+            others[place].append(numbers[~planted.mask])
+            for kind, rows in planted.rows.items():
+                by_kind[kind][place].append(numbers[rows])
+    samples = {kind: [np.concatenate(parts) for parts in found] for kind, found in by_kind.items()}
+    rest = [np.concatenate(parts) for parts in others]
+    like = {
+        kind: share_like(samples[kind][place], rest[place], len(tests))
+        for kind, place in (("at_random", 0), ("by_class", 1), ("by_row", 1))
+    }
+    ranked, pooled = np.sort(rest[0]), np.concatenate([numbers[0] for numbers in samples.values()])
     return SelfTest(
-        planted=int(mask.sum()),
-        precision=float(mask[counted].mean()) if counted.any() else 0.0,
-        recall=float(suspects[mask].mean()),
-        recall_at_random=float(suspects[planted.at_random].mean()),
-        recall_swapped=float(suspects[planted.swapped].mean()),
-        rate_at_random=at_random,
-        rate_swapped=swapped,
+        planted=len(pooled),
+        depths={
+            kind: np.sort(1.0 - np.searchsorted(ranked, numbers[0], side="right") / len(ranked))
+            for kind, numbers in samples.items()
+        },
+        shares={kind: found.share for kind, found in like.items()},
+        low=like["at_random"].low,
+        contradicted=float((pooled > 0).mean()),
     )

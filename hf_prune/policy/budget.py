@@ -6,11 +6,22 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from hf_prune.cleaning.out_of_fold import NUM_DIRECTIONS
 from hf_prune.heads.settings import batch_size_for
-from hf_prune.policy.features import MOST_ROWS, NUM_DIRECTIONS, ROWS_PER_DIRECTION
+from hf_prune.policy.features import MOST_ROWS, ROWS_PER_DIRECTION
 from hf_prune.policy.pace import Pace, measure_pace
 from hf_prune.policy.rules import rules_for
-from hf_prune.policy.trial import FOLDS_TO_CHOOSE, MANY_ROWS, NUM_FOLDS, NUM_HIDDEN, NUM_RANDOM, num_epochs, num_splits
+from hf_prune.policy.trial import (
+    CONFIRMING_FOLDS,
+    FOLDS_TO_CHOOSE,
+    MANY_ROWS,
+    NUM_FOLDS,
+    NUM_HIDDEN,
+    NUM_RANDOM,
+    num_copies,
+    num_epochs,
+    num_splits,
+)
 
 KEEPS = (0.8, 0.5, 0.2, 0.1)  # tried where nobody named one; any fraction lies near one of them
 FEWEST_CLASSES = 10  # a task of fewer tells too little about one of many
@@ -82,17 +93,18 @@ def trainings_of(
     trained, judged = num_rows * (NUM_FOLDS - 1) / NUM_FOLDS, num_rows / NUM_FOLDS
     splits = num_splits(num_rows)
     choosing = splits * (FOLDS_TO_CHOOSE if num_rows >= MANY_ROWS else NUM_FOLDS)
-    confirming = splits * NUM_FOLDS
+    confirming, copies = splits * CONFIRMING_FOLDS, num_copies(num_rows)
+    most, fewest = num_rows * (CONFIRMING_FOLDS - 1) / CONFIRMING_FOLDS, num_rows / CONFIRMING_FOLDS
     epochs = num_epochs(int(trained))
     for keep in keeps:
         rules = len(rules_for(keep))
         # Linear heads are trained for every rule, others for those that gain with them, about half.
         yield Trainings(choosing, num_random + rules, 0, keep * trained, judged, epochs)
         yield Trainings(choosing, num_random + rules / 2, NUM_HIDDEN, keep * trained, judged, epochs)
-        yield Trainings(confirming, num_random + 1, NUM_HIDDEN, keep * trained, judged, epochs)
+        yield Trainings(confirming, copies * (num_random + 1), NUM_HIDDEN, keep * most, fewest, epochs)
     if again:
         return
-    yield Trainings(confirming, 1, NUM_HIDDEN, trained, 0.0, epochs)
+    yield Trainings(confirming, 1, NUM_HIDDEN, most, 0.0, epochs)
     if refitted:
         yield Trainings(choosing + confirming, TEACHERS, TEACHER_UNITS, trained, 0.0, TEACHER_EPOCHS)
 

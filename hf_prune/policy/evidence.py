@@ -105,12 +105,14 @@ class Evidence:
         student: The model that was trained, in words.
         num_rows: Rows that were judged.
         rows_per_class: Mean rows of a class.
-        noise_rate: Estimated share of wrong labels, or None.
+        noise_rate: Estimated share of wrong labels, as `hf_prune.label_noise` gives it, or None.
         optimistic: Whether the scores had seen the labels that they were judged by.
         class_balance: The class floor of all rules.
         seed: Seed of folds and draws.
         keeps: The evidence for each kept fraction.
         sample: Rows and classes that those judged are a sample of, ``of_rows`` and ``of_classes``; None where all were.
+        noise_low: The share that is wrong at least; None in earlier records.
+        noise_high: The share that is wrong at most.
     """
 
     metric: str
@@ -123,6 +125,8 @@ class Evidence:
     seed: int
     keeps: tuple[KeepEvidence, ...]
     sample: Mapping[str, int] | None = None
+    noise_low: float | None = None
+    noise_high: float | None = None
 
     def nearest(self, keep: float) -> KeepEvidence | None:
         """Return the evidence for the kept fraction nearest to ``keep`` by ratio, at most a factor of two away, else None."""
@@ -142,9 +146,10 @@ class Evidence:
         return Rule(found.order, max(fitting, default=0.0))
 
     def to_dict(self) -> dict[str, Any]:
-        """Return JSON values, gains to six digits; ``sample`` only where there is one, as in earlier records."""
+        """Return JSON values, gains to six digits; what earlier records lack only where it is known."""
         found: dict[str, Any] = _rounded(asdict(self))
-        return found if self.sample else {name: value for name, value in found.items() if name != "sample"}
+        later = ("sample", "noise_low", "noise_high")
+        return {name: value for name, value in found.items() if name not in later or value is not None}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> "Evidence":

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from hf_prune.cleaning.out_of_fold import tells_apart
+from hf_prune.cleaning.out_of_fold import leading, tells_apart
 from hf_prune.runtime.errors import InputError
 from hf_prune.scoring.pool import Rows
 
-NUM_DIRECTIONS, ROWS_PER_DIRECTION = 256, 8
+ROWS_PER_DIRECTION = 8
 FEWEST_ROWS, FEWEST_PER_CLASS, MOST_ROWS = 200, 5, 100_000
 
 
@@ -80,22 +80,10 @@ def make_features(
     if len(usable) > MOST_ROWS:
         usable = np.sort(np.random.default_rng((seed, 3)).permutation(usable)[:MOST_ROWS])
     present, own = np.unique(codes[usable], return_inverse=True)
-    points = _leading(embeddings[usable])
+    points = leading(embeddings[usable], ROWS_PER_DIRECTION)
     if not tells_apart(points, own, FEWEST_PER_CLASS):  # so that every fold has rows of two classes
         raise TooLittleToJudgeError(
             f"fewer than two classes have {FEWEST_PER_CLASS} different embeddings: there is too little to tell apart to judge by"
         )
     sample = None if len(usable) == everything["of_rows"] else everything
     return Features(usable, points, own.astype(np.int64), len(present), sample)
-
-
-def _leading(embeddings: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return principal components, divided by one number so that a dimension has unit variance in the mean."""
-    centred = np.asarray(embeddings, dtype=np.float32) - embeddings.mean(axis=0, dtype=np.float64).astype(np.float32)
-    size = min(NUM_DIRECTIONS, centred.shape[1], max(2, len(centred) // ROWS_PER_DIRECTION))
-    if size < centred.shape[1]:
-        _, directions = np.linalg.eigh((centred.T @ centred).astype(np.float64))
-        leading = directions[:, ::-1][:, :size].astype(np.float32)
-        largest = np.abs(leading).argmax(axis=0)  # a direction's sign is free: fix it, so that machines agree
-        centred = centred @ (leading * np.sign(leading[largest, np.arange(size)]))
-    return np.ascontiguousarray(centred / np.float32(centred.std(dtype=np.float64) or 1.0), dtype=np.float32)

@@ -1,6 +1,7 @@
 """Intervals of paired differences over judged rows and trained draws."""
 
 from collections.abc import Sequence
+from statistics import NormalDist
 from typing import NamedTuple
 
 import numpy as np
@@ -33,7 +34,7 @@ class Clusters(NamedTuple):
 
 
 def intervals(
-    draws: Sequence[Draw], seed: int, level: float = LEVEL, clusters: Clusters | None = None
+    draws: Sequence[Draw], seed: int, level: float = LEVEL, clusters: Clusters | None = None, unseen: float = 0.0
 ) -> list[Interval]:
     """Bootstrap the mean of each of k quantities over rows and draws.
 
@@ -47,6 +48,8 @@ def intervals(
         level: Share of the resamples inside the interval.
         clusters: Classes of the rows, where these are a sample of the classes: what a class has in common then widens the
             interval, the less the more of all classes are there.
+        unseen: Share of the rows that no draw trains on, where a mean stands for training on all of them: it may change by
+            as large a share of itself, which counts as one standard deviation.
 
     Returns:
         k intervals, in the unit of what was found.
@@ -77,6 +80,8 @@ def intervals(
         beyond = (1 - clusters.share) * np.maximum(by_class.var(axis=0) - rows, 0)
         factor *= np.sqrt(1 + beyond / np.where(both > 0, factor**2 * both, 1.0))
     low, high = np.quantile(factor * (by_row + by_draw), ((1 - level) / 2, (1 + level) / 2), axis=0)
+    change = NormalDist().inv_cdf((1 + level) / 2) * unseen * means
+    low, high = (sign * np.sqrt(np.square(end) + np.square(change)) for sign, end in ((-1, low), (1, high)))
     return [Interval(*map(float, ends)) for ends in zip(means, means + low, means + high, strict=True)]
 
 

@@ -12,7 +12,7 @@ from hf_prune.policy.evidence import LINEAR, TWO_LAYER, Comparison, KeepEvidence
 from hf_prune.policy.features import Features
 from hf_prune.policy.intervals import Clusters, Draw, Interval, intervals, paired_interval
 from hf_prune.policy.rules import RANDOM, Rule, rules_for
-from hf_prune.policy.trial import NUM_REPEATS, Equal, Scorer, Student, Trial, repeats
+from hf_prune.policy.trial import CONFIRMING_FOLDS, NUM_REPEATS, Equal, Scorer, Student, Trial, repeats
 
 # keep → gain of each rule at each judged row, one draw per repeat
 Gains = dict[float, list[Draw]]
@@ -56,20 +56,20 @@ class Judge:
         confirmed = self._confirm(chosen)
         return [self._evidence(keep, chosen[keep], compared[keep], confirmed[keep]) for keep in keeps]
 
-    def trials(self, *, confirming: bool, desc: str) -> Iterator[Trial]:
-        """Yield one trial per repeat, with a bar."""
-        features = self.features
-        found = list(repeats(features.points, features.codes, confirming=confirming, seed=self.seed))
+    def trials(self, *, confirming: bool, desc: str, num_folds: int | None = None) -> Iterator[Trial]:
+        """Yield one trial per repeat, with a bar; ``num_folds`` None takes the number of `repeats`."""
+        features, seed = self.features, self.seed
+        found = list(repeats(features.points, features.codes, confirming=confirming, seed=seed, num_folds=num_folds))
         for repeat in tqdm(found, desc=desc, unit="repeat", leave=False):
             yield Trial(features, repeat, self.scorer, self.class_balance, self.seed, self.equal, self.shared)
 
-    def intervals(self, draws: Sequence[Draw]) -> list[Interval]:
-        """Return the intervals of what draws found, wider where the classes are a sample of all."""
+    def intervals(self, draws: Sequence[Draw], unseen: float = 0.0) -> list[Interval]:
+        """Return the intervals of what draws found, wider where the classes are a sample of all; see `intervals`."""
         sample = self.features.sample
         sampled = sample is not None and self.features.num_classes < sample["of_classes"]
         share = self.features.num_classes / sample["of_classes"] if sample else 1.0
         clusters = Clusters(self.features.codes, share) if sampled else None
-        return intervals(draws, self.seed, clusters=clusters)
+        return intervals(draws, self.seed, clusters=clusters, unseen=unseen)
 
     def _choose(self, keeps: Sequence[float]) -> tuple[dict[float, Rule], dict[float, list[Comparison]]]:
         """Return by kept fraction the rule that gains most with the better head where both gain, and all comparisons."""
@@ -111,7 +111,7 @@ class Judge:
                     by_student[keep].append(trial.student_gain(self.student, rule, keep))
         found = {}
         for keep, rule in chosen.items():
-            gains = self.intervals(two_layer[keep])
+            gains = self.intervals(two_layer[keep], unseen=1 / CONFIRMING_FOLDS)
             asked, gain = by_student[keep], None if rule == RANDOM else gains.pop(0)
             sign = self.intervals(linear[keep])[0].mean if linear[keep] else 0.0
             found[keep] = _Confirmation(paired_interval(asked) if asked else gain, sign, gains)

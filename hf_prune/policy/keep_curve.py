@@ -16,7 +16,7 @@ from hf_prune.policy.gathering import scored_column
 from hf_prune.policy.intervals import Draw
 from hf_prune.policy.judge import Judge
 from hf_prune.policy.rules import RANDOM, Rule
-from hf_prune.policy.trial import Equal, Trial
+from hf_prune.policy.trial import NUM_FOLDS, Equal, Trial
 from hf_prune.policy.weighing import judge_of
 from hf_prune.runtime.arguments import check_flag
 from hf_prune.runtime.errors import InputError
@@ -181,7 +181,7 @@ def _points(judge: Judge, keeps: Sequence[float], rs2: bool, equal: Equal) -> li
     }
     draws: dict[float, list[Draw]] = {keep: [] for keep in (1.0, *keeps)}
     fresh: dict[float, list[Draw]] = {keep: [] for keep in keeps if rs2}
-    for trial in replace(judge, equal=equal).trials(confirming=True, desc="Curves"):
+    for trial in replace(judge, equal=equal).trials(confirming=True, desc="Curves", num_folds=NUM_FOLDS):
         for keep in keeps:
             subsets = [trial.rows(rule, keep, draw=1) for rule in dict.fromkeys(rules[keep].values())]
             draws[keep].append(_draw(trial, subsets))

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from hf_prune.cleaning.label_noise import share_wrong
 from hf_prune.policy.break_even import BreakEven, weigh_passes
 from hf_prune.policy.evidence import LINEAR, Comparison, Evidence, KeepEvidence
 from hf_prune.policy.fresh_rows import FRESH, FreshRows
@@ -117,7 +118,7 @@ class Recommendation:
             f"keep {self.keep:g}, {Rule(self.order, self.hardest_cutoff)}",
             printable(self.reason),
             f"{printable(evidence.metric)}: {evidence.num_rows:,} rows judged, {evidence.rows_per_class:,.0f} per class"
-            + (f", about {100 * evidence.noise_rate:.0f} % of labels wrong" if evidence.noise_rate is not None else "")
+            + _wrong_labels(evidence)
             + f"; student: {printable(evidence.student)}",
             *([f"a sample of {sample['of_rows']:,} rows in {sample['of_classes']:,} classes"] if sample else []),
         ]
@@ -127,6 +128,13 @@ class Recommendation:
                 "the scores saw the labels they are judged by: gains are optimistic and had to be twice as sure"
             )
         return "\n".join([*head, *_table(self.found, self.rs2)])
+
+
+def _wrong_labels(evidence: Evidence) -> str:
+    """Say how many labels look wrong, as `hf_prune.label_noise` says it."""
+    if evidence.noise_rate is None:
+        return ""
+    return f", {share_wrong(evidence.noise_rate, evidence.noise_low, evidence.noise_high)} of the labels wrong"
 
 
 def _table(found: KeepEvidence, rs2: FreshRows | None) -> list[str]:

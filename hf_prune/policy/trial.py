@@ -67,10 +67,13 @@ Scorer = Callable[[NDArray[np.int64]], Scores]
 
 
 NUM_FOLDS = 5
-# Few rows are split anew until chance in the split matters little beside chance in the rows. A rule is chosen on fewer
-# folds of many rows than it is confirmed on: what was chosen wrongly is found out, what is confirmed wrongly is not.
-JUDGED_ROWS, MOST_SPLITS = 6_000, 3
+# A rule is confirmed on more and smaller folds than it is chosen on: its gain is to be that with all rows, and most gains
+# shrink as rows get more. What was chosen wrongly is found out, what is confirmed wrongly is not.
+CONFIRMING_FOLDS = 10
 MANY_ROWS, FOLDS_TO_CHOOSE = 20_000, 3
+# Few rows are split anew, and heads are trained several times on the same rows, until chance in both matters little beside
+# chance in the rows.
+JUDGED_ROWS, MOST_SPLITS, MOST_COPIES = 6_000, 2, 3
 
 
 @dataclass(frozen=True)
@@ -103,26 +106,39 @@ def num_splits(num_rows: int) -> int:
 
     Example:
         >>> num_splits(50_000), num_splits(5_000), num_splits(1_000)
-        (1, 2, 3)
+        (1, 2, 2)
     """
     return int(np.clip(-(-JUDGED_ROWS // num_rows), 1, MOST_SPLITS))
 
 
-def repeats(points: NDArray[np.float32], codes: NDArray[np.int64], *, confirming: bool, seed: int) -> Iterator[Repeat]:
+def num_copies(num_rows: int) -> int:
+    """Return how many heads confirm a rule in each repeat.
+
+    Example:
+        >>> num_copies(50_000), num_copies(1_000)
+        (1, 3)
+    """
+    return MOST_COPIES if num_rows < JUDGED_ROWS else 1
+
+
+def repeats(
+    points: NDArray[np.float32], codes: NDArray[np.int64], *, confirming: bool, seed: int, num_folds: int | None = None
+) -> Iterator[Repeat]:
     """Yield the repeats on which a rule is chosen, or the others, on which it is confirmed.
 
     In each, classes are spread evenly over the folds, and equal rows are in one fold. Points are features (n, d), codes
-    classes (n,); the seed decides which row goes where.
+    classes (n,); the seed decides which row goes where. ``num_folds`` None takes the number for the purpose.
     """
     splits = num_splits(len(codes))
-    num_folds = FOLDS_TO_CHOOSE if len(codes) >= MANY_ROWS and not confirming else NUM_FOLDS
+    parts = num_folds or (CONFIRMING_FOLDS if confirming else NUM_FOLDS)
+    used = FOLDS_TO_CHOOSE if len(codes) >= MANY_ROWS and not confirming else parts
     for split in range(splits * confirming, splits * (1 + confirming)):
         own_seed = int(np.random.SeedSequence((seed, split)).generate_state(1)[0])
-        folds = make_folds(points, codes, NUM_FOLDS, own_seed)
+        folds = make_folds(points, codes, parts, own_seed)
         halves = row_uniform(np.arange(len(codes)), own_seed // 2) < 0.5
-        for fold in range(num_folds):
+        for fold in range(used):
             judged = np.flatnonzero(folds == fold)
-            yield Repeat(split * NUM_FOLDS + fold, np.flatnonzero(folds != fold), judged, halves[judged])
+            yield Repeat(split * CONFIRMING_FOLDS + fold, np.flatnonzero(folds != fold), judged, halves[judged])
 
 
 NUM_RANDOM = 2  # draws of random rows in each repeat, against which every rule is held
@@ -195,14 +211,18 @@ class Trial:
         return _gains(self._beside_random(rules, keep))
 
     def two_layer_and_all(self, rules: Sequence[Rule], keep: float) -> NDArray[np.float32]:
-        """Return the same, then the gains of random rows and of each rule over all rows, shape (m, rules + 1 + rules)."""
+        """Return the same, then the gains of random rows and of each rule over all rows, shape (m, rules + 1 + rules).
+
+        Of few rows each is the mean of several heads.
+        """
         everything = (self.repeat.number, "all rows")
         if everything not in self._shared:
             self._shared[everything] = self.right([np.arange(len(self.repeat.train))])
-        right = self._beside_random(rules, keep)
-        random = right[:NUM_RANDOM].mean(axis=0, dtype=np.float32)
-        over_all = np.stack([random, *right[NUM_RANDOM:]]) - self._shared[everything].astype(np.float32)
-        return np.concatenate([_gains(right), over_all.T], axis=1, dtype=np.float32)
+        copies = num_copies(len(self._features.rows))
+        right = self._beside_random(rules, keep, copies)
+        random = right[: NUM_RANDOM * copies].mean(axis=0, dtype=np.float32)
+        own = right[NUM_RANDOM * copies :].reshape(len(rules), copies, right.shape[1]).mean(axis=1, dtype=np.float32)
+        return np.concatenate([own - random, np.stack([random, *own]) - self._shared[everything]]).T.astype(np.float32)
 
     def fresh(self, rules: Sequence[Rule], keep: float) -> NDArray[np.float32]:
         """Return the gain of RS2 over random rows and over those of each rule, by two-layer heads, shape (m, 1 + rules)."""
@@ -239,17 +259,22 @@ class Trial:
         random, own = (self.rows(RANDOM, keep, draw=1), self.rows(rule, keep))
         return student.accuracy(train[own], judged) - student.accuracy(train[random], judged)
 
-    def _beside_random(self, rules: Sequence[Rule], keep: float, **settings: Any) -> NDArray[np.bool_]:
-        """Return what heads on `NUM_RANDOM` draws of random rows get right, then those on the rows of the rules; as `right`."""
-        own = [self.rows(rule, keep) for rule in rules]
-        key = self.repeat.number, keep, self._equal, *sorted(settings.items())
+    def _beside_random(
+        self, rules: Sequence[Rule], keep: float, copies: int = 1, **settings: Any
+    ) -> NDArray[np.bool_]:
+        """Return what heads on draws of random rows get right, then those on the rows of the rules; as `right`.
+
+        There are `NUM_RANDOM` draws, and one head on the rows of a rule, as many times as there are copies.
+        """
+        own = [self.rows(rule, keep, copy) for rule in rules for copy in range(copies)]
+        key, num_random = (self.repeat.number, keep, self._equal, copies, *sorted(settings.items())), NUM_RANDOM * copies
         if key not in self._shared:
-            draws = [self.rows(RANDOM, keep, draw) for draw in range(1, 1 + NUM_RANDOM)]
+            draws = [self.rows(RANDOM, keep, draw) for draw in range(1, 1 + num_random)]
             right = self.right([*draws, *own], **settings)
-            self._shared[key] = right[:NUM_RANDOM]
+            self._shared[key] = right[:num_random]
             return right
         # A head is the same whatever is trained beside it.
-        return np.concatenate([self._shared[key], *([self.right(own, NUM_RANDOM, **settings)] if own else [])])
+        return np.concatenate([self._shared[key], *([self.right(own, num_random, **settings)] if own else [])])
 
 
 def _gains(right: NDArray[np.bool_]) -> NDArray[np.float32]:

@@ -96,7 +96,7 @@ def _refitted(
 
 
 ALWAYS_SAID = 10.0  # seconds beyond which the time is printed where there are no progress bars, too
-NOISE_ROWS = 5_000  # enough for a rate; suspects are for `hf_prune.label_noise`
+NOISE_ROWS = 20_000  # up to so many rows the answer is that of `hf_prune.label_noise`
 
 
 @dataclass(frozen=True)
@@ -177,13 +177,13 @@ def weigh_with(judge: Judge, scored: ScoredColumn, keeps: Sequence[float], share
     """Weigh the rules with a judge that was made for them, who can be asked more afterwards."""
     noise = f"noise of {scored.judged_rows}"
     if noise not in shared:
-        shared[noise] = _noise_rate(judge.features, judge.seed)
+        shared[noise] = _wrong_labels(scored, judge.features, judge.seed)
     found = Evidence(
         metric=scored.metric,
         student=TWO_LAYER_STUDENT if judge.student is None else judge.student.name,
         num_rows=len(judge.features.rows),
         rows_per_class=judge.features.rows_per_class,
-        noise_rate=shared[noise],
+        **shared[noise],
         optimistic=judge.optimistic,
         class_balance=judge.class_balance,
         seed=judge.seed,
@@ -222,17 +222,18 @@ def judge_of(
     return Judge(features, scorer, optimistic, class_balance, seed, student, shared=known)
 
 
-def _noise_rate(features: Features, seed: int) -> float | None:
-    """Return the share of labels that look wrong, of at most 5,000 rows; None where it cannot be estimated."""
+def _wrong_labels(scored: ScoredColumn, features: Features, seed: int) -> dict[str, float | None]:
+    """Estimate the share of wrong labels and its range, of at most 20,000 of the rows judged; None where it cannot be."""
     from hf_prune.cleaning.label_noise import label_noise
 
-    rows = np.sort(np.random.default_rng((seed, 5)).permutation(len(features.rows))[:NOISE_ROWS])
-    points, codes = features.points[rows], features.codes[rows]
-    if not tells_apart(points, codes):
-        return None
-    return extra(
-        lambda: float(label_noise(points, inputs={"labels": codes}, seed=seed).rate), "the share of wrong labels"
-    )
+    chosen = np.sort(np.random.default_rng((seed, 5)).permutation(len(features.rows))[:NOISE_ROWS])
+    points, labels = scored.embeddings[features.rows[chosen]], features.codes[chosen]
+    if not tells_apart(points, labels):
+        return {"noise_rate": None}
+    found = extra(lambda: label_noise(points, inputs={"labels": labels}, seed=seed), "the share of wrong labels")
+    if found is None:
+        return {"noise_rate": None}
+    return {"noise_rate": found.rate, "noise_low": found.low, "noise_high": found.high}
 
 
 def _announce(metric: str, features: Features, keeps: Sequence[float], *, refitted: bool, again: bool) -> None:

@@ -149,8 +149,9 @@ class PruningInputs:
         rows, found = self._label_noise(labels, "hardest_cutoff='noise'", planted=0.1)
         suspects = np.zeros(len(self.ds), dtype=bool)
         suspects[rows] = found.suspects
-        known = {"noise_rate": found.rate, "noise_precision": found.precision, "noise_recall": found.recall}
-        self.figures |= {name: float(value) for name, value in known.items() if value is not None and value == value}
+        known = {"noise_rate": found.rate, "noise_low": found.low, "noise_high": found.high}
+        known |= {} if found.precision is None else {"suspects_precision": found.precision}
+        self.figures |= known
         return suspects
 
     def class_errors(self, labels: Array) -> dict[int, float]:

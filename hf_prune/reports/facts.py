@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hf_prune.cleaning.label_noise import LabelNoise
+from hf_prune.cleaning.label_noise import LabelNoise, share_wrong
 from hf_prune.data.history import provenance
 from hf_prune.policy import Evidence, Recommendation
 from hf_prune.policy.break_even import weigh_passes
@@ -148,12 +148,16 @@ def _noise(rows: Rows, evidence: Evidence | None) -> Iterator[Fact]:
         yield _suspects(rows, rows.noise)
         return
     figures = (rows.step.figures or {}) if rows.step is not None else {}
-    rate = figures.get("noise_rate", None if evidence is None else evidence.noise_rate)
+    names = ("noise_rate", "noise_low", "noise_high")
+    known = (
+        figures if "noise_rate" in figures or evidence is None else {name: getattr(evidence, name) for name in names}
+    )
+    rate, low, high = (known.get(name) for name in names)
     if rate is None:
         yield Fact("Wrong labels", f"{NOT_MEASURED.capitalize()}: pass noise=hf_prune.label_noise(...).", "unknown")
         return
     level = "warning" if rate >= 0.01 else "fine"
-    yield Fact("Wrong labels", f"About {100 * rate:.1f} % of the labels are estimated to be wrong.", level)
+    yield Fact("Wrong labels", f"Estimated to be wrong: {share_wrong(rate, low, high)} of the labels.", level)
 
 
 def _suspects(rows: Rows, noise: LabelNoise) -> Fact:
@@ -162,9 +166,10 @@ def _suspects(rows: Rows, noise: LabelNoise) -> Fact:
     sure = (
         ""
         if noise.precision is None
-        else f" In the self-test {100 * noise.precision:.0f} % of the suspects were wrong."
+        else f" About {100 * noise.precision:.0f} % of the suspects are estimated to be wrong."
     )
-    text = f"About {100 * noise.rate:.1f} % of the labels are estimated to be wrong: {count:,} suspects{kept}.{sure}"
+    wrong = share_wrong(noise.rate, noise.low, noise.high)
+    text = f"Estimated to be wrong: {wrong} of the labels; {count:,} suspects{kept}.{sure}"
     return Fact("Wrong labels", text, "warning" if count else "fine")
 
 

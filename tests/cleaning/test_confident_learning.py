@@ -6,7 +6,7 @@ from cleanlab.count import estimate_joint
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hf_prune.cleaning.confident_learning import confident_joint, log_odds, probability_margins, share_like
+from hf_prune.cleaning.confident_learning import confident_joint, ends, log_odds, probability_margins, share_like
 
 
 def predictions(rows, classes, seed, sharpness=2.0) -> tuple[np.ndarray, np.ndarray]:
@@ -69,15 +69,37 @@ class TestShare:
         generator = np.random.default_rng(0)
         wrong = generator.random(40_000) < share
         others = generator.normal(np.where(wrong, 3, 0), 1)
-        assert share_like(generator.normal(3, 1, 2_500), others) == pytest.approx(share, abs=0.03)
+        found = share_like(generator.normal(3, 1, 2_500), others)
+        assert found.share == pytest.approx(share, abs=0.03)
+        assert found.low <= found.share
 
     def test_nothing_above(self):
-        assert share_like(np.ones(30), np.zeros(100)) == 0
+        assert share_like(np.ones(30), np.zeros(100)) == (0, 0)
 
     def test_all_alike(self):
-        assert share_like(np.arange(50.0), np.arange(50.0)) == pytest.approx(1)
+        assert share_like(np.arange(50.0), np.arange(50.0)).share == pytest.approx(1)
 
     @settings(max_examples=50, deadline=None)
     @given(sample=st.lists(st.floats(-3, 3), min_size=1, max_size=40), others=st.lists(st.floats(-3, 3), min_size=1))
     def test_is_a_share(self, sample, others):
-        assert 0 <= share_like(np.array(sample), np.array(others)) <= 1
+        found = share_like(np.array(sample), np.array(others))
+        assert 0 <= found.low <= found.share <= 1
+
+    def test_the_lower_end_holds_in_19_of_20_samples_that_stand_apart(self):
+        generator, held = np.random.default_rng(1), 0
+        for _ in range(200):
+            others = np.where(generator.random(1_000) < 0.1, 5.0, 0.0)
+            held += share_like(np.full(100, 5.0), others).low <= 0.1
+        assert 180 <= held <= 199
+
+    def test_repeated_rows_tell_no_more(self):
+        sample, others = np.full(100, 5.0), np.repeat([5.0, 0.0], [30, 270])
+        once, thrice = share_like(sample, others), share_like(sample, np.tile(others, 3), repeats=3)
+        assert once == thrice
+        assert share_like(sample, np.tile(others, 3)).low > once.low
+
+
+def test_ends_by_hand():
+    assert ends(0.2, 64) == pytest.approx((0.2 - 1.645 * 0.05, 0.2 + 1.645 * 0.05))
+    assert ends(0.01, 10) == pytest.approx((0, 0.01 + 1.645 * (0.0099 / 10) ** 0.5))
+    assert ends(1.0, 10) == (1, 1)

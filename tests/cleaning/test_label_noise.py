@@ -37,11 +37,13 @@ class TestOnDigits:
         found = label_noise(DIGITS.data, inputs={"labels": DIGITS.target})
         assert found.rate < 0.01
         assert found.suspects.sum() <= 0.01 * len(found.suspects)
-        assert found.recall > 0.8
-        assert found.precision > 0.8
+        assert found.low < 0.005
+        assert found.high < 0.06  # it agrees with 97 % of the labels
+        assert found.caution == ""
 
     def test_wrong_labels_are_counted_and_found(self, twenty):
         found, _, wrong = twenty
+        assert found.low <= 0.2 <= found.high
         assert found.rate == pytest.approx(0.2, abs=0.05)
         assert found.confident_rate == pytest.approx(0.2, abs=0.05)
         assert wrong[found.suspects].mean() > 0.9
@@ -49,9 +51,43 @@ class TestOnDigits:
 
     def test_the_self_test_tells_what_is_then_found(self, twenty):
         found, _, wrong = twenty
-        assert found.precision == pytest.approx(wrong[found.suspects].mean(), abs=0.15)
-        assert found.self_test.planted == 180
-        assert found.self_test.recall_at_random > found.self_test.recall_swapped - 0.05
+        assert found.precision == pytest.approx(wrong[found.suspects].mean(), abs=0.1)
+        assert found.self_test.planted == 3 * 180
+        at_random, _, by_row = found.self_test.found(np.array([found.suspects.mean()]))[:, 0]
+        assert found.recall == by_row < 0.9 < at_random  # no more is claimed than of the kind that is found least
+
+    def test_every_cut_has_a_precision(self, twenty):
+        found, _, wrong = twenty
+        counts = np.array([50, 200, 360, 700])
+        truth = [wrong[found.ranking[:count]].mean() for count in counts]
+        claims = found.precision_at(counts)
+        np.testing.assert_allclose(claims[:, 0], truth, atol=0.1)
+        assert (claims[:, 1] <= truth).all()
+        assert (truth <= claims[:, 2]).all()
+        np.testing.assert_array_equal(found.precision_at(200), claims[1:2])
+        for bad in (0, 1798, 2.5, [1, 0]):
+            with pytest.raises(ValueError, match="give numbers of rows from 1 to 1797, those judged"):
+                found.precision_at(bad)
+
+    def test_of_a_weak_classifier_it_says_so_and_its_range_is_wide(self):
+        """Four pixels hardly tell the digits apart: a fifth of the labels may be wrong, or none."""
+        labels, wrong = noisy(0.2)
+        found = label_noise(DIGITS.data[:600, 26:30], inputs={"labels": labels[:600]})
+        assert found.low <= wrong[:600].mean() <= found.high
+        assert found.high - found.low > 0.3
+        assert f"the classifier agrees with {found.agreement:.0%} of the labels only" in found.caution
+        assert found.caution in str(found)
+
+    def test_splits_are_averaged_and_can_be_asked_for(self):
+        labels, _ = noisy(0.1)
+        given = {"inputs": {"labels": labels[:300]}}
+        one, same = (label_noise(DIGITS.data[:300], num_splits=1, seed=3, **given) for _ in range(2))
+        assert one.self_test == same.self_test
+        assert one.self_test.planted == 30
+        three = label_noise(DIGITS.data[:300], seed=3, **given)
+        assert three.self_test.planted == 90
+        assert 0 < np.abs(three.probs - one.probs).max() < 0.6
+        np.testing.assert_allclose(three.probs.sum(axis=1), 1, atol=1e-5)
 
     def test_the_ranking_is_as_good_as_that_of_cleanlab(self, twenty):
         found, labels, wrong = twenty
@@ -116,6 +152,8 @@ def test_predictions_handed_in_are_judged_as_they_are():
     assert found.rate == found.confident_rate == pytest.approx(0.25)
     assert found.suspects.tolist() == [False, False, False, True, False]
     assert found.self_test is found.precision is found.recall is None
+    assert (found.low, found.high) == (0, pytest.approx(0.25 + 1.645 * (0.25 * 0.75 / 4) ** 0.5))
+    assert np.isnan(found.precision_at([1, 4])).all()
     assert list(found.unscored) == [4]
     assert "self-test" not in str(found)
 
@@ -134,22 +172,23 @@ def test_of_images_with_an_encoder(tmp_path):
     assert found.ranking[0] == 11
     assert "row 11: label dark, predicted light" in str(found)
     rows = list(csv.reader(found.write_csv(tmp_path / "found.csv").open()))
-    assert rows[0] == ["row", "label", "predicted", "score", "suspect"]
+    assert rows[0] == ["row", "label", "predicted", "score", "suspect", "precision"]
     assert rows[1][:3] == ["11", "dark", "light"]
+    assert [float(row[5]) for row in rows[1:]] == pytest.approx(found.precision_at(np.arange(1, 81))[:, 0], abs=1e-4)
     assert len(rows) == 81
 
 
 def test_the_text_says_how_far_it_can_be_trusted(twenty):
     found = twenty[0]
     lines = str(found).splitlines()
-    test = found.self_test
-    assert (
-        lines[0]
-        == f"{found.rate:.1%} of 1797 labels are estimated to be wrong; {found.suspects.sum()} rows are suspects"
-    )
-    assert f"of 180 planted labels {test.recall:.1%} were found" in lines[1]
-    assert f"{test.precision:.1%} of the rows suspected were planted" in lines[1]
-    assert len(lines) == 15
+    range_ = f"{100 * found.low:.1f} to {100 * found.high:.1f} % (about {100 * found.rate:.1f} %)"
+    count = found.suspects.sum()
+    assert lines[0] == f"{range_} of 1797 labels are estimated to be wrong; {count} rows are suspects"
+    assert lines[1] == found.caution
+    assert lines[2].startswith("self-test: of 540 planted labels as many are among the suspects: drawn at random ")
+    assert f"drawn as the classifier errs {found.recall:.0%}" in lines[2]
+    assert lines[4].startswith(f"of the {count} suspects about {found.precision:.0%} are wrong, ")
+    assert len(lines) == 17
 
 
 @pytest.mark.parametrize(
@@ -164,6 +203,7 @@ def test_the_text_says_how_far_it_can_be_trusted(twenty):
         ({"encoder": "pixels", "planted": 0.6}, r"planted=0.6; give the share of labels to replace, in \[0, 0.5\]"),
         ({"encoder": "pixels", "on_error": "drop"}, "on_error='drop'; give 'raise' or 'skip'"),
         ({"encoder": "pixels", "seed": -1}, "seed=-1"),
+        ({"encoder": "pixels", "num_splits": 0}, "num_splits=0"),
         ({"inputs": {"probs": np.ones((3, 1))}}, r"inputs\['probs'\] has shape \(3, 1\), the labels have 2 classes"),
         ({"inputs": {"probs": np.full((3, 2), np.nan)}}, r"inputs\['probs'\] holds NaN or infinity"),
         ({"inputs": {"embeddings": np.ones((3, 2))}, "num_folds": 9}, "num_folds=9 of 3 rows with a label"),
@@ -203,7 +243,10 @@ def test_a_notebook_sees_the_most_suspicious_rows():
     from tests.helpers.report_sets import noise_of, scored_set
 
     found = noise_of(scored_set())
-    assert repr(found) == "LabelNoise(3.3% of 60 labels are estimated to be wrong; 2 rows are suspects)"
+    assert (
+        repr(found)
+        == "LabelNoise(0.0 to 10.0 % (about 3.3 %) of 60 labels are estimated to be wrong; 2 rows are suspects)"
+    )
     page = found._repr_html_()
     assert page.count("<img") == 10
     assert "row 59: ship, looks like dog" in page

@@ -10,9 +10,9 @@ from hf_prune.cleaning.label_noise import label_noise
 from hf_prune.cleaning.out_of_fold import (
     STRENGTHS,
     choose_strength,
+    leading,
     make_folds,
     out_of_fold_probs,
-    standardised,
     tells_apart,
 )
 
@@ -62,7 +62,7 @@ def test_one_class_cannot_be_told_apart():
 
 def test_probabilities_are_those_of_scikit_learn_fold_by_fold():
     points, labels = blobs()
-    points, folds = standardised(points), make_folds(points, labels, 4, 0)
+    points, folds = leading(points), make_folds(points, labels, 4, 0)
     found = out_of_fold_probs(points, labels, folds, 0.1, 5)
     assert found.shape == (90, 5)
     assert (found[:, 3:] == 0).all()
@@ -73,7 +73,7 @@ def test_probabilities_are_those_of_scikit_learn_fold_by_fold():
 
 def test_no_row_sees_its_own_label():
     points, labels = blobs()
-    points, folds = standardised(points), make_folds(points, labels, 5, 0)
+    points, folds = leading(points), make_folds(points, labels, 5, 0)
     before = out_of_fold_probs(points, labels, folds, 0.1, 3)
     changed = labels.copy()
     changed[folds == 2] = (labels[folds == 2] + 1) % 3
@@ -84,7 +84,7 @@ def test_no_row_sees_its_own_label():
 
 def test_the_strength_is_the_best_on_held_out_rows():
     points, labels = blobs(600)
-    points, folds = standardised(points), make_folds(points, labels, 5, 0)
+    points, folds = leading(points), make_folds(points, labels, 5, 0)
     losses = []
     for strength in STRENGTHS:
         probs = out_of_fold_probs(points, labels, folds, strength, 3)[folds == 0]
@@ -92,11 +92,15 @@ def test_the_strength_is_the_best_on_held_out_rows():
     assert choose_strength(points, labels, folds) == STRENGTHS[int(np.argmin(losses))]
 
 
-def test_standardised():
-    points = standardised(blobs()[0] + 100)
+def test_features_are_centred_in_one_unit_and_few_where_rows_are():
+    points = leading(blobs()[0] + 100)
     np.testing.assert_allclose(points.mean(axis=0), 0, atol=1e-5)
     assert points.std() == pytest.approx(1, abs=1e-5)
-    assert (standardised(np.ones((4, 3), np.float32)) == 0).all()
+    assert (leading(np.ones((4, 3), np.float32)) == 0).all()
+    assert points.shape == (90, 6)
+    assert leading(points, rows_each=30).shape == (90, 3)
+    again = leading(points)  # what is projected already stays as it is
+    np.testing.assert_allclose(again, points, atol=1e-5)
 
 
 def test_two_classes_with_different_rows_are_told_apart():

@@ -59,7 +59,7 @@ def noise_of(ds: Dataset, label: str = "label") -> LabelNoise:
     scores = np.full(len(ds), -1.0)
     scores[-2:] = 1.5, 2.5
     probs = np.eye(labels.num_classes)[(labels.codes - 1) % labels.num_classes]
-    return LabelNoise(2 / len(ds), scores > 0, scores, probs, 0.1, 0.9, labels, ds=ds)
+    return LabelNoise(2 / len(ds), 0.0, 0.1, scores > 0, scores, probs, 0.1, 0.9, labels, ds=ds)
 
 
 def duplicates_of(ds: Dataset, label: str = "label") -> Duplicates:

@@ -130,9 +130,9 @@ def test_evidence_is_auto_or_full_or_false(evidence):
 
 def test_columns_of_one_call_share_what_is_known_of_their_rows(monkeypatch):
     made = []
-    features, noise = weighing.make_features, weighing._noise_rate
+    features, noise = weighing.make_features, weighing._wrong_labels
     monkeypatch.setattr(weighing, "make_features", lambda *given: made.append("features") or features(*given))
-    monkeypatch.setattr(weighing, "_noise_rate", lambda *given: made.append("noise") or noise(*given))
+    monkeypatch.setattr(weighing, "_wrong_labels", lambda *given: made.append("noise") or noise(*given))
     monkeypatch.setattr(rules, "CUTOFFS", (0.0,))
     monkeypatch.setattr(trial, "MOST_SPLITS", 1)
     monkeypatch.setattr(budget, "KEEPS", (0.5,))

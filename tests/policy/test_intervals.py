@@ -62,6 +62,18 @@ def test_what_never_differs_has_an_interval_of_no_width():
     assert found == (0.0, 0.0, 0.0)
 
 
+def test_rows_that_no_draw_trains_on_widen_the_interval_by_a_share_of_the_mean():
+    draws = crossed(0.2, 0.02, 0.3, 300, 2, np.random.default_rng(4))
+    draws = [Draw(draw.rows, np.concatenate([draw.found + 2, draw.found], axis=1)) for draw in draws]
+    plain, wide = (intervals(draws, seed=1, unseen=unseen) for unseen in (0.0, 0.1))
+    for before, after in zip(plain, wide, strict=True):
+        assert after.mean == before.mean
+        for end in ("low", "high"):
+            own, change = getattr(before, end) - before.mean, 1.645 * 0.1 * before.mean
+            assert abs(getattr(after, end) - after.mean) == pytest.approx((own**2 + change**2) ** 0.5, rel=1e-3)
+    assert wide[0].low < plain[0].low < plain[0].high < wide[0].high
+
+
 def test_what_classes_have_in_common_widens_the_interval_where_they_are_a_sample():
     """Twenty classes of 25 rows, each with a gain of its own: the spread of the mean of few is that of the classes."""
     generator = np.random.default_rng(0)

@@ -43,8 +43,10 @@ def test_the_sentence_says_what_was_found():
     chance = recommendation(evidence(found(0.5, order="random")), 0.5, 1.0, 0.01)
     assert "is not beyond its interval" in chance.reason
     text = str(recommendation(evidence(found(0.5), noise_rate=0.25, optimistic=True), 0.5, 1.0, 0.01))
-    assert "about 25 % of labels wrong" in text
+    assert "about 25.0 % of the labels wrong" in text
     assert "gains are optimistic" in text
+    ranged = evidence(found(0.5), noise_rate=0.25, noise_low=0.1, noise_high=0.4)
+    assert "10.0 to 40.0 % (about 25.0 %) of the labels wrong" in str(recommendation(ranged, 0.5, 1.0, 0.01))
 
 
 def test_a_recommendation_is_shown_in_few_words():

@@ -10,12 +10,15 @@ from hypothesis import strategies as st
 from hf_prune.policy.features import Features
 from hf_prune.policy.rules import RANDOM, Rule
 from hf_prune.policy.trial import (
+    CONFIRMING_FOLDS,
+    MOST_COPIES,
     NUM_FOLDS,
     NUM_RANDOM,
     Repeat,
     Student,
     Trial,
     make_student,
+    num_copies,
     num_epochs,
     num_splits,
     repeats,
@@ -29,9 +32,10 @@ CODES = np.arange(300) % 3
 def test_each_split_judges_every_row_once_and_never_trains_on_it():
     for confirming in (False, True):
         found = list(repeats(POINTS, CODES, confirming=confirming, seed=0))
-        assert len(found) == num_splits(300) * NUM_FOLDS
-        for start in range(0, len(found), NUM_FOLDS):
-            split = found[start : start + NUM_FOLDS]
+        num_folds = CONFIRMING_FOLDS if confirming else NUM_FOLDS
+        assert len(found) == num_splits(300) * num_folds
+        for start in range(0, len(found), num_folds):
+            split = found[start : start + num_folds]
             assert sorted(np.concatenate([repeat.judged for repeat in split]).tolist()) == list(range(300))
         for repeat in found:
             assert sorted([*repeat.train.tolist(), *repeat.judged.tolist()]) == list(range(300))
@@ -50,9 +54,16 @@ def test_equal_rows_are_in_one_fold():
         assert not set((repeat.train // 5).tolist()) & set((repeat.judged // 5).tolist())
 
 
-@pytest.mark.parametrize(("rows", "expected"), [(50_000, 1), (6_000, 1), (5_999, 2), (3_000, 2), (100, 3)])
-def test_few_rows_are_split_more_often(rows, expected):
-    assert num_splits(rows) == expected
+@pytest.mark.parametrize(("rows", "expected"), [(50_000, (1, 1)), (6_000, (1, 1)), (5_999, (2, 3)), (100, (2, 3))])
+def test_few_rows_are_split_more_often_and_have_more_heads(rows, expected):
+    assert (num_splits(rows), num_copies(rows)) == expected
+
+
+def test_other_folds_can_be_asked_for_and_are_none_that_choose():
+    found = list(repeats(POINTS, CODES, confirming=True, seed=0, num_folds=3))
+    assert len(found) == num_splits(300) * 3
+    chosen = {repeat.number for repeat in repeats(POINTS, CODES, confirming=False, seed=0)}
+    assert not chosen & {repeat.number for repeat in found}
 
 
 def test_each_half_is_judged_by_what_is_best_on_the_other():
@@ -88,11 +99,11 @@ HARD, EASY = Rule("hard"), Rule("easy")
 class KnownTrial(Trial):
     """One whose heads are right where it was decided beforehand: given the number of subsets, (subsets, 2)."""
 
-    answers = {1: [[1, 1]], 3: [[1, 0], [0, 0], [1, 1]]}  # noqa: RUF012
+    answers = {1: [[1, 1]], 3: [[1, 0], [0, 0], [1, 1]], 9: [*[[1, 0], [0, 0]] * 3, *[[1, 1]] * 3]}  # noqa: RUF012
     trained = 0
 
     def right(self, subsets, number=0, **_):
-        assert number in (0, NUM_RANDOM)
+        assert number in (0, NUM_RANDOM, MOST_COPIES * NUM_RANDOM)
         self.trained += len(subsets)
         return np.array(self.answers[len(subsets)], dtype=bool)
 
@@ -142,9 +153,10 @@ def test_gains_by_hand():
     over_all = [[0.5, -0.5, 0.0], [1.0, -1.0, 0.0]]  # rule over random, random over all, rule over all
     trained = found.trained
     assert found.two_layer_and_all([HARD], 0.5).tolist() == over_all
-    assert found.trained == trained + 1 + 1  # the random rows of this fraction and head are known
+    heads = MOST_COPIES * (NUM_RANDOM + 1)
+    assert found.trained == trained + heads + 1
     found.two_layer_and_all([EASY], 0.2)
-    assert found.trained == trained + 1 + 1 + NUM_RANDOM + 1  # all rows are trained on once
+    assert found.trained == trained + 2 * heads + 1  # all rows are trained on once
 
 
 def test_gains_of_rs2_by_hand():
@@ -173,6 +185,12 @@ def test_random_rows_of_scores_with_gaps_are_their_own():
     gaps = Trial(FEATURES, full.repeat, lambda rows: np.ma.masked_less(rows.astype(float), 40), 0.0, 0, shared=shared)
     gaps.two_layer([], 0.2)
     assert not shared
+
+
+def test_without_a_rule_random_rows_alone_are_held_against_all():
+    found = trial(KnownTrial)
+    found.answers = found.answers | {6: [[1, 0], [0, 0]] * 3}
+    assert found.two_layer_and_all([], 0.5).tolist() == [[-0.5], [-1.0]]
 
 
 def test_heads_learn_what_rows_show():

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from datasets.utils import disable_progress_bars, enable_progress_bars
 
-from hf_prune import Heads
+from hf_prune import Heads, label_noise
 from hf_prune.policy import rules, trial, weighing
 from hf_prune.policy.features import Features, make_features
 from hf_prune.policy.judge import Judge
@@ -137,7 +137,14 @@ def test_evidence_says_what_was_weighed_and_how(monkeypatch):
 
 def test_of_rows_that_are_all_alike_no_share_of_wrong_labels_is_known():
     features = Features(np.arange(ROWS), np.ones_like(POINTS), LABELS, 4)
-    assert weighing._noise_rate(features, 0) is None
+    scored = ScoredColumn("s", np.ma.zeros(ROWS), {}, {}, np.ones_like(POINTS), LABELS)
+    assert weighing._wrong_labels(scored, features, 0) == {"noise_rate": None}
+
+
+def test_the_share_of_wrong_labels_is_that_of_label_noise():
+    found = weigh(column(), [], class_balance=0.5, seed=3)
+    alone = label_noise(POINTS, inputs={"labels": LABELS}, seed=3)
+    assert (found.noise_rate, found.noise_low, found.noise_high) == (alone.rate, alone.low, alone.high)
 
 
 @pytest.mark.parametrize(("seconds", "said"), [(9.6, False), (10.6, True)])

@@ -77,7 +77,7 @@ def test_warnings_come_first_and_what_is_unknown_last():
     assert levels == sorted(levels, key=("warning", "note", "fine", "unknown").index)
     found = said(rows)
     kept = sum(rows.is_kept[row] for row in (58, 59))
-    text = f"About 3.3 % of the labels are estimated to be wrong: 2 suspects, {kept} of them kept."
+    text = f"Estimated to be wrong: 0.0 to 10.0 % (about 3.3 %) of the labels; 2 suspects, {kept} of them kept."
     assert found["Wrong labels", text] == "warning"
     beside = sum(rows.is_kept[row] and rows.is_kept[other] for row, other in ((5, 1), (7, 1), (9, 4)))
     text = f"3 rows repeat another; {beside} were kept beside the row that they repeat."
@@ -90,7 +90,7 @@ def test_warnings_come_first_and_what_is_unknown_last():
 
 def test_without_results_the_estimates_on_record_are_read():
     found = said(rows_of(), evidence())
-    assert found["Wrong labels", "About 2.0 % of the labels are estimated to be wrong."] == "warning"
+    assert found["Wrong labels", "Estimated to be wrong: about 2.0 % of the labels."] == "warning"
     assert ("Duplicates", "Not measured: pass duplicates=hf_prune.duplicates(...).") in found
     assert ("Wrong labels", "Not measured: pass noise=hf_prune.label_noise(...).") in said(rows_of())
     optimistic = said(rows_of(), evidence(optimistic=True, sample={"of_rows": 900, "of_classes": 3}))

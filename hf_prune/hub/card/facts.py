@@ -20,6 +20,9 @@ _FIGURES = {
     "split_half_spearman": "Spearman correlation between the scores of its two halves",
     "fit": "Training rows that a head gets right",
     "noise_rate": "Estimated share of wrong labels",
+    "noise_low": "Share of wrong labels at least",
+    "noise_high": "Share of wrong labels at most",
+    "suspects_precision": "Estimated share of the noise suspects that are wrong",
     "noise_precision": "Precision of the noise suspects, on labels made wrong for a test",
     "noise_recall": "Recall of the noise suspects, on labels made wrong for a test",
     "published_rows": "Rows published there",
@@ -217,6 +220,8 @@ def evidence_facts(found: Mapping[str, Any]) -> Iterator[tuple[Markup, Markup]]:
         "sample": ("A sample of", _sample),
         "rows_per_class": ("Rows per class", _digits),
         "noise_rate": ("Estimated share of wrong labels", _share),
+        "noise_low": ("Share of wrong labels at least", _share),
+        "noise_high": ("Share of wrong labels at most", _share),
         "class_balance": ("Class floor of every rule", code),
         "seed": ("Seed of folds and draws", code),
     }
