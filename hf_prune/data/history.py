@@ -35,7 +35,7 @@ _LISTS = ("unscored", "columns", "parents", "changed_scores")
 # Field of a step → its type in JSON; those not listed hold text.
 _TYPES: dict[str, Any] = {
     **dict.fromkeys(("options", "inputs", "figures", "versions", "class_counts", "reasons", "evidence"), dict),
-    **dict.fromkeys(("scores", "loaded"), dict),
+    **dict.fromkeys(("scores", "loaded", "label_space"), dict),
     **dict.fromkeys(_LISTS, (list, tuple)),
     **dict.fromkeys(("seed", "rows_in", "rows_out", "floor_rows"), (int, np.integer)),
     **dict.fromkeys(("keep", "class_balance"), (int, float, np.number)),
@@ -79,6 +79,7 @@ class Step:
         order: Which end was kept.
         class_balance: The floor, as a share of what equal pruning would leave each class.
         label_column: The column whose classes were balanced.
+        label_space: Kind of that column, and the edges of quantiles; None where each row has one class.
         class_counts: Class name → [rows before, rows after].
         floor_rows: Rows kept for the class floor alone.
         rows: The kept row numbers of the input, as written by `pack_rows`.
@@ -113,6 +114,7 @@ class Step:
     order: str | None = None
     class_balance: float | None = None
     label_column: str | None = None
+    label_space: dict[str, Any] | None = None
     class_counts: dict[str, list[int]] | None = None
     floor_rows: int | None = None
     rows: str | None = None
@@ -320,6 +322,8 @@ def _made_with(step: Step) -> str:
     inputs = [made for made in step.inputs.values() if isinstance(made, dict)]
     models = [made["encoder"] for made in inputs if isinstance(made.get("encoder"), dict)]
     names = dict.fromkeys(plain(model.get("id", "")) for model in models)
+    if step.label_space is not None:
+        names[f"{plain(step.label_column)} as {plain(step.label_space.get('kind'))}"] = None
     return ", ".join(
         [*names, *(f"{plain(name)}={plain(value, 20)}" for name, value in list(step.options.items())[:8])]
     )

@@ -11,6 +11,7 @@ from hf_prune.api import prune
 from hf_prune.data.columns import read_labels
 from hf_prune.data.digests import unpack_rows
 from hf_prune.data.history import Step, record
+from hf_prune.data.label_spaces import single_class_column
 from hf_prune.hub.read.cut import Cut
 from hf_prune.hub.read.load_scores import put_published
 from hf_prune.hub.read.scores import PublishedScores
@@ -81,9 +82,10 @@ def _near(task: Reconstruction, published: PublishedScores, ds: Dataset, step: S
     kept = np.zeros(len(scores), dtype=bool)
     kept[task.cut.source_rows()] = True
     labels = None
-    if step.label_column in ds.column_names:
+    column = single_class_column(ds, step.label_column)
+    if column is not None:
         labels = np.full(len(scores), -2, dtype=np.int64)
-        labels[rows] = read_labels(ds, str(step.label_column)).codes
+        labels[rows] = read_labels(ds, column).codes
     return step.column, scores, kept, step.order, labels
 
 
