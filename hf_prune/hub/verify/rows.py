@@ -149,9 +149,10 @@ def _verify_classes(cut: Cut, batches: Batches, subject: str, report: Report) ->
     expected = {name: after for name, _, after in counted["classes"] if after}
     report.compare(subject, "rows per class", expected, found)
     before = sum(rows for _, rows, _ in counted["classes"])
+    begun = cut.prunings[0].rows_in if cut.prunings else cut.entry["rows_before"]
     several = space is not None and space.get("kind") != QUANTILES  # a row counts for each of its classes
-    if before != cut.entry["rows_before"] and not several:
-        report.differs(subject, f"rows per class before: {before:,} of {cut.entry['rows_before']:,}")
+    if before != begun and not several:
+        report.differs(subject, f"rows per class before: {before:,} of {begun:,}")
 
 
 def _verify_against_scores(
