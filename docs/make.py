@@ -46,7 +46,7 @@ GROUPS = {
     "Several machines": ("several-machines.md", ["score_shard", "merge_shards"]),
     "Prune": ("prune.md", ["prune", "recommend", "keep_curve", "explain", "select", "error_quotas", *ORDERS]),
     "Look at it": ("look-at-it.md", ["report", "gallery", "Gallery", "push_space"]),
-    "Clean": ("clean.md", ["duplicates", "label_noise"]),
+    "Clean": ("clean.md", ["duplicates", "leaks", "label_noise"]),
     "Train and record": (
         "train-and-record.md",
         ["watch", "train_teachers", "train_subset_runs", "TrainingRecord", "TrainingDynamicsCallback"],

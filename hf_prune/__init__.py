@@ -11,6 +11,7 @@ from hf_prune.api import estimate, merge_shards, prune, score_shard, score_with
 from hf_prune.binding import install, uninstall
 from hf_prune.cleaning.duplicates import Duplicates, duplicates
 from hf_prune.cleaning.label_noise import LabelNoise, label_noise
+from hf_prune.cleaning.leaks import Leaks, leaks
 from hf_prune.data.history import History, Step, provenance
 from hf_prune.metrics import Metric, get_metric, list_metrics, register_metric, unregister_metric
 from hf_prune.policy import Recommendation
@@ -105,6 +106,7 @@ __all__ = [
     "InputError",
     "InputTypeError",
     "LabelNoise",
+    "Leaks",
     "Metric",
     "MissingPackageError",
     "Order",
@@ -138,6 +140,7 @@ __all__ = [
     "install",
     "keep_curve",
     "label_noise",
+    "leaks",
     "list_metrics",
     "list_orders",
     "load_scores",

@@ -53,17 +53,28 @@ def near_duplicates(points: Points, threshold: float) -> tuple[NDArray[np.int64]
         [-1, -1, 0]
     """
     search = _Search(points, threshold)
-    device = search.keys.device.type
-    with (
-        torch.inference_mode(),
-        workers_for(search.keys.device) as workers,
-        tqdm(total=len(points), desc="Duplicates", unit="row", leave=False, disable=not is_main_process()) as bar,
-    ):
-        for rows in _slices(len(points), BLOCK_ROWS.get(device, BLOCK_ROWS["cpu"])):
-            search.compare_with_earlier(rows, workers)
-            search.compare_inside(rows)
-            bar.update(rows.stop - rows.start)
+    search.each(slice(0, len(points)))
     return search.duplicate_of, np.where(search.duplicate_of < 0, np.nan, search.similarity)
+
+
+def most_similar(points: Points, others: Points, threshold: float) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Find for each row the most similar of other rows; the arguments are those of `near_duplicates`.
+
+    Returns:
+        The place among the others, (m, d), -1 where none reaches the threshold, shape (n,), and the cosine with it, NaN for
+        such, shape (n,).
+
+    Example:
+        >>> most_similar(np.eye(2, dtype=np.float32), np.eye(2, dtype=np.float32)[[1, 1]], 0.9)[0].tolist()
+        [-1, 0]
+    """
+    if not len(points) or not len(others):
+        return np.full(len(points), -1, dtype=np.int64), np.full(len(points), np.nan)
+    search = _Search(np.concatenate([others, points]), threshold)
+    search.lead(slice(0, len(others)))
+    search.each(slice(len(others), len(others) + len(points)), among_themselves=False)
+    found, cosine = search.duplicate_of[len(others) :], search.similarity[len(others) :]
+    return found, np.where(found < 0, np.nan, cosine)
 
 
 class _Search:
@@ -86,6 +97,28 @@ class _Search:
         self._leaders = np.empty(len(points), dtype=np.int64)
         self._leader_keys = torch.empty_like(self.keys)
         self._num_leaders = 0
+
+    def each(self, wanted: slice, *, among_themselves: bool = True) -> None:
+        """Compare rows with the representatives found so far, block by block, and unless told not to with each other."""
+        device = self.keys.device.type
+        total = wanted.stop - wanted.start
+        with (
+            torch.inference_mode(),
+            workers_for(self.keys.device) as workers,
+            tqdm(total=total, desc="Duplicates", unit="row", leave=False, disable=not is_main_process()) as bar,
+        ):
+            for block in _slices(total, BLOCK_ROWS.get(device, BLOCK_ROWS["cpu"])):
+                rows = slice(wanted.start + block.start, wanted.start + block.stop)
+                self.compare_with_earlier(rows, workers)
+                if among_themselves:
+                    self.compare_inside(rows)
+                bar.update(rows.stop - rows.start)
+
+    def lead(self, rows: slice) -> None:
+        """Make rows representatives as they are; none were found before."""
+        self._num_leaders = rows.stop - rows.start
+        self._leaders[: self._num_leaders] = np.arange(rows.start, rows.stop)
+        self._leader_keys[: self._num_leaders] = self.keys[rows]
 
     def compare_with_earlier(self, rows: slice, workers: Workers) -> None:
         """Give rows the most similar of the representatives found so far, where one is close enough."""

@@ -20,7 +20,7 @@ from hf_prune.version import __version__
 GROUPS = {
     "Train": ("train-teachers", "train-subset-runs"),
     "Score": ("metrics", "estimate", "score", "merge", "combine", "load-scores", "correlate"),
-    "Clean": ("duplicates", "label-noise"),
+    "Clean": ("duplicates", "leaks", "label-noise"),
     "Prune": ("recommend", "keep-curve", "prune", "apply", "explain", "report"),
     "Publish": ("export", "push", "push-teacher"),
     "Check": ("verify", "rebuild"),

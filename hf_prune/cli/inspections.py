@@ -1,4 +1,4 @@
-"""The commands that look at a data set and change nothing: ``duplicates``, ``label-noise``, ``recommend``, ``keep-curve``, ``report``."""
+"""The commands that look at a data set and change nothing: ``duplicates``, ``leaks``, ``label-noise``, ``recommend``, ``keep-curve``, ``report``."""
 
 import inspect
 import json
@@ -11,6 +11,9 @@ from datasets import Dataset
 
 from hf_prune.cleaning.duplicates import Duplicates, duplicates
 from hf_prune.cleaning.label_noise import LabelNoise, label_noise
+from hf_prune.cleaning.leaks import Leaks, leaks
+from hf_prune.cli.folders import check_target
+from hf_prune.cli.outcomes import save_result
 from hf_prune.cli.output import by_one_process, echo
 from hf_prune.cli.signatures import added, argument_docs, function_parameters, make_command, option, summary
 from hf_prune.cli.steps import INPUTS, input_parameters, keep_option, open_data, parse_inputs
@@ -41,6 +44,41 @@ def _inspection(function: Callable[..., Any], **files: Write) -> Callable[..., N
                 echo(path)
 
     return run
+
+
+def _leaks(
+    out: Path | None = None,
+    cleaned: Path | None = None,
+    drop_from: str | None = None,
+    overwrite: bool = False,
+    **values: Any,
+) -> None:
+    """Compare the splits, print what they share, and write what is asked for."""
+    with in_step("leaks", values.get("device")):
+        if cleaned is not None:
+            check_target(cleaned, overwrite)
+        ds = open_data(values)
+        found = leaks(ds, **with_run(leaks, values))
+    if is_main_process():
+        echo(found)
+        if out is not None:
+            found.write_csv(out)
+            echo(out)
+        if cleaned is not None:
+            save_result(found.cleaned(drop_from), ds, cleaned, overwrite)
+
+
+def _leaks_parameters() -> list[inspect.Parameter]:
+    threshold = option(float, argument_docs(leaks)["threshold"], "--threshold")
+    drop_from = argument_docs(Leaks.cleaned)["drop_from"]
+    return [
+        *input_parameters(),
+        *function_parameters(leaks, leave_out=("inputs",), own={"threshold": threshold}),
+        added("out", option(Path, "CSV file with a line per pair of rows.", "--out"), None),
+        added("cleaned", option(Path, "Folder of save_to_disk for the splits without these rows.", "--cleaned"), None),
+        added("drop_from", option(str, drop_from, "--drop-from"), None),
+        added("overwrite", option(bool, "Replace a data set in the folder of --cleaned.", "--overwrite"), False),
+    ]
 
 
 def _csv(found: Duplicates | LabelNoise | KeepCurve, path: Path, *_: Any) -> None:
@@ -113,6 +151,7 @@ def _commands() -> dict[str, Callable[..., None]]:
             _parameters(duplicates, {"threshold": threshold}, out=f"{rows} of every group.", figure=groups),
             summary(duplicates),
         ),
+        "leaks": make_command(_leaks, _leaks_parameters(), summary(leaks)),
         "label-noise": make_command(
             _inspection(label_noise, out=_csv),
             _parameters(label_noise, {}, out=f"{rows}, the most suspicious first."),

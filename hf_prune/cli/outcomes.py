@@ -9,7 +9,7 @@ from datasets import Dataset, DatasetDict
 
 from hf_prune.cli.folders import save
 from hf_prune.cli.output import echo
-from hf_prune.data.history import Step, provenance
+from hf_prune.data.history import CLEAN, Step, provenance
 from hf_prune.runtime.messages import one_line, printable
 
 PERCENTAGES = range(2, 101)  # counts of rows that may have been meant as a percentage
@@ -52,6 +52,8 @@ def _by_split(ds: Dataset | DatasetDict) -> dict[str, Dataset]:
 
 
 def _done(step: Step) -> str:
+    if step.kind == CLEAN:
+        return f"kept {step.rows_out:,} of {step.rows_in:,} rows, without those that another split has, too"
     if step.kind == "prune":
         share = f"{step.rows_out / step.rows_in:.1%}".replace("%", " %")
         reason = f": {step.decided}" if step.decided else ""
@@ -65,6 +67,8 @@ def _done(step: Step) -> str:
 def _next(step: Step, splits: list[str], out: Path) -> str:
     """Return the command that may follow a step; of splits all are named, since a step takes the train split by itself."""
     place = shlex.quote(str(out))
+    if step.kind == CLEAN:
+        return f"hf-prune score {place} METRIC --out scored"
     if step.kind == "prune":
         return f"hf-prune export {place} --out folder --scores SCORED --source DATA"
     named = "".join(f" --splits {shlex.quote(split)}" for split in dict.fromkeys(splits))

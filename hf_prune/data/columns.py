@@ -181,7 +181,11 @@ def read_labels(ds: Dataset, column: str) -> Labels:
             not hold one class per row.
     """
     find_label_column(ds, column)
-    values, feature = read_column(ds, column), feature_of(ds, column)
+    return read_codes(read_column(ds, column), feature_of(ds, column), column)
+
+
+def read_codes(values: pa.ChunkedArray, feature: Any, column: str) -> Labels:
+    """Turn values of a feature into codes as `read_labels` does; ``column`` is their name, for messages."""
     if not _is_whole(values.type):
         values, names = _number_values(values)
         return Labels(_codes(values), names, complete=False)

@@ -28,6 +28,7 @@ from hf_prune.runtime.html import fragment, plain, table
 from hf_prune.runtime.untrusted import read_json
 
 MARK = "hf_prune step: "
+CLEAN = "clean"  # kind of a step that removed rows, by no score
 # Fields of a record: whether rows, and which score columns, were changed by other means than steps.
 CHANGED = "changed outside hf_prune"
 CHANGED_SCORES = "scores changed outside hf_prune"
@@ -35,7 +36,7 @@ _LISTS = ("unscored", "columns", "parents", "changed_scores")
 # Field of a step → its type in JSON; those not listed hold text.
 _TYPES: dict[str, Any] = {
     **dict.fromkeys(("options", "inputs", "figures", "versions", "class_counts", "reasons", "evidence"), dict),
-    **dict.fromkeys(("scores", "loaded"), dict),
+    **dict.fromkeys(("scores", "loaded", "label_space"), dict),
     **dict.fromkeys(_LISTS, (list, tuple)),
     **dict.fromkeys(("seed", "rows_in", "rows_out", "floor_rows"), (int, np.integer)),
     **dict.fromkeys(("keep", "class_balance"), (int, float, np.number)),
@@ -51,10 +52,10 @@ class Step:
     """One call of ``score_with`` or ``prune``.
 
     Attributes:
-        kind: ``"score"``, ``"combine"`` or ``"prune"``.
+        kind: ``"score"``, ``"combine"``, ``"prune"``, or ``"clean"`` where rows that another split has, too, were removed.
         metric: Name of the metric; ``"combine"`` for a combination of columns; the name of the column for a pruning by one
             that hf_prune did not make.
-        column: The score column that was made or read.
+        column: The score column that was made or read; empty of a cleaning.
         options: Options of the metric as used, defaults included.
         inputs: Origin of each input of the metric: encoder, teachers, record, label column, or the digest of a given array.
         figures: Quality of the score: members of the ensemble, correlation between its halves, how well heads fit their
@@ -79,6 +80,7 @@ class Step:
         order: Which end was kept.
         class_balance: The floor, as a share of what equal pruning would leave each class.
         label_column: The column whose classes were balanced.
+        label_space: Kind of that column, and the edges of quantiles; None where each row has one class.
         class_counts: Class name → [rows before, rows after].
         floor_rows: Rows kept for the class floor alone.
         rows: The kept row numbers of the input, as written by `pack_rows`.
@@ -113,6 +115,7 @@ class Step:
     order: str | None = None
     class_balance: float | None = None
     label_column: str | None = None
+    label_space: dict[str, Any] | None = None
     class_counts: dict[str, list[int]] | None = None
     floor_rows: int | None = None
     rows: str | None = None
@@ -129,6 +132,8 @@ class Step:
     @property
     def summary(self) -> str:
         """Say in a few words what was done."""
+        if self.kind == CLEAN:
+            return f"clean by {plain(self.metric)}: {self.rows_out:,} of {self.rows_in:,} rows"
         if self.kind != "prune":
             return f"{plain(self.kind)} {plain(self.metric)} → {plain(self.column)}"
         kept = f"{self.rows_out:,} of {self.rows_in:,} rows"
@@ -138,6 +143,11 @@ class Step:
     def makes_scores(self) -> bool:
         """Whether the step made a score column."""
         return self.kind in ("score", "combine")
+
+    @property
+    def removes_rows(self) -> bool:
+        """Whether the step may have left fewer rows than it began with."""
+        return self.kind in ("prune", CLEAN)
 
     def digests(self) -> dict[str, str]:
         """Return column → digest after the step."""
@@ -216,7 +226,7 @@ class History:
     @property
     def score_columns(self) -> tuple[str, ...]:
         """Columns of scores: those that a step made, and those that rows were pruned by."""
-        return tuple(dict.fromkeys(step.column for step in self.steps))
+        return tuple(dict.fromkeys(step.column for step in self.steps if step.column))
 
     @property
     def altered(self) -> tuple[str, ...]:
@@ -274,7 +284,7 @@ class History:
                 return True
             if column in step.scores:
                 return score_column_digest(ds, column) == step.scores[column]
-            if step.kind == "prune":
+            if step.removes_rows:
                 break  # its digest before covers other rows
         return False
 
@@ -282,7 +292,7 @@ class History:
         """Return the `score_column_digest` of a column of all rows before the first pruning; None if not known."""
         digest = None
         for step in self.steps:
-            if step.kind == "prune":
+            if step.removes_rows:
                 return step.scores_before if step.column == column else digest
             digest = (step.scores or {}).get(column, digest)
         return digest
@@ -290,7 +300,7 @@ class History:
     def first_digests(self) -> dict[str, str]:
         """Return column → digest of the rows before the first step; empty if not known."""
         first = self.steps[0] if self.steps else None
-        digest = None if first is None else first.digest_before if first.kind == "prune" else first.digest
+        digest = None if first is None else first.digest_before if first.removes_rows else first.digest
         return {} if first is None or not digest else _by_column(first.columns, digest)
 
     def source_rows(self) -> NDArray[np.int64] | None:
@@ -320,6 +330,8 @@ def _made_with(step: Step) -> str:
     inputs = [made for made in step.inputs.values() if isinstance(made, dict)]
     models = [made["encoder"] for made in inputs if isinstance(made.get("encoder"), dict)]
     names = dict.fromkeys(plain(model.get("id", "")) for model in models)
+    if step.label_space is not None:
+        names[f"{plain(step.label_column)} as {plain(step.label_space.get('kind'))}"] = None
     return ", ".join(
         [*names, *(f"{plain(name)}={plain(value, 20)}" for name, value in list(step.options.items())[:8])]
     )
@@ -327,7 +339,7 @@ def _made_with(step: Step) -> str:
 
 def _drawn(step: Step) -> Iterator[Markup]:
     """Draw the share of the rows that a pruning kept."""
-    if step.kind == "prune":
+    if step.removes_rows:
         yield svg.share(step.rows_out, step.rows_in, step.summary, width=120)
 
 
@@ -412,15 +424,15 @@ def record(before: Dataset, after: Dataset, step: Step) -> Dataset:
     transform of `datasets`.
     """
     history = provenance(before)
-    score_columns = tuple(dict.fromkeys((*history.score_columns, step.column)))
+    score_columns = tuple(dict.fromkeys((*history.score_columns, *[step.column] * bool(step.column))))
     # Those that identify rows: all but the scores, or these where there are no others.
     columns = tuple(sorted(set(after.column_names).difference(score_columns) or after.column_names))
-    is_first, is_pruning = not history.heads, step.kind == "prune"
+    is_first, removes_rows = not history.heads, step.removes_rows
     has_scores = step.column in before.column_names  # a published cut does not need them
     loaded = loaded_rows(before) if is_first else None
     changed = history.rows_changed(before)
     altered = () if changed else _changed_scores(history, before, step)
-    digested = score_columns if changed or is_pruning else (*altered, step.column)
+    digested = score_columns if changed or removes_rows else (*altered, step.column)
     step = replace(
         step,
         rows_in=len(before),
@@ -433,8 +445,8 @@ def record(before: Dataset, after: Dataset, step: Step) -> Dataset:
         loaded=loaded,
         parents=tuple(head.id for head in history.heads),
         versions=package_versions(),
-        digest_before=_joint_digest(before, columns) if is_pruning else None,
-        scores_before=score_column_digest(before, step.column) if is_pruning and has_scores else None,
+        digest_before=_joint_digest(before, columns) if removes_rows else None,
+        scores_before=score_column_digest(before, step.column) if removes_rows and has_scores else None,
     )
     after.info.description = with_step(after.info.description, step)
     return after if history.steps else remember_source(after)

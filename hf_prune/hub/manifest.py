@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 from datasets import ClassLabel, Dataset, Image
 
-from hf_prune.data.columns import read_labels
 from hf_prune.data.digests import images_sha256, rows_sha256
 from hf_prune.data.history import CHANGED, CHANGED_SCORES, History, Step, package_versions
 from hf_prune.data.images import EncodedImages
+from hf_prune.data.label_spaces import has_class_column, read_classes
 from hf_prune.data.loaded_rows import loaded_rows
 from hf_prune.data.source import Source
 from hf_prune.hub.layout import RECORD_FILE
@@ -123,9 +123,9 @@ def images_digest(split: Split, entry: Entry) -> str | None:
 def _class_counts(split: Split) -> Entry | None:
     """Count the rows of each class before the first pruning and now."""
     first = next(iter(split.prunings), None)
-    if first is None or not first.class_counts or first.label_column not in split.rows.column_names:
+    if first is None or not first.class_counts or not has_class_column(split.rows, first.label_column):
         return None
-    labels = read_labels(split.rows, str(first.label_column))
+    labels = read_classes(split.rows, str(first.label_column), first.label_space).labels
     after = labels.counts()
     before = {name: counts[0] for name, counts in (first.class_counts or {}).items()}
     # A step has passed through JSON with sorted keys: the order of the classes is found again in the feature.

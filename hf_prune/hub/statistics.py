@@ -29,7 +29,7 @@ def compare_scores(split: Split, changed: bool) -> dict[str, Any] | None:
     if split.scored is None:
         return None
     # The last pruning, or where there is none the last scoring.
-    step, scores = [*split.history.steps, *split.prunings][-1], split.scored.rows
+    step, scores = [*(step for step in split.history.steps if step.column), *split.prunings][-1], split.scored.rows
     if step.column not in scores.column_names:
         raise InputError(f"scores= has no column {step.column!r}. Columns: {scores.column_names}")
     if len(scores) != step.rows_in:

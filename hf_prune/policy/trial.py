@@ -267,7 +267,10 @@ class Trial:
         There are `NUM_RANDOM` draws, and one head on the rows of a rule, as many times as there are copies.
         """
         own = [self.rows(rule, keep, copy) for rule in rules for copy in range(copies)]
-        key, num_random = (self.repeat.number, keep, self._equal, copies, *sorted(settings.items())), NUM_RANDOM * copies
+        key, num_random = (
+            (self.repeat.number, keep, self._equal, copies, *sorted(settings.items())),
+            NUM_RANDOM * copies,
+        )
         if key not in self._shared:
             draws = [self.rows(RANDOM, keep, draw) for draw in range(1, 1 + num_random)]
             right = self.right([*draws, *own], **settings)

@@ -8,7 +8,9 @@ import numpy as np
 from datasets import Dataset
 from numpy.typing import NDArray
 
-from hf_prune.data.columns import Labels, find_label_column, read_labels
+from hf_prune.data.columns import Labels
+from hf_prune.data.label_spaces import LabelSets, find_class_column, read_classes
+from hf_prune.data.memberships import Membership
 from hf_prune.policy.prune_settings import BY_ERROR, PruneSettings
 from hf_prune.pruning.inputs import PruningInputs
 from hf_prune.runtime.errors import InputError
@@ -29,21 +31,30 @@ class Classes:
     """The classes of one pruning.
 
     Attributes:
-        labels: Class of each row; None where classes are not considered.
+        labels: Class or classes of each row; None where classes are not considered.
         column: Where they come from.
+        space: Kind of the column for the record, see `hf_prune.data.label_spaces.Classes`.
         balance: Floor, or quotas by class code.
         options: Quotas, as recorded.
     """
 
-    labels: Labels | None = None
+    labels: Labels | LabelSets | None = None
     column: str | None = None
+    space: dict[str, Any] | None = None
     balance: float | dict[int, int] = 0.0
     options: dict[str, Any] = field(default_factory=dict)
 
     @property
-    def codes(self) -> NDArray[np.int64] | None:
-        """Class codes, shape (n,)."""
+    def codes(self) -> NDArray[np.int64] | Membership | None:
+        """Class codes, shape (n,), or the several classes of each row."""
+        if isinstance(self.labels, LabelSets):
+            return self.labels.membership
         return None if self.labels is None else self.labels.codes
+
+    @property
+    def single(self) -> Labels | None:
+        """The labels, where they are classes of which each row has one."""
+        return self.labels if isinstance(self.labels, Labels) and self.space is None else None
 
     @property
     def floor(self) -> float | None:
@@ -59,20 +70,36 @@ def find_classes(ds: Dataset, settings: PruneSettings, inputs: PruningInputs) ->
     reads = needs or by_order or settings.hardest_cutoff == NOISE
     if settings.label_column is None and not reads and wanted == 0:
         return Classes()
-    column, labels = _find_labels(ds, settings.label_column, inputs)
-    if labels is None:
+    column, labels, space = _find_labels(ds, settings.label_column, inputs)
+    if labels is None or column is None:
         if needs:
             asked = f"quotas={settings.quotas!r}" if settings.quotas else f"class_balance={wanted}"
             raise InputError(
-                f"{asked} needs classes and there is no ClassLabel column among {ds.column_names}: "
+                f"{asked} needs classes and there is no column of classes among {ds.column_names}: "
                 "name one with label_column=, or pass class_balance=0"
             )
         return Classes()
+    if not isinstance(labels, Labels) or space is not None:
+        _check_several(settings, column, str(space and space["kind"]))
     if isinstance(wanted, Mapping):
-        quotas = by_code(wanted, labels, str(column), "class_balance")
+        assert isinstance(labels, Labels)  # counts for others were refused
+        quotas = by_code(wanted, labels, column, "class_balance")
         recorded = {labels.name(code): int(quota) for code, quota in quotas.items()}
-        return Classes(labels, column, quotas, {"class_balance": recorded})
-    return Classes(labels, column, float(PAPER_CLASS_BALANCE if wanted is None else wanted))
+        return Classes(labels, column, space, quotas, {"class_balance": recorded})
+    return Classes(labels, column, space, float(PAPER_CLASS_BALANCE if wanted is None else wanted))
+
+
+def _check_several(settings: PruneSettings, column: str, kind: str) -> None:
+    """Refuse what takes one class per row, of labels of another kind."""
+    asked = {
+        "class_balance= as counts": isinstance(settings.class_balance, Mapping),
+        f"quotas={settings.quotas!r}": settings.quotas is not None,
+        f"hardest_cutoff={NOISE!r}": settings.hardest_cutoff == NOISE,
+    }
+    for name in (name for name, is_asked in asked.items() if is_asked):
+        raise InputError(
+            f"{name} takes one class per row, and label column {column!r} is read as {kind}: leave it out, or name another column"
+        )
 
 
 def are_clusters(ds: Dataset, label_column: str | None) -> bool:
@@ -80,11 +107,13 @@ def are_clusters(ds: Dataset, label_column: str | None) -> bool:
     return label_column == CLUSTERS and CLUSTERS not in ds.column_names
 
 
-def _find_labels(ds: Dataset, label_column: str | None, inputs: PruningInputs) -> tuple[str | None, Labels | None]:
+def _find_labels(
+    ds: Dataset, label_column: str | None, inputs: PruningInputs
+) -> tuple[str | None, Labels | LabelSets | None, dict[str, Any] | None]:
     if are_clusters(ds, label_column):
-        return CLUSTERS, Labels(inputs.clusters(f"label_column={CLUSTERS!r}"), None, complete=False)
-    column = find_label_column(ds, label_column)
-    return column, None if column is None else read_labels(ds, column)
+        return CLUSTERS, Labels(inputs.clusters(f"label_column={CLUSTERS!r}"), None, complete=False), None
+    column = find_class_column(ds, label_column)
+    return (column, None, None) if column is None else (column, *read_classes(ds, column))
 
 
 def by_code(values: Mapping[Any, Any], labels: Labels, column: str, argument: str) -> dict[int, Any]:
@@ -119,9 +148,9 @@ def with_quotas(
     classes: Classes, settings: PruneSettings, scores: Scores, inputs: PruningInputs, removal: Mapping[str, Any]
 ) -> Classes:
     """Return the classes with quotas from their errors, where these were asked for; errors not given are found out of fold."""
-    if settings.quotas is None or classes.labels is None:
+    labels = classes.single
+    if settings.quotas is None or labels is None:
         return classes
-    labels = classes.labels
     if settings.class_errors is None:
         errors = inputs.class_errors(labels.codes)
     else:

@@ -55,30 +55,32 @@ def decide(
     if share == 1:
         return replace(settings, order=RANDOM.order), "all rows are kept", None
     recorded = recorded_evidence(ds, column) if settings.evidence is None else None
-    evidence, lacking, hint = Found(recorded) if recorded else _evidence(ds, column, settings, share, inputs)
+    evidence, lacking, hint = Found(recorded) if recorded else _evidence(ds, column, settings, share, inputs, classes)
     rule = None if evidence is None else evidence.rule(share)
     if evidence is not None and rule is not None:
         reason = recommendation(evidence, share, 0.0, 0.0).reason
         if rule == RANDOM:
             warn(f"order='auto': {reason}", stacklevel=2)
     else:
-        if classes.labels is None:
-            rule, reason, hint = _rule_without_labels(ds, column, share, inputs)
+        if classes.single is None:
+            rule, reason, hint = _rule_without_labels(ds, column, share, inputs, classes)
         else:
-            rule, reason = _general_rule(ds, column, classes.labels, classes.column, share, lacking)
+            rule, reason = _general_rule(ds, column, classes.single, classes.column, share, lacking)
         warn(f"order='auto': {reason}{hint}", stacklevel=2)
     new = None if evidence is None or recorded else evidence.to_dict()
     return replace(settings, order=rule.order, hardest_cutoff=rule.hardest_cutoff), reason, new
 
 
-def _evidence(ds: Dataset, column: str, settings: PruneSettings, share: float, inputs: PruningInputs) -> Found:
+def _evidence(
+    ds: Dataset, column: str, settings: PruneSettings, share: float, inputs: PruningInputs, classes: Classes
+) -> Found:
     """Return the evidence that was given, or that embeddings allow to gather: those of the caller, else of the recorded model."""
     if settings.evidence is not None:
         _check_metric(ds, column, settings.evidence.evidence)
         return Found(settings.evidence.evidence)
     judged_by = None if are_clusters(ds, settings.label_column) else settings.label_column
     request = replace(settings.request, label_column=judged_by)
-    labels = labels_to_judge_by(ds, request)
+    labels = labels_to_judge_by(ds, request) if classes.space is None else None
     if labels is None:
         return Found(None)
     floor = settings.class_balance if isinstance(settings.class_balance, float) else 0.5
@@ -113,9 +115,13 @@ def _check_metric(ds: Dataset, column: str, evidence: Evidence) -> None:
         )
 
 
-def _rule_without_labels(ds: Dataset, column: str, share: float, inputs: PruningInputs) -> tuple[Rule, str, str]:
-    """Return the rule for rows without classes, the reason, and a hint where it cannot be followed."""
+def _rule_without_labels(
+    ds: Dataset, column: str, share: float, inputs: PruningInputs, classes: Classes
+) -> tuple[Rule, str, str]:
+    """Return the rule for rows that have no class each, the reason, and a hint where it cannot be followed."""
     rule, lacking = rule_without_labels(share), "there are no labels to judge rules by"
+    if classes.space is not None:
+        lacking = f"rules are judged by labels of one class per row, and {classes.column!r} is read as {classes.space['kind']}"
     if rule == RANDOM:
         reason = f"{lacking}, and at keep {share:g} nothing is known to beat random rows without them"
         return RANDOM, f"{reason}: random rows are kept", ""

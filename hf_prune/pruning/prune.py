@@ -72,7 +72,8 @@ def _removal(ds: Dataset, settings: PruneSettings, inputs: PruningInputs, classe
     """Return the arguments of `select` that remove rows before the order."""
     suspects = None
     if settings.hardest_cutoff == NOISE:
-        suspects = inputs.suspects(None if are_clusters(ds, classes.column) else classes.codes)
+        known = None if are_clusters(ds, classes.column) else classes.single
+        suspects = inputs.suspects(None if known is None else known.codes)
     return {
         "hardest_cutoff": settings.hardest_cutoff,
         "suspects": suspects,
@@ -98,6 +99,7 @@ def _outcome(selection: Selection, classes: Classes) -> dict[str, Any]:
         "unscored": tuple(selection.unscored.tolist()),
         "class_balance": classes.floor,
         "label_column": classes.column,
+        "label_space": classes.space,
         "class_counts": classes.labels.counts_before_and_after(selection.kept) if classes.labels else None,
         "floor_rows": len(selection.floor_rows),
         "rows": pack_rows(selection.kept, len(selection.reasons)),

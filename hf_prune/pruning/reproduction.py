@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from hf_prune.data.history import CHANGED, CHANGED_SCORES
+from hf_prune.data.history import CHANGED, CHANGED_SCORES, CLEAN
 from hf_prune.models.recorded import is_public, opening_options
 from hf_prune.runtime.plain_values import python
 
@@ -33,7 +33,7 @@ def reproduction(entry: Mapping[str, Any]) -> list[str]:
         "",
         f"ds = {load(entry['source'])}",
         *["# what was done to the rows here, before the first step, is not known"] * changed_at_start(entry),
-        *(line for step in entry["steps"] for line in _step(step)),
+        *(line for step in entry["steps"] for line in (_cleaning(step) if step["kind"] == CLEAN else _step(step))),
         *["# what was done outside hf_prune is not known"] * bool(entry[CHANGED] or entry.get(CHANGED_SCORES)),
     ]
 
@@ -86,6 +86,13 @@ def _step(step: Mapping[str, Any]) -> Iterator[str]:
         line = call("ds.prune", [step["column"]], keywords)
     yield from (f"# {note}" for note in notes)
     yield f"ds = {line}"
+
+
+def _cleaning(step: Mapping[str, Any]) -> Iterator[str]:
+    """Write what a cleaning removed, for which all splits are needed."""
+    splits = ", ".join(map(python, step["options"].get("splits", [])))
+    gone = int(step["rows_in"]) - int(step["rows_out"])
+    yield f"# {gone} rows that split {splits} holds, too, were removed here by hf_prune.leaks(splits).cleaned()"
 
 
 def _taken_over(step: Mapping[str, Any], published: Mapping[str, Any]) -> Iterator[str]:

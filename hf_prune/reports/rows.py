@@ -12,6 +12,7 @@ from hf_prune.cleaning.label_noise import LabelNoise
 from hf_prune.data.columns import Labels, find_image_column, find_label_column, read_labels
 from hf_prune.data.history import History, Step, provenance
 from hf_prune.data.images import EncodedImages
+from hf_prune.data.label_spaces import single_class_column
 from hf_prune.data.splits import check_one
 from hf_prune.pruning.reasons import Reasons, find_pruning, kept_rows, read_reasons, recorded_reasons
 from hf_prune.runtime.errors import InputError
@@ -178,7 +179,7 @@ def _labels(ds: Dataset, asked: str | None, of_cut: str | None) -> Labels | None
     if asked is not None:
         return read_labels(ds, str(find_label_column(ds, asked)))
     only = [name for name, feature in ds.features.items() if isinstance(feature, ClassLabel)]
-    name = of_cut if of_cut in ds.column_names else only[0] if len(only) == 1 else None
+    name = single_class_column(ds, of_cut) or (only[0] if len(only) == 1 else None)
     return None if name is None else read_labels(ds, name)
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from hf_prune.data.memberships import Membership
 from hf_prune.runtime.errors import InputError
 from hf_prune.selection.budget import NOISE
 from hf_prune.selection.candidates import Candidates
@@ -20,14 +21,14 @@ class RowArrays:
     """Arrays over all n rows besides the scores; None where one was not given.
 
     Attributes:
-        labels: Class codes, all negative ones as -1.
+        labels: Class codes, all negative ones as -1, or the several classes of each row.
         clusters: Cluster codes, in the same form.
         embeddings: One vector per row.
         suspects: Rows to cut as noise; only where noise is to be cut.
         duplicate_of: For each row -1 or the row that it repeats.
     """
 
-    labels: Codes | None = None
+    labels: Codes | Membership | None = None
     clusters: Codes | None = None
     embeddings: NDArray[Any] | None = None
     suspects: NDArray[np.bool_] | None = None
@@ -37,6 +38,10 @@ class RowArrays:
         """Raise one line if an array that is needed is missing, or one would not be used."""
         if self.labels is None and (isinstance(class_balance, Mapping) or class_balance > 0):
             raise InputError(f"class_balance={class_balance} needs classes: pass labels=, or class_balance=0")
+        if isinstance(self.labels, Membership) and isinstance(class_balance, Mapping):
+            raise InputError(
+                "class_balance= fixes rows per class, and these rows have several classes each: give a share in [0, 1]"
+            )
         if (self.suspects is None) is (hardest_cutoff == NOISE):
             raise InputError(f"hardest_cutoff={NOISE!r} and suspects= go together: give both or neither")
         for name in order.needs:
@@ -45,24 +50,36 @@ class RowArrays:
 
     def candidates(self, scores: NDArray[Any], rows: Codes, turns: Codes, budget: int) -> Candidates:
         """Return some rows for an order to choose from; see `Candidates`."""
-        labels, clusters = (None if codes is None else codes[rows] for codes in (self.labels, self.clusters))
+        of_one_class = None if isinstance(self.labels, Membership) else self.labels
+        labels, clusters = (None if codes is None else codes[rows] for codes in (of_one_class, self.clusters))
         return Candidates(scores[rows], rows, turns, budget, labels, clusters, self.embeddings)
 
 
-def check_arrays(num_rows: int, **arrays: ArrayLike | None) -> RowArrays:
+def as_classes(labels: Any) -> Any:
+    """Return labels as they are, or a matrix of rows and classes, of NumPy or SciPy, as a `Membership`."""
+    is_sparse = hasattr(labels, "tocoo")
+    if labels is None or isinstance(labels, Membership) or not (is_sparse or np.ndim(labels) == 2):
+        return labels
+    return Membership.of_matrix(labels if is_sparse else np.asarray(labels))
+
+
+def check_arrays(num_rows: int, **arrays: ArrayLike | Membership | None) -> RowArrays:
     """Check arrays by the names of the fields of `RowArrays`; refuse one that does not fit the rows."""
-    given = {
-        name: _check_array(name, np.asarray(array), num_rows) for name, array in arrays.items() if array is not None
-    }
+    given = {name: _check_array(name, array, num_rows) for name, array in arrays.items() if array is not None}
     return RowArrays(**{name: _in_one_form(name, array) for name, array in given.items()})
 
 
 def check_labels(num_rows: int, labels: ArrayLike | None) -> NDArray[Any] | None:
     """Check labels alike, and leave them as they are."""
-    return None if labels is None else _check_array("labels", np.asarray(labels), num_rows)
+    return None if labels is None else _check_array("labels", labels, num_rows)
 
 
-def _check_array(name: str, found: NDArray[Any], num_rows: int) -> NDArray[Any]:
+def _check_array(name: str, array: Any, num_rows: int) -> Any:
+    if isinstance(array, Membership):
+        if len(array) != num_rows:
+            raise InputError(f"{name} are of {len(array)} rows; give classes of each of the {num_rows} rows")
+        return array
+    found: NDArray[Any] = np.asarray(array)
     if name == "embeddings":
         fits = found.ndim == 2 and len(found) == num_rows and found.dtype.kind == "f"
         allowed = f"one vector of floats for each of the {num_rows} rows"
@@ -75,11 +92,12 @@ def _check_array(name: str, found: NDArray[Any], num_rows: int) -> NDArray[Any]:
     return found
 
 
-def _in_one_form(name: str, found: NDArray[Any]) -> NDArray[Any]:
+def _in_one_form(name: str, found: Any) -> Any:
     if name == "duplicate_of":
         return _check_duplicates(found.astype(np.int64))
     # All rows without a label are one group.
-    return np.maximum(found.astype(np.int64), -1) if name in ("labels", "clusters") else found
+    is_codes = name in ("labels", "clusters") and not isinstance(found, Membership)
+    return np.maximum(found.astype(np.int64), -1) if is_codes else found
 
 
 def _check_duplicates(found: Codes) -> Codes:

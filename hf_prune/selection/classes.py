@@ -2,11 +2,13 @@
 
 from collections.abc import Hashable, Mapping
 from fractions import Fraction
+from itertools import pairwise
 from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from hf_prune.data.memberships import Membership
 from hf_prune.runtime.arguments import check_count
 from hf_prune.runtime.errors import InputError
 from hf_prune.selection.budget import is_number
@@ -73,29 +75,98 @@ def first_of_each(codes: NDArray[np.int64], wanted: Mapping[int, int]) -> Mask:
     return found
 
 
-def class_sizes(codes: NDArray[np.int64]) -> dict[int, int]:
+def class_sizes(classes: NDArray[np.int64] | Membership) -> dict[int, int]:
     """Return class → rows."""
-    places, starts, sizes = grouped(codes)
-    return dict(zip(codes[places[starts]].tolist(), sizes.tolist(), strict=True))
+    if isinstance(classes, Membership):
+        return classes.sizes()
+    places, starts, sizes = grouped(classes)
+    return dict(zip(classes[places[starts]].tolist(), sizes.tolist(), strict=True))
 
 
-def class_floors(codes: NDArray[np.int64], budget: int, share: float) -> dict[int, int]:
+def class_floors(classes: NDArray[np.int64] | Membership, budget: int, share: float) -> dict[int, int]:
     """Return class → rows that the paper's rule leaves it at least, floor(share * budget * size / rows).
 
-    Rows without a label, of a negative class, have no floor.
+    Rows without a label, of a negative class or none, have no floor.
 
     Example:
         >>> class_floors(np.array([0, 0, 0, 1, -1, -1]), 4, 0.5)
         {-1: 0, 0: 1, 1: 0}
     """
-    return floors_by_size(class_sizes(codes), budget, share)
+    return floors_by_size(class_sizes(classes), budget, share, len(classes))
 
 
-def floors_by_size(sizes: Mapping[int, int], budget: int, share: float) -> dict[int, int]:
-    """The `class_floors` of classes of which only the rows are counted."""
+def floors_by_size(sizes: Mapping[int, int], budget: int, share: float, num_rows: int | None = None) -> dict[int, int]:
+    """The `class_floors` of classes of which only the rows are counted; None where each row has one class."""
     # Exact, since 0.29 * 100 is 28.999999999999996 in floats and the floor would take a row from the class.
-    per_row = Fraction(str(float(share))) * budget / sum(sizes.values())
+    per_row = Fraction(str(float(share))) * budget / (sum(sizes.values()) if num_rows is None else num_rows)
     return {code: 0 if code < 0 else per_row.numerator * size // per_row.denominator for code, size in sizes.items()}
+
+
+def rows_for_floors(classes: NDArray[np.int64] | Membership, budget: int, share: float) -> Mask:
+    """Mark the rows, best first, that the floors of the classes keep, shape (n,).
+
+    These are the first rows of each class, as many as its floor. Of rows with several classes those go again, the worst
+    first, without which every class still has its floor; only rows beyond the first ``budget`` are looked at, since the others
+    are kept anyway. Where that leaves more rows than the budget, the fewest rows that give all floors are kept.
+
+    Raises:
+        ValueError: If the floors of rows with several classes take more rows than the budget.
+
+    Example:
+        >>> both = Membership.of_matrix(np.array([[1, 0], [1, 0], [1, 0], [0, 1], [1, 1], [0, 1]]))
+        >>> rows_for_floors(both, 2, 1.0).tolist()
+        [True, False, False, True, False, False]
+    """
+    floors = class_floors(classes, budget, share)
+    if not isinstance(classes, Membership):
+        return first_of_each(classes, floors)
+    reserved = np.zeros(len(classes), dtype=bool)
+    if len(classes.members):
+        reserved[classes.rows[first_of_each(classes.members, floors)]] = True
+    _release(reserved, classes, floors, budget)
+    if reserved.sum() > budget:
+        _release(reserved, classes, floors, 0)
+    return _fewest_rows(classes, floors, budget, share) if reserved.sum() > budget else reserved
+
+
+def _release(reserved: Mask, classes: Membership, floors: Mapping[int, int], begin: int) -> None:
+    """Take back reserved rows from place ``begin`` on without which each class has its floor, the last ones first."""
+    least, held = np.zeros((2, int(classes.members.max(initial=-1)) + 1), dtype=np.int64)
+    least[list(floors)] = list(floors.values())
+    held += np.bincount(classes[reserved].members, minlength=len(held))
+    for place in (begin + np.flatnonzero(reserved[begin:]))[::-1].tolist():
+        own = classes.members[classes.starts[place] : classes.starts[place + 1]]
+        if (held[own] > least[own]).all():
+            held[own] -= 1
+            reserved[place] = False
+
+
+def _fewest_rows(classes: Membership, floors: Mapping[int, int], budget: int, share: float) -> Mask:
+    """Mark the fewest rows that give each class its floor, found as an integer program over rows of the same classes."""
+    from scipy.optimize import Bounds, LinearConstraint, milp
+    from scipy.sparse import csr_matrix
+
+    bounds, kinds = classes.starts.tolist(), classes.members.tolist()
+    rows_of: dict[tuple[int, ...], list[int]] = {}
+    for place, (start, stop) in enumerate(pairwise(bounds)):
+        rows_of.setdefault(tuple(kinds[start:stop]), []).append(place)
+    column = np.repeat(np.arange(len(rows_of)), [len(kind) for kind in rows_of])
+    line = np.array([code for kind in rows_of for code in kind], dtype=np.int64)
+    size = np.array([len(places) for places in rows_of.values()])
+    least = np.array([floors.get(code, 0) for code in range(max(floors) + 1)])
+    holds = csr_matrix((np.ones(len(line)), (line, column)), shape=(len(least), len(size)))
+    ones = np.ones(len(size))
+    found = milp(ones, integrality=ones, bounds=Bounds(0, size), constraints=LinearConstraint(holds, least, np.inf))
+    counts = np.rint(found.x).astype(np.int64)
+    if counts.sum() > budget:
+        raise InputError(
+            f"class_balance={share} asks for {sum(floors.values())} rows of {len(floors)} classes, which {counts.sum()} rows "
+            f"hold at least, while keep= makes {budget} rows: give a smaller share, or keep more"
+        )
+    chosen = [places[:count] for places, count in zip(rows_of.values(), counts.tolist(), strict=True)]
+    reserved = np.zeros(len(classes), dtype=bool)
+    reserved[np.concatenate(chosen).astype(np.int64)] = True
+    return reserved
 
 
 def check_quotas(quotas: Mapping[int, int], codes: NDArray[np.int64], uncut: Mask, budget: int) -> None:

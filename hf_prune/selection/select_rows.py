@@ -6,12 +6,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from hf_prune.data.memberships import Membership
 from hf_prune.runtime.errors import InputError
 from hf_prune.runtime.seeds import check_seed
 from hf_prune.selection.budget import check_hardest_cutoff, check_room, count_cut, count_rows
 from hf_prune.selection.candidates import rank
-from hf_prune.selection.checks import RowArrays, check_arrays, check_labels
-from hf_prune.selection.classes import check_class_balance, check_quotas, class_floors, first_of_each
+from hf_prune.selection.checks import RowArrays, as_classes, check_arrays, check_labels
+from hf_prune.selection.classes import check_class_balance, check_quotas, first_of_each, rows_for_floors
 from hf_prune.selection.in_blocks import ORDERS, Block, BlockSelection, cannot_rank
 from hf_prune.selection.orders import check_options, get_order
 from hf_prune.selection.reasons import (
@@ -38,7 +39,7 @@ def select(
     *,
     keep: float,
     order: str,
-    labels: ArrayLike | None = None,
+    labels: ArrayLike | Membership | None = None,
     class_balance: float | Mapping[int, int] | None = None,
     hardest_cutoff: float | str = 0.0,
     embeddings: ArrayLike | None = None,
@@ -64,10 +65,13 @@ def select(
             removed before the order included: ``keep=1`` is one row, ``keep=1.0`` all of them. A fraction keeps
             ``max(1, round(keep * n))``.
         order: Name of an order, see `list_orders`, such as ``"hard"``, which keeps the highest scores.
-        labels: Class of each row, integers, shape (n,); a negative one means no label, a group without a floor.
+        labels: Class of each row, integers, shape (n,); a negative one means no label, a group without a floor. Of rows with
+            several classes an array of zeros and ones, shape (n, classes), or such a sparse matrix of SciPy; orders that look at
+            classes then take all rows as one.
         class_balance: A share in [0, 1]: each class keeps at least this share of what equal pruning would leave it of
             its rows that are no duplicates; the paper uses 0.5, None is 0. The budget this frees goes to the next best
-            rows of any class. Or class → count of rows: exactly so many of that class, the rest from the others.
+            rows of any class; of rows with several classes each counts for all of them. Or class → count of rows: exactly so
+            many of that class, the rest from the others.
         hardest_cutoff: Share of all rows with a score, in [0, 0.5] and rounded down, that is dropped first, from the
             hardest; or ``"noise"``, which drops ``suspects``.
         embeddings: For orders that need them, shape (n, d); compared by their angle.
@@ -104,7 +108,8 @@ def select(
     check_class_balance(balance)
     check_hardest_cutoff(hardest_cutoff)
     others = {"embeddings": embeddings, "clusters": clusters, "suspects": suspects, "duplicate_of": duplicate_of}
-    if _are_many(values, order, balance, hardest_cutoff, others.values()):
+    labels = as_classes(labels)
+    if not isinstance(labels, Membership) and _are_many(values, order, balance, hardest_cutoff, others.values()):
         settings = {"keep": keep, "order": order, "floor": balance, "hardest_cutoff": hardest_cutoff, "seed": seed}
         return _select_in_blocks(masked, labels, settings)
     scored = _check_values(masked)
@@ -161,7 +166,7 @@ def _fill(
     rows: Rows,
     codes: Rows,
     budget: int,
-    labels: Rows | None,
+    labels: Rows | Membership | None,
     balance: float | Mapping[int, int],
 ) -> Mask:
     """Keep the floors or quotas of the classes, then the best of the others up to the budget; note why in ``reasons``.
@@ -179,8 +184,7 @@ def _fill(
         with_quota = np.isin(classes, list(quotas))
         reserved = first_of_each(classes, quotas)
     elif labels is not None and balance > 0:
-        classes = labels[rows]
-        reserved = first_of_each(classes, class_floors(classes, budget, balance))
+        reserved = rows_for_floors(labels[rows], budget, balance)
     others = uncut & ~reserved & ~with_quota
     kept = reserved | (others & (np.cumsum(others) <= budget - int(reserved.sum())))
     reasons[rows[with_quota & ~kept & (place < min(budget, num_left))]] = OVER_QUOTA.code

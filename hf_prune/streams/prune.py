@@ -9,9 +9,11 @@ from datasets import ClassLabel, Dataset, IterableDataset
 
 from hf_prune.data.columns import Labels, find_label_column
 from hf_prune.data.history import Step
+from hf_prune.data.label_spaces import columns_of_several
 from hf_prune.data.row_keys import key_columns
 from hf_prune.policy.prune_settings import PruneSettings
 from hf_prune.runtime.errors import InputError
+from hf_prune.runtime.messages import warn
 from hf_prune.scoring.scores import find_score_column, read_scores
 from hf_prune.selection.budget import count_rows
 from hf_prune.selection.classes import PAPER_CLASS_BALANCE
@@ -111,6 +113,13 @@ def _classes(source: StreamSource, settings: PruneSettings) -> tuple[float | Non
             raise InputError(
                 f"class_balance={wanted} needs classes and there is no ClassLabel column among {ds.column_names}: name one with "
                 "label_column=, or pass class_balance=0"
+            )
+        several = columns_of_several(source.features)
+        if several and wanted is None:
+            warn(
+                f"no class keeps a floor: column {several[0]!r} has several classes per row, which are balanced only where all rows "
+                "are held; class_balance=0 says that this is meant",
+                stacklevel=2,
             )
         return 0.0, None
     return PAPER_CLASS_BALANCE if wanted is None else float(wanted), column  # type: ignore[arg-type]  # no mapping

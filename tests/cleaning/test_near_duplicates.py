@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hf_prune.cleaning import near_duplicates as module
-from hf_prune.cleaning.near_duplicates import near_duplicates
+from hf_prune.cleaning.near_duplicates import most_similar, near_duplicates
 
 
 def unit(values) -> np.ndarray:
@@ -125,3 +125,19 @@ def test_allowing_coarse_products_changes_nothing():
         assert near_duplicates(points, 0.9)[0].tolist() == expected
     finally:
         torch.set_float32_matmul_precision(before)
+
+
+@pytest.mark.parametrize("rows", [0, 1, 1500])
+def test_the_most_similar_of_other_rows_is_that_of_all_pairs(rows):
+    draws = np.random.default_rng(0)
+    others = draws.normal(size=(40, 3)).astype(np.float32)
+    points = draws.normal(size=(rows, 3)).astype(np.float32)
+    for vectors in (others, points):
+        vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    found, cosine = most_similar(points, others, 0.95)
+    every = points.astype(np.float64) @ others.T.astype(np.float64)
+    best = every.max(axis=1)
+    assert found.tolist() == np.where(best >= 0.95, every.argmax(axis=1), -1).tolist()
+    assert np.allclose(cosine[found >= 0], best[found >= 0])
+    assert np.isnan(cosine[found < 0]).all()
+    assert most_similar(points, others[:0], 0.5)[0].tolist() == [-1] * rows

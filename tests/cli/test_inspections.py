@@ -4,7 +4,7 @@ import csv
 
 import numpy as np
 import pytest
-from datasets import DatasetDict, concatenate_datasets
+from datasets import DatasetDict, concatenate_datasets, load_from_disk
 
 import hf_prune
 from hf_prune.cli.app import command
@@ -53,6 +53,18 @@ def test_near_duplicates_by_vectors_of_a_split(hf, place):
 @pytest.mark.usefixtures("place")
 def test_a_threshold_needs_something_to_measure_by(refusal):
     assert "threshold=0.9 needs embeddings: pass encoder=" in refusal("duplicates data --threshold 0.9")
+
+
+def test_leaks_prints_writes_and_cleans(hf, place):
+    test = concatenate_datasets([images(4), images(14).select([12, 13])])
+    DatasetDict({"train": images(), "test": test}).save_to_disk("splits")
+    told = hf("leaks splits --out leaks.csv --cleaned clean --drop-from test").splitlines()
+    assert told[0] == "4 pairs of rows of two splits show the same: 4 of 12 of train, 4 of 6 of test"
+    assert "leaks.csv" in told
+    assert len(list(csv.DictReader((place / "leaks.csv").open()))) == 4
+    cleaned = load_from_disk("clean")
+    assert [len(cleaned[name]) for name in ("train", "test")] == [12, 2]
+    assert hf_prune.provenance(cleaned["test"]).steps[-1].kind == "clean"
 
 
 def test_label_noise_prints_and_writes(hf, place):

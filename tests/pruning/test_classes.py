@@ -2,7 +2,8 @@
 
 import numpy as np
 import pytest
-from datasets import Value
+from datasets import ClassLabel, Dataset, Features, Image, List, Value
+from PIL import Image as Pictures
 
 from hf_prune import provenance
 from hf_prune.data.columns import Labels
@@ -113,7 +114,7 @@ def test_without_classes_there_is_no_floor_unless_one_is_asked_for():
     assert classes_of(ds) == Classes()
     for settings, asked in (({"class_balance": 0.5}, "class_balance=0.5"), ({"quotas": "error"}, "quotas='error'")):
         with pytest.raises(
-            ValueError, match=rf"^{asked} needs classes and there is no ClassLabel column among \['s'\]:"
+            ValueError, match=rf"^{asked} needs classes and there is no column of classes among \['s'\]:"
         ):
             classes_of(ds, **settings)
 
@@ -144,3 +145,59 @@ def test_quotas_by_error_share_out_what_may_be_kept():
     assert found.balance == {0: 2, 1: 4}
     assert found.options == {"quotas": "error", "class_errors": {"dog": 0.5, "cat": 0.1}}
     assert found.floor is None
+
+
+CATS = ClassLabel(names=["cat", "dog"])
+BOX = List(Value("float32"), length=4)
+TAGS = [[0], [0], [0], [0, 1], [1], []]
+OF_A_KIND = {
+    "multi-label": (List(CATS), TAGS),
+    "objects": ({"bbox": List(BOX), "category": List(CATS)}, [{"bbox": [], "category": codes} for codes in TAGS]),
+    "mask": (Image(), [Pictures.fromarray(np.array([codes or [9]], dtype=np.uint8)) for codes in TAGS]),
+}
+
+
+@pytest.mark.parametrize("kind", OF_A_KIND)
+def test_rows_of_several_classes_keep_a_floor_of_each(kind):
+    feature, values = OF_A_KIND[kind]
+    ds = Dataset.from_dict({"y": values}, features=Features({"y": feature})).add_column("s", [5.0, 4, 3, 2, 1, 0])
+    named = {"label_column": "y"} if kind == "mask" else {}  # an image column need not be a mask
+    kept = ds.prune("s", keep=3, order="hard", class_balance=1.0, **named)
+    # Floors of 3 * 4 / 6 = 2 and 3 * 2 / 6 = 1 rows: row 3 is the best of the second class.
+    assert kept["s"][:] == [5.0, 4.0, 2.0]
+    step = provenance(kept).steps[0]
+    assert (step.label_column, step.label_space, step.class_balance, step.floor_rows) == ("y", {"kind": kind}, 1.0, 1)
+    of_first = {"multi-label": "cat", "objects": "cat", "mask": "0"}[kind]
+    assert step.class_counts[of_first] == [4, 3]
+    assert f"y as {kind}" in provenance(kept)._repr_html_()
+    assert provenance(ds.prune("s", keep=3, order="hard", class_balance=0)).steps[0].label_space is None
+
+
+def test_numbers_keep_a_floor_of_each_quantile():
+    ds = Dataset.from_dict({"price": np.arange(20.0), "s": -np.arange(20.0)})
+    assert ds.prune("s", keep=10, order="hard")["price"][:] == list(range(10))
+    kept = ds.prune("s", keep=10, order="hard", label_column="price", class_balance=1.0)
+    assert kept["price"][:] == [float(2 * row) for row in range(10)]
+    space = provenance(kept).steps[0].label_space
+    assert (space["kind"], len(space["edges"])) == ("quantiles", 9)
+
+
+@pytest.mark.parametrize(
+    "asked", [{"class_balance": {"cat": 1}}, {"quotas": "error"}, {"order": "hard", "hardest_cutoff": "noise"}]
+)
+def test_what_takes_one_class_per_row_is_refused_in_a_line(asked):
+    ds = Dataset.from_dict({"y": TAGS, "s": np.arange(6.0)}).cast_column("y", List(CATS))
+    with pytest.raises(
+        ValueError, match="takes one class per row, and label column 'y' is read as multi-label"
+    ) as caught:
+        ds.prune("s", **({"keep": 3, "order": "hard"} | asked))
+    assert "\n" not in str(caught.value)
+
+
+def test_auto_says_that_it_judges_by_one_class_per_row():
+    ds = Dataset.from_dict({"y": TAGS, "s": np.arange(6.0)}).cast_column("y", List(CATS))
+    with pytest.warns(
+        UserWarning, match="rules are judged by labels of one class per row, and 'y' is read as multi-label"
+    ):
+        kept = ds.prune("s", keep=3)
+    assert provenance(kept).steps[0].order == "random"

@@ -117,8 +117,7 @@ MULTI = List(ClassLabel(names=["a", "b"]))
             {"class_balance": 0.5},
             "name one with label_column=, or pass class_balance=0",
         ),
-        (make([[0]] * 6, MULTI), {"label_column": "label"}, "several labels per row are not classes"),
-        (make([0.5] * 6, Value("float32")), {"label_column": "label"}, "regression target is not a class"),
+        (make([[0.5]] * 6, List(Value("float32"))), {"label_column": "label"}, "List and holds no classes"),
         (
             make(other=[0] * 6).cast_column("other", ClassLabel(names=["a"])),
             {},

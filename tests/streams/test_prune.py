@@ -1,7 +1,7 @@
 """A stream keeps the rows that the same rows in memory keep, and its record says so in the same words."""
 
 import pytest
-from datasets import IterableDatasetDict
+from datasets import ClassLabel, Dataset, IterableDatasetDict, List
 
 import hf_prune
 from hf_prune import Run
@@ -117,3 +117,11 @@ def test_what_a_stream_cannot_serve_is_said_in_one_line(given, message):
             **{"metric": "score", "keep": 0.5, "order": "hard", "run": Run(cache_dir=cache)} | REFUSED[message]
         )
     assert "\n" not in str(caught.value)
+
+
+def test_columns_with_several_classes_per_row_are_said_to_have_no_floor():
+    rows = Dataset.from_dict({"id": [0, 1, 2, 3], "s": [0.0, 1.0, 2.0, 3.0], "tags": [[0], [1], [0, 1], []]})
+    stream = rows.cast_column("tags", List(ClassLabel(names=["a", "b"]))).to_iterable_dataset()
+    with pytest.warns(UserWarning, match="no class keeps a floor: column 'tags' has several classes per row"):
+        kept = stream.prune("s", keep=2, order="hard")
+    assert [row["id"] for row in kept] == [2, 3]

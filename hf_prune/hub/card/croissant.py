@@ -8,6 +8,7 @@ from urllib.parse import quote
 
 from datasets import ClassLabel, Image, Value
 
+from hf_prune.data.history import CLEAN
 from hf_prune.hub.record_fields import read_features
 from hf_prune.selection.orders import is_random
 
@@ -35,7 +36,7 @@ _CONTEXT: dict[str, Any] = {term: f"cr:{term}" for term in _OWN_TERMS.split()} |
     "sc": "https://schema.org/",
 }
 _TYPES = {"int": "sc:Integer", "uint": "sc:Integer", "float": "sc:Float", "bool": "sc:Boolean", "string": "sc:Text"}
-_DONE = {"score": "scored with", "combine": "combined by", "prune": "pruned by"}
+_DONE = {"score": "scored with", "combine": "combined by", "prune": "pruned by", "clean": "cleaned by"}
 
 Node = dict[str, Any]
 
@@ -113,8 +114,8 @@ def _activities(record: Mapping[str, Any]) -> Iterator[Node]:
         place = f"{quote(record['config_name'])}/{quote(split)}"
         source = [_source_url(entry["source"])] if entry["source"]["known"] != "local" else []
         for number, step in enumerate(entry["steps"], start=1):
-            pruned = step["kind"] == "prune"
-            kept = f", {step['rows_out']} of {step['rows_in']} rows kept" if pruned else ""
+            removed = step["kind"] in ("prune", CLEAN)
+            kept = f", {step['rows_out']} of {step['rows_in']} rows kept" if removed else ""
             used = [{"@id": address} for address in [*source, *_models(step.get("inputs", {}))]]
             version = step.get("versions", {}).get("hf-prune")
             yield {

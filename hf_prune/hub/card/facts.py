@@ -6,6 +6,7 @@ from typing import Any
 
 from markupsafe import Markup
 
+from hf_prune.data.label_spaces import MASK, MULTI_LABEL, OBJECTS, QUANTILES
 from hf_prune.hub.card.text import code, digits, number, percent, prose, words
 from hf_prune.policy import Evidence
 from hf_prune.policy.break_even import weigh_passes
@@ -137,6 +138,21 @@ def chosen_rows(step: Mapping[str, Any], changed_scores: Collection[str] = ()) -
     if step["column"] in changed_scores and step["order"] != RANDOM:
         return Markup("rows by {}, order {}").format(column, code(step["order"]))
     return Markup(order.keeps).format(column=column)
+
+
+def label_space(space: Mapping[str, Any]) -> Markup:
+    """Say how the column of the classes was read, where it does not hold one class per row."""
+    kind = str(space.get("kind"))
+    words = {
+        MULTI_LABEL: "several classes per row",
+        OBJECTS: "the classes of the objects in a row",
+        MASK: "the values of the mask of a row",
+        QUANTILES: "quantiles of a number, cut at {}",
+    }
+    edges = space.get("edges")
+    return code(kind) + Markup(f": {words[kind]}" if kind in words else "").format(
+        code(edges) if isinstance(edges, list) else ""
+    )
 
 
 def pruned_by(step: Mapping[str, Any]) -> Markup:

@@ -11,7 +11,7 @@ from datasets.table import embed_table_storage
 from datasets.utils.py_utils import convert_file_size_to_int
 from huggingface_hub import CommitInfo, CommitOperationAdd, CommitOperationDelete
 
-from hf_prune.data.history import Step, provenance
+from hf_prune.data.history import CLEAN, Step, provenance
 from hf_prune.hub.card.metadata import config_patterns, load_card, merge_metadata
 from hf_prune.hub.card.page import put_section
 from hf_prune.hub.card.text import code, number, words
@@ -176,6 +176,11 @@ def _sentence(step: Step) -> "Markup":
     """Say of one step what was done."""
     from markupsafe import Markup
 
+    if step.kind == CLEAN:
+        left = number(step.rows_out)
+        return Markup("- Removed rows that another split holds, too: {} of {} are left.").format(
+            left, number(step.rows_in)
+        )
     if step.kind != "prune":
         models = [model for made in step.inputs.values() for model in _models(made)]
         by = Markup(", by {}").format(Markup(", ").join(map(code, models))) if models else Markup("")

@@ -8,9 +8,9 @@ import numpy as np
 from datasets import Dataset, DatasetDict
 from numpy.typing import NDArray
 
-from hf_prune.data.columns import read_labels
 from hf_prune.data.digests import pack_rows, rows_sha256, score_column_digest
 from hf_prune.data.history import History, Step, record, same_rows
+from hf_prune.data.label_spaces import has_class_column, read_classes
 from hf_prune.data.splits import AnyDataset, check_dataset
 from hf_prune.hub.layout import SCORES
 from hf_prune.hub.read.cut import Cut, choose_cut, choose_cut_split
@@ -133,7 +133,8 @@ def _step(cut: Cut, ds: Dataset, kept: NDArray[np.int64], exact: bool) -> Step:
     expected = cut.history.whole_scores_digest(last.column)
     held = last.column in ds.column_names and expected is not None
     other_scores = held and score_column_digest(ds, last.column) != expected
-    label_column = last.label_column if last.label_column in ds.column_names else None
+    label_column = last.label_column if has_class_column(ds, last.label_column) else None
+    classes = None if label_column is None else read_classes(ds, label_column, last.label_space)
     step = Step(
         kind="prune",
         metric=last.metric,
@@ -145,7 +146,8 @@ def _step(cut: Cut, ds: Dataset, kept: NDArray[np.int64], exact: bool) -> Step:
         keep=last.keep,
         order=last.order,
         label_column=label_column,
-        class_counts=None if label_column is None else read_labels(ds, label_column).counts_before_and_after(kept),
+        label_space=None if classes is None else classes.space,
+        class_counts=None if classes is None else classes.labels.counts_before_and_after(kept),
         floor_rows=0,
         rows=pack_rows(kept, len(ds)),
         rows_sha256=rows_sha256(kept),

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from hf_prune.api import prune
 from hf_prune.data.columns import read_labels
 from hf_prune.data.digests import unpack_rows
-from hf_prune.data.history import Step, record
+from hf_prune.data.history import CLEAN, Step, record
+from hf_prune.data.label_spaces import single_class_column
 from hf_prune.hub.read.cut import Cut
 from hf_prune.hub.read.load_scores import put_published
 from hf_prune.hub.read.scores import PublishedScores
@@ -63,7 +64,10 @@ def repeat(task: Reconstruction, ds: Dataset) -> tuple[Dataset, NDArray[np.int64
         columns = [name for name in task.score_columns if name not in ds.column_names]
         ds = put_published(ds, task.scores, columns)
     for step in task.cut.history.steps:
-        if step.kind == "prune":
+        if step.kind == CLEAN:
+            kept, ds = _from_record(task, ds, step, "it compared splits")
+            rows = rows[kept]
+        elif step.kind == "prune":
             if task.models is not None and step.column in (step.changed_scores or ()):
                 raise CannotTellError(f"the scores {step.column!r} were changed outside hf_prune after they were made")
             if task.scores is not None and step.column in task.score_columns:
@@ -81,15 +85,15 @@ def _near(task: Reconstruction, published: PublishedScores, ds: Dataset, step: S
     kept = np.zeros(len(scores), dtype=bool)
     kept[task.cut.source_rows()] = True
     labels = None
-    if step.label_column in ds.column_names:
+    column = single_class_column(ds, step.label_column)
+    if column is not None:
         labels = np.full(len(scores), -2, dtype=np.int64)
-        labels[rows] = read_labels(ds, str(step.label_column)).codes
+        labels[rows] = read_labels(ds, column).codes
     return step.column, scores, kept, step.order, labels
 
 
 def _prune_again(task: Reconstruction, ds: Dataset, step: Step) -> tuple[NDArray[np.int64], Dataset]:
     """Make a selection again, or where that needs more than scores, take its row numbers from the record."""
-    recorded = unpack_rows(str(step.rows), step.rows_in, step.rows_out) if len(ds) == step.rows_in else None
     reason = _why_not(task, ds, step)
     if reason is None:
         keywords = model_keywords(step, task.models) if step.inputs and task.models else {}
@@ -99,11 +103,19 @@ def _prune_again(task: Reconstruction, ds: Dataset, step: Step) -> tuple[NDArray
         if task.models is None:
             task.report.same(task.subject, f"pruned by {step.column!r} again with the recorded settings")
         return selection.kept, pruned
-    if recorded is None:
-        raise CannotTellError(f"the pruning by {step.column!r} cannot be made again ({reason})")
+    return _from_record(task, ds, step, reason)
+
+
+def _from_record(task: Reconstruction, ds: Dataset, step: Step, reason: str) -> tuple[NDArray[np.int64], Dataset]:
+    """Take the rows of a step from its record; a CannotTellError says why they are not of these rows."""
+    name = "cleaning by" if step.kind == CLEAN else "pruning by"
+    what = f"{name} {(step.column or step.metric)!r}"
+    if len(ds) != step.rows_in:
+        raise CannotTellError(f"the {what} cannot be made again ({reason})")
+    recorded = unpack_rows(str(step.rows), step.rows_in, step.rows_out)
     # Scores or embeddings may not be published; an order that is missing here only has to be registered.
-    say = task.report.note if find_order(step.order) else task.report.unknown
-    say(task.subject, f"the row numbers of the pruning by {step.column!r} are those of the record ({reason})")
+    say = task.report.note if step.kind == CLEAN or find_order(step.order) else task.report.unknown
+    say(task.subject, f"the row numbers of the {what} are those of the record ({reason})")
     return recorded, record(ds, ds.select(recorded), replace(step, id=""))
 
 

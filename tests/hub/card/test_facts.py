@@ -225,3 +225,16 @@ def test_every_rule_that_was_tried():
 @pytest.mark.parametrize("keeps", [None, "text", 3, ["text", 3, None]])
 def test_evidence_that_cannot_be_read_has_no_rows(keeps):
     assert rows(facts.evidence_rows({"keeps": keeps})) == rows(facts.evidence_candidates({"keeps": keeps})) == []
+
+
+@pytest.mark.parametrize(
+    ("space", "text"),
+    [
+        ({"kind": "multi-label"}, "`multi-label`: several classes per row"),
+        ({"kind": "quantiles", "edges": [1.5]}, "`quantiles`: quantiles of a number, cut at `[1.5]`"),
+        ({"kind": "<b>"}, "`\\u003cb\\u003e`"),
+        ({}, "`None`"),
+    ],
+)
+def test_the_label_space_is_named(space, text):
+    assert str(facts.label_space(space)) == text

@@ -1,12 +1,14 @@
 import json
 
+import numpy as np
 import pyarrow as pa
 import pytest
+from datasets import ClassLabel, List, Value
 
 from hf_prune.hub import manifest
 from hf_prune.hub.verify.verify import verify
 from tests.helpers.tampered import CUT, SHARD, TABLE, differing, rewritten, signed_again
-from tests.helpers.tiny_publications import NAMES
+from tests.helpers.tiny_publications import NAMES, images, publish_cut, records, scored
 
 pytest_plugins = ["tests.helpers.tampered"]
 
@@ -104,3 +106,21 @@ def test_other_features_are_found(folder):
     ds.cast_column("label", ClassLabel(names=NAMES[::-1])).to_parquet(folder / SHARD)
     signed_again(folder)
     assert f"{CUT}/train: features of {SHARD}: 'label' are not those of the record" in differing(verify(folder))
+
+
+def test_classes_of_rows_that_have_several_are_counted_again(tmp_path):
+    kinds = {
+        "tags": (List(ClassLabel(names=NAMES)), [[row % 3, 2] for row in range(12)]),
+        "price": (Value("float32"), np.arange(12.0).tolist()),
+    }
+    for column, (feature, values) in kinds.items():
+        ds = scored(images().remove_columns("label").add_column(column, values, feature=feature))
+        folder = publish_cut(ds, tmp_path / column, what="split", class_balance=1.0, label_column=column)
+        assert verify(folder).exit_code == 0
+        changed = records(folder)
+        counts = next(iter(changed.values()))["splits"]["train"]["class_counts"]
+        assert counts["label_column"] == column
+        counts["classes"][0][2] += 1
+        sealed = {key: manifest.seal(without(record)) for key, record in changed.items()}
+        (folder / "provenance.json").write_text(manifest.dump(sealed))
+        assert "rows per class" in "\n".join(differing(verify(folder)))

@@ -1,0 +1,107 @@
+"""Floors where a row has several classes: against the plain rule, and against all selections of small sets."""
+
+from fractions import Fraction
+from itertools import combinations
+
+import numpy as np
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from hf_prune import select
+from hf_prune.data.memberships import Membership
+from hf_prune.selection.classes import class_floors, rows_for_floors
+
+SHARES = st.integers(0, 100).map(lambda hundredths: hundredths / 100)
+MATRICES = (
+    st.integers(1, 9)
+    .flatmap(lambda rows: st.lists(st.lists(st.booleans(), min_size=4, max_size=4), min_size=rows, max_size=rows))
+    .map(np.array)
+)
+
+
+def floors_of(matrix, budget, share):
+    """The rule as the paper has it, a class at a time."""
+    per_row = Fraction(str(float(share))) * budget / len(matrix)
+    return [int(per_row * int(size)) for size in matrix.sum(axis=0)]
+
+
+def meets(matrix, rows, floors):
+    return all(matrix[list(rows), code].sum() >= floor for code, floor in enumerate(floors))
+
+
+@given(MATRICES, SHARES, st.data())
+def test_every_class_has_its_floor_wherever_any_selection_gives_it(matrix, share, data):
+    budget = data.draw(st.integers(1, len(matrix)))
+    scores = np.array(data.draw(st.permutations(range(len(matrix)))), dtype=float)
+    floors = floors_of(matrix, budget, share)
+    possible = any(meets(matrix, rows, floors) for rows in combinations(range(len(matrix)), budget))
+
+    def chosen():
+        return select(scores, keep=budget, order="hard", labels=matrix, class_balance=share)
+
+    if not possible:
+        with pytest.raises(ValueError, match=f"while keep= makes {budget} rows: give a smaller share"):
+            chosen()
+        return
+    found = chosen()
+    assert len(found.kept) == budget
+    assert meets(matrix, found.kept, floors)
+    best = np.argsort(-scores)[:budget]
+    if meets(matrix, best, floors):  # nothing to mend
+        assert set(found.kept.tolist()) == set(best.tolist())
+
+
+@given(MATRICES, SHARES, st.data())
+def test_no_row_is_kept_for_a_floor_in_vain(matrix, share, data):
+    """Beyond the best rows one is only kept if a class would lack it."""
+    budget = data.draw(st.integers(1, len(matrix)))
+    classes = Membership.of_matrix(matrix)
+    floors = floors_of(matrix, budget, share)
+    found = class_floors(classes, budget, share)
+    assert [found.get(code, 0) for code in range(4)] == floors
+    try:
+        reserved = np.flatnonzero(rows_for_floors(classes, budget, share))
+    except ValueError:
+        assume(False)
+    assert meets(matrix, reserved, floors)
+    for place in reserved[reserved >= budget]:
+        assert not meets(matrix, np.setdiff1d(reserved, place), floors)
+
+
+@given(st.lists(st.integers(-1, 4), min_size=1, max_size=40).map(np.array), SHARES, st.data())
+def test_one_class_per_row_is_the_same_by_codes_and_by_a_matrix(codes, share, data):
+    budget = data.draw(st.integers(1, len(codes)))
+    scores = np.array(data.draw(st.permutations(range(len(codes)))), dtype=float)
+    cutoff = data.draw(st.sampled_from([0.0, 0.3]))
+    assume(budget <= len(codes) - int(cutoff * len(codes)))
+    settings = {"keep": budget, "order": "hard", "class_balance": share, "hardest_cutoff": cutoff}
+    by_codes = select(scores, labels=codes, **settings)
+    by_matrix = select(scores, labels=codes[:, None] == np.arange(5), **settings)
+    assert by_codes.kept.tolist() == by_matrix.kept.tolist()
+    assert by_codes.reasons.tolist() == by_matrix.reasons.tolist()
+
+
+def test_a_worked_case():
+    """Class 1 lies low; the row that has both classes gives both floors, so that no other low row is needed."""
+    matrix = np.array([[1, 0], [1, 0], [1, 0], [0, 1], [1, 1], [0, 1]])
+    found = select([6.0, 5, 4, 3, 2, 1], keep=3, order="hard", labels=matrix, class_balance=0.7)
+    assert found.kept.tolist() == [0, 1, 3]  # floors 1 and 1: the best two, and the best of class 1
+    assert found.reason(3) == "class floor"
+
+
+def test_floors_that_overlap_are_met_by_fewest_rows():
+    """The first row of each class alone would be three rows; two hold all of them."""
+    matrix = np.array([[1, 0, 0], [0, 1, 0], [0, 0, 1], [1, 1, 1], [1, 1, 1], [0, 0, 0]])
+    found = select([6.0, 5, 4, 3, 2, 1], keep=2, order="hard", labels=matrix, class_balance=1.0)
+    assert set(found.kept.tolist()) & {3, 4}
+
+
+def test_quotas_take_one_class_per_row():
+    with pytest.raises(ValueError, match="these rows have several classes each"):
+        select([1.0, 2.0], keep=1, order="hard", labels=np.eye(2), class_balance={0: 1})
+
+
+def test_a_membership_of_other_rows_is_refused():
+    with pytest.raises(ValueError, match="labels are of 2 rows; give classes of each of the 3 rows"):
+        select([1.0, 2.0, 3.0], keep=1, order="hard", labels=np.eye(2), class_balance=0.5)
