@@ -105,22 +105,25 @@ def launch(
     place = folder / f"in-{processes}"
     results = [Path(f"{place}-{rank}.json") for rank in range(processes)]
     if not all(path.exists() for path in [*results, place.with_suffix(".npy")]):
-        _start(place, small, folder, processes, arguments)
+        command = [__file__, "--worker", str(small), str(folder), str(place)]
+        command += ["--iterations", str(arguments.iterations), *(["--labels"] if arguments.labels else [])]
+        started(processes, command)
     return [json.loads(path.read_text()) for path in results], np.load(f"{place}.npy")
 
 
-def _start(place: Path, small: Path, folder: Path, processes: int, arguments: argparse.Namespace) -> None:
+def started(processes: int, command: list[str]) -> None:
+    """Run a script in so many processes that find each other, and wait for them."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         port = listener.getsockname()[1]
     common = {"WORLD_SIZE": str(processes), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
-    command = [sys.executable, __file__, "--worker", str(small), str(folder), str(place)]
-    command += ["--iterations", str(arguments.iterations), *(["--labels"] if arguments.labels else [])]
-    started = [
-        subprocess.Popen(command, env=os.environ | common | {"RANK": str(rank), "LOCAL_RANK": str(rank)})
+    workers = [
+        subprocess.Popen(
+            [sys.executable, *command], env=os.environ | common | {"RANK": str(rank), "LOCAL_RANK": str(rank)}
+        )
         for rank in range(processes)
     ]
-    codes = [worker.wait() for worker in started]
+    codes = [worker.wait() for worker in workers]
     if any(codes):
         raise RuntimeError("a process failed")
 
