@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 NUM_RESAMPLES, AT_ONCE = 400, 40
 LEVEL = 0.9  # two-sided, so that each end holds with 95 %
 # The mean is over many sets of rows, each kept of another part of all, but it stands for the one set that is kept of all of
-# them, which has luck of its own. Settled on 28 draws of recipes/benchmarks/interval_coverage.py, and confirmed on others.
+# them, which has luck of its own. Settled on the first 28 claims of recipes/benchmarks/interval_coverage.py, and confirmed on the others.
 ONE_SET = 1.2
 
 
