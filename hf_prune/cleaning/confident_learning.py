@@ -94,8 +94,9 @@ def share_like(sample: NDArray[np.float64], others: NDArray[np.float64], repeats
     below. The sample is (m,), m at least 1, the rows in question (n,), in which each row may be repeated.
 
     Example:
-        >>> share_like(np.full(100, 5.0), np.repeat([5.0, 0.0], [30, 70])).share
-        0.3
+        >>> found = share_like(np.full(100, 5.0), np.repeat([5.0, 0.0], [30, 70]))
+        >>> round(found.share, 6), round(found.low, 2)
+        (0.3, 0.22)
 
     References:
         Scott (2015), A rate of convergence for mixture proportion estimation; Blanchard, Lee & Scott (2010).
@@ -122,8 +123,8 @@ def ends(share: float, num_rows: float) -> tuple[float, float]:
     """Return what a share of so many rows is at least and at most, each with 95 %, in [0, 1].
 
     Example:
-        >>> [round(end, 4) for end in ends(0.1, 100)]
-        [0.0507, 0.1493]
+        >>> [round(end, 3) for end in ends(0.1, 100)]
+        [0.051, 0.149]
     """
     half = 1.645 * float(np.sqrt(share * (1.0 - share) / num_rows))
     return max(0.0, share - half), min(1.0, share + half)

@@ -30,6 +30,7 @@ from hf_prune.scoring.pool import required_labels
 
 _SHOWN_ROWS = 10
 TRUSTED_AGREEMENT = 0.8
+TELLING_RANGE = 0.2  # between ends farther apart no single figure is printed
 SPLIT_ROWS, MOST_SPLITS = 30_000, 3  # few rows are split anew until chance in the split matters little
 
 
@@ -192,14 +193,16 @@ class LabelNoise:
 
 
 def share_wrong(rate: float, low: float | None, high: float | None) -> str:
-    """Write an estimated share of wrong labels with its range, where there is one.
+    """Write an estimated share of wrong labels with its range, where there is one; of a wide range nothing but that.
 
     Example:
-        >>> share_wrong(0.082, 0.031, 0.15), share_wrong(0.082, None, None)
-        ('3.1 to 15.0 % (about 8.2 %)', 'about 8.2 %')
+        >>> share_wrong(0.082, 0.031, 0.15), share_wrong(0.12, 0.0, 0.32), share_wrong(0.082, None, None)
+        ('3.1 to 15.0 % (about 8.2 %)', '0.0 to 32.0 %', 'about 8.2 %')
     """
     about = f"about {100 * rate:.1f} %"
-    return about if low is None or high is None else f"{100 * low:.1f} to {100 * high:.1f} % ({about})"
+    if low is None or high is None:
+        return about
+    return f"{100 * low:.1f} to {100 * high:.1f} %" + (f" ({about})" if high - low <= TELLING_RANGE else "")
 
 
 def label_noise(

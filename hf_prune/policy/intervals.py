@@ -9,6 +9,9 @@ from numpy.typing import NDArray
 
 NUM_RESAMPLES, AT_ONCE = 400, 40
 LEVEL = 0.9  # two-sided, so that each end holds with 95 %
+# The mean is over many sets of rows, each kept of another part of all, but it stands for the one set that is kept of all of
+# them, which has luck of its own. Settled on the first 28 claims of recipes/benchmarks/interval_coverage.py, and confirmed on the others.
+ONE_SET = 1.2
 
 
 class Interval(NamedTuple):
@@ -48,8 +51,8 @@ def intervals(
         level: Share of the resamples inside the interval.
         clusters: Classes of the rows, where these are a sample of the classes: what a class has in common then widens the
             interval, the less the more of all classes are there.
-        unseen: Share of the rows that no draw trains on, where a mean stands for training on all of them: it may change by
-            as large a share of itself, which counts as one standard deviation.
+        unseen: Share of the rows that a draw does not train on, where a mean stands for training on all of them: it may
+            change by as large a share of itself, which counts as one standard deviation, and the interval is a fifth wider.
 
     Returns:
         k intervals, in the unit of what was found.
@@ -80,8 +83,9 @@ def intervals(
         beyond = (1 - clusters.share) * np.maximum(by_class.var(axis=0) - rows, 0)
         factor *= np.sqrt(1 + beyond / np.where(both > 0, factor**2 * both, 1.0))
     low, high = np.quantile(factor * (by_row + by_draw), ((1 - level) / 2, (1 + level) / 2), axis=0)
-    change = NormalDist().inv_cdf((1 + level) / 2) * unseen * means
-    low, high = (sign * np.sqrt(np.square(end) + np.square(change)) for sign, end in ((-1, low), (1, high)))
+    if unseen:
+        change = NormalDist().inv_cdf((1 + level) / 2) * unseen * means
+        low, high = (sign * ONE_SET * np.hypot(end, change) for sign, end in ((-1, low), (1, high)))
     return [Interval(*map(float, ends)) for ends in zip(means, means + low, means + high, strict=True)]
 
 

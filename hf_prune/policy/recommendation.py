@@ -8,12 +8,17 @@ from hf_prune.policy.break_even import BreakEven, weigh_passes
 from hf_prune.policy.evidence import LINEAR, Comparison, Evidence, KeepEvidence
 from hf_prune.policy.fresh_rows import FRESH, FreshRows
 from hf_prune.policy.rules import RANDOM, Rule
+from hf_prune.policy.trial import TWO_LAYER_STUDENT
 from hf_prune.runtime.errors import InputError
 from hf_prune.runtime.html import fragment, plain, table
 from hf_prune.runtime.messages import printable
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+
+
+# Points to add to either end of an interval for it to hold what other heads gain: recipes/benchmarks/interval_coverage.csv.
+OTHER_STUDENTS = 1.0
 
 
 @dataclass(frozen=True)
@@ -123,6 +128,10 @@ class Recommendation:
             *([f"a sample of {sample['of_rows']:,} rows in {sample['of_classes']:,} classes"] if sample else []),
         ]
         head += self._remarks
+        if self.found.rule != RANDOM and evidence.student == TWO_LAYER_STUDENT:
+            head.append(
+                f"for another head on the embeddings add {OTHER_STUDENTS:g} point to either end of the interval"
+            )
         if evidence.optimistic:
             head.append(
                 "the scores saw the labels they are judged by: gains are optimistic and had to be twice as sure"

@@ -90,7 +90,8 @@ if __name__ == "__main__":
     warnings.simplefilter("ignore")
     # Two rules are weighed, at the only fraction for which the pages ask for advice, on as few repeats as there can be, and
     # no wrong labels are looked for.
-    budget.KEEPS, rules.CUTOFFS, trial.MOST_SPLITS, trial.NUM_FOLDS = (0.5,), (0.0,), 1, 2
+    budget.KEEPS, rules.CUTOFFS = (0.5,), (0.0,)
+    trial.MOST_SPLITS, trial.MOST_COPIES, trial.NUM_FOLDS, trial.CONFIRMING_FOLDS = 1, 1, 2, 2
     features.FEWEST_ROWS, weighing.NOISE_ROWS, pace.MEASURED_SECONDS = NUM_ROWS, 1, 0.0
     pictures._NUM_IMAGES, pictures._DPI = 1, 40  # cards are drawn a dozen times
     publish()

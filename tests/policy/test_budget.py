@@ -66,39 +66,41 @@ def test_work_grows_with_rows_and_classes_and_heads():
 
 LINEAR, HEAD = 10 * 2 * 20, 64 * 12 * 20  # weights of heads on 10 numbers in 2 classes, in 20 epochs
 PASSED = 3 * 0.5 * 80 + 20  # forward and backward through the half that is kept, forward through the judged
+CONFIRMED = 3 * 0.5 * 90 + 10
 
 
 def test_work_by_hand():
-    """100 rows of 10 numbers in 2 classes, 80 to train on and 20 to judge, 3 splits of 5 folds, 20 epochs."""
+    """100 rows of 10 numbers in 2 classes, in 2 splits of 5 folds to choose and of 10, by 3 heads each, to confirm; 20 epochs."""
     choosing = (2 + 18) * LINEAR * PASSED + (2 + 9) * HEAD * PASSED  # 18 rules, of which half gain
-    confirming = (2 + 1) * HEAD * PASSED + 3 * HEAD * 80  # and once on all rows
-    assert work_of(100, 10, 2, (0.5,), refitted=False) == pytest.approx(15 * (choosing + confirming))
+    confirming = 3 * (2 + 1) * HEAD * CONFIRMED + 3 * HEAD * 90  # and once on all rows
+    assert work_of(100, 10, 2, (0.5,), refitted=False) == pytest.approx(10 * choosing + 20 * confirming)
     teachers = 3 * 3 * 3 * 80 * 256 * 12  # three heads of 256 units for three epochs, forward and backward
-    assert work_of(100, 10, 2, (0.5,), refitted=True) == pytest.approx(15 * (choosing + confirming + 2 * teachers))
+    assert work_of(100, 10, 2, (0.5,), refitted=True) == pytest.approx(10 * choosing + 20 * confirming + 30 * teachers)
 
 
 def test_a_further_column_takes_the_heads_on_its_own_rows_alone():
     own = sum(kind.work(10, 2) for kind in trainings_of(100, (0.5,), refitted=True, again=True))
-    assert own == pytest.approx(15 * (18 * LINEAR * PASSED + (9 + 1) * HEAD * PASSED))
+    assert own == pytest.approx(10 * (18 * LINEAR + 9 * HEAD) * PASSED + 20 * 3 * HEAD * CONFIRMED)
 
 
 def test_seconds_by_hand(monkeypatch):
-    """40 of the 80 rows make 3 steps of 16 an epoch, 80 make 5; a head is judged after every epoch."""
+    """40 of 80 rows make 3 steps of 16 an epoch, as do 45 of 90, and 90 make 6; a head is judged after every epoch."""
     monkeypatch.setattr(budget, "UPDATING", 0.0)
-    steps = [15 * (20 * (3 + heads) + 8 * heads) for heads in (20, 11, 3)] + [15 * (20 * 5 + 8)]
+    steps = [times * (20 * (3 + heads) + 8 * heads) for times, heads in ((10, 20), (10, 11), (20, 9))]
+    steps += [20 * (20 * 6 + 8)]
     pace = Pace(products=1000.0, step=0.5, crowding=3.0, num_threads=1)
     counted = work_of(100, 10, 2, (0.5,), refitted=False) / (SHARE * 1000) + 0.5 * (sum(steps) + budget.NOISE_STEPS)
     seconds = expected_seconds(100, 10, 2, (0.5,), refitted=False, pace=pace)
     assert seconds == pytest.approx(3.0 * counted)
     monkeypatch.setattr(budget, "UPDATING", 16.0)  # as if each step had twice as many rows
     slower = expected_seconds(100, 10, 2, (0.5,), refitted=False, pace=pace) - seconds
-    more = 15 * 3 * (40 * (20 * LINEAR + 14 * HEAD) + 80 * HEAD)
+    more = 10 * 3 * 40 * (20 * LINEAR + 11 * HEAD) + 20 * 3 * (45 * 9 + 90) * HEAD
     assert slower == pytest.approx(3.0 * more / (SHARE * 1000))
 
 
 def test_threads_share_the_heads_of_a_step():
     kind = next(trainings_of(100, (0.5,), refitted=False))
-    assert kind.steps(10, 2, num_threads=4) - kind.steps(10, 2, num_threads=1) == 15 * 20 * 3 * 3
+    assert kind.steps(10, 2, num_threads=4) - kind.steps(10, 2, num_threads=1) == 10 * 20 * 3 * 3
 
 
 def test_a_sample_is_on_the_record_and_in_the_table(monkeypatch):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from hf_prune.policy.intervals import Clusters, Draw, intervals
+from hf_prune.policy.intervals import ONE_SET, Clusters, Draw, intervals
 
 
 def crossed(row_sd, draw_sd, answer_sd, num_rows, splits, generator):
@@ -62,7 +62,7 @@ def test_what_never_differs_has_an_interval_of_no_width():
     assert found == (0.0, 0.0, 0.0)
 
 
-def test_rows_that_no_draw_trains_on_widen_the_interval_by_a_share_of_the_mean():
+def test_rows_that_a_draw_does_not_train_on_widen_the_interval_by_a_share_of_the_mean_and_a_fifth():
     draws = crossed(0.2, 0.02, 0.3, 300, 2, np.random.default_rng(4))
     draws = [Draw(draw.rows, np.concatenate([draw.found + 2, draw.found], axis=1)) for draw in draws]
     plain, wide = (intervals(draws, seed=1, unseen=unseen) for unseen in (0.0, 0.1))
@@ -70,7 +70,9 @@ def test_rows_that_no_draw_trains_on_widen_the_interval_by_a_share_of_the_mean()
         assert after.mean == before.mean
         for end in ("low", "high"):
             own, change = getattr(before, end) - before.mean, 1.645 * 0.1 * before.mean
-            assert abs(getattr(after, end) - after.mean) == pytest.approx((own**2 + change**2) ** 0.5, rel=1e-3)
+            assert abs(getattr(after, end) - after.mean) == pytest.approx(
+                ONE_SET * (own**2 + change**2) ** 0.5, rel=1e-3
+            )
     assert wide[0].low < plain[0].low < plain[0].high < wide[0].high
 
 

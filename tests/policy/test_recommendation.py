@@ -1,7 +1,10 @@
+from dataclasses import replace
+
 import pytest
 
 from hf_prune.policy.evidence import TWO_LAYER, Comparison, Evidence, KeepEvidence
 from hf_prune.policy.recommendation import recommendation
+from hf_prune.policy.trial import TWO_LAYER_STUDENT
 
 
 def found(keep, loss=0.0, order="hard"):
@@ -46,7 +49,18 @@ def test_the_sentence_says_what_was_found():
     assert "about 25.0 % of the labels wrong" in text
     assert "gains are optimistic" in text
     ranged = evidence(found(0.5), noise_rate=0.25, noise_low=0.1, noise_high=0.4)
-    assert "10.0 to 40.0 % (about 25.0 %) of the labels wrong" in str(recommendation(ranged, 0.5, 1.0, 0.01))
+    assert "10.0 to 40.0 % of the labels wrong" in str(recommendation(ranged, 0.5, 1.0, 0.01))
+
+
+def test_what_other_students_may_gain_is_allowed_for_where_a_head_was_asked_about_a_rule():
+    line = "for another head on the embeddings add 1 point to either end of the interval"
+    for order, student, said in (
+        ("hard", TWO_LAYER_STUDENT, True),
+        ("random", TWO_LAYER_STUDENT, False),
+        ("hard", "mine", False),
+    ):
+        told = replace(evidence(found(0.5, order=order)), student=student)
+        assert (line in str(recommendation(told, 0.5, 1.0, 0.01))) is said
 
 
 def test_a_recommendation_is_shown_in_few_words():
