@@ -85,7 +85,8 @@ def train(
 
     Args:
         points: Embeddings of all rows, shape (n, d filled up), as `scaled` gives them.
-        classes: Integers from 0, shape (n,).
+        classes: Integers from 0, shape (n,); or of rows with several classes what `padded` makes of them, for a sigmoid output
+            per class.
         rows: Row numbers that each head is trained on, shape (S, k), or in each epoch, shape (S, epochs, k).
         seeds: Seed of each head, S of them.
         training: The settings.
@@ -145,10 +146,14 @@ class AdamW:
 def write_gradients(gradients: Weights, weights: Weights, points: torch.Tensor, classes: torch.Tensor) -> None:
     """Write the gradients of each head's mean cross-entropy: by hand, since autograd costs as much again.
 
-    Gradients are tensors like the weights, points (S, b, d filled up), classes (S, b).
+    Gradients are tensors like the weights, points (S, b, d filled up), classes (S, b), or (S, b, classes filled up) where
+    the loss is the sum of binary cross-entropies.
     """
     units, logits = _units_and_logits(points, weights)
-    slopes = logits.softmax(dim=2).scatter_add_(2, classes[..., None], -torch.ones_like(logits[..., :1]))
+    if classes.ndim == 3:
+        slopes = logits.sigmoid().sub_(classes)
+    else:
+        slopes = logits.softmax(dim=2).scatter_add_(2, classes[..., None], -torch.ones_like(logits[..., :1]))
     slopes /= classes.shape[1]  # of the loss by the logits, (S, b, classes)
     torch.bmm(slopes.transpose(1, 2), units, out=gradients[-2])
     torch.sum(slopes, dim=1, keepdim=True, out=gradients[-1])
@@ -174,8 +179,11 @@ def gradient_norms(points: torch.Tensor, classes: torch.Tensor, weights: Weights
     own = [layer[head] for layer in weights]
     for block, labels in zip(torch.split(points, EVALUATED_ROWS), torch.split(classes, EVALUATED_ROWS), strict=True):
         units, logits = _units_and_logits(block, own)
-        slopes = logits.softmax(dim=1)
-        slopes[torch.arange(len(labels)), labels] -= 1
+        if labels.ndim == 2:
+            slopes = logits.sigmoid().sub_(labels)
+        else:
+            slopes = logits.softmax(dim=1)
+            slopes[torch.arange(len(labels)), labels] -= 1
         squares = slopes.square().sum(dim=1) * (units.square().sum(dim=1) + 1)
         if len(own) > 2:
             slopes = (slopes @ own[-2]) * (units > 0)
@@ -195,6 +203,14 @@ def scaled(features: ArrayLike, reference: ArrayLike, device: torch.device) -> t
     points = np.zeros((len(given), _filled(given.shape[1])), dtype=np.float32)
     points[:, : given.shape[1]] = (given - centre.astype(np.float32)) / np.float32(deviation or 1.0)
     return torch.from_numpy(points).to(device)
+
+
+def padded(labels: ArrayLike, device: torch.device) -> torch.Tensor:
+    """Turn zeros and ones (n, classes) into float32 of shape (n, classes filled up)."""
+    given = np.asarray(labels)
+    found = np.zeros((len(given), _filled(given.shape[1])), dtype=np.float32)
+    found[:, : given.shape[1]] = given
+    return torch.from_numpy(found).to(device)
 
 
 def on_threads(work: Callable[[Part, Event], Found], parts: Sequence[Part], device: torch.device) -> Iterator[Found]:

@@ -39,7 +39,7 @@ def aum(margins: Array) -> Array:
     return mean_over_runs(margins, "margins", lambda values: -present_mean(values, axis=1))
 
 
-@register_metric("margin", paper="arXiv:2001.10528", cost="one pass of each teacher", limits=_LIMITS)
+@register_metric("margin", paper="arXiv:2001.10528", cost="one pass of each teacher", limits=_LIMITS, row_wise=True)
 def margin(probs: Array, labels: Array) -> Array:
     """Minus the margin of the label's logit over the largest other one, averaged over the teachers.
 

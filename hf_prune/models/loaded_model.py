@@ -42,6 +42,7 @@ class LoadedModel:
         collate: Picklable; a list of B PIL images of any mode becomes one batch on the CPU.
         load: Builds the forward pass on a device and says how to release it.
         num_classes: How many logits a teacher gives, where that is known before it runs.
+        several_labels: Whether its config says that a row may have several of its classes, so that each logit is one of its own.
         differentiated: A digest of which weights a gradient is taken of, where the user decides that.
     """
 
@@ -52,6 +53,7 @@ class LoadedModel:
     load: Callable[[torch.device], tuple[Forward, Callable[[], None]]] = dataclasses.field(repr=False)
     num_classes: int | None = None
     differentiated: str | None = None
+    several_labels: bool = False
     _release: Callable[[], None] = dataclasses.field(default_factory=lambda: _nothing, init=False, repr=False)
 
     def open(self, device: torch.device) -> Forward:

@@ -117,7 +117,9 @@ def load_pretrained(name: str | Path, options: LoadOptions, known_as: str | None
     if not source.commit and source.folder is None:
         identity["not_cached"] = "the Hub named no commit of it"
     names, count = (class_names(config), config.num_labels) if options.logits else (None, None)
-    return LoadedModel(identity, names, "not_cached" not in identity, collate, load, num_classes=count)
+    several = options.logits and getattr(config, "problem_type", None) == "multi_label_classification"
+    cacheable = "not_cached" not in identity
+    return LoadedModel(identity, names, cacheable, collate, load, num_classes=count, several_labels=several)
 
 
 def _tower(config: Any, output: Output) -> Any:

@@ -25,6 +25,7 @@ from hf_prune.scoring.from_prototypes import METRIC as PROTOTYPES
 from hf_prune.scoring.from_prototypes import options_of
 from hf_prune.scoring.pool import HELD_BYTES, labels_of
 from hf_prune.scoring.request import take_rows
+from hf_prune.scoring.several_labels import several_labels
 
 TRIAL_ROWS, FEWEST_ROWS = 256, 64  # of few rows a tenth is tried, to be a small part of the work
 # Measured: an iteration of k-means takes as long as so many multiplications for each number of a row and centroid, since it skips
@@ -143,7 +144,8 @@ def trial_rows(ds: Dataset, request: Request) -> NDArray[np.int64]:
     wanted = max(TRIAL_ROWS, 2 * request.run.batch_size * num_processes())
     count = min(wanted, max(FEWEST_ROWS, len(ds) // 10), len(ds))
     drawn = np.sort(np.random.default_rng(0).choice(len(ds), count, replace=False))
-    labels = labels_of(ds, request) if request.teachers is not None or request.student is not None else None
+    has_models = request.teachers is not None or request.student is not None
+    labels = labels_of(ds, request) if has_models and several_labels(ds, request) is None else None
     if labels is None or labels.names is not None:
         return drawn
     return np.union1d(drawn, np.unique(labels.codes, return_index=True)[1])
@@ -219,8 +221,10 @@ class _Counted:
 
     def _of_heads(self, heads: Heads, need: str) -> float:
         """Return the seconds of heads with nothing left open; in the course of a training all rows are predicted each epoch."""
-        labels = labels_of(self._ds, self._request)
+        several = several_labels(self._ds, self._request)
+        labels = labels_of(self._ds, self._request) if several is None else None
         classes = 2 if labels is None else labels.num_classes
+        classes = classes if several is None else several.matrix.shape[1]
         assert heads.num_heads is not None and heads.hidden is not None  # noqa: PT018  # nothing is left open
         assert heads.num_epochs is not None and heads.subset is not None  # noqa: PT018
         rows, predicted = heads.subset * len(self._ds), len(self._ds) / (1 if need == "dynamics" else heads.num_epochs)

@@ -4,10 +4,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 from datasets import ClassLabel, Dataset
 
 from hf_prune.data.columns import Labels
 from hf_prune.data.history import History, Step, provenance
+from hf_prune.data.label_spaces import find_class_column, single_class_column
 from hf_prune.metrics import Metric
 from hf_prune.models.recorded import recorded_model
 from hf_prune.policy import budget
@@ -33,6 +35,10 @@ LEAST_LIKE = 0.8  # share of the rows that were judged that must still be there 
 def labels_to_judge_by(ds: Dataset, request: Request) -> Labels | None:
     """Return the classes that were named or given, or the only ones of the rows; None where there are none or several."""
     columns = [name for name, feature in ds.features.items() if isinstance(feature, ClassLabel)]
+    several = "labels" in request.given and np.ndim(request.given["labels"]) == 2
+    column = None if request.label_column is None else find_class_column(ds, request.label_column)
+    if several or (column is not None and single_class_column(ds, column) is None):
+        return None  # rules are judged by one class per row
     named = "labels" in request.given or request.label_column is not None
     return labels_of(ds, request) if named or len(columns) == 1 else None
 

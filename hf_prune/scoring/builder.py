@@ -1,6 +1,7 @@
 """Inputs of one or several metrics, made in as few passes of models and reads of records as possible."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from hf_prune.scoring.from_prototypes import make_centroids
 from hf_prune.scoring.from_records import RECORDED, make_recorded
 from hf_prune.scoring.pool import InputPool, Rows
 from hf_prune.scoring.request import Inputs, Request, row_axis, take_rows
+from hf_prune.scoring.several_labels import PER_LABEL, SeveralLabels, make_per_label, several_labels
 
 if TYPE_CHECKING:
     from hf_prune.heads.runs import HeadRuns
@@ -40,6 +42,7 @@ class InputBuilder:
         names = {metric.name: metric.inputs_for(options, request.sources) for metric, options in metrics}
         self._names = names
         self._heads = heads_of(request.teachers)
+        self._several: SeveralLabels | str | None = "unread"
         extra = ("embeddings", "labels") if self._heads else ()
         for name, values in request.given.items():
             _check_given(name, np.asarray(values), names, extra, len(ds))
@@ -68,7 +71,8 @@ class InputBuilder:
             ValueError: If an input can be made from nothing that was given, or does not fit the data set.
         """
         self.prepare(metric)
-        return _collect(self._pool, self._names[metric.name], metric.blockwise)
+        found = _collect(self._pool, self._names[metric.name], metric.blockwise)
+        return replace(found, per_label="probs" in found.arrays and self._several_labels(metric) is not None)
 
     def prepare(self, metric: Metric) -> None:
         """Make the inputs of a metric that are missing; raises as `make` does."""
@@ -85,6 +89,9 @@ class InputBuilder:
         for name in sorted(names, key=lambda name: name != "labels"):  # labels cost nothing: found missing first
             if name in self._pool or name == "rows":
                 continue
+            if name in PER_LABEL and (several := self._several_labels(metric)) is not None:
+                make_per_label(self._pool, several, name, self._heads)
+                continue
             if name in self._pool.request.given:
                 self._pool.take(name)
             elif self._heads is not None and self._is_from_heads(name):
@@ -95,6 +102,15 @@ class InputBuilder:
                 make_recorded(self._pool, name)
             else:
                 raise InputError(f"metric {metric.name!r} needs {name!r}: pass inputs={{{name!r}: array}}")
+
+    def _several_labels(self, metric: Metric) -> SeveralLabels | None:
+        """Return the labels where rows have several and the metric can be asked for each by itself."""
+        takes = set(self._names[metric.name]) - {"rows"}
+        if not takes & {"probs", "grad_norms"} or not takes <= set(PER_LABEL) or "probs" in self.request.given:
+            return None
+        if self._several == "unread":
+            self._several = several_labels(self.ds, self.request)
+        return self._several  # type: ignore[return-value]  # read by now
 
     def _is_from_heads(self, name: str) -> bool:
         """Whether heads give an input; a record that was given comes first."""

@@ -12,6 +12,7 @@ from hf_prune.runtime.messages import warn
 from hf_prune.runtime.processes import gather_rows, together
 from hf_prune.scoring.request import Inputs, has_members, num_members
 from hf_prune.scoring.scores import Scores
+from hf_prune.scoring.several_labels import per_label
 
 Array = NDArray[Any]
 
@@ -54,11 +55,28 @@ def _call(
 
     def call() -> None:
         nonlocal found
-        found = np.asarray(metric.function(**arrays, **options), dtype=np.float64)
+        call_once = _mean_over_labels if inputs.per_label else _plainly
+        found = np.asarray(call_once(metric, arrays, options), dtype=np.float64)
         _check_found(found, metric, inputs.rows)
 
     together(call)
     return np.asarray(gather_rows(inputs.rows, found, num_rows, absent=inputs.unscored))
+
+
+def _plainly(metric: Metric, arrays: Mapping[str, Array], options: Mapping[str, Any]) -> Any:
+    return metric.function(**arrays, **options)
+
+
+def _mean_over_labels(metric: Metric, arrays: Mapping[str, Array], options: Mapping[str, Any]) -> Array:
+    """Ask a metric for each label of each row, and average over the labels, shape (n_local,)."""
+    if not metric.row_wise:
+        raise InputError(
+            f"metric {metric.name!r} compares rows, and takes one class of each: name another label_column="
+        )
+    found = np.empty(arrays["probs"].shape[1])
+    for rows, parts in per_label(arrays):
+        found[rows] = np.asarray(metric.function(**parts, **options)).reshape(len(found[rows]), -1).mean(axis=1)
+    return found
 
 
 def _check_found(found: NDArray[np.float64], metric: Metric, rows: NDArray[np.int64]) -> None:

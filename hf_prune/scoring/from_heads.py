@@ -73,12 +73,17 @@ def make_from_heads(pool: InputPool, name: str, heads: "Heads") -> None:
 def embed_for_heads(pool: InputPool) -> Labels:
     """Make the embeddings that heads are trained on, where they are missing, and return the labels."""
     labels = pool.known(pool.read_labels(), "the labels")
+    embed_points(pool)
+    return labels
+
+
+def embed_points(pool: InputPool) -> None:
+    """Make embeddings, where they are missing."""
     if "embeddings" not in pool:
         if "embeddings" in pool.request.given:
             pool.take("embeddings")
         else:
             make_embeddings(pool)
-    return labels
 
 
 def _over_all_rows(name: str, array: Array, rows: NDArray[np.int64], num_rows: int) -> Array:

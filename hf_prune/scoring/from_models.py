@@ -1,5 +1,6 @@
 """Inputs that models make, in one pass of the engine each: embeddings, predictions and gradient norms."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -59,16 +60,38 @@ def make_student_probs(pool: InputPool) -> None:
 
 
 def _make_predictions(pool: InputPool, name: str, models: Any, keyword: str, who: str) -> None:
-    from scipy.special import softmax
-
     wanted = "(one or several classifiers)"
     chosen = as_list(models, f"this metric needs {name}: pass {keyword}= {wanted}, or inputs={{{name!r}: array}}")
-    labels = labels_of(pool.ds, pool.request)
+    predict(pool, name, labels_of(pool.ds, pool.request), chosen, keyword, who)
+
+
+def predict(
+    pool: InputPool,
+    name: str,
+    labels: Labels | None,
+    chosen: list[Any] | None = None,
+    keyword: str = "teachers",
+    who: str = "teacher",
+    several: Callable[[Array], Array] | None = None,
+) -> None:
+    """Make probabilities (models, n, classes), the classes in the order of the labels.
+
+    ``several`` turns logits into probabilities where rows have several classes; then the config of each model must say so, too.
+    """
+    from scipy.special import softmax
+
+    if chosen is None:
+        chosen = as_list(pool.request.teachers, f"this metric needs {name}: pass {keyword}=, or teachers='heads'")
     probs, identities = [], []
     for number, (model, order) in enumerate(_with_order(_teachers(chosen, pool.request), labels, who), start=1):
+        if several is not None and not model.several_labels:
+            raise InputError(
+                f"{who} {number} gives each row one class, and the labels are several per row: give one whose config has "
+                "problem_type 'multi_label_classification', or teachers='heads'"
+            )
         keeps_features = pool.keeps_features and name == "probs" and number == 1
         logits = _logits(pool, model, f"{who.capitalize()} {number} of {len(chosen)}", keeps_features)
-        values = np.asarray(softmax(logits, axis=1), dtype=np.float32)
+        values = np.asarray(softmax(logits, axis=1) if several is None else several(logits), dtype=np.float32)
         probs.append(values if order is None else order.arrange(values))
         identities.append(model.identity)
     if labels is None and len({part.shape[1] for part in probs}) > 1:

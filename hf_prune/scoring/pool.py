@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from hf_prune.data.columns import Labels, find_label_column, read_labels
 from hf_prune.data.digests import array_sha256
+from hf_prune.data.label_spaces import columns_of_several
 from hf_prune.runtime.errors import InputError, StateError
 from hf_prune.runtime.processes import all_max, gather_objects, num_processes, process_index
 from hf_prune.scoring.embedding_rows import SpreadRows, UnitRows, have_direction, lengths_of, scaled
@@ -161,6 +162,12 @@ def unit(values: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.b
 def required_labels(ds: Dataset, request: Request, who: str, also: str = "") -> Labels:
     """Return labels as `labels_of` does, or say in one line that somebody needs them and how, or also how, to give some."""
     found = labels_of(ds, request)
+    several = [] if found is not None else columns_of_several(ds.info.features)
+    if several:
+        raise InputError(
+            f"{who} takes one class per row, and column {several[0]!r} holds several: name another with label_column=, or score "
+            "each label by itself with el2n, margin, grand, entropy or active_learning and teachers='heads'"
+        )
     if found is None:
         raise InputError(
             f"{who} needs labels and there is no ClassLabel column among {ds.column_names}: "

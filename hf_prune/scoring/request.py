@@ -85,6 +85,7 @@ class Inputs:
         made_from: How each was made, for the record.
         unscored: Rows that can have no score, by row number, and why; the same in every process.
         figures: What was found out on the way, such as how well heads fit their training rows.
+        per_label: Whether rows have several classes and ``probs`` are of each by itself, see `several_labels.per_label`.
     """
 
     rows: NDArray[np.int64]
@@ -92,6 +93,7 @@ class Inputs:
     made_from: dict[str, Any]
     unscored: dict[int, str]
     figures: dict[str, float] = field(default_factory=dict)
+    per_label: bool = False
 
 
 def check_mapping(inputs: Any) -> None:

@@ -7,8 +7,8 @@ from typing import Any, Protocol
 import numpy as np
 from datasets import Dataset
 
-from hf_prune.data.columns import find_label_column
 from hf_prune.data.history import Step, check_options, record
+from hf_prune.data.label_spaces import find_class_column
 from hf_prune.metrics import Metric
 from hf_prune.runtime.errors import InputError
 from hf_prune.runtime.optional_results import extra_of_all
@@ -99,7 +99,7 @@ def _check(ds: Dataset, request: Request, columns: Sequence[str], overwrite: boo
     if len(ds) == 0:
         raise InputError("the data set is empty: there is nothing to score")
     if request.label_column is not None:
-        find_label_column(ds, request.label_column)  # one that was named has to be one of classes
+        find_class_column(ds, request.label_column)  # one that was named has to be one of classes
 
 
 def _score(

@@ -141,7 +141,7 @@ def compared(
             "training_images": len(splits["train"]),
             "test_images": len(splits["test"]),
             "recall": right / len(wanted) if wanted else None,
-            "precision": right / max(len(pairs), 1) if wanted else None,
+            "precision": right / len(pairs) if wanted and pairs else None,
             "wrong_pairs": len(pairs) - right,
             "cpu_seconds": round(took, 1),
             "machine": machine(),

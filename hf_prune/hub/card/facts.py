@@ -51,7 +51,11 @@ def _inputs(found: Mapping[str, Mapping[str, Any]]) -> Iterator[tuple[Markup, Ma
         if "published" in made_from:
             yield Markup("Taken over from"), _published(made_from["published"])
         if "label_column" in made_from:
-            yield Markup("Labels"), code(made_from["label_column"])
+            kind = made_from.get("label_space")
+            yield (
+                Markup("Labels"),
+                code(made_from["label_column"]) + (Markup(", ") + label_space({"kind": kind}) if kind else ""),
+            )
         yield from _models(made_from)
         if "prototypes" in made_from:
             yield Markup("Prototypes, found before"), _prototypes(made_from["prototypes"])
