@@ -65,7 +65,10 @@ def test_a_regression_target_and_several_labels_are_no_classes():
     regression = images().add_column("label", [0.5] * ROWS, feature=Value("float32"))
     several = images().add_column("label", [[0, 1]] * ROWS)
     for metric, options in (("el2n", {"teachers": TEACHER}), ("supervised_prototypes", {"encoder": pixels})):
-        for ds, message in ((regression, "regression target is not a class"), (several, "several labels per row|labels are several per row")):
+        for ds, message in (
+            (regression, "regression target is not a class"),
+            (several, "several labels per row|labels are several per row"),
+        ):
             with pytest.raises(ValueError, match=message):
                 make(ds, metric, label_column="label", **options)
             with pytest.raises(ValueError, match=r"no ClassLabel column .*name one with label_column="):
