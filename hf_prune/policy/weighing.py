@@ -230,7 +230,7 @@ def _wrong_labels(scored: ScoredColumn, features: Features, seed: int) -> dict[s
     points, labels = scored.embeddings[features.rows[chosen]], features.codes[chosen]
     if not tells_apart(points, labels):
         return {"noise_rate": None}
-    found = extra(lambda: label_noise(points, inputs={"labels": labels}, seed=seed), "the share of wrong labels")
+    found = extra(lambda: label_noise(points, inputs={"labels": labels}, seed=seed, on_error="skip"), "the share of wrong labels")
     if found is None:
         return {"noise_rate": None}
     return {"noise_rate": found.rate, "noise_low": found.low, "noise_high": found.high}

@@ -107,7 +107,7 @@ def rows_for_floors(classes: NDArray[np.int64] | Membership, budget: int, share:
 
     These are the first rows of each class, as many as its floor. Of rows with several classes those go again, the worst
     first, without which every class still has its floor; only rows beyond the first ``budget`` are looked at, since the others
-    are kept anyway. Where that leaves more rows than the budget, the fewest rows that give all floors are kept.
+    are kept anyway. Where that leaves more rows than the budget, other rows that give all floors are found by a linear program.
 
     Raises:
         ValueError: If the floors of rows with several classes take more rows than the budget.
@@ -142,31 +142,50 @@ def _release(reserved: Mask, classes: Membership, floors: Mapping[int, int], beg
 
 
 def _fewest_rows(classes: Membership, floors: Mapping[int, int], budget: int, share: float) -> Mask:
-    """Mark the fewest rows that give each class its floor, found as an integer program over rows of the same classes."""
-    from scipy.optimize import Bounds, LinearConstraint, milp
-    from scipy.sparse import csr_matrix
-
+    """Mark rows that give each class its floor, no more than the budget, if there are any such."""
     bounds, kinds = classes.starts.tolist(), classes.members.tolist()
     rows_of: dict[tuple[int, ...], list[int]] = {}
     for place, (start, stop) in enumerate(pairwise(bounds)):
         rows_of.setdefault(tuple(kinds[start:stop]), []).append(place)
-    column = np.repeat(np.arange(len(rows_of)), [len(kind) for kind in rows_of])
-    line = np.array([code for kind in rows_of for code in kind], dtype=np.int64)
-    size = np.array([len(places) for places in rows_of.values()])
     least = np.array([floors.get(code, 0) for code in range(max(floors) + 1)])
-    holds = csr_matrix((np.ones(len(line)), (line, column)), shape=(len(least), len(size)))
-    ones = np.ones(len(size))
-    found = milp(ones, integrality=ones, bounds=Bounds(0, size), constraints=LinearConstraint(holds, least, np.inf))
-    counts = np.rint(found.x).astype(np.int64)
-    if counts.sum() > budget:
+    counts = _counts_for_floors(list(rows_of), np.array([len(places) for places in rows_of.values()]), least, budget)
+    if counts is None:
         raise InputError(
-            f"class_balance={share} asks for {sum(floors.values())} rows of {len(floors)} classes, which {counts.sum()} rows "
-            f"hold at least, while keep= makes {budget} rows: give a smaller share, or keep more"
+            f"class_balance={share} asks for {sum(floors.values())} rows of {len(floors)} classes, which more rows hold than the "
+            f"{budget} that keep= makes: give a smaller share, or keep more"
         )
     chosen = [places[:count] for places, count in zip(rows_of.values(), counts.tolist(), strict=True)]
     reserved = np.zeros(len(classes), dtype=bool)
     reserved[np.concatenate(chosen).astype(np.int64)] = True
+    _release(reserved, classes, floors, 0)
     return reserved
+
+
+def _counts_for_floors(
+    kinds: list[tuple[int, ...]], sizes: NDArray[np.int64], least: NDArray[np.int64], budget: int
+) -> NDArray[np.int64] | None:
+    """Find how many rows of each kind, a set of classes, give all floors within the budget; None if none do.
+
+    A linear program gives a share of rows that is not whole for at most as many kinds as there are classes, so that rounded up it
+    is a solution as a rule; an integer program decides where that is not enough.
+    """
+    from scipy.optimize import Bounds, LinearConstraint, linprog, milp
+    from scipy.sparse import csr_matrix
+
+    column = np.repeat(np.arange(len(kinds)), [len(kind) for kind in kinds])
+    line = np.array([code for kind in kinds for code in kind], dtype=np.int64)
+    holds = csr_matrix((np.ones(len(line)), (line, column)), shape=(len(least), len(sizes)))
+    ones = np.ones(len(sizes))
+    limits = np.column_stack([np.zeros(len(sizes)), sizes])
+    shares = linprog(ones, A_ub=-holds, b_ub=-least, bounds=limits, method="highs-ds")
+    if shares.x is None or shares.fun > budget + 1e-6:
+        return None
+    counts = np.minimum(np.ceil(shares.x - 1e-7).astype(np.int64), sizes)
+    if counts.sum() <= budget and (holds @ counts >= least).all():
+        return counts
+    found = milp(ones, integrality=ones, bounds=Bounds(0, sizes), constraints=LinearConstraint(holds, least, np.inf))
+    whole = np.rint(found.x).astype(np.int64)
+    return whole if whole.sum() <= budget else None
 
 
 def check_quotas(quotas: Mapping[int, int], codes: NDArray[np.int64], uncut: Mask, budget: int) -> None:

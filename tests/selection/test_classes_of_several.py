@@ -41,7 +41,7 @@ def test_every_class_has_its_floor_wherever_any_selection_gives_it(matrix, share
         return select(scores, keep=budget, order="hard", labels=matrix, class_balance=share)
 
     if not possible:
-        with pytest.raises(ValueError, match=f"while keep= makes {budget} rows: give a smaller share"):
+        with pytest.raises(ValueError, match=f"the {budget} that keep= makes: give a smaller share"):
             chosen()
         return
     found = chosen()
