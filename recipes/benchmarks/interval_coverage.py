@@ -40,6 +40,7 @@ SETTINGS = (
     ("digits", 300, 0.15, 0.2),
     ("cifar10", 500, 0.15, 0.5),
 )
+LARGE = (("cifar10", 4_000, 0.0, 0.2),)
 OTHERS: dict[str, dict[str, Any]] = {
     "linear": {"hidden": 0, "learning_rate": LINEAR_RATE},
     "wide": {"hidden": 256},
@@ -185,6 +186,9 @@ def main() -> None:
     parser.add_argument(
         "--first", type=int, default=0, help="number of the first draw, so that several can share the work"
     )
+    parser.add_argument(
+        "--large", action="store_true", help="4,000 rows of CIFAR-10, of which a fifth is kept, instead"
+    )
     parser.add_argument("--csv", type=Path, required=True)
     given = parser.parse_args()
     datasets.disable_progress_bars()
@@ -194,7 +198,7 @@ def main() -> None:
         given.csv.write_text(",".join(fields) + "\n")
     done = {tuple(line) for line in pd.read_csv(given.csv)[["data", "noise", "keep", "draw"]].itertuples(index=False)}
     for number in range(given.first, given.draws):
-        for name, size, noise, keep in SETTINGS:
+        for name, size, noise, keep in LARGE if given.large else SETTINGS:
             if (name, noise, keep, number) not in done:
                 line = measure(sources[name], size, noise, keep, number)
                 with given.csv.open("a", newline="") as file:
