@@ -12,7 +12,7 @@ from hf_prune.dynamics.figures import OF_THE_END
 from hf_prune.metrics.registry import Metric
 from hf_prune.runtime.errors import InputError
 from hf_prune.runtime.processes import check_device
-from hf_prune.scoring.from_heads import embed_for_heads, heads_of, make_from_heads
+from hf_prune.scoring.from_heads import embed_for_heads, heads_of, make_from_heads, make_labels_for_heads
 from hf_prune.scoring.from_models import make_embeddings, make_grad_norms, make_probs, make_student_probs
 from hf_prune.scoring.from_prototypes import make_centroids
 from hf_prune.scoring.from_records import RECORDED, make_recorded
@@ -85,7 +85,9 @@ class InputBuilder:
         for name in sorted(names, key=lambda name: name != "labels"):  # labels cost nothing: found missing first
             if name in self._pool or name == "rows":
                 continue
-            if name in self._pool.request.given:
+            if name == "labels" and self._heads is not None and any(map(self._is_from_heads, names)):
+                make_labels_for_heads(self._pool, self._heads)
+            elif name in self._pool.request.given:
                 self._pool.take(name)
             elif self._heads is not None and self._is_from_heads(name):
                 make_from_heads(self._pool, name, self._heads)
