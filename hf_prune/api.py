@@ -307,6 +307,7 @@ def prune(
     hardest_cutoff: float | str = 0.0,
     drop_duplicates: float | None = None,
     num_clusters: int | None = None,
+    target: Any = None,
     evidence: Recommendation | None = None,
     encoder: Any = None,
     inputs: Mapping[str, Any] | None = None,
@@ -349,10 +350,13 @@ def prune(
             1.0 without an encoder compares the bytes of the images; None drops none.
         num_clusters: Number of clusters for orders that need them and ``label_column="clusters"``; None finds one from
             the rows.
+        target: Rows to be like or unlike, for ``order="like"`` and ``order="unlike"``: a data set, which the same encoder
+            embeds, by default that of the history; embeddings of shape (t, d); or numbers of rows of ``ds``.
         evidence: A `Recommendation`, for ``order="auto"`` to follow in place of what is recorded.
         encoder: Where embeddings come from, as for `score_with`; its cache is used.
-        inputs: Arrays by name in place of those that would be made: ``embeddings``, ``clusters``, ``suspects`` (bool),
-            ``duplicate_of`` (for each row -1, or the row it repeats).
+        inputs: Arrays by name in place of those that would be made: ``embeddings``, ``clusters``, ``similarity`` (of each row
+            to the nearest target row), ``confidence`` (the score of that name), ``suspects`` (bool), ``duplicate_of`` (for each
+            row -1, or the row it repeats).
         image_column: Column with the images; None takes the only ``Image`` column.
         run: How models are opened and run: a `hf_prune.Run`; None takes its defaults.
         seed: Decides ties and random draws.
@@ -396,6 +400,7 @@ def prune(
         hardest_cutoff=hardest_cutoff,
         drop_duplicates=drop_duplicates,
         num_clusters=num_clusters,
+        target=target,
         quotas=quotas,
         class_errors=class_errors,
         evidence=evidence,

@@ -332,7 +332,8 @@ def _from_embeddings(ds: Dataset, request: Request, labels: Labels, settings: Se
 
     Every process holds (n, d) of float32 and computes the same.
     """
-    from hf_prune.cleaning.out_of_fold import choose_strength, leading, make_folds, out_of_fold_probs
+    from hf_prune.cleaning.out_of_fold import choose_strength, leading, out_of_fold_probs
+    from hf_prune.heads.folds import make_folds
 
     embeddings, unscored = all_embeddings(ds, request)
     unscored |= dict.fromkeys(np.flatnonzero(labels.codes < 0).tolist(), "no label")

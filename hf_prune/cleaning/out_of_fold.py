@@ -1,74 +1,15 @@
 """Predictions for rows that the predicting classifier was not trained on: logistic regression, fold by fold."""
 
-from hashlib import blake2b
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-
-from hf_prune.runtime.errors import InputError
-from hf_prune.runtime.seeds import row_uniform
 
 # Strengths of the prior that are tried, as scikit-learn counts them. The best one hardly changes with the number of rows,
 # so that it is found on some of them.
 STRENGTHS = (1e-3, 1e-2, 1e-1, 1.0)
 TUNING_ROWS = 10_000
 NUM_DIRECTIONS = 256
-
-
-def make_folds(points: NDArray[Any], labels: NDArray[np.int64], num_folds: int, seed: int) -> NDArray[np.int64]:
-    """Share rows out to folds, each class evenly; equal rows go to one fold, or their labels would be known.
-
-    Args:
-        points: Embeddings, shape (n, d).
-        labels: Classes, integers from 0, shape (n,).
-        num_folds: 2 or more.
-        seed: Decides which row goes where.
-
-    Returns:
-        The fold of each row, in [0, num_folds), shape (n,).
-
-    Raises:
-        ValueError: If fewer than two classes have two different rows, or there are fewer rows than folds.
-
-    Example:
-        >>> folds = make_folds(np.arange(8.0)[:, None], np.array([0, 1] * 4), 2, seed=0)
-        >>> np.bincount(folds).tolist(), np.bincount(folds[::2]).tolist()
-        ([4, 4], [2, 2])
-    """
-    count: Any = num_folds  # an option of the caller's, of whatever type
-    if isinstance(count, bool) or not isinstance(count, (int, np.integer)) or not 2 <= count <= len(labels):
-        raise InputError(
-            f"num_folds={num_folds!r} of {len(labels)} rows with a label; give a count from 2 up to the rows"
-        )
-    first, copy_of = _first_of_equals(points)
-    order = np.lexsort((row_uniform(first, seed), labels[first]))
-    if (np.bincount(labels[first]) > 1).sum() < 2:
-        raise InputError("fewer than two classes have two different rows: there is nothing to tell apart")
-    folds = np.empty(len(first), dtype=np.int64)
-    folds[order] = np.arange(len(first)) % num_folds
-    return np.asarray(folds[copy_of])
-
-
-def tells_apart(points: NDArray[Any], labels: NDArray[np.int64], fewest: int = 2) -> bool:
-    """Whether two classes have some different rows each: with two there is something to learn and something to judge by.
-
-    Example:
-        >>> (
-        ...     tells_apart(np.arange(4.0)[:, None], np.array([0, 1] * 2)),
-        ...     tells_apart(np.ones((4, 1)), np.array([0, 1] * 2)),
-        ... )
-        (True, False)
-    """
-    first = _first_of_equals(points)[0]
-    return bool((np.bincount(labels[first]) >= fewest).sum() >= 2)
-
-
-def _first_of_equals(points: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return the first of each set of equal rows, and for each row the place among these of its own."""
-    digests = np.array([blake2b(row.tobytes(), digest_size=8).digest() for row in points], dtype="V8")
-    _, first, copy_of = np.unique(digests, return_index=True, return_inverse=True)
-    return first, copy_of.ravel()
 
 
 def choose_strength(points: NDArray[np.float32], labels: NDArray[np.int64], folds: NDArray[np.int64]) -> float:

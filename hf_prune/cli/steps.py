@@ -22,7 +22,7 @@ from hf_prune.cli.signatures import (
     repeatable,
     summary,
 )
-from hf_prune.data.loading import open_dataset, open_test_dataset, read_inputs
+from hf_prune.data.loading import open_dataset, open_target, open_test_dataset, read_inputs
 from hf_prune.hub.publish.export import export
 from hf_prune.hub.publish.push import push_to_hub
 from hf_prune.metrics import get_metric, list_metrics
@@ -136,9 +136,18 @@ def parse_inputs(pairs: Sequence[str]) -> dict[str, Any]:
     return read_inputs(parse_pairs("--inputs", pairs, "write name=file.npy, such as embeddings=vectors.npy"))
 
 
+# Arguments that a command line can only name.
+_READ: dict[str, Callable[[Any], Any]] = {
+    "inputs": parse_inputs,
+    "test_inputs": parse_inputs,
+    "test_dataset": open_test_dataset,
+    "target": open_target,
+}
+
+
 def open_data(values: dict[str, Any]) -> Any:
     """Read the arrays and the test set of a command in place, and open DATA, which is taken out of the values."""
-    for name, read in (("inputs", parse_inputs), ("test_inputs", parse_inputs), ("test_dataset", open_test_dataset)):
+    for name, read in _READ.items():
         if name in values:
             values[name] = read(values[name])
     names = {parameter.name for parameter in _OPEN} & values.keys()

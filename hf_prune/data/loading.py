@@ -79,6 +79,18 @@ def open_dataset(
     return _load(repr(str(path)), str(local), name=name, split=split, data_files=data_files)
 
 
+def open_target(source: Any) -> Any:
+    """Open target rows named by a path or by the arguments of `open_dataset`; return anything else as it is.
+
+    Args:
+        source: A path or Hub id with one split; keyword arguments of `open_dataset`; or rows, an array or their numbers.
+
+    Raises:
+        ValueError: If there are several splits.
+    """
+    return _only_split(source, "target")
+
+
 def open_test_dataset(source: Any) -> Any:
     """Open a test set named by a path or by the arguments of `open_dataset`; return a data set as it is.
 
@@ -89,14 +101,19 @@ def open_test_dataset(source: Any) -> Any:
     Raises:
         ValueError: If there are several splits and none is called ``test``.
     """
+    return _only_split(source, "test_dataset", "test")
+
+
+def _only_split(source: Any, argument: str, preferred: str = "") -> Any:
+    """Open what is named and return the preferred split, or the only one; what is no data set comes back as it is."""
     if isinstance(source, str | Path):
         source = {"path": str(source)}
     ds = open_dataset(**source) if isinstance(source, Mapping) and not isinstance(source, DatasetDict) else source
     if not isinstance(ds, DatasetDict):
         return ds
-    if len(ds) != 1 and "test" not in ds:
-        raise InputError(f"test_dataset has the splits {list(ds)}; name one with split=")
-    return ds["test"] if "test" in ds else next(iter(ds.values()))
+    if len(ds) != 1 and preferred not in ds:
+        raise InputError(f"{argument} has the splits {list(ds)}; name one with split=")
+    return ds[preferred] if preferred in ds else next(iter(ds.values()))
 
 
 def train_split(ds: Dataset | DatasetDict) -> Dataset:

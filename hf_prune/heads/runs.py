@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from hf_prune.data.digests import array_sha256
 from hf_prune.dynamics.figures import OF_THE_END
 from hf_prune.dynamics.record import TrainingRecord
+from hf_prune.heads.folds import NUM_FOLDS, across_folds, make_folds
 from hf_prune.heads.results import HeadFiles, Passes, Values, hits_of
 from hf_prune.heads.settings import DEFAULTS, Heads
 from hf_prune.heads.training import Training, Weights, on_threads, scaled, train
@@ -42,7 +43,8 @@ class HeadRuns:
         probs: Class probabilities of all rows after the last epoch, float32, shape (heads, n, classes), or None.
         grad_norms: Norm of the gradient of the loss of each row alone after the last epoch, float32, shape (heads, n), or
             None.
-        fit: Mean share of the rows it was trained on that a head gets right in the end, in [0, 1].
+        fit: Mean share of the rows it was trained on that a head gets right in the end, in [0, 1]; with ``out_of_fold`` of
+            all rows, which heads predict that did not see them.
     """
 
     heads: Heads
@@ -62,6 +64,7 @@ def train_heads(
     epoch_probs: bool = False,
     test_embeddings: ArrayLike | None = None,
     test_labels: ArrayLike | None = None,
+    trainable: ArrayLike | None = None,
     dataset: str = "heads",
     folder: str | Path | None = None,
 ) -> HeadRuns:
@@ -87,6 +90,7 @@ def train_heads(
         epoch_probs: With ``"dynamics"``, record the class probabilities after each epoch as well.
         test_embeddings: Shape (m, d), for records with hits on a test set.
         test_labels: Shape (m,).
+        trainable: Rows that heads may be trained on, bool, shape (n,), such as those whose label is known; None is all.
         dataset: Name of the data set, for the records.
         folder: Where finished heads are kept, by content of embeddings, labels and settings, so that a killed run goes
             on and more heads add to those that are there; None keeps nothing.
@@ -114,14 +118,16 @@ def train_heads(
         tests = _checked_tests(test_embeddings, test_labels, points.shape[1], num_classes)
         if need not in DEFAULTS:
             raise InputError(f"need={need!r}; give one of {', '.join(DEFAULTS)}")
-        job = _Job(points, codes, tests, num_classes, need, epoch_probs, heads or Heads())
+        job = _Job(
+            points, codes, tests, num_classes, need, epoch_probs, heads or Heads(), _checked_mask(trainable, codes)
+        )
         check_alike(job.described())
-        ours = range(process_index(), job.heads.num_heads or 0, num_processes())
+        ours = range(process_index(), job.num_trainings, num_processes())
         way_out = "make room, give another folder with cache_dir=, or keep nothing with load_from_cache_file=False"
         with says_when_full(folder or ".", "the heads", way_out):
             parts = together(lambda: job.run(ours, folder))
         found = {number: values for part in parts for number, values in part.items()}
-    made = [found.pop(number) for number in sorted(found)]
+    made = job.members(found)
     last = {name: np.stack([values.pop(name) for values in made]) for name in OF_THE_END if name in made[0]}
     records = [job.record(number, values, dataset) for number, values in enumerate(made)]
     fit = np.mean([record.read_epoch("correct", -1)[record.trained_on].mean(dtype=np.float64) for record in records])
@@ -140,12 +146,18 @@ class _Job:
         need: str,
         epoch_probs: bool,
         heads: Heads,
+        trainable: NDArray[np.bool_] | None,
     ) -> None:
         device = compute_device()
         self.arrays: dict[str, NDArray[Any]] = {"embeddings": embeddings, "labels": labels}
         self.need, self.epoch_probs = need, epoch_probs and need == "dynamics"
-        self.heads = heads.resolve(need, len(labels))
-        self.num_own_rows = round((self.heads.subset or 1.0) * len(labels))
+        self.known = np.arange(len(labels)) if trainable is None else np.flatnonzero(trainable)
+        if trainable is not None:
+            self.arrays["trainable"] = trainable
+        self.heads = heads.resolve(need, len(self.known))
+        self.folds = self._folds(embeddings[self.known], labels[self.known]) if self.heads.out_of_fold else None
+        seen = len(self.known) - (0 if self.folds is None else int(np.bincount(self.folds[self.known]).max()))
+        self.num_own_rows = round((self.heads.subset or 1.0) * seen)
         self.points, self.classes = scaled(embeddings, embeddings, device), torch.from_numpy(labels).to(device)
         self.tests = None
         if tests is not None:
@@ -156,9 +168,29 @@ class _Job:
         self.training = Training(**{name: settings[name] for name in names})
         self._lock = Lock()
 
+    def _folds(self, points: NDArray[np.float32], labels: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return the fold of each row, shape (n,); those that no head is trained on are in any."""
+        folds = np.arange(len(self.arrays["labels"])) % NUM_FOLDS
+        folds[self.known] = make_folds(points, labels, NUM_FOLDS, self.heads.seed)
+        return folds
+
+    @property
+    def num_trainings(self) -> int:
+        """Return the number of heads that are trained: one for each fold where rows are scored out of fold."""
+        return (self.heads.num_heads or 0) * (1 if self.folds is None else NUM_FOLDS)
+
+    def members(self, found: dict[int, Values]) -> list[Values]:
+        """Return the results of each head, which are taken out of ``found``; of those of one for each fold put together."""
+        made = [found.pop(number) for number in sorted(found)]
+        if self.folds is None:
+            return made
+        return [across_folds(made[start : start + NUM_FOLDS], self.folds) for start in range(0, len(made), NUM_FOLDS)]
+
     def files(self, root: Path) -> HeadFiles:
         """Return the files of these heads, which are the same however many heads there are."""
         settings = dataclasses.asdict(dataclasses.replace(self.heads, num_heads=None))
+        if not settings["out_of_fold"]:
+            del settings["out_of_fold"]  # earlier heads lie under a name without it
         return HeadFiles(root, {"need": self.need, "epoch_probs": self.epoch_probs, **settings}, self.arrays)
 
     def described(self) -> dict[str, Any]:
@@ -176,8 +208,10 @@ class _Job:
 
     def rows_of(self, number: int) -> NDArray[np.int64]:
         """Return the rows that a head is trained on, ascending."""
-        keys = row_uniform(np.arange(len(self.classes)), self.seeds_of(number)[0])
-        return np.sort(np.argsort(keys, kind="stable")[: self.num_own_rows])
+        keys = row_uniform(self.known, self.seeds_of(number)[0])
+        if self.folds is not None:
+            keys[self.folds[self.known] == number % NUM_FOLDS] = np.inf
+        return np.sort(self.known[np.argsort(keys, kind="stable")[: self.num_own_rows]])
 
     def run(self, numbers: Sequence[int], folder: str | Path | None) -> dict[int, Values]:
         """Return the results of some heads; those without a file are trained."""
@@ -200,7 +234,7 @@ class _Job:
     def record(self, number: int, values: Values, dataset: str) -> TrainingRecord:
         """Make the training record of one head."""
         trained_on = np.zeros(len(self.classes), dtype=bool)
-        trained_on[self.rows_of(number)] = True
+        trained_on[self.rows_of(number) if self.folds is None else self.known] = True  # out of fold by four of five
         return TrainingRecord.from_arrays(
             dataset=dataset,
             labels=self.arrays["labels"],
@@ -256,6 +290,18 @@ def _checked(
             f"{classes} classes, {len(bad)} labels outside [0, {classes}){first}; two classes are the least"
         )
     return points, codes.astype(np.int64), classes
+
+
+def _checked_mask(trainable: ArrayLike | None, labels: NDArray[np.int64]) -> NDArray[np.bool_] | None:
+    """Check which rows may be trained on, shape (n,); None where all may."""
+    if trainable is None:
+        return None
+    mask = np.asarray(trainable)
+    if mask.shape != labels.shape or mask.dtype != bool or not mask.any():
+        raise InputError(
+            f"trainable= is {mask.dtype} of shape {mask.shape}; give {len(labels)} bools, one true at least"
+        )
+    return mask
 
 
 def _checked_tests(

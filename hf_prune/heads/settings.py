@@ -58,13 +58,15 @@ class Heads:
         weight_decay: Of AdamW.
         batch_size: Rows per step.
         seed: Decides subsets, first weights and the order of the rows. Head 3 of seed 0 is the same among 4 and 400.
+        out_of_fold: Whether each row is scored by heads that did not see it: each head is trained five times, every time
+            without another fifth of the rows, and predicts that. A label then has no part in what the row's heads learnt.
 
     Raises:
         ValueError: If a value is out of its range.
 
     Example:
         >>> Heads(num_heads=100, subset=0.5)
-        Heads(num_heads=100, num_epochs=None, hidden=None, subset=0.5, learning_rate=None, weight_decay=None, batch_size=None, seed=0)
+        Heads(num_heads=100, num_epochs=None, hidden=None, subset=0.5, learning_rate=None, weight_decay=None, batch_size=None, seed=0, out_of_fold=None)
     """
 
     num_heads: int | None = None
@@ -75,6 +77,7 @@ class Heads:
     weight_decay: float | None = None
     batch_size: int | None = None
     seed: int = 0
+    out_of_fold: bool | None = None
 
     def __post_init__(self) -> None:
         check_seed(self.seed)
@@ -82,6 +85,8 @@ class Heads:
             value: Any = getattr(self, name)
             if value is not None and (type(value) is not int or value < lowest):
                 raise InputError(f"{name}={value!r}; give an integer from {lowest} up, or None")
+        if self.out_of_fold not in (None, True, False):
+            raise InputError(f"out_of_fold={self.out_of_fold!r}; give True, False or None")
         for name, allowed, fits in _RANGES:
             value = getattr(self, name)
             known = isinstance(value, (int, float)) and not isinstance(value, bool) and np.isfinite(value)
@@ -114,13 +119,18 @@ class Heads:
         """Return these settings with nothing left open, for so many rows.
 
         Raises:
-            ValueError: If the subsets would be empty.
+            ValueError: If the subsets would be empty, or heads are for comparisons that ``out_of_fold`` would spoil.
 
         Example:
             >>> Heads().resolve("runs", 50_000)
-            Heads(num_heads=200, num_epochs=12, hidden=256, subset=0.7, learning_rate=0.003, weight_decay=0.0, batch_size=256, seed=0)
+            Heads(num_heads=200, num_epochs=12, hidden=256, subset=0.7, learning_rate=0.003, weight_decay=0.0, batch_size=256, seed=0, out_of_fold=None)
         """
         chosen = {**DEFAULTS[need], **{name: value for name, value in vars(self).items() if value is not None}}
+        if need == "runs" and self.out_of_fold:
+            raise InputError(
+                "out_of_fold=True is for scores that heads predict, and this one compares heads that saw a row with those "
+                "that did not: leave it out"
+            )
         own_rows = round(chosen["subset"] * num_rows)
         if own_rows == 0:
             raise InputError(f"subset={chosen['subset']} of {num_rows} rows is none; give a larger share")

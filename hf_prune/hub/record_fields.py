@@ -65,7 +65,14 @@ _STEP = _fields(rows_in=_is_count, rows_out=_is_count, unscored=_list_of(_is_cou
 # Of the model that a step was made with, or of each of several, and of what else it was made from.
 _MODEL = _fields(id=_or_none(_TEXT), commit=_or_none(_TEXT), kind=_TEXT, dtype=_TEXT, image_size=_or_none(_is_count))
 _MADE_FROM = _fields(
-    encoder=_is_models, teachers=_is_models, student=_is_models, prototypes=_MODEL, heads=_is(dict), label_column=_TEXT
+    encoder=_is_models,
+    teachers=_is_models,
+    student=_is_models,
+    prototypes=_MODEL,
+    heads=_is(dict),
+    label_column=_TEXT,
+    target_rows=_is_count,
+    target_sha256=_TEXT,
 )
 _ENTRY: dict[str, Check] = {
     "source": _fields(

@@ -1,4 +1,4 @@
-"""Dyn-Unc and TDDS: how much a prediction moves within sliding windows of epochs."""
+"""Dyn-Unc, DUAL and TDDS: how much a prediction moves within sliding windows of epochs."""
 
 from collections.abc import Iterator
 
@@ -7,6 +7,7 @@ import numpy as np
 from hf_prune.metrics.confidence import PROBABLE
 from hf_prune.metrics.registry import register_metric
 from hf_prune.metrics.rows import Array, deviation, mean_over_runs, present_mean, scatter
+from hf_prune.runtime.arguments import check_count
 from hf_prune.runtime.errors import InputError
 
 _LIMITS = (
@@ -47,6 +48,51 @@ def dyn_unc(label_probs: Array, *, window: int = 10) -> Array:
     def score(values: Array) -> Array:
         deviations = [deviation(part, ddof=1) for part in _windows(values, window, 2)]
         return present_mean(np.stack(deviations), axis=0)
+
+    return mean_over_runs(label_probs, "label_probs", score, low=0, high=PROBABLE)
+
+
+@register_metric(
+    "dual",
+    paper="arXiv:2502.06905",
+    axis="uncertainty",
+    cost="the first epochs of a training",
+    undefined=_UNDEFINED,
+    limits=_LIMITS,
+)
+def dual(label_probs: Array, *, window: int = 10, first_epochs: int = 30) -> Array:
+    """Difficulty times uncertainty of the first epochs, in sliding windows: 1 less the mean probability of the label, times its spread.
+
+    The fewer rows are kept, the easier they should be: ``order="beta"`` draws them by this score and by `confidence`.
+
+    Args:
+        label_probs: Probability of the label at each presentation, shape (epochs, n), or (runs, epochs, n) for several
+            records; NaN where the row was not presented.
+        window: Epochs in a window.
+        first_epochs: Epochs that are read, from the first; of a shorter record all.
+
+    Returns:
+        One score per row in [0, 0.71]; higher moves more and is learnt less. Easy rows and rows that are never learnt score
+        low. Several runs: their mean. NaN for a row that was presented less than twice in every window.
+
+    Raises:
+        ValueError: If the shape is another, a value is no probability, or there are fewer epochs than a window has.
+
+    Example:
+        >>> dual(np.array([[0.0, 0.5], [0.5, 1.0]]), window=2).round(4).tolist()
+        [0.2652, 0.0884]
+
+    References:
+        Cho et al. (2025), Lightweight dataset pruning without full training via example difficulty and prediction
+        uncertainty, ICML, arXiv:2502.06905: windows of ten of the first 30 epochs. Their code multiplies by ten; here
+        nothing is multiplied, and a row that was not presented in some epochs is scored by the others.
+    """
+    check_count("first_epochs", first_epochs, 1)
+
+    def score(values: Array) -> Array:
+        early = values[:, :first_epochs]
+        found = [(1 - present_mean(part, axis=1)) * deviation(part, ddof=1) for part in _windows(early, window, 2)]
+        return present_mean(np.stack(found), axis=0)
 
     return mean_over_runs(label_probs, "label_probs", score, low=0, high=PROBABLE)
 

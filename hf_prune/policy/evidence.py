@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from hf_prune.policy.rules import JUDGED_ORDERS, RANDOM, Rule, rules_for
+from hf_prune.policy.rules import COVERAGE, JUDGED_ORDERS, RANDOM, Rule, cutoffs_for
 from hf_prune.runtime.errors import InputError, InputTypeError
 
 LINEAR, TWO_LAYER = "linear", "two-layer"
@@ -141,9 +141,19 @@ class Evidence:
         found = self.nearest(keep)
         if found is None:
             return None
-        cutoffs = [rule.hardest_cutoff for rule in [RANDOM, *rules_for(keep)] if rule.order == found.order]
-        fitting = [cutoff for cutoff in cutoffs if cutoff <= found.hardest_cutoff]
-        return Rule(found.order, max(fitting, default=0.0))
+        return _fitting(found.rule, keep)
+
+    def rule_without_embeddings(self, keep: float) -> Rule:
+        """Return the best rule for a fraction that reads no embeddings, by the repeats that rules are chosen on, else random rows.
+
+        It was not confirmed on others, so that its interval must lie above zero, and twice as far for optimistic scores.
+        """
+        found = self.nearest(keep)
+        tried = [] if found is None else [item for item in found.candidates if item.head != LINEAR]
+        sure = [item for item in tried if item.gain > (1 + self.optimistic) * (item.gain - item.low)]
+        own = [item for item in sure if not item.rule.needs_embeddings]
+        best = max(own, key=lambda item: item.gain, default=None)
+        return RANDOM if best is None else _fitting(best.rule, keep)
 
     def to_dict(self) -> dict[str, Any]:
         """Return JSON values, gains to six digits; what earlier records lack only where it is known."""
@@ -168,6 +178,12 @@ class Evidence:
             raise InputError(f"this is no evidence of hf_prune ({error}): score again") from error
 
 
+def _fitting(rule: Rule, keep: float) -> Rule:
+    """Return a rule with a smaller cut where too few rows would be left."""
+    fitting = [cutoff for cutoff in cutoffs_for(keep) if cutoff <= rule.hardest_cutoff]
+    return Rule(rule.order, max(fitting, default=0.0))
+
+
 def _keep_evidence(data: Mapping[str, Any]) -> KeepEvidence:
     tried = None if data["tried"] is None else Comparison(**data["tried"])
     compared = tuple(Comparison(**item) for item in data["candidates"])
@@ -176,7 +192,9 @@ def _keep_evidence(data: Mapping[str, Any]) -> KeepEvidence:
     items: list[KeepEvidence | Comparison] = [found, *compared]
     for item in items:
         numbers = (item.gain, item.low, item.high, item.hardest_cutoff)
-        if item.order not in JUDGED_ORDERS or not all(isinstance(value, int | float) for value in numbers):
+        if item.order not in (*JUDGED_ORDERS, COVERAGE) or not all(
+            isinstance(value, int | float) for value in numbers
+        ):
             raise InputTypeError(f"{item.order!r} is no order that is weighed, or a number is none")
     return found
 

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from hf_prune.cleaning.out_of_fold import leading, tells_apart
+from hf_prune.cleaning.out_of_fold import leading
+from hf_prune.heads.folds import tells_apart
 from hf_prune.runtime.errors import InputError
 from hf_prune.scoring.pool import Rows
 
@@ -28,6 +29,7 @@ class Features:
         codes: Their classes, integers in [0, num_classes), shape (n,).
         num_classes: Number of classes with rows.
         sample: Rows and classes that these were chosen from, ``of_rows`` and ``of_classes``; None where all are there.
+        units: Their embeddings as they are, unit rows, where orders by them are weighed; else None.
     """
 
     rows: NDArray[np.int64]
@@ -35,6 +37,7 @@ class Features:
     codes: NDArray[np.int64]
     num_classes: int
     sample: Mapping[str, int] | None = None
+    units: NDArray[np.float32] | None = None
 
     @property
     def rows_per_class(self) -> float:

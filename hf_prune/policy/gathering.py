@@ -126,7 +126,13 @@ def scored_column(ds: Dataset, column: str, request: Request) -> ScoredColumn:
         embeddings=points,
         codes=labels.codes,
         unscored=frozenset(unscored),
+        by_embeddings=_has_embeddings(request),
     )
+
+
+def _has_embeddings(request: Request) -> bool:
+    """Whether embeddings come from an encoder or from the caller, and not from the last layer of a teacher."""
+    return request.encoder is not None or "embeddings" in request.given
 
 
 def gather(
@@ -181,6 +187,7 @@ class EvidenceWhileScoring:
         self.budget = budget
         self._shared: dict[str, Any] = {}  # of the rows, by all columns of the call
         self._labels: Labels | None = None
+        self._by_embeddings = False
 
     def wants_features(self, ds: Dataset, request: Request) -> bool:
         """Whether the rows suffice to judge rules by predictions of teachers."""
@@ -191,7 +198,8 @@ class EvidenceWhileScoring:
         return labels is not None and are_enough(labels.codes)
 
     def begin(self, ds: Dataset, request: Request) -> None:
-        """Read the labels to judge by."""
+        """Read the labels to judge by, and note whether a pruning can have the embeddings."""
+        self._by_embeddings = _has_embeddings(request)
         self._labels = extra(lambda: labels_to_judge_by(ds, request), "the evidence for order='auto'")
 
     def evidence(self, metric: Metric, step: Step, scores: Scores, builder: InputBuilder) -> dict[str, Any] | None:
@@ -206,7 +214,8 @@ class EvidenceWhileScoring:
                 return None
             options = {**step.options, "seed": step.seed}
             unscored = frozenset(step.unscored)
-            scored = ScoredColumn(metric.name, scores, step.inputs, options, embeddings, labels.codes, unscored)
+            made = (metric.name, scores, step.inputs, options, embeddings, labels.codes, unscored)
+            scored = ScoredColumn(*made, self._by_embeddings)
             if not scored.is_enough():
                 return None
             found = weigh(

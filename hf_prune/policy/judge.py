@@ -73,7 +73,8 @@ class Judge:
 
     def _choose(self, keeps: Sequence[float]) -> tuple[dict[float, Rule], dict[float, list[Comparison]]]:
         """Return by kept fraction the rule that gains most with the better head where both gain, and all comparisons."""
-        rules = {keep: rules_for(keep) for keep in keeps}
+        by_embeddings = self.features.units is not None
+        rules = {keep: rules_for(keep, by_embeddings=by_embeddings) for keep in keeps}
         trials: list[Trial] = []
         linear: Gains = {keep: [] for keep in keeps}
         for trial in self.trials(confirming=False, desc="Linear heads"):

@@ -8,6 +8,7 @@ from hf_prune.policy import Recommendation
 from hf_prune.runtime.errors import InputError, InputTypeError
 from hf_prune.runtime.seeds import check_seed
 from hf_prune.scoring import Request
+from hf_prune.scoring.agreement import handed_in_digest
 from hf_prune.selection import check_class_balance
 from hf_prune.selection.budget import check_hardest_cutoff, is_number
 from hf_prune.selection.orders import AUTO, check_options, get_order
@@ -26,6 +27,7 @@ class PruneSettings:
     hardest_cutoff: float | str = 0.0
     drop_duplicates: float | None = None
     num_clusters: int | None = None
+    target: Any = None
     quotas: str | None = None
     class_errors: Mapping[Any, float] | None = None
     evidence: Recommendation | None = None
@@ -37,14 +39,19 @@ class PruneSettings:
     def is_shared(self) -> bool:
         """Whether the processes of a launcher compute something for it together: embeddings, or the keys of images."""
         given = self.request.given
-        has_embeddings = self.request.encoder is not None or "embeddings" in given
+        has_embeddings = self.request.encoder is not None or "embeddings" in given or self.target is not None
         return has_embeddings or bool(self.drop_duplicates and "duplicate_of" not in given)
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything but the request, by name."""
-        names = [name for name in self.__dataclass_fields__ if name not in ("request", "evidence", "options")]
+        apart = ("request", "evidence", "options", "target")
+        names = [name for name in self.__dataclass_fields__ if name not in apart]
         evidence = None if self.evidence is None else repr(self.evidence.evidence).encode()
-        return {name: getattr(self, name) for name in names} | {"evidence": evidence, **self.options}
+        return {name: getattr(self, name) for name in names} | {
+            "evidence": evidence,
+            "target": None if self.target is None else handed_in_digest(self.target),
+            **self.options,
+        }
 
     def check(self) -> None:
         """Raise one line for what no data set could meet."""

@@ -8,8 +8,8 @@ import numpy as np
 from datasets import Dataset
 from numpy.typing import NDArray
 
-from hf_prune.cleaning.out_of_fold import make_folds
 from hf_prune.dynamic_pruning.parts import fresh_parts
+from hf_prune.heads.folds import make_folds
 from hf_prune.heads.settings import num_epochs_for
 from hf_prune.policy.features import Features
 from hf_prune.policy.rules import RANDOM, Rule
@@ -187,8 +187,10 @@ class Trial:
 
     def rows(self, rule: Rule, keep: float, draw: int = 0) -> NDArray[np.int64]:
         """Return the rows that a rule keeps, as places among the training rows; ``draw`` counts draws of random rows."""
-        seed = (self._seed + draw) % 2**32
-        return rule.rows(self._scores, self._codes, keep=keep, class_balance=self._class_balance, seed=seed)
+        settings: dict[str, Any] = {"class_balance": self._class_balance, "seed": (self._seed + draw) % 2**32}
+        if rule.needs_embeddings and self._features.units is not None:
+            settings["embeddings"] = self._features.units[self.repeat.train]
+        return rule.rows(self._scores, self._codes, keep=keep, **settings)
 
     def fresh_rows(self, keep: float) -> NDArray[np.int64]:
         """Return the rows of RS2, another random part in each epoch, as places among the training rows, (epochs, k)."""

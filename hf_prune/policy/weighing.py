@@ -12,13 +12,14 @@ from datasets import Dataset
 from datasets.utils import are_progress_bars_disabled, tqdm
 from numpy.typing import NDArray
 
-from hf_prune.cleaning.out_of_fold import tells_apart
 from hf_prune.data.digests import array_sha256
+from hf_prune.heads.folds import tells_apart
 from hf_prune.metrics import Metric, get_metric
 from hf_prune.policy.budget import BUDGET, expected_seconds, sample_rows
 from hf_prune.policy.evidence import Evidence
 from hf_prune.policy.features import Features, are_enough, make_features
 from hf_prune.policy.judge import Judge
+from hf_prune.policy.rules import COVERAGE_KEEP, COVERAGE_ROWS_PER_CLASS
 from hf_prune.policy.trial import (
     TWO_LAYER_STUDENT,
     Scorer,
@@ -78,7 +79,8 @@ def _refitted(
     from hf_prune.heads.settings import Heads
 
     needs = [need_of(name) for name in metric.inputs_for(options, frozenset({"teachers"})) if name != "labels"]
-    most = min(HEADS_IN_A_REPEAT.get(need, 1) for need in needs)
+    # Out of fold each is trained five times on four fifths, about the work of the others.
+    most = 1 if heads.get("out_of_fold") else min(HEADS_IN_A_REPEAT.get(need, 1) for need in needs)
     own = {name: value for name, value in options.items() if name in metric.options}
     recorded = Heads.from_record(heads)
     few = dataclasses.replace(recorded, num_heads=min(recorded.num_heads or most, most))
@@ -111,6 +113,7 @@ class ScoredColumn:
         embeddings: Shape (N, d), an array or what reads like one, of which a sample is read.
         codes: Class of each row, negative ones have none, shape (N,).
         unscored: Rows without an embedding.
+        by_embeddings: Whether a pruning can have the embeddings, so that orders by them are weighed.
     """
 
     metric: str
@@ -120,6 +123,7 @@ class ScoredColumn:
     embeddings: Rows
     codes: NDArray[np.int64]
     unscored: frozenset[int] = frozenset()
+    by_embeddings: bool = False
 
     def is_enough(self) -> bool:
         """Whether there are enough rows to judge by."""
@@ -137,7 +141,7 @@ class ScoredColumn:
 
     def features(self, seed: int, keeps: Sequence[float], budget: float | None) -> Features:
         """Return the features that the rules are judged on within the budget; a ValueError where they are too few."""
-        return make_features(
+        found = make_features(
             self.embeddings,
             self.codes,
             self.rows(),
@@ -146,6 +150,11 @@ class ScoredColumn:
                 codes, self.embeddings.shape[1], keeps, refitted=self.is_refitted, seed=seed, budget=budget
             ),
         )
+        # Of more rows in a class, choosing those that stand for others takes longer than all trainings.
+        affordable = found.rows_per_class <= COVERAGE_ROWS_PER_CLASS and min(keeps) <= COVERAGE_KEEP
+        if not (self.by_embeddings and affordable):
+            return found
+        return dataclasses.replace(found, units=np.asarray(self.embeddings[found.rows], dtype=np.float32))
 
     def rows(self) -> NDArray[np.int64]:
         """Return the rows with a score and an embedding."""
@@ -230,7 +239,9 @@ def _wrong_labels(scored: ScoredColumn, features: Features, seed: int) -> dict[s
     points, labels = scored.embeddings[features.rows[chosen]], features.codes[chosen]
     if not tells_apart(points, labels):
         return {"noise_rate": None}
-    found = extra(lambda: label_noise(points, inputs={"labels": labels}, seed=seed, on_error="skip"), "the share of wrong labels")
+    found = extra(
+        lambda: label_noise(points, inputs={"labels": labels}, seed=seed, on_error="skip"), "the share of wrong labels"
+    )
     if found is None:
         return {"noise_rate": None}
     return {"noise_rate": found.rate, "noise_low": found.low, "noise_high": found.high}

@@ -26,6 +26,8 @@ from hf_prune.selection.orders import AUTO
 
 WHAT_TO_PASS = "pass encoder= or inputs={'embeddings': array} to have the rules judged on these rows"
 
+WHAT_EMBEDS = "pass encoder= or inputs={'embeddings': array} to follow it"
+
 
 class Found(NamedTuple):
     """Evidence, or why there is none: in words for the record, and in further ones for the user."""
@@ -63,10 +65,15 @@ def decide(
             warn(f"order='auto': {reason}", stacklevel=2)
     else:
         if classes.single is None:
-            rule, reason, hint = _rule_without_labels(ds, column, share, inputs, classes)
+            rule, reason, hint = _rule_without_labels(column, share, inputs, classes)
         else:
             rule, reason = _general_rule(ds, column, classes.single, classes.column, share, lacking)
         warn(f"order='auto': {reason}{hint}", stacklevel=2)
+    if evidence is not None and rule.needs_embeddings and not _has_embeddings(column, inputs):
+        instead = evidence.rule_without_embeddings(share)
+        reason = f"{reason.rstrip('.')}, but no encoder is on record for it, so that {instead} rows are kept"
+        warn(f"order='auto': {reason}: {WHAT_EMBEDS}", stacklevel=2)
+        rule = instead
     new = None if evidence is None or recorded else evidence.to_dict()
     return replace(settings, order=rule.order, hardest_cutoff=rule.hardest_cutoff), reason, new
 
@@ -94,7 +101,9 @@ def _evidence(
             return Found(None, f" ({error})")
 
     if inputs.has_embeddings:
-        given = {"embeddings": inputs.embeddings("order='auto'")}
+        units = inputs.embeddings("order='auto'")
+        # As they were given: rows that are scaled twice differ in the last bit, and so may the rows that stand for others.
+        given = {"embeddings": request.given.get("embeddings", units)}
         return gathered(replace(request, encoder=None, inputs=given))
     if not are_enough(labels.codes[inputs.scored]):
         return Found(None)
@@ -103,6 +112,19 @@ def _evidence(
         return gathered(own) if own else Found(None, hint=f"; no model is on record for it: {WHAT_TO_PASS}")
     except Exception as error:  # of any kind: the general rule does without
         return Found(None, hint=f"; it could not be gathered ({error_line(error)}): {WHAT_TO_PASS}")
+
+
+def _has_embeddings(column: str, inputs: PruningInputs) -> bool:
+    """Whether there are embeddings, given or of the encoder that the history names; that one may not open any more."""
+    try:
+        if not inputs.take_encoder_of(column):
+            return False
+        inputs.embeddings("order='auto'")
+    except Exception as error:  # of any kind: other rules do without
+        inputs.request = replace(inputs.request, encoder=None)
+        warn(f"the embeddings for order='auto' could not be made: {error_line(error)}", stacklevel=2)
+        return False
+    return True
 
 
 def _check_metric(ds: Dataset, column: str, evidence: Evidence) -> None:
@@ -115,9 +137,7 @@ def _check_metric(ds: Dataset, column: str, evidence: Evidence) -> None:
         )
 
 
-def _rule_without_labels(
-    ds: Dataset, column: str, share: float, inputs: PruningInputs, classes: Classes
-) -> tuple[Rule, str, str]:
+def _rule_without_labels(column: str, share: float, inputs: PruningInputs, classes: Classes) -> tuple[Rule, str, str]:
     """Return the rule for rows that have no class each, the reason, and a hint where it cannot be followed."""
     rule, lacking = rule_without_labels(share), "there are no labels to judge rules by"
     if classes.space is not None:
@@ -128,10 +148,8 @@ def _rule_without_labels(
     hint = f"; no encoder is on record for {rule}: pass encoder="
     if not inputs.has_embeddings:
         try:
-            own = with_recorded_model(ds, column, inputs.request)
-            if own is None or own.encoder is None:
+            if not inputs.take_encoder_of(column):
                 return RANDOM, f"{lacking}: random rows are kept", hint
-            inputs.request = replace(inputs.request, encoder=own.encoder)
             inputs.embeddings("order='auto'")
         except Exception as error:  # of any kind: random rows need nothing
             inputs.request = replace(inputs.request, encoder=None)

@@ -1,6 +1,6 @@
 """Arrays that a pruning needs besides the scores: embeddings, clusters, duplicates and noise suspects."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -9,6 +9,9 @@ from numpy.typing import NDArray
 
 from hf_prune.data.digests import array_sha256
 from hf_prune.metrics.prototypes import default_num_prototypes
+from hf_prune.metrics.rows import row_blocks
+from hf_prune.policy.gathering import with_recorded_model
+from hf_prune.pruning.target import target_rows
 from hf_prune.runtime.arguments import check_count
 from hf_prune.runtime.errors import InputError
 from hf_prune.runtime.processes import gather_rows, join_processes, use_device
@@ -16,7 +19,7 @@ from hf_prune.scoring import Request
 from hf_prune.scoring.embedding_rows import share
 from hf_prune.scoring.embeddings import check_first_axes, embedding_rows
 from hf_prune.scoring.pool import Rows
-from hf_prune.scoring.scores import Scores
+from hf_prune.scoring.scores import Scores, read_scores
 from hf_prune.selection import list_orders
 
 if TYPE_CHECKING:
@@ -26,7 +29,8 @@ if TYPE_CHECKING:
 Array = NDArray[Any]
 
 
-GIVEN = ("embeddings", "clusters", "suspects", "duplicate_of")
+CONFIDENCE = "confidence"  # the metric and its column
+GIVEN = ("embeddings", "clusters", "similarity", "confidence", "suspects", "duplicate_of")
 
 
 @dataclass
@@ -39,6 +43,7 @@ class PruningInputs:
         request: The source of embeddings, and the arrays that were given.
         num_clusters: Clusters to find, None for a number from the rows.
         seed: Seed of k-means and of the folds.
+        target: Rows to be like or unlike: a data set, embeddings (t, d), or numbers of rows, shape (t,); None for none.
         made_from: The origin of each array, for the record.
         figures: Estimates for the record.
         num_clusters_used: Clusters that were found, if any were.
@@ -49,6 +54,7 @@ class PruningInputs:
     request: Request
     num_clusters: int | None
     seed: int
+    target: Any = None
     made_from: dict[str, Any] = field(default_factory=dict)
     figures: dict[str, float] = field(default_factory=dict)
     num_clusters_used: int | None = None
@@ -71,6 +77,19 @@ class PruningInputs:
     def has_embeddings(self) -> bool:
         """Whether embeddings are given, or an encoder for them."""
         return self.request.encoder is not None or "embeddings" in self.request.given
+
+    def take_encoder_of(self, column: str) -> bool:
+        """Take the encoder that a column was scored with, as the history names it, where no embeddings were given.
+
+        Whether there are embeddings then is returned.
+
+        Raises:
+            ValueError: If the record of the encoder is damaged.
+        """
+        if not self.has_embeddings:
+            own = with_recorded_model(self.ds, column, self.request)
+            self.request = replace(self.request, encoder=None if own is None else own.encoder)
+        return self.has_embeddings
 
     def embeddings(self, who: str) -> Array:
         """Return unit rows (n, d), zero for some rows without a score; ``who`` needs them, for the message.
@@ -120,6 +139,39 @@ class PruningInputs:
         self._clusters[scored] = gather_rows(places, found.assignments, len(scored))
         self.num_clusters_used = int(count)
         return self._clusters
+
+    def similarity(self, who: str) -> Array:
+        """Return the cosine of each row to the nearest target row, float32, shape (n,), in [-1, 1]."""
+        given = self._given("similarity", "" if self.target is None else "target=")
+        if given is not None:
+            return given
+        if self.target is None:
+            raise InputError(f"{who} needs target=: a data set, embeddings of shape (t, d), or numbers of rows")
+        points, everyone = self.embedding_rows(who), np.arange(len(self.ds))
+        targets = target_rows(self.target, points, self.request)
+        self.made_from["similarity"] = {"target_sha256": array_sha256(targets), "target_rows": len(targets)}
+        places, own = share(points, everyone)
+        found = np.empty(len(places), dtype=np.float32)
+        for block in row_blocks(len(places), max(targets.shape)):
+            found[block] = (own[block] @ targets.T).max(axis=1)
+        return gather_rows(places, found, len(self.ds))
+
+    def confidence(self, who: str) -> Array:
+        """Return the score `confidence` of each row, 1 less the mean probability of its label, shape (n,); 0 without a score."""
+        given = self._given("confidence")
+        if given is not None:
+            return given
+        if CONFIDENCE not in self.ds.column_names:
+            raise InputError(
+                f"{who} needs the scores {CONFIDENCE!r}: score them, too, from the same record or heads, or pass "
+                f"inputs={{{CONFIDENCE!r}: array}}"
+            )
+        found = read_scores(self.ds, CONFIDENCE)
+        missing = np.intersect1d(np.flatnonzero(np.ma.getmaskarray(found)), self.scored)
+        if len(missing):
+            raise InputError(f"row {missing[0]} has a score but no {CONFIDENCE!r} ({len(missing)} such rows)")
+        self.made_from[CONFIDENCE] = {"column": CONFIDENCE}
+        return np.where(np.ma.getmaskarray(found), 0, np.ma.getdata(found))
 
     def duplicate_of(self, threshold: float | None) -> Array | None:
         """Return for each row the row that it repeats, or -1; None where duplicates stay."""
@@ -173,11 +225,14 @@ class PruningInputs:
         given = {"labels": labels[rows]}
         return rows, label_noise(points[rows], inputs=given, planted=planted, seed=self.seed, run=self.request.run)
 
-    def check_all_used(self) -> None:
-        """Raise a one-line ValueError if something was given that the pruning did not use."""
-        unused = [name for name in self.request.given if name not in self.made_from]
+    def check_all_used(self, *, decided: bool = False) -> None:
+        """Raise a one-line ValueError if something was given that the pruning did not use; a decision may do without embeddings."""
+        spare = ("embeddings",) if decided else ()
+        unused = [name for name in self.request.given if name not in (*self.made_from, *spare)]
         if unused:
             raise InputError(f"inputs[{unused[0]!r}] has no part in this pruning: leave it out")
+        if self.target is not None and "similarity" not in self.made_from:
+            raise InputError("target= has no part in this pruning: it is for order='like' and order='unlike'")
         if self.num_clusters is not None and self._clusters is None:
             orders = [f"order={order.name!r}" for order in list_orders() if "clusters" in order.needs]
             raise InputError(

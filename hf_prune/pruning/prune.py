@@ -24,16 +24,15 @@ def prune_dataset(ds: Dataset, metric: str, settings: PruneSettings) -> tuple[Da
     column = score_column(ds, metric)
     settings.check()
     scores = read_scores(ds, column)
-    inputs = PruningInputs(ds, scores, settings.request, settings.num_clusters, settings.seed)
+    inputs = PruningInputs(ds, scores, settings.request, settings.num_clusters, settings.seed, settings.target)
     _compare(ds, column, settings)
     classes = find_classes(ds, settings, inputs)
     settings, decided, evidence = decide(ds, column, settings, classes, inputs)
     _compare(ds, column, settings)  # the histories that decided may differ
     removal = _removal(ds, settings, inputs, classes)
-    needs = get_order(settings.order).needs
-    needed: dict[str, Any] = {name: getattr(inputs, name)(f"order={settings.order!r}") for name in needs}
+    needed = _needed(column, settings, inputs)
     classes = with_quotas(classes, settings, scores, inputs, removal)
-    inputs.check_all_used()
+    inputs.check_all_used(decided=decided is not None)
     selection = select(
         scores,
         keep=settings.keep,
@@ -66,6 +65,14 @@ def _compare(ds: Dataset, column: str, settings: PruneSettings) -> None:
     """Refuse processes that prune other rows or in other ways, where they compute something for it together."""
     if settings.is_shared:
         check_request("prune", ds, settings.request, {"column": column} | settings.to_dict(), scores=column)
+
+
+def _needed(column: str, settings: PruneSettings, inputs: PruningInputs) -> dict[str, Any]:
+    """Return the arrays that the order needs besides the scores; target rows are compared by the encoder of the history, too."""
+    needs = get_order(settings.order).needs
+    if "similarity" in needs and settings.target is not None:
+        inputs.take_encoder_of(column)
+    return {name: getattr(inputs, name)(f"order={settings.order!r}") for name in needs}
 
 
 def _removal(ds: Dataset, settings: PruneSettings, inputs: PruningInputs, classes: Classes) -> dict[str, Any]:

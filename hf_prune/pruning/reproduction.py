@@ -110,9 +110,7 @@ def _taken_over(step: Mapping[str, Any], published: Mapping[str, Any]) -> Iterat
 
 def _add_input(keywords: dict[str, Any], notes: list[str], name: str, made_from: Mapping[str, Any]) -> None:
     """Add the argument of `score_with` for one input of a metric."""
-    if "given_sha256" in made_from:
-        keywords.setdefault("inputs", {})[name] = Ellipsis
-        notes.append(f"{python(name)} was handed in, SHA-256 {python(made_from['given_sha256'])}")
+    _add_handed_in(keywords, notes, name, made_from)
     if "label_column" in made_from:
         keywords["label_column"] = made_from["label_column"]
     if "heads" in made_from:
@@ -125,6 +123,16 @@ def _add_input(keywords: dict[str, Any], notes: list[str], name: str, made_from:
     for argument in ("encoder", "teachers", "student"):
         if argument in made_from:
             _add_models(keywords, notes, argument, made_from[argument])
+
+
+def _add_handed_in(keywords: dict[str, Any], notes: list[str], name: str, made_from: Mapping[str, Any]) -> None:
+    if "given_sha256" in made_from:
+        keywords.setdefault("inputs", {})[name] = Ellipsis
+        notes.append(f"{python(name)} was handed in, SHA-256 {python(made_from['given_sha256'])}")
+    if "target_sha256" in made_from:
+        keywords["target"] = Ellipsis
+        rows, digest = made_from["target_rows"], made_from["target_sha256"]
+        notes.append(f"target: {python(rows)} rows of your own, SHA-256 of their embeddings {python(digest)}")
 
 
 def _add_models(keywords: dict[str, Any], notes: list[str], argument: str, found: Any) -> None:

@@ -56,6 +56,17 @@ def held_in_request(
     return held | {name: getattr(request.run, name) for name in SETTINGS if name not in _OWN}
 
 
+def handed_in_digest(rows: Any) -> bytes:
+    """Digest rows that were handed in, for a comparison among processes; of what is no data set or array of numbers the type."""
+    if isinstance(rows, Dataset):
+        return _rows_digest(rows, rows.column_names)
+    try:
+        array = np.asarray(rows)
+    except ValueError:  # rows of several lengths, an error of its own where they are read
+        return b"no array"
+    return _array_digest(array) if array.dtype.kind in "biuf" else type(rows).__qualname__.encode()
+
+
 def _label_column(ds: Dataset, request: Request) -> str | None:
     try:
         return None if "labels" in request.given else find_label_column(ds, request.label_column)

@@ -13,7 +13,7 @@ from hf_prune.dynamics.figures import OF_THE_END
 from hf_prune.metrics.registry import Metric
 from hf_prune.runtime.errors import InputError
 from hf_prune.runtime.processes import check_device
-from hf_prune.scoring.from_heads import embed_for_heads, heads_of, make_from_heads
+from hf_prune.scoring.from_heads import embed_for_heads, heads_of, make_from_heads, make_labels_for_heads
 from hf_prune.scoring.from_models import make_embeddings, make_grad_norms, make_probs, make_student_probs
 from hf_prune.scoring.from_prototypes import make_centroids
 from hf_prune.scoring.from_records import RECORDED, make_recorded
@@ -91,17 +91,23 @@ class InputBuilder:
                 continue
             if name in PER_LABEL and (several := self._several_labels(metric)) is not None:
                 make_per_label(self._pool, several, name, self._heads)
-                continue
-            if name in self._pool.request.given:
-                self._pool.take(name)
-            elif self._heads is not None and self._is_from_heads(name):
-                make_from_heads(self._pool, name, self._heads)
-            elif name in _MAKERS:
-                _MAKERS[name](self._pool)
-            elif name in RECORDED:
-                make_recorded(self._pool, name)
+            elif name == "labels" and self._heads is not None and any(map(self._is_from_heads, names)):
+                make_labels_for_heads(self._pool, self._heads)
             else:
-                raise InputError(f"metric {metric.name!r} needs {name!r}: pass inputs={{{name!r}: array}}")
+                self._make_one(metric, name)
+
+    def _make_one(self, metric: Metric, name: str) -> None:
+        """Make an input of rows with one class each, or of none."""
+        if name in self._pool.request.given:
+            self._pool.take(name)
+        elif self._heads is not None and self._is_from_heads(name):
+            make_from_heads(self._pool, name, self._heads)
+        elif name in _MAKERS:
+            _MAKERS[name](self._pool)
+        elif name in RECORDED:
+            make_recorded(self._pool, name)
+        else:
+            raise InputError(f"metric {metric.name!r} needs {name!r}: pass inputs={{{name!r}: array}}")
 
     def _several_labels(self, metric: Metric) -> SeveralLabels | None:
         """Return the labels where rows have several and the metric can be asked for each by itself."""

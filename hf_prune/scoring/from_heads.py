@@ -50,7 +50,8 @@ def make_from_heads(pool: InputPool, name: str, heads: "Heads") -> None:
     """Make one input, from heads that are trained once for all inputs of a kind."""
     need = need_of(name)
     if need not in pool.heads:
-        labels = embed_for_heads(pool)
+        labels = pool.known(pool.read_labels(), "the labels") if need == "runs" else complete_labels(pool, heads)
+        embed_for_heads(pool)
         found = pool.known_heads.get(need) or _train(pool, labels, heads, need)
         pool.heads[need] = pool.known_heads[need] = found
         orders = [np.arange(len(found[1]))] * len(found[0].records)
@@ -70,11 +71,10 @@ def make_from_heads(pool: InputPool, name: str, heads: "Heads") -> None:
     pool.everywhere[name] = array if name == "test_hits" else _over_all_rows(name, array, rows, len(pool.ds))
 
 
-def embed_for_heads(pool: InputPool) -> Labels:
-    """Make the embeddings that heads are trained on, where they are missing, and return the labels."""
-    labels = pool.known(pool.read_labels(), "the labels")
+def embed_for_heads(pool: InputPool) -> None:
+    """Make the embeddings that heads are trained on, where they are missing, once there are labels."""
+    pool.read_labels()
     embed_points(pool)
-    return labels
 
 
 def embed_points(pool: InputPool) -> None:
@@ -84,6 +84,43 @@ def embed_points(pool: InputPool) -> None:
             pool.take("embeddings")
         else:
             make_embeddings(pool)
+
+
+def complete_labels(pool: InputPool, heads: Heads) -> Labels:
+    """Return the labels; where some are missing, heads that are trained on the others predict them.
+
+    Every process then holds (n, d) of float32.
+
+    Raises:
+        ValueError: If no row with an embedding has a label.
+    """
+    labels = pool.read_labels()
+    missing = np.flatnonzero(labels.codes < 0)
+    if len(missing) == 0:
+        return labels
+    if pool.completed is None:
+        embed_for_heads(pool)
+        rows = np.setdiff1d(np.arange(len(pool.ds)), list(pool.unscored))
+        known = labels.codes[rows] >= 0
+        if not known.any():
+            raise InputError(f"none of the {len(pool.ds)} rows has a label: heads have nothing to learn from")
+        codes = labels.codes.copy()
+        codes[missing] = 0  # until they are predicted
+        probs = _run(pool, labels.num_classes, codes, rows, heads, "probs", known).probs
+        assert probs is not None  # which this need gives
+        predicted = probs.mean(axis=0, dtype=np.float64).argmax(axis=1)
+        codes[rows[~known]] = predicted[~known]
+        pool.completed = dataclasses.replace(labels, codes=codes)
+        pool.figures["rows_without_label"] = len(missing)
+    return pool.completed
+
+
+def make_labels_for_heads(pool: InputPool, heads: Heads) -> None:
+    """Make the input ``labels`` of a metric whose other inputs heads give."""
+    given, column = pool.request.given.get("labels"), find_label_column(pool.ds, pool.request.label_column)
+    source = {"label_column": column} if given is None else {"given_sha256": array_sha256(np.asarray(given))}
+    pool.everywhere["labels"] = complete_labels(pool, heads).codes
+    pool.made_from["labels"] = source
 
 
 def _over_all_rows(name: str, array: Array, rows: NDArray[np.int64], num_rows: int) -> Array:
@@ -98,31 +135,49 @@ def _over_all_rows(name: str, array: Array, rows: NDArray[np.int64], num_rows: i
 
 
 def _train(pool: InputPool, labels: Labels, heads: Heads, need: str) -> "tuple[HeadRuns, NDArray[np.int64]]":
-    """Train heads on all rows that have an embedding and a label; return them and the numbers of these rows.
+    """Train heads on all rows that have an embedding and a label; return them and the numbers of the rows that they predict.
 
-    Every process then holds (n, d) of float32.
+    Runs on subsets predict these rows, other heads all with an embedding. Every process then holds (n, d) of float32.
     """
+    rows = np.setdiff1d(np.arange(len(pool.ds)), list(pool.unscored))
+    known = pool.read_labels().codes[rows] >= 0
+    tests = _test_set(pool, labels) if need == "runs" else {}
+    trainable = None if known.all() else known
+    return _run(pool, labels.num_classes, labels.codes, rows, heads, need, trainable, **tests), rows
+
+
+def _run(
+    pool: InputPool,
+    num_classes: int,
+    codes: NDArray[np.int64],
+    rows: NDArray[np.int64],
+    heads: Heads,
+    need: str,
+    trainable: NDArray[np.bool_] | None,
+    **tests: Any,
+) -> "HeadRuns":
+    """Train heads on the embeddings of some rows, of classes ``codes`` (n,); those ``trainable`` (k,) alone if not None."""
     from hf_prune.dynamics.record import dataset_name
     from hf_prune.heads.runs import train_heads
     from hf_prune.runtime.cache import keep_to_limit
 
-    rows = np.setdiff1d(np.arange(len(pool.ds)), list(pool.unscored))
     store = pool.request.run.store_root
     if store is not None:
         keep_to_limit(store)
     runs = train_heads(
         pool.embedding_rows()[rows],
-        labels.codes[rows],
+        codes[rows],
         heads,
-        num_classes=labels.num_classes,
+        num_classes=num_classes,
         need=need,
+        trainable=trainable,
         dataset=dataset_name(pool.ds),
         folder=None if store is None else store / "heads",
-        **(_test_set(pool, labels) if need == "runs" else {}),
+        **tests,
     )
     if store is not None:
         keep_to_limit(store)
-    return runs, rows
+    return runs
 
 
 def _test_set(pool: InputPool, labels: Labels) -> dict[str, Any]:

@@ -49,6 +49,7 @@ class InputPool:
         records: The training records, once they were opened and their rows found.
         heads: By kind of training, heads trained on the embeddings and the numbers of their rows.
         known_heads: The same of other calls too, for the same rows, embeddings and settings.
+        completed: The labels with those that are missing predicted, once heads have done so.
         keeps_features: Whether the first teacher's features are kept beside its predictions, as ``features``.
     """
 
@@ -62,6 +63,7 @@ class InputPool:
         self.records: MatchedRecords | None = None
         self.heads: dict[str, tuple[HeadRuns, NDArray[np.int64]]] = {}
         self.known_heads: dict[str, tuple[HeadRuns, NDArray[np.int64]]] = {}
+        self.completed: Labels | None = None
         self.keeps_features = False
         self._rows: NDArray[np.int64] | None = None  # settled by the first model that runs
 

@@ -3,7 +3,7 @@
 Class balance is decided here alone. Scores are read, however they were made.
 """
 
-from hf_prune.selection import by_embedding, by_neighbours, by_score  # noqa: F401 - their orders are registered
+from hf_prune.selection import by_embedding, by_neighbours, by_score, by_target  # noqa: F401 - their orders are registered
 from hf_prune.selection.budget import count_rows
 from hf_prune.selection.candidates import Candidates
 from hf_prune.selection.classes import check_class_balance, error_quotas

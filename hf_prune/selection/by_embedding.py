@@ -1,11 +1,14 @@
-"""Orders that read embeddings: rows far from each other, and the highest scores of each cluster."""
+"""Orders that read embeddings: rows far from each other, and rows of each cluster, the hardest or the same number."""
 
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from hf_prune.runtime.arguments import check_count
 from hf_prune.runtime.errors import InputError
+from hf_prune.runtime.processes import on_own_rows
+from hf_prune.selection.by_score import NOT_DRAWN
 from hf_prune.selection.candidates import Candidates, rank
 from hf_prune.selection.classes import ranks_in_group, round_within
 from hf_prune.selection.orders import Places, register_order
@@ -49,7 +52,9 @@ def unit_rows(embeddings: Any, rows: NDArray[np.int64]) -> NDArray[np.float32]:
 def diverse(candidates: Candidates) -> Places:
     """Rank by k-center greedy on the sphere, begun at a random row; the rows beyond the budget farthest first.
 
-    This holds all of them, (m, d) of float32.
+    Rows far from all others come first, and so outliers and damaged images: with a small share kept students learn less
+    from them than from random rows: 1.2 points less at 10 % of CIFAR-10, 1.3 to 3.6 points less at 50, 20 and 10 % of
+    CIFAR-100. `coverage` keeps rows that stand for others. This holds all of them, (m, d) of float32.
 
     References:
         Gonzalez (1985); Sener & Savarese (2018), arXiv:1708.00489. Cosine distances of the embeddings; the scores
@@ -155,16 +160,85 @@ def cluster(candidates: Candidates) -> Places:
     return rank(when, candidates.turns)
 
 
-def complexities(candidates: Candidates, codes: NDArray[np.int64], sizes: NDArray[np.int64]) -> Array:
-    """Return distance to the other clusters times distance inside, shape (k,)."""
+@register_order(
+    "balanced",
+    keeps="as many rows of each branch of a tree of clusters as can be, whatever their {column}",
+    needs=("embeddings", "clusters"),
+    kept=Reason(24, "drawn from its branch"),
+    dropped=NOT_DRAWN,
+    check=lambda num_levels: check_count("num_levels", num_levels, 1),
+    paper="arXiv:2405.15613",
+)
+def balanced(candidates: Candidates, *, num_levels: int = 2) -> Places:
+    """Draw the same number of rows from each branch of a tree of clusters, and within it from each branch of that.
+
+    k-means finds more clusters where there are more rows, so that the same number from each still follows the crowd;
+    clusters of their centroids, the square root of as many, follow it less. A branch that has too few rows gives all,
+    and the others share the rest. Places are ranked in rounds, one row of each branch in turn, so that the first rows of
+    the ranking are balanced wherever it is cut.
+
+    Args:
+        candidates: The rows.
+        num_levels: Levels of the tree, 1 or more: the clusters themselves, groups of these, groups of those.
+
+    References:
+        Vo et al. (2024), Automatic data curation for self-supervised learning, arXiv:2405.15613. Deviations: each level
+        has the square root of as many branches as the one below, on the sphere; centroids are not found anew from the
+        rows nearest to them; no row is drawn twice.
+    """
+    _, codes, sizes = np.unique(np.asarray(candidates.clusters), return_inverse=True, return_counts=True)
+    order = candidates.drawn
+    for branch in _levels(candidates, codes, sizes, num_levels):
+        rounds, _ = ranks_in_group(branch[order])
+        order = order[np.argsort(rounds, kind="stable")]
+    return order
+
+
+def _levels(
+    candidates: Candidates, codes: NDArray[np.int64], sizes: NDArray[np.int64], num_levels: int
+) -> list[NDArray[np.int64]]:
+    """Return the branch of each place at every level of the tree, the clusters first, shape (m,) each."""
+    from hf_prune.metrics.kmeans import spherical_kmeans
+
+    levels, centroids = [codes], None
+    for _ in range(num_levels - 1):
+        if len(sizes) == 1:
+            break
+        if centroids is None:
+            sums = cluster_sums(candidates, codes, len(sizes))
+            lengths = np.linalg.norm(sums, axis=1)
+            if not (lengths > 0).all():
+                raise InputError(
+                    f"the embeddings of cluster {int(np.argmin(lengths))} cancel out, so that it has no direction: "
+                    "give other clusters, or num_levels=1"
+                )
+            centroids = sums / lengths[:, None]
+        with on_own_rows():  # a few centroids, the same in every process
+            found = spherical_kmeans(
+                centroids.astype(np.float32), np.arange(len(sizes)), max(1, round(len(sizes) ** 0.5))
+            )
+        branches, own = np.unique(found.assignments, return_inverse=True)
+        levels.append(own[levels[-1]])
+        centroids, sizes = found.centroids[branches], np.bincount(own)
+    return levels
+
+
+def cluster_sums(candidates: Candidates, codes: NDArray[np.int64], num_clusters: int) -> Array:
+    """Return the sum of the unit rows of each cluster, shape (k, d); the codes are those of the places, shape (m,)."""
     from scipy.sparse import csr_matrix
 
-    sums = np.zeros((len(sizes), np.asarray(candidates.embeddings).shape[1]))
+    sums = np.zeros((num_clusters, np.asarray(candidates.embeddings).shape[1]))
     for start in range(0, len(codes), _CODE_ROWS):
         block = slice(start, start + _CODE_ROWS)
         members = (codes[block], np.arange(len(codes[block])))
-        one_hot = csr_matrix((np.ones(len(codes[block])), members), shape=(len(sizes), len(codes[block])))
+        one_hot = csr_matrix((np.ones(len(codes[block])), members), shape=(num_clusters, len(codes[block])))
         sums += one_hot @ unit_rows(candidates.embeddings, candidates.rows[block])
+    return sums
+
+
+def complexities(candidates: Candidates, codes: NDArray[np.int64], sizes: NDArray[np.int64]) -> Array:
+    """Return distance to the other clusters times distance inside, shape (k,)."""
+    sums = cluster_sums(candidates, codes, len(sizes))
     lengths = np.linalg.norm(sums, axis=1)
     # For unit rows the mean similarity to the direction of their sum is the length of their mean.
     inside = np.maximum(1.0 - lengths / sizes, 0.0)

@@ -122,7 +122,8 @@ class _Parted:
         counts = [min(size, int(MORE_ROWS * self.budget * size / total) + 1) for size in sizes]
         found: dict[int, Chosen] = {}
         waiting = list(range(len(sizes)))
-        with tqdm(total=total, desc=desc, unit="row", leave=False, disable=not is_main_process()) as bar:
+        hidden = not is_main_process() or total <= PART_ROWS  # few rows take no time
+        with tqdm(total=total, desc=desc, unit="row", leave=False, disable=hidden) as bar:
             while waiting:
                 for number in waiting:
                     found[number] = choose(number, counts[number])

@@ -14,6 +14,7 @@ from hf_prune.selection.orders import RANDOM, Places, register_order
 from hf_prune.selection.reasons import ABOVE_CUT, Reason
 
 SORSCHER = "arXiv:2206.14486"
+ANCHOR_ROWS = 10  # with the highest scores, whose mean probability `beta` starts from
 RANDOM_DRAW, NOT_DRAWN = Reason(4, "random draw"), Reason(11, "not drawn")
 
 
@@ -149,6 +150,52 @@ def mixed(candidates: Candidates, *, random_share: float = 0.5) -> tuple[Places,
     along = np.argsort(when, kind="stable")
     kept = np.repeat([ABOVE_CUT.code, RANDOM_DRAW.code], [len(best), len(drawn)])
     return np.concatenate([best, drawn])[along], kept[along]
+
+
+def _check_exponent(exponent: Any) -> None:
+    if not is_number(exponent) or not 0 < exponent < np.inf:
+        raise InputError(
+            f"exponent={exponent!r}; give a number above 0; the larger, the later easy rows are preferred"
+        )
+
+
+@register_order(
+    "beta",
+    keeps="rows drawn by their {column}, easier ones the fewer are kept",
+    needs=("confidence",),
+    kept=RANDOM_DRAW,
+    dropped=NOT_DRAWN,
+    check=_check_exponent,
+    paper="arXiv:2502.06905",
+)
+def beta(candidates: Candidates, *, exponent: float = 4.0) -> Places:
+    """Draw rows in proportion to their score times a Beta density of their mean probability, whose mean rises as fewer are kept.
+
+    At a kept share near 1 the density lies around the mean probability of the ten rows with the highest scores, near 0 it
+    lies at 1, where the easy rows are. Scores below 0 count as 0.
+
+    Args:
+        candidates: The rows; their ``confidence`` is the score of that name, 1 less the mean probability of the label.
+        exponent: How late the density moves to easy rows as fewer are kept, above 0.
+
+    References:
+        Cho et al. (2025), DUAL, arXiv:2502.06905, for the score `dual`: with r the share that is pruned and m the mean
+        probability of the ten rows, b = 15 (1 - m) (1 - r ** exponent) and a = 16 - b. They set the exponent by data set, 4
+        is the default of their code. Deviations: the mean is over all epochs of the record; a mean probability within
+        0.001 of 0 or 1 counts as that far from it, since the density has no bound there.
+    """
+    assert candidates.confidence is not None  # what the order needs was checked
+    mean = np.clip(1 - candidates.confidence.astype(np.float64), 1e-3, 1 - 1e-3)
+    anchor = mean[candidates.ascending[-ANCHOR_ROWS:]].mean()
+    pruned = 1 - candidates.budget / len(mean)
+    b = 15 * (1 - anchor) * (1 - pruned**exponent)
+    density = (15 - b) * np.log(mean) + (b - 1) * np.log1p(-mean)  # the logarithm, but for a constant
+    scores = candidates.scores.astype(np.float64)
+    with np.errstate(divide="ignore"):
+        weights = density + np.log(np.clip(scores, 0, np.finfo(np.float64).max))
+    # Who has waited least after an exponential time at the rate of its weight comes first: a draw without replacement.
+    times = np.log(-np.log1p(-(candidates.turns + 0.5) / len(mean)))
+    return rank(times - weights, candidates.turns)
 
 
 def _spread(count: int) -> "np.ndarray[tuple[int], np.dtype[np.float64]]":

@@ -22,6 +22,8 @@ class Candidates:
         labels: Class of each, shape (m,), or None.
         clusters: Cluster of each, shape (m,), or None.
         embeddings: Of all rows of the data set, shape (n, d), or None.
+        similarity: Cosine of each to the nearest target row, shape (m,), or None.
+        confidence: The score of that name of each, 1 less the mean probability of its label, shape (m,), or None.
     """
 
     scores: Array
@@ -31,6 +33,8 @@ class Candidates:
     labels: NDArray[np.int64] | None = None
     clusters: NDArray[np.int64] | None = None
     embeddings: Array | None = None
+    similarity: Array | None = None
+    confidence: Array | None = None
 
     @cached_property
     def drawn(self) -> NDArray[np.int64]:

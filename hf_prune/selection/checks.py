@@ -14,6 +14,7 @@ from hf_prune.selection.candidates import Candidates
 from hf_prune.selection.orders import Order
 
 Codes = NDArray[np.int64]
+_KINDS = {"suspects": ("b", "bools"), "similarity": ("f", "finite floats"), "confidence": ("f", "finite floats")}
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,8 @@ class RowArrays:
         labels: Class codes, all negative ones as -1, or the several classes of each row.
         clusters: Cluster codes, in the same form.
         embeddings: One vector per row.
+        similarity: Cosine of each row to the nearest target row.
+        confidence: The score of that name, 1 less the mean probability of the label.
         suspects: Rows to cut as noise; only where noise is to be cut.
         duplicate_of: For each row -1 or the row that it repeats.
     """
@@ -31,6 +34,8 @@ class RowArrays:
     labels: Codes | Membership | None = None
     clusters: Codes | None = None
     embeddings: NDArray[Any] | None = None
+    similarity: NDArray[Any] | None = None
+    confidence: NDArray[Any] | None = None
     suspects: NDArray[np.bool_] | None = None
     duplicate_of: Codes | None = None
 
@@ -50,9 +55,11 @@ class RowArrays:
 
     def candidates(self, scores: NDArray[Any], rows: Codes, turns: Codes, budget: int) -> Candidates:
         """Return some rows for an order to choose from; see `Candidates`."""
-        of_one_class = None if isinstance(self.labels, Membership) else self.labels
-        labels, clusters = (None if codes is None else codes[rows] for codes in (of_one_class, self.clusters))
-        return Candidates(scores[rows], rows, turns, budget, labels, clusters, self.embeddings)
+        arrays = {name: getattr(self, name) for name in ("clusters", "similarity", "confidence")}
+        if not isinstance(self.labels, Membership):
+            arrays["labels"] = self.labels
+        own = {name: array[rows] for name, array in arrays.items() if array is not None}
+        return Candidates(scores[rows], rows, turns, budget, embeddings=self.embeddings, **own)
 
 
 def as_classes(labels: Any) -> Any:
@@ -84,8 +91,9 @@ def _check_array(name: str, array: Any, num_rows: int) -> Any:
         fits = found.ndim == 2 and len(found) == num_rows and found.dtype.kind == "f"
         allowed = f"one vector of floats for each of the {num_rows} rows"
     else:
-        kinds, values = ("b", "bools") if name == "suspects" else ("iu", "integers")
+        kinds, values = _KINDS.get(name, ("iu", "integers"))
         fits = found.shape == (num_rows,) and found.dtype.kind in kinds
+        fits = fits and (kinds != "f" or bool(np.isfinite(found).all()))
         allowed = f"{num_rows} {values}, one per row"
     if not fits:
         raise InputError(f"{name} of shape {found.shape} and type {found.dtype}; give {allowed}")

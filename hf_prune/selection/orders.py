@@ -18,7 +18,7 @@ Places = NDArray[np.int64]
 
 RANDOM = "random"
 AUTO = "auto"  # stands for the order that the evidence names
-ARRAYS = ("embeddings", "clusters")
+ARRAYS = ("embeddings", "clusters", "similarity", "confidence")
 # Codes of reasons that orders outside hf_prune may give: 16 bits are stored per row.
 OWN_CODES = range(100, 2**15)
 
@@ -88,7 +88,8 @@ def register_order(
     Args:
         name: Name of the order.
         keeps: The rows that it keeps, as cards end a sentence; ``{column}`` stands for the score column.
-        needs: Arrays besides the scores that it cannot do without, ``"embeddings"`` or ``"clusters"``.
+        needs: Arrays besides the scores that it cannot do without: ``"embeddings"``, ``"clusters"``, ``"similarity"``,
+            ``"confidence"``.
         kept: Reason for which it keeps rows, or several.
         dropped: Reason for which it drops rows.
         by_class: Whether it reads the classes of the rows, if they have any.
@@ -133,7 +134,7 @@ def _check(order: Order) -> None:
     if name in (AUTO, *_ORDERS):
         raise InputError(f"an order called {name!r} is registered already; choose another name")
     if odd := [array for array in order.needs if array not in ARRAYS]:
-        raise InputError(f"order {name!r} needs {odd[0]!r}; it can need {' and '.join(ARRAYS)}")
+        raise InputError(f"order {name!r} needs {odd[0]!r}; it can need {', '.join(ARRAYS)}")
     try:
         order.keeps.format(column="")
     except (LookupError, ValueError) as error:

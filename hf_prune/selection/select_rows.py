@@ -44,6 +44,8 @@ def select(
     hardest_cutoff: float | str = 0.0,
     embeddings: ArrayLike | None = None,
     clusters: ArrayLike | None = None,
+    similarity: ArrayLike | None = None,
+    confidence: ArrayLike | None = None,
     suspects: ArrayLike | None = None,
     duplicate_of: ArrayLike | None = None,
     seed: int = 0,
@@ -76,6 +78,9 @@ def select(
             hardest; or ``"noise"``, which drops ``suspects``.
         embeddings: For orders that need them, shape (n, d); compared by their angle.
         clusters: For orders that need them, integers, shape (n,).
+        similarity: For orders that need it, the cosine of each row to the nearest target row, floats, shape (n,).
+        confidence: For orders that need it, the score of that name, 1 less the mean probability of the label, floats,
+            shape (n,).
         suspects: Rows whose label looks wrong, bool, shape (n,).
         duplicate_of: For each row -1, or the row that it repeats, shape (n,).
         seed: Decides ties and random draws.
@@ -107,7 +112,8 @@ def select(
     check_options(options)
     check_class_balance(balance)
     check_hardest_cutoff(hardest_cutoff)
-    others = {"embeddings": embeddings, "clusters": clusters, "suspects": suspects, "duplicate_of": duplicate_of}
+    others = {"embeddings": embeddings, "clusters": clusters, "similarity": similarity}
+    others |= {"confidence": confidence, "suspects": suspects, "duplicate_of": duplicate_of}
     labels = as_classes(labels)
     if not isinstance(labels, Membership) and _are_many(values, order, balance, hardest_cutoff, others.values()):
         settings = {"keep": keep, "order": order, "floor": balance, "hardest_cutoff": hardest_cutoff, "seed": seed}

@@ -10,7 +10,7 @@ import yaml
 from datasets import Dataset, DatasetDict
 
 from hf_prune.api import prune, score_with
-from hf_prune.data.loading import open_dataset, open_test_dataset, read_inputs, train_split
+from hf_prune.data.loading import open_dataset, open_target, open_test_dataset, read_inputs, train_split
 from hf_prune.hub.formats import SPLIT
 from hf_prune.hub.models.teacher import push_teacher
 from hf_prune.hub.publish.configurations import check_what
@@ -51,7 +51,11 @@ _REPEATED = ("load_scores", "score", "combine")
 # Blocks that publish, which also take the data set as it was before it was pruned.
 _PUBLISHING = ("export", "push")
 # Arguments that a file can only name.
-_OPENED: dict[str, Callable[[Any], Any]] = {"inputs": read_inputs, "test_dataset": open_test_dataset}
+_OPENED: dict[str, Callable[[Any], Any]] = {
+    "inputs": read_inputs,
+    "test_dataset": open_test_dataset,
+    "target": open_target,
+}
 # Arguments that the log leaves out: data sets and arrays.
 _NOT_SHOWN = ("scores", "trained_on", *_OPENED)
 # A block for the script that lies beside the recipe and measures what it gives; the runner leaves it alone.

@@ -10,11 +10,12 @@ EL2N of heads on the features, or ``--column prototypes``, which no label enters
 digits as raw pixels.
 
 Every training is a line in the work folder: a run that was stopped goes on, and selections that keep the same rows share
-it. ``--no-auto`` trains the fixed rules alone and says nothing of what came out.
+it. ``--no-auto`` trains the fixed rules alone and says nothing of what came
+out, but in ``--rules-csv``.
 """
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import datasets
@@ -26,6 +27,7 @@ from cell_table import Accuracies, Cell, lines_of, markdown, mean_and_spread, su
 from cell_trainings import (
     ALL_RULES,
     KEEPS,
+    MORE_RULES,
     NOISES,
     NUM_DRAWS,
     NUM_SEEDS,
@@ -71,15 +73,19 @@ def judged_cell(trainings: Trainings, draws: Sequence[Draw], keep: float, rules:
     cut_rows = [rule.rows(draw, keep) for rule, draw in zip(after_cut, draws, strict=True)]
     for draw, choice, rows in zip(draws, choices, cut_rows, strict=True):
         trainings.train(draw, keep, [choice.rows, rows], range(NUM_SEEDS))
-    first = draws[0]
-    noise = f"{first.noise:.0%} redrawn" if first.noise else "clean"
     return Cell(
-        f"{first.size:,}, {noise}, {keep:.0%}",
+        cell_name(draws[0], keep),
         fixed_rules(trainings, draws, keep, rules),
         measured(trainings, draws, keep, [choice.rows for choice in choices]),
         measured(trainings, draws, keep, cut_rows),
         [choice.rule for choice in choices],
     )
+
+
+def cell_name(draw: Draw, keep: float) -> str:
+    """Name a cell by the rows, the noise and the share that is kept."""
+    noise = f"{draw.noise:.0%} redrawn" if draw.noise else "clean"
+    return f"{draw.size:,}, {noise}, {keep:.0%}"
 
 
 def train_fixed(trainings: Trainings, groups: Sequence[Sequence[Draw]], rules: Sequence[Rule], num_seeds: int) -> None:
@@ -90,25 +96,23 @@ def train_fixed(trainings: Trainings, groups: Sequence[Sequence[Draw]], rules: S
     train_rules(trainings, draws, rules, range(num_seeds), KEEPS)
 
 
-def write_results(cells: Sequence[Cell], table: Path | None, all_rules: Path | None) -> None:
-    """Print the table and what it says, and write it, and the means of all rules, as CSV."""
+def write_results(cells: Sequence[Cell], table: Path | None) -> None:
+    """Print the table and what it says, and write it as CSV."""
     lines = lines_of(cells)
     print(markdown(lines), *summary(cells), sep="\n")
+    if table is not None:
+        pd.DataFrame(lines).round(5).to_csv(table, index=False)
+
+
+def write_rules(fixed: Mapping[str, Mapping[Rule, Accuracies]], path: Path) -> None:
+    """Write the means of all rules by the name of the cell as CSV."""
     rules = [
-        {
-            "cell": cell.name,
-            "rule": str(rule),
-            "accuracy": mean,
-            "sd": spread,
-            "trainings": int((values == values).sum()),
-        }
-        for cell in cells
-        for rule, values in cell.fixed.items()
+        {"cell": cell, "rule": str(rule), "accuracy": mean, "sd": spread, "trainings": int((values == values).sum())}
+        for cell, by_rule in fixed.items()
+        for rule, values in by_rule.items()
         for mean, spread in [mean_and_spread(values)]
     ]
-    for path, rows in ((table, lines), (all_rules, rules)):
-        if path is not None:
-            pd.DataFrame(rows).round(5).to_csv(path, index=False)
+    pd.DataFrame(rules).round(5).to_csv(path, index=False)
 
 
 def arguments() -> argparse.Namespace:
@@ -124,7 +128,10 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--test", help="its test images")
     parser.add_argument("--work", type=Path, required=True, help="folder for scores, choices and trainings")
     parser.add_argument(
-        "--rules", choices=("all", "plain"), default="all", help="plain: the four orders without a cut"
+        "--rules",
+        choices=("all", "plain", "more"),
+        default="all",
+        help="plain: the four orders without a cut; more: all, and those by neighbours and around the median",
     )
     parser.add_argument("--seeds", type=int, default=NUM_SEEDS, help="of the fixed rules; random rows get five")
     parser.add_argument("--sizes", type=int, nargs="+", help="numbers of rows, those of the data set by default")
@@ -146,12 +153,15 @@ def main() -> None:
         for size in given.sizes or source.sizes
         for noise in NOISES
     ]
-    rules = ALL_RULES if given.rules == "all" else PLAIN_RULES
+    rules = {"all": ALL_RULES, "plain": PLAIN_RULES, "more": ALL_RULES + MORE_RULES}[given.rules]
     trainings = Trainings(given.work / "trainings.csv")
     train_fixed(trainings, groups, rules, given.seeds)
+    cells = [(draws, keep) for draws in groups for keep in KEEPS]
+    if given.rules_csv:
+        fixed = {cell_name(draws[0], keep): fixed_rules(trainings, draws, keep, rules) for draws, keep in cells}
+        write_rules(fixed, given.rules_csv)
     if given.auto:
-        cells = [judged_cell(trainings, draws, keep, rules, given.work) for draws in groups for keep in KEEPS]
-        write_results(cells, given.csv, given.rules_csv)
+        write_results([judged_cell(trainings, draws, keep, rules, given.work) for draws, keep in cells], given.csv)
 
 
 if __name__ == "__main__":

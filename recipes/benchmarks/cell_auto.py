@@ -52,9 +52,9 @@ def auto_choices(draw: Draw, work: Path) -> dict[float, Choice]:
 
 def _choose(draw: Draw, scored: Dataset, keep: float) -> dict[str, Any]:
     start = time.process_time()
-    given: dict[str, Any] = {}
+    given: dict[str, Any] = {"inputs": {"embeddings": draw.points}}
     if not draw.has_classes:
-        given = {"label_column": "clusters", "num_clusters": NUM_CLUSTERS, "inputs": {"embeddings": draw.points}}
+        given |= {"label_column": "clusters", "num_clusters": NUM_CLUSTERS}
     kept, _ = hf_prune.prune(scored, draw.column, keep=keep, seed=draw.number, return_selection=True, **given)
     step = hf_prune.provenance(kept).steps[-1]
     return {

@@ -104,7 +104,7 @@ class Draw:
         """Whether the selection may see the labels."""
         return self.column != "prototypes"
 
-    def scored(self) -> Dataset:
+    def scored(self, evidence: str | bool = "auto") -> Dataset:
         """The data set as a user has it, with the score column."""
         columns: dict[str, Any] = {"row": self.rows}
         features = {"row": Value("int64")}
@@ -121,6 +121,7 @@ class Draw:
                 num_prototypes=NUM_CLUSTERS,
                 seed=self.number,
                 run=hf_prune.Run(load_from_cache_file=False),
+                evidence=evidence,
             )
         return hf_prune.score_with(
             ds,
@@ -128,11 +129,12 @@ class Draw:
             inputs=given,
             teachers=Heads(seed=self.number),
             run=hf_prune.Run(load_from_cache_file=False),
+            evidence=evidence,
         )
 
     def scores(self) -> NDArray[np.float32]:
         """The score column, shape (n,), kept in the work folder."""
-        return self._kept("scores", lambda: np.ma.getdata(read_scores(self.scored(), self.column)))
+        return self._kept("scores", lambda: np.ma.getdata(read_scores(self.scored(evidence=False), self.column)))
 
     def classes(self) -> NDArray[np.int64]:
         """What the class floor balances, shape (n,): the labels, or clusters as ``label_column="clusters"`` finds them."""

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from hf_prune.heads.students import steady_training, student_hits
 from hf_prune.selection import select
+from hf_prune.selection.orders import get_order
 
 Rows = NDArray[np.int64]
 Judge = Callable[[Draw, Sequence[Rows], Sequence[int]], list[float]]
@@ -20,6 +21,7 @@ Judge = Callable[[Draw, Sequence[Rows], Sequence[int]], list[float]]
 KEEPS = (0.8, 0.5, 0.2, 0.1)
 NOISES = (0.0, 0.15)
 ORDERS = ("random", "hard", "easy", "stratified")
+MORE_ORDERS = ("middle", "graph", "coverage")
 CUTOFFS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5)
 CLASS_FLOOR = 0.5
 NUM_DRAWS, NUM_SEEDS = 5, 5
@@ -42,6 +44,7 @@ class Rule:
 
     def rows(self, draw: Draw, keep: float) -> Rows:
         """Places among the rows of the draw that are kept, ascending."""
+        needed = {"embeddings": draw.points} if "embeddings" in get_order(self.order).needs else {}
         chosen = select(
             draw.scores(),
             keep=keep,
@@ -50,12 +53,14 @@ class Rule:
             class_balance=CLASS_FLOOR,
             hardest_cutoff=self.cutoff,
             seed=draw.number,
+            **needed,
         )
         return chosen.kept
 
 
 RANDOM = Rule("random")
 ALL_RULES = tuple(Rule(order, cutoff) for order in ORDERS for cutoff in CUTOFFS)
+MORE_RULES = tuple(Rule(order, cutoff) for order in MORE_ORDERS for cutoff in CUTOFFS)
 PLAIN_RULES = tuple(Rule(order) for order in ORDERS)
 
 

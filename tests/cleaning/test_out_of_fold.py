@@ -2,8 +2,6 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from sklearn.linear_model import LogisticRegression
 
 from hf_prune.cleaning.label_noise import label_noise
@@ -11,53 +9,10 @@ from hf_prune.cleaning.out_of_fold import (
     STRENGTHS,
     choose_strength,
     leading,
-    make_folds,
     out_of_fold_probs,
-    tells_apart,
 )
-
-
-def blobs(rows=90, classes=3, seed=0) -> tuple[np.ndarray, np.ndarray]:
-    generator = np.random.default_rng(seed)
-    labels = np.arange(rows) % classes
-    points = 2 * np.eye(classes, 6)[labels] + generator.normal(size=(rows, 6))
-    return points.astype(np.float32), labels
-
-
-@settings(max_examples=40, deadline=None)
-@given(rows=st.integers(8, 80), classes=st.integers(2, 4), folds=st.integers(2, 6), seed=st.integers(0, 1000))
-def test_folds_are_even_in_every_class(rows, classes, folds, seed):
-    points, labels = blobs(rows, classes)
-    found = make_folds(points, labels, folds, seed)
-    assert np.ptp(np.bincount(found, minlength=folds)) <= 1
-    for code in range(classes):
-        assert np.ptp(np.bincount(found[labels == code], minlength=folds)) <= 1
-    np.testing.assert_array_equal(found, make_folds(points, labels, folds, seed))
-
-
-def test_equal_rows_share_a_fold():
-    points, labels = blobs()
-    points[50:70] = points[10:30]
-    for seed in range(5):
-        found = make_folds(points, labels, 5, seed)
-        np.testing.assert_array_equal(found[50:70], found[10:30])
-
-
-def test_a_seed_decides():
-    points, labels = blobs()
-    assert (make_folds(points, labels, 5, 0) != make_folds(points, labels, 5, 1)).any()
-
-
-@pytest.mark.parametrize("num_folds", [1, 0, 91, 2.0, True])
-def test_a_number_of_folds_that_cannot_be(num_folds):
-    with pytest.raises(ValueError, match="of 90 rows with a label; give a count from 2 up to the rows"):
-        make_folds(*blobs(), num_folds, 0)
-
-
-def test_one_class_cannot_be_told_apart():
-    points, labels = blobs()
-    with pytest.raises(ValueError, match="fewer than two classes have two different rows"):
-        make_folds(points, labels * 0, 5, 0)
+from hf_prune.heads.folds import make_folds
+from tests.heads.test_folds import blobs
 
 
 def test_probabilities_are_those_of_scikit_learn_fold_by_fold():
@@ -101,13 +56,6 @@ def test_features_are_centred_in_one_unit_and_few_where_rows_are():
     assert leading(points, rows_each=30).shape == (90, 3)
     again = leading(points)  # what is projected already stays as it is
     np.testing.assert_allclose(again, points, atol=1e-5)
-
-
-def test_two_classes_with_different_rows_are_told_apart():
-    points, labels = np.array([[0.0], [1], [1], [2], [3], [4]]), np.array([0, 0, 0, 1, 1, 1])
-    assert tells_apart(points, labels)
-    assert not tells_apart(points, labels, fewest=3)
-    assert not tells_apart(np.minimum(points, 2), labels)
 
 
 def test_few_different_rows_leave_folds_empty_and_few_labels_leave_one_class():

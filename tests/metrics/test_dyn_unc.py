@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hf_prune.metrics.confidence import variability
-from hf_prune.metrics.dyn_unc import dyn_unc, tdds
+from hf_prune.metrics.dyn_unc import dual, dyn_unc, tdds
 from tests.helpers.metric_cases import softmax
 
 
@@ -37,6 +37,26 @@ def test_dyn_unc_agrees_with_the_standard_library(seed, window):
 def test_one_window_over_all_epochs_is_the_variability_but_for_the_divisor():
     probs = np.random.default_rng(0).random((12, 5))
     np.testing.assert_allclose(dyn_unc(probs, window=12), variability(probs) * math.sqrt(12 / 11))
+
+
+def test_dual_by_hand():
+    # Windows of two: 0 and 1 have mean 0.5 and deviate by sqrt(1/2); 1 and 1 do not deviate; the fourth epoch is not read.
+    probs = np.array([[0.0], [1.0], [1.0], [0.0]])
+    np.testing.assert_allclose(dual(probs, window=2, first_epochs=3), [0.5 * math.sqrt(0.5) / 2])
+    np.testing.assert_allclose(dual(probs, window=2), [0.5 * math.sqrt(0.5) * 2 / 3])
+
+
+def test_dual_agrees_with_the_standard_library():
+    probs = np.random.default_rng(3).random((2, 9, 5))
+    expected = []
+    for row in range(5):
+        windows = [run[start : start + 4] for run in probs[:, :7, row].tolist() for start in range(4)]
+        expected.append(statistics.fmean((1 - statistics.fmean(part)) * statistics.stdev(part) for part in windows))
+    np.testing.assert_allclose(dual(probs, window=4, first_epochs=7), expected)
+    with pytest.raises(ValueError, match=r"^window=10, but there are 7 epochs"):
+        dual(probs, first_epochs=7)
+    with pytest.raises(ValueError, match=r"^first_epochs=0; give a whole number"):
+        dual(probs, first_epochs=0)
 
 
 def divergences_of(probs):

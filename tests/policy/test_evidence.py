@@ -1,5 +1,6 @@
 import json
 import math
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -45,6 +46,20 @@ def test_of_a_rule_the_two_layer_head_is_asked_first():
     pair = [Comparison("hard", 0.1, head, gain, 0.0, 0.1) for head, gain in ((TWO_LAYER, 0.02), (LINEAR, 0.05))]
     assert found(0.5, candidates=pair).gain_of(Rule("hard", 0.1)).gain == 0.02
     assert found(0.5, candidates=pair).gain_of(Rule("easy", 0.0)) is None
+
+
+def test_without_embeddings_the_best_sure_rule_that_needs_none_is_kept():
+    tried = [
+        Comparison("coverage", 0.2, TWO_LAYER, 0.05, 0.04, 0.06),
+        Comparison("hard", 0.3, TWO_LAYER, 0.03, 0.01, 0.05),
+        Comparison("easy", 0.0, TWO_LAYER, 0.04, -0.01, 0.09),  # not sure
+        Comparison("stratified", 0.1, LINEAR, 0.09, 0.08, 0.10),  # by a linear head alone
+    ]
+    known = evidence(found(0.2, order="coverage", cutoff=0.2, candidates=tried))
+    assert known.rule(0.2) == Rule("coverage", 0.2)
+    assert known.rule_without_embeddings(0.2) == Rule("hard", 0.3)
+    assert replace(known, optimistic=True).rule_without_embeddings(0.2) == Rule("random")  # 0.03 is not twice 0.02
+    assert evidence().rule_without_embeddings(0.2) == Rule("random")
 
 
 def test_it_passes_through_json_to_six_digits():

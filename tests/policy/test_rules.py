@@ -26,6 +26,20 @@ def test_every_rule_can_be_carried_out_at_its_fraction(keep, num_rows, seed):
         assert len(np.unique(rows)) == len(rows) == max(1, round(keep * num_rows))
 
 
+def test_rows_that_stand_for_others_are_weighed_where_embeddings_are_at_hand_and_few_are_kept():
+    embeddings = np.random.default_rng(2).normal(size=(40, 3))
+    scores, labels = np.random.default_rng(0).normal(size=40), np.arange(40) % 4
+    extra = set(rules_for(0.1, by_embeddings=True)) - set(rules_for(0.1))
+    assert extra == {Rule("coverage", cutoff) for cutoff in CUTOFFS}
+    assert rules_for(0.3, by_embeddings=True) == rules_for(0.3)
+    settings = {"labels": labels, "keep": 0.1, "class_balance": 0.5, "seed": 3, "embeddings": embeddings}
+    expected = select(scores, order="coverage", hardest_cutoff=0.2, **settings).kept.tolist()
+    assert Rule("coverage", 0.2).rows(scores, **settings).tolist() == expected
+    assert Rule("hard", 0.2).rows(scores, **settings).tolist() != expected
+    assert Rule("coverage").needs_embeddings
+    assert not Rule("hard").needs_embeddings
+
+
 @pytest.mark.parametrize("cutoff", CUTOFFS)
 def test_easy_rows_are_the_same_after_a_cut(cutoff):
     scores, labels = np.random.default_rng(1).normal(size=60), np.zeros(60, dtype=int)

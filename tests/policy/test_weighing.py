@@ -8,9 +8,11 @@ from hf_prune import Heads, label_noise
 from hf_prune.policy import rules, trial, weighing
 from hf_prune.policy.features import Features, make_features
 from hf_prune.policy.judge import Judge
-from hf_prune.policy.trial import TWO_LAYER_STUDENT, Student
+from hf_prune.policy.rules import Rule
+from hf_prune.policy.trial import TWO_LAYER_STUDENT, Student, Trial, repeats
 from hf_prune.policy.weighing import ScoredColumn, judge_of, scoring_of, weigh
 from hf_prune.scoring import from_heads
+from hf_prune.selection import select
 from tests.helpers.weighed_sets import dataset, points_and_labels
 
 ROWS = 240
@@ -159,3 +161,32 @@ def test_the_time_is_said_before_anything_is_fitted_and_above_ten_seconds_always
     finally:
         enable_progress_bars()
     assert capsys.readouterr().err == (line if said else "")
+
+
+def test_embeddings_are_kept_for_orders_that_read_them_within_bounds(monkeypatch):
+    kept = column(by_embeddings=True).features(0, (0.5, 0.1), None)
+    np.testing.assert_array_equal(kept.units, POINTS.astype(np.float32)[kept.rows])
+    assert column().features(0, (0.1,), None).units is None
+    assert column(by_embeddings=True).features(0, (0.5,), None).units is None  # too many are kept for them
+    monkeypatch.setattr("hf_prune.policy.weighing.COVERAGE_ROWS_PER_CLASS", kept.rows_per_class - 1)
+    assert column(by_embeddings=True).features(0, (0.1,), None).units is None
+
+
+def test_rows_that_stand_for_others_are_those_of_the_embeddings():
+    features = column(by_embeddings=True).features(0, (0.1,), None)
+    repeat = next(repeats(features.points, features.codes, confirming=False, seed=0))
+    scores = np.ma.arange(float(ROWS))
+    trial = Trial(features, repeat, lambda rows: scores[rows], 0.5, 0)
+    found = trial.rows(Rule("coverage", 0.2), 0.1)
+    train = repeat.train
+    expected = select(
+        scores[train],
+        keep=0.1,
+        order="coverage",
+        labels=LABELS[train],
+        class_balance=0.5,
+        hardest_cutoff=0.2,
+        embeddings=POINTS[train],
+        seed=trial._seed,
+    )
+    assert found.tolist() == expected.kept.tolist()

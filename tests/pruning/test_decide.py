@@ -1,11 +1,14 @@
 """What ``order="auto"`` keeps: by evidence, by rows per class, and never without saying so."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from datasets import Value
 
 import hf_prune
 from hf_prune.data.history import provenance
+from hf_prune.policy.evidence import TWO_LAYER, Comparison, Evidence, KeepEvidence
 from hf_prune.policy.recommendation import recommendation
 from tests.helpers.tiny_sets import make_set, noise
 from tests.helpers.weighed_sets import dataset, points_and_labels, short_trials, telling  # noqa: F401  # a fixture for every test here
@@ -55,7 +58,7 @@ def test_evidence_can_be_gathered_while_pruning_or_handed_in():
     given = {"inputs": {"embeddings": points}}
     advice = hf_prune.recommend(ds, "wrongness", keep=0.2, **given)
     gathered = ds.prune("wrongness", keep=0.2, **given)
-    handed_in = ds.prune("wrongness", keep=0.2, evidence=advice)
+    handed_in = ds.prune("wrongness", keep=0.2, evidence=advice, **given)
     assert last(gathered).order == last(handed_in).order == advice.order
     assert gathered["wrongness"][:] == handed_in["wrongness"][:]
     assert last(gathered).evidence == last(handed_in).evidence == advice.evidence.to_dict()
@@ -147,3 +150,40 @@ def test_evidence_is_for_auto_and_of_one_kind():
         ValueError, match="evidence= is on the scores of 'noise', not on column 'wrongness': give what"
     ):
         ds.prune("wrongness", keep=0.8, evidence=advice)
+
+
+class TestCoverage:
+    @pytest.fixture
+    def advice(self):
+        """Evidence for rows that stand for others, and for the hard ones after a cut in their place."""
+        over_all = Comparison("coverage", 0.2, TWO_LAYER, -0.01, -0.02, 0.0)
+        tried = Comparison("hard", 0.3, TWO_LAYER, 0.03, 0.02, 0.04)
+        found = KeepEvidence(0.2, "coverage", 0.2, 0.05, 0.04, 0.06, over_all, over_all, (tried,))
+        evidence = Evidence("wrongness", "a head", 400, 100.0, 0.1, False, 0.5, 0, (found,))
+        return recommendation(evidence, 0.2, 0.0, 0.0)
+
+    def test_it_is_followed_where_there_are_embeddings(self, advice):
+        ds, points = telling()
+        given = {"keep": 0.2, "inputs": {"embeddings": points}}
+        kept = ds.prune("wrongness", evidence=advice, **given)
+        named = ds.prune("wrongness", order="coverage", hardest_cutoff=0.2, **given)
+        assert kept["wrongness"][:] == named["wrongness"][:]
+        assert (last(kept).order, last(kept).decided) == ("coverage", advice.reason)
+
+    def test_else_the_best_of_the_others_is_kept_with_a_warning(self, advice):
+        ds, _ = telling()
+        with pytest.warns(
+            UserWarning, match=r"no encoder is on record for it, so that hard, hardest 30 % dropped first"
+        ):
+            kept = ds.prune("wrongness", keep=0.2, evidence=advice)
+        assert (last(kept).order, last(kept).options["hardest_cutoff"]) == ("hard", 0.3)
+        assert "no encoder is on record" in last(kept).decided
+
+    def test_embeddings_that_a_decision_does_without_are_no_error(self, advice):
+        ds, points = telling()
+        kept = ds.prune("wrongness", keep=0.1, evidence=advice, inputs={"embeddings": points})
+        assert last(kept).order == "coverage"
+        found = replace(advice.evidence.keeps[0], order="hard", hardest_cutoff=0.2)
+        other = replace(advice, evidence=replace(advice.evidence, keeps=(found,)))
+        kept = ds.prune("wrongness", keep=0.2, evidence=other, inputs={"embeddings": points})
+        assert (last(kept).order, last(kept).inputs) == ("hard", {})

@@ -251,3 +251,26 @@ def test_what_cannot_be_done_is_said_in_one_line(options, message):
     with pytest.raises(ValueError, match=message) as caught:
         run(make(), **options)
     assert "\n" not in str(caught.value)
+
+
+class TestConfidence:
+    def test_the_column_of_that_name_is_read(self):
+        confidence = np.linspace(0, 1, 60)
+        selection, step = run(make(confidence=confidence), order="beta", exponent=2.0)
+        expected = select(
+            SCORES,
+            keep=20,
+            order="beta",
+            labels=np.arange(60) % 3,
+            class_balance=0.5,
+            confidence=confidence,
+            exponent=2.0,
+        )
+        assert selection.kept.tolist() == expected.kept.tolist()
+        assert (step.inputs, step.options) == ({"confidence": {"column": "confidence"}}, {"exponent": 2.0})
+
+    def test_it_is_missed_in_one_line(self):
+        with pytest.raises(ValueError, match=r"^order='beta' needs the scores 'confidence': score them, too"):
+            run(make(), order="beta")
+        with pytest.raises(ValueError, match=r"^row 1 has a score but no 'confidence' \(1 such rows\)$"):
+            run(make(confidence=[0.5, None, *[0.5] * 58]), order="beta")

@@ -10,7 +10,7 @@ from hf_prune import Heads, Run
 from hf_prune.data.columns import Labels
 from hf_prune.data.digests import labels_digest
 from hf_prune.scoring import Request, agreement
-from hf_prune.scoring.agreement import check_request
+from hf_prune.scoring.agreement import check_request, handed_in_digest
 
 ROWS = Dataset.from_dict({"text": ["a", "b", "c"], "label": [0, 1, 0], "difficulty": [0.1, 0.2, 0.3]})
 CLASSED = ROWS.cast_column("label", ClassLabel(names=["x", "y"]))
@@ -95,3 +95,21 @@ def test_labels_differ_by_a_class_or_by_its_name():
         labels_digest(Labels(codes[::-1].copy(), ("a", "b"), True)),
     }
     assert len(digests) == 3
+
+
+def test_rows_that_are_handed_in_are_told_apart_by_what_they_hold():
+    points = np.eye(2)
+    handed_in = [
+        ROWS,
+        ROWS.select([1, 0]),
+        points,
+        points.astype(np.float32),
+        points[:1],
+        [1, 0],
+        [0, 1],
+        "dogs",
+        [[1], [1, 2]],
+    ]
+    assert len({handed_in_digest(rows) for rows in handed_in}) == len(handed_in)
+    assert handed_in_digest(points) == handed_in_digest(np.eye(2))
+    assert handed_in_digest(ROWS) == handed_in_digest(ROWS.select(range(3)))

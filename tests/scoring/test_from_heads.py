@@ -120,18 +120,49 @@ def test_influence_is_on_the_test_set():
         score("influence_max", RUNS, ds, test_dataset=other, **options)
 
 
-def test_rows_without_label_are_left_out_of_the_trainings():
+def test_heads_on_the_rows_with_a_label_score_all_rows():
     labels = LABELS.copy()
     labels[[3, 20]] = -1
-    scored = score("aum", SMALL, dataset(labels), on_error="skip")
     known = labels >= 0
-    runs = train_heads(POINTS[known], labels[known], SMALL, num_classes=3, need="dynamics")
+    guesses = train_heads(
+        POINTS, np.maximum(labels, 0), SMALL, num_classes=3, need="probs", trainable=known
+    ).probs.mean(axis=0)
+    completed = np.where(known, labels, guesses.argmax(axis=1))
+    runs = train_heads(POINTS, completed, SMALL, num_classes=3, need="dynamics", trainable=known)
     margins = np.stack([record.read("margins") for record in runs.records])
-    found = np.array(scored["aum"], dtype=object)
-    assert found[[3, 20]].tolist() == [None, None]
-    np.testing.assert_allclose(found[known].astype(float), get_metric("aum").function(margins), rtol=1e-5)
+    scored = score("aum", SMALL, dataset(labels))
+    np.testing.assert_allclose(scored["aum"], get_metric("aum").function(margins), rtol=1e-5)
+    assert figures_of(scored)["rows_without_label"] == 2
+    given = score("aum", SMALL, dataset(), inputs={"embeddings": POINTS, "labels": labels})
+    np.testing.assert_allclose(given["aum"], scored["aum"])
+    probs = train_heads(POINTS, completed, SMALL, num_classes=3, need="probs", trainable=known).probs
+    scored = score("el2n", SMALL, dataset(labels))
+    np.testing.assert_allclose(scored["el2n"], get_metric("el2n").function(probs, completed), rtol=1e-5)
+
+
+def test_no_head_learns_from_a_row_without_a_label():
+    known = np.arange(ROWS) % 3 > 0
+    other = np.where(known, LABELS, (LABELS + 1) % 3)
+    for heads in (SMALL, Heads(num_heads=2, num_epochs=2, hidden=4, batch_size=8, out_of_fold=True)):
+        one, two = (
+            train_heads(POINTS, labels, heads, num_classes=3, need="probs", trainable=known)
+            for labels in (LABELS, other)
+        )
+        np.testing.assert_array_equal(one.probs, two.probs)
+        assert (one.records[0].trained_on == known).all()
+    with pytest.raises(ValueError, match=r"^trainable= is int64 of shape \(30,\); give 30 bools, one true at least$"):
+        train_heads(POINTS, LABELS, SMALL, trainable=LABELS)
+
+
+def test_what_compares_heads_needs_the_label_of_every_row_and_no_labels_are_too_few():
+    labels = LABELS.copy()
+    labels[[3, 20]] = -1
     with pytest.raises(ValueError, match="2 rows have no label"):
-        score("aum", SMALL, dataset(labels))
+        score("memorization", RUNS, dataset(labels))
+    found = score("memorization", RUNS, dataset(labels), on_error="skip")
+    assert [row for row, value in enumerate(found["memorization"]) if value is None] == [3, 20]
+    with pytest.raises(ValueError, match=r"^none of the 30 rows has a label: heads have nothing to learn from$"):
+        score("el2n", SMALL, dataset(np.full(ROWS, -1)))
 
 
 def test_heads_are_kept_and_used_again(tmp_path):

@@ -155,3 +155,44 @@ def test_rows_are_scaled_to_length_one():
 def test_a_row_without_a_direction_is_named(bad):
     with pytest.raises(ValueError, match="the embedding of row 4 is zero or not finite"):
         unit_rows(np.vstack([np.ones((4, 2)), [[bad, bad]]]), np.arange(5))
+
+
+class TestBalanced:
+    def test_each_cluster_gives_as_many_rows_and_small_ones_all_of_theirs(self):
+        clusters = np.repeat([5, 2, 9], [50, 4, 46])
+        rows = np.eye(3)[np.repeat([0, 1, 2], [50, 4, 46])]
+        for keep, expected in ((9, [3, 3, 3]), (24, [10, 4, 10]), (100, [50, 4, 46])):
+            found = select(
+                np.zeros(100), keep=keep, order="balanced", embeddings=rows, clusters=clusters, num_levels=1, seed=3
+            )
+            assert [int((clusters[found.kept] == code).sum()) for code in (5, 2, 9)] == expected
+        assert found.reason(0) == "drawn from its branch"
+
+    def test_groups_of_clusters_share_before_clusters_do(self):
+        # Three clusters around one direction, one around the opposite: two groups of which each gets half.
+        around = np.array([[1, 0.1, 0], [1, -0.1, 0], [1, 0, 0.1], [-1, 0, 0]])
+        clusters = np.repeat([0, 1, 2, 3], 20)
+        embeddings = around[clusters] + 0.001 * np.random.default_rng(0).standard_normal((80, 3))
+        given = {"embeddings": embeddings, "clusters": clusters, "order": "balanced", "keep": 12}
+        assert np.bincount(clusters[select(np.zeros(80), **given).kept]).tolist() == [2, 2, 2, 6]
+        assert np.bincount(clusters[select(np.zeros(80), num_levels=1, **given).kept]).tolist() == [3, 3, 3, 3]
+
+    @given(st.lists(st.integers(-1, 4), min_size=1, max_size=40), st.data())
+    @settings(max_examples=30, deadline=None, derandomize=True)
+    def test_no_cluster_has_two_rows_more_than_one_with_rows_left(self, clusters, data):
+        codes, keep = np.array(clusters), data.draw(st.integers(1, len(clusters)))
+        embeddings = np.random.default_rng(0).standard_normal((len(codes), 3))
+        found = select(
+            np.zeros(len(codes)), keep=keep, order="balanced", embeddings=embeddings, clusters=codes, num_levels=1
+        )
+        taken = {code: int((codes[found.kept] == code).sum()) for code in set(clusters)}
+        left = [code for code in taken if taken[code] < clusters.count(code)]
+        assert all(max(taken.values()) - taken[code] <= 1 for code in left)
+
+    def test_levels_are_counted_and_clusters_need_a_direction(self):
+        given = {"embeddings": np.array([[1.0, 0], [-1, 0], [0, 1]]), "clusters": [0, 0, 1], "keep": 1}
+        with pytest.raises(ValueError, match=r"^num_levels=0; give a whole number"):
+            select(np.zeros(3), order="balanced", num_levels=0, **given)
+        with pytest.raises(ValueError, match=r"^the embeddings of cluster 0 cancel out"):
+            select(np.zeros(3), order="balanced", **given)
+        assert len(select(np.zeros(3), order="balanced", num_levels=1, **given).kept) == 1

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import beta
 
 from hf_prune.selection import select
 from hf_prune.selection.by_score import stratum
@@ -165,3 +166,44 @@ def test_bins_are_those_of_a_histogram(scores, num_strata):
 def test_scores_that_are_not_finite():
     assert stratum(np.array([np.inf, np.inf]), 3).tolist() == [0, 0]
     assert stratum(np.array([-1e308, 1e308, np.inf]), 2).tolist() == [0, 1, 1]
+
+
+class TestBeta:
+    def test_the_density_moves_to_easy_rows_as_fewer_are_kept(self):
+        # All scores alike, so that the mean probability alone decides; two thirds of the rows are unlikely.
+        confidence = np.repeat([0.9, 0.5, 0.02], 400)
+        means = []
+        for keep in (0.8, 0.3, 0.05):
+            found = select(np.ones(1200), keep=keep, order="beta", confidence=confidence, seed=1)
+            means.append(1 - confidence[found.kept].mean())
+        assert means[0] < means[1] < means[2]
+        assert means[2] == pytest.approx(0.98, abs=0.02)
+
+    def test_shares_are_those_of_the_formula(self):
+        # Two kinds of rows, and few of them kept: the kinds are drawn as their weights say.
+        scores, confidence = np.repeat([0.4, 0.2], 20_000), np.repeat([0.6, 0.2], 20_000)
+        found = select(scores, keep=400, order="beta", confidence=confidence, exponent=2.0)
+        r, m = 1 - 400 / 40_000, 0.4  # the highest scores have mean probability 0.4
+        b = 15 * (1 - m) * (1 - r**2)
+        a = 16 - b
+        weights = [score * beta.pdf(p, a, b) for score, p in ((0.4, 0.4), (0.2, 0.8))]
+        share, expected = (found.kept < 20_000).mean(), weights[0] / sum(weights)
+        assert expected < 0.01
+        assert share <= expected + 4 * math.sqrt(expected / 400)
+        # With half of the rows kept and an exponent that leaves the density where it starts, both kinds are drawn.
+        half = select(scores, keep=400, order="beta", confidence=confidence, exponent=1e6)
+        a, b = 16 - 15 * 0.6, 15 * 0.6
+        weights = [score * beta.pdf(p, a, b) for score, p in ((0.4, 0.4), (0.2, 0.8))]
+        expected = weights[0] / sum(weights)
+        assert (half.kept < 20_000).mean() == pytest.approx(
+            expected, abs=4 * math.sqrt(expected * (1 - expected) / 400)
+        )
+
+    def test_rows_of_no_score_come_last_and_certain_ones_are_no_trouble(self):
+        confidence = np.array([0.0, 1.0, 0.5, 0.5])
+        found = select([0.0, 0.1, -1.0, 0.2], keep=2, order="beta", confidence=confidence)
+        assert found.kept.tolist() == [1, 3]
+        with pytest.raises(ValueError, match=r"^exponent=0; give a number above 0"):
+            select([0.1, 0.2], keep=1, order="beta", exponent=0)
+        with pytest.raises(ValueError, match=r"^order='beta' needs confidence: pass confidence="):
+            select([0.1, 0.2], keep=1, order="beta")

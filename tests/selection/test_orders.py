@@ -52,7 +52,10 @@ def test_without_its_order_a_reason_is_not_known(register):
     [
         ({"name": "hard"}, "an order called 'hard' is registered already; choose another name"),
         ({"name": "auto"}, "an order called 'auto' is registered already"),
-        ({"needs": ("images",)}, r"order 'x' needs 'images'; it can need embeddings and clusters"),
+        (
+            {"needs": ("images",)},
+            r"order 'x' needs 'images'; it can need embeddings, clusters, similarity, confidence",
+        ),
         ({"keeps": "{rows}"}, r"order 'x': keeps='\{rows\}' may hold no braces but \{column\}"),
         ({"keeps": "{"}, "may hold no braces"),
         (
@@ -108,10 +111,14 @@ def kept(scores, **options) -> list[int]:
 
 @pytest.mark.parametrize("order", ALL)
 def test_every_order_keeps_single_rows_and_all_rows(order):
-    arrays = {"embeddings": np.eye(5), "clusters": np.arange(5) % 2}
+    arrays = {"embeddings": np.eye(5), "clusters": np.arange(5) % 2, "similarity": np.zeros(5)} | {
+        "confidence": np.full(5, 0.5)
+    }
     assert len(kept(np.arange(5), keep=1, order=order, **arrays)) == 1
     assert kept(np.arange(5), keep=1.0, order=order, **arrays) == [0, 1, 2, 3, 4]
-    assert kept([7.0], keep=1, order=order, embeddings=[[1.0]], clusters=[0]) == [0]
+    assert kept([7.0], keep=1, order=order, embeddings=[[1.0]], clusters=[0], similarity=[0.5], confidence=[0.0]) == [
+        0
+    ]
 
 
 @pytest.mark.parametrize(

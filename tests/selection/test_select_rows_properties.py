@@ -49,6 +49,9 @@ def requests(draw):
         "random_share": draw(st.sampled_from([0.0, 0.3, 0.5, 1.0])),
         "embeddings": np.random.default_rng(num_rows).integers(1, 4, (num_rows, 2)).astype(float),
         "clusters": np.array(labels) // 2,
+        "similarity": np.random.default_rng(num_rows).integers(-2, 3, num_rows) / 2,
+        "confidence": np.random.default_rng(num_rows).integers(0, 3, num_rows) / 2,
+        "num_levels": draw(st.sampled_from([1, 1, 2])),
         "seed": draw(st.integers(0, 3)),
     }
 

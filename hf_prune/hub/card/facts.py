@@ -20,6 +20,7 @@ _FIGURES = {
     "members": "Members of the ensemble",
     "split_half_spearman": "Spearman correlation between the scores of its two halves",
     "fit": "Training rows that a head gets right",
+    "rows_without_label": "Rows without a label, scored as what heads on the others predict",
     "noise_rate": "Estimated share of wrong labels",
     "noise_low": "Share of wrong labels at least",
     "noise_high": "Share of wrong labels at most",
@@ -45,9 +46,7 @@ def inputs(found: Mapping[str, Mapping[str, Any]]) -> Iterator[tuple[Markup, Mar
 
 def _inputs(found: Mapping[str, Mapping[str, Any]]) -> Iterator[tuple[Markup, Markup]]:
     for name, made_from in found.items():
-        if "given_sha256" in made_from:
-            given = "embeddings" if "heads" in made_from else name  # that heads were trained on
-            yield Markup("Input ") + code(given), Markup("handed in, SHA-256 ") + code(made_from["given_sha256"])
+        yield from _handed_in(name, made_from)
         if "published" in made_from:
             yield Markup("Taken over from"), _published(made_from["published"])
         if "label_column" in made_from:
@@ -63,6 +62,15 @@ def _inputs(found: Mapping[str, Mapping[str, Any]]) -> Iterator[tuple[Markup, Ma
             yield Markup("Heads on the embeddings"), words(made_from["heads"])
         if "dynamics" in made_from:
             yield Markup("Record of ") + code(name), _record(made_from)
+
+
+def _handed_in(name: str, made_from: Mapping[str, Any]) -> Iterator[tuple[Markup, Markup]]:
+    if "given_sha256" in made_from:
+        given = "embeddings" if "heads" in made_from else name  # that heads were trained on
+        yield Markup("Input ") + code(given), Markup("handed in, SHA-256 ") + code(made_from["given_sha256"])
+    if "target_sha256" in made_from:
+        rows = number(made_from["target_rows"]) + Markup(" rows, SHA-256 of their embeddings ")
+        yield Markup("Target"), rows + code(made_from["target_sha256"])
 
 
 def _models(made_from: Mapping[str, Any]) -> Iterator[tuple[Markup, Markup]]:

@@ -127,6 +127,8 @@ def _why_not(task: Reconstruction, ds: Dataset, step: Step) -> str | None:
         return f"the order {step.order!r} is not registered here: import what registers it"
     if "cut" in step.inputs:
         return "they were taken over from another publication"
+    if any("target_sha256" in made_from for made_from in step.inputs.values()):
+        return "it needs the target rows of the publisher"
     if step.inputs and task.models is None:
         return "it needs embeddings or arrays besides scores; pass rescore"
     return None

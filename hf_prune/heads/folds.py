@@ -1,0 +1,92 @@
+"""Folds: rows shared out so that each is judged, or scored, by what was trained on the others."""
+
+from collections.abc import Sequence
+from hashlib import blake2b
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hf_prune.dynamics.figures import OF_THE_END
+from hf_prune.runtime.errors import InputError
+from hf_prune.runtime.seeds import row_uniform
+
+NUM_FOLDS = 5
+
+
+def make_folds(points: NDArray[Any], labels: NDArray[np.int64], num_folds: int, seed: int) -> NDArray[np.int64]:
+    """Share rows out to folds, each class evenly; equal rows go to one fold, or their labels would be known.
+
+    Args:
+        points: Embeddings, shape (n, d).
+        labels: Classes, integers from 0, shape (n,).
+        num_folds: 2 or more.
+        seed: Decides which row goes where.
+
+    Returns:
+        The fold of each row, in [0, num_folds), shape (n,).
+
+    Raises:
+        ValueError: If fewer than two classes have two different rows, or there are fewer rows than folds.
+
+    Example:
+        >>> folds = make_folds(np.arange(8.0)[:, None], np.array([0, 1] * 4), 2, seed=0)
+        >>> np.bincount(folds).tolist(), np.bincount(folds[::2]).tolist()
+        ([4, 4], [2, 2])
+    """
+    count: Any = num_folds  # an option of the caller's, of whatever type
+    if isinstance(count, bool) or not isinstance(count, (int, np.integer)) or not 2 <= count <= len(labels):
+        raise InputError(
+            f"num_folds={num_folds!r} of {len(labels)} rows with a label; give a count from 2 up to the rows"
+        )
+    first, copy_of = _first_of_equals(points)
+    order = np.lexsort((row_uniform(first, seed), labels[first]))
+    if (np.bincount(labels[first]) > 1).sum() < 2:
+        raise InputError("fewer than two classes have two different rows: there is nothing to tell apart")
+    folds = np.empty(len(first), dtype=np.int64)
+    folds[order] = np.arange(len(first)) % num_folds
+    return np.asarray(folds[copy_of])
+
+
+def tells_apart(points: NDArray[Any], labels: NDArray[np.int64], fewest: int = 2) -> bool:
+    """Whether two classes have some different rows each: with two there is something to learn and something to judge by.
+
+    Example:
+        >>> (
+        ...     tells_apart(np.arange(4.0)[:, None], np.array([0, 1] * 2)),
+        ...     tells_apart(np.ones((4, 1)), np.array([0, 1] * 2)),
+        ... )
+        (True, False)
+    """
+    first = _first_of_equals(points)[0]
+    return bool((np.bincount(labels[first]) >= fewest).sum() >= 2)
+
+
+def _first_of_equals(points: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the first of each set of equal rows, and for each row the place among these of its own."""
+    digests = np.array([blake2b(row.tobytes(), digest_size=8).digest() for row in points], dtype="V8")
+    _, first, copy_of = np.unique(digests, return_index=True, return_inverse=True)
+    return first, copy_of.ravel()
+
+
+def across_folds(values: Sequence[dict[str, NDArray[Any]]], folds: NDArray[np.int64]) -> dict[str, NDArray[Any]]:
+    """Put together what heads give, one for each fold and of each the rows of the fold that it did not see.
+
+    Args:
+        values: Arrays of each head by name: those `OF_THE_END` (n, …), the others (passes, n, …).
+        folds: Which head did not see a row, shape (n,).
+
+    Example:
+        >>> heads = [{"correct": np.array([[1, 1]])}, {"correct": np.array([[0, 0]])}]
+        >>> across_folds(heads, np.array([1, 0]))["correct"].tolist()
+        [[0, 1]]
+    """
+    found = {}
+    for name, first in values[0].items():
+        array = first.copy()
+        for fold, own in enumerate(values[1:], start=1):
+            rows = np.flatnonzero(folds == fold)
+            where = (rows,) if name in OF_THE_END else (slice(None), rows)
+            array[where] = own[name][where]
+        found[name] = array
+    return found
