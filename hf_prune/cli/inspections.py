@@ -13,8 +13,8 @@ from hf_prune.cleaning.duplicates import Duplicates, duplicates
 from hf_prune.cleaning.label_noise import LabelNoise, label_noise
 from hf_prune.cleaning.leaks import Leaks, leaks
 from hf_prune.cli.folders import check_target
-from hf_prune.cli.outcomes import save_result
-from hf_prune.cli.output import by_one_process, echo
+from hf_prune.cli.outcomes import meant_as_count, save_result
+from hf_prune.cli.output import by_one_process, echo, show
 from hf_prune.cli.signatures import added, argument_docs, function_parameters, make_command, option, summary
 from hf_prune.cli.steps import INPUTS, input_parameters, keep_option, open_data, parse_inputs
 from hf_prune.data.loading import open_dataset, train_split
@@ -38,10 +38,12 @@ def _inspection(function: Callable[..., Any], **files: Write) -> Callable[..., N
             ds = train_split(open_data(values))
             found = function(ds, **with_run(function, values))
         if is_main_process():
-            echo(found)
+            show(found)
             for name, path in paths.items():
                 files[name](found, path, ds, values.get("image_column"))
-                echo(path)
+                show(path, **{name: path})
+            for line in meant_as_count(values.get("keep")):
+                echo(line, err=True)
 
     return run
 
@@ -110,7 +112,8 @@ def _report(scored: str, kept: str, compare: str | None = None, split: str | Non
     opened = {name: train_split(open_dataset(place, split=split)) for name, place in names.items()}
     if "inputs" in values:
         values["inputs"] = parse_inputs(values["inputs"])
-    echo(report(**opened, path=values.pop("out"), **with_run(report, values)))
+    page = report(**opened, path=values.pop("out"), **with_run(report, values))
+    show(page, out=page)
 
 
 def _report_parameters() -> list[inspect.Parameter]:
@@ -124,7 +127,7 @@ def _report_parameters() -> list[inspect.Parameter]:
     given = ("scored", "kept", "path", "compare", "advice", "curve", "noise", "duplicates")
     return [
         *places,
-        added("split", option(str, "Split of a DatasetDict; left out, the train split.", "--split"), None),
+        added("split", option(str, "Split of several; left out, the train split.", "--split"), None),
         added("compare", option(str, "Folder of what another pruning of the same rows kept.", "--compare"), None),
         added("out", option(Path, "Page to write.", "--out"), Path("report.html")),
         *function_parameters(report, leave_out=given, own={"inputs": INPUTS}),
