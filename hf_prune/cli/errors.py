@@ -80,9 +80,9 @@ def warnings_in_one_line(flags: Callable[[], Mapping[str, str]]) -> Iterator[Non
     """
     formatted = warnings.formatwarning
 
-    def one(said: Warning | str, category: type[Warning], *place: Any, **more: Any) -> str:
-        if category is not UserWarning:  # for developers
-            return formatted(said, category, *place, **more)
+    def one(said: Warning | str, category: type[Warning], file: str, number: int, line: str | None = None) -> str:
+        if not issubclass(category, UserWarning):  # for developers
+            return formatted(said, category, file, number, line)
         return f"warning: {one_line(in_message(str(said), flags()))}\n"
 
     warnings.formatwarning = one

@@ -56,7 +56,7 @@ def recommend(
         ds: One split, scored.
         metric: The score column.
         keep: A fraction in (0, 1) as float or a count of rows as int; None recommends the smallest fraction tried at which
-            the rows kept lose at most ``tolerance`` against all rows.
+            the rows kept are sure to lose at most ``tolerance`` against all rows, and all rows where none is.
         student: A function ``(train_ds, eval_ds) -> accuracy``, or a training command, asked in place of the two-layer
             head whether the chosen rule gains; six trainings for each fraction where a rule was chosen. A command finds
             ``rows`` and ``judged`` in its folder and writes ``result.json``, as for `measure_scaling`.

@@ -23,7 +23,9 @@ def test_recommend_prints_writes_and_draws(hf, place):
     told = hf(
         "recommend scored noise --keep 0.8 --inputs embeddings=vectors.npy --out found.json --figure gains.png"
     ).splitlines()
-    assert told[0].startswith("keep 0.8, ")
+    assert told[0].startswith(("Keeping 80 % ", "No rule beats random rows here; keeping 80 % "))
+    assert "Ask your own training with --student." in told[2]
+    assert any(line.startswith("next: hf-prune prune scored noise --keep 0.8 --order ") for line in told)
     assert told[-2:] == ["found.json", "gains.png"]
     found = json.loads((place / "found.json").read_text())
     assert (found["keep"], found["evidence"]["num_rows"]) == (0.8, 400)
