@@ -80,10 +80,12 @@ def warnings_in_one_line(flags: Callable[[], Mapping[str, str]]) -> Iterator[Non
     """
     formatted = warnings.formatwarning
 
-    def one(said: Warning | str, category: type[Warning], file: str, number: int, line: str | None = None) -> str:
+    def one(
+        message: Warning | str, category: type[Warning], filename: str, lineno: int, line: str | None = None
+    ) -> str:
         if not issubclass(category, UserWarning):  # for developers
-            return formatted(said, category, file, number, line)
-        return f"warning: {one_line(in_message(str(said), flags()))}\n"
+            return formatted(message, category, filename, lineno, line)
+        return f"warning: {one_line(in_message(str(message), flags()))}\n"
 
     warnings.formatwarning = one
     try:

@@ -76,6 +76,23 @@ class KeepEvidence:
 
 
 @dataclass(frozen=True)
+class Gain:
+    """What the rule of a cut gains.
+
+    Attributes:
+        over_random: Over random rows of the same number, with its 90 % interval.
+        against_all: Against all rows; None where that was not measured for this rule.
+        keep: Kept fraction that it was measured at.
+        is_confirmed: Whether it was measured on repeats that the rule was not chosen on.
+    """
+
+    over_random: Comparison | KeepEvidence
+    against_all: Comparison | None
+    keep: float
+    is_confirmed: bool
+
+
+@dataclass(frozen=True)
 class CurvePoint:
     """One point of a curve.
 
@@ -135,6 +152,16 @@ class Evidence:
             return None
         distance = min(away, key=abs)
         return away[distance] if abs(distance) <= math.log(2) + 1e-9 else None
+
+    def gain_of(self, rule: Rule, keep: float) -> Gain | None:
+        """Return what a rule gained near a kept fraction; None where it was not tried there, and for random rows."""
+        found = self.nearest(keep)
+        if found is None or rule == RANDOM:
+            return None
+        if found.rule == rule:
+            return Gain(found, found.against_all, found.keep, is_confirmed=True)
+        compared = found.gain_of(rule)
+        return None if compared is None else Gain(compared, None, found.keep, is_confirmed=False)
 
     def rule(self, keep: float) -> Rule | None:
         """Return the rule for a fraction, with a smaller cut where rows would be too few; None if nothing near was tried."""
