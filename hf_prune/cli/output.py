@@ -42,6 +42,11 @@ def show(*parts: object, **named: Any) -> None:
         echo(part)
 
 
+def is_json() -> bool:
+    """Whether the command that runs was asked for JSON."""
+    return _results.get() is not None
+
+
 def with_json(command: Callable[..., None]) -> Callable[..., None]:
     """Give a command the option ``--json``: one object with its results is then all of stdout, also of a check that failed."""
 

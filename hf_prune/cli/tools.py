@@ -1,7 +1,10 @@
 """The commands beside the steps: ``demo``, ``metrics``, ``correlate``, ``explain``, ``cache`` and ``run``."""
 
+import os
 import re
+import sys
 import time
+import webbrowser
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -12,10 +15,11 @@ import typer
 from hf_prune.cli.as_json import data_of
 from hf_prune.cli.folders import check_target, save
 from hf_prune.cli.metric_list import metrics
-from hf_prune.cli.output import by_one_process, echo, show, with_json
+from hf_prune.cli.output import by_one_process, echo, is_json, show, with_json
 from hf_prune.cli.signatures import argument_docs, function_parameters, make_command, option, summary
 from hf_prune.data.loading import open_dataset, train_split
 from hf_prune.engine.store import default_root
+from hf_prune.pruning import comparison
 from hf_prune.pruning.reasons import explain
 from hf_prune.runtime.cache import CacheEntry, clear, list_caches, parse_duration, parse_size
 from hf_prune.runtime.messages import printable
@@ -157,7 +161,12 @@ def run(
 
 
 def _demo(**values: Any) -> None:
-    run_demo(log=echo, **values)
+    # With --json, stdout is the object alone.
+    found = run_demo(log=say if is_json() else echo, **values)
+    if is_json():
+        show(exported=found.exported, report=found.report, files=found.files, table=comparison.lines(found.results))
+    elif sys.stdout.isatty() and (sys.platform == "darwin" or {"DISPLAY", "WAYLAND_DISPLAY"} & set(os.environ)):
+        webbrowser.open(found.report.absolute().as_uri())
 
 
 _KEEPS = {"keeps": option(list[float], "Fraction to keep. Repeatable.", "--keep", "--keeps")}
