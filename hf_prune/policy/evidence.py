@@ -7,6 +7,7 @@ from typing import Any
 
 from hf_prune.policy.rules import JUDGED_ORDERS, RANDOM, Rule, rules_for
 from hf_prune.runtime.errors import InputError, InputTypeError
+from hf_prune.runtime.html import plain
 
 LINEAR, TWO_LAYER = "linear", "two-layer"
 _OF = ("of_rows", "of_classes")
@@ -63,6 +64,10 @@ class KeepEvidence:
     against_all: Comparison
     tried: Comparison | None
     candidates: tuple[Comparison, ...]
+
+    def __repr__(self) -> str:
+        ends = f"{100 * self.gain:+.1f} [{100 * self.low:+.1f}, {100 * self.high:+.1f}] points over random rows"
+        return f"KeepEvidence(keep {self.keep:g}, {self.rule}: {ends}; {len(self.candidates)} comparisons)"
 
     @property
     def rule(self) -> Rule:
@@ -144,6 +149,10 @@ class Evidence:
     sample: Mapping[str, int] | None = None
     noise_low: float | None = None
     noise_high: float | None = None
+
+    def __repr__(self) -> str:
+        rules = ", ".join(f"{found.keep:g}: {found.rule}" for found in self.keeps)
+        return f"Evidence({plain(self.metric)!r} on {self.num_rows:,} rows; {rules})"
 
     def nearest(self, keep: float) -> KeepEvidence | None:
         """Return the evidence for the kept fraction nearest to ``keep`` by ratio, at most a factor of two away, else None."""
