@@ -25,8 +25,8 @@ def plain(value: Any) -> Any:
     """Turn a value into what JSON can hold; numbers that it has not, NaN and the infinite, become null.
 
     Example:
-        >>> plain({"rows": np.arange(2), "at": Path("x"), "least": float("nan"), "share": np.float32(0.5), 3: ()})
-        {'rows': [0, 1], 'at': 'x', 'least': None, 'share': 0.5, '3': []}
+        >>> plain({"rows": np.arange(2), "least": float("nan"), "share": np.float32(0.5), 3: ()})
+        {'rows': [0, 1], 'least': None, 'share': 0.5, '3': []}
     """
     if isinstance(value, np.ndarray | np.generic):
         value = value.tolist()

@@ -160,7 +160,8 @@ class Recommendation:
             head.append(
                 "the scores saw the labels they are judged by: gains are optimistic and had to be twice as sure"
             )
-        head.append(f"next: {printable(next_step)}")
+        asked = ", or ask your own training with student=" if self._by_heads and self.keep < 1 else ""
+        head.append(f"next: {printable(next_step)}{asked}")
         return "\n".join([*head, *_table(self.found, self.rs2)])
 
     @property
@@ -172,7 +173,7 @@ class Recommendation:
         """Say which student learnt from the cuts, and how the cuts were made equal."""
         heads = f"{TWO_LAYER_STUDENT}, at equal epochs, tested on rows it had not seen; 90 % intervals"
         if self._by_heads:
-            return f"{heads}. Ask your own training with student=."
+            return heads
         return f"gain over random rows by {printable(self.evidence.student)}; against all rows by {heads}."
 
 

@@ -24,8 +24,9 @@ def test_recommend_prints_writes_and_draws(hf, place):
         "recommend scored noise --keep 0.8 --inputs embeddings=vectors.npy --out found.json --figure gains.png"
     ).splitlines()
     assert told[0].startswith(("Keeping 80 % ", "No rule beats random rows here; keeping 80 % "))
-    assert "Ask your own training with --student." in told[2]
-    assert any(line.startswith("next: hf-prune prune scored noise --keep 0.8 --order ") for line in told)
+    following = next(line for line in told if line.startswith("next: "))
+    assert following.startswith("next: hf-prune prune scored noise --keep 0.8 --order ")
+    assert following.endswith(" --out kept, or ask your own training with --student")
     assert told[-2:] == ["found.json", "gains.png"]
     found = json.loads((place / "found.json").read_text())
     assert (found["keep"], found["evidence"]["num_rows"]) == (0.8, 400)
