@@ -44,6 +44,8 @@ _IN_HELP = (
     (r"\bFalse not at all", '"false" not at all'),
     (r"\ba (?:single )?Dataset\b", "a data set of one split"),
     (r"\ba DatasetDict\b", "a data set of several splits"),
+    (r" as float,? or (a count of rows) as int", r", written with a point, or \1, without one"),
+    (r"(?<=\. )None\b", "Leaving it out"),
     (r"\bNone\b", "leaving it out"),
 )
 

@@ -39,6 +39,9 @@ def test_sentences_of_docstrings():
     assert in_help("See `order` of ``prune``: order='auto'; None is a Dataset like ds.") == (
         "See order of prune: --order auto; leaving it out is a data set of one split like DATA."
     )
+    assert in_help("A share as float, or a count of rows as int. None takes all.") == (
+        "A share, written with a point, or a count of rows, without one. Leaving it out takes all."
+    )
 
 
 def test_help_speaks_no_python():
