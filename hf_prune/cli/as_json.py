@@ -11,6 +11,7 @@ import numpy as np
 
 from hf_prune.cleaning.duplicates import Duplicates
 from hf_prune.cleaning.label_noise import LabelNoise
+from hf_prune.cleaning.leaks import Leaks
 from hf_prune.hub.verify.report import Report
 from hf_prune.metrics import Metric
 from hf_prune.policy import Recommendation
@@ -59,6 +60,12 @@ def _(found: Duplicates) -> dict[str, Any]:
 
 
 @data_of.register
+def _(found: Leaks) -> dict[str, Any]:
+    pairs = [pair._asdict() for pair in found.pairs]
+    return {"pairs": pairs, "kinds": found.kinds, "threshold": found.threshold, "unscored": found.unscored}
+
+
+@data_of.register
 def _(found: LabelNoise) -> dict[str, Any]:
     name, codes = found.labels.name, found.labels.codes
     suspects = [
@@ -72,7 +79,13 @@ def _(found: LabelNoise) -> dict[str, Any]:
         if found.suspects[row]
     ]
     tested = None if found.self_test is None else dataclasses.asdict(found.self_test)
-    rates = {"rate": found.rate, "confident_rate": found.confident_rate, "agreement": found.agreement}
+    rates = {
+        "rate": found.rate,
+        "low": found.low,
+        "high": found.high,
+        "confident_rate": found.confident_rate,
+        "agreement": found.agreement,
+    }
     return {**rates, "suspects": suspects, "self_test": tested, "unscored": found.unscored}
 
 

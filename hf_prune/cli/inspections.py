@@ -69,7 +69,7 @@ def _leaks(
         if out is not None:
             show(found.write_csv(out), out=out)
         if cleaned is not None:
-            save_result(found.cleaned(drop_from), ds, cleaned, overwrite)
+            save_result(found.cleaned(drop_from), ds, cleaned, overwrite, name="cleaned")
 
 
 def _leaks_parameters() -> list[inspect.Parameter]:

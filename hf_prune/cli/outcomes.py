@@ -16,11 +16,19 @@ PERCENTAGES = range(2, 101)  # counts of rows that may have been meant as a perc
 
 
 def save_result(
-    made: Dataset | DatasetDict, before: Any, out: Path, overwrite: bool, keep: int | float | None = None
+    made: Dataset | DatasetDict,
+    before: Any,
+    out: Path,
+    overwrite: bool,
+    keep: int | float | None = None,
+    name: str = "out",
 ) -> None:
-    """Save what a step made of the data ``before``, print the folder, and say what was done; ``keep`` as it was typed."""
+    """Save what a step made of the data ``before``, print the folder, and say what was done.
+
+    ``keep`` is as it was typed, ``name`` that of the folder in JSON.
+    """
     save(made, out, overwrite)
-    show(out, out=out, steps=[_facts(split, step) for split, step in _new_steps(made, before)])
+    show(out, **{name: out}, steps=[_facts(split, step) for split, step in _new_steps(made, before)])
     for line in (*outcome(made, before, out), *meant_as_count(keep)):
         echo(line, err=True)
 

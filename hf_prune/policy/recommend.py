@@ -127,7 +127,7 @@ def recommend(
     with in_step("recommend", request.run.device), use_device(request.run.device):
         check_alike({"rs2": rs2, "equal": equal})
         rule = Rule(advice.order, advice.hardest_cutoff)
-        return replace(advice, rs2=fresh_rows(judge, rule, advice.keep, equal) if rs2 else None)
+        return replace(advice, rs2=fresh_rows(judge, rule, advice.keep, equal) if rs2 and advice.keep < 1 else None)
 
 
 def _share(keep: Any, num_rows: int) -> float | None:

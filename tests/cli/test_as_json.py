@@ -32,7 +32,9 @@ def test_groups_of_duplicates():
 def test_suspects_come_by_rank():
     probs = np.array([[0.9, 0.1], [0.8, 0.2], [0.4, 0.6]])
     labels = Labels(np.array([1, 1, 1]), ("cat", "dog"), complete=True)
-    noise = LabelNoise(0.5, np.array([True, True, False]), np.array([2.2, 1.4, -0.4]), probs, 0.6, 0.3, labels)
+    noise = LabelNoise(
+        0.5, 0.2, 0.7, np.array([True, True, False]), np.array([2.2, 1.4, -0.4]), probs, 0.6, 0.3, labels
+    )
     found = plain(data_of(noise))
     assert [item["row"] for item in found["suspects"]] == [0, 1]
     assert found["suspects"][0] == {"row": 0, "label": "dog", "predicted": "cat", "score": 2.2}

@@ -367,7 +367,9 @@ def _cut_in_short(split: Mapping[str, Any], step: Mapping[str, Any]) -> Iterator
     if over_all is not None and nearest is not None:
         yield Markup("Against all rows"), _worth(over_all, nearest.keep)
     if found.noise_rate is not None:
-        yield Markup("Labels that look wrong"), Markup("about {}").format(_share(found.noise_rate))
+        ends = [end for end in (found.noise_low, found.noise_high) if end is not None]
+        between = Markup(", {} to {}").format(*map(_share, ends)) if len(ends) == 2 else ""
+        yield Markup("Labels that look wrong"), Markup("about {}{}").format(_share(found.noise_rate), between)
 
 
 def _worth(found: Any, keep: float, is_confirmed: bool = True) -> Markup:
