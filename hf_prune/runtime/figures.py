@@ -10,7 +10,8 @@ if TYPE_CHECKING:
 # Okabe and Ito's blue and vermilion, and a grey: they differ in lightness too, so that a print without colour tells them apart.
 KEPT, DROPPED, SUSPECT = "#0072B2", "#A6A6A6", "#D55E00"
 # Lines of one picture: Okabe and Ito's colours, told apart by dashes too. What others are compared with is grey.
-LINES = ((KEPT, "-"), (SUSPECT, "--"), ("#009E73", "-."), ("#CC79A7", ":"))
+LONG_SHORT = (0, (8, 2, 2, 2))
+LINES: tuple[tuple[str, Any], ...] = ((KEPT, "-"), (SUSPECT, "--"), ("#009E73", LONG_SHORT), ("#CC79A7", "-."))
 REFERENCE = "#808080"
 # The same order of rows looks the same in every picture.
 _ORDERS = {"hard": (*LINES[0], "o"), "easy": (*LINES[1], "^"), "auto": (*LINES[2], "D"), "rs2": (*LINES[3], "v")}
