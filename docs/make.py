@@ -63,7 +63,7 @@ GROUPS = {
     "What the functions return": (
         "how-it-works.md",
         [
-            *("BreakEven", "Correlations", "Duplicates", "Estimate", "HeadRuns", "History", "LabelNoise"),
+            *("BreakEven", "Correlations", "Duplicates", "Estimate", "HeadRuns", "History", "LabelNoise", "Leaks"),
             *("PruningReport", "Recommendation", "Selection", "Step", "Teachers"),
         ],
     ),
