@@ -19,7 +19,7 @@ help:         ## list the commands
 setup:        ## make .venv: the package, its tools and one pinned torch
 	@PYTHON="$(PYTHON)" sh .ci/setup.sh
 
-demo: setup   ## score, prune and export real images, and compare with random pruning
+demo: setup   ## score and cut photographs, compare with random rows, export and show the best cut
 	@$(BIN)/hf-prune demo $(ARGS)
 
 docs: setup   ## build the documentation as a site, in build/site

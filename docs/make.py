@@ -67,7 +67,10 @@ GROUPS = {
             *("PruningReport", "Recommendation", "Selection", "Step", "Teachers"),
         ],
     ),
-    "Errors": ("how-it-works.md", ["UserError", "InputError", "InputTypeError", "StateError", "MissingPackageError"]),
+    "Errors": (
+        "how-it-works.md",
+        ["UserError", "InputError", "InputTypeError", "StateError", "MissingPackageError", "HfPruneWarning"],
+    ),
     "Metrics, and the methods of data sets": (
         "score.md",
         ["list_metrics", "get_metric", "register_metric", "unregister_metric", "Metric", "install", "uninstall"],

@@ -19,6 +19,7 @@ from hf_prune.policy.break_even import BreakEven, break_even
 from hf_prune.policy.estimate import Estimate
 from hf_prune.pruning.reasons import explain
 from hf_prune.runtime.errors import InputError, InputTypeError, MissingPackageError, StateError, UserError
+from hf_prune.runtime.messages import HfPruneWarning
 from hf_prune.scoring import Run
 from hf_prune.scoring.combination import combine
 from hf_prune.scoring.correlation import Correlations, correlate
@@ -102,6 +103,7 @@ __all__ = [
     "Gallery",
     "HeadRuns",
     "Heads",
+    "HfPruneWarning",
     "History",
     "InputError",
     "InputTypeError",

@@ -28,8 +28,7 @@ def install() -> None:
                 setattr(owner, name, function)
             elif present is not function:
                 warn(
-                    f"{owner.__name__}.{name} belongs to somebody else and was left alone: call hf_prune.{name}(ds, …)",
-                    stacklevel=2,
+                    f"{owner.__name__}.{name} belongs to somebody else and was left alone: call hf_prune.{name}(ds, …)"
                 )
 
 

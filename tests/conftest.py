@@ -31,6 +31,11 @@ os.environ["HF_HOME"] = tempfile.mkdtemp(prefix="hf-prune-tests-")
 os.environ.pop("HF_DATASETS_DISABLE_PROGRESS_BARS", None)
 
 
+def pytest_configure(config):
+    """Make a warning of the package an error; named here, since the package is imported to find it."""
+    config.addinivalue_line("filterwarnings", "error::hf_prune.HfPruneWarning")
+
+
 @pytest.fixture(scope="session")
 def rank_results(tmp_path_factory) -> dict[int, list[dict[str, Any]]]:
     """What each of 1, 2 and 3 real processes found, by their number and in rank order; see ``rank_jobs.py``."""

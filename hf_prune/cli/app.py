@@ -11,8 +11,8 @@ from datasets.utils.logging import set_verbosity
 from typer.core import TyperGroup
 
 from hf_prune.cli import inspections, published, steps, tools, trainings
-from hf_prune.cli.errors import EXIT_INTERRUPTED, interrupted, report
-from hf_prune.cli.output import echo
+from hf_prune.cli.errors import EXIT_INTERRUPTED, interrupted, report, warnings_in_one_line
+from hf_prune.cli.output import echo, with_json
 from hf_prune.runtime.folders import unwound_by_signals
 from hf_prune.version import __version__
 
@@ -43,7 +43,6 @@ app = typer.Typer(
     cls=_GroupedHelp,
     help="Data pruning for Hugging Face datasets: score, prune, publish, with provenance.",
     invoke_without_command=True,  # then the callback shows the help
-    add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
@@ -66,7 +65,7 @@ def _start(
     ] = False,
 ) -> None:
     del version  # done by its callback
-    context.ensure_object(dict)["traceback"] = traceback
+    context.ensure_object(dict).update(traceback=traceback, command=context.invoked_subcommand)
     # What `datasets` logs before it raises says the same as the error that follows, on a line of its own.
     set_verbosity(logging.WARNING if traceback else logging.CRITICAL)
     if context.invoked_subcommand is None:
@@ -82,8 +81,18 @@ for _commands in (
     trainings.SCALING,  # last in the help, and in the documentation
 ):
     for _name, _function in _commands.items():
-        app.command(_name)(_function)
+        app.command(_name)(with_json(_function))
 app.add_typer(tools.CACHE, name="cache")
+
+
+def _flags(name: str | None) -> dict[str, str]:
+    """Return the options of a command by their parameters."""
+    known = command().commands.get(name)
+    if known is None:
+        return {}
+    options = [each for each in known.params if each.param_type_name == "option"]
+    typed = {flag[2:].replace("-", "_"): flag for each in options for flag in each.opts if flag.startswith("--")}
+    return typed | {each.name: each.opts[0] for each in options}
 
 
 def command() -> Any:
@@ -101,10 +110,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         Exit code: 0, or 2 for an error that the user can mend (one line on stderr), 130 after Ctrl-C, 1 for a defect.
     """
-    session: dict[str, bool] = {}
+    session: dict[str, Any] = {}
     words = None if arguments is None else list(arguments)
     try:
-        result = command().main(words, prog_name="hf-prune", standalone_mode=False, obj=session)
+        with warnings_in_one_line(lambda: _flags(session.get("command"))):
+            result = command().main(words, prog_name="hf-prune", standalone_mode=False, obj=session)
         sys.stdout.flush()
     except (KeyboardInterrupt, typer.Abort):
         return interrupted()
@@ -115,7 +125,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except SystemExit as ended:  # how click ends when it met that pipe first
         return ended.code if isinstance(ended.code, int) else 1
     except Exception as error:  # the last resort of a program: told apart and reported, none is swallowed
-        return report(error, session.get("traceback", False))
+        return report(error, session.get("traceback", False), _flags(session.get("command")))
     if result == EXIT_INTERRUPTED:  # how newer versions of typer hand on Ctrl-C
         return interrupted()
     return result if isinstance(result, int) else 0

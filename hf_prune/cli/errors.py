@@ -3,6 +3,9 @@
 import os
 import sys
 import traceback
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import typer
@@ -10,6 +13,7 @@ from datasets.exceptions import DatasetsError
 from huggingface_hub.errors import HFValidationError
 
 from hf_prune.cli.output import echo
+from hf_prune.cli.words import in_message
 from hf_prune.runtime.errors import UserError
 from hf_prune.runtime.messages import one_line
 
@@ -21,10 +25,11 @@ UsageError: type[Exception] = typer.BadParameter.__mro__[2]
 USER_ERRORS = (UserError, UsageError, OSError, DatasetsError, HFValidationError)
 
 
-def report(error: BaseException, show_traceback: bool = False) -> int:
+def report(error: BaseException, show_traceback: bool = False, flags: Mapping[str, str] | None = None) -> int:
     """Print the error that ended a command to stderr; return 2 if the user can mend it, 1 for a defect.
 
-    A defect has its traceback, a user's error where ``show_traceback`` asks for it.
+    A defect has its traceback, a user's error where ``show_traceback`` asks for it. ``flags`` are the options of the
+    command by their parameters: what a message says of these is said of those.
     """
     is_defect = not is_user_error(error)
     if is_defect or show_traceback:
@@ -33,7 +38,7 @@ def report(error: BaseException, show_traceback: bool = False) -> int:
         return EXIT_DEFECT
     # Every process of a launcher reports, since any of them may be the one that failed.
     process = f"[process {os.environ['RANK']}] " if os.environ.get("RANK", "0") != "0" else ""
-    echo(f"{process}error: {message(error)}", err=True)
+    echo(f"{process}error: {message(error, flags)}", err=True)
     return EXIT_USER_ERROR
 
 
@@ -42,14 +47,15 @@ def is_user_error(error: BaseException) -> bool:
     return isinstance(error, USER_ERRORS)
 
 
-def message(error: BaseException) -> str:
-    r"""Write an error on one line.
+def message(error: BaseException, flags: Mapping[str, str] | None = None) -> str:
+    r"""Write an error on one line, in the words of the command line.
 
     Example:
-        >>> message(OSError("no such\nfile"))
-        'no such file'
+        >>> message(OSError("no such\nfile")), message(ValueError("keep=2; see hf_prune.prune"), {"keep": "--keep"})
+        ('no such file', '--keep 2; see hf-prune prune')
     """
-    return one_line(_usage_message(error) if isinstance(error, UsageError) else error)
+    said: Any = _usage_message(error) if isinstance(error, UsageError) else error
+    return one_line(in_message(str(said), flags or {}) or said)
 
 
 def _usage_message(error: Any) -> str:
@@ -63,6 +69,29 @@ def _usage_message(error: Any) -> str:
     path = error.ctx.command_path if getattr(error, "ctx", None) else "hf-prune"
     text = text if text.endswith(("?", ".")) else f"{text}."
     return f"{text} See '{path} --help'"
+
+
+@contextmanager
+def warnings_in_one_line(flags: Callable[[], Mapping[str, str]]) -> Iterator[None]:
+    """Have warnings for the user printed in one line of the words of the command line, without a place in the code.
+
+    Args:
+        flags: As for `report`, of the command that runs when a warning is given.
+    """
+    formatted = warnings.formatwarning
+
+    def one(
+        message: Warning | str, category: type[Warning], filename: str, lineno: int, line: str | None = None
+    ) -> str:
+        if not issubclass(category, UserWarning):  # for developers
+            return formatted(message, category, filename, lineno, line)
+        return f"warning: {one_line(in_message(str(message), flags()))}\n"
+
+    warnings.formatwarning = one
+    try:
+        yield
+    finally:
+        warnings.formatwarning = formatted
 
 
 def interrupted() -> int:

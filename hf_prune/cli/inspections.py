@@ -2,6 +2,7 @@
 
 import inspect
 import json
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,11 +13,13 @@ from datasets import Dataset
 from hf_prune.cleaning.duplicates import Duplicates, duplicates
 from hf_prune.cleaning.label_noise import LabelNoise, label_noise
 from hf_prune.cleaning.leaks import Leaks, leaks
+from hf_prune.cli.as_json import data_of
 from hf_prune.cli.folders import check_target
-from hf_prune.cli.outcomes import save_result
-from hf_prune.cli.output import by_one_process, echo
+from hf_prune.cli.outcomes import meant_as_count, save_result
+from hf_prune.cli.output import by_one_process, echo, show
 from hf_prune.cli.signatures import added, argument_docs, function_parameters, make_command, option, summary
 from hf_prune.cli.steps import INPUTS, input_parameters, keep_option, open_data, parse_inputs
+from hf_prune.cli.words import in_message
 from hf_prune.data.loading import open_dataset, train_split
 from hf_prune.policy import Recommendation
 from hf_prune.policy.keep_curve import KeepCurve, keep_curve
@@ -33,15 +36,17 @@ def _inspection(function: Callable[..., Any], **files: Write) -> Callable[..., N
     """Run a function in every process, print what it found in one of them and write the files that are asked for."""
 
     def run(**values: Any) -> None:
-        paths = {name: values.pop(name) for name in files if name in values}
+        data, paths = values["data"], {name: values.pop(name) for name in files if name in values}
         with in_step(function.__name__, values.get("device")):
             ds = train_split(open_data(values))
             found = function(ds, **with_run(function, values))
         if is_main_process():
-            echo(found)
+            show(_advice(found, data), **data_of(found)) if isinstance(found, Recommendation) else show(found)
             for name, path in paths.items():
                 files[name](found, path, ds, values.get("image_column"))
-                echo(path)
+                show(path, **{name: path})
+            for line in meant_as_count(values.get("keep")):
+                echo(line, err=True)
 
     return run
 
@@ -60,12 +65,11 @@ def _leaks(
         ds = open_data(values)
         found = leaks(ds, **with_run(leaks, values))
     if is_main_process():
-        echo(found)
+        show(found)
         if out is not None:
-            found.write_csv(out)
-            echo(out)
+            show(found.write_csv(out), out=out)
         if cleaned is not None:
-            save_result(found.cleaned(drop_from), ds, cleaned, overwrite)
+            save_result(found.cleaned(drop_from), ds, cleaned, overwrite, name="cleaned")
 
 
 def _leaks_parameters() -> list[inspect.Parameter]:
@@ -79,6 +83,18 @@ def _leaks_parameters() -> list[inspect.Parameter]:
         added("drop_from", option(str, drop_from, "--drop-from"), None),
         added("overwrite", option(bool, "Replace a data set in the folder of --cleaned.", "--overwrite"), False),
     ]
+
+
+def _advice(found: Recommendation, data: str) -> str:
+    """Write a recommendation with the command that may follow."""
+    cut = f" --hardest-cutoff {found.hardest_cutoff:g}" if found.hardest_cutoff else ""
+    words = f"{shlex.quote(data)} {shlex.quote(found.evidence.metric)}"
+    following = f"hf-prune prune {words} --keep {found.keep:g} --order {found.order}{cut} --out kept"
+    if found.keep == 1:
+        following = (
+            f"train on all rows, or accept more: hf-prune recommend {words} --tolerance {3 * found.tolerance:g}"
+        )
+    return in_message(found.described(following), {"student": "--student"})
 
 
 def _csv(found: Duplicates | LabelNoise | KeepCurve, path: Path, *_: Any) -> None:
@@ -110,7 +126,8 @@ def _report(scored: str, kept: str, compare: str | None = None, split: str | Non
     opened = {name: train_split(open_dataset(place, split=split)) for name, place in names.items()}
     if "inputs" in values:
         values["inputs"] = parse_inputs(values["inputs"])
-    echo(report(**opened, path=values.pop("out"), **with_run(report, values)))
+    page = report(**opened, path=values.pop("out"), **with_run(report, values))
+    show(page, out=page)
 
 
 def _report_parameters() -> list[inspect.Parameter]:
@@ -124,7 +141,7 @@ def _report_parameters() -> list[inspect.Parameter]:
     given = ("scored", "kept", "path", "compare", "advice", "curve", "noise", "duplicates")
     return [
         *places,
-        added("split", option(str, "Split of a DatasetDict; left out, the train split.", "--split"), None),
+        added("split", option(str, "Split of several; left out, the train split.", "--split"), None),
         added("compare", option(str, "Folder of what another pruning of the same rows kept.", "--compare"), None),
         added("out", option(Path, "Page to write.", "--out"), Path("report.html")),
         *function_parameters(report, leave_out=given, own={"inputs": INPUTS}),

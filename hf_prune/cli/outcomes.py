@@ -8,7 +8,7 @@ from typing import Any
 from datasets import Dataset, DatasetDict
 
 from hf_prune.cli.folders import save
-from hf_prune.cli.output import echo
+from hf_prune.cli.output import echo, show
 from hf_prune.data.history import CLEAN, Step, provenance
 from hf_prune.runtime.messages import one_line, printable
 
@@ -16,20 +16,26 @@ PERCENTAGES = range(2, 101)  # counts of rows that may have been meant as a perc
 
 
 def save_result(
-    made: Dataset | DatasetDict, before: Any, out: Path, overwrite: bool, keep: int | float | None = None
+    made: Dataset | DatasetDict,
+    before: Any,
+    out: Path,
+    overwrite: bool,
+    keep: int | float | None = None,
+    name: str = "out",
 ) -> None:
-    """Save what a step made of the data ``before``, print the folder, and say what was done; ``keep`` as it was typed."""
+    """Save what a step made of the data ``before``, print the folder, and say what was done.
+
+    ``keep`` is as it was typed, ``name`` that of the folder in JSON.
+    """
     save(made, out, overwrite)
-    echo(out)
+    show(out, **{name: out}, steps=[_facts(split, step) for split, step in _new_steps(made, before)])
     for line in (*outcome(made, before, out), *meant_as_count(keep)):
         echo(line, err=True)
 
 
 def outcome(made: Dataset | DatasetDict, before: Any, out: Path) -> Iterator[str]:
     """Say in one line per step and split what was done, and in a last one which command may follow."""
-    known = {step.id for ds in _by_split(before).values() for step in provenance(ds).steps}
-    new = [(split, step) for split, ds in _by_split(made).items() for step in provenance(ds).steps]
-    new = [(split, step) for split, step in new if step.id not in known]
+    new = _new_steps(made, before)
     for split, step in new:
         yield one_line(f"{split and f'{split}: '}{_done(step)}; written to {out}")
     if new:
@@ -49,6 +55,19 @@ def meant_as_count(keep: int | float | None) -> Iterator[str]:
 
 def _by_split(ds: Dataset | DatasetDict) -> dict[str, Dataset]:
     return dict(ds) if isinstance(ds, DatasetDict) else {"": ds}
+
+
+def _new_steps(made: Dataset | DatasetDict, before: Any) -> list[tuple[str, Step]]:
+    """Return the steps that ``before`` has not, each with its split, empty for a single data set."""
+    known = {step.id for ds in _by_split(before).values() for step in provenance(ds).steps}
+    steps = [(split, step) for split, ds in _by_split(made).items() for step in provenance(ds).steps]
+    return [(split, step) for split, step in steps if step.id not in known]
+
+
+def _facts(split: str, step: Step) -> dict[str, Any]:
+    named = ("kind", "metric", "column", "rows_in", "rows_out", "keep", "order", "decided")
+    facts = {name: getattr(step, name) for name in named if getattr(step, name) is not None}
+    return {"split": split or None, **facts, "unscored": len(step.unscored)}
 
 
 def _done(step: Step) -> str:

@@ -7,9 +7,10 @@ from typing import Annotated, Any
 
 import typer
 
+from hf_prune.cli.as_json import data_of
 from hf_prune.cli.folders import check_target
 from hf_prune.cli.outcomes import save_result
-from hf_prune.cli.output import by_one_process, echo
+from hf_prune.cli.output import by_one_process, show
 from hf_prune.cli.signatures import (
     added,
     argument_docs,
@@ -20,6 +21,7 @@ from hf_prune.cli.signatures import (
     summary,
 )
 from hf_prune.cli.steps import MODELS, input_parameters, open_data, output_parameters, parse_inputs
+from hf_prune.cli.words import flag, in_message
 from hf_prune.data.loading import open_dataset
 from hf_prune.hub.read.apply import apply
 from hf_prune.hub.read.load_scores import load_scores
@@ -55,7 +57,7 @@ def _on_own_copy(function: Callable[..., Any], overwrites: str) -> Callable[...,
 
 @by_one_process
 def _verify(**values: Any) -> None:
-    _end(verify(**values))
+    _end(verify, verify(**values))
 
 
 @by_one_process
@@ -66,11 +68,12 @@ def _rebuild(source: str | None = None, inputs: Sequence[str] = (), **values: An
     opened = None if source is None else open_dataset(source)
     with alone():  # scoring anew would wait for processes that have returned
         report = rebuild(source=opened, inputs=parse_inputs(inputs), **values)
-    _end(report)
+    _end(rebuild, report)
 
 
-def _end(report: Report) -> None:
-    echo(report)
+def _end(check: Callable[..., Report], report: Report) -> None:
+    flags = {name: flag(name) for name in inspect.signature(check).parameters}
+    show(in_message(str(report), flags), **data_of(report))
     if report.exit_code:
         raise typer.Exit(report.exit_code)
 

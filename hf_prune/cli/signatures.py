@@ -5,14 +5,16 @@ import re
 import types
 import typing
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from hf_prune.metrics import Metric
+from hf_prune.cli.words import flag, in_help
+from hf_prune.metrics import Metric, list_metrics
 from hf_prune.runtime.errors import InputTypeError
 from hf_prune.scoring.run import Run, flat_parameters
-from hf_prune.selection import Order
+from hf_prune.selection import Order, list_orders
 
 _ENTRY = re.compile(r"^    \*{0,2}(\w+): (.+)$")
 
@@ -40,27 +42,12 @@ def argument_docs(function: Callable[..., Any]) -> dict[str, str]:
             docs[name] = entry[2]
         else:
             docs[name] += f" {line.strip()}"
-    return {name: _plain(text) for name, text in docs.items()}
+    return {name: in_help(text, docs) for name, text in docs.items()}
 
 
 def summary(function: Callable[..., Any]) -> str:
     """Return the first sentence of a function's docstring."""
-    return _plain((inspect.getdoc(function) or "").split("\n\n")[0].replace("\n", " "))
-
-
-def _plain(text: str) -> str:
-    # Without the marks of code, and in the words of somebody who types options instead of arguments.
-    return re.sub(r"\bNone\b", "leaving it out", text.replace("`", ""))
-
-
-def flag(name: str) -> str:
-    """Return the option of a parameter.
-
-    Example:
-        >>> flag("class_balance")
-        '--class-balance'
-    """
-    return f"--{name.replace('_', '-')}"
+    return in_help((inspect.getdoc(function) or "").split("\n\n")[0].replace("\n", " "))
 
 
 def function_parameters(
@@ -86,22 +73,54 @@ def function_parameters(
             kind = option_type(hints[name])
             # What is off by default needs no flag to switch it off.
             is_pair = kind is bool and parameter.default is not False
-            annotation = option(kind, docs[name], f"{flag(name)}/--no-{flag(name)[2:]}" if is_pair else flag(name))
+            flags = f"{flag(name)}/--no-{flag(name)[2:]}" if is_pair else flag(name)
+            annotation = option(kind, docs[name], flags, autocompletion=completion(name))
         else:
-            annotation = Annotated[option_type(hints[name]), typer.Argument(help=docs[name], show_default=False)]
+            shown: Any = typer.Argument(
+                help=docs[name], show_default=False, metavar=name.upper(), autocompletion=completion(name)
+            )
+            annotation = Annotated[option_type(hints[name]), shown]
         found.append(parameter.replace(kind=parameter.KEYWORD_ONLY, annotation=annotation))
     return found
 
 
 def option(kind: Any, text: str, *flags: str, **settings: Any) -> Any:
     """Annotate a parameter of a command as an option."""
-    return Annotated[kind, typer.Option(*flags, help=text, **settings)]
+    return Annotated[kind, typer.Option(*flags, help=text, **{"metavar": _metavar(kind)} | settings)]
+
+
+def _metavar(kind: Any) -> str | None:
+    """Return what stands for the value in the help; None for what takes none."""
+    return {int: "COUNT", float: "NUMBER", bool: None, Path: "PATH"}.get(
+        next(iter(typing.get_args(kind)), kind), "TEXT"
+    )
 
 
 def repeatable(function: Callable[..., Any], name: str, kind: type = str, form: str = "") -> Any:
     """Annotate a parameter of a function as an option that may be given several times, in the form that its help names."""
     text = f"{argument_docs(function)[name]} Repeatable{form and f': {form}'}."
-    return option(list[kind], text, flag(name))  # type: ignore[valid-type]  # built at run time, read by typer
+    kinds: Any = list[kind]  # type: ignore[valid-type]  # built at run time, read by typer
+    return option(kinds, text, flag(name), autocompletion=completion(name))
+
+
+def completion(name: str) -> Callable[[str], list[str]] | None:
+    """Return what completes the value of a parameter when Tab is pressed; None leaves it to the shell, which knows files.
+
+    Example:
+        >>> completion("metric")("el"), completion("out")
+        (['el2n'], None)
+    """
+    known: Mapping[str, Callable[[], list[str]]] = {
+        "metric": lambda: [metric.name for metric in list_metrics()],
+        "order": lambda: ["auto", *(order.name for order in list_orders())],
+        "encoder": lambda: ["tiny", "pixels"],
+        "teachers": lambda: ["heads"],
+    }
+
+    def complete(incomplete: str) -> list[str]:
+        return [value for value in known[name]() if value.startswith(incomplete)]
+
+    return complete if name in known else None
 
 
 def added(name: str, annotation: Any, default: Any = inspect.Parameter.empty) -> inspect.Parameter:
@@ -142,14 +161,15 @@ def _option_parameter(name: str, owners: Sequence[Metric | Order]) -> inspect.Pa
     kinds = {option_type(typing.get_type_hints(owner.function)[name]) for owner in owners}
     if len(kinds) != 1:
         raise InputTypeError(f"option {name!r} means different types in {', '.join(owner.name for owner in owners)}")
-    defaults = ", ".join(f"{owner.name}, default {_shown(owner, name)}" for owner in owners)
+    defaults = ", ".join(f"{owner.name}{_default(owner, name)}" for owner in owners)
     text = f"{argument_docs(owners[0].function)[name]} (Of {defaults}.)"
     return added(name, option(kinds.pop(), text, flag(name)), None)
 
 
-def _shown(owner: Metric | Order, option: str) -> str:
-    by_rows = isinstance(owner, Metric) and option in owner.default_options
-    return "by the number of rows" if by_rows else str(owner.options[option])
+def _default(owner: Metric | Order, option: str) -> str:
+    if isinstance(owner, Metric) and option in owner.default_options:
+        return ", default by the number of rows"
+    return "" if owner.options[option] is None else f", default {owner.options[option]}"
 
 
 def make_command(run: Callable[..., None], parameters: Iterable[inspect.Parameter], text: str) -> Callable[..., None]:

@@ -11,10 +11,11 @@ from datasets import Dataset, DatasetDict
 from hf_prune.api import estimate, merge_shards, prune, score_shard, score_with
 from hf_prune.cli.folders import check_target
 from hf_prune.cli.outcomes import save_result
-from hf_prune.cli.output import by_one_process, echo
+from hf_prune.cli.output import by_one_process, echo, show
 from hf_prune.cli.signatures import (
     added,
     argument_docs,
+    completion,
     function_parameters,
     make_command,
     option,
@@ -133,7 +134,7 @@ def parse_pairs(flag: str, pairs: Sequence[str], hint: str) -> dict[str, str]:
 
 def parse_inputs(pairs: Sequence[str]) -> dict[str, Any]:
     """Read arrays given as ``name=file.npy``."""
-    return read_inputs(parse_pairs("--inputs", pairs, "write name=file.npy, such as embeddings=vectors.npy"))
+    return read_inputs(parse_pairs("--inputs", pairs, "write NAME=file.npy, such as embeddings=vectors.npy"))
 
 
 # Arguments that a command line can only name.
@@ -161,7 +162,9 @@ def _score(out: Path, overwrite: bool = False, shard: str | None = None, **value
             check_target(out, overwrite)
         own = {"overwrite": overwrite, "ds": open_data(values)} | with_run(score_with, values)
         if shard is not None:
-            _say_in_one(score_shard(shard=shard, folder=out, **own))
+            marker = score_shard(shard=shard, folder=out, **own)
+            if is_main_process():
+                show(marker, marker=marker)
             return
         say_what_it_takes(own)
         _save_in_one(score_with(**own), own["ds"], out, overwrite)
@@ -192,12 +195,9 @@ def say_what_it_takes(arguments: Mapping[str, Any]) -> None:
 def _estimate(**values: Any) -> None:
     _check_metric_options(values)
     with in_step("estimate", values.get("device")):
-        _say_in_one(estimate(open_data(values), **with_run(score_with, values)))
-
-
-def _say_in_one(result: object) -> None:
+        found = estimate(open_data(values), **with_run(score_with, values))
     if is_main_process():
-        echo(result)
+        show(found)
 
 
 def _check_metric_options(values: Mapping[str, Any]) -> None:
@@ -240,14 +240,16 @@ def _combine(out: Path, overwrite: bool = False, **values: Any) -> None:
 
 @by_one_process
 def _export(**values: Any) -> None:
-    echo(export(_open_to_publish(values), **values))
+    folder = export(_open_to_publish(values), **values)
+    show(folder, out=folder)
 
 
 @by_one_process
 def _push(num_shards: Sequence[str] = (), **values: Any) -> None:
-    hint = "give a count once, or split=count for some splits, such as train=4"
+    hint = "give a count once, or SPLIT=COUNT for some splits, such as train=4"
     values["num_shards"] = parse_by_name("--num-shards", num_shards, int, hint, alone=int)
-    echo(push_to_hub(_open_to_publish(values), **values).commit_url)
+    url = push_to_hub(_open_to_publish(values), **values).commit_url
+    show(url, commit_url=url)
 
 
 def _open_to_publish(values: dict[str, Any]) -> Any:
@@ -264,7 +266,12 @@ def _score_parameters() -> Parameters:
 def _prune_parameters() -> Parameters:
     kept = "; ".join(f"{order.name} keeps {order.keeps.format(column='score')}" for order in list_orders())
     own = {
-        "order": option(str, argument_docs(prune)["order"].replace(", see list_orders", f": {kept}"), "--order"),
+        "order": option(
+            str,
+            argument_docs(prune)["order"].replace(", see list_orders", f": {kept}"),
+            "--order",
+            autocompletion=completion("order"),
+        ),
         "keep": keep_option(prune),
         "hardest_cutoff": option(
             float, argument_docs(prune)["hardest_cutoff"], "--hardest-cutoff", parser=parse_cutoff

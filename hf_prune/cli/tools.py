@@ -1,7 +1,10 @@
 """The commands beside the steps: ``demo``, ``metrics``, ``correlate``, ``explain``, ``cache`` and ``run``."""
 
+import os
 import re
+import sys
 import time
+import webbrowser
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -9,33 +12,23 @@ from typing import Annotated, Any
 
 import typer
 
+from hf_prune.cli.as_json import data_of
 from hf_prune.cli.folders import check_target, save
-from hf_prune.cli.output import by_one_process, echo
-from hf_prune.cli.signatures import argument_docs, flag, function_parameters, make_command, option, summary
+from hf_prune.cli.metric_list import metrics
+from hf_prune.cli.output import by_one_process, echo, is_json, show, with_json
+from hf_prune.cli.signatures import argument_docs, function_parameters, make_command, option, summary
 from hf_prune.data.loading import open_dataset, train_split
 from hf_prune.engine.store import default_root
-from hf_prune.metrics import Metric, list_metrics
+from hf_prune.pruning import comparison
 from hf_prune.pruning.reasons import explain
 from hf_prune.runtime.cache import CacheEntry, clear, list_caches, parse_duration, parse_size
 from hf_prune.runtime.messages import printable
 from hf_prune.runtime.processes import in_step, is_main_process
 from hf_prune.scoring.correlation import correlate
-from hf_prune.scoring.from_records import RECORDED
 from hf_prune.workflows.demo import run_demo
 from hf_prune.workflows.recipe import load_recipe, run_recipe
 
-# What to give for the inputs of a metric, for the table.
-_MADE_FROM = {
-    "embeddings": "--encoder",
-    **dict.fromkeys(("probs", "grad_norms"), "--teachers"),
-    "student_probs": "--student",
-    **dict.fromkeys(RECORDED, "--dynamics"),
-    "labels": "labels",
-    "rows": "",
-}
-_COLUMNS = ("name", "needs", "axis", "cost", "paper", "options", "aliases")
-
-Split = Annotated[str | None, typer.Option(help="Split of a DatasetDict; left out, the train split.")]
+Split = Annotated[str | None, typer.Option(help="Split of several; left out, the train split.")]
 CacheDir = Annotated[Path | None, typer.Option(help="Folder of the cache; left out, $HF_HOME/hf_prune.")]
 
 
@@ -43,35 +36,6 @@ def say(line: str) -> None:
     """Print a message to stderr, from one of the processes."""
     if is_main_process():
         echo(line, err=True)
-
-
-def metrics() -> None:
-    """List the metrics: what they need, what they cost, which options they have."""
-    for cells in (_COLUMNS, ["---"] * len(_COLUMNS), *map(_cells, list_metrics())):
-        echo(f"| {' | '.join(cells)} |")
-
-
-def _cells(metric: Metric) -> list[str]:
-    options = [f"{flag(name)} {'(auto)' if value is None else value}" for name, value in metric.options.items()]
-    return [
-        metric.name,
-        _needs(metric),
-        metric.axis,
-        metric.cost,
-        metric.paper or "",
-        ", ".join(options),
-        ", ".join(metric.aliases),
-    ]
-
-
-def _needs(metric: Metric) -> str:
-    """Say what to give, with the alternatives of a metric that has several ways to its score."""
-    ways: dict[str, None] = {}
-    for source in ("teachers", "dynamics") if metric.choose else ("",):
-        names = metric.inputs_for({}, {source})
-        flags = dict.fromkeys(_MADE_FROM.get(name, f"--inputs {name}=…") for name in names)
-        ways[", ".join(filter(None, flags)) or "nothing"] = None
-    return " or ".join(ways)
 
 
 @by_one_process
@@ -90,11 +54,11 @@ def correlate_columns(
         from hf_prune.scoring.plots import correlation_figure
 
         correlation_figure(found).savefig(figure, dpi=150)
-        echo(figure)
+        show(figure, figure=figure)
     if out is not None:
-        echo(found.write_csv(out))
+        show(found.write_csv(out), out=out)
         return
-    echo(found)
+    show(found)
 
 
 @by_one_process
@@ -110,12 +74,12 @@ def explain_rows(
     found = explain(*(train_split(open_dataset(path, split=split)) for path in (data, kept)))
     if out is not None:
         found.to_csv(out)
-        echo(out)
+        show(out, out=out)
         return
     # A duplicate's reason names the row it repeats; counted, they are one.
     reasons = Counter(re.sub(r" of row \d+$", "", reason) for reason in found["reason"])
-    for reason, rows in reasons.most_common():
-        echo(f"{rows:10,}  {printable(reason)}")
+    lines = [f"{rows:10,}  {printable(reason)}" for reason, rows in reasons.most_common()]
+    show(*lines, reasons=dict(reasons.most_common()))
 
 
 def cache_help(context: typer.Context) -> None:
@@ -126,9 +90,11 @@ def cache_help(context: typer.Context) -> None:
 
 def cache_list(cache_dir: CacheDir = None) -> None:
     """List what is kept: name, what it holds, size, day of the last use, model or training."""
-    for entry in list_caches(cache_dir or default_root()):
+    entries, lines = list_caches(cache_dir or default_root()), []
+    for entry in entries:
         used = time.strftime("%Y-%m-%d", time.localtime(entry.used))
-        echo(printable(f"{entry.name}  {entry.holds}  {entry.size / 2**20:.1f} MiB  {used}  {_model(entry)}"))
+        lines.append(printable(f"{entry.name}  {entry.holds}  {entry.size / 2**20:.1f} MiB  {used}  {_model(entry)}"))
+    show(*lines, entries=[data_of(entry) for entry in entries])
 
 
 def _model(entry: CacheEntry) -> str:
@@ -158,7 +124,7 @@ def cache_clear(
     if not is_main_process():
         return
     freed = clear(cache_dir or default_root(), name, older_than=age, max_size=size)
-    echo(f"{freed.size / 2**20:.1f} MiB freed")
+    show(f"{freed.size / 2**20:.1f} MiB freed", freed=freed.size, in_use=freed.in_use)
     if freed.in_use:
         say(f"in use by running processes, so kept: {', '.join(freed.in_use)}")
 
@@ -188,14 +154,19 @@ def run(
     if not is_main_process():
         return
     if "export" in recipe.blocks:
-        echo(recipe.blocks["export"]["folder"])
+        show(recipe.blocks["export"]["folder"], exported=recipe.blocks["export"]["folder"])
     if out is not None:
         save(ds, out, overwrite)
-        echo(out)
+        show(out, out=out)
 
 
 def _demo(**values: Any) -> None:
-    run_demo(log=echo, **values)
+    # With --json, stdout is the object alone.
+    found = run_demo(log=say if is_json() else echo, **values)
+    if is_json():
+        show(exported=found.exported, report=found.report, files=found.files, table=comparison.lines(found.results))
+    elif sys.stdout.isatty() and (sys.platform == "darwin" or {"DISPLAY", "WAYLAND_DISPLAY"} & set(os.environ)):
+        webbrowser.open(found.report.absolute().as_uri())
 
 
 _KEEPS = {"keeps": option(list[float], "Fraction to keep. Repeatable.", "--keep", "--keeps")}
@@ -208,5 +179,5 @@ COMMANDS: dict[str, Callable[..., None]] = {
 }
 CACHE = typer.Typer(rich_markup_mode=None)
 CACHE.callback(invoke_without_command=True)(cache_help)
-CACHE.command("list")(cache_list)
-CACHE.command("clear")(cache_clear)
+CACHE.command("list")(with_json(cache_list))
+CACHE.command("clear")(with_json(cache_clear))

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from hf_prune.cli.output import by_one_process, echo
+from hf_prune.cli.output import by_one_process, show
 from hf_prune.cli.signatures import (
     added,
     argument_docs,
@@ -38,7 +38,7 @@ def parse_training_args(pairs: Sequence[str]) -> dict[str, Any]:
         {'weight_decay': 0.01, 'lr_scheduler_type': 'cosine', 'eval_strategy': 'no'}
     """
     flag = "--training-args"
-    texts = parse_pairs(flag, pairs, "write name=value, such as weight_decay=0.01")
+    texts = parse_pairs(flag, pairs, "write NAME=value, such as weight_decay=0.01")
     return {
         name: text if text.lower() in _WORDS else parse_yaml(text, f"{flag} {f'{name}={text}'!r}")
         for name, text in texts.items()
@@ -52,8 +52,7 @@ def _training(train: Callable[..., Teachers]) -> Callable[..., None]:
             ds = train_split(open_data(values))
             found = train(ds, **values, **arguments)
         if is_main_process():
-            for folder in found.folders:
-                echo(folder)
+            show(*found.folders, folders=found.folders)
 
     text = "An argument of transformers.TrainingArguments: name=value. Repeatable."
     # None where the function has no value of its own: typer would take an option without a default for a flag.
@@ -65,16 +64,17 @@ def _training(train: Callable[..., Teachers]) -> Callable[..., None]:
 @by_one_process
 def _push_teacher(**values: Any) -> None:
     rows = train_split(open_data(values))
-    echo(push_teacher(trained_on=rows, **values).commit_url)
+    url = push_teacher(trained_on=rows, **values).commit_url
+    show(url, commit_url=url)
 
 
 def _scaling(folder: Path, **values: Any) -> None:
     ds = train_split(open_data(values))
     runs = measure_scaling(ds, folder=folder, **with_run(measure_scaling, values))
-    for line in report_lines(runs):
-        echo(line)
-    for path in (folder / "results.csv", *write_report(runs, folder)):
-        echo(path)
+    lines = report_lines(runs)
+    show(*lines, sentences=lines)
+    files = [folder / "results.csv", *write_report(runs, folder)]
+    show(*files, files=files)
 
 
 def _scaling_command() -> Callable[..., None]:

@@ -261,7 +261,7 @@ def _content_of(rows: Dataset | RowContent | None) -> RowContent | None:
     try:
         return row_content(rows)
     except (OSError, ValueError) as error:
-        warn(f"the record will not know the content of its rows: {error}", stacklevel=2)
+        warn(f"the record will not know the content of its rows: {error}")
         return None
 
 

@@ -148,8 +148,7 @@ class Recorder:
         if not self._warned:
             self._warned = True
             warn(
-                f"{problem}: the training diverges; stop it and lower the learning rate, since such rows get no score",
-                stacklevel=2,
+                f"{problem}: the training diverges; stop it and lower the learning rate, since such rows get no score"
             )
 
     def _when(self, epoch: int) -> str:

@@ -175,10 +175,7 @@ class Store:
                 damaged.append(str(error))
                 discard(path)
         if damaged:
-            warn(
-                f"{len(damaged)} damaged file(s) in the results cache left out and computed again: {damaged[0]}",
-                stacklevel=3,
-            )
+            warn(f"{len(damaged)} damaged file(s) in the results cache left out and computed again: {damaged[0]}")
 
     def _find(self, keys: Keys) -> tuple[NDArray[np.bool_], NDArray[np.int32], NDArray[np.int32]]:
         """Return for each key whether it is there, the number of its chunk, and its place in the chunk."""

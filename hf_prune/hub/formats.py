@@ -201,8 +201,7 @@ class Scores(Format):
             if there and there.get("keys_sha256") != entry["keys_sha256"]:
                 warn(
                     f"scores of split {split!r} are published of {there.get('rows')} other rows and are replaced; cuts "
-                    "that were made by them keep the row numbers that they had",
-                    stacklevel=5,
+                    "that were made by them keep the row numbers that they had"
                 )
             elif missing:
                 raise InputError(
@@ -212,8 +211,7 @@ class Scores(Format):
             elif rescored:
                 warn(
                     f"scores {rescored[0]!r} of split {split!r} are published with other values and are replaced; cuts "
-                    "that were made by them stay as they are and cannot be compared with their scores any more",
-                    stacklevel=5,
+                    "that were made by them stay as they are and cannot be compared with their scores any more"
                 )
 
 

@@ -164,7 +164,4 @@ def check_same_encoder(found: Mapping[str, Any], identity: Mapping[str, Any], ma
             f"differ): pass the encoder {identity['id']!r} as it was"
         )
     if unknown:
-        warn(
-            f"whether encoder {found['id']!r} is the one that {made} were made by cannot be told: {unknown}",
-            stacklevel=2,
-        )
+        warn(f"whether encoder {found['id']!r} is the one that {made} were made by cannot be told: {unknown}")

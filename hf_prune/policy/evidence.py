@@ -7,6 +7,7 @@ from typing import Any
 
 from hf_prune.policy.rules import COVERAGE, JUDGED_ORDERS, RANDOM, Rule, cutoffs_for
 from hf_prune.runtime.errors import InputError, InputTypeError
+from hf_prune.runtime.html import plain
 
 LINEAR, TWO_LAYER = "linear", "two-layer"
 _OF = ("of_rows", "of_classes")
@@ -64,6 +65,10 @@ class KeepEvidence:
     tried: Comparison | None
     candidates: tuple[Comparison, ...]
 
+    def __repr__(self) -> str:
+        ends = f"{100 * self.gain:+.1f} [{100 * self.low:+.1f}, {100 * self.high:+.1f}] points over random rows"
+        return f"KeepEvidence(keep {self.keep:g}, {self.rule}: {ends}; {len(self.candidates)} comparisons)"
+
     @property
     def rule(self) -> Rule:
         """Return the rule to prune by."""
@@ -73,6 +78,23 @@ class KeepEvidence:
         """Return the gain of a rule, with a two-layer head if that was tried."""
         found = (item for item in self.candidates if item.rule == rule)
         return max(found, key=lambda item: item.head != LINEAR, default=None)
+
+
+@dataclass(frozen=True)
+class Gain:
+    """What the rule of a cut gains.
+
+    Attributes:
+        over_random: Over random rows of the same number, with its 90 % interval.
+        against_all: Against all rows; None where that was not measured for this rule.
+        keep: Kept fraction that it was measured at.
+        is_confirmed: Whether it was measured on repeats that the rule was not chosen on.
+    """
+
+    over_random: Comparison | KeepEvidence
+    against_all: Comparison | None
+    keep: float
+    is_confirmed: bool
 
 
 @dataclass(frozen=True)
@@ -128,6 +150,10 @@ class Evidence:
     noise_low: float | None = None
     noise_high: float | None = None
 
+    def __repr__(self) -> str:
+        rules = ", ".join(f"{found.keep:g}: {found.rule}" for found in self.keeps)
+        return f"Evidence({plain(self.metric)!r} on {self.num_rows:,} rows; {rules})"
+
     def nearest(self, keep: float) -> KeepEvidence | None:
         """Return the evidence for the kept fraction nearest to ``keep`` by ratio, at most a factor of two away, else None."""
         away = {math.log(found.keep / keep): found for found in self.keeps}
@@ -135,6 +161,16 @@ class Evidence:
             return None
         distance = min(away, key=abs)
         return away[distance] if abs(distance) <= math.log(2) + 1e-9 else None
+
+    def gain_of(self, rule: Rule, keep: float) -> Gain | None:
+        """Return what a rule gained near a kept fraction; None where it was not tried there, and for random rows."""
+        found = self.nearest(keep)
+        if found is None or rule == RANDOM:
+            return None
+        if found.rule == rule:
+            return Gain(found, found.against_all, found.keep, is_confirmed=True)
+        compared = found.gain_of(rule)
+        return None if compared is None else Gain(compared, None, found.keep, is_confirmed=False)
 
     def rule(self, keep: float) -> Rule | None:
         """Return the rule for a fraction, with a smaller cut where rows would be too few; None if nothing near was tried."""

@@ -1,15 +1,15 @@
 """Pictures of evidence: what the rules gain over random rows, and accuracy over kept fractions; by matplotlib or as SVG."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
-from hf_prune.policy.evidence import LINEAR, CurvePoint, KeepEvidence
-from hf_prune.policy.fresh_rows import FreshRows
+from hf_prune.policy.evidence import LINEAR, TWO_LAYER, Comparison, CurvePoint, KeepEvidence
+from hf_prune.policy.fresh_rows import RS2, FreshRows
 from hf_prune.policy.rules import Rule
 from hf_prune.runtime import svg
-from hf_prune.runtime.figures import new_figure
+from hf_prune.runtime.figures import KEPT, REFERENCE, line_style, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -18,49 +18,55 @@ if TYPE_CHECKING:
 def plot_gains(found: KeepEvidence, ax: "Axes | None" = None, rs2: FreshRows | None = None) -> "Axes":
     """Draw the gain of every rule over random rows at one kept fraction, with its interval.
 
-    There is a line per rule, the best with a linear head on top; filled dots are two-layer heads, open ones linear heads, a
-    star the rule that was confirmed or tried last. Above them is the line of RS2, with a diamond.
+    There is a line per rule, the best with a linear head on top: open dots are linear heads, filled ones two-layer heads, a
+    star is the confirmation on other repeats of the rule that was chosen. Above them is the line of RS2.
     """
     best = {item.rule: item.gain for item in found.candidates if item.head == LINEAR}
     rules = sorted(best, key=lambda rule: best[rule])
     ax = ax if ax is not None else new_figure(6.4, 0.26 * len(rules) + 1.2).subplots()
-    for item in found.candidates:
-        place = rules.index(item.rule) + (0.18 if item.head == LINEAR else -0.18)
-        fill = "white" if item.head == LINEAR else "black"
-        ax.plot([100 * item.low, 100 * item.high], [place, place], color="0.5", linewidth=1)
-        ax.plot(100 * item.gain, place, "o", color="black", markerfacecolor=fill, markersize=4)
+    dots = [(item, rules.index(item.rule)) for item in found.candidates]
+    for name, side, face in ((LINEAR, 0.18, "white"), (TWO_LAYER, -0.18, REFERENCE)):
+        own = [(item, place + side) for item, place in dots if (item.head == LINEAR) == (name == LINEAR)]
+        _draw_gains(ax, own, f"{name} head", color=REFERENCE, markerfacecolor=face)
     if found.tried is not None:
-        place = rules.index(found.tried.rule) - 0.18
-        ax.plot([100 * found.tried.low, 100 * found.tried.high], [place - 0.18] * 2, color="black", linewidth=1.5)
-        ax.plot(100 * found.tried.gain, place - 0.18, "*", color="black", markersize=8)
+        place = rules.index(found.tried.rule) - 0.36
+        _draw_gains(ax, [(found.tried, place)], "confirmed on other repeats", fmt="*", color=KEPT, markersize=9)
     names = [str(rule) for rule in rules]
     if rs2 is not None:
-        gain = rs2.over_random
-        ax.plot([100 * gain.low, 100 * gain.high], [len(names)] * 2, color="0.5", linewidth=1)
-        ax.plot(100 * gain.gain, len(names), "D", color="black", markersize=4)
+        style = line_style(RS2)
+        _draw_gains(ax, [(rs2.over_random, len(names))], rs2.name, fmt=style["marker"], color=style["color"])
         names.append(rs2.name)
-    ax.axvline(0, color="black", linewidth=0.8, linestyle=":")
+    ax.axvline(0, color="black", linewidth=0.8, linestyle=":", label="random rows")
     ax.set_yticks(range(len(names)), names, fontsize=7)
-    ax.set_xlabel("points of accuracy over random rows with the same class floor")
-    ax.set_title(f"keep {found.keep:g}: open linear, filled two-layer heads, star confirmation", fontsize=9)
+    ax.set_xlabel("points of accuracy over random rows, 90 % intervals")
+    ax.set_title(f"Gain of the rules at keep {found.keep:g}", fontsize=10)
+    ax.legend(fontsize=7, loc="lower right", frameon=False)  # where the rules that lose leave room
     return ax
 
 
+def _draw_gains(ax: "Axes", gains: Sequence[tuple[Comparison, float]], label: str, **style: Any) -> None:
+    """Draw gains with their intervals, each at its place."""
+    if not gains:
+        return
+    middle = [100 * item.gain for item, _ in gains]
+    ends = [[100 * (item.gain - item.low) for item, _ in gains], [100 * (item.high - item.gain) for item, _ in gains]]
+    look: dict[str, Any] = {"fmt": "o", "markersize": 4, "elinewidth": 1} | style
+    ax.errorbar(middle, [place for _, place in gains], xerr=ends, label=label, **look)
+
+
 def plot_keep_curve(points: Sequence[CurvePoint], ax: "Axes | None" = None) -> "Axes":
-    """Draw accuracy over the kept fraction, a line per order, with intervals; all rows, the first point, are dotted."""
+    """Draw accuracy over the kept fraction, a line per order, with intervals; all rows, the first point, are a grey line."""
     ax = ax if ax is not None else new_figure(5.6, 4.0).subplots()
-    marks = {"hard": "^--", "easy": "v:", "random": "o-", "auto": "s-", "rs2": "D-."}
-    for order, mark in marks.items():
+    for order in ("hard", "easy", "random", "auto", "rs2"):
         own = [point for point in points if point.order == order]
         if not own:
             continue
         keeps, accuracies = [point.keep for point in own], [100 * point.accuracy for point in own]
         error = [[100 * (p.accuracy - p.low) for p in own], [100 * (p.high - p.accuracy) for p in own]]
-        shade = "black" if order == "auto" else "0.45"
-        ax.errorbar(keeps, accuracies, error, fmt=mark, color=shade, capsize=2, markersize=5, linewidth=1, label=order)
-    ax.axhline(100 * points[0].accuracy, color="0.6", linestyle=":", linewidth=1, label=points[0].order)
+        ax.errorbar(keeps, accuracies, error, capsize=2, markersize=5, linewidth=1.2, label=order, **line_style(order))
+    ax.axhline(100 * points[0].accuracy, color=REFERENCE, linewidth=1, zorder=0, label=points[0].order)
     ax.set(xlabel="fraction kept", ylabel="accuracy of a small student, %")
-    ax.legend(fontsize=8)
+    ax.legend(fontsize=8, frameon=False)
     return ax
 
 

@@ -56,7 +56,7 @@ def recommend(
         ds: One split, scored.
         metric: The score column.
         keep: A fraction in (0, 1) as float or a count of rows as int; None recommends the smallest fraction tried at which
-            the rows kept lose at most ``tolerance`` against all rows.
+            the rows kept are sure to lose at most ``tolerance`` against all rows, and all rows where none is.
         student: A function ``(train_ds, eval_ds) -> accuracy``, or a training command, asked in place of the two-layer
             head whether the chosen rule gains; six trainings for each fraction where a rule was chosen. A command finds
             ``rows`` and ``judged`` in its folder and writes ``result.json``, as for `measure_scaling`.
@@ -127,7 +127,7 @@ def recommend(
     with in_step("recommend", request.run.device), use_device(request.run.device):
         check_alike({"rs2": rs2, "equal": equal})
         rule = Rule(advice.order, advice.hardest_cutoff)
-        return replace(advice, rs2=fresh_rows(judge, rule, advice.keep, equal) if rs2 else None)
+        return replace(advice, rs2=fresh_rows(judge, rule, advice.keep, equal) if rs2 and advice.keep < 1 else None)
 
 
 def _share(keep: Any, num_rows: int) -> float | None:

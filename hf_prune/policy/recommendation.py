@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 # Points to add to either end of an interval for it to hold what other heads gain: recipes/benchmarks/interval_coverage.csv.
 OTHER_STUDENTS = 1.0
+AS_ASKED = 0.02  # of a fraction, by which a whole number of rows may miss it
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,8 @@ class Recommendation:
     """Recommendation of the rows to keep of a scored data set; printed, it is a table with a sentence.
 
     Attributes:
-        keep: The kept fraction: as asked for, or the smallest one that loses no more than ``tolerance``.
+        keep: The kept fraction: as asked for, or the smallest one that was tried and is sure to lose no more than
+            ``tolerance``; 1, all rows, where none is.
         order: Order to keep rows by.
         hardest_cutoff: Share of all rows to drop first, from the hardest.
         evidence: The evidence for it.
@@ -46,9 +48,8 @@ class Recommendation:
     @property
     def found(self) -> KeepEvidence:
         """Return the evidence for the kept fraction, or for the nearest one that was tried."""
-        found = self.evidence.nearest(self.keep)
-        assert found is not None  # checked where the recommendation was made
-        return found
+        largest = max(self.evidence.keeps, key=lambda tried: tried.keep)
+        return self.evidence.nearest(self.keep) or largest  # all rows are tried everywhere, and near to few fractions
 
     @property
     def break_even(self) -> float | None:
@@ -68,22 +69,46 @@ class Recommendation:
         return ([str(self._weighed)] if pays else []) + fresh
 
     @property
+    def sentence(self) -> str:
+        """Say what keeping these rows costs against all rows, with its 90 % interval, and which rule is best."""
+        found = self.found
+        cost = f"{_percent(found.keep)} {_cost(found.against_all)} against all rows"
+        if self.keep == 1:
+            least = f"{100 * self.tolerance:g} point{'' if self.tolerance == 0.01 else 's'}"
+            return f"Keep all rows: no fraction that was tried is sure to cost at most {least}; keeping {cost}."
+        near = nearness(found.keep, self.keep)
+        if found.rule == RANDOM:
+            return f"No rule beats random rows here; keeping {cost}{near}."
+        return f"Keeping {cost}{near}; best rule: {found.rule} ({points(found)} over random rows)."
+
+    @property
+    def next_step(self) -> str:
+        """Return the call that may follow, in Python."""
+        metric = repr(self.evidence.metric)
+        if self.keep == 1:
+            return f"train on all rows, or accept more: hf_prune.recommend(ds, {metric}, tolerance={3 * self.tolerance or 0.01:g})"
+        cut = f", hardest_cutoff={self.hardest_cutoff:g}" if self.hardest_cutoff else ""
+        return f'ds.prune({metric}, keep={self.keep:g}, order="{self.order}"{cut})'
+
+    @property
     def reason(self) -> str:
-        """Say why, in one sentence."""
+        """Say why these rows and not others, in one sentence."""
         found, tried = self.found, self.found.tried
+        at = f"keep {found.keep:g}{nearness(found.keep, self.keep)}"
         if found.rule != RANDOM:
-            return f"{str(found.rule).capitalize()} beat random rows by {points(found)} at keep {found.keep:g}."
+            return f"{str(found.rule).capitalize()} beat random rows by {points(found)} at {at}."
         if tried is None:
-            return f"No rule gained over random rows with both heads at keep {found.keep:g}, so random rows are kept."
+            return f"No rule gained over random rows with both heads at {at}, so random rows are kept."
         return (
-            f"The best rule at keep {found.keep:g}, {tried.rule}, gained {points(tried)} over random rows, which is not beyond "
+            f"The best rule at {at}, {tried.rule}, gained {points(tried)} over random rows, which is not beyond "
             f"{'twice ' if self.evidence.optimistic else ''}its interval or not with both heads, so random rows are kept."
         )
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON values, for a record or a card."""
         pays = None if self.break_even is None else round(self.break_even, 6)
-        data = {"keep": self.keep, "order": self.order, "hardest_cutoff": self.hardest_cutoff, "reason": self.reason}
+        data = {"keep": self.keep, "order": self.order, "hardest_cutoff": self.hardest_cutoff}
+        data |= {"sentence": self.sentence, "reason": self.reason}
         fresh = {} if self.rs2 is None else {"rs2": self.rs2.to_dict()}
         return data | {"break_even": pays, "evidence": self.evidence.to_dict()} | fresh
 
@@ -113,18 +138,23 @@ class Recommendation:
                 "measured",
                 f"at keep {found.keep:g}, {evidence.metric}, {evidence.num_rows:,} rows judged, 90 % intervals",
             ),
-            ("student", evidence.student),
+            ("student", f"{evidence.student}, at equal epochs" if self._by_heads else evidence.student),
+            ("next", self.next_step),
         ]
-        return fragment(self.reason, table(lines), *self._remarks, gains_svg(found, rs2=self.rs2))
+        return fragment(self.sentence, table(lines), *self._remarks, gains_svg(found, rs2=self.rs2))
 
     def __str__(self) -> str:
+        return self.described(self.next_step)
+
+    def described(self, next_step: str) -> str:
+        """Return what is printed, with the words for the next step: the sentence, how it was measured, the table."""
         evidence, sample = self.evidence, self.evidence.sample
         head = [
-            f"keep {self.keep:g}, {Rule(self.order, self.hardest_cutoff)}",
-            printable(self.reason),
+            printable(self.sentence),
+            *([printable(self.reason)] if self.found.rule == RANDOM and self.keep < 1 else []),
+            f"measured: {self._measured}",
             f"{printable(evidence.metric)}: {evidence.num_rows:,} rows judged, {evidence.rows_per_class:,.0f} per class"
-            + _wrong_labels(evidence)
-            + f"; student: {printable(evidence.student)}",
+            + _wrong_labels(evidence),
             *([f"a sample of {sample['of_rows']:,} rows in {sample['of_classes']:,} classes"] if sample else []),
         ]
         head += self._remarks
@@ -136,7 +166,21 @@ class Recommendation:
             head.append(
                 "the scores saw the labels they are judged by: gains are optimistic and had to be twice as sure"
             )
+        asked = ", or ask your own training with student=" if self._by_heads and self.keep < 1 else ""
+        head.append(f"next: {printable(next_step)}{asked}")
         return "\n".join([*head, *_table(self.found, self.rs2)])
+
+    @property
+    def _by_heads(self) -> bool:
+        return self.evidence.student == TWO_LAYER_STUDENT
+
+    @property
+    def _measured(self) -> str:
+        """Say which student learnt from the cuts, and how the cuts were made equal."""
+        heads = f"{TWO_LAYER_STUDENT}, at equal epochs, tested on rows it had not seen; 90 % intervals"
+        if self._by_heads:
+            return heads
+        return f"gain over random rows by {printable(self.evidence.student)}; against all rows by {heads}."
 
 
 def _wrong_labels(evidence: Evidence) -> str:
@@ -147,15 +191,15 @@ def _wrong_labels(evidence: Evidence) -> str:
 
 
 def _table(found: KeepEvidence, rs2: FreshRows | None) -> list[str]:
-    lines = [f"{'at keep ' + format(found.keep, 'g'):38} {'linear head':>24} {'two-layer head':>24}"]
+    lines = [f"{'at keep ' + format(found.keep, 'g'):38}{'linear head':>21}{'two-layer head':>21}"]
     by_rule: dict[Rule, dict[bool, Comparison]] = {}
     for item in found.candidates:
         by_rule.setdefault(item.rule, {})[item.head == LINEAR] = item
     for rule, heads in sorted(by_rule.items(), key=lambda pair: -max(item.gain for item in pair[1].values())):
         cells = [points(heads[linear]) if linear in heads else "" for linear in (True, False)]
-        lines.append(f"{rule!s:38} {cells[0]:>24} {cells[1]:>24}")
+        lines.append(f"{rule!s:38}{cells[0]:>21}{cells[1]:>21}")
     if rs2 is not None:
-        lines.append(f"{rs2.name:38} {'':>24} {points(rs2.over_random):>24}")
+        lines.append(f"{rs2.name:38}{'':>21}{points(rs2.over_random):>21}")
     return lines
 
 
@@ -178,15 +222,41 @@ def rs2_words(found: FreshRows) -> str:
     )
 
 
+def _cost(against_all: Comparison) -> str:
+    """Write a loss and its interval in points of accuracy; a gain where there is one."""
+    low, middle, high = (round(100 * end, 1) for end in (against_all.low, against_all.gain, against_all.high))
+    if middle > 0:
+        return f"gains {middle} points [{low:+}, {high:+}]"
+    return f"costs {0 - middle} points [{0 - high}, {0 - low}]"  # 0 - 0.0 has no sign
+
+
+def nearness(tried: float, asked: float) -> str:
+    """Say that a fraction was tried that is not the one asked for; nothing where it is.
+
+    Example:
+        >>> nearness(0.8, 0.7), nearness(0.5, 170 / 341)
+        (' (70 % was not tried; this is the nearest)', '')
+    """
+    return "" if abs(tried / asked - 1) < AS_ASKED else f" ({_percent(asked)} was not tried; this is the nearest)"
+
+
+def _percent(keep: float) -> str:
+    return f"{100 * keep:.3g} %"
+
+
 def recommendation(evidence: Evidence, keep: float | None, scoring_passes: float, tolerance: float) -> Recommendation:
     """Draw the conclusion; without a kept fraction, for the smallest that loses no more than ``tolerance`` of accuracy.
+
+    Where no fraction that was tried does, all rows are recommended.
 
     Raises:
         ValueError: If nothing was tried near the fraction.
     """
     if keep is None:
         enough = [found.keep for found in evidence.keeps if found.against_all.low >= -tolerance]
-        keep = min(enough, default=max(found.keep for found in evidence.keeps))
+        keep = min(enough, default=1.0)
+        if not enough:
+            return Recommendation(keep, RANDOM.order, 0.0, evidence, scoring_passes, tolerance)
     rule = evidence.rule(keep)
     if rule is None:
         tried = ", ".join(f"{found.keep:g}" for found in evidence.keeps)

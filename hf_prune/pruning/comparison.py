@@ -1,10 +1,9 @@
 """Pruning by a score against random pruning: students trained on both, the table of their accuracies, and a verdict."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import astuple, dataclass, fields
-from itertools import product
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from datasets import Dataset
@@ -12,15 +11,21 @@ from numpy.typing import ArrayLike, NDArray
 
 from hf_prune.data.columns import find_label_column, read_labels
 from hf_prune.dynamic_pruning.parts import fresh_parts
-from hf_prune.heads.students import default_num_epochs, train_students
+from hf_prune.heads.students import default_num_epochs, student_hits
 from hf_prune.policy.fresh_rows import RS2
-from hf_prune.policy.prune_settings import PruneSettings
-from hf_prune.pruning.prune import prune_dataset
+from hf_prune.policy.intervals import Draw, Interval, intervals
+from hf_prune.policy.rules import RANDOM as RANDOM_RULE
+from hf_prune.policy.rules import Rule
 from hf_prune.runtime.errors import InputError
 from hf_prune.runtime.files import write_csv
+from hf_prune.scoring.scores import read_scores
 from hf_prune.selection import count_rows
+from hf_prune.selection.classes import PAPER_CLASS_BALANCE
+from hf_prune.selection.orders import AUTO
 
 SCORE_ORDERS = ("hard", "easy")
+HALF_A_ROW = 0.5**0.5  # what has the square of half a row that differs
+COLUMNS = ("metric", "order", "keep", "num_rows", "seed", "accuracy")
 RANDOM, FULL = "random", "full data"
 REFERENCES = (RANDOM, RS2, FULL)  # which need no scores
 
@@ -37,6 +42,7 @@ class Result:
         num_rows: Rows it was trained on.
         seed: Seed of the student, and of the draw of rows where that is random.
         accuracy: On the test rows, in [0, 1].
+        hits: Whether it was right on each of them, shape (m,).
     """
 
     metric: str
@@ -45,6 +51,7 @@ class Result:
     num_rows: int
     seed: int
     accuracy: float
+    hits: NDArray[np.bool_] = field(repr=False, compare=False)
 
     @property
     def name(self) -> str:
@@ -73,6 +80,7 @@ def compare(
     test_labels: ArrayLike,
     *,
     label_column: str | None = None,
+    auto: Mapping[tuple[str, float], Rule] | None = None,
     rs2: bool = False,
     num_draws: int = 5,
     seed: int = 0,
@@ -90,6 +98,7 @@ def compare(
         test_features: Embeddings of the test rows, shape (m, d).
         test_labels: Classes of the test rows, shape (m,).
         label_column: Column with the classes; None takes the only ``ClassLabel`` column.
+        auto: The rule that ``order="auto"`` follows, by metric and fraction, to be compared as well.
         rs2: Whether students that see another random part of the rows in each epoch are trained, too, for as many epochs.
         num_draws: Trainings per cut, at least 2.
         seed: First of the seeds.
@@ -104,7 +113,7 @@ def compare(
     seeds = range(seed, seed + num_draws)
 
     def train(cuts: list[_Cut], keep: float | None) -> list[Result]:
-        found = train_students(
+        found = student_hits(
             features,
             labels,
             np.stack([cut.rows for cut in cuts]),
@@ -114,13 +123,14 @@ def compare(
             desc=f"{len(cuts)} students on {f'{keep:.0%}' if keep else 'all rows'}",
         )
         return [
-            Result(cut.metric, cut.order, keep or 1.0, cut.rows.shape[-1], cut.seed, float(accuracy))
-            for cut, accuracy in zip(cuts, found, strict=True)
+            Result(*cut[:2], keep or 1.0, cut.rows.shape[-1], cut.seed, float(hits.mean(dtype=np.float64)), hits)
+            for cut, hits in zip(cuts, found, strict=True)
         ]
 
     results: list[Result] = []
     for keep in sorted(set(keeps)):
-        results += train(_cuts(scored, metrics, keep, seeds, column), keep)
+        rules = _rules(metrics, keep, auto or {})
+        results += train([cut for named in rules for cut in _cuts(scored, labels, named, keep, seeds)], keep)
         if rs2:
             results += train([_fresh(len(scored), keep, seed) for seed in seeds], keep)
     return results + train([_Cut(FULL, FULL, seed, np.arange(len(scored))) for seed in seeds], None)
@@ -138,18 +148,28 @@ def _fresh(num_rows: int, keep: float, seed: int) -> _Cut:
     return _Cut(RS2, RS2, seed, np.stack([np.flatnonzero(next(parts)) for _ in range(default_num_epochs(num_rows))]))
 
 
-def _cuts(scored: Dataset, metrics: Sequence[str], keep: float, seeds: Sequence[int], label_column: str) -> list[_Cut]:
-    """Return all cuts at one fraction, which have the same number of rows."""
+class _Named(NamedTuple):
+    metric: str
+    order: str
+    rule: Rule
 
-    def rows(metric: str, order: str, draw: int) -> NDArray[np.int64]:
-        settings = PruneSettings(keep, order, label_column=label_column, seed=draw)
-        return prune_dataset(scored, metric, settings)[1].kept
 
-    cuts = []
-    for metric, order in product(metrics, SCORE_ORDERS):
-        kept = rows(metric, order, seeds[0])
-        cuts += [_Cut(metric, order, seed, kept) for seed in seeds]
-    return cuts + [_Cut(RANDOM, RANDOM, seed, rows(metrics[0], RANDOM, seed)) for seed in seeds]
+def _rules(metrics: Sequence[str], keep: float, auto: Mapping[tuple[str, float], Rule]) -> list[_Named]:
+    """Return the rules to compare at one fraction, with their names."""
+    found = []
+    for metric in metrics:
+        found += [_Named(metric, order, Rule(order)) for order in SCORE_ORDERS]
+        found += [_Named(metric, AUTO, auto[metric, keep])] if (metric, keep) in auto else []
+    return [*found, _Named(RANDOM, RANDOM, RANDOM_RULE)]
+
+
+def _cuts(scored: Dataset, labels: NDArray[np.int64], named: _Named, keep: float, seeds: Sequence[int]) -> list[_Cut]:
+    """Return the rows that a rule keeps, once for each seed, by which random rows alone are others."""
+    scores = read_scores(scored, named.metric) if named.metric != RANDOM else np.zeros(len(scored))
+    settings: dict[str, Any] = {"keep": keep, "class_balance": PAPER_CLASS_BALANCE}
+    draws = seeds if named.rule == RANDOM_RULE else [seeds[0]] * len(seeds)
+    rows = {draw: named.rule.rows(scores, labels, seed=draw, **settings) for draw in dict.fromkeys(draws)}
+    return [_Cut(named.metric, named.order, seed, rows[draw]) for seed, draw in zip(seeds, draws, strict=True)]
 
 
 def summarise(results: Iterable[Result]) -> dict[float, list[Cell]]:
@@ -158,7 +178,8 @@ def summarise(results: Iterable[Result]) -> dict[float, list[Cell]]:
     Returned is fraction → cells in the order of the results; the full data are under ``1.0``.
 
     Example:
-        >>> runs = [Result("el2n", "hard", 0.5, 10, seed, accuracy) for seed, accuracy in enumerate((0.8, 0.9))]
+        >>> hits = np.arange(10) < 8, np.arange(10) < 9
+        >>> runs = [Result("el2n", "hard", 0.5, 10, seed, found.mean(), found) for seed, found in enumerate(hits)]
         >>> {keep: [str(cell) for cell in cells] for keep, cells in summarise(runs).items()}
         {0.5: ['85.0 ± 7.1']}
     """
@@ -190,11 +211,12 @@ def table(results: Sequence[Result]) -> str:
 def verdict(results: Sequence[Result]) -> list[str]:
     """Write in sentences, at each fraction, the best cut and whether it differs from random.
 
-    A difference is beyond the spread if it is larger than the two standard deviations together. There is a sentence per
-    fraction, then one that sums up, one on the full data and, if it was tried, one on RS2, which is no cut.
+    Intervals are of 90 % and count test rows and trainings, as those of `hf_prune.recommend`; a difference whose interval
+    holds 0 may be chance. There is a sentence per fraction, then one that sums up, one on the full data
+    and, if it was tried, one on RS2, which is no cut.
     """
-    cells = summarise(result for result in results if result.metric != RS2)
-    full = next(cell for cell in cells[1.0] if cell.name == FULL)
+    cuts = [result for result in results if result.metric != RS2]
+    cells = summarise(cuts)
     sentences: list[str] = []
     won: list[str] = []
     lost: list[str] = []
@@ -202,46 +224,69 @@ def verdict(results: Sequence[Result]) -> list[str]:
         found = {cell.name: cell for cell in cells[keep] if cell.name != FULL}
         random = found.pop(RANDOM)
         best = max(found.values(), key=lambda cell: cell.mean)
-        if beyond_spread(best, random):
-            (won if best.mean > random.mean else lost).append(f"{keep:.0%}")
-        worse = [c.name for c in found.values() if c is not best and c.mean < random.mean and beyond_spread(c, random)]
-        tail = f" Worse than random, beyond the spread: {', '.join(worse)}." if worse else ""
-        sentences.append(f"Keeping {keep:.0%}: {_versus(best, random)}.{tail}")
-    return [*sentences, _summary(won, lost), _against_full(cells, full), *_fresh_rows(results)]
+        gains = {name: gain_over(results, (keep, name), (keep, RANDOM)) for name in found}
+        if not _may_be_chance(gains[best.name]):
+            (won if gains[best.name].mean > 0 else lost).append(f"{keep:.0%}")
+        worse = [name for name, gain in gains.items() if name != best.name and gain.high < 0]
+        tail = f" Surely worse than random: {', '.join(worse)}." if worse else ""
+        sentences.append(f"Keeping {keep:.0%}: {_versus(best, random, gains[best.name])}.{tail}")
+    return [*sentences, _summary(won, lost), _against_full(cuts), *_fresh_rows(results)]
 
 
 def _fresh_rows(results: Sequence[Result]) -> list[str]:
     """Say what another random part in each epoch gains over one that stays; nothing where it was not tried."""
-    found = {keep: {cell.name: cell.mean for cell in row} for keep, row in summarise(results).items()}
-    gains = [f"{row[RS2] - row[RANDOM]:+.1f} at {keep:.0%}" for keep, row in sorted(found.items()) if RS2 in row]
+    keeps = sorted({result.keep for result in results if result.metric == RS2})
+    gains = [f"{_words(gain_over(results, (keep, RS2), (keep, RANDOM))).format(f' at {keep:.0%}')}" for keep in keeps]
     if not gains:
         return []
     return [
-        f"{RS2}, another random part in each epoch, is no cut: it needs all rows. Over random, in points: {', '.join(gains)}."
+        f"{RS2}, another random part in each epoch, is no cut: it needs all rows. Over random: {'; '.join(gains)}."
     ]
 
 
-def beyond_spread(one: Cell, other: Cell) -> bool:
-    """Whether two means lie further apart than the two standard deviations together.
+def best_cut(results: Iterable[Result]) -> Result:
+    """Return a training of the cut with the highest mean accuracy, of the largest fraction where several have it."""
+    rows = list(results)
+    keep, cell = max(
+        ((keep, cell) for keep, found in summarise(rows).items() for cell in found if cell.name not in (FULL, RS2)),
+        key=lambda pair: (pair[1].mean, pair[0]),
+    )
+    return next(result for result in rows if (result.keep, result.name) == (keep, cell.name))
 
-    Example:
-        >>> (
-        ...     beyond_spread(Cell("a", 90.0, 0.4), Cell("b", 91.0, 0.5)),
-        ...     beyond_spread(Cell("a", 90, 1), Cell("b", 91, 1)),
-        ... )
-        (True, False)
+
+def gain_over(results: Iterable[Result], one: tuple[float, str], other: tuple[float, str]) -> Interval:
+    """Return the accuracy of one cut, a fraction and a name, less that of another, in points, with its 90 % interval.
+
+    Trainings of one place in the order of their seeds are compared with each other, on each test row; so rows and
+    trainings that agree by chance both widen it. A single row on which two cuts differ is no win.
+
+    References:
+        Agresti & Min (2005), Statistics in Medicine 24(5): half a row for each outcome is added, of which those where one of
+        the two is right count; resampling alone knows no spread where all that differ do so in one direction.
     """
-    return abs(one.mean - other.mean) > one.spread + other.spread
+    rows = list(results)
+    hits = [[result.hits for result in rows if (result.keep, result.name) == cut] for cut in (one, other)]
+    differences = [a.astype(np.float32) - b for a, b in zip(*hits, strict=True)]
+    places = np.arange(len(differences[0]) + 2)
+    draws = [Draw(places, np.append(found, [HALF_A_ROW, -HALF_A_ROW])[:, None]) for found in differences]
+    found = intervals(draws, seed=0)[0]
+    return Interval(*(100 * value for value in (float(np.mean(differences)), found.low, found.high)))
 
 
-def _versus(best: Cell, random: Cell) -> str:
-    gap = best.mean - random.mean
-    shown = "beyond the spread" if beyond_spread(best, random) else "within the spread"
-    if f"{abs(gap):.1f}" == "0.0":
-        return f"{best.name} ({best.mean:.1f}) and random ({random.mean:.1f}) are level"
-    if gap > 0:
-        return f"{best.name} is best ({best.mean:.1f}), {gap:.1f} points above random, {shown}"
-    return f"random is best ({random.mean:.1f}); {best.name} comes next, {-gap:.1f} points below, {shown}"
+def _may_be_chance(gain: Interval) -> bool:
+    return gain.low <= 0 <= gain.high
+
+
+def _words(gain: Interval) -> str:
+    chance = ", which may be chance" if _may_be_chance(gain) else ""
+    return f"{gain.mean:+.1f} [{gain.low:+.1f}, {gain.high:+.1f}] points{{}}{chance}"
+
+
+def _versus(best: Cell, random: Cell, gain: Interval) -> str:
+    words = _words(gain).format(f" against random ({random.mean:.1f})")
+    if gain.mean > 0:
+        return f"{best.name} is best ({best.mean:.1f}), {words}"
+    return f"random is best ({random.mean:.1f}); {best.name} ({best.mean:.1f}) comes next, {words}"
 
 
 def _summary(won: list[str], lost: list[str]) -> str:
@@ -251,17 +296,22 @@ def _summary(won: list[str], lost: list[str]) -> str:
     if lost:
         parts.append(f"random pruning beats every score at {' and '.join(lost)}")
     if not parts:
-        return "In sum: at no fraction does the best score differ from random pruning beyond the spread."
-    return f"In sum, beyond the spread: {'; '.join(parts)}. (The best score is picked after the fact, in its favour.)"
+        return "In sum: at no fraction does the best score surely differ from random pruning."
+    return f"In sum: {'; '.join(parts)}. (The best score is picked after the fact, in its favour.)"
 
 
-def _against_full(cells: dict[float, list[Cell]], full: Cell) -> str:
-    pruned = [(keep, cell) for keep, row in cells.items() for cell in row if cell.name != FULL]
-    keep, best = max(pruned, key=lambda pair: pair[1].mean)
-    gap = f"{best.mean - full.mean:+.1f} points, {'beyond' if beyond_spread(best, full) else 'within'} the spread"
-    return f"The best pruned set, {best.name} at {keep:.0%}, against the full data ({full}): {gap}."
+def _against_full(results: Sequence[Result]) -> str:
+    best = best_cut(results)
+    gain = gain_over(results, (best.keep, best.name), (1.0, FULL))
+    words = _words(gain).format(" against the full data")
+    return f"The best pruned set, {best.name} at {best.keep:.0%}: {words}."
+
+
+def lines(results: Iterable[Result]) -> list[dict[str, Any]]:
+    """Return what is known of each training but its hits, by the names of `COLUMNS`."""
+    return [{name: getattr(result, name) for name in COLUMNS} for result in results]
 
 
 def write_results(results: Iterable[Result], path: Path) -> None:
     """Write one line per training."""
-    write_csv(path, [field.name for field in fields(Result)], map(astuple, results))
+    write_csv(path, COLUMNS, (found.values() for found in lines(results)))

@@ -12,7 +12,7 @@ from hf_prune.policy import Evidence
 from hf_prune.policy.features import TooLittleToJudgeError, are_enough
 from hf_prune.policy.gathering import gather, labels_to_judge_by, recorded_evidence, with_recorded_model
 from hf_prune.policy.prune_settings import PruneSettings
-from hf_prune.policy.recommendation import points, recommendation
+from hf_prune.policy.recommendation import nearness, points, recommendation
 from hf_prune.policy.rules import JUDGED_ORDERS, RANDOM, Rule, rule_without_evidence, rule_without_labels
 from hf_prune.pruning.classes import Classes, are_clusters
 from hf_prune.pruning.inputs import PruningInputs
@@ -27,6 +27,9 @@ from hf_prune.selection.orders import AUTO
 WHAT_TO_PASS = "pass encoder= or inputs={'embeddings': array} to have the rules judged on these rows"
 
 WHAT_EMBEDS = "pass encoder= or inputs={'embeddings': array} to follow it"
+
+
+WHAT_TO_DO = "See hf_prune.recommend for all that was tried, or name an order to have it obeyed"
 
 
 class Found(NamedTuple):
@@ -62,17 +65,17 @@ def decide(
     if evidence is not None and rule is not None:
         reason = recommendation(evidence, share, 0.0, 0.0).reason
         if rule == RANDOM:
-            warn(f"order='auto': {reason}", stacklevel=2)
+            warn(f"order='auto': {reason} {WHAT_TO_DO}")
     else:
         if classes.single is None:
             rule, reason, hint = _rule_without_labels(column, share, inputs, classes)
         else:
             rule, reason = _general_rule(ds, column, classes.single, classes.column, share, lacking)
-        warn(f"order='auto': {reason}{hint}", stacklevel=2)
+        warn(f"order='auto': {reason}{hint}")
     if evidence is not None and rule.needs_embeddings and not _has_embeddings(column, inputs):
         instead = evidence.rule_without_embeddings(share)
         reason = f"{reason.rstrip('.')}, but no encoder is on record for it, so that {instead} rows are kept"
-        warn(f"order='auto': {reason}: {WHAT_EMBEDS}", stacklevel=2)
+        warn(f"order='auto': {reason}: {WHAT_EMBEDS}")
         rule = instead
     new = None if evidence is None or recorded else evidence.to_dict()
     return replace(settings, order=rule.order, hardest_cutoff=rule.hardest_cutoff), reason, new
@@ -122,7 +125,7 @@ def _has_embeddings(column: str, inputs: PruningInputs) -> bool:
         inputs.embeddings("order='auto'")
     except Exception as error:  # of any kind: other rules do without
         inputs.request = replace(inputs.request, encoder=None)
-        warn(f"the embeddings for order='auto' could not be made: {error_line(error)}", stacklevel=2)
+        warn(f"the embeddings for order='auto' could not be made: {error_line(error)}")
         return False
     return True
 
@@ -178,7 +181,7 @@ def _warn_of_loss(ds: Dataset, column: str, rule: Rule, share: float) -> None:
         return
     words = extra(lambda: _loss(ds, column, rule, share), f"what the evidence on record says of order={rule.order!r}")
     if words is not None:
-        warn(words, stacklevel=2)
+        warn(words)
 
 
 def _loss(ds: Dataset, column: str, rule: Rule, share: float) -> str | None:
@@ -190,5 +193,5 @@ def _loss(ds: Dataset, column: str, rule: Rule, share: float) -> str | None:
         return None
     return (
         f"order={rule.order!r} loses to random rows by the evidence on record: {points(compared)} points at keep "
-        f"{found.keep:g}; order='auto' would keep {found.rule} rows"
+        f"{found.keep:g}{nearness(found.keep, share)}; order='auto' would keep {found.rule} rows"
     )

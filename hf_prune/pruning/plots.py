@@ -1,30 +1,25 @@
 """Plots of the accuracy that students reach on pruned data."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from hf_prune.policy.fresh_rows import RS2
 from hf_prune.pruning.comparison import FULL, RANDOM, REFERENCES, Result, summarise
 from hf_prune.runtime.errors import InputError
-from hf_prune.runtime.figures import new_figure
+from hf_prune.runtime.figures import REFERENCE, line_style, new_figure
+from hf_prune.selection.orders import AUTO
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 
-# Blue, vermilion, black and green of Okabe and Ito's palette; marker and dashes tell the lines apart without colour.
-_STYLES: dict[str, dict[str, Any]] = {
-    "hard": {"color": "#0072B2", "marker": "o", "linestyle": "-"},
-    "easy": {"color": "#D55E00", "marker": "^", "linestyle": "--"},
-    RANDOM: {"color": "#000000", "marker": "s", "linestyle": ":", "markerfacecolor": "white"},
-    RS2: {"color": "#009E73", "marker": "D", "linestyle": "-."},
-}
+_ORDERS = ("hard", "easy", AUTO, RANDOM, RS2)
 _SHIFT = 0.4  # percentage points: error bars of one fraction stand beside each other
 
 
 def plot_accuracy(results: Sequence[Result], ax: "Axes | None" = None, *, metric: str | None = None) -> "Axes":
-    """Draw accuracy over the fraction kept: the hard and the easy end of one metric, and the references that were trained.
+    """Draw accuracy over the fraction kept: the ends of one metric, what auto keeps, and the references that were trained.
 
     Args:
         results: Trainings, as `hf_prune.pruning.comparison.compare` makes them.
@@ -43,7 +38,8 @@ def plot_accuracy(results: Sequence[Result], ax: "Axes | None" = None, *, metric
     if metric not in metrics:
         raise InputError(f"no results of {metric!r}; there are some of {', '.join(metrics) or 'none'}")
     ax = ax if ax is not None else new_figure(5, 4).subplots()
-    orders = [order for order in _STYLES if order == RANDOM or any(r.order == order for r in results)]
+    own = {result.order for result in results if result.metric in (metric, *REFERENCES)}
+    orders = [order for order in _ORDERS if order in own]
     cells = {(keep, cell.name): cell for keep, row in summarise(results).items() for cell in row}
     for number, order in enumerate(orders):
         name = order if order in REFERENCES else f"{metric} {order}"
@@ -56,12 +52,12 @@ def plot_accuracy(results: Sequence[Result], ax: "Axes | None" = None, *, metric
             [cell.spread for _, cell in points],
             label=order,
             capsize=3,
-            **_STYLES[order],
+            **line_style(order),
         )
     full = cells.get((1.0, FULL))
     if full is not None:
-        ax.axhline(full.mean, color="#777777", linewidth=1, zorder=0, label=FULL)
-        ax.axhspan(full.mean - full.spread, full.mean + full.spread, color="#777777", alpha=0.2, linewidth=0, zorder=0)
+        ax.axhline(full.mean, color=REFERENCE, linewidth=1, zorder=0, label=FULL)
+        ax.axhspan(full.mean - full.spread, full.mean + full.spread, color=REFERENCE, alpha=0.2, linewidth=0, zorder=0)
     ax.set(title=metric, xlabel="rows kept (%)", ylabel="test accuracy (%)")
     ax.set_xticks(sorted({100 * keep for keep, name in cells if name != FULL}))
     ax.margins(x=0.08)

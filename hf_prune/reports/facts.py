@@ -9,7 +9,7 @@ from hf_prune.cleaning.label_noise import LabelNoise, share_wrong
 from hf_prune.data.history import provenance
 from hf_prune.policy import Evidence, Recommendation
 from hf_prune.policy.break_even import weigh_passes
-from hf_prune.policy.evidence import Comparison, KeepEvidence
+from hf_prune.policy.evidence import Gain
 from hf_prune.policy.gathering import recorded_evidence, scoring_passes
 from hf_prune.policy.recommendation import points
 from hf_prune.policy.rules import RANDOM, Rule
@@ -36,23 +36,6 @@ class Fact:
     name: str
     text: str
     level: str = "note"
-
-
-@dataclass(frozen=True)
-class Gain:
-    """What the rule of a cut gains.
-
-    Attributes:
-        over_random: Over random rows of the same number, with its 90 % interval.
-        against_all: Against all rows; None where that was not measured for this rule.
-        keep: Kept fraction that it was measured at.
-        is_confirmed: Whether it was measured on repeats that the rule was not chosen on.
-    """
-
-    over_random: Comparison | KeepEvidence
-    against_all: Comparison | None
-    keep: float
-    is_confirmed: bool
 
 
 def find_evidence(rows: Rows, advice: Recommendation | None) -> Evidence | None:
@@ -82,15 +65,9 @@ def rule_of(rows: Rows) -> Rule | None:
 def find_gain(rows: Rows, evidence: Evidence | None) -> Gain | None:
     """Return what the rule of the cut gained where it was tried; None where it was not, or random rows were kept."""
     rule = rule_of(rows)
-    if evidence is None or rule in (None, RANDOM) or not 0 < share_kept(rows) < 1:
+    if evidence is None or rule is None or not 0 < share_kept(rows) < 1:
         return None
-    found = evidence.nearest(share_kept(rows))
-    if found is None or rule is None:
-        return None
-    if found.rule == rule:
-        return Gain(found, found.against_all, found.keep, True)
-    compared = found.gain_of(rule)
-    return None if compared is None else Gain(compared, None, found.keep, False)
+    return evidence.gain_of(rule, share_kept(rows))
 
 
 def headline(rows: Rows) -> tuple[str, str]:

@@ -1,8 +1,10 @@
 """Texts for people: each message is one line in which every character can be seen and none acts on the terminal."""
 
+import inspect
 import warnings
 from collections.abc import Iterable
 
+_PACKAGE = "hf_prune"
 _SHOWN = 2000  # characters of one line
 
 
@@ -51,14 +53,26 @@ def error_line(error: BaseException) -> str:
     return said if said == kind else f"{kind}: {said}"
 
 
-def warn(text: str, *, stacklevel: int) -> None:
-    """Warn the user in one line; every warning of the package is given here.
+class HfPruneWarning(UserWarning):
+    """A warning of this package; ``warnings.filterwarnings("ignore", category=hf_prune.HfPruneWarning)`` silences them."""
 
-    Args:
-        text: The warning.
-        stacklevel: As for `warnings.warn`, counted from the caller.
-    """
-    warnings.warn(one_line(text), stacklevel=stacklevel + 1)
+
+HfPruneWarning.__module__ = _PACKAGE  # the short name, under which it is public
+
+
+def warn(text: str) -> None:
+    """Warn the user in one line, at the line of theirs that called the package; every warning of it is given here."""
+    warnings.warn(one_line(text), HfPruneWarning, stacklevel=_level_of_caller())
+
+
+def _level_of_caller() -> int:
+    """Return the level, counted from `warn`, of the frame that called the outermost frame of the package."""
+    frame, level, inside = inspect.currentframe(), 0, 0  # level 0 is this function, 1 is `warn`
+    while frame is not None:
+        if str(frame.f_globals.get("__name__")).partition(".")[0] == _PACKAGE:
+            inside = level
+        frame, level = frame.f_back, level + 1
+    return min(inside + 1, level - 1)  # of a thread of the package there is no caller
 
 
 def shortened(text: str, length: int = _SHOWN) -> str:

@@ -23,7 +23,7 @@ def extra(make: Callable[[], T], what: str) -> T | None:
     try:
         return make()
     except Exception as error:  # of any kind: the result does not depend on it
-        warn(f"{what} was left out, all else is complete ({type(error).__name__}: {error})", stacklevel=3)
+        warn(f"{what} was left out, all else is complete ({type(error).__name__}: {error})")
         return None
 
 

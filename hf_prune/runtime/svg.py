@@ -11,12 +11,13 @@ from typing import Any
 
 from markupsafe import Markup
 
-from hf_prune.runtime.figures import DROPPED, KEPT, SUSPECT
+from hf_prune.runtime.figures import DROPPED, KEPT, LINES, LONG_SHORT, REFERENCE, SUSPECT
 from hf_prune.runtime.html import plain
 
 # Colours that lines take in turn, with dashes, so that they differ without colour.
-_LINES = ((KEPT, ""), (SUSPECT, "6 3"), ("#009E73", "2 2"), ("#CC79A7", "8 2 2 2"))
-_GREY, _SIZE = "#808080", 11  # of axes; of text
+_DASHES = {"-": "", "--": "6 3", LONG_SHORT: "8 2 2 2", "-.": "4 2 1 2"}
+_LINES = tuple((colour, _DASHES[dashes]) for colour, dashes in LINES)
+_GREY, _SIZE = REFERENCE, 11  # of axes; of text
 
 
 @dataclass(frozen=True)

@@ -114,8 +114,7 @@ def ensemble_figures(metric: Metric, inputs: Inputs, options: Mapping[str, Any],
     if correlation < NOISY:
         warn(
             f"the two halves of the {members} members rank the rows by {metric.name!r} with a Spearman correlation of "
-            f"{correlation:.2f}; below {NOISY} a ranking is mostly noise: use more members",
-            stacklevel=2,
+            f"{correlation:.2f}; below {NOISY} a ranking is mostly noise: use more members"
         )
     return {"members": members, "split_half_spearman": round(correlation, 4)}
 

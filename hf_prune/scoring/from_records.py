@@ -151,6 +151,5 @@ class _Contents:
         if self._reason:
             warn(
                 f"the content of the rows of {dataset!r} could not be compared with that of a record ({self._reason}): "
-                "they are matched by position and class; check that they are in the recorded order",
-                stacklevel=2,
+                "they are matched by position and class; check that they are in the recorded order"
             )

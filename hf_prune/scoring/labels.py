@@ -71,8 +71,7 @@ def class_order(
         _check_positions(labels.names, teacher_names, who)
         warn(
             f"{who} calls its classes {list(teacher_names[:3])} …, the labels are {list(labels.names[:3])} …: "
-            "they are matched by position; check that the order is the same",
-            stacklevel=2,
+            "they are matched by position; check that the order is the same"
         )
     return None
 

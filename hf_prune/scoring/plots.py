@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from hf_prune.data.columns import find_image_column, find_label_column, read_labels
 from hf_prune.data.images import EncodedImages, to_rgb
-from hf_prune.runtime.figures import new_figure
+from hf_prune.runtime.figures import REFERENCE, new_figure
 from hf_prune.scoring.correlation import Correlations
 from hf_prune.scoring.scores import read_scores
 
@@ -102,7 +102,7 @@ def plot_extremes(
         for place, row in places:
             draw_image(ax, images.decoded(int(row)), place, line)
     ax.set(xlim=(-0.5, width - 0.5), ylim=(len(lines) - 0.5, -0.5), aspect="equal")
-    ax.axvline((width - 1) / 2, color="#777777", linewidth=1)
+    ax.axvline((width - 1) / 2, color=REFERENCE, linewidth=1)
     ax.set_yticks(range(len(lines)), list(lines))
     middle = (num_images - 1) / 2
     ax.set_xticks([middle, num_images + _GAP + middle], ["easiest (lowest)", "hardest (highest)"])

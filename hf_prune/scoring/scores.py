@@ -91,8 +91,7 @@ def score_column(ds: Dataset, metric: str) -> str:
     if column in provenance(ds).changed_scores(ds):
         warn(
             f"column {column!r} does not hold the scores that hf_prune left in it: they were changed by other means, "
-            "which the history will say",
-            stacklevel=3,
+            "which the history will say"
         )
     return column
 

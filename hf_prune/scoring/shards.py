@@ -182,10 +182,7 @@ def _common_passes(done: Mapping[Shard, dict[str, Any]]) -> dict[str, dict[str, 
                 sides = [one["passes"].get(title, {}).get(part, {}) for one in (other, marker)]
                 _check_same(sides[0], sides[1], f"shard {shard} ran {title!r}", f"shard {first}")
     if len({json.dumps(one["versions"], sort_keys=True) for one in done.values()}) > 1:
-        warn(
-            "the shards ran with several versions of packages, so their results may differ in the last digits",
-            stacklevel=2,
-        )
+        warn("the shards ran with several versions of packages, so their results may differ in the last digits")
     return passes
 
 

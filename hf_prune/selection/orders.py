@@ -43,6 +43,10 @@ class Order:
     function: Callable[..., Any]
     options: Mapping[str, Any] = field(hash=False)
 
+    def __repr__(self) -> str:
+        options = "".join(f", {name}={value!r}" for name, value in self.options.items())
+        return f"Order({self.name!r} keeps {self.keeps.format(column='…')}{options})"
+
     def own_options(self, options: Mapping[str, Any]) -> dict[str, Any]:
         """Return all options of this order, the defaults for those that were not given."""
         return {name: options.get(name, default) for name, default in self.options.items()}

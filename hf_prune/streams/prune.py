@@ -118,8 +118,7 @@ def _classes(source: StreamSource, settings: PruneSettings) -> tuple[float | Non
         if several and wanted is None:
             warn(
                 f"no class keeps a floor: column {several[0]!r} has several classes per row, which are balanced only where all rows "
-                "are held; class_balance=0 says that this is meant",
-                stacklevel=2,
+                "are held; class_balance=0 says that this is meant"
             )
         return 0.0, None
     return PAPER_CLASS_BALANCE if wanted is None else float(wanted), column  # type: ignore[arg-type]  # no mapping

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hf_prune.runtime.errors import InputError
-from hf_prune.runtime.figures import new_figure
+from hf_prune.runtime.figures import DROPPED, new_figure
 from hf_prune.theory import PerceptronPoint
 from hf_prune.theory.geometry import Array
 
@@ -96,7 +96,7 @@ def plot_frontiers(
     lines = [(name, line.alpha_prune, line.error) for name, line in zip(names, frontiers, strict=True)]
     ax = _draw_dashed(ax, lines, "frontiers")
     if random is not None:
-        ax.plot(random.alpha_prune, random.error, color="#999999", linewidth=3, zorder=0, label="random")
+        ax.plot(random.alpha_prune, random.error, color=DROPPED, linewidth=3, zorder=0, label="random")
     _label(ax)
     ax.legend(loc="lower left", frameon=False, fontsize=8)
     return ax
@@ -122,7 +122,7 @@ def plot_information(
     """
     ax = _draw_dashed(ax, [(name, alpha_tot, nats) for name, nats in gains.items()], "lines")
     if unit:
-        ax.axhline(1.0, color="#999999", linewidth=0.8, zorder=0)
+        ax.axhline(1.0, color=DROPPED, linewidth=0.8, zorder=0)
         ax.annotate("1 nat", (alpha_tot[0], 1.0), xytext=(2, 3), textcoords="offset points", fontsize=8)
     ax.set(
         xscale="log", yscale="log", xlabel="examples before pruning, per dimension", ylabel="nats of one more example"

@@ -72,10 +72,7 @@ def _is_whole(checkpoint: Path) -> bool:
         return False
     damage = find_damage(checkpoint, COMPLETE)
     if damage is not None:
-        warn(
-            f"the checkpoint {checkpoint} is left out, and the training goes on from an earlier state: {damage}",
-            stacklevel=3,
-        )
+        warn(f"the checkpoint {checkpoint} is left out, and the training goes on from an earlier state: {damage}")
     return damage is None
 
 

@@ -1,8 +1,8 @@
-"""The demo: score real images, prune them three ways, train students on what is left, export and draw the result."""
+"""The demo: score photographs, cut them by several rules, train students on what is left, export and show the best cut."""
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +13,14 @@ from numpy.typing import NDArray
 
 from hf_prune.api import prune, score_with
 from hf_prune.data.columns import read_labels
-from hf_prune.dynamics.training_folder import remove_parts
 from hf_prune.hub.publish.export import export
+from hf_prune.policy.gathering import recorded_evidence
+from hf_prune.policy.recommendation import recommendation
+from hf_prune.policy.rules import Rule
 from hf_prune.pruning import comparison
 from hf_prune.pruning.comparison import Result
 from hf_prune.pruning.plots import accuracy_figure
+from hf_prune.reports.report import report
 from hf_prune.runtime.errors import InputError
 from hf_prune.runtime.folders import owned
 from hf_prune.runtime.processes import process_state
@@ -27,16 +30,8 @@ from hf_prune.scoring.plots import extremes_figure
 from hf_prune.selection import count_rows
 from hf_prune.workflows.demo_data import DemoData, open_data
 
-# EL2N is read off early in training: a teacher makes one pass at a constant learning rate, more on few rows, less on
-# many. After it the digits' teachers are right on some 95 % of the rows they saw; after six passes on all of them.
-NUM_TEACHERS = 4
-TEACHER_EPOCHS, TEACHER_ROWS_SEEN = 1, (1_000, 64_000)
-TEACHER_BATCH_SIZE = 32
-TEACHER_IMAGE_SIZE = 32  # but twice the size of images that are known to be small: the network halves it twice at once
-TEACHER_NETWORK = {"embedding_size": 16, "hidden_sizes": [32, 64], "depths": [1, 1], "layer_type": "basic"}
 METRICS = ("prototypes", "el2n")
-TEACHERS = "teachers"
-ORDER = "hard"  # of the cut that is exported: mild pruning of plentiful data, where the paper keeps the hard rows
+AUTO_METRIC = METRICS[-1]  # the one that rules are weighed for
 
 
 @dataclass
@@ -47,21 +42,21 @@ class DemoResult:
         scored: The training rows with their score columns.
         results: One entry per training of a student; empty without labels.
         exported: The folder with the pruned data set.
-        teachers: Folders of the teachers.
+        report: The page that shows that cut.
         files: The table and the pictures that were written.
     """
 
     scored: Dataset
     results: list[Result] = field(default_factory=list)
     exported: Path = Path()
-    teachers: list[Path] = field(default_factory=list)
+    report: Path = Path()
     files: list[Path] = field(default_factory=list)
 
 
 def run_demo(
     *,
     dataset: str | None = None,
-    encoder: str = "pixels",
+    encoder: str = "tiny",
     keeps: Sequence[float] = (0.2, 0.5, 0.8),
     out: str | Path = "demo",
     image_column: str | None = None,
@@ -72,19 +67,20 @@ def run_demo(
     cache_dir: str | Path | None = None,
     log: Callable[[str], None] = tqdm.write,
 ) -> DemoResult:
-    """Score images, prune them by two scores and at random, compare the students trained on each, and export one cut.
+    """Score images, cut them by several rules and at random, compare students trained on each, export and show the best cut.
 
-    Without classes there is nothing to compare: then the images are scored by prototypes alone, and
-    pruned and exported.
+    Scores are distances to prototypes and, by small heads on the embeddings, EL2N. Rules are weighed on the training rows as
+    ``order="auto"`` weighs them; then all are compared on test rows that neither scores nor rules have seen. Without classes
+    there is nothing to compare: then the images are scored by prototypes alone, and the hard end is exported.
 
     Args:
-        dataset: A file, a folder or an id of the Hub; None is scikit-learn's digits.
+        dataset: A file, a folder or an id of the Hub; None is 800 photographs of clothes within the package, with 372 to test.
         encoder: Where embeddings come from: a model id of the Hub, a local folder, ``"tiny"`` or ``"pixels"``.
         keeps: Fractions to keep.
         out: Folder for everything the demo writes.
         image_column: Column with the images; None takes the only ``Image`` column.
         label_column: Column with the classes; None takes the only ``ClassLabel`` column.
-        image_size: Side in pixels that reaches the encoder; None leaves it to the encoder, for the digits it is 8.
+        image_size: Side in pixels that reaches the encoder; None leaves it to the encoder.
         num_draws: Students per cut, and draws of random rows; at least 2.
         seed: First of all seeds.
         cache_dir: Folder of the cache; None is ``$HF_HOME/hf_prune``.
@@ -107,17 +103,16 @@ def run_demo(
     data = open_data(dataset, image_column, label_column, seed)
     for keep in keeps:
         count_rows(keep, len(data.train))
-    if image_size is None and encoder == "pixels":
-        image_size = data.image_size
     run = Run(image_size=image_size, cache_dir=cache_dir)
     demo = _Demo(data, encoder, run, seed, Path(out), log)
     with owned(out) as own:
-        remove_parts(demo.out / TEACHERS)
         result = demo.score()
         if data.test is not None:
             result.results = demo.compare(result.scored, keeps, num_draws)
-        result.exported = demo.export(result.scored, max(keeps))
-        result.files += demo.draw(result, own.stage())
+        kept, result.exported = demo.export(result, max(keeps))
+        stage = own.stage()
+        result.files += demo.draw(result, stage)
+        result.report = demo.show(result, kept, stage)
         own.commit()
     log(f"Done in {time.monotonic() - started:.0f} s.")
     return result
@@ -135,70 +130,37 @@ class _Demo:
     log: Callable[[str], None]
 
     def score(self) -> DemoResult:
-        """Score by prototypes and, where there are classes, by EL2N."""
+        """Score by prototypes and, where there are classes, by EL2N, whose rules are weighed."""
         data = self.data
         self.log(
             f"Data: {data.origin}; {len(data.train):,} rows"
             + (f", {len(data.test):,} to test on" if data.test else "")
         )
-        options: dict[str, Any] = {"image_column": data.image_column, "seed": self.seed}
-        options["evidence"] = False  # the students below compare the rules, every one of them
-        scored = score_with(data.train, "prototypes", encoder=self.encoder, run=self.run, overwrite=True, **options)
+        options: dict[str, Any] = {"image_column": data.image_column, "seed": self.seed, "overwrite": True}
+        options |= {"encoder": self.encoder, "run": self.run}
+        scored = score_with(data.train, METRICS[0], evidence=False, **options)
         if data.label_column is None:
             self.log(
                 "No classes, so prototypes alone and no students: name a column with --label-column, "
                 f"if one of {data.train.column_names} holds them"
             )
             return DemoResult(scored)
-        from hf_prune.runtime.threads import one_thread
+        return DemoResult(score_with(scored, AUTO_METRIC, teachers="heads", label_column=data.label_column, **options))
 
-        with one_thread():
-            teachers = self.train_teachers()
-            folders = [str(folder) for folder in teachers]
-            scored = score_with(
-                scored,
-                "el2n",
-                teachers=folders,
-                label_column=data.label_column,
-                run=replace(self.run, image_size=None),
-                overwrite=True,
-                **options,
-            )
-        return DemoResult(scored, teachers=teachers)
-
-    def train_teachers(self) -> list[Path]:
-        """Train small ResNets from different seeds for a short time and save each as a folder of transformers."""
-        import transformers
-
-        from hf_prune.training.classifier import train_classifier
-        from hf_prune.training.images import TrainingImages
-
-        size = TEACHER_IMAGE_SIZE if self.data.image_size is None else 2 * self.data.image_size
-        images = TrainingImages(
-            self.data.train,
-            transformers.ViTImageProcessorPil(size={"height": size, "width": size}),
-            image_column=self.data.image_column,
-            label_column=self.data.label_column,
-        )
-        epochs = float(np.clip(TEACHER_EPOCHS * len(images), *TEACHER_ROWS_SEEN)) / len(images)
-        folders = []
-        for number in range(NUM_TEACHERS):
-            folder = self.out / TEACHERS / f"seed-{self.seed + number}"
-            train_classifier(
-                images,
-                transformers.ResNetConfig(**TEACHER_NETWORK),
-                num_epochs=epochs,
-                seed=self.seed + number,
-                folder=folder,
-                batch_size=TEACHER_BATCH_SIZE,
-                learning_rate=3e-3,
-                desc=f"Training teacher {number + 1} of {NUM_TEACHERS}",
-            )
-            folders.append(folder)
-        self.log(
-            f"Teachers: {NUM_TEACHERS} small ResNets, {epochs:.2g} epoch{'' if epochs == 1 else 's'} each, in {self.out / TEACHERS}"
-        )
-        return folders
+    def advise(self, scored: Dataset, keeps: Sequence[float]) -> dict[tuple[str, float], Rule]:
+        """Return the rules that ``order="auto"`` follows by the evidence, and print why; none without evidence."""
+        evidence = recorded_evidence(scored, AUTO_METRIC)
+        if evidence is None:
+            self.log("Too few rows to weigh rules on, so there is no line of auto.")
+            return {}
+        self.log('\nWhat order="auto" follows, weighed on the training rows:')
+        rules = {}
+        for keep in sorted(keeps):
+            if keep < 1 and evidence.nearest(keep) is not None:
+                advice = recommendation(evidence, keep, 0.0, 0.0)
+                rules[AUTO_METRIC, keep] = Rule(advice.order, advice.hardest_cutoff)
+                self.log(f"  {advice.sentence}")
+        return rules
 
     def compare(self, scored: Dataset, keeps: Sequence[float], num_draws: int) -> list[Result]:
         """Train students on every cut; print their accuracies and what these show."""
@@ -213,6 +175,7 @@ class _Demo:
             self.embed(data.test),
             read_labels(data.test, data.label_column).codes,
             label_column=data.label_column,
+            auto=self.advise(scored, keeps),
             rs2=True,
             num_draws=num_draws,
             seed=self.seed,
@@ -221,26 +184,46 @@ class _Demo:
             f"\nAccuracy in % on {len(data.test):,} test rows of students trained on the rows kept: mean ± standard\n"
             f"deviation of {num_draws} trainings (random: as many draws of rows)\n\n{comparison.table(results)}\n"
         )
-        self.log("\n".join(comparison.verdict(results)) + "\n")
+        lines = [*comparison.verdict(results), "Intervals are of 90 % and count test rows and trainings."]
+        self.log("\n".join(lines) + "\n")
         return results
 
     def embed(self, ds: Dataset) -> NDArray[np.float32]:
         """Embed the rows by the encoder of the prototypes, (n, d)."""
         return embed(ds, Request(encoder=self.encoder, image_column=self.data.image_column, run=self.run)).values
 
-    def export(self, scored: Dataset, keep: float) -> Path:
-        """Export one cut, chosen beforehand and not by its accuracy on the test rows."""
-        metric = METRICS[-1] if METRICS[-1] in scored.column_names else METRICS[0]
-        pruned = prune(scored, metric, keep=keep, order=ORDER, label_column=self.data.label_column, seed=self.seed)
-        folder = self.out / f"{self.data.name}-{metric}-{ORDER}-{100 * keep:g}"
+    def export(self, result: DemoResult, keep: float) -> tuple[Dataset, Path]:
+        """Export the cut that the table calls best, without students the hard end of prototypes; return it with its folder."""
+        scored, order, metric, why = result.scored, "hard", METRICS[0], "no students compared any"
+        if result.results:
+            best = comparison.best_cut(result.results)
+            metric, order, keep = best.metric, best.order, best.keep
+            why = "best in the table above, which saw the test rows"
+        if metric == comparison.RANDOM:
+            metric = AUTO_METRIC
+        pruned = prune(scored, metric, keep=keep, order=order, label_column=self.data.label_column, seed=self.seed)
+        folder = self.out / f"{self.data.name}-{metric}-{order}-{100 * keep:g}"
         export(pruned, folder, source=self.data.source, scores=scored, split="train")
         self.log(
-            f"Exported {len(pruned):,} of {len(scored):,} rows, the {ORDER} end of {metric} at {keep:.0%} (fixed before "
-            f"any student was trained):\n"
+            f"Exported {len(pruned):,} of {len(scored):,} rows, {metric} {order} at {keep:.0%} ({why}):\n"
             f"  {folder}  card: {folder / 'README.md'}\n"
             f'  open it: load_dataset({str(folder)!r}, split="train")'
         )
-        return folder
+        return pruned, folder
+
+    def show(self, result: DemoResult, kept: Dataset, folder: Path) -> Path:
+        """Write the report of the cut to a folder; return the path that it will have."""
+        name = "report.html"
+        report(
+            result.scored,
+            kept,
+            path=folder / name,
+            image_column=self.data.image_column,
+            label_column=self.data.label_column,
+            run=self.run,
+        )
+        self.log(f"Look at it: {self.out / name}")
+        return self.out / name
 
     def draw(self, result: DemoResult, folder: Path) -> list[Path]:
         """Write results and, where matplotlib is installed, pictures to a folder; return the paths they will have."""

@@ -1,5 +1,6 @@
 """Which errors are the user's, which are defects, and how each is printed."""
 
+import warnings
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ from huggingface_hub.errors import HFValidationError
 
 import hf_prune
 from hf_prune.cli import main
-from hf_prune.cli.errors import interrupted, is_user_error, message, report
+from hf_prune.cli.errors import interrupted, is_user_error, message, report, warnings_in_one_line
 from hf_prune.runtime.errors import InputError, InputTypeError, MissingPackageError, StateError, UserError
 from hf_prune.runtime.names import UnknownNameError
 
@@ -113,3 +114,13 @@ def test_an_error_without_a_command_points_to_the_help_of_all():
 def test_an_interrupt_says_how_to_go_on(capsys):
     assert interrupted() == 130
     assert capsys.readouterr() == ("", "interrupted; run the same command again to go on from the cache\n")
+
+
+def test_warnings_are_one_line_in_words_of_the_command_line():
+    before = warnings.formatwarning
+    with warnings_in_one_line(lambda: {"keep": "--keep"}):
+        assert (
+            warnings.formatwarning("keep=0.5\nis little", UserWarning, "a.py", 3) == "warning: --keep 0.5 is little\n"
+        )
+        assert "a.py:3: DeprecationWarning: x" in warnings.formatwarning("x", DeprecationWarning, "a.py", 3)
+    assert warnings.formatwarning is before

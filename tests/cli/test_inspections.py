@@ -52,7 +52,7 @@ def test_near_duplicates_by_vectors_of_a_split(hf, place):
 
 @pytest.mark.usefixtures("place")
 def test_a_threshold_needs_something_to_measure_by(refusal):
-    assert "threshold=0.9 needs embeddings: pass encoder=" in refusal("duplicates data --threshold 0.9")
+    assert "--threshold 0.9 needs embeddings: pass --encoder" in refusal("duplicates data --threshold 0.9")
 
 
 def test_leaks_prints_writes_and_cleans(hf, place):
@@ -82,7 +82,7 @@ def test_label_noise_prints_and_writes(hf, place):
 
 @pytest.mark.usefixtures("place")
 def test_label_noise_needs_something_to_predict_from(refusal):
-    assert "label_noise predicts labels from one of encoder=" in refusal("label-noise data")
+    assert "hf-prune label-noise predicts labels from one of --encoder" in refusal("label-noise data")
 
 
 @pytest.mark.parametrize(
@@ -91,7 +91,7 @@ def test_label_noise_needs_something_to_predict_from(refusal):
 )
 def test_parameters_are_those_of_the_function(name, function, added):
     expected = set(flat_parameters(function)[0]) - {"ds"} | {"data", "name", "split", "data_files", "out"}
-    assert {parameter.name for parameter in command().commands[name].params} - {"help"} == expected | added
+    assert {parameter.name for parameter in command().commands[name].params} - {"help", "json"} == expected | added
 
 
 def test_a_report_is_written(hf, place):

@@ -23,7 +23,10 @@ def test_recommend_prints_writes_and_draws(hf, place):
     told = hf(
         "recommend scored noise --keep 0.8 --inputs embeddings=vectors.npy --out found.json --figure gains.png"
     ).splitlines()
-    assert told[0].startswith("keep 0.8, ")
+    assert told[0].startswith(("Keeping 80 % ", "No rule beats random rows here; keeping 80 % "))
+    following = next(line for line in told if line.startswith("next: "))
+    assert following.startswith("next: hf-prune prune scored noise --keep 0.8 --order ")
+    assert following.endswith(" --out kept, or ask your own training with --student")
     assert told[-2:] == ["found.json", "gains.png"]
     found = json.loads((place / "found.json").read_text())
     assert (found["keep"], found["evidence"]["num_rows"]) == (0.8, 400)

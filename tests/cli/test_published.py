@@ -4,6 +4,7 @@ import pytest
 from datasets import load_from_disk
 
 import hf_prune
+from hf_prune.cli import main
 from hf_prune.cli.app import command
 from tests.helpers.tiny_publications import images, scored
 
@@ -67,3 +68,12 @@ def test_options_are_those_of_the_function_but_the_token(name):
     names = {parameter.name for parameter in command().commands[name].params}
     assert {"published", "data", "split", "published_split", "revision", "key_columns", "out", "overwrite"} <= names
     assert "token" not in names
+
+
+def test_rebuild_of_a_default_export_names_the_flag_that_helps(hf, capsys, place):
+    hf("prune scored prototypes --keep 6 --order hard --out kept")
+    hf("export kept --out folder --source local --scores scored")
+    assert main(["rebuild", "folder", "--out", "again"]) == 2
+    assert "give it with --source\n" in capsys.readouterr().out
+    assert main(["rebuild", "folder", "--source", "data", "--out", "again"]) == 2
+    assert "cannot be made from the source: pass --rescore to score again\n" in capsys.readouterr().out

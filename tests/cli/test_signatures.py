@@ -35,7 +35,7 @@ class TestVocabulary:
         if name == "prune":
             added = added | {option for order in hf_prune.list_orders() for option in order.options}
         expected = set(flat_parameters(function)[0]) - {"ds"} - left_out | added
-        assert {parameter.name for parameter in command().commands[name].params} - {"help"} == expected
+        assert {parameter.name for parameter in command().commands[name].params} - {"help", "json"} == expected
 
     def test_opening_options_are_those_of_open_dataset(self):
         known = set(inspect.signature(open_dataset).parameters)

@@ -116,7 +116,7 @@ def test_what_names_the_data_is_taken_out_of_the_values(place):
     assert ds["label"][:] == images()["label"][:]
     assert set(values) == {"inputs", "test_inputs", "keep"}
     assert (values["inputs"]["embeddings"].tolist(), values["test_inputs"]) == (np.eye(12).tolist(), {})
-    with pytest.raises(ValueError, match=r"^--inputs 'vectors\.npy': write name=file\.npy, such as"):
+    with pytest.raises(ValueError, match=r"^--inputs 'vectors\.npy': write NAME=file\.npy, such as"):
         parse_inputs(["vectors.npy"])
 
 

@@ -106,12 +106,12 @@ def test_a_recipe_takes_mappings_and_arrays(hf):
     [
         (
             "prune scored prototypes --keep 3 --order best --out x",
-            "order='best'; give one of 'auto', 'cluster', 'coverage'",
+            "--order best; give one of 'auto', 'cluster', 'coverage'",
         ),
-        ("prune scored prototypes --keep 3 --order hard --hardest-cutoff much --out x", "hardest_cutoff='much'; give"),
+        ("prune scored prototypes --keep 3 --order hard --hardest-cutoff much --out x", "--hardest-cutoff much; give"),
         (
             "prune scored prototypes --keep 3 --order diverse --out x",
-            "order='diverse' needs embeddings: pass encoder=",
+            "--order diverse needs embeddings: pass --encoder",
         ),
         (
             "prune scored prototypes --keep 3 --order hard --class-errors a --out x",
@@ -133,8 +133,8 @@ def test_a_recipe_takes_mappings_and_arrays(hf):
             "prune scored prototypes --keep 3 --order hard --class-balance a=1 --class-balance a=2 --out x",
             "--class-balance names 'a' twice; give each once",
         ),
-        ("push scored somebody/x --num-shards many", "'many': give a count once, or split=count for some splits"),
-        ("prune scored prototypes --keep 3 --order hard --inputs a.npy --out x", "write name=file.npy"),
+        ("push scored somebody/x --num-shards many", "'many': give a count once, or SPLIT=COUNT for some splits"),
+        ("prune scored prototypes --keep 3 --order hard --inputs a.npy --out x", "write NAME=file.npy"),
         ("explain scored scored", "kept has no pruning in its history"),
     ],
 )

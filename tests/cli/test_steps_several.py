@@ -66,7 +66,7 @@ def test_columns_are_combined(hf, place):
         ("combine scored prototypes --out x", "give a list of two or more score columns"),
         ("combine scored prototypes label --how rank_men --out x", "unknown how 'rank_men'"),
         ("correlate scored", "columns ['prototypes'] to correlate"),
-        ("score data memorization --out x", "this metric needs trained_on: pass dynamics="),
+        ("score data memorization --out x", "this metric needs trained_on: pass --dynamics"),
         ("score data memorization --dynamics nowhere --out x", "nowhere"),
     ],
 )

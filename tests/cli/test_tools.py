@@ -92,19 +92,6 @@ def test_reasons_as_csv_or_counted(hf):
     assert counted == [["6", "above the cut"], ["4", "below the cut"], ["2", "cut: hardest"]]
 
 
-def test_table_of_metrics_is_the_registry(hf):
-    header, _, *lines = [[cell.strip() for cell in line.split("|")[1:-1]] for line in hf("metrics").splitlines()]
-    assert header == ["name", "needs", "axis", "cost", "paper", "options", "aliases"]
-    assert [cells[0] for cells in lines] == [metric.name for metric in hf_prune.list_metrics()]
-    by_name = {cells[0]: dict(zip(header, cells, strict=True)) for cells in lines}
-    assert by_name["prototypes"]["needs"] == "--encoder"
-    assert by_name["prototypes"]["options"] == (
-        "--num-prototypes (auto), --num-iterations 100, --num-init 1, --algorithm auto, --seed 0"
-    )
-    assert by_name["el2n"]["needs"] == "--teachers, labels or --dynamics"
-    assert by_name["random"]["needs"] == "nothing"
-
-
 def test_the_cache_is_listed_on_a_line_for_each_entry(hf, monkeypatch, tmp_path):
     noon = time.mktime((2024, 2, 29, 12, 0, 0, 0, 0, -1))
     entries = [

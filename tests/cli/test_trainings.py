@@ -46,7 +46,7 @@ def test_subset_runs_in_a_recipe_give_memorization_and_influence(hf, place):
 def test_arguments_of_the_trainer_are_handed_on(hf, refusal, place):
     hf(f"train-teachers data resnet8-half --num-teachers 1 --folder a {QUICK} --training-args weight_decay=0.5")
     assert '"weight_decay": 0.5' in Path("a/teachers.json").read_text()
-    assert "write name=value" in refusal(
+    assert "write NAME=value" in refusal(
         f"train-teachers data resnet8-half --num-teachers 1 --folder b {QUICK} --training-args weight_decay"
     )
 
@@ -55,7 +55,7 @@ def test_arguments_of_the_trainer_are_handed_on(hf, refusal, place):
     ("line", "said"),
     [
         (f"train-teachers data resnet9 --num-teachers 1 --folder a {QUICK}", "Did you mean 'resnet8'"),
-        (f"train-subset-runs data resnet8 --num-runs 1 --folder a --subset 1.5 {QUICK}", "subset=1.5"),
+        (f"train-subset-runs data resnet8 --num-runs 1 --folder a --subset 1.5 {QUICK}", "--subset 1.5"),
         ("score data el2n --teachers empty --out x", "none of the trainings in 'empty' is finished"),
     ],
 )

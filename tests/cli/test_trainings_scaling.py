@@ -49,6 +49,6 @@ def test_metric_options_reach_the_scoring(sets, hf):
 
 
 def test_refusals_are_one_line(sets, refusal):
-    assert "pass test_dataset=, or command=" in refusal(
+    assert "pass --test-dataset, or --command" in refusal(
         "scaling train difficulty --inputs embeddings=train.npy --out found"
     )

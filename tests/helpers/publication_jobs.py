@@ -109,7 +109,7 @@ def journey(name, source, folder):
         "same features": [back[split].remove_columns("prototypes").features == first.features for split in back],
         "verified": [verified.exit_code, str(verified)],
         "rebuilt": [rebuilt.exit_code, str(rebuilt)],
-        "warnings": [str(item.message) for item in caught if item.category is UserWarning],
+        "warnings": [str(item.message) for item in caught if issubclass(item.category, UserWarning)],
     }
 
 

@@ -34,7 +34,7 @@ def pushed(name, ds=None, **keywords):
             found["error"] = f"{type(error).__name__}: {error}"
     return found | {
         "waits": WAITS.copy(),
-        "warnings": [str(item.message) for item in caught if item.category is UserWarning],
+        "warnings": [str(item.message) for item in caught if issubclass(item.category, UserWarning)],
     }
 
 

@@ -85,3 +85,16 @@ def test_what_was_edited_is_no_evidence(edit):
     edit(data)
     with pytest.raises(ValueError, match="this is no evidence of hf_prune"):
         Evidence.from_dict(data)
+
+
+def test_evidence_is_shown_in_one_line_and_gains_of_a_rule_come_from_the_nearest_fraction():
+    from tests.helpers.report_sets import evidence, gains
+
+    found = evidence(gains(0.5))
+    assert len(repr(found)) < 200
+    assert "0.5: hard" in repr(found)
+    assert "+2.0 [+1.0, +3.0] points over random rows" in repr(found.keeps[0])
+    gain = found.gain_of(Rule("hard"), 0.6)
+    assert (gain.keep, gain.is_confirmed, gain.against_all) == (0.5, True, found.keeps[0].against_all)
+    assert found.gain_of(Rule("random"), 0.5) is None
+    assert found.gain_of(Rule("hard"), 0.01) is None

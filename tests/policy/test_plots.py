@@ -11,7 +11,7 @@ from hf_prune.policy.recommendation import recommendation
 from hf_prune.policy.rules import Rule, rules_for
 
 pytest.importorskip("matplotlib")
-from hf_prune.runtime.figures import new_figure  # it takes matplotlib
+from hf_prune.runtime.figures import REFERENCE, line_style, new_figure  # it takes matplotlib
 
 
 def compared(order, cutoff, head, gain):
@@ -36,8 +36,9 @@ def marks(ax, marker):
     """Points drawn with a marker: (gain in points, height, colour of the inside)."""
     lines = [line for line in ax.lines if line.get_marker() == marker]
     return [
-        (*(pytest.approx(float(line.get_data()[axis][0])) for axis in (0, 1)), line.get_markerfacecolor())
+        (pytest.approx(float(gain)), pytest.approx(float(height)), line.get_markerfacecolor())
         for line in lines
+        for gain, height in zip(*line.get_data(), strict=True)
     ]
 
 
@@ -48,16 +49,16 @@ def test_rules_stand_by_their_gain_with_a_linear_head_the_best_on_top():
         (-3, 0.18, "white"),
         (5, 2.18, "white"),
         (2, 1.18, "white"),
-        (4, 1.82, "black"),
-        (1, 0.82, "black"),
+        (4, 1.82, REFERENCE),
+        (1, 0.82, REFERENCE),
     ]
     assert [mark[:2] for mark in marks(ax, "*")] == [(6, 1.64)]
-    intervals = [
-        line.get_xdata() for line in ax.lines if line.get_marker() == "None" and len(set(line.get_ydata())) == 1
-    ]
+    intervals = [segment[:, 0] for bars in ax.collections for segment in bars.get_segments()]
     assert intervals[0] == pytest.approx([-4, -1])
     assert intervals[-1] == pytest.approx([5, 8])
     assert "keep 0.5" in ax.get_title()
+    shown = [text.get_text() for text in ax.get_legend().get_texts()]
+    assert shown == ["random rows", "linear head", "two-layer head", "confirmed on other repeats"]
 
 
 def test_where_no_rule_was_tried_there_is_no_star():
@@ -131,3 +132,16 @@ def test_random_rows_have_their_band():
     picture = keep_curve_svg([CurvePoint(1.0, "all rows", "all rows", 1, 1, 1), *points])
     assert picture.count("<polygon") == 1
     assert picture.count("<circle") == 4
+
+
+def test_an_order_looks_the_same_in_every_picture():
+    from hf_prune.pruning.plots import plot_accuracy
+    from tests.helpers.accuracy_results import results
+
+    points = [CurvePoint(1.0, "all rows", "all rows", 0.9, 0.8, 1.0)]
+    points += [CurvePoint(keep, order, order, 0.7, 0.6, 0.8) for order in ("hard", "random") for keep in (0.5, 0.2)]
+    for ax in (plot_keep_curve(points), plot_accuracy(results())):
+        drawn = {bars.get_label(): bars.lines[0] for bars in ax.containers}
+        for order in ("hard", "random"):
+            assert drawn[order].get_color() == line_style(order)["color"]
+            assert drawn[order].get_linestyle() == line_style(order)["linestyle"]

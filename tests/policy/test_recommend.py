@@ -47,7 +47,7 @@ def test_a_column_that_tells_nothing_keeps_random_rows():
 
 def test_the_table_names_every_rule_and_the_numbers_of_the_sentence(advice):
     text = str(advice)
-    assert advice.reason in text
+    assert advice.sentence in text
     assert "400 rows judged, 100 per class" in text
     assert sum(line.startswith(("hard", "easy", "stratified", "random")) for line in text.splitlines()) == 18
 

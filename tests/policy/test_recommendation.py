@@ -21,9 +21,14 @@ def test_the_smallest_fraction_within_the_tolerance():
     tried = (found(0.8, 0.001), found(0.5, 0.004), found(0.2, 0.03))
     assert recommendation(evidence(*tried), None, 1.0, tolerance=0.01).keep == 0.5
     assert recommendation(evidence(*tried), None, 1.0, tolerance=0.5).keep == 0.2
-    assert (
-        recommendation(evidence(*tried), None, 1.0, tolerance=0.0).keep == 0.8
-    )  # none is within: the largest that was tried
+    nothing = recommendation(evidence(*tried), None, 1.0, tolerance=0.0)
+    assert (nothing.keep, nothing.order, nothing.break_even) == (1.0, "random", None)  # none is within: all rows
+    assert nothing.sentence == (
+        "Keep all rows: no fraction that was tried is sure to cost at most 0 points; keeping 80 % costs 0.1 points "
+        "[0.0, 0.2] against all rows."
+    )
+    assert "train on all rows, or accept more" in nothing.next_step
+    assert recommendation(evidence(found(0.2, 0.5)), None, 1.0, 0.01).found.keep == 0.2  # far from all rows
 
 
 def test_break_even_by_hand():
@@ -63,6 +68,39 @@ def test_what_other_students_may_gain_is_allowed_for_where_a_head_was_asked_abou
         assert (line in str(recommendation(told, 0.5, 1.0, 0.01))) is said
 
 
+def test_the_first_line_is_the_loss_against_all_rows():
+    def lines(*tried, keep=0.5):
+        return str(recommendation(evidence(*tried), keep, 1.0, 0.01)).splitlines()
+
+    first, second, *_ = lines(found(0.5, 0.006))
+    assert first == (
+        "Keeping 50 % costs 0.6 points [0.5, 0.7] against all rows; best rule: hard (+2.0 [+1.0, +3.0] over random rows)."
+    )
+    assert second == "measured: gain over random rows by a head; against all rows by " + (
+        "a head of one hidden layer on the embeddings, at equal epochs, tested on rows it had not seen; 90 % intervals."
+    )
+    assert lines(found(0.5, -0.006))[0].startswith("Keeping 50 % gains 0.6 points [+0.5, +0.7] against all rows")
+    chance = lines(found(0.5, 0.006, order="random"))
+    assert chance[0] == "No rule beats random rows here; keeping 50 % costs 0.6 points [0.5, 0.7] against all rows."
+    assert "random rows are kept" in chance[1]
+    assert not any("scoring pays" in line for line in chance)
+    assert "next: ds.prune('el2n', keep=0.5, order=\"random\")" in chance
+    near = lines(found(0.8), found(0.5), keep=0.7)[0]
+    assert near.startswith(
+        "Keeping 80 % costs 0.0 points [-0.1, 0.1] against all rows (70 % was not tried; this is the"
+    )
+    assert "not tried" not in lines(found(0.5), keep=170 / 341)[0]  # as many rows as half of an odd number
+
+
+def test_what_is_printed_fits_eighty_columns_from_the_table_on():
+    from tests.helpers.report_sets import evidence as whole_evidence
+    from tests.helpers.report_sets import gains
+
+    lines = str(recommendation(whole_evidence(gains(0.5)), 0.5, 1.0, 0.01)).splitlines()
+    table = next(number for number, line in enumerate(lines) if line.startswith("at keep"))
+    assert max(map(len, lines[table:])) <= 80
+
+
 def test_a_recommendation_is_shown_in_few_words():
     from tests.helpers.report_sets import evidence as whole_evidence
     from tests.helpers.report_sets import gains
@@ -73,7 +111,8 @@ def test_a_recommendation_is_shown_in_few_words():
         "el2n on 60 rows)"
     )
     page = advice._repr_html_()
-    assert "beat random rows by +2.0 [+1.0, +3.0]" in page
+    assert "best rule: hard (+2.0 [+1.0, +3.0] over random rows)" in page
+    assert "ds.prune(" in page
     assert "scoring pays after 1 training(s) of 30 epochs" in page
     assert page.count("<circle") == 2
     chance = recommendation(whole_evidence(gains(0.5, "random")), 0.5, 1.0, 0.01)

@@ -1,5 +1,6 @@
 import sys
 
+import numpy as np
 import pytest
 
 from hf_prune.policy.fresh_rows import RS2
@@ -22,7 +23,9 @@ def test_points_are_means_and_bars_one_standard_deviation():
 
 
 def test_lines_differ_without_colour():
-    ax = plot_accuracy([*results(), *(Result(RS2, RS2, 0.5, 5, seed, 0.6) for seed in range(2))])
+    ax = plot_accuracy(
+        [*results(), *(Result(RS2, RS2, 0.5, 5, seed, 0.6, np.zeros(0, dtype=bool)) for seed in range(2))]
+    )
     assert [container.get_label() for container in ax.containers] == ["hard", "easy", RANDOM, RS2]
     lines = [container[0] for container in ax.containers]
     for style in ("get_marker", "get_linestyle", "get_color"):

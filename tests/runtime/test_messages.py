@@ -1,9 +1,14 @@
+import _thread
+import inspect
 import re
+import sys
+import threading
 import warnings
 from pathlib import Path
 
 import pytest
 
+import hf_prune
 from hf_prune.runtime import messages
 
 PACKAGE = Path(__file__).resolve().parents[2] / "hf_prune"
@@ -18,15 +23,33 @@ def test_nothing_of_a_text_acts_on_the_terminal():
     assert len(messages.one_line("x" * 10_000)) == 2000
 
 
-def test_warnings_are_one_line_and_come_from_the_caller():
-    def caller():
-        messages.warn("a\nb\x1b[0m", stacklevel=1)
+def test_warnings_are_one_line_and_point_at_the_line_that_called_the_package():
+    inside = {"__name__": "hf_prune.somewhere", "messages": messages}
+    exec("def deep():\n    messages.warn('a\\nb\\x1b[0m')\ndef call(function):\n    return function()", inside)
+
+    def of_the_user():  # such as a metric of their own, which the package calls
+        return inside["call"](inside["deep"])
 
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        caller()
-    assert str(caught[0].message) == r"a b\x1b[0m"
-    assert caught[0].filename == __file__
+        inside["deep"]()
+        inside["call"](of_the_user)  # the outermost call is theirs
+        threading.Thread(target=inside["deep"]).run()
+    here = inspect.getsourcelines(sys._getframe())[1] + 9
+    assert [(found.filename, found.lineno) for found in caught[:2]] == [(__file__, here), (__file__, here + 1)]
+    assert {str(found.message) for found in caught} == {r"a b\x1b[0m"}
+    assert {found.category for found in caught} == {hf_prune.HfPruneWarning}
+    assert len(caught) == 3
+
+
+def test_a_thread_of_the_package_has_no_caller():
+    inside = {"__name__": "hf_prune.somewhere", "messages": messages, "_thread": _thread, "done": threading.Event()}
+    exec("def alone():\n    messages.warn('x')\n    done.set()", inside)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        _thread.start_new_thread(inside["alone"], ())
+        assert inside["done"].wait(10)
+    assert len(caught) == 1
 
 
 @pytest.mark.parametrize(

@@ -136,3 +136,8 @@ def test_every_order_keeps_single_rows_and_all_rows(order):
 def test_what_an_order_lacks_is_said_in_one_line(options, message):
     with pytest.raises(ValueError, match=message):
         select([1.0, 2.0, 3.0], keep=1, **options)
+
+
+def test_orders_are_shown_in_one_line_each():
+    assert repr(get_order("hard")) == "Order('hard' keeps the rows with the highest …, the hard ones)"
+    assert max(len(repr(order)) for order in list_orders()) < 160

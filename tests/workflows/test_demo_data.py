@@ -4,7 +4,7 @@ import pytest
 from datasets import ClassLabel, Dataset, DatasetDict, Features, Image
 from PIL import Image as Pillow
 
-from hf_prune.workflows.demo_data import digits_dataset, holdout_rows, open_data
+from hf_prune.workflows.demo_data import PHOTOGRAPHS, digits_dataset, holdout_rows, open_data
 
 
 def pictures(labels, name="label"):
@@ -26,12 +26,17 @@ def test_digits_are_those_of_scikit_learn():
         assert np.array_equal(np.rint(np.asarray(ds[row]["image"], dtype=float) * 16 / 255), digits.images[row])
 
 
-def test_the_demo_sets_a_third_of_the_digits_aside():
+def test_the_demo_has_photographs_within_the_package():
     data = open_data(None, None, None, seed=0)
-    assert (len(data.train), len(data.test), data.image_size, data.source) == (1198, 599, 8, "local")
-    counts = np.bincount(data.test["label"])
-    assert counts.min() >= 58
-    assert np.array_equal(np.sort([*data.train["label"], *data.test["label"]]), np.sort(digits_dataset()["label"]))
+    assert (len(data.train), len(data.test), data.source) == (800, 372, "local")
+    assert data.train.features == data.test.features
+    for ds in (data.train, data.test):
+        assert len(set(ds["label"][:])) == 10
+        assert min(ds[0]["image"].size) == 96
+        assert not ds[0]["image"].getexif()
+        assert ds.cast_column("image", Image(decode=False))[0]["image"]["path"] is None
+    size = sum(path.stat().st_size for path in PHOTOGRAPHS.iterdir())
+    assert size < 3.1e6
 
 
 def test_holdout_takes_of_every_class_but_never_its_last_row():

@@ -11,7 +11,9 @@ from hf_prune.hub.card.text import code, digits, number, percent, prose, words
 from hf_prune.policy import Evidence
 from hf_prune.policy.break_even import weigh_passes
 from hf_prune.policy.gathering import passes_of
+from hf_prune.policy.rules import RANDOM as RANDOM_RULE
 from hf_prune.policy.rules import Rule
+from hf_prune.runtime.errors import InputError
 from hf_prune.selection.orders import RANDOM, find_order, is_random
 from hf_prune.selection.reasons import DUPLICATE, HARDEST, RETURNED, SUSPECT
 
@@ -268,17 +270,17 @@ def _sample(sample: Any) -> Markup:
     return _count(of.get("of_rows")) + Markup(" rows, ") + _count(of.get("of_classes")) + Markup(" classes")
 
 
-def evidence_rows(found: Mapping[str, Any]) -> Iterator[list[Markup]]:
-    """Say what was found for each kept fraction: fraction, rule, gain, interval."""
+def evidence_table(found: Mapping[str, Any]) -> Iterator[list[Markup]]:
+    """List every comparison, what was confirmed first: kept fraction, rule, what it was compared with, gain, interval."""
     for kept in _mappings(found.get("keeps")):
-        yield [_share(kept.get("keep")), _rule(kept), *_gain(kept)]
-
-
-def evidence_candidates(found: Mapping[str, Any]) -> Iterator[list[Markup]]:
-    """List every rule that was tried: fraction, rule, what was trained, gain, interval."""
+        share = _share(kept.get("keep"))
+        yield [share, _rule(kept), Markup("random rows, on other repeats"), *_gain(kept)]
+        for over_all in _mappings([kept.get("against_all")]):
+            yield [share, _rule(over_all), Markup("all rows, on other repeats"), *_points_of(over_all)]
     for kept in _mappings(found.get("keeps")):
         for tried in _mappings(kept.get("candidates")):
-            yield [_share(kept.get("keep")), _rule(tried), prose(str(tried.get("head", ""))), *_gain(tried)]
+            head = Markup("random rows, {}").format(prose(str(tried.get("head", ""))))
+            yield [_share(kept.get("keep")), _rule(tried), head, *_gain(tried)]
 
 
 def _mappings(values: Any) -> Iterable[Mapping[str, Any]]:
@@ -295,10 +297,12 @@ def _gain(found: Mapping[str, Any]) -> list[Markup]:
     """Write gain and interval; random rows, with which all others are compared, have none."""
     if found.get("order") == RANDOM and not found.get("hardest_cutoff"):
         return [Markup("none was sure"), Markup("")]
-    return [
-        _points(found.get("gain")),
-        Markup("{} to {}").format(*(_points(found.get(end)) for end in ("low", "high"))),
-    ]
+    return _points_of(found)
+
+
+def _points_of(found: Mapping[str, Any]) -> list[Markup]:
+    ends = (_points(found.get(end)) for end in ("low", "high"))
+    return [_points(found.get("gain")), Markup("{} to {}").format(*ends)]
 
 
 def _count(value: Any) -> Markup:
@@ -317,3 +321,84 @@ _points = _numeric(lambda gain: Markup(f"{100 * gain:+.1f}"))  # percentage poin
 def _as_number(value: Any) -> float | None:
     known = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
     return float(value) if known else None
+
+
+def in_short(split: Mapping[str, Any]) -> Iterator[tuple[Markup, Markup]]:
+    """Say in at most nine lines what a reader wants to know first, as rows of a table; nothing of rows that were changed."""
+    steps = split["steps"]
+    if split["changed outside hf_prune"] or not steps:
+        return
+    made = [step for step in steps if step["kind"] != "prune"]
+    if made:
+        yield Markup("Scored by"), Markup("; ").join(dict.fromkeys(map(_made_by, made)))
+    prunings = [step for step in steps if step["kind"] == "prune"]
+    if prunings:
+        yield from _cut_in_short(split, prunings[-1])
+    if split["class_counts"]:
+        name, before, after = min(split["class_counts"]["classes"], key=lambda counts: counts[2] / max(counts[1], 1))
+        kept = Markup("{}: {} of {} rows").format(code(name), number(after), number(before))
+        yield from [(Markup("Class that lost most"), kept)] if prunings else []
+
+
+def _made_by(step: Mapping[str, Any]) -> Markup:
+    """Name a metric and the models behind it, without their digests."""
+    models = [
+        code(model["id"])
+        for source in step.get("inputs", {}).values()
+        for model in (*[source[name] for name in ("encoder",) if name in source], *source.get("teachers", ()))
+        if "id" in model
+    ]
+    heads = [Markup("small heads")] if any("heads" in source for source in step.get("inputs", {}).values()) else []
+    by = Markup(", ").join([*heads, *dict.fromkeys(models)])
+    return code(step["metric"]) + (Markup(" with {}").format(by) if by else Markup(""))
+
+
+def _cut_in_short(split: Mapping[str, Any], step: Mapping[str, Any]) -> Iterator[tuple[Markup, Markup]]:
+    kept, before = step["rows_out"], step["rows_in"]
+    changed = split.get("scores changed outside hf_prune", ())
+    yield Markup("Kept"), Markup("{} of {} rows ({})").format(number(kept), number(before), percent(kept, before))
+    yield Markup("Which"), chosen_rows(step, changed)
+    yield from removed(step.get("reasons") or {})
+    found = _last_evidence(split, changed)
+    if found is None:
+        yield Markup("Gain over random rows"), Markup("not measured")
+        return
+    cutoff = _as_number((step.get("options") or {}).get("hardest_cutoff", 0.0))
+    rule = Rule(str(step["order"]), cutoff or 0.0)
+    share = kept / max(before - len(step.get("unscored", ())), 1)
+    gain = None if cutoff is None or share >= 1 else found.gain_of(rule, share)
+    nearest = found.nearest(share)
+    over_all = None if gain is None else gain.against_all
+    if gain is not None:
+        yield Markup("Gain over random rows"), _worth(gain.over_random, gain.keep, gain.is_confirmed)
+    elif rule == RANDOM_RULE:
+        yield Markup("Gain over random rows"), Markup("these are random rows: no rule was sure to beat them")
+        over_all = nearest.against_all if nearest is not None and nearest.rule == rule else None
+    else:
+        yield Markup("Gain over random rows"), Markup("not measured for this rule")
+    if over_all is not None and nearest is not None:
+        yield Markup("Against all rows"), _worth(over_all, nearest.keep)
+    if found.noise_rate is not None:
+        ends = [end for end in (found.noise_low, found.noise_high) if end is not None]
+        between = Markup(", {} to {}").format(*map(_share, ends)) if len(ends) == 2 else ""
+        yield Markup("Labels that look wrong"), Markup("about {}{}").format(_share(found.noise_rate), between)
+
+
+def _worth(found: Any, keep: float, is_confirmed: bool = True) -> Markup:
+    gain, ends = _points_of({"gain": found.gain, "low": found.low, "high": found.high})
+    sure = "" if is_confirmed else ", not confirmed on other repeats"
+    return Markup("{} points of accuracy (90 %: {}) at {}{}, small heads on embeddings").format(
+        gain, ends, percent(keep), sure
+    )
+
+
+def _last_evidence(split: Mapping[str, Any], changed: Collection[str]) -> Evidence | None:
+    """Return the evidence of the last step that has some, of scores that are as they were made; None where none can be read."""
+    for step in reversed(split["steps"]):
+        if step.get("evidence") and (step["kind"] == "prune" or step["column"] not in changed):
+            try:
+                found = Evidence.from_dict(step["evidence"])
+            except InputError:  # of another version, or edited: its table shows what is there
+                return None
+            return found if all(0 < (_as_number(tried.keep) or 0) <= 1 for tried in found.keeps) else None
+    return None

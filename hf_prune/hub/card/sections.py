@@ -56,13 +56,14 @@ def _rebuild(record: Record) -> Mapping[str, Any] | None:
     return {"commands": code_lines(commands)} if commands else None
 
 
-# In the order of the page: first what the format begins with, then those of each split that was scored, then the last ones.
+# In the order of the page: first what the format begins with, a summary; then those of each split that was scored, what shows
+# the cut before what logs it; then the last ones.
 OF_EACH_SPLIT = [
-    Section("steps"),
-    Section("evidence", _evidence),
-    Section("classes", lambda split: {} if split["class_counts"] else None),
     Section("scores", lambda split: {"pictures": split.get("pictures", {})} if split["scores"] else None),
+    Section("classes", lambda split: {} if split["class_counts"] else None),
+    Section("evidence", _evidence),
     Section("limits", lambda split: {} if split.get("limits") else None),
+    Section("steps"),
     Section("again", lambda split: {"lines": code_lines(reproduction(split))}),
 ]
 LAST = [Section("rebuild", _rebuild), Section("digests"), Section("citation", _citation)]

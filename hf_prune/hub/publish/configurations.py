@@ -93,7 +93,7 @@ def _splits(ds: Dataset | DatasetDict, split: str | None) -> tuple[dict[str, Dat
                 "drop the score columns, or publish them under different config_name="
             )
     if left_out:
-        warn(f"left out because empty, and an empty split cannot be loaded: {list(left_out)}", stacklevel=4)
+        warn(f"left out because empty, and an empty split cannot be loaded: {list(left_out)}")
     return splits, left_out
 
 

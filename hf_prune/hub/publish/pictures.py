@@ -11,7 +11,7 @@ from hf_prune.data.history import History
 from hf_prune.reports.choice import choose_groups
 from hf_prune.reports.gallery import Gallery
 from hf_prune.reports.rows import read_rows, with_cut
-from hf_prune.runtime.figures import new_figure
+from hf_prune.runtime.figures import DROPPED, KEPT, new_figure
 from hf_prune.runtime.optional_results import extra
 
 if TYPE_CHECKING:
@@ -22,7 +22,6 @@ FOLDER = "images"
 _DPI = 120
 _NUM_IMAGES = 8  # of each group of the gallery
 _LONGEST = 24  # characters of a name in a picture
-_ALL, _KEPT = "#C8C8C8", "#0072B2"  # grey and Okabe and Ito's blue: they differ in lightness too
 
 
 def pictures(
@@ -76,7 +75,7 @@ def plot_histogram(compared: Mapping[str, Any], ax: "Axes | None" = None) -> "Ax
     """
     ax = ax if ax is not None else new_figure(6, 3).subplots()
     edges = compared["edges"]
-    styles = {"before": ("all scored rows", _ALL), "after": ("kept", _KEPT)}
+    styles = {"before": ("all scored rows", DROPPED), "after": ("kept", KEPT)}
     for when, (label, colour) in styles.items():
         if compared[when] is not None:
             ax.stairs(compared[when]["histogram"], edges, fill=True, color=colour, label=label)

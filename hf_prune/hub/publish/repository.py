@@ -166,7 +166,7 @@ class Repository:
     ) -> CommitInfo:
         """Upload files of a folder, then commit them, and the deletions, on top of the head that was read."""
         if self.head and _holds(self._files, folder, names, stale):
-            warn(f"{self.repo_id} holds all this already: nothing was sent", stacklevel=4)
+            warn(f"{self.repo_id} holds all this already: nothing was sent")
             return self._commit_info(self.head, message, description)
         additions = [CommitOperationAdd(path_in_repo=name, path_or_fileobj=folder / name) for name in names]
         deletions = [CommitOperationDelete(path_in_repo=name) for name in stale]

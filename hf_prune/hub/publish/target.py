@@ -158,10 +158,7 @@ class Target:
         if own.set_default is not None or not own.is_pruned or not own.format.has_rows or own.name == DEFAULT:
             return bool(own.set_default)
         if DEFAULT in self.patterns:
-            warn(
-                f"load_dataset without a name opens the configuration 'default' that is there, not {own.name!r}",
-                stacklevel=6,
-            )
+            warn(f"load_dataset without a name opens the configuration 'default' that is there, not {own.name!r}")
         return DEFAULT not in self.patterns
 
 

@@ -118,10 +118,7 @@ def _rows_by_content(cut: Cut, ds: Dataset, names: Sequence[str] | None) -> NDAr
     found = published.find(ds, names)
     missing = np.flatnonzero(found < 0)
     if len(missing):
-        warn(
-            f"{named_rows(missing, len(ds))} are not among those that {place.shown} was cut from: they are dropped",
-            stacklevel=5,
-        )
+        warn(f"{named_rows(missing, len(ds))} are not among those that {place.shown} was cut from: they are dropped")
     is_kept = np.zeros(len(published.keys) + 1, dtype=bool)  # the last place is that of rows not found
     is_kept[cut.source_rows()] = True
     return np.flatnonzero(is_kept[found])

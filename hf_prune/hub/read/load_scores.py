@@ -176,8 +176,7 @@ def _warn(found: NDArray[np.int64], shown: str) -> None:
     missing = np.flatnonzero(found < 0)
     if len(missing):
         warn(
-            f"{named_rows(missing, len(found))} are not among those that {shown} has scores of: their scores are null",
-            stacklevel=6,
+            f"{named_rows(missing, len(found))} are not among those that {shown} has scores of: their scores are null"
         )
 
 
@@ -199,6 +198,5 @@ def _warn_of_repeated(published: PublishedScores, found: NDArray[np.int64], scor
     if len(unclear):
         warn(
             f"{named_rows(unclear, len(found))} have the same content as other published rows with other scores, of "
-            "which not all are here: they have the score of the first",
-            stacklevel=6,
+            "which not all are here: they have the score of the first"
         )

@@ -228,7 +228,11 @@ def _with_columns(task: Reconstruction, ds: Dataset, features: Features) -> Data
     there = set(ds.column_names)
     missing = [name for name in features if name not in there]
     if missing:
-        task.report.unknown(task.subject, f"column {missing[0]!r} is published and cannot be made from the source")
+        scored = task.models is None and task.cut.history.score_step(missing[0]) is not None
+        hint = ": pass rescore=True to score again" if scored else ""
+        task.report.unknown(
+            task.subject, f"column {missing[0]!r} is published and cannot be made from the source{hint}"
+        )
     return ds.select_columns([name for name in features if name in there])
 
 

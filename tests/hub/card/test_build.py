@@ -73,8 +73,8 @@ def test_nothing_in_a_data_set_becomes_markup(tmp_path):
     assert card.count("<!-- hf_prune begin: default -->") == 1
     assert len(re.findall(r"(?m)^<!-- hf_prune end: default -->$", card)) == 1
     headings = [after.content for token, after in itertools.pairwise(tokens) if token.type == "heading_open"]
-    expected = ["Pruned data set", "How this data set was made", "Load it", "Steps", "Evidence against random"]
-    expected += ["Rows per class", "Scores", "What the scores are not", "Make it again", "Digests", "Citation"]
+    expected = ["Pruned data set", "How this data set was made", "Load it", "Scores", "Rows per class"]
+    expected += ["Evidence against random", "What the scores are not", "Steps", "Make it again", "Digests", "Citation"]
     assert headings == expected
     fences = [token for token in tokens if token.type == "fence"]
     assert [token.info for token in fences] == ["python", "python", "bash", "bibtex", "bibtex"]

@@ -6,6 +6,8 @@ import pytest
 
 from hf_prune.hub.card import facts
 from tests.helpers.card_records import evidence
+from tests.helpers.report_sets import evidence as whole_evidence
+from tests.helpers.report_sets import gains
 
 MODEL = {"id": "somebody/vit", "commit": "c" * 40, "output": "cls", "image_size": None}
 SHOWN = f"`somebody/vit` at commit `{'c' * 40}`, output `cls`"
@@ -203,28 +205,65 @@ def test_what_the_evidence_is_of():
     ]
 
 
-def test_gains_in_points_and_random_rows_without_one():
-    assert rows(facts.evidence_rows(evidence())) == [
-        ("80 %", "`hard`, the hardest 5 % cut first", "+1.2", "+0.3 to +2.1"),
-        ("20 %", "random rows", "none was sure", ""),
+def test_what_was_confirmed_comes_before_every_rule_that_was_tried():
+    found = evidence()
+    found["keeps"][0]["against_all"] = {
+        "order": "hard",
+        "hardest_cutoff": 0.05,
+        "gain": -0.004,
+        "low": -0.01,
+        "high": 0,
+    }
+    assert rows(facts.evidence_table(found)) == [
+        ("80 %", "`hard`, the hardest 5 % cut first", "random rows, on other repeats", "+1.2", "+0.3 to +2.1"),
+        ("80 %", "`hard`, the hardest 5 % cut first", "all rows, on other repeats", "-0.4", "-1.0 to +0.0"),
+        ("20 %", "random rows", "random rows, on other repeats", "none was sure", ""),
+        ("80 %", "`hard`, the hardest 5 % cut first", "random rows, linear", "+1.2", "+0.3 to +2.1"),
+        ("80 %", "`easy`", "random rows, two-layer", "-2.0", "-3.0 to -1.0"),
+        ("20 %", "`easy`", "random rows, two-layer", "-2.0", "-3.0 to -1.0"),
     ]
     cut = {"keep": 0.5, "order": "random", "hardest_cutoff": 0.1, "gain": 0.01, "low": -0.005, "high": 0.025}
-    assert rows(facts.evidence_rows({"keeps": [cut]})) == [
-        ("50 %", "random rows, the hardest 10 % cut first", "+1.0", "-0.5 to +2.5")
-    ]
+    assert rows(facts.evidence_table({"keeps": [cut]}))[0][1:] == (
+        ("random rows, the hardest 10 % cut first", "random rows, on other repeats", "+1.0", "-0.5 to +2.5")
+    )
 
 
-def test_every_rule_that_was_tried():
-    assert rows(facts.evidence_candidates(evidence())) == [
-        ("80 %", "`hard`, the hardest 5 % cut first", "linear", "+1.2", "+0.3 to +2.1"),
-        ("80 %", "`easy`", "two-layer", "-2.0", "-3.0 to -1.0"),
-        ("20 %", "`easy`", "two-layer", "-2.0", "-3.0 to -1.0"),
-    ]
+def short(**changes):
+    """The summary of a cut of half of the rows, with evidence of 50 %."""
+    step = {"kind": "prune", "metric": "el2n", "column": "el2n", "order": "hard", "rows_in": 60, "rows_out": 30}
+    scored = {"kind": "score", "metric": "el2n", "column": "el2n", "inputs": {"probs": {"heads": {}}}}
+    split = {"steps": [scored, step | changes], "changed outside hf_prune": False, "class_counts": None}
+    scored["evidence"] = whole_evidence(gains(0.5)).to_dict()
+    return dict(rows(facts.in_short(split)))
+
+
+def test_in_short_the_rule_is_judged_by_the_evidence_on_its_scores():
+    worth = "+2.0 points of accuracy (90 %: +1.0 to +3.0) at 50 %, small heads on embeddings"
+    found = short()
+    assert list(found) == ["Scored by", "Kept", "Which", "Gain over random rows", "Against all rows", *list(found)[5:]]
+    assert found["Scored by"] == "`el2n` with small heads"
+    assert found["Kept"] == "30 of 60 rows (50 %)"
+    assert found["Gain over random rows"] == worth
+    assert found["Against all rows"].startswith("-0.6 points")
+    assert short(order="middle")["Gain over random rows"] == "not measured for this rule"
+    assert short(order="random")["Gain over random rows"].startswith("these are random rows")
+    assert "Against all rows" not in short(order="random")  # those of the evidence are others
+    assert short(rows_out=60)["Gain over random rows"] == "not measured for this rule"
+
+
+def test_in_short_says_nothing_of_rows_that_were_changed_or_never_scored():
+    assert rows(facts.in_short({"steps": [], "changed outside hf_prune": False})) == []
+    assert rows(facts.in_short({"steps": [{"kind": "prune"}], "changed outside hf_prune": True})) == []
+    assert short(evidence={"steps": [], "keeps": "x"})["Gain over random rows"] == "not measured"
+    edited = whole_evidence(gains(0.5)).to_dict() | {"noise_rate": "<b>"}
+    assert "<" not in short(evidence=edited)["Labels that look wrong"]
+    edited["keeps"][0]["keep"] = "half"
+    assert short(evidence=edited)["Gain over random rows"] == "not measured"
 
 
 @pytest.mark.parametrize("keeps", [None, "text", 3, ["text", 3, None]])
 def test_evidence_that_cannot_be_read_has_no_rows(keeps):
-    assert rows(facts.evidence_rows({"keeps": keeps})) == rows(facts.evidence_candidates({"keeps": keeps})) == []
+    assert rows(facts.evidence_table({"keeps": keeps})) == []
 
 
 @pytest.mark.parametrize(
