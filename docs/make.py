@@ -87,7 +87,7 @@ k-means, 1,000 prototypes of 384 numbers; 200000; benchmarks/clustering.csv; ; c
 evidence for `order="auto"`; 50000; benchmarks/evidence_budget.csv; ; cpu_seconds; 1
 200 linear heads, twelve epochs; 50000; benchmarks/memorization_heads.csv; linear; cpu_seconds; 1
 `memorization`, 200 heads with 256 hidden units; 50000; benchmarks/memorization_heads.csv; 256 hidden units; cpu_seconds; 1
-`label_noise`, embeddings at hand; 50000; benchmarks/label_noise.csv; ; cpu_seconds; 1
+`label_noise`, embeddings at hand; 20000; benchmarks/label_noise.csv; ; cpu_seconds; 1
 `duplicates` at 0.95, embeddings at hand; 200000; benchmarks/duplicates.csv; 0.95; cpu_seconds; 1
 one epoch of a small ResNet, 32 x 32 pixels; 50000; benchmarks/train_on_less.csv; full; cpu_seconds; 50/64
 """.strip().splitlines()

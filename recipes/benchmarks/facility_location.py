@@ -25,7 +25,6 @@ from hf_prune.selection import select
 
 SIZE, CENTRES, SPREAD = 384, 1_000, 0.8
 BLOCK = 2_048
-TOGETHER = 32
 JUDGED = 50_000  # rows that the objective is summed over, at most
 
 KEY = ["task", "rows", "selection"]  # of a line: one that is measured again takes its place
@@ -62,24 +61,27 @@ def objective(vectors: Vectors, kept: Rows) -> float:
 
 
 def exact(vectors: Vectors, budget: int) -> Rows:
-    """Choose rows by lazy greedy over all pairs, whose similarities are computed as they are needed."""
-    nearest = np.zeros(len(vectors), np.float32)
-    bounds = np.concatenate(
-        [
-            np.maximum(vectors[start : start + BLOCK] @ vectors.T, 0).sum(axis=1)
-            for start in range(0, len(vectors), BLOCK)
-        ]
-    )
+    """Choose rows by exact greedy over all pairs: the gains of all rows are kept, and lowered by what a choice takes of them.
+
+    A row that comes nearer to the chosen ones, from ``old`` to ``new``, takes of the gain of each row that part of their
+    similarity that lies between the two.
+    """
+    nearest, gains = np.zeros(len(vectors), np.float32), np.zeros(len(vectors))
+    for start in range(0, len(vectors), BLOCK):
+        gains += np.maximum(vectors[start : start + BLOCK] @ vectors.T, 0).sum(axis=0)
     chosen = []
     for _ in range(budget):
-        best = -1
-        while best < 0 or bounds[best] < bounds.max():
-            likely = np.argpartition(bounds, len(bounds) - TOGETHER)[-TOGETHER:]
-            bounds[likely] = np.maximum(vectors[likely] @ vectors.T - nearest, 0).sum(axis=1)
-            best = int(likely[bounds[likely].argmax()])
-        chosen.append(best)
-        bounds[best] = -1
-        np.maximum(nearest, vectors @ vectors[best], out=nearest)
+        chosen.append(int(gains.argmax()))
+        similarity = vectors @ vectors[chosen[-1]]
+        nearer = np.flatnonzero(similarity > nearest)
+        for start in range(0, len(nearer), BLOCK):
+            rows = nearer[start : start + BLOCK]
+            old, new = nearest[rows, None], similarity[rows, None]
+            between = vectors[rows] @ vectors.T
+            np.clip(between, old, new, out=between)
+            gains -= between.sum(axis=0) - old.sum()
+        nearest[nearer] = similarity[nearer]
+        gains[chosen[-1]] = -np.inf
     return np.array(chosen)
 
 
