@@ -151,7 +151,7 @@ class ScoredColumn:
             ),
         )
         # Of more rows in a class, choosing those that stand for others takes longer than all trainings.
-        affordable = found.rows_per_class <= COVERAGE_ROWS_PER_CLASS and min(keeps) <= COVERAGE_KEEP
+        affordable = found.rows_per_class <= COVERAGE_ROWS_PER_CLASS and min(keeps, default=1.0) <= COVERAGE_KEEP
         if not (self.by_embeddings and affordable):
             return found
         return dataclasses.replace(found, units=np.asarray(self.embeddings[found.rows], dtype=np.float32))

@@ -194,7 +194,8 @@ def beta(candidates: Candidates, *, exponent: float = 4.0) -> Places:
     with np.errstate(divide="ignore"):
         weights = density + np.log(np.clip(scores, 0, np.finfo(np.float64).max))
     # Who has waited least after an exponential time at the rate of its weight comes first: a draw without replacement.
-    times = np.log(-np.log1p(-(candidates.turns + 0.5) / len(mean)))
+    turns = np.argsort(np.argsort(candidates.turns))  # among these rows
+    times = np.log(-np.log1p(-(turns + 0.5) / len(mean)))
     return rank(times - weights, candidates.turns)
 
 

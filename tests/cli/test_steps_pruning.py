@@ -106,7 +106,7 @@ def test_a_recipe_takes_mappings_and_arrays(hf):
     [
         (
             "prune scored prototypes --keep 3 --order best --out x",
-            "--order best; give one of 'auto', 'cluster', 'coverage'",
+            "--order best; give one of 'auto', 'balanced', 'beta', 'cluster', 'coverage'",
         ),
         ("prune scored prototypes --keep 3 --order hard --hardest-cutoff much --out x", "--hardest-cutoff much; give"),
         (

@@ -47,7 +47,7 @@ def test_what_some_data_set_could_meet_is_left_to_it(options):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"order": "best"}, "order='best'; give one of 'auto', 'cluster', "),
+        ({"order": "best"}, "order='best'; give one of 'auto', 'balanced', 'beta', 'cluster', "),
         ({"order": "hard", "hardest_cutoff": 0.51}, "hardest_cutoff=0.51; give"),
         ({"order": "hard", "hardest_cutoff": "much"}, "hardest_cutoff='much'; give"),
         ({"hardest_cutoff": 0.1}, "hardest_cutoff=0.1 with order='auto', which chooses the cut: name an order, or"),

@@ -33,7 +33,7 @@ def test_every_rule_that_gains_with_a_linear_head_is_tried_with_the_other_and_th
     for found in advice.found.candidates:
         gains[found.head][found.order, found.hardest_cutoff] = found.gain
     assert gains["two-layer"].keys() == {rule for rule, gain in gains["linear"].items() if gain > 0}
-    assert len(gains["linear"]) == len(rules_for(0.2)) > len(gains["two-layer"])
+    assert len(gains["linear"]) == len(rules_for(0.2, by_embeddings=True)) > len(gains["two-layer"])
     best = max(gains["two-layer"], key=gains["two-layer"].get)
     assert (advice.found.tried.order, advice.found.tried.hardest_cutoff) == best
 
@@ -49,7 +49,8 @@ def test_the_table_names_every_rule_and_the_numbers_of_the_sentence(advice):
     text = str(advice)
     assert advice.sentence in text
     assert "400 rows judged, 100 per class" in text
-    assert sum(line.startswith(("hard", "easy", "stratified", "random")) for line in text.splitlines()) == 18
+    orders = ("hard", "easy", "stratified", "random", "coverage")
+    assert sum(line.startswith(orders) for line in text.splitlines()) == 24
 
 
 def test_it_passes_through_json(advice):

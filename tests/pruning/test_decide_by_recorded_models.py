@@ -53,6 +53,7 @@ def weighed(monkeypatch):
     """What is put together to be weighed, which takes seconds, and is left out."""
     found = []
     evidence = Evidence("s", "a head", ROWS, 5.0, None, optimistic=False, class_balance=0.5, seed=0, keeps=())
+    monkeypatch.setattr(gathering, "weigh", lambda scored, *_, **__: found.append(scored) or evidence)
     monkeypatch.setattr(gathering, "judge_of", lambda *_, **__: None)
     monkeypatch.setattr(gathering, "weigh_with", lambda _, scored, *__: found.append(scored) or evidence)
     return found

@@ -73,9 +73,12 @@ def test_what_models_are_told_is_checked_for_every_function(function, options, m
         (lambda: rows().prune(["s"], keep=0.5), r"metric=\['s'\]; give the name of one score column"),
         (
             lambda: rows().prune("s", keep=0.5, order="aut"),
-            "order='aut'; give one of 'auto', 'cluster', 'coverage', 'diverse', 'easy'",
+            "order='aut'; give one of 'auto', 'balanced', 'beta', 'cluster', 'coverage', 'diverse', 'easy'",
         ),
-        (lambda: rows().prune("s", keep=0.5, order=["hard"]), r"order=\['hard'\]; give one of 'auto', 'cluster'"),
+        (
+            lambda: rows().prune("s", keep=0.5, order=["hard"]),
+            r"order=\['hard'\]; give one of 'auto', 'balanced', 'beta', 'cluster'",
+        ),
         (lambda: rows().prune("s", keep=0.5, drop_duplicates="0.9"), "drop_duplicates='0.9'; give the least cosine"),
         (lambda: rows().prune("s", keep=0.5, class_errors="a"), "class_errors='a'; give the error of each class"),
         (lambda: rows().prune("s", keep=0.5, return_selection="no"), "return_selection='no'; give True or False"),

@@ -244,7 +244,11 @@ def test_a_score_that_cannot_be_ranked_names_its_row(bad):
         ([[1.0]], {}, r"scores of shape \(1, 1\).*give one number per row"),
         (["a"], {}, "give one number per row"),
         ([True, False], {}, "give one number per row"),
-        ([1.0], {"order": "auto"}, "order='auto'; give one of 'cluster', 'coverage', 'diverse', 'easy', "),
+        (
+            [1.0],
+            {"order": "auto"},
+            "order='auto'; give one of 'balanced', 'beta', 'cluster', 'coverage', 'diverse', 'easy', ",
+        ),
         ([1.0], {"class_balance": 0.5}, "class_balance=0.5 needs classes: pass labels=, or class_balance=0"),
         ([1.0], {"labels": [0, 1], "class_balance": 0.5}, "give 1 integers, one per row"),
         ([1.0], {"labels": [0.5], "class_balance": 0.5}, "type float64; give 1 integers, one per row"),

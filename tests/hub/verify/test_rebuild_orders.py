@@ -67,7 +67,7 @@ def test_where_it_is_not_registered_this_cannot_be_told(every, tmp_path):
         assert report.exit_code == 2, str(report)
         assert [line in str(finding) for finding in report if finding.outcome == "cannot tell"] == [True]
     assert hf_prune.explain(ds, kept)["kept"][:].count(True) == 4
-    with pytest.raises(ValueError, match=r"^order='every'; give one of 'auto', 'cluster', "):
+    with pytest.raises(ValueError, match=r"^order='every'; give one of 'auto', 'balanced', 'beta', 'cluster', "):
         ds.prune("prototypes", keep=4, order=every)
 
 
