@@ -6,7 +6,7 @@ import json
 import numpy as np
 import pytest
 
-from tests.helpers.weighed_sets import short_trials, telling  # noqa: F401  # a fixture for every test here
+from tests.helpers.weighed_sets import hasty_trials, short_trials, telling  # noqa: F401  # a fixture for every test here
 
 pytest_plugins = ["tests.helpers.command_line"]
 

@@ -20,6 +20,15 @@ def short_trials():
         yield
 
 
+@pytest.fixture(autouse=True, scope="module")
+def hasty_trials(short_trials):
+    """Train heads for two epochs, where it does not matter what they find."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(trial, "FEWEST_EPOCHS", 2)
+        patch.setattr(trial, "MOST_EPOCHS", 2)
+        yield
+
+
 def points_and_labels(num_rows, seed=0, wrong=WRONG):
     """Embeddings in four clouds, labels of which a share is wrong, and which are."""
     generator = np.random.default_rng(seed)

@@ -21,7 +21,7 @@ from hf_prune.policy.gathering import (
 )
 from hf_prune.scoring import Request
 from hf_prune.scoring.scores import add_scores
-from tests.helpers.weighed_sets import dataset, points_and_labels, short_trials, telling  # noqa: F401  # a fixture for every test here
+from tests.helpers.weighed_sets import dataset, hasty_trials, points_and_labels, short_trials, telling  # noqa: F401  # a fixture for every test here
 
 
 def test_evidence_is_gathered_with_the_score_and_read_from_the_record():

@@ -15,7 +15,7 @@ from hf_prune.hub.verify.verify import verify
 from hf_prune.models.loaded_model import LoadedModel
 from hf_prune.policy import Evidence, gathering
 from tests.helpers.tiny_sets import make_set, noise
-from tests.helpers.weighed_sets import short_trials  # noqa: F401  # a fixture for every test here
+from tests.helpers.weighed_sets import hasty_trials, short_trials  # noqa: F401  # a fixture for every test here
 
 ROWS = 240
 NOT_KEPT = Run(load_from_cache_file=False)

@@ -16,7 +16,7 @@ from hf_prune.policy import budget, trial
 from hf_prune.policy.recommend import recommend  # before the fixture: it takes a constant over
 from hf_prune.pruning import decide
 from hf_prune.runtime.optional_results import extra, extra_of_all
-from tests.helpers.weighed_sets import short_trials  # noqa: F401  # a fixture for every test here
+from tests.helpers.weighed_sets import hasty_trials, short_trials  # noqa: F401  # a fixture for every test here
 
 ROWS = 200  # the fewest that rules are judged on
 EXAMPLES = int(os.environ.get("HF_PRUNE_SMALL_SETS", "12"))  # more by hand: each takes up to a second

@@ -13,7 +13,7 @@ from hf_prune.models.loaded_model import LoadedModel
 from hf_prune.policy import budget
 from tests.helpers.rank_jobs import ROWS, arrays
 from tests.helpers.tiny_sets import make_set, noise
-from tests.helpers.weighed_sets import short_trials  # noqa: F401  # a fixture for every test here
+from tests.helpers.weighed_sets import hasty_trials, short_trials  # noqa: F401  # a fixture for every test here
 
 
 def numbers(rows=4) -> Dataset:
