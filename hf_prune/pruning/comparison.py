@@ -130,7 +130,8 @@ def compare(
     results: list[Result] = []
     for keep in sorted(set(keeps)):
         rules = _rules(metrics, keep, auto or {})
-        results += train([cut for named in rules for cut in _cuts(scored, labels, named, keep, seeds)], keep)
+        points = np.asarray(features)
+        results += train([cut for named in rules for cut in _cuts(scored, labels, points, named, keep, seeds)], keep)
         if rs2:
             results += train([_fresh(len(scored), keep, seed) for seed in seeds], keep)
     return results + train([_Cut(FULL, FULL, seed, np.arange(len(scored))) for seed in seeds], None)
@@ -163,10 +164,17 @@ def _rules(metrics: Sequence[str], keep: float, auto: Mapping[tuple[str, float],
     return [*found, _Named(RANDOM, RANDOM, RANDOM_RULE)]
 
 
-def _cuts(scored: Dataset, labels: NDArray[np.int64], named: _Named, keep: float, seeds: Sequence[int]) -> list[_Cut]:
+def _cuts(
+    scored: Dataset,
+    labels: NDArray[np.int64],
+    features: NDArray[Any],
+    named: _Named,
+    keep: float,
+    seeds: Sequence[int],
+) -> list[_Cut]:
     """Return the rows that a rule keeps, once for each seed, by which random rows alone are others."""
     scores = read_scores(scored, named.metric) if named.metric != RANDOM else np.zeros(len(scored))
-    settings: dict[str, Any] = {"keep": keep, "class_balance": PAPER_CLASS_BALANCE}
+    settings: dict[str, Any] = {"keep": keep, "class_balance": PAPER_CLASS_BALANCE, "embeddings": features}
     draws = seeds if named.rule == RANDOM_RULE else [seeds[0]] * len(seeds)
     rows = {draw: named.rule.rows(scores, labels, seed=draw, **settings) for draw in dict.fromkeys(draws)}
     return [_Cut(named.metric, named.order, seed, rows[draw]) for seed, draw in zip(seeds, draws, strict=True)]
