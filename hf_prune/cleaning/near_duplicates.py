@@ -1,12 +1,11 @@
 """Exact search for rows close to an earlier row, in blocks, most pairs ruled out by a few of their coordinates."""
 
-from collections.abc import Iterator
-
 import numpy as np
 import torch
 from datasets.utils import tqdm
 from numpy.typing import NDArray
 
+from hf_prune.metrics.rows import slices
 from hf_prune.runtime.processes import compute_device, is_main_process
 from hf_prune.runtime.threads import Workers, workers_for
 
@@ -107,7 +106,7 @@ class _Search:
             workers_for(self.keys.device) as workers,
             tqdm(total=total, desc="Duplicates", unit="row", leave=False, disable=not is_main_process()) as bar,
         ):
-            for block in _slices(total, BLOCK_ROWS.get(device, BLOCK_ROWS["cpu"])):
+            for block in slices(total, BLOCK_ROWS.get(device, BLOCK_ROWS["cpu"])):
                 rows = slice(wanted.start + block.start, wanted.start + block.stop)
                 self.compare_with_earlier(rows, workers)
                 if among_themselves:
@@ -127,7 +126,7 @@ class _Search:
             row, leader = self._candidates(self.keys[rows], self._leader_keys[tile])
             return self._verified(row + rows.start, self._leaders[tile][leader])
 
-        tiles = _slices(self._num_leaders, TILE_ROWS.get(self.keys.device.type, TILE_ROWS["cpu"]))
+        tiles = slices(self._num_leaders, TILE_ROWS.get(self.keys.device.type, TILE_ROWS["cpu"]))
         found = [pairs for _, pairs in workers.ahead(look, tiles)]
         if not found:
             return
@@ -168,7 +167,7 @@ class _Search:
     def _verified(self, left: NDArray[np.int64], right: NDArray[np.int64]) -> Pairs:
         """Return those of the pairs that are close, with their cosines in float64."""
         cosine = np.empty(len(left))
-        for part in _slices(len(left), max(1, VERIFIED_NUMBERS // self.points.shape[1])):
+        for part in slices(len(left), max(1, VERIFIED_NUMBERS // self.points.shape[1])):
             one, other = self.points[left[part]].astype(np.float64), self.points[right[part]].astype(np.float64)
             cosine[part] = np.einsum("ij,ij->i", one, other)
         close = cosine >= self.least
@@ -197,7 +196,7 @@ def _bounding_coordinates(points: Points, least: float) -> torch.Tensor:
     if count == width:
         return whole
     keys = np.empty((num_rows, count + 1), dtype=np.float32)
-    for part in _slices(num_rows, 16_384):
+    for part in slices(num_rows, 16_384):
         keys[part] = _project(points[part].astype(np.float64), axes[:, :count])
     return torch.from_numpy(keys)
 
@@ -212,7 +211,3 @@ def _project(points: NDArray[np.float64], axes: NDArray[np.float64]) -> NDArray[
 def _share_let_through(keys: NDArray[np.float64], least: float) -> float:
     """Return the share of the pairs between two halves of a sample that a bound does not rule out."""
     return float((keys[0::2] @ keys[1::2].T >= least).mean())
-
-
-def _slices(length: int, step: int) -> Iterator[slice]:
-    return (slice(start, min(start + step, length)) for start in range(0, length, step))

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from hf_prune.data.images import EncodedImages, to_rgb
 from hf_prune.engine.image_keys import NO_IMAGE
+from hf_prune.metrics.rows import slices
 from hf_prune.runtime.messages import error_line
 from hf_prune.runtime.processes import gather_objects, gather_rows, is_main_process, num_processes, process_index
 
@@ -77,7 +78,7 @@ def small_pictures(ds: Dataset, column: str) -> tuple[Pictures, dict[int, str]]:
         ThreadPoolExecutor() as pool,
         tqdm(total=len(own), desc="Pictures", unit="image", leave=False, disable=not is_main_process()) as bar,
     ):
-        for part in _slices(len(own), _DECODED):
+        for part in slices(len(own), _DECODED):
             list(pool.map(make, range(part.start, part.stop)))
             bar.update(part.stop - part.start)
     reasons = {row: why for rows in gather_objects([unreadable]) for row, why in rows.items()}
@@ -132,7 +133,7 @@ def _for_each_equal(pairs: Pairs, originals: Rows, copies: Rows) -> Pairs:
 
 def _have_edges(pictures: Pictures) -> NDArray[np.bool_]:
     found = np.zeros(len(pictures), dtype=bool)
-    for part in _slices(len(pictures), _HASHED):
+    for part in slices(len(pictures), _HASHED):
         edges = _edges(_cut(pictures[part], WHOLE, WHOLE, GRID))
         found[part] = np.square(edges).mean(axis=1) > _FLAT**2
     return found
@@ -223,7 +224,7 @@ def _hashes(pictures: Pictures, sides: tuple[Box, Box], mirrored: bool) -> NDArr
     """Return the signs, against their median, of the 64 lowest cosine coefficients of cut pictures, shape (n,)."""
     rows, columns = (_cosines() @ _cutter(side, _SAMPLES) for side in sides)
     found = np.empty(len(pictures), dtype=np.uint64)
-    for part in _slices(len(pictures), _HASHED):
+    for part in slices(len(pictures), _HASHED):
         low = (rows @ _turned(pictures[part], mirrored) @ columns.T).reshape(-1, _LOW * _LOW)
         bits = low > np.median(low, axis=1, keepdims=True)
         found[part] = np.packbits(bits, axis=1).view(np.uint64)[:, 0]
@@ -235,7 +236,7 @@ def _similarity_at(
 ) -> NDArray[np.float64]:
     """Compare cut pictures with whole ones, shape (p,)."""
     found = np.empty(len(cut))
-    for part in _slices(len(cut), _HASHED):
+    for part in slices(len(cut), _HASHED):
         one = _unit(_edges(_cut(_turned(pictures[cut[part]], mirrored), *sides, GRID)))
         found[part] = (one * _unit(_edges(_cut(pictures[whole[part]], WHOLE, WHOLE, GRID)))).sum(axis=1)
     return found
@@ -244,7 +245,7 @@ def _similarity_at(
 def _best_similarity(pictures: Pictures, left: Rows, right: Rows, mirrored: bool) -> NDArray[np.float64]:
     """Compare pairs at the cut of either picture that fits the other best, shape (p,)."""
     found = np.empty(len(left))
-    for part in _slices(len(left), _FITTED):
+    for part in slices(len(left), _FITTED):
         one, other = _turned(pictures[left[part]], mirrored), pictures[right[part]].astype(np.float32)
         found[part] = np.maximum(_fitted(one, other), _fitted(other, one))
     return found
@@ -309,7 +310,3 @@ def _edges(pictures: Array) -> Array:
 def _unit(vectors: Array) -> Array:
     lengths = np.sqrt(np.einsum("ij,ij->i", vectors, vectors))[:, None]
     return vectors / np.maximum(lengths, np.finfo(np.float32).tiny)
-
-
-def _slices(length: int, step: int) -> Iterator[slice]:
-    return (slice(start, min(start + step, length)) for start in range(0, length, step))

@@ -201,14 +201,9 @@ class _Job:
         settings = {"need": self.need, "epoch_probs": self.epoch_probs, "num_classes": self.training.num_classes}
         return digests | settings | dataclasses.asdict(self.heads)
 
-    def seeds_of(self, number: int) -> tuple[int, int]:
-        """Return one seed for the subset of a head and one for its first weights and the order of its rows."""
-        subset, training = np.random.SeedSequence((self.heads.seed, number)).generate_state(2)
-        return int(subset), int(training)
-
     def rows_of(self, number: int) -> NDArray[np.int64]:
         """Return the rows that a head is trained on, ascending."""
-        keys = row_uniform(self.known, self.seeds_of(number)[0])
+        keys = row_uniform(self.known, self.heads.seeds_of(number)[0])
         if self.folds is not None:
             keys[self.folds[self.known] == number % NUM_FOLDS] = np.inf
         return np.sort(self.known[np.argsort(keys, kind="stable")[: self.num_own_rows]])
@@ -256,7 +251,7 @@ class _Job:
                 bar.update(len(part))
 
         rows = torch.from_numpy(np.stack([self.rows_of(number) for number in part])).to(device)
-        seeds = [self.seeds_of(number)[1] for number in part]
+        seeds = [self.heads.seeds_of(number)[1] for number in part]
         weights = train(self.points, self.classes, rows, seeds, self.training, after_epoch, stop)
         if self.need != "dynamics":
             passes.make(weights)

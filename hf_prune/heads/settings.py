@@ -93,6 +93,11 @@ class Heads:
             if value is not None and not (known and fits(value)):
                 raise InputError(f"{name}={value!r}; give a number {allowed}, or None")
 
+    def seeds_of(self, number: int) -> tuple[int, int]:
+        """Return one seed for the subset of a head and one for its first weights and the order of its rows."""
+        subset, training = np.random.SeedSequence((self.seed, number)).generate_state(2)
+        return int(subset), int(training)
+
     @classmethod
     def from_record(cls, settings: Mapping[str, Any]) -> "Heads":
         """Read the settings in a record or a history, which anybody may have written.

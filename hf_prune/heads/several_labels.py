@@ -115,14 +115,9 @@ class _Job:
         digests = {name: f"{array.shape} {array_sha256(array)}".encode() for name, array in self.arrays.items()}
         return digests | dataclasses.asdict(self.heads)
 
-    def seeds_of(self, number: int) -> tuple[int, int]:
-        """Return one seed for the subset of a head and one for its first weights and the order of its rows."""
-        subset, training = np.random.SeedSequence((self.heads.seed, number)).generate_state(2)
-        return int(subset), int(training)
-
     def rows_of(self, number: int) -> NDArray[np.int64]:
         """Return the rows that a head is trained on, ascending."""
-        keys = row_uniform(np.arange(len(self.targets)), self.seeds_of(number)[0])
+        keys = row_uniform(np.arange(len(self.targets)), self.heads.seeds_of(number)[0])
         return np.sort(np.argsort(keys, kind="stable")[: self.num_own_rows])
 
     def run(self, numbers: Sequence[int], folder: str | Path | None) -> dict[int, Values]:
@@ -145,7 +140,7 @@ class _Job:
 
     def _train(self, part: Sequence[int], stop: Event) -> dict[int, Values]:
         rows = torch.from_numpy(np.stack([self.rows_of(number) for number in part])).to(self.points.device)
-        seeds = [self.seeds_of(number)[1] for number in part]
+        seeds = [self.heads.seeds_of(number)[1] for number in part]
         weights = train(self.points, self.targets, rows, seeds, self.training, stop=stop)
         found: dict[int, Values] = {}
         for head, number in enumerate(part):

@@ -11,6 +11,16 @@ from hf_prune.runtime.errors import InputError
 BLOCK_NUMBERS = 2**22  # numbers held at once, 32 MiB in float64
 
 
+def slices(length: int, step: int) -> Iterator[slice]:
+    """Yield slices that cut a length into consecutive parts, the last of which may be shorter.
+
+    Example:
+        >>> list(slices(5, 3))
+        [slice(0, 3, None), slice(3, 5, None)]
+    """
+    return (slice(start, min(start + step, length)) for start in range(0, length, step))
+
+
 def row_blocks(num_rows: int, numbers_per_row: int) -> Iterator[slice]:
     """Yield slices that cut rows into consecutive blocks of about `BLOCK_NUMBERS` numbers, such as epochs x classes each.
 
@@ -18,9 +28,7 @@ def row_blocks(num_rows: int, numbers_per_row: int) -> Iterator[slice]:
         >>> list(row_blocks(3, 2**21))
         [slice(0, 2, None), slice(2, 3, None)]
     """
-    step = max(1, BLOCK_NUMBERS // max(1, numbers_per_row))
-    for start in range(0, num_rows, step):
-        yield slice(start, min(start + step, num_rows))
+    return slices(num_rows, max(1, BLOCK_NUMBERS // max(1, numbers_per_row)))
 
 
 Array = NDArray[Any]

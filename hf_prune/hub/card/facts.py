@@ -218,9 +218,8 @@ def _loses(step: Mapping[str, Any], made: Mapping[str, Any], share: float) -> bo
         rule = Rule(step["order"], float(step["options"].get("hardest_cutoff", 0.0)))
     except (KeyError, TypeError, ValueError):  # nobody tried, or not a rule of those that are weighed
         return False
-    found = evidence.nearest(share)
-    gain = None if found is None else found if found.rule == rule else found.gain_of(rule)
-    return gain is not None and gain.high < 0
+    gain = evidence.gain_of(rule, share)
+    return gain is not None and gain.over_random.high < 0
 
 
 def settings(options: Mapping[str, Any]) -> Markup:

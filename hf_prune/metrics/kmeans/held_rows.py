@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 
 from hf_prune.metrics.nearest import BLOCK_ROWS
-from hf_prune.metrics.rows import Array
+from hf_prune.metrics.rows import Array, slices
 from hf_prune.runtime.processes import all_sum, compute_device
 from hf_prune.runtime.threads import Workers
 
@@ -47,8 +47,7 @@ class Rows:
 
     def blocks(self, size: int | None = None) -> "list[slice]":
         """List the blocks of so many rows, by default `BLOCK_ROWS`."""
-        size = size or BLOCK_ROWS
-        return [slice(start, min(start + size, len(self))) for start in range(0, len(self), size)]
+        return list(slices(len(self), size or BLOCK_ROWS))
 
     def each(self, size: int | None = None) -> "Iterator[tuple[slice, torch.Tensor]]":
         """Yield `blocks` with their rows; a device that does not hold them gets the next while it works on the last."""
