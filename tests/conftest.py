@@ -47,24 +47,30 @@ def rank_results(tmp_path_factory) -> dict[int, list[dict[str, Any]]]:
     }
 
 
+STARTS_PROCESSES = re.compile(r"\b(hub_client|process_parent|subprocess|nbclient|browser)\b")
 COMPARES = re.compile(r"\b(allclose|assert_allclose|assert_close|approx|spearmanr)\b")
 
 
 @cache
-def compares_floats(path: Path) -> bool:
-    return path.suffix == ".py" and bool(COMPARES.search(path.read_text(encoding="utf-8")))
+def says(path: Path, pattern: re.Pattern[str]) -> bool:
+    return path.suffix == ".py" and bool(pattern.search(path.read_text(encoding="utf-8")))
 
 
+@pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items):
-    """Mark the tests of modules that compare floats: what a processor computes is to be within their bounds."""
+    """Mark the tests of modules that compare floats, and put those first that wait for other processes.
+
+    What a processor computes is to be within the bounds of the former. Of the latter none is left to wait alone at the end.
+    """
     from hf_prune.streams.source import is_too_old
 
     old = pytest.mark.skip(reason="streams need a newer datasets") if is_too_old() else None
     for item in items:
         if old is not None and "stream" in item.nodeid and "too_old" not in item.nodeid:
             item.add_marker(old)
-        if compares_floats(item.path):
+        if says(item.path, COMPARES):
             item.add_marker("numeric")
+    items.sort(key=lambda item: not ("tests" in item.path.parts and says(item.path, STARTS_PROCESSES)))
 
 
 def pytest_collection_finish():

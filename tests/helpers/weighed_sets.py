@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from datasets import ClassLabel, Dataset, Features, Value
 
-from hf_prune.policy import trial
+from hf_prune.policy import rules, trial
 
 NUM_CLASSES = 4
 WRONG = 0.4
@@ -22,8 +22,9 @@ def short_trials():
 
 @pytest.fixture(autouse=True, scope="module")
 def hasty_trials(short_trials):
-    """Train heads for two epochs, where it does not matter what they find."""
+    """Weigh rules without a cut, by heads of two epochs, where it does not matter what they find."""
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(rules, "CUTOFFS", (0.0,))
         patch.setattr(trial, "FEWEST_EPOCHS", 2)
         patch.setattr(trial, "MOST_EPOCHS", 2)
         yield

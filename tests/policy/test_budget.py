@@ -105,6 +105,10 @@ def test_threads_share_the_heads_of_a_step():
 
 def test_a_sample_is_on_the_record_and_in_the_table(monkeypatch):
     monkeypatch.setattr(rules, "CUTOFFS", (0.0,))
+    monkeypatch.setattr(trial, "FEWEST_EPOCHS", 2)
+    monkeypatch.setattr(trial, "MOST_EPOCHS", 2)
+    monkeypatch.setattr(trial, "MOST_COPIES", 1)
+    monkeypatch.setattr(trial, "CONFIRMING_FOLDS", trial.NUM_FOLDS)
     monkeypatch.setattr(trial, "MOST_SPLITS", 1)
     generator = np.random.default_rng(0)
     codes = np.repeat(np.arange(20), 60)
