@@ -117,11 +117,11 @@ class EncodedImages:
                 yield start + begin, lengths[begin:end], content
 
     @cached_property
-    def _spans(self) -> tuple[NDArray[np.integer], NDArray[np.integer], list[memoryview]]:
+    def _spans(self) -> tuple[NDArray[Any], NDArray[Any], list[memoryview]]:
         """Beginning and end of each row's bytes in those of its chunk, -1 for null; and the bytes of the chunks."""
         # As wide as Arrow has them: on 4,000,000 rows these arrays take more than any other of what is known of the images.
         wide = any(pa.types.is_large_binary(chunk.type) for chunk in self._bytes)
-        firsts, lasts = (np.empty(int(self._starts[-1]), np.int64 if wide else np.int32) for _ in range(2))
+        firsts, lasts = np.empty((2, int(self._starts[-1])), np.int64 if wide else np.int32)
         contents = []
         for start, chunk in zip(self._starts.tolist(), self._bytes, strict=False):
             firsts[start : start + len(chunk)], lasts[start : start + len(chunk)], content = spans_of(chunk)

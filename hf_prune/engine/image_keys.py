@@ -238,7 +238,7 @@ def _joined(own: Keys, group: list[int], name: str) -> Keys:
 
 def _compared(keys: Keys) -> Keys:
     """Return keys that are the same in all processes; else raise in all."""
-    check_alike({"rows": sha256(keys.view(np.uint8)).digest()})
+    check_alike({"rows": sha256(keys.view(np.uint8).data).digest()})
     return keys
 
 

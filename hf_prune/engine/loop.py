@@ -150,7 +150,7 @@ def run_model(
         number_bytes = 0 if root is None else _packed_bytes(model)
         done = Pass(desc, num_readable, known, sum(counts), whole, *first, workers, stored.shape[1], number_bytes)
         finish(done, shown=state.is_main_process)
-        digest = hashlib.sha256(keys.view(np.uint8)).hexdigest()
+        digest = hashlib.sha256(keys.view(np.uint8).data).hexdigest()
         return ModelRows(rows, stored, unreadable, sum(counts), num_readable - sum(counts), whole, digest)
 
 

@@ -248,7 +248,7 @@ class _Counted:
             if not metric.baseline:
                 refitted = bool(self._by_heads(metric, own))
                 seed = int(own[metric.name].get("seed", 0))
-                how = {"refitted": refitted, "by_embeddings": has_embeddings(self._request)}
+                how: Any = {"refitted": refitted, "by_embeddings": has_embeddings(self._request)}
                 rows = sample_rows(codes, self._width, KEEPS, seed=seed, budget=judge.budget, **how)
                 chosen = codes[rows]
                 self._judged = max(self._judged, len(chosen))

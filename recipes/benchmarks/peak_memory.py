@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 PROCESS = Path("/proc/self")
-PAUSE = 0.05  # seconds between two looks at the memory of processes
+PAUSE = 0.2  # seconds between two looks at the memory of processes, each of which takes some milliseconds
 
 
 def resident(name: str = "VmRSS") -> int:

@@ -7,7 +7,7 @@ clusters on a sphere under the keys of images of a few bytes, which nobody decod
 imported and 1,000 rows have gone the same way. Several processes must keep the rows that one keeps.
 
 Counted is what the kernel calls PSS: a page that several processes have mapped is shared out among them, so that the sum over
-the processes counts it once, as the machine does. This script looks at all processes every twentieth of a second and takes the
+the processes counts it once, as the machine does. This script looks at all processes five times a second and takes the
 largest sum. Beside it stands the sum of the largest RSS of each, which counts such a page once for each process and peaks
 as if they came at one time.
 """
