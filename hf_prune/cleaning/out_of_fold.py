@@ -54,11 +54,23 @@ def leading(embeddings: NDArray[np.floating[Any]], rows_each: int = 1) -> NDArra
     centred = np.asarray(embeddings, dtype=np.float32) - embeddings.mean(axis=0, dtype=np.float64).astype(np.float32)
     size = min(NUM_DIRECTIONS, centred.shape[1], max(2, len(centred) // rows_each))
     if size < centred.shape[1]:
-        _, directions = np.linalg.eigh((centred.T @ centred).astype(np.float64))
-        kept = directions[:, ::-1][:, :size].astype(np.float32)
+        kept = _directions(centred)[:, ::-1][:, :size].astype(np.float32)
         largest = np.abs(kept).argmax(axis=0)  # a direction's sign is free: fix it, so that machines agree
         centred = centred @ (kept * np.sign(kept[largest, np.arange(size)]))
     return np.ascontiguousarray(centred / np.float32(centred.std(dtype=np.float64) or 1.0), dtype=np.float32)
+
+
+def _directions(centred: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Return the principal directions of centred rows (n, d), least first, shape (d, min(n, d)); zero where rows do not differ."""
+    if len(centred) >= centred.shape[1]:
+        return np.linalg.eigh((centred.T @ centred).astype(np.float64))[1]
+    # Fewer rows than dimensions: the rows' own products are the smaller matrix, and have the same directions.
+    squares, places = np.linalg.eigh((centred @ centred.T).astype(np.float64))
+    lengths = np.sqrt(np.maximum(squares, 0))
+    differs = (
+        lengths > 1e-4 * lengths[-1]
+    )  # float32 products leave noise beside nothing: centred rows differ in n - 1 ways
+    return centred.T @ np.divide(places, lengths, out=np.zeros_like(places), where=differs)
 
 
 def _fit_and_predict(

@@ -6,8 +6,8 @@ up by parts of the hash, so that not all pairs are compared. Of each candidate t
 in both pictures are compared.
 """
 
+import os
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from hashlib import blake2b
 from itertools import pairwise, product
@@ -22,7 +22,9 @@ from hf_prune.data.images import EncodedImages, to_rgb
 from hf_prune.engine.image_keys import NO_IMAGE
 from hf_prune.metrics.rows import slices
 from hf_prune.runtime.messages import error_line
-from hf_prune.runtime.processes import gather_objects, gather_rows, is_main_process, num_processes, process_index
+from hf_prune.runtime.processes import gather_objects, is_main_process, num_processes, process_index
+from hf_prune.runtime.row_arrays import gather_rows
+from hf_prune.runtime.threads import Workers
 
 Array = NDArray[Any]
 Rows = NDArray[np.int64]
@@ -37,7 +39,12 @@ _CUT = 0.05  # share of a side that is cut off where candidates are looked for
 _MOST_CUT, _STEP = 0.1, 0.0125  # share that may be cut off, and in what steps
 _PROMISING = 0.7  # similarity before the best cut is found
 _FLAT = 0.5  # grey levels between neighbours, root mean square, up to which a picture has nothing to compare
-_DECODED, _HASHED, _LOOKED_UP, _FITTED = 256, 4096, 1 << 21, 64  # images, pictures, candidates, pairs at once
+_DECODED, _HASHED, _LOOKED_UP, _FITTED = (
+    16,
+    4096,
+    1 << 21,
+    64,
+)  # images of a thread, pictures, candidates, pairs at once
 _ROUNDS = 3  # of finding the best cut along one side, then along the other
 _BICUBIC = 3  # of PIL.Image.Resampling
 WHOLE: Box = (0.0, 1.0)
@@ -74,12 +81,15 @@ def small_pictures(ds: Dataset, column: str) -> tuple[Pictures, dict[int, str]]:
         except Exception as error:  # decoders raise errors of many types
             unreadable[row] = error_line(error)
 
+    def make_some(part: slice) -> None:
+        for place in range(part.start, part.stop):
+            make(place)
+
     with (
-        ThreadPoolExecutor() as pool,
+        Workers(os.cpu_count() or 1) as workers,
         tqdm(total=len(own), desc="Pictures", unit="image", leave=False, disable=not is_main_process()) as bar,
     ):
-        for part in slices(len(own), _DECODED):
-            list(pool.map(make, range(part.start, part.stop)))
+        for part, _ in workers.ahead(make_some, slices(len(own), _DECODED)):
             bar.update(part.stop - part.start)
     reasons = {row: why for rows in gather_objects([unreadable]) for row, why in rows.items()}
     return gather_rows(own, found, len(ds)), reasons

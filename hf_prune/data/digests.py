@@ -20,6 +20,7 @@ SAMPLED_ROWS = 256
 # Bytes of texts or images, and rows of nested values, up to which the digest of a step covers every row whole.
 WHOLE_BYTES = 256 << 20
 WHOLE_ROWS = 4096
+_BLOCK_ROWS = 1 << 18  # whose scores are copied at once
 # Rows that a packed list may cover however short it is, and further rows for each of its characters: a list of so many rows
 # that carries information has more characters.
 MAX_EASY_ROWS, _ROWS_PER_CHARACTER = 1 << 24, 128
@@ -110,7 +111,7 @@ def column_digest(ds: Dataset, column: str) -> str:
     if isinstance(feature_of(ds, column), Image):
         images = EncodedImages(ds, column)
         lengths = images.lengths()
-        digest.update(lengths.tobytes())
+        digest.update(lengths.data)
         contents: list[Any] = [images[row] if lengths[row] else b"" for row in _sample(len(ds))]
     else:
         values = read_column(ds, column)
@@ -211,9 +212,11 @@ class ScoresDigest:
 
     def update(self, values: NDArray[Any], missing: NDArray[np.bool_]) -> None:
         """Take the scores of further rows, shape (m,), and which of them are missing."""
-        numbers = np.where(missing, 0.0, values.astype("<f8"))
-        numbers[np.isnan(numbers)] = np.nan  # a NaN has many forms
-        self._digest.update(numbers.astype("<f8").tobytes())
+        for start in range(0, len(values), _BLOCK_ROWS):
+            block = slice(start, start + _BLOCK_ROWS)
+            numbers = np.where(missing[block], 0.0, values[block].astype("<f8"))
+            numbers[np.isnan(numbers)] = np.nan  # a NaN has many forms
+            self._digest.update(numbers.astype("<f8").data)
 
     def hexdigest(self) -> str:
         """The digest of all scores: 40 hexadecimal digits."""

@@ -9,14 +9,8 @@ from numpy.typing import NDArray
 
 from hf_prune.dynamics.figures import FIGURES, logit_figures
 from hf_prune.runtime.errors import InputError
-from hf_prune.runtime.processes import (
-    all_max,
-    gather_objects,
-    gather_rows,
-    is_main_process,
-    num_processes,
-    process_index,
-)
+from hf_prune.runtime.processes import all_max, gather_objects, is_main_process, num_processes, process_index
+from hf_prune.runtime.row_arrays import gather_rows
 
 FLUSH_STEPS = 16  # batches whose logits stay on their device, so that each does not wait for it
 FLUSH_VALUES = 2**22  # or so many logits

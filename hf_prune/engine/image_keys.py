@@ -26,13 +26,15 @@ from hf_prune.engine.shards import Shard
 from hf_prune.runtime.cache import touch
 from hf_prune.runtime.files import DamagedFile, discard, read_arrays, remove_stale_parts, write_arrays
 from hf_prune.runtime.messages import error_line
-from hf_prune.runtime.processes import check_alike, gather_objects, together
+from hf_prune.runtime.processes import all_max, check_alike, gather_objects, num_processes, process_index, together
+from hf_prune.runtime.row_arrays import first_sharers, held_once
 
 if TYPE_CHECKING:
     from accelerate import PartialState
 
 Keys = NDArray[np.void]  # shape (n,), dtype V16
 
+BLOCK_KEYS = 2**18  # looked up, or sent to other processes, at once
 NO_IMAGE = "there is no image (null or no bytes)"
 STAMP_FORMAT = 2  # keys of format 1 may be those of other rows, where processes held different ones
 SETTLED_SECONDS = 2.0  # a file changed a moment ago may change again within the resolution of its time
@@ -125,8 +127,7 @@ def load_keys(root: Path, stamp: str) -> tuple[Keys, dict[int, str]] | None:
     try:
         arrays, note = read_arrays(path)
         touch(path)
-        keys = np.ascontiguousarray(arrays["keys"]).view("V16")[:, 0]
-        return keys, {int(row): reason for row, reason in json.loads(note).items()}
+        return np.ascontiguousarray(arrays["keys"]).view("V16")[:, 0], _reasons(note)
     except FileNotFoundError:
         return None
     except DamagedFile:  # no warning: hashing again gives the same keys
@@ -140,10 +141,18 @@ def save_keys(root: Path, stamp: str, keys: Keys, unreadable: dict[int, str]) ->
     try:
         folder.mkdir(parents=True, exist_ok=True)
         remove_stale_parts(folder)
-        note = json.dumps({str(row): reason for row, reason in unreadable.items()})
-        write_arrays(folder / f"{stamp}.safetensors", {"keys": keys.view(np.uint8).reshape(-1, 16)}, note)
+        arrays = {"keys": keys.view(np.uint8).reshape(-1, 16)}
+        write_arrays(folder / f"{stamp}.safetensors", arrays, _note(unreadable))
     except OSError:  # kept keys only save time; the store itself reports a disk that is full or read-only
         return
+
+
+def _note(unreadable: dict[int, str]) -> str:
+    return json.dumps({str(row): reason for row, reason in unreadable.items()})
+
+
+def _reasons(note: str) -> dict[int, str]:
+    return {int(row): reason for row, reason in json.loads(note).items()}
 
 
 def content_keys(
@@ -158,35 +167,79 @@ def content_keys(
 
     Processes whose rows are pinned by the same files share the hashing; each group of them, and each process that has rows of
     its own, gets the keys of the rows it holds, and these are compared. A shard leaves keys for those that run beside it.
+    The processes of a machine hold the keys once.
     """
     alone = state.num_processes == 1
     stamp = None if root is None and alone else keys_stamp(ds, column, images)
-    kept = None if root is None or stamp is None else load_keys(root, stamp)
+    kept = _load_once(root, stamp)
     stamps = gather_objects([(stamp or f"process {state.process_index}", kept is not None)])
-    group = [rank for rank, other in enumerate(stamps) if other[0] == stamps[state.process_index][0]]
     if all(is_kept for _, is_kept in stamps):  # nobody needs those of another
         assert kept is not None
-        check_alike({"rows": sha256(kept[0].tobytes()).digest()})
-        return kept[0], gather_objects([kept[1]])[0]
+        return _compared(kept[0]), gather_objects([kept[1]])[0]
+    group = [rank for rank, other in enumerate(stamps) if other[0] == stamps[state.process_index][0]]
     place = group.index(state.process_index)
     start, stop = (len(images) * part // len(group) for part in (place, place + 1))
 
-    held: list[tuple[Keys, dict[int, str]]] = []
+    own: list[Keys] = []
 
-    def share() -> tuple[Keys, dict[int, str]] | None:
+    def share() -> dict[int, str]:
         if kept is None:
-            held.append(_hash_rows(images, range(start, stop), root, stamp, shard))
+            keys, reasons = _hash_rows(images, range(start, stop), root, stamp, shard)
         else:
-            held.append((kept[0][start:stop], {row: why for row, why in kept[1].items() if start <= row < stop}))
-        return held[0] if len(group) > 1 else None  # no other process needs them
+            keys, reasons = kept[0][start:stop], {row: why for row, why in kept[1].items() if start <= row < stop}
+        own.append(keys)
+        return reasons
 
-    parts = [part or held[0] for part in map(together(share).__getitem__, group)]
-    keys = np.concatenate([part for part, _ in parts])
-    unreadable = {row: reason for _, reasons in parts for row, reason in reasons.items()}
+    reasons = together(share)
+    unreadable = {row: why for rank in group for row, why in reasons[rank].items()}
+    keys = _joined(own.pop(), group, stamps[state.process_index][0])
     if root is not None and stamp is not None and kept is None and (place == 0 or state.is_local_main_process):
         save_keys(root, stamp, keys, unreadable)
-    check_alike({"rows": sha256(keys.tobytes()).digest()})
+    keys = _compared(keys)
+    if len({name for name, _ in stamps}) > 1:  # all have found the same
+        keys = held_once(lambda: {"keys": keys})["keys"]
     return keys, gather_objects([unreadable])[0]  # reasons may name the files of a machine
+
+
+def _load_once(root: Path | None, stamp: str | None) -> tuple[Keys, dict[int, str]] | None:
+    """Load the keys kept under a stamp, None where there are none; the processes of a machine hold them once."""
+
+    def load() -> dict[str, NDArray[Any]]:
+        found = None if root is None or stamp is None else load_keys(root, stamp)
+        return {} if found is None else {"keys": found[0], "why": np.frombuffer(_note(found[1]).encode(), np.uint8)}
+
+    own = f"process {process_index()}" if root is None or stamp is None else f"{stamp} in {root.resolve()}"
+    found = held_once(load, of=own)
+    return (found["keys"], _reasons(bytes(found["why"]).decode())) if found else None
+
+
+def _joined(own: Keys, group: list[int], name: str) -> Keys:
+    """Return the keys that the processes of a group have hashed, one after the other; a machine holds them once.
+
+    All processes call this, each for its group. Keys travel a block at a time, to the first of a group on each machine.
+    """
+    if num_processes() == 1:
+        return own
+    firsts, me = first_sharers(name), process_index()
+    blocks = [own[start : start + BLOCK_KEYS] for start in range(0, len(own), BLOCK_KEYS)]
+    found: list[list[Keys]] = [[] for _ in group]
+    for number in range(all_max(len(blocks))):
+        sent = number < len(blocks) and len(group) > 1
+        parts = gather_objects([blocks[number] if sent else own[:0]])
+        if firsts[me] == me:
+            for part, rank in zip(found, group, strict=True):
+                part.append(parts[rank])
+    if len(group) == 1:
+        found = [[own]]
+    return held_once(lambda: {"keys": np.concatenate([own[:0], *(key for part in found for key in part)])}, of=name)[
+        "keys"
+    ]
+
+
+def _compared(keys: Keys) -> Keys:
+    """Return keys that are the same in all processes; else raise in all."""
+    check_alike({"rows": sha256(keys.view(np.uint8).data).digest()})
+    return keys
 
 
 def _hash_rows(

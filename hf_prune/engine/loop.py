@@ -32,6 +32,7 @@ from hf_prune.engine.stored_rows import StoredRows
 from hf_prune.models.loaded_model import LoadedModel
 from hf_prune.runtime.errors import InputError, StateError
 from hf_prune.runtime.processes import check_alike, check_others, compute_device, in_step, together
+from hf_prune.runtime.row_arrays import held_once
 
 CHUNK_ROWS = 4096  # a killed run computes at most so many rows again ...
 CHUNK_SECONDS = 30.0  # ... or so much work, whichever is less
@@ -120,7 +121,8 @@ def run_model(
             keys, unreadable = content_keys(ds, image_column, images, known_root, state, shard)
         problems = _Problems(image_column, on_error, unreadable)
         image_rows = ImageRows(images, keys)
-        keys = keys if targets is None else with_targets(keys, targets)
+        if targets is not None:
+            keys = _paired(keys, targets)
         store = Store(root if root is None or shard is None else root / shard.name, model.identity)
         known = int(store.lookup(keys).sum()) if is_trial() else 0
         if is_trial() and known < len(keys) - len(unreadable):
@@ -148,8 +150,13 @@ def run_model(
         number_bytes = 0 if root is None else _packed_bytes(model)
         done = Pass(desc, num_readable, known, sum(counts), whole, *first, workers, stored.shape[1], number_bytes)
         finish(done, shown=state.is_main_process)
-        digest = hashlib.sha256(keys.tobytes()).hexdigest()
+        digest = hashlib.sha256(keys.view(np.uint8).data).hexdigest()
         return ModelRows(rows, stored, unreadable, sum(counts), num_readable - sum(counts), whole, digest)
+
+
+def _paired(keys: Keys, targets: NDArray[np.int64]) -> Keys:
+    """Return the keys of images with their classes, which the processes of a machine hold once."""
+    return held_once(lambda: {"keys": with_targets(keys, targets)})["keys"]
 
 
 def _packed_bytes(model: LoadedModel) -> int:

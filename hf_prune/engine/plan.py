@@ -1,6 +1,8 @@
 """Plan of a run: the processes agree on which image each of them runs through the model."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,7 +10,8 @@ from numpy.typing import NDArray
 from hf_prune.engine.image_keys import Keys
 from hf_prune.engine.shards import Shard
 from hf_prune.engine.store import Store
-from hf_prune.runtime.processes import together
+from hf_prune.runtime.processes import process_index, together
+from hf_prune.runtime.row_arrays import held_once
 
 _BLOCK = 2**20  # keys that are compared at once
 
@@ -16,6 +19,8 @@ _BLOCK = 2**20  # keys that are compared at once
 @dataclass(frozen=True)
 class Plan:
     """Distribution of images over processes; an image is identified by its first row.
+
+    The arrays are the same in all processes, and those of a machine hold them once.
 
     Attributes:
         first_row: For each image its first row, int32, shape (u,), ascending.
@@ -47,20 +52,46 @@ class Plan:
         On a shared disk every image is at home, whichever process computed it: then two models of one data set have their
         rows in the same processes. On separate disks, an image stays where it is.
         """
-        stored = np.stack(together(lambda: store.lookup(_of(keys, self.first_row))))  # (processes, u)
-        mine = self.home == process
-        at_home = np.zeros_like(mine)
-        for rank, held in enumerate(stored):
-            at_home |= held & (self.home == rank)
-        away = np.flatnonzero(~at_home)
-        mine[away] = stored[:, away].argmax(axis=0) == process
-        return self.wanted_rows(unreadable, mine)
+        stored = _Stored(store, _of(keys, self.first_row))
+        at_home = np.zeros(len(self.home), np.bool_)
+        for disk, held in stored.by_disk():
+            at_home |= held & stored.is_used_by(disk)[self.home]
+        mine, away = at_home & (self.home == process), ~at_home
+        for disk, held in stored.by_disk():  # the first that has it
+            if disk == process:
+                mine |= away & held
+            away &= ~held
+        return self.wanted_rows(unreadable, mine | away if process == 0 else mine)
 
     def wanted_rows(self, unreadable: dict[int, str], of: NDArray[np.bool_] | bool = True) -> NDArray[np.int64]:
         """Return the rows that get a value, ascending; ``of`` is a mask over images, (u,)."""
         wanted = (self.wanted & of)[self.image_of]
         wanted[list(unreadable)] = False
         return np.flatnonzero(wanted)
+
+
+class _Stored:
+    """Which images have values on which disk, a bit for each; a disk is named by the first process that uses it.
+
+    Args:
+        store: The store of this process; all processes make one of these together.
+        keys: Keys of the images, shape (u,).
+    """
+
+    def __init__(self, store: Store, keys: Keys) -> None:
+        self._disk_of, self._count = store.join(), len(keys)
+        is_first = self._disk_of[process_index()] == process_index()
+        self._bits = together(lambda: np.packbits(store.has(keys)) if is_first else None)
+
+    def is_used_by(self, disk: int) -> NDArray[np.bool_]:
+        """Return for each process whether it uses a disk."""
+        return np.array(self._disk_of) == disk
+
+    def by_disk(self) -> Iterator[tuple[int, NDArray[np.bool_]]]:
+        """Yield each disk and which images it holds, shape (u,)."""
+        for disk, bits in enumerate(self._bits):
+            if bits is not None:
+                yield disk, np.unpackbits(bits, count=self._count).view(np.bool_)
 
 
 def make_plan(
@@ -79,22 +110,29 @@ def make_plan(
     and so a store, of its own: values in any of them are not computed again. Except for the batches, the plan is the same
     in every process. Rows without an image are in no batch. A shard has some of the batches of a run over all images.
     """
-    first_row, image_of = _images_of(keys)
-    readable = ~np.isin(first_row, list(unreadable))
-    # Where a run over all images puts it.
-    batch_of = np.maximum(np.cumsum(readable, dtype=np.int32) - 1, 0) // batch_size
-    wanted = readable if shard is None else readable & shard.has(batch_of)
-    stored = np.stack(together(lambda: store.lookup(_of(keys, first_row))))  # (processes, u)
-    missing = first_row[wanted & ~stored.any(axis=0)]
-    starts = range(process * batch_size, len(missing), processes * batch_size)
-    batches = [missing[start : start + batch_size].tolist() for start in starts]
-    return Plan(first_row, image_of, readable, wanted, batch_of % processes, batches)
+
+    def plan() -> dict[str, NDArray[Any]]:
+        first_row, image_of = _images_of(keys)
+        readable = ~np.isin(first_row, list(unreadable))
+        # Where a run over all images puts it.
+        batch_of = np.maximum(np.cumsum(readable, dtype=np.int32) - 1, 0) // batch_size
+        wanted = readable if shard is None else readable & shard.has(batch_of)
+        home = batch_of % processes
+        return {"first_row": first_row, "image_of": image_of, "readable": readable, "wanted": wanted, "home": home}
+
+    made = held_once(plan)
+    first_row, missing = made["first_row"], made["wanted"].copy()
+    for _, held in _Stored(store, _of(keys, first_row)).by_disk():
+        missing &= ~held
+    rows = first_row[missing]
+    starts = range(process * batch_size, len(rows), processes * batch_size)
+    return Plan(**made, batches=[rows[start : start + batch_size].tolist() for start in starts])
 
 
 def _images_of(keys: Keys) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
     """Number images in the order in which they first appear; return `Plan.first_row` and `Plan.image_of`.
 
-    Every process holds these of all rows, so that they are kept small, and little is held beside them.
+    A machine holds these of all rows, so that they are kept small, and little is held beside them.
     """
     order = np.argsort(keys, kind="stable").astype(np.int32)
     is_first = np.empty(len(keys), np.bool_)

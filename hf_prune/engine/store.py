@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
-from hf_prune.engine.image_keys import Keys
+from hf_prune.engine.image_keys import BLOCK_KEYS, Keys
 from hf_prune.engine.stored_rows import VALUES, StoredRows
 from hf_prune.runtime.cache import META, keep_to_limit, use
 from hf_prune.runtime.file_locks import Lock
@@ -26,8 +26,9 @@ from hf_prune.runtime.files import (
     write_arrays,
 )
 from hf_prune.runtime.messages import warn
+from hf_prune.runtime.processes import process_index
+from hf_prune.runtime.row_arrays import first_sharers, held_once
 
-BLOCK_KEYS = 2**18  # looked up at once
 FORMAT = 1  # part of every folder name: a new layout never reads an old one
 
 
@@ -76,6 +77,37 @@ class Store:
         """Return which keys have values, shape (n,), after reading what other processes have added."""
         self._scan()
         return self.has(keys)
+
+    def join(self) -> list[int]:
+        """Read what other processes have added, each of which calls this too; those that share a folder share its keys.
+
+        On each machine one process reads and sorts the keys of a folder, and the others have them from it: of a row they hold
+        some twenty bytes once, see `held_once`.
+
+        Returns:
+            For each process the first one that has the same folder on the same machine.
+        """
+        own = f"process {process_index()}" if self.folder is None else str(self.folder.resolve())
+        firsts = first_sharers(own)
+
+        def read() -> dict[str, NDArray[Any]]:
+            self._scan()
+            stored, order = self._sorted()
+            names = "\n".join("" if isinstance(chunk, np.ndarray) else chunk.name for chunk in self._chunks)
+            sizes, files = np.array(self._sizes, np.int64), np.frombuffer(names.encode(), np.uint8)
+            return {"stored": stored, "order": order, "sizes": sizes, "files": files}
+
+        found = held_once(read, of=own)
+        self._index = found["stored"], found["order"]
+        if self.folder is not None and firsts[process_index()] != process_index():
+            self._take_over(self.folder, bytes(found["files"]).decode().split(), found["sizes"].tolist())
+        return firsts
+
+    def _take_over(self, folder: Path, names: list[str], sizes: list[int]) -> None:
+        """Know the chunks that another process has found in the folder, in its order, and no others."""
+        if names and not self._is_locked:
+            self._lock = use(folder)
+        self._chunks, self._sizes, self._known, self._new = [folder / name for name in names], sizes, {*names}, []
 
     def has(self, keys: Keys) -> NDArray[np.bool_]:
         """Return which keys have values, shape (n,), among those that this process has read and written so far."""

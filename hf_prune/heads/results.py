@@ -1,20 +1,23 @@
-"""Predictions of trained heads on all rows, and the files of finished heads."""
+"""Predictions of trained heads on all rows, the files of finished heads, and the training of those without one."""
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from threading import Event, Lock
 from typing import Any, TypeAlias
 
 import numpy as np
 import torch
+from datasets.utils import tqdm
 from numpy.typing import NDArray
 
 from hf_prune.data.digests import array_sha256
 from hf_prune.dynamics.figures import FIGURES, OF_THE_END, divergences, logit_figures
-from hf_prune.heads.training import EVALUATED_ROWS, Weights, gradient_norms, logits_of
+from hf_prune.heads.training import EVALUATED_ROWS, Training, Weights, gradient_norms, logits_of, on_threads
 from hf_prune.runtime.cache import use
 from hf_prune.runtime.files import DamagedFile, discard, read_arrays, remove_stale_parts, write_arrays
+from hf_prune.runtime.processes import is_main_process
 
 Values: TypeAlias = dict[str, NDArray[Any]]
 
@@ -118,3 +121,42 @@ class HeadFiles:
 
     def _path(self, number: int) -> Path:
         return self.folder / f"head-{number:05d}.safetensors"
+
+
+def run_heads(
+    numbers: Sequence[int],
+    files: HeadFiles | None,
+    training: Training,
+    device: torch.device,
+    train_part: Callable[[Sequence[int], Event, Callable[[], None]], dict[int, Values]],
+) -> dict[int, Values]:
+    """Return the results of some heads by their numbers: what their files hold; heads without one are trained, and get one.
+
+    Args:
+        numbers: Of the heads.
+        files: Where finished heads are kept; None keeps nothing.
+        training: How they are trained.
+        device: Where.
+        train_part: Trains heads side by side, by their numbers; the event says that the results are no longer wanted, the
+            function is called after each epoch.
+    """
+    kept = {number: files.read(number) if files else None for number in numbers}
+    found = {number: values for number, values in kept.items() if values is not None}
+    missing = [number for number in numbers if number not in found]
+    desc, hidden, lock = f"Training {len(missing)} heads", not (missing and is_main_process()), Lock()
+    with tqdm(total=len(missing) * training.num_epochs, desc=desc, unit="epoch", disable=hidden, leave=False) as bar:
+
+        def work(part: Sequence[int], stop: Event) -> dict[int, Values]:
+            def after_epoch() -> None:
+                with lock:
+                    bar.update(len(part))
+
+            made = train_part(part, stop, after_epoch)
+            for number, values in made.items():
+                if files is not None:
+                    files.write(number, values)
+            return made
+
+        for made in on_threads(work, training.parts(missing, device), device):
+            found |= made
+    return found

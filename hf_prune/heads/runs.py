@@ -1,31 +1,29 @@
 """Train heads on the embeddings of a data set, in all processes and threads, and make training records of them."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from threading import Event, Lock
+from threading import Event
 from typing import Any
 
 import numpy as np
 import torch
-from datasets.utils import tqdm
 from numpy.typing import ArrayLike, NDArray
 
 from hf_prune.data.digests import array_sha256
 from hf_prune.dynamics.figures import OF_THE_END
 from hf_prune.dynamics.record import TrainingRecord
 from hf_prune.heads.folds import NUM_FOLDS, across_folds, make_folds
-from hf_prune.heads.results import HeadFiles, Passes, Values, hits_of
+from hf_prune.heads.results import HeadFiles, Passes, Values, hits_of, run_heads
 from hf_prune.heads.settings import DEFAULTS, Heads
-from hf_prune.heads.training import Training, Weights, on_threads, scaled, train
+from hf_prune.heads.training import Training, Weights, scaled, train
 from hf_prune.runtime.errors import InputError
 from hf_prune.runtime.files import says_when_full
 from hf_prune.runtime.processes import (
     check_alike,
     compute_device,
     in_step,
-    is_main_process,
     num_processes,
     process_index,
     together,
@@ -166,7 +164,6 @@ class _Job:
         names = [field.name for field in dataclasses.fields(Training)]
         settings = dataclasses.asdict(self.heads) | {"num_dimensions": embeddings.shape[1], "num_classes": num_classes}
         self.training = Training(**{name: settings[name] for name in names})
-        self._lock = Lock()
 
     def _folds(self, points: NDArray[np.float32], labels: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return the fold of each row, shape (n,); those that no head is trained on are in any."""
@@ -211,20 +208,7 @@ class _Job:
     def run(self, numbers: Sequence[int], folder: str | Path | None) -> dict[int, Values]:
         """Return the results of some heads; those without a file are trained."""
         files = None if folder is None else self.files(Path(folder))
-        kept = {number: files.read(number) if files else None for number in numbers}
-        found = {number: values for number, values in kept.items() if values is not None}
-        missing = [number for number in numbers if number not in found]
-        parts = self.training.parts(missing, self.points.device)
-        total = len(missing) * self.training.num_epochs
-        desc, hidden = f"Training {len(missing)} heads", not (missing and is_main_process())
-        with tqdm(total=total, desc=desc, unit="epoch", disable=hidden, leave=False) as bar:
-
-            def work(part: Sequence[int], stop: Event) -> dict[int, Values]:
-                return self._train(part, stop, bar, files)
-
-            for part_found in on_threads(work, parts, self.points.device):
-                found |= part_found
-        return found
+        return run_heads(numbers, files, self.training, self.points.device, self._train)
 
     def record(self, number: int, values: Values, dataset: str) -> TrainingRecord:
         """Make the training record of one head."""
@@ -240,15 +224,14 @@ class _Job:
             test_hits=values.get("test_hits"),
         )
 
-    def _train(self, part: Sequence[int], stop: Event, bar: Any, files: HeadFiles | None) -> dict[int, Values]:
+    def _train(self, part: Sequence[int], stop: Event, tick: Callable[[], None]) -> dict[int, Values]:
         num_classes, device = self.training.num_classes, self.points.device
         passes = Passes(self.points, self.classes, len(part), num_classes, self.need, self.epoch_probs)
 
         def after_epoch(weights: Weights) -> None:
             if self.need == "dynamics":
                 passes.make(weights)
-            with self._lock:
-                bar.update(len(part))
+            tick()
 
         rows = torch.from_numpy(np.stack([self.rows_of(number) for number in part])).to(device)
         seeds = [self.heads.seeds_of(number)[1] for number in part]
@@ -256,11 +239,9 @@ class _Job:
         if self.need != "dynamics":
             passes.make(weights)
         found = dict(zip(part, passes.results(), strict=True))
-        for head, (number, values) in enumerate(found.items()):
+        for head, values in enumerate(found.values()):
             if self.tests is not None:
                 values["test_hits"] = hits_of(*self.tests, weights, head, num_classes)
-            if files is not None:
-                files.write(number, values)
         return found
 
 

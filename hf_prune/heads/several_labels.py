@@ -1,7 +1,7 @@
 """Heads on embeddings of rows with several classes each: one sigmoid output per class, trained side by side."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
@@ -9,20 +9,18 @@ from typing import Any
 
 import numpy as np
 import torch
-from datasets.utils import tqdm
 from numpy.typing import ArrayLike, NDArray
 
 from hf_prune.data.digests import array_sha256
-from hf_prune.heads.results import HeadFiles, Values
+from hf_prune.heads.results import HeadFiles, Values, run_heads
 from hf_prune.heads.settings import Heads
-from hf_prune.heads.training import Training, gradient_norms, logits_of, on_threads, padded, scaled, train
+from hf_prune.heads.training import Training, gradient_norms, logits_of, padded, scaled, train
 from hf_prune.runtime.errors import InputError
 from hf_prune.runtime.files import says_when_full
 from hf_prune.runtime.processes import (
     check_alike,
     compute_device,
     in_step,
-    is_main_process,
     num_processes,
     process_index,
     together,
@@ -124,24 +122,12 @@ class _Job:
         """Return the results of some heads; those without a file are trained."""
         settings = dataclasses.asdict(dataclasses.replace(self.heads, num_heads=None))
         files = None if folder is None else HeadFiles(Path(folder), {"need": "labels", **settings}, self.arrays)
-        kept = {number: files.read(number) if files else None for number in numbers}
-        found = {number: values for number, values in kept.items() if values is not None}
-        missing = [number for number in numbers if number not in found]
-        parts = self.training.parts(missing, self.points.device)
-        desc, hidden = f"Training {len(missing)} heads", not (missing and is_main_process())
-        with tqdm(total=len(missing), desc=desc, unit="head", disable=hidden, leave=False) as bar:
-            for part in on_threads(self._train, parts, self.points.device):
-                for number, values in part.items():
-                    if files is not None:
-                        files.write(number, values)
-                    bar.update(1)
-                found |= part
-        return found
+        return run_heads(numbers, files, self.training, self.points.device, self._train)
 
-    def _train(self, part: Sequence[int], stop: Event) -> dict[int, Values]:
+    def _train(self, part: Sequence[int], stop: Event, tick: Callable[[], None]) -> dict[int, Values]:
         rows = torch.from_numpy(np.stack([self.rows_of(number) for number in part])).to(self.points.device)
         seeds = [self.heads.seeds_of(number)[1] for number in part]
-        weights = train(self.points, self.targets, rows, seeds, self.training, stop=stop)
+        weights = train(self.points, self.targets, rows, seeds, self.training, lambda _: tick(), stop)
         found: dict[int, Values] = {}
         for head, number in enumerate(part):
             logits = torch.cat([*logits_of(self.points, weights, head, self.training.num_classes)])

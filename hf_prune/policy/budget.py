@@ -10,7 +10,7 @@ from hf_prune.cleaning.out_of_fold import NUM_DIRECTIONS
 from hf_prune.heads.settings import batch_size_for
 from hf_prune.policy.features import MOST_ROWS, ROWS_PER_DIRECTION
 from hf_prune.policy.pace import Pace, measure_pace
-from hf_prune.policy.rules import rules_for
+from hf_prune.policy.rules import COVERAGE_KEEP, COVERAGE_ROWS_PER_CLASS, cutoffs_for, rules_for
 from hf_prune.policy.trial import (
     CONFIRMING_FOLDS,
     FOLDS_TO_CHOOSE,
@@ -22,6 +22,7 @@ from hf_prune.policy.trial import (
     num_epochs,
     num_splits,
 )
+from hf_prune.selection.by_neighbours import MORE_ROWS, TOGETHER
 
 KEEPS = (0.8, 0.5, 0.2, 0.1)  # tried where nobody named one; any fraction lies near one of them
 FEWEST_CLASSES = 10  # a task of fewer tells too little about one of many
@@ -29,6 +30,9 @@ TEACHERS, TEACHER_EPOCHS, TEACHER_UNITS = 3, 3, 256  # heads that stand in for t
 # Measured beside the multiplications: updating the weights takes as long in each step as so many rows; choosing the rows of a
 # head, and estimating the wrong labels, as so many steps.
 UPDATING, CHOOSING, NOISE_STEPS = 25.0, 8.0, 10_000
+# And so for `coverage`: to compare a row with one that may be chosen takes as long as so many multiplications, and choosing
+# one takes this share of a step.
+COMPARING, CHOOSING_ONE = 100.0, 0.2
 
 
 class Trainings(NamedTuple):
@@ -72,6 +76,37 @@ class Trainings(NamedTuple):
         return self.times * (trained + self.heads * (self.epochs * (self.judged > 0) + CHOOSING))
 
 
+class Covers(NamedTuple):
+    """Selections by `coverage`, which compares all pairs of rows of a class.
+
+    Attributes:
+        times: How often rows are chosen, after each of the cuts.
+        rows: Rows before a cut.
+        keep: Share of them that is kept.
+        cutoffs: Shares of the hardest rows that are cut.
+    """
+
+    times: float
+    rows: float
+    keep: float
+    cutoffs: Sequence[float]
+
+    @property
+    def chosen(self) -> float:
+        """Return the rows that are chosen one by one, in one selection: more than are kept, of which the best are taken."""
+        return min(1.0, MORE_ROWS * self.keep) * self.rows
+
+    def work(self, size: int, num_classes: int) -> float:
+        """Count the multiplications in embeddings of some size: of all pairs, then of some rows with each that is chosen."""
+        left = [(1 - cutoff) * self.rows for cutoff in self.cutoffs]
+        pairs = sum(rows / num_classes * (size * rows + COMPARING * TOGETHER * self.chosen) for rows in left)
+        return self.times * pairs
+
+    def steps(self) -> float:
+        """Count the steps of heads that take as long as to choose, beside the multiplications."""
+        return CHOOSING_ONE * self.times * len(self.cutoffs) * self.chosen
+
+
 def num_directions(num_rows: int, size: int) -> int:
     """Return the directions of embeddings of some size that rules are judged on.
 
@@ -83,7 +118,12 @@ def num_directions(num_rows: int, size: int) -> int:
 
 
 def trainings_of(
-    num_rows: int, keeps: Sequence[float] = KEEPS, *, refitted: bool, again: bool = False
+    num_rows: int,
+    keeps: Sequence[float] = KEEPS,
+    *,
+    refitted: bool,
+    again: bool = False,
+    by_embeddings: bool = False,
 ) -> Iterator[Trainings]:
     """Yield the trainings that weighing the rules takes; the arguments are those of `work_of`.
 
@@ -91,17 +131,16 @@ def trainings_of(
     """
     num_random = 0 if again else NUM_RANDOM
     trained, judged = num_rows * (NUM_FOLDS - 1) / NUM_FOLDS, num_rows / NUM_FOLDS
-    splits = num_splits(num_rows)
-    choosing = splits * (FOLDS_TO_CHOOSE if num_rows >= MANY_ROWS else NUM_FOLDS)
-    confirming, copies = splits * CONFIRMING_FOLDS, num_copies(num_rows)
+    choosing, confirming = _num_repeats(num_rows)
     most, fewest = num_rows * (CONFIRMING_FOLDS - 1) / CONFIRMING_FOLDS, num_rows / CONFIRMING_FOLDS
     epochs = num_epochs(int(trained))
     for keep in keeps:
-        rules = len(rules_for(keep))
+        rules = len(rules_for(keep, by_embeddings=by_embeddings))
         # Linear heads are trained for every rule, others for those that gain with them, about half.
         yield Trainings(choosing, num_random + rules, 0, keep * trained, judged, epochs)
         yield Trainings(choosing, num_random + rules / 2, NUM_HIDDEN, keep * trained, judged, epochs)
-        yield Trainings(confirming, copies * (num_random + 1), NUM_HIDDEN, keep * most, fewest, epochs)
+        yield Trainings(confirming, num_random + 1, 0, keep * most, fewest, epochs)
+        yield Trainings(confirming, num_copies(num_rows) * (num_random + 1), NUM_HIDDEN, keep * most, fewest, epochs)
     if again:
         return
     yield Trainings(confirming, 1, NUM_HIDDEN, most, 0.0, epochs)
@@ -109,7 +148,34 @@ def trainings_of(
         yield Trainings(choosing + confirming, TEACHERS, TEACHER_UNITS, trained, 0.0, TEACHER_EPOCHS)
 
 
-def work_of(num_rows: int, size: int, num_classes: int, keeps: Sequence[float] = KEEPS, *, refitted: bool) -> float:
+def covers_of(num_rows: int, keeps: Sequence[float] = KEEPS) -> Iterator[Covers]:
+    """Yield the selections by embeddings that weighing the rules takes where embeddings are at hand."""
+    choosing, confirming = _num_repeats(num_rows)
+    trained, most = (num_rows * (folds - 1) / folds for folds in (NUM_FOLDS, CONFIRMING_FOLDS))
+    for keep in keeps:
+        if keep <= COVERAGE_KEEP:
+            cutoffs = cutoffs_for(keep)
+            # For linear heads, again for the others where a rule gains, about half; and where such a rule is chosen, about
+            # half the time, for all heads that confirm it.
+            yield Covers(1.5 * choosing, trained, keep, cutoffs)
+            yield Covers(confirming * (1 + num_copies(num_rows)) / 2 / len(cutoffs), most, keep, cutoffs)
+
+
+def _num_repeats(num_rows: int) -> tuple[int, int]:
+    """Return the repeats on which rules are chosen, and those on which they are confirmed."""
+    splits = num_splits(num_rows)
+    return splits * (FOLDS_TO_CHOOSE if num_rows >= MANY_ROWS else NUM_FOLDS), splits * CONFIRMING_FOLDS
+
+
+def work_of(
+    num_rows: int,
+    size: int,
+    num_classes: int,
+    keeps: Sequence[float] = KEEPS,
+    *,
+    refitted: bool,
+    by_embeddings: bool = False,
+) -> float:
     """Count the multiplications that weighing the rules takes.
 
     Args:
@@ -118,9 +184,17 @@ def work_of(num_rows: int, size: int, num_classes: int, keeps: Sequence[float] =
         num_classes: Their classes.
         keeps: Kept fractions.
         refitted: Whether heads that stand in for teachers are trained in every repeat.
+        by_embeddings: Whether a pruning can have the embeddings, so that orders by them are weighed, too.
     """
-    size = num_directions(num_rows, size)
-    return sum(kind.work(size, num_classes) for kind in trainings_of(num_rows, keeps, refitted=refitted))
+    covering = by_embeddings and can_cover(num_rows / num_classes, keeps)
+    kinds = trainings_of(num_rows, keeps, refitted=refitted, by_embeddings=covering)
+    heads = sum(kind.work(num_directions(num_rows, size), num_classes) for kind in kinds)
+    return heads + sum(kind.work(size, num_classes) for kind in covers_of(num_rows, keeps) if covering)
+
+
+def can_cover(rows_per_class: float, keeps: Sequence[float]) -> bool:
+    """Whether rules by embeddings are weighed: of more rows in a class, choosing them takes longer than all trainings."""
+    return rows_per_class <= COVERAGE_ROWS_PER_CLASS and min(keeps, default=1.0) <= COVERAGE_KEEP
 
 
 def expected_seconds(
@@ -130,6 +204,7 @@ def expected_seconds(
     keeps: Sequence[float] = KEEPS,
     *,
     refitted: bool,
+    by_embeddings: bool = False,
     again: bool = False,
     pace: Pace | None = None,
 ) -> float:
@@ -139,11 +214,15 @@ def expected_seconds(
     `work_of` and `trainings_of`; ``pace`` None measures it.
     """
     pace = measure_pace() if pace is None else pace
-    size = num_directions(num_rows, size)
-    kinds = list(trainings_of(num_rows, keeps, refitted=refitted, again=again))
-    work = sum(kind.work(size, num_classes, slower=UPDATING) for kind in kinds)
-    steps = 0 if again else NOISE_STEPS
-    return pace.seconds(work, steps + sum(kind.steps(size, num_classes, pace.num_threads) for kind in kinds))
+    directions, covering = num_directions(num_rows, size), by_embeddings and can_cover(num_rows / num_classes, keeps)
+    kinds = list(trainings_of(num_rows, keeps, refitted=refitted, again=again, by_embeddings=covering))
+    work = sum(kind.work(directions, num_classes, slower=UPDATING) for kind in kinds)
+    steps = (0 if again else NOISE_STEPS) + sum(
+        kind.steps(directions, num_classes, pace.num_threads) for kind in kinds
+    )
+    covers = list(covers_of(num_rows, keeps)) if covering else []
+    work += sum(kind.work(size, num_classes) for kind in covers)
+    return pace.seconds(work, steps + sum(kind.steps() for kind in covers))
 
 
 # The work for 50,000 rows of ten classes, a minute or so of two cores: counted and not timed, and so the same everywhere.
@@ -157,6 +236,7 @@ def sample_rows(
     *,
     refitted: bool,
     seed: int,
+    by_embeddings: bool = False,
     budget: float | None = BUDGET,
 ) -> NDArray[np.int64]:
     """Choose the rows to judge rules on, so that it takes no more work than the budget.
@@ -170,6 +250,7 @@ def sample_rows(
         keeps: Kept fractions.
         refitted: As for `work_of`.
         seed: Decides which classes and rows.
+        by_embeddings: As for `work_of`.
         budget: Multiplications; None takes all rows.
 
     Returns:
@@ -189,7 +270,8 @@ def sample_rows(
     limit = np.inf if budget is None else budget
 
     def fits(num_rows: int, num_classes: int) -> bool:
-        return num_rows <= MOST_ROWS and work_of(num_rows, size, num_classes, keeps, refitted=refitted) <= limit
+        settings = {"refitted": refitted, "by_embeddings": by_embeddings}
+        return num_rows <= MOST_ROWS and work_of(num_rows, size, num_classes, keeps, **settings) <= limit
 
     if budget is None or fits(len(codes), len(classes)):
         return np.arange(len(codes))

@@ -15,7 +15,7 @@ from hf_prune.heads.settings import DEFAULTS, Heads
 from hf_prune.metrics import Metric
 from hf_prune.policy.budget import KEEPS, Trainings, expected_seconds, sample_rows
 from hf_prune.policy.features import are_enough
-from hf_prune.policy.gathering import EvidenceWhileScoring, labels_to_judge_by
+from hf_prune.policy.gathering import EvidenceWhileScoring, has_embeddings, labels_to_judge_by
 from hf_prune.policy.pace import Pace, measure_pace
 from hf_prune.runtime.errors import InputError
 from hf_prune.runtime.processes import gather_objects, in_step, num_processes, use_device
@@ -248,14 +248,13 @@ class _Counted:
             if not metric.baseline:
                 refitted = bool(self._by_heads(metric, own))
                 seed = int(own[metric.name].get("seed", 0))
-                rows = sample_rows(codes, self._width, KEEPS, refitted=refitted, seed=seed, budget=judge.budget)
+                how: Any = {"refitted": refitted, "by_embeddings": has_embeddings(self._request)}
+                rows = sample_rows(codes, self._width, KEEPS, seed=seed, budget=judge.budget, **how)
                 chosen = codes[rows]
                 self._judged = max(self._judged, len(chosen))
                 classes = len(np.unique(chosen))
                 again = refitted in seen
-                total += expected_seconds(
-                    len(chosen), self._width, classes, refitted=refitted, again=again, pace=self._pace
-                )
+                total += expected_seconds(len(chosen), self._width, classes, again=again, pace=self._pace, **how)
                 seen.add(refitted)
         return total
 

@@ -126,11 +126,11 @@ def scored_column(ds: Dataset, column: str, request: Request) -> ScoredColumn:
         embeddings=points,
         codes=labels.codes,
         unscored=frozenset(unscored),
-        by_embeddings=_has_embeddings(request),
+        by_embeddings=has_embeddings(request),
     )
 
 
-def _has_embeddings(request: Request) -> bool:
+def has_embeddings(request: Request) -> bool:
     """Whether embeddings come from an encoder or from the caller, and not from the last layer of a teacher."""
     return request.encoder is not None or "embeddings" in request.given
 
@@ -199,7 +199,7 @@ class EvidenceWhileScoring:
 
     def begin(self, ds: Dataset, request: Request) -> None:
         """Read the labels to judge by, and note whether a pruning can have the embeddings."""
-        self._by_embeddings = _has_embeddings(request)
+        self._by_embeddings = has_embeddings(request)
         self._labels = extra(lambda: labels_to_judge_by(ds, request), "the evidence for order='auto'")
 
     def evidence(self, metric: Metric, step: Step, scores: Scores, builder: InputBuilder) -> dict[str, Any] | None:

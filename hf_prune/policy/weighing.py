@@ -15,11 +15,10 @@ from numpy.typing import NDArray
 from hf_prune.data.digests import array_sha256
 from hf_prune.heads.folds import tells_apart
 from hf_prune.metrics import Metric, get_metric
-from hf_prune.policy.budget import BUDGET, expected_seconds, sample_rows
+from hf_prune.policy.budget import BUDGET, can_cover, expected_seconds, sample_rows
 from hf_prune.policy.evidence import Evidence
 from hf_prune.policy.features import Features, are_enough, make_features
 from hf_prune.policy.judge import Judge
-from hf_prune.policy.rules import COVERAGE_KEEP, COVERAGE_ROWS_PER_CLASS
 from hf_prune.policy.trial import (
     TWO_LAYER_STUDENT,
     Scorer,
@@ -147,12 +146,16 @@ class ScoredColumn:
             self.rows(),
             seed,
             lambda codes: sample_rows(
-                codes, self.embeddings.shape[1], keeps, refitted=self.is_refitted, seed=seed, budget=budget
+                codes,
+                self.embeddings.shape[1],
+                keeps,
+                refitted=self.is_refitted,
+                seed=seed,
+                by_embeddings=self.by_embeddings,
+                budget=budget,
             ),
         )
-        # Of more rows in a class, choosing those that stand for others takes longer than all trainings.
-        affordable = found.rows_per_class <= COVERAGE_ROWS_PER_CLASS and min(keeps, default=1.0) <= COVERAGE_KEEP
-        if not (self.by_embeddings and affordable):
+        if not (self.by_embeddings and can_cover(found.rows_per_class, keeps)):
             return found
         return dataclasses.replace(found, units=np.asarray(self.embeddings[found.rows], dtype=np.float32))
 
@@ -227,7 +230,8 @@ def judge_of(
     scorer, optimistic = scoring_of(scored, features, None if budget is None else shared)
     name = f"heads on {scored.judged_rows}, {array_sha256(features.rows)}, {class_balance}, {seed}"
     known = shared.setdefault(name, {})
-    _announce(scored.metric, features, keeps, refitted=not optimistic and scored.is_refitted, again=bool(known))
+    refitted = not optimistic and scored.is_refitted
+    _announce(scored, features, keeps, refitted=refitted, again=bool(known))
     return Judge(features, scorer, optimistic, class_balance, seed, student, shared=known)
 
 
@@ -247,13 +251,25 @@ def _wrong_labels(scored: ScoredColumn, features: Features, seed: int) -> dict[s
     return {"noise_rate": found.rate, "noise_low": found.low, "noise_high": found.high}
 
 
-def _announce(metric: str, features: Features, keeps: Sequence[float], *, refitted: bool, again: bool) -> None:
+def _announce(
+    scored: ScoredColumn, features: Features, keeps: Sequence[float], *, refitted: bool, again: bool
+) -> None:
     if not is_main_process():
         return
-    rows, size = features.points.shape
-    seconds = expected_seconds(rows, size, features.num_classes, keeps, refitted=refitted, again=again)
+    size, by_embeddings = scored.embeddings.shape[1], features.units is not None
+    seconds = expected_seconds(
+        len(features.rows),
+        size,
+        features.num_classes,
+        keeps,
+        refitted=refitted,
+        by_embeddings=by_embeddings,
+        again=again,
+    )
     if seconds > ALWAYS_SAID or not are_progress_bars_disabled():
         sample = features.sample
         of = "" if sample is None else f" in {features.num_classes:,} of {sample['of_classes']:,} classes"
-        line = f"Weighing {metric!r} against random rows on {len(features.rows):,} rows{of}: about {seconds:.0f} s"
+        line = (
+            f"Weighing {scored.metric!r} against random rows on {len(features.rows):,} rows{of}: about {seconds:.0f} s"
+        )
         tqdm.write(line, file=sys.stderr)

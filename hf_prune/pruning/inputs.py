@@ -14,7 +14,8 @@ from hf_prune.policy.gathering import with_recorded_model
 from hf_prune.pruning.target import target_rows
 from hf_prune.runtime.arguments import check_count
 from hf_prune.runtime.errors import InputError
-from hf_prune.runtime.processes import gather_rows, join_processes, use_device
+from hf_prune.runtime.processes import join_processes, use_device
+from hf_prune.runtime.row_arrays import gather_rows
 from hf_prune.scoring import Request
 from hf_prune.scoring.embedding_rows import share
 from hf_prune.scoring.embeddings import check_first_axes, embedding_rows

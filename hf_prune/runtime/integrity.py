@@ -8,12 +8,12 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from hf_prune.runtime.errors import InputError
 from hf_prune.runtime.files import DamagedFile, write_file
+from hf_prune.runtime.threads import Workers
 from hf_prune.runtime.untrusted import read_bytes, read_json
 
 DIGESTS, FORMAT = "digests.json", 1
@@ -147,5 +147,5 @@ def _on_threads(work: Callable[[str], Any], names: list[str]) -> list[Any]:
     """Work on all names: hashing lets other threads run, and large folders have many files."""
     if len(names) < 2:
         return [work(name) for name in names]
-    with ThreadPoolExecutor(min(len(names), _MOST_THREADS, os.cpu_count() or 1)) as pool:
-        return list(pool.map(work, names))
+    with Workers(min(len(names), _MOST_THREADS, os.cpu_count() or 1)) as workers:
+        return [found for _, found in workers.ahead(work, names)]

@@ -1,7 +1,7 @@
 """Exchange between the processes of a launcher; without others, every function is the identity.
 
-No other module knows of processes, but for `lifeline`, which this one uses. Embeddings stay where they were made: sums,
-counts, samples and one number per row travel.
+No other module knows of processes, but for `lifeline`, which this one uses, and `row_arrays`, which uses this one. Embeddings
+stay where they were made: sums, counts, samples and one number per row travel.
 
 Each exchange begins with an envelope in which every process states where it is and whether it failed. So a failure in one
 ends all, and none waits for another.
@@ -11,7 +11,7 @@ import hashlib
 import logging
 import os
 import sys
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -440,35 +440,6 @@ def all_max(value: int) -> int:
         3
     """
     return max(gather_objects([value]))
-
-
-def gather_rows(rows: NDArray[np.int64], values: Array, num_rows: int, absent: Collection[int] = ()) -> Array:
-    """Put the rows of all processes into one array.
-
-    Args:
-        rows: Global row numbers held by this process, shape (n_local,).
-        values: Their values, shape (n_local, ...); a numeric dtype.
-        num_rows: Rows in all.
-        absent: Rows that no process holds, such as unreadable images; their place stays 0.
-
-    Returns:
-        Array of shape (num_rows, ...), complete in every process.
-
-    Raises:
-        RuntimeError: If another row was delivered by no process or by more than one.
-
-    Example:
-        >>> gather_rows(np.array([1, 0]), np.array([10.0, 20.0]), 2).tolist()
-        [20.0, 10.0]
-    """
-    placed = np.zeros((num_rows, *values.shape[1:]), dtype=values.dtype)
-    placed[rows] = values
-    times = all_sum(np.bincount(rows, minlength=num_rows).astype(np.int32))
-    times[list(absent)] += 1
-    if (times != 1).any():
-        row = int(np.flatnonzero(times != 1)[0])
-        raise StateError(f"row {row} was delivered {int(times[row])} times by the processes; expected once")
-    return all_sum(placed)
 
 
 def barrier() -> None:

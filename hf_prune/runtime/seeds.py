@@ -8,6 +8,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from hf_prune.runtime.errors import InputError
 
+_BLOCK_ROWS = 2**18  # whose numbers are drawn at once
+
 
 def check_seed(seed: Any) -> None:
     """Raise a one-line ValueError unless every random generator in use takes the number as its seed.
@@ -34,11 +36,18 @@ def row_uniform(rows: ArrayLike, seed: int) -> NDArray[np.float64]:
         True
     """
     rows = np.asarray(rows, dtype=np.int64)
-    if len(rows) == 0:
-        return np.empty(0)
-    # A prefix of one stream does not depend on how much of the stream is drawn.
-    stream = np.random.Generator(np.random.Philox(seed)).random(int(rows.max()) + 1)
-    return stream[rows]
+    found = np.empty(len(rows))
+    order = None if (rows[1:] >= rows[:-1]).all() else np.argsort(rows, kind="stable")
+    ascending = rows if order is None else rows[order]
+    # A prefix of one stream does not depend on how much of the stream is drawn; a process that has some of the rows draws
+    # for all up to its last one, and holds a block of them.
+    last = int(ascending[-1]) if len(rows) else -1
+    lengths = [min(_BLOCK_ROWS, last + 1 - start) for start in range(0, last + 1, _BLOCK_ROWS)]
+    for number, drawn in enumerate(stream_uniform(seed, lengths)):
+        start = number * _BLOCK_ROWS
+        first, stop = np.searchsorted(ascending, [start, start + len(drawn)])
+        found[slice(first, stop) if order is None else order[first:stop]] = drawn[ascending[first:stop] - start]
+    return found
 
 
 def stream_uniform(seed: int, lengths: Iterable[int]) -> Iterator[NDArray[np.float64]]:

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from hf_prune.metrics import Metric
 from hf_prune.runtime.errors import InputError
 from hf_prune.runtime.messages import warn
-from hf_prune.runtime.processes import gather_rows, together
+from hf_prune.runtime.processes import together
+from hf_prune.runtime.row_arrays import gather_rows
 from hf_prune.scoring.request import Inputs, has_members, num_members
 from hf_prune.scoring.scores import Scores
 from hf_prune.scoring.several_labels import per_label

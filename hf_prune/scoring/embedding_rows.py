@@ -9,7 +9,8 @@ from datasets.utils import tqdm
 from numpy.typing import NDArray
 
 from hf_prune.metrics.rows import Array, Places, ReadableRows, row_blocks
-from hf_prune.runtime.processes import gather_rows, is_main_process, num_processes, process_index
+from hf_prune.runtime.processes import is_main_process, num_processes, process_index
+from hf_prune.runtime.row_arrays import gather_rows
 
 
 class UnitRows(ReadableRows):

@@ -12,7 +12,7 @@ from hf_prune.data.digests import array_sha256
 from hf_prune.dynamics.figures import OF_THE_END, PER_RUN
 from hf_prune.heads.settings import Heads
 from hf_prune.runtime.errors import InputError
-from hf_prune.runtime.processes import gather_rows
+from hf_prune.runtime.row_arrays import gather_rows
 from hf_prune.scoring.from_models import embed, make_embeddings
 from hf_prune.scoring.from_records import leave_out_not_finite, read_input
 from hf_prune.scoring.pool import InputPool, labels_of, unit

@@ -14,7 +14,8 @@ from hf_prune.data.source import locate_source
 from hf_prune.metrics import get_metric
 from hf_prune.models.recorded import encoder_options
 from hf_prune.runtime.errors import InputError
-from hf_prune.runtime.processes import broadcast, gather_rows, in_step, use_device
+from hf_prune.runtime.processes import broadcast, in_step, use_device
+from hf_prune.runtime.row_arrays import gather_rows
 from hf_prune.scoring import InputBuilder, Request, Run
 from hf_prune.scoring.agreement import check_request
 from hf_prune.scoring.from_prototypes import CENTROIDS, FORMAT, METRIC

@@ -24,12 +24,12 @@ from hf_prune.policy.weighing import ScoredColumn, weigh
 SETS = {"50,000 x 10": (50_000, 10), "1,281,167 x 1,000": (1_281_167, 1_000)}
 
 
-def make_column(num_rows: int, num_classes: int, refitted: bool) -> ScoredColumn:
+def make_column(num_rows: int, num_classes: int, refitted: bool, dimensions: int = 256) -> ScoredColumn:
     """Make embeddings, classes and scores."""
     generator = np.random.default_rng(0)
     codes = generator.integers(0, num_classes, num_rows)
-    points = generator.standard_normal((num_rows, 256), dtype=np.float32)
-    points += 4 * generator.standard_normal((num_classes, 256), dtype=np.float32)[codes]
+    points = generator.standard_normal((num_rows, dimensions), dtype=np.float32)
+    points += 4 * generator.standard_normal((num_classes, dimensions), dtype=np.float32)[codes]
     scores = np.ma.masked_array(np.square(points[:, :8]).sum(axis=1))
     made_from = {"probs": {"heads": {"num_heads": 3, "num_epochs": 3, "hidden": 256, "subset": 1.0, "seed": 0}}}
     named = ("el2n", made_from) if refitted else ("column", {"column": {}})

@@ -2,9 +2,14 @@
 
     OMP_NUM_THREADS=1 python recipes/benchmarks/stored_rows.py --csv recipes/benchmarks/stored_rows.csv
 
-Limit: 1.5 GB above the start in all processes together, whatever the number of rows. The store is filled with clusters on a
-sphere under the keys of images of a few bytes, which nobody decodes. Start is what a process takes once all is imported and
-1,000 rows have gone the same way. Two processes must keep the rows that one keeps.
+Limit: 1.5 GB above the start in all processes together, whatever the number of rows and of processes. The store is filled with
+clusters on a sphere under the keys of images of a few bytes, which nobody decodes. Start is what the processes take once all is
+imported and 1,000 rows have gone the same way. Several processes must keep the rows that one keeps.
+
+Counted is what the kernel calls PSS: a page that several processes have mapped is shared out among them, so that the sum over
+the processes counts it once, as the machine does. This script looks at all processes five times a second and takes the
+largest sum. Beside it stands the sum of the largest RSS of each, which counts such a page once for each process and peaks
+as if they came at one time.
 """
 
 import argparse
@@ -25,13 +30,14 @@ import pandas as pd
 import pyarrow as pa
 from datasets import ClassLabel, Dataset, DatasetInfo, Features, Image, load_from_disk
 from datasets.table import InMemoryTable
-from peak_memory import measured, resident
+from peak_memory import measured, resident, shared_out, watched
 
 import hf_prune
 from hf_prune.data.images import EncodedImages
 from hf_prune.engine.image_keys import content_key, keys_stamp, save_keys
 from hf_prune.engine.loop import CHUNK_ROWS
 from hf_prune.engine.store import Store
+from hf_prune.runtime.processes import barrier
 from hf_prune.scoring import Request
 from hf_prune.scoring.from_models import encoder_of
 
@@ -89,9 +95,11 @@ def work(small: Path, folder: Path, place: Path, arguments: argparse.Namespace) 
     """Do the share of one process, and write what it took."""
     datasets.disable_progress_bars()
     score(small, arguments.iterations, arguments.labels)
-    start, busy = resident(), time.process_time()
+    barrier()
+    start, own, busy = resident(), shared_out(), time.process_time()
+    barrier()
     scored, seconds, peak = measured(lambda: score(folder, arguments.iterations, arguments.labels), start)
-    found = {"seconds": seconds, "cpu_s": time.process_time() - busy, "peak_mb": peak, "start_mb": start / 1e6}
+    found = {"seconds": seconds, "cpu_s": time.process_time() - busy, "rss_mb": peak, "start_mb": own / 1e6}
     rank = int(os.environ.get("RANK", "0"))
     Path(f"{place}-{rank}.json").write_text(json.dumps(found))
     if rank == 0:
@@ -100,31 +108,38 @@ def work(small: Path, folder: Path, place: Path, arguments: argparse.Namespace) 
 
 def launch(
     small: Path, folder: Path, processes: int, arguments: argparse.Namespace
-) -> tuple[list[dict[str, float]], np.ndarray]:
-    """Score in so many processes: what each took, and the scores."""
+) -> tuple[list[dict[str, float]], float, np.ndarray]:
+    """Score in so many processes: what each took, the most megabytes that they had together, and the scores."""
     place = folder / f"in-{processes}"
     results = [Path(f"{place}-{rank}.json") for rank in range(processes)]
-    if not all(path.exists() for path in [*results, place.with_suffix(".npy")]):
+    peak = Path(f"{place}-peak.json")
+    if not all(path.exists() for path in [*results, peak, place.with_suffix(".npy")]):
         command = [__file__, "--worker", str(small), str(folder), str(place)]
         command += ["--iterations", str(arguments.iterations), *(["--labels"] if arguments.labels else [])]
-        started(processes, command)
-    return [json.loads(path.read_text()) for path in results], np.load(f"{place}.npy")
+        workers = begun(processes, command)
+        most = watched([worker.pid for worker in workers], lambda: any(worker.poll() is None for worker in workers))
+        finish(workers)
+        peak.write_text(json.dumps(most / 1e6))
+    return [json.loads(path.read_text()) for path in results], json.loads(peak.read_text()), np.load(f"{place}.npy")
 
 
-def started(processes: int, command: list[str]) -> None:
-    """Run a script in so many processes that find each other, and wait for them."""
+def begun(processes: int, command: list[str]) -> list[subprocess.Popen[bytes]]:
+    """Begin to run a script in so many processes that find each other."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         port = listener.getsockname()[1]
     common = {"WORLD_SIZE": str(processes), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
-    workers = [
+    return [
         subprocess.Popen(
             [sys.executable, *command], env=os.environ | common | {"RANK": str(rank), "LOCAL_RANK": str(rank)}
         )
         for rank in range(processes)
     ]
-    codes = [worker.wait() for worker in workers]
-    if any(codes):
+
+
+def finish(workers: list[subprocess.Popen[bytes]]) -> None:
+    """Wait for processes, and raise an error where one failed."""
+    if max([worker.wait() for worker in workers], key=abs):
         raise RuntimeError("a process failed")
 
 
@@ -135,16 +150,17 @@ def kept_rows(scores: np.ndarray) -> np.ndarray:
 
 def measure(small: Path, folder: Path, processes: int, arguments: argparse.Namespace, size: str) -> dict[str, Any]:
     """Score in so many processes: a line of the table."""
-    found, scores = launch(small, folder, processes, arguments)
+    found, peak, scores = launch(small, folder, processes, arguments)
     alone = folder / "in-1.npy"
     both = np.intersect1d(kept_rows(scores), kept_rows(np.load(alone))) if alone.exists() else np.empty(0)
     return {
         "size": size,
         "labels": arguments.labels,
         "processes": processes,
-        "peak_mb_above_start": round(sum(one["peak_mb"] for one in found)),
+        "peak_mb_above_start": round(peak - sum(one["start_mb"] for one in found)),
         "limit_mb": LIMIT_MB,
         "start_mb": round(sum(one["start_mb"] for one in found)),
+        "rss_mb_above_start": round(sum(one["rss_mb"] for one in found)),
         "seconds": round(max(one["seconds"] for one in found), 1),
         "cpu_s": round(sum(one["cpu_s"] for one in found), 1),
         "kept_as_by_one": round(len(both) / round(KEEP * len(scores)), 6),

@@ -20,7 +20,7 @@ import datasets
 import numpy as np
 import pandas as pd
 from datasets import load_dataset
-from stored_rows import kept_rows, started
+from stored_rows import begun, finish, kept_rows
 
 import hf_prune
 from hf_prune.runtime.processes import barrier, in_step
@@ -48,7 +48,7 @@ def launch(processes: int, arguments: argparse.Namespace) -> tuple[dict[str, flo
     """Score in so many processes: what it took, and the scores."""
     with tempfile.TemporaryDirectory() as folder:
         own = [str(arguments.data), str(arguments.rows), str(arguments.image_size), folder]
-        started(processes, [__file__, "--data", own[0], "--worker", *own[1:]])
+        finish(begun(processes, [__file__, "--data", own[0], "--worker", *own[1:]]))
         found = [json.loads((Path(folder) / f"{rank}.json").read_text()) for rank in range(processes)]
         scores = np.load(Path(folder) / "scores.npy")
     return {"seconds": max(one["seconds"] for one in found), "cpu_s": sum(one["cpu_s"] for one in found)}, scores

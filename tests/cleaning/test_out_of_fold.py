@@ -58,6 +58,19 @@ def test_features_are_centred_in_one_unit_and_few_where_rows_are():
     np.testing.assert_allclose(again, points, atol=1e-5)
 
 
+@pytest.mark.parametrize("rows", [12, 30])
+def test_fewer_rows_than_dimensions_have_the_components_of_all_dimensions(rows):
+    points = np.random.default_rng(0).normal(size=(rows, 40)).astype(np.float32) * np.linspace(1, 3, 40)
+    points[1] = points[0]
+    found, centred = leading(points, rows_each=2), points - points.mean(axis=0)
+    own = np.linalg.svd(centred)[2][: found.shape[1]].T
+    own *= np.sign(own[np.abs(own).argmax(axis=0), np.arange(own.shape[1])])
+    expected = centred @ own
+    np.testing.assert_allclose(found, expected / expected.std(), atol=1e-4)
+    few = leading(points[:5])  # in four ways do five rows differ at most, and two of them are equal
+    assert (np.abs(few).max(axis=0) > 1e-3).tolist() == [True] * 3 + [False] * 2
+
+
 def test_few_different_rows_leave_folds_empty_and_few_labels_leave_one_class():
     points = np.repeat(np.array([[0.1, 1], [0.2, 1], [5, 1], [6, 1]], np.float32), 3, axis=0)
     labels = np.repeat([0, 1], 6)

@@ -75,6 +75,14 @@ def test_missing_values_and_slices_have_digests_of_their_own():
     assert content_digest(part, "x") == content_digest(Dataset.from_dict({"x": ["b", "c"]}), "x")
 
 
+def test_scores_are_digested_in_blocks_as_at_once(monkeypatch):
+    values, missing = np.random.default_rng(0).normal(size=20), np.arange(20) % 7 == 0
+    numbers = np.where(missing, 0.0, values)
+    expected = hashlib.sha256(b"20" + np.packbits(missing).tobytes() + numbers.astype("<f8").tobytes())
+    monkeypatch.setattr("hf_prune.data.digests._BLOCK_ROWS", 6)
+    assert scores_digest(values, missing) == expected.hexdigest()[:40]
+
+
 def test_the_digest_of_scores_is_that_of_the_numbers():
     values, none = np.array([0.5, 2.0, np.nan]), np.zeros(3, bool)
     one = scores_digest(values, none)

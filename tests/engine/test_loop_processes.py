@@ -74,7 +74,7 @@ def test_one_two_and_three_processes_give_the_same_values(outcomes):
         np.testing.assert_array_equal(apart, as_one)
         assert (results[0]["shards"].computed, results[0]["shards"].reused) == (28, 6)
         assert (results[0]["cold"].computed, list(results[0]["cold"].unreadable)) == (28, [22, 32, 35])
-        assert (results[0]["warm"].computed, results[0]["own warm"].computed) == (0, 0)
+        assert [results[0][name].computed for name in ("warm", "own warm", "nodes", "nodes warm")] == [0, 0, 28, 0]
         assert results[0]["own"].computed == 25  # three were on the disk of one process
         assert (whole([result["own"] for result in results])[[0, 5, 30, 31]] == 7).all()
         assert all(len(result["cold"].rows) > 5 for result in results)

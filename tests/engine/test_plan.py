@@ -13,7 +13,10 @@ class Empty:
     def __init__(self, held=()):
         self.held = list(held)
 
-    def lookup(self, keys):
+    def join(self):
+        return [0]
+
+    def has(self, keys):
         return np.isin(numbers(keys), self.held)
 
 

@@ -58,6 +58,29 @@ def test_random_keys_agree_with_a_dictionary(tmp_path):
     assert np.array_equal(found.gather(make_keys(*known)), make_values(*(kept[number] for number in known)))
 
 
+def test_a_store_that_joins_the_others_knows_what_they_have_added(tmp_path):
+    mine, theirs = Store(tmp_path, IDENTITY), Store(tmp_path, IDENTITY)
+    mine.append(make_keys(7), make_values(7))
+    theirs.append(make_keys(5, 1), make_values(5, 1))
+    assert mine.has(make_keys(1, 5, 7)).tolist() == [False, False, True]
+    assert mine.join() == [0]
+    assert mine.has(make_keys(1, 5, 7)).tolist() == [True] * 3
+    assert Store(None, IDENTITY).join() == [0]
+
+
+def test_a_store_takes_over_the_keys_that_another_has_sorted(tmp_path):
+    first, second = Store(tmp_path, IDENTITY), Store(tmp_path, IDENTITY)
+    first.append(make_keys(5, 1), make_values(5, 1))
+    second.append(make_keys(7), make_values(7))
+    first.join()
+    names, sizes = [chunk.name for chunk in first._chunks], list(first._sizes)
+    second._take_over(second.folder, names, sizes)
+    second._index = first._sorted()
+    second.append(make_keys(9), make_values(9))  # and more comes later
+    assert second.has(make_keys(1, 2, 5, 7, 9)).tolist() == [True, False, True, True, True]
+    assert np.array_equal(second.gather(make_keys(9, 7, 1)), make_values(9, 7, 1))
+
+
 def test_another_identity_shares_nothing(tmp_path):
     Store(tmp_path, IDENTITY).append(make_keys(1), make_values(1))
     assert Store(tmp_path, dict(reversed(IDENTITY.items()))).lookup(make_keys(1)).all()

@@ -9,6 +9,7 @@ import socket
 import traceback
 from collections.abc import Iterable
 from pathlib import Path
+from unittest.mock import patch
 
 import datasets
 import numpy as np
@@ -20,6 +21,7 @@ from hf_prune.engine.shards import Shard
 from hf_prune.engine.store import Store
 from hf_prune.models.loaded_model import LoadedModel
 from hf_prune.runtime.processes import process_state
+from hf_prune.runtime.row_arrays import _machines
 from tests.helpers.tiny_sets import WEIGHTS, make_model, make_set, many, noise, ragged, run, untouchable
 
 FAULTY_ROWS = 400  # a hundred batches
@@ -121,6 +123,12 @@ def ranks(folder: Path) -> None:
         "shards": in_shards(run(ragged(), model, store_root=shared, shard=Shard(3, n), **options) for n in range(3)),
         "two rows": run(ragged().select([4, 4]), model, **options),
     }
+    # Two machines, or three, with a process and a disk each.
+    with patch("socket.gethostname", lambda: f"node {state.process_index}"), patch.dict(_machines, group=None):
+        results["nodes"] = run(ragged(), model, store_root=folder / f"node-{state.process_index}", **options)
+        results["nodes warm"] = run(
+            ragged(), make_model(load=untouchable), store_root=folder / f"node-{state.process_index}", **options
+        )
     errors = []
     for ds, failing in ((ragged(), model), (make_set(noise(9)), make_model(fail_in_last))):
         try:

@@ -5,6 +5,7 @@ import os
 import pickle
 import socket
 import sys
+import tempfile
 import traceback
 from collections.abc import Callable
 from pathlib import Path
@@ -23,6 +24,7 @@ from hf_prune.dynamics.record import TrainingRecord
 from hf_prune.metrics.kmeans import spherical_kmeans
 from hf_prune.metrics.kmeans.spherical import ALGORITHMS
 from hf_prune.metrics.memorization import memorization
+from hf_prune.runtime import row_arrays
 from hf_prune.runtime.processes import (
     all_max,
     all_sum,
@@ -30,13 +32,13 @@ from hf_prune.runtime.processes import (
     broadcast,
     check_alike,
     gather_objects,
-    gather_rows,
     in_step,
     is_main_process,
     num_processes,
     process_index,
     together,
 )
+from hf_prune.runtime.row_arrays import gather_rows, held_once
 from hf_prune.scoring import Request, pool
 from hf_prune.scoring.embeddings import embedding_rows
 from hf_prune.scoring.run import with_run
@@ -209,6 +211,43 @@ def collectives() -> dict[str, Any]:
     return result
 
 
+def sharing() -> dict[str, Any]:
+    """Arrays that one process makes for all, for those that say the same, and for machines with a process each."""
+    rank, made = process_index(), []
+
+    def make(name: str) -> dict[str, np.ndarray]:
+        made.append(name)
+        keys = np.frombuffer(bytes(range(48)), "V16")
+        return {"rank": np.array([rank]), "keys": keys, "none": np.empty((0, 3), np.int32), "is": np.eye(3) > 0}
+
+    def fail() -> dict[str, np.ndarray]:
+        raise OSError(f"process {rank} cannot")
+
+    found = {"all": held_once(lambda: make("all"))}
+    found["by parity"] = held_once(lambda: make("by parity"), of=str(rank % 2))
+    found["nothing"] = held_once(dict)
+    # Machines that share a folder for temporary files, folders of one machine, and containers that see only their own.
+    with patch("socket.gethostname", lambda: f"node {rank}"), patch.dict(row_arrays._machines, group=None):
+        found["nodes"] = held_once(lambda: make("nodes"))
+    with tempfile.TemporaryDirectory() as own, patch.object(tempfile, "tempdir", own):
+        with patch.dict(row_arrays._machines, group=None):
+            found["folders"] = held_once(lambda: make("folders"))
+        with (
+            patch.dict(row_arrays._machines, group=None),
+            patch.object(Path, "exists", lambda path: str(path).startswith(own)),
+        ):
+            found["containers"] = held_once(lambda: make("containers"))
+        left = list(Path(own).iterdir())
+    refused = message_of(lambda: held_once(fail))
+    with patch.object(row_arrays, "BLOCK_BYTES", 100):  # twelve rows of a number
+        rows = share(ROWS)
+        found["in blocks"] = {"rows": gather_rows(rows[rows != 13], rows[rows != 13] * 0.5, ROWS, absent=[13])}
+        twice = message_of(lambda: gather_rows(np.append(rows, 20), np.append(rows, 20), ROWS))
+    alike = {name: {key: array.copy() for key, array in arrays.items()} for name, arrays in found.items()}
+    fixed = [not array.flags.writeable for array in found["all"].values()]
+    return {"arrays": alike, "made": made, "refused": refused, "twice": twice, "left": left, "read-only": fixed}
+
+
 def differing() -> dict[str, Any]:
     """What one process does otherwise than the others; after each error they go on together."""
     last = process_index() == num_processes() - 1 > 0
@@ -253,7 +292,7 @@ def differing() -> dict[str, Any]:
 
 
 def work(path: Path) -> None:
-    jobs = (scoring, differing, collectives, clustering, left_out, comparing)
+    jobs = (scoring, differing, collectives, sharing, clustering, left_out, comparing)
     found = {job.__name__: job() for job in jobs}
     path.write_bytes(pickle.dumps(found))
     if torch.distributed.is_initialized():

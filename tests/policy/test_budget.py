@@ -7,7 +7,16 @@ from hypothesis import strategies as st
 import hf_prune
 from hf_prune.hub.card.facts import evidence_facts
 from hf_prune.policy import budget, rules, trial, weighing
-from hf_prune.policy.budget import BUDGET, FEWEST_CLASSES, KEEPS, expected_seconds, sample_rows, trainings_of, work_of
+from hf_prune.policy.budget import (
+    BUDGET,
+    FEWEST_CLASSES,
+    KEEPS,
+    covers_of,
+    expected_seconds,
+    sample_rows,
+    trainings_of,
+    work_of,
+)
 from hf_prune.policy.evidence import Evidence
 from hf_prune.policy.features import MOST_ROWS
 from hf_prune.policy.pace import SHARE, Pace
@@ -72,7 +81,8 @@ CONFIRMED = 3 * 0.5 * 90 + 10
 def test_work_by_hand():
     """100 rows of 10 numbers in 2 classes, in 2 splits of 5 folds to choose and of 10, by 3 heads each, to confirm; 20 epochs."""
     choosing = (2 + 18) * LINEAR * PASSED + (2 + 9) * HEAD * PASSED  # 18 rules, of which half gain
-    confirming = 3 * (2 + 1) * HEAD * CONFIRMED + 3 * HEAD * 90  # and once on all rows
+    # By linear heads once, too, and once on all rows.
+    confirming = (3 * (2 + 1) * HEAD + (2 + 1) * LINEAR) * CONFIRMED + 3 * HEAD * 90
     assert work_of(100, 10, 2, (0.5,), refitted=False) == pytest.approx(10 * choosing + 20 * confirming)
     teachers = 3 * 3 * 3 * 80 * 256 * 12  # three heads of 256 units for three epochs, forward and backward
     assert work_of(100, 10, 2, (0.5,), refitted=True) == pytest.approx(10 * choosing + 20 * confirming + 30 * teachers)
@@ -80,13 +90,47 @@ def test_work_by_hand():
 
 def test_a_further_column_takes_the_heads_on_its_own_rows_alone():
     own = sum(kind.work(10, 2) for kind in trainings_of(100, (0.5,), refitted=True, again=True))
-    assert own == pytest.approx(10 * (18 * LINEAR + 9 * HEAD) * PASSED + 20 * 3 * HEAD * CONFIRMED)
+    assert own == pytest.approx(10 * (18 * LINEAR + 9 * HEAD) * PASSED + 20 * (3 * HEAD + LINEAR) * CONFIRMED)
+
+
+def test_rules_by_embeddings_by_hand():
+    """A fifth of 100 rows of 10 numbers in 2 classes is kept: 24 rules, and six selections for them after cuts up to a half."""
+    passed, confirmed = 3 * 0.2 * 80 + 20, 3 * 0.2 * 90 + 10
+    choosing = (2 + 24) * LINEAR * passed + (2 + 12) * HEAD * passed
+    confirming = (3 * (2 + 1) * HEAD + (2 + 1) * LINEAR) * confirmed + 3 * HEAD * 90
+
+    def covers(rows):  # one and a half times the budget is chosen, of the rows of a class that a cut leaves
+        left = [(1 - cutoff) * rows for cutoff in (0, 0.1, 0.2, 0.3, 0.4, 0.5)]
+        return sum(one * one / 2 * 10 + 0.3 * rows * 32 * one / 2 * budget.COMPARING for one in left)
+
+    # Once for linear heads and half as often for others; a chosen rule by each of 3 heads and by one, in half of the cases.
+    selections = 10 * 1.5 * covers(80) + 20 * (3 + 1) / 2 / 6 * covers(90)
+    found = work_of(100, 10, 2, (0.2,), refitted=False, by_embeddings=True)
+    assert found == pytest.approx(10 * choosing + 20 * confirming + selections)
+    steps = sum(kind.steps() for kind in covers_of(100, (0.2, 0.5)))
+    assert steps == pytest.approx(budget.CHOOSING_ONE * 0.3 * (10 * 1.5 * 6 * 80 + 20 * 2 * 90))
+
+
+@pytest.mark.parametrize(("num_rows", "keeps"), [(10_000, (0.5,)), (400_000, KEEPS)])
+def test_rules_by_embeddings_take_nothing_where_they_are_not_weighed(num_rows, keeps):
+    without, beside = (
+        work_of(num_rows, 256, 10, keeps, refitted=False, by_embeddings=there) for there in (False, True)
+    )
+    assert without == beside
+
+
+def test_what_is_chosen_fits_the_budget_with_rules_by_embeddings():
+    codes = np.arange(100_000) % 100
+    chosen, fewer = sample(codes, refitted=False), sample(codes, refitted=False, by_embeddings=True)
+    assert len(fewer) < len(chosen)
+    settings = {"refitted": False, "by_embeddings": True}
+    assert work_of(len(fewer), 256, len(np.unique(codes[fewer])), **settings) <= BUDGET
 
 
 def test_seconds_by_hand(monkeypatch):
     """40 of 80 rows make 3 steps of 16 an epoch, as do 45 of 90, and 90 make 6; a head is judged after every epoch."""
     monkeypatch.setattr(budget, "UPDATING", 0.0)
-    steps = [times * (20 * (3 + heads) + 8 * heads) for times, heads in ((10, 20), (10, 11), (20, 9))]
+    steps = [times * (20 * (3 + heads) + 8 * heads) for times, heads in ((10, 20), (10, 11), (20, 3), (20, 9))]
     steps += [20 * (20 * 6 + 8)]
     pace = Pace(products=1000.0, step=0.5, crowding=3.0, num_threads=1)
     counted = work_of(100, 10, 2, (0.5,), refitted=False) / (SHARE * 1000) + 0.5 * (sum(steps) + budget.NOISE_STEPS)
@@ -94,7 +138,7 @@ def test_seconds_by_hand(monkeypatch):
     assert seconds == pytest.approx(3.0 * counted)
     monkeypatch.setattr(budget, "UPDATING", 16.0)  # as if each step had twice as many rows
     slower = expected_seconds(100, 10, 2, (0.5,), refitted=False, pace=pace) - seconds
-    more = 10 * 3 * 40 * (20 * LINEAR + 11 * HEAD) + 20 * 3 * (45 * 9 + 90) * HEAD
+    more = 10 * 3 * 40 * (20 * LINEAR + 11 * HEAD) + 20 * 3 * ((45 * 9 + 90) * HEAD + 45 * 3 * LINEAR)
     assert slower == pytest.approx(3.0 * more / (SHARE * 1000))
 
 

@@ -113,7 +113,7 @@ def test_clustering_and_evidence_are_counted(clock):
     given = {"inputs": {"embeddings": points}, "num_prototypes": 7, "num_iterations": 10}
     found = hf_prune.estimate(ds, "prototypes", **given)
     size, classes = points.shape[1], len(np.unique(labels))
-    evidence = expected_seconds(400, size, classes, refitted=False, pace=PACE)
+    evidence = expected_seconds(400, size, classes, refitted=False, by_embeddings=True, pace=PACE)
     work = 400 * size * 10 * (7 * estimates.PER_CENTROID + estimates.PER_NUMBER)
     assert found.parts == pytest.approx({"k-means": work / (SHARE * 1e9), "evidence": evidence})
     twice = hf_prune.estimate(ds, "prototypes", evidence=False, num_init=2, **given)
@@ -133,8 +133,8 @@ def test_heads_are_counted_once_for_all_metrics_of_a_kind(clock):
     size, classes = points.shape[1], len(np.unique(labels))
     kind = Trainings(1, 6, 32, 400, 200, 2)
     assert found.parts["heads"] == pytest.approx(PACE.seconds(kind.work(size, classes), kind.steps(size, classes, 1)))
-    evidence = expected_seconds(400, size, classes, refitted=True, pace=PACE)
-    further = expected_seconds(400, size, classes, refitted=True, again=True, pace=PACE)
+    evidence = expected_seconds(400, size, classes, refitted=True, by_embeddings=True, pace=PACE)
+    further = expected_seconds(400, size, classes, refitted=True, by_embeddings=True, again=True, pace=PACE)
     assert found.parts["evidence"] == pytest.approx(evidence + further)
 
 

@@ -17,7 +17,6 @@ from hf_prune.runtime.processes import (
     broadcast,
     compute_device,
     gather_objects,
-    gather_rows,
     in_step,
     is_main_process,
     join_processes,
@@ -60,19 +59,6 @@ def test_sums_and_maxima_are_over_all_processes(found, world):
 def test_objects_come_in_rank_order(found, world):
     for result in found:
         assert result["objects"] == [item for rank in range(world) for item in (rank, str(rank))]
-
-
-def test_rows_are_put_into_their_places_and_absent_ones_stay_zero(found):
-    expected = np.stack([np.arange(37), np.arange(37) * 0.5], axis=1)
-    expected[11] = 0
-    for result in found:
-        assert result["placed"].tolist() == expected.tolist()
-
-
-def test_a_row_that_none_or_several_delivered_is_an_error_in_all(found, world):
-    for result in found:
-        assert result["missing"].startswith("StateError: row 11 was delivered 0 times by the processes")
-        assert result["twice"].startswith(f"StateError: row 11 was delivered {world + 1} times by the processes")
 
 
 DIFFERING = {
@@ -134,15 +120,6 @@ def test_alone_everything_is_the_identity():
     assert (num_processes(), process_index(), is_main_process()) == (1, 0, True)
     barrier()
     join_processes()
-
-
-def test_a_row_delivered_twice_by_one_process_is_an_error():
-    with pytest.raises(RuntimeError, match="row 1 was delivered 2 times"):
-        gather_rows(np.array([0, 1, 1]), np.ones(3), 2)
-
-
-def test_no_rows_at_all():
-    assert gather_rows(np.empty(0, np.int64), np.empty((0, 4)), 0).shape == (0, 4)
 
 
 def test_the_chosen_device_holds_inside_the_block_alone():

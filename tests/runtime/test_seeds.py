@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from scipy.stats import kstest
 
+from hf_prune.runtime import seeds
 from hf_prune.runtime.seeds import check_seed, row_uniform
 
 
@@ -10,6 +11,13 @@ def test_a_number_depends_on_row_and_seed_alone():
     for rows in ([999], [5, 4, 5], np.arange(0, 1000, 7)):
         assert row_uniform(rows, seed=4).tolist() == whole[rows].tolist()
     assert not np.isin(row_uniform(np.arange(1000), seed=5), whole).any()
+
+
+def test_numbers_drawn_in_blocks_are_those_of_one_draw(monkeypatch):
+    whole = np.random.Generator(np.random.Philox(4)).random(1000)
+    monkeypatch.setattr(seeds, "_BLOCK_ROWS", 7)
+    for rows in (np.arange(1000), np.array([13, 14, 0, 999, 14]), np.arange(300, 0, -3), np.array([700])):
+        assert row_uniform(rows, seed=4).tolist() == whole[rows].tolist()
 
 
 def test_the_numbers_are_uniform():
