@@ -31,7 +31,9 @@ def main() -> None:
     place, budget = given.work / f"cifar10-{SUBSET}", BUDGETS["cifar10", SUBSET]
     for metric in given.metrics:
         networks = RECORDED[metric].train(rows, place, budget)
-        rows = rows.score_with(metric, dynamics=networks, column=f"{metric}, networks", evidence=False)
+        rows = rows.score_with(
+            metric, dynamics=networks, column=f"{metric}, networks", evidence=False, on_error="skip"
+        )
         heads = f"{metric}, heads on {ENCODER}"
         rows = rows.score_with(metric, encoder=ENCODER, teachers="heads", column=heads, evidence=False)
     hf_prune.correlate(rows).write_csv(given.out)
