@@ -25,8 +25,10 @@ from cells import (
     DYNAMIC,
     FULL,
     ITERATIONS,
+    MAIN,
     PER_CLASS,
     RESULTS,
+    WITHOUT_LABELS,
     Cell,
     append,
     cell_of,
@@ -53,10 +55,13 @@ OTHERS = {"photographs": 3_068, "fashion-mnist": 20_000}
 FOLDERS = {"cifar10": "cifar10", "photographs": "clothing", "fashion-mnist": "fashion-mnist"}
 BLOCKS: dict[str, Callable[[], Iterator[Cell]]] = {
     "main": lambda: main_cells(ALL_ROWS, range(5)),
+    "without-labels": lambda: main_cells(ALL_ROWS, range(5), WITHOUT_LABELS),
     "subset": lambda: subset_cells(SUBSET, range(1)),
     "iterations": lambda: iteration_cells(SUBSET, range(5)),
     "others": lambda: other_cells(OTHERS, range(5)),
-    "more-seeds": lambda: itertools.chain(main_cells(ALL_ROWS, range(5, 10)), subset_cells(SUBSET, range(1, 5))),
+    "more-seeds": lambda: itertools.chain(
+        main_cells(ALL_ROWS, range(5, 10), MAIN + WITHOUT_LABELS), subset_cells(SUBSET, range(1, 5))
+    ),
 }
 
 
