@@ -1,6 +1,7 @@
 """recipes/benchmark-cifar10: its cells, a grid of tiny students that goes on where it was stopped, and its tables."""
 
 import itertools
+import json
 import sys
 from pathlib import Path
 
@@ -34,9 +35,9 @@ def recipe():
             for table, arm, seed in [
                 ("epochs", ("none", "full", 1.0), 0),
                 ("epochs", ("none", "random", 0.5), 0),
-                ("epochs", ("el2n", "hard", 0.5), 0),
+                ("epochs", ("aum", "hard", 0.5), 0),
                 ("epochs", ("none", "rs2", 0.5), 1),
-                ("iterations", ("el2n", "hard", 0.5), 0),
+                ("iterations", ("forgetting", "hard", 0.5), 0),
                 ("epochs", ("prototypes", "auto", 0.5), 0),
             ]
         ]
@@ -77,7 +78,10 @@ def test_a_stopped_grid_goes_on_and_every_training_has_its_line(recipe, data, tm
     with pytest.warns(HfPruneWarning, match="random rows are kept"):
         later = run(recipe, data, tmp_path, None)
     assert [cell.table for cell in trainings] == ["iterations"]  # without labels auto keeps the rows that random kept
-    assert [(line["metric"], line["table"]) for line in later] == [("el2n", "iterations"), ("prototypes", "epochs")]
+    assert [(line["metric"], line["table"]) for line in later] == [
+        ("forgetting", "iterations"),
+        ("prototypes", "epochs"),
+    ]
     assert run(recipe, data, tmp_path, None) == []
     lines = recipe.read(results)
     assert tuple(lines[0]) == recipe.RESULTS
@@ -91,6 +95,9 @@ def test_a_stopped_grid_goes_on_and_every_training_has_its_line(recipe, data, tm
     ]
     assert all(0 <= float(line["worst_class"]) <= float(line["accuracy"]) <= 1 for line in lines)
     assert [line["score_cpu_s"] == "0.0000" for line in lines] == [True, False, False, True, False, False]
+    spent = json.loads((tmp_path / "work" / f"cifar10-{ROWS}" / "cpu_seconds.json").read_text())
+    shared = [float(line["score_cpu_s"]) for line in lines if line["metric"] in ("aum", "forgetting")]
+    assert min(shared) >= round(spent["whole_trainings"], 4) - 0.05  # both need the same trainings, shown to a tenth
     classes = recipe.read(per_class)
     assert tuple(classes[0]) == recipe.PER_CLASS
     for line in lines:

@@ -10,7 +10,7 @@ import argparse
 from pathlib import Path
 
 from grid import FOLDERS, HERE, SUBSET
-from scoring import ENCODER, RECORDED
+from scoring import ENCODER, ScoredRows
 from student import BUDGETS
 
 import hf_prune
@@ -28,9 +28,9 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=HERE / "correlations.csv")
     given = parser.parse_args()
     rows = open_dataset(given.data / FOLDERS["cifar10"] / "train.parquet").select(range(SUBSET))
-    place, budget = given.work / f"cifar10-{SUBSET}", BUDGETS["cifar10", SUBSET]
+    trained = ScoredRows(rows, given.work / f"cifar10-{SUBSET}", BUDGETS["cifar10", SUBSET])
     for metric in given.metrics:
-        networks = RECORDED[metric].train(rows, place, budget)
+        networks = trained.networks(metric)
         rows = rows.score_with(
             metric, dynamics=networks, column=f"{metric}, networks", evidence=False, on_error="skip"
         )

@@ -11,7 +11,7 @@ import numpy as np
 from cells import AUTO, NONE, RANDOM, Cell
 from datasets import Dataset
 from numpy.typing import NDArray
-from student import EARLY, SUBSETS, WHOLE, Budget
+from student import Budget, early_networks, subset_runs, whole_trainings
 
 import hf_prune
 from hf_prune.data.columns import find_label_column
@@ -19,7 +19,12 @@ from hf_prune.data.columns import find_label_column
 SEEDS = range(10)  # of draws that differ from student to student
 ENCODER = "tiny"
 LABEL_FREE = ("prototypes",)  # they and their rules see no labels
-RECORDED = {"el2n": EARLY, "forgetting": WHOLE, "aum": WHOLE, "memorization": SUBSETS}
+NETWORKS = {
+    "el2n": early_networks,
+    "forgetting": whole_trainings,
+    "aum": whole_trainings,
+    "memorization": subset_runs,
+}  # metric → what leaves the records that it needs
 
 
 class ScoredRows:
@@ -49,21 +54,29 @@ class ScoredRows:
 
     def cpu_seconds(self, cell: Cell) -> float:
         """Return the CPU seconds of the scores and the selection of a cell, once for all students."""
-        spent = self._spent()
-        return sum(spent.get(name, 0.0) for name in (cell.metric, f"{cell.metric}-{cell.rule}-{cell.keep:g}"))
+        spent, stages = self._spent(), [cell.metric, f"{cell.metric}-{cell.rule}-{cell.keep:g}"]
+        if cell.metric in NETWORKS:
+            stages.append(NETWORKS[cell.metric].__name__)
+        return sum(spent.get(stage, 0.0) for stage in stages)
+
+    def networks(self, metric: str) -> Any:
+        """Return the networks whose records a metric reads; those that are trained already are not trained again."""
+        train = NETWORKS[metric]
+        with self._charged(train.__name__):
+            return train(self.ds, self.folder, self.budget)
 
     def scored(self, metric: str) -> Dataset:
-        """Return the rows with a column of a metric; networks that are trained already are not trained again."""
+        """Return the rows with a column of a metric."""
         if metric not in self._scored:
+            networks = self.networks(metric) if metric in NETWORKS else None
             with self._charged(metric):
-                self._scored[metric] = self._score(metric)
+                self._scored[metric] = self._score(metric, networks)
         return self._scored[metric]
 
-    def _score(self, metric: str) -> Dataset:
+    def _score(self, metric: str, networks: Any) -> Dataset:
         if metric == NONE:  # a rule that goes by no scores needs a column all the same
             return self.ds.score_with("random", column=NONE)
-        if metric in RECORDED:
-            networks = RECORDED[metric].train(self.ds, self.folder, self.budget)
+        if networks is not None:
             # Of few runs, rows may have been in all or in none: they have no memorization, and go first.
             return self.ds.score_with(metric, dynamics=networks, evidence=False, on_error="skip")
         rows = self.ds
@@ -92,12 +105,13 @@ class ScoredRows:
     @contextlib.contextmanager
     def _charged(self, name: str) -> Iterator[None]:
         """Note the CPU seconds of a stage, those of a stage that was stopped included, and none of one that was done before."""
-        begun, spent = time.process_time(), self._spent()
-        done = f"{name}, done"
+        begun, spent, done = time.process_time(), self._spent(), f"{name}, done"
+        if done in spent:
+            yield
+            return
         try:
             yield
-            spent[done] = 1.0 + spent.get(done, 0.0)
+            spent[done] = 1.0
         finally:
-            if spent.get(done, 0.0) <= 1:
-                spent[name] = spent.get(name, 0.0) + time.process_time() - begun
-                (self.folder / "cpu_seconds.json").write_text(json.dumps(spent))
+            spent[name] = spent.get(name, 0.0) + time.process_time() - begun
+            (self.folder / "cpu_seconds.json").write_text(json.dumps(spent), encoding="utf-8")

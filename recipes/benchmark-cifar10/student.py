@@ -1,6 +1,5 @@
 """The network that is trained on what is kept, and the trainings of the same network that rows are scored by."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -52,47 +51,35 @@ BUDGETS = {
 }
 
 
-@dataclass(frozen=True)
-class Recorded:
-    """Networks of the student's kind that leave a record of each row."""
-
-    name: str
-    make: Callable[[Dataset, Path, Budget], Any]
-
-    def train(self, ds: Dataset, folder: Path, budget: Budget) -> Any:
-        """Train those that are missing."""
-        return self.make(ds, folder / self.name, budget)
-
-
-def _early(ds: Dataset, folder: Path, budget: Budget) -> Any:
+def early_networks(ds: Dataset, folder: Path, budget: Budget) -> Any:
+    """Train the networks of EL2N that are missing; their records hold all rows as the last state sees them."""
     return hf_prune.train_teachers(
         ds,
         STUDENT,
         num_teachers=budget.networks,
         num_epochs=budget.early_epochs,
-        folder=folder,
+        folder=folder / "early",
         seed=100,
         mode="end",
         **SETTINGS,
     )
 
 
-def _whole(ds: Dataset, folder: Path, budget: Budget) -> Any:
+def whole_trainings(ds: Dataset, folder: Path, budget: Budget) -> Any:
+    """Train as long as a student is trained; the records hold each row at each presentation."""
     return hf_prune.train_teachers(
         ds,
         STUDENT,
         num_teachers=budget.records,
         num_epochs=budget.epochs,
-        folder=folder,
+        folder=folder / "whole",
         seed=200,
         **SETTINGS,
     )
 
 
-def _subsets(ds: Dataset, folder: Path, budget: Budget) -> Any:
+def subset_runs(ds: Dataset, folder: Path, budget: Budget) -> Any:
+    """Train networks on 70 % of the rows each; the records say which rows they were and which of all are right."""
     return hf_prune.train_subset_runs(
-        ds, STUDENT, num_runs=budget.runs, num_epochs=budget.epochs, folder=folder, seed=300, **SETTINGS
+        ds, STUDENT, num_runs=budget.runs, num_epochs=budget.epochs, folder=folder / "subsets", seed=300, **SETTINGS
     )
-
-
-EARLY, WHOLE, SUBSETS = Recorded("early", _early), Recorded("whole", _whole), Recorded("subsets", _subsets)
