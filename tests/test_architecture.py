@@ -42,6 +42,7 @@ HUB = (
 WHOLE = {
     "test_accelerate_configs",
     "test_architecture",
+    "test_benchmark_recipe",
     "test_commands_in_docs",
     "test_finetune_recipe",
     "test_crafted_records",

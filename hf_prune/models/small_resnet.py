@@ -24,6 +24,7 @@ NETWORKS: dict[str, dict[str, Any]] = {
     "resnet8": {"num_blocks": 1},
     "resnet8-half": {"num_blocks": 1, "widths": (8, 16, 32)},
     "resnet8-groupnorm": {"num_blocks": 1, "norm": "group"},
+    "resnet8-wide": {"num_blocks": 1, "widths": (32, 64, 128), "stem_kernel": 6, "stem_stride": 4},
     "resnet20": {"num_blocks": 3},
 }
 
@@ -38,6 +39,8 @@ class SmallResNetConfig(transformers.PretrainedConfig):  # type: ignore[misc]  #
             is that on one but for rounding.
         num_channels: Channels of an image.
         image_size: Side in pixels that the images are brought to.
+        stem_kernel: Side in pixels of the first convolution.
+        stem_stride: Pixels between two of its places: with 4, 32 x 32 pixels become a map of 8 x 8.
         **kwargs: Those of every config, such as ``num_labels``.
 
     Raises:
@@ -57,6 +60,8 @@ class SmallResNetConfig(transformers.PretrainedConfig):  # type: ignore[misc]  #
         norm: str = "batch",
         num_channels: int = 3,
         image_size: int = IMAGE_SIZE,
+        stem_kernel: int = 3,
+        stem_stride: int = 1,
         **kwargs: Any,
     ) -> None:
         if norm not in NORMS:
@@ -65,6 +70,7 @@ class SmallResNetConfig(transformers.PretrainedConfig):  # type: ignore[misc]  #
             raise InputError(f"widths={list(widths)} with group norm; give multiples of {_GROUPS}")
         self.num_blocks, self.widths, self.norm = num_blocks, list(widths), norm
         self.num_channels, self.image_size = num_channels, image_size
+        self.stem_kernel, self.stem_stride = stem_kernel, stem_stride
         super().__init__(**kwargs)
 
 
@@ -103,8 +109,9 @@ def _norm(kind: str, channels: int) -> nn.Module:
     return nn.BatchNorm2d(channels) if kind == "batch" else nn.GroupNorm(_GROUPS, channels)
 
 
-def _conv(channels: int, width: int, stride: int = 1) -> nn.Conv2d:
-    return nn.Conv2d(channels, width, kernel_size=3, stride=stride, padding=1, bias=False)
+def _conv(channels: int, width: int, stride: int = 1, kernel: int = 3) -> nn.Conv2d:
+    padding = (kernel - min(stride, kernel) + 1) // 2  # maps have a side of that before, divided by the stride
+    return nn.Conv2d(channels, width, kernel_size=kernel, stride=stride, padding=padding, bias=False)
 
 
 class _Block(nn.Module):
@@ -144,7 +151,7 @@ class SmallResNetModel(_SmallResNetPreTrained):
 
     def __init__(self, config: SmallResNetConfig) -> None:
         super().__init__(config)
-        self.stem = _conv(config.num_channels, config.widths[0])
+        self.stem = _conv(config.num_channels, config.widths[0], config.stem_stride, config.stem_kernel)
         self.stem_norm = _norm(config.norm, config.widths[0])
         blocks, channels = [], config.widths[0]
         for stage, width in enumerate(config.widths):

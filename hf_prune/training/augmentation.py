@@ -27,17 +27,17 @@ def shift_and_flip(images: torch.Tensor) -> torch.Tensor:
     References:
         He, Zhang, Ren and Sun, Deep Residual Learning for Image Recognition, section 4.2 (arXiv:1512.03385).
     """
-    count, _, height, width = images.shape
+    count, channels, height, width = images.shape
     room = torch.tensor([height // _PADDED, width // _PADDED])
     corner = (torch.rand(count, 2) * (2 * room + 1)).long()
     mirrored = torch.rand(count, 1) < 0.5
     down, across = torch.arange(height), torch.arange(width)
-    rows = (corner[:, :1] + down).to(images.device)
-    columns = (corner[:, 1:] + torch.where(mirrored, across.flip(0), across)).to(images.device)
+    rows, columns = corner[:, :1] + down, corner[:, 1:] + torch.where(mirrored, across.flip(0), across)
     tall, wide = room.tolist()
-    padded = functional.pad(images, (wide, wide, tall, tall))
-    number = torch.arange(count, device=images.device)[:, None, None]
-    return padded[number, :, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
+    place = rows[:, :, None] * (width + 2 * wide) + columns[:, None, :]  # of pixels, in the padded image
+    place = place.view(count, 1, -1).expand(-1, channels, -1).to(images.device)
+    padded = functional.pad(images, (wide, wide, tall, tall)).flatten(2)
+    return padded.gather(2, place).view(images.shape)
 
 
 @contextlib.contextmanager

@@ -124,6 +124,19 @@ def test_the_loss_is_the_mean_cross_entropy():
     assert model(torch.zeros(1, 3, 32, 32)).loss is None
 
 
+def test_a_stem_in_larger_steps_sees_every_pixel_and_makes_a_smaller_map():
+    for kernel, stride, side in ((3, 1, 32), (3, 2, 16), (4, 4, 8), (6, 4, 8)):
+        model = spread(build(stem_kernel=kernel, stem_stride=stride)).eval()
+        pixels = torch.randn(1, 3, 32, 32, generator=torch.Generator().manual_seed(0), requires_grad=True)
+        features = model.resnet(pixels).last_hidden_state
+        assert features.shape == (1, 64, -(-side // 4), -(-side // 4))
+        model.resnet.stem(pixels).abs().sum().backward()
+        assert bool((pixels.grad != 0).all())
+        stem = F.conv2d(pixels, model.resnet.stem.weight, padding=(kernel - stride + 1) // 2, stride=stride)
+        assert stem.shape[2:] == (side, side)
+        torch.testing.assert_close(model.resnet.stem(pixels), stem)
+
+
 def test_group_norm_sees_each_image_alone_and_batch_norm_the_batch():
     pixels = torch.randn(4, 3, 16, 16)
     for norm, alike in (("group", True), ("batch", False)):

@@ -1,0 +1,253 @@
+"""Train small networks from pixels on what each metric and rule keeps, cell by cell, the most telling cells first.
+
+    OMP_NUM_THREADS=1 python recipes/benchmark-cifar10/grid.py --data data --work work/benchmark --hours 4
+
+``--data`` holds ``cifar10``, ``clothing`` and ``fashion-mnist``, each with ``train.parquet`` and ``test.parquet``; a set that is not
+there is left out. Every training adds its line to ``results.csv`` and its classes to ``per_class.csv`` at once, and a cell that the
+table holds is not trained again: stop the grid at any time and start it again. It runs on whatever device is there.
+"""
+
+import argparse
+import itertools
+import math
+import os
+import platform
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import datasets
+import numpy as np
+import torch
+from cells import (
+    DYNAMIC,
+    FULL,
+    ITERATIONS,
+    MAIN,
+    PER_CLASS,
+    RESULTS,
+    WITHOUT_LABELS,
+    Cell,
+    append,
+    cell_of,
+    iteration_cells,
+    main_cells,
+    other_cells,
+    read,
+    subset_cells,
+)
+from datasets import Dataset
+from scoring import ScoredRows
+from student import BUDGETS, SETTINGS, STUDENT
+
+import hf_prune
+from hf_prune.data.loading import open_dataset
+from hf_prune.models.small_resnet import make_processor, network_config
+from hf_prune.runtime.processes import process_state
+from hf_prune.training.classifier import train_classifier
+from hf_prune.training.images import TrainingImages
+
+HERE = Path(__file__).parent
+ALL_ROWS, SUBSET = 50_000, 20_000
+OTHERS = {"photographs": 3_068, "fashion-mnist": 20_000}
+FOLDERS = {"cifar10": "cifar10", "photographs": "clothing", "fashion-mnist": "fashion-mnist"}
+BLOCKS: dict[str, Callable[[], Iterator[Cell]]] = {
+    "main": lambda: main_cells(ALL_ROWS, range(5)),
+    "without-labels": lambda: main_cells(ALL_ROWS, range(5), WITHOUT_LABELS),
+    "subset": lambda: subset_cells(SUBSET, range(1)),
+    "iterations": lambda: iteration_cells(SUBSET, range(5)),
+    "others": lambda: other_cells(OTHERS, range(5)),
+    "more-seeds": lambda: itertools.chain(
+        main_cells(ALL_ROWS, range(5, 10), MAIN + WITHOUT_LABELS), subset_cells(SUBSET, range(1, 5))
+    ),
+}
+
+
+class Bench:
+    """Training and test images of one data set, and the trainings on them.
+
+    Args:
+        train: The training rows that are pruned, n.
+        test: The rows that a student is judged on, once, when it is trained.
+        scored: The same training rows with their scores.
+    """
+
+    def __init__(self, train: Dataset, test: Dataset, scored: ScoredRows) -> None:
+        self.scored = scored
+        self.images, self.test = (TrainingImages(rows, make_processor()) for rows in (train, test))
+
+    def run(self, cell: Cell) -> dict[str, Any]:
+        """Train one student; return what the tables need, with the accuracy of each class under ``"classes"``."""
+        kept = self.scored.kept(cell) if _is_static(cell) else None
+        images = self.images if kept is None else self.images.subset(kept)
+        settings, reports = self._length(cell), []
+        if cell.rule in DYNAMIC:
+            settings["on_trainer"] = lambda trainer: reports.append(
+                hf_prune.prune_while_training(trainer, cell.rule, keep=cell.keep)
+            )
+        begun = time.process_time()
+        made = train_classifier(images, network_config(STUDENT), seed=cell.seed, **SETTINGS, **settings)
+        seconds = time.process_time() - begun
+        right = self._right(made.model)
+        classes = [float(right[self.test.labels == number].mean()) for number in range(self.test.num_classes)]
+        per_epoch, batch = math.ceil(len(images) / SETTINGS["batch_size"]), SETTINGS["batch_size"]
+        epochs, more = divmod(made.num_steps, per_epoch)
+        return {
+            "accuracy": float(right.mean()),
+            "worst_class": min(classes),
+            "steps": made.num_steps,
+            "images_seen": reports[0].rows_seen if reports else epochs * len(images) + more * batch,
+            "train_cpu_s": seconds,
+            "score_cpu_s": 0.0 if kept is None else self.scored.cpu_seconds(cell),
+            "test_rows": len(right),
+            "classes": dict(zip(self.test.id2label.values(), classes, strict=True)),
+        }
+
+    def _length(self, cell: Cell) -> dict[str, Any]:
+        epochs = self.scored.budget.epochs
+        if cell.table != ITERATIONS:
+            return {"num_epochs": epochs}
+        steps = epochs * math.ceil(len(self.images) / SETTINGS["batch_size"])
+        return {"num_epochs": epochs, "max_steps": steps}
+
+    @torch.inference_mode()
+    def _right(self, model: Any) -> np.ndarray:
+        """Return which test rows the model gets right, (m,); in the precision that it was trained in."""
+        device, found = process_state().device, []
+        model.to(device)
+        with torch.autocast(device.type, torch.bfloat16, enabled=SETTINGS["bf16"]):
+            for rows in torch.arange(len(self.test)).split(500):
+                pixels = torch.stack([row["pixel_values"] for row in self.test.__getitems__(rows.tolist())])
+                found.append(model(pixel_values=pixels.to(device)).logits.argmax(dim=1).cpu())
+        return torch.cat(found).numpy() == self.test.labels
+
+
+class Grid:
+    """The cells that are to be trained, and the tables that hold those that were.
+
+    Args:
+        data: Folder of the data sets.
+        work: Folder of networks and selections.
+        out: Folder of the tables.
+    """
+
+    def __init__(self, data: Path, work: Path, out: Path) -> None:
+        self.data, self.work, self.out = data, work, out
+        self.done = {cell_of(line): line for line in read(out / "results.csv") if line["student"] == STUDENT}
+        self._place = {"student": STUDENT, "machine": machine(), "commit": commit()}
+        self._bench: tuple[tuple[str, int], Bench] | None = None
+
+    def missing(self, blocks: list[str]) -> Iterator[Cell]:
+        """Yield the cells that are not done and whose data are there."""
+        for cell in itertools.chain.from_iterable(BLOCKS[name]() for name in blocks):
+            if cell not in self.done and (self.data / FOLDERS[cell.data] / "train.parquet").exists():
+                yield cell
+
+    def train(self, cell: Cell) -> dict[str, Any]:
+        """Train one cell and add it to the tables; where a student saw the same rows before, its figures count again."""
+        bench = self._open(cell.data, cell.rows)
+        twin = self._twin(cell, bench.scored)
+        found = dict(self.done[twin]) if twin is not None else bench.run(cell)
+        if twin is not None:
+            found |= {"classes": self._classes(twin), "score_cpu_s": bench.scored.cpu_seconds(cell)}
+        key = {**cell._asdict(), "keep": f"{cell.keep:g}", "student": STUDENT}
+        classes = [{**key, "class": name, "accuracy": share} for name, share in found.pop("classes").items()]
+        line = {name: shown(value) for name, value in {**found, **key, **self._place}.items()}
+        if cell not in {cell_of(held) for held in read(self.out / "per_class.csv")}:
+            append(
+                self.out / "per_class.csv",
+                PER_CLASS,
+                [{**held, "accuracy": shown(held["accuracy"])} for held in classes],
+            )
+        append(self.out / "results.csv", RESULTS, [line])
+        self.done[cell] = line
+        return line
+
+    def _classes(self, cell: Cell) -> dict[str, str]:
+        return {line["class"]: line["accuracy"] for line in read(self.out / "per_class.csv") if cell_of(line) == cell}
+
+    def _twin(self, cell: Cell, scored: ScoredRows) -> Cell | None:
+        """Find a finished training of the same length and seed on the same rows, which would end in the same weights."""
+        others = [other for other in self.done if _length_of(other) == _length_of(cell)]
+        for other in others if _is_static(cell) else []:
+            if _is_static(other) and np.array_equal(scored.kept(other), scored.kept(cell)):
+                return other
+        return None
+
+    def _open(self, data: str, rows: int) -> Bench:
+        if self._bench is None or self._bench[0] != (data, rows):
+            self._bench = None  # its images make room
+            place = self.data / FOLDERS[data]
+            train, test = (open_dataset(place / f"{split}.parquet") for split in ("train", "test"))
+            train = train.select(range(min(rows, len(train))))
+            scored = ScoredRows(train, self.work / f"{data}-{rows}", BUDGETS[data, rows])
+            self._bench = (data, rows), Bench(train, test, scored)
+        return self._bench[1]
+
+
+def _is_static(cell: Cell) -> bool:
+    """Whether a student sees the same part of the rows in all epochs."""
+    return cell.rule not in (FULL, *DYNAMIC)
+
+
+def _length_of(cell: Cell) -> Cell:
+    return cell._replace(metric="", rule="")
+
+
+def shown(value: Any) -> Any:
+    """Return a number with the digits that mean something."""
+    return (
+        f"{value:.4f}"
+        if isinstance(value, float) and value <= 1
+        else f"{value:.1f}"
+        if isinstance(value, float)
+        else value
+    )
+
+
+def machine() -> str:
+    """Name the device or processor, its threads, and the versions that count; the machine's own name is nobody's business."""
+    device = process_state().device
+    cpuinfo = Path("/proc/cpuinfo")
+    lines = cpuinfo.read_text().splitlines() if cpuinfo.is_file() else []
+    names = [line.partition(": ")[2] for line in lines if line.startswith("model name")] or [platform.machine()]
+    name = (
+        torch.cuda.get_device_name(device)
+        if device.type == "cuda"
+        else f"{names[0]}, {torch.get_num_threads()} thread(s)"
+    )
+    return f"{name}, Python {platform.python_version()}, torch {torch.__version__}"
+
+
+def commit() -> str:
+    """Return the commit of the tree, or nothing outside of one."""
+    found = subprocess.run(["git", "-C", HERE, "rev-parse", "--short", "HEAD"], capture_output=True, text=True)
+    return found.stdout.strip()
+
+
+def main() -> None:
+    """Train what is missing."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--work", type=Path, required=True, help="folder of networks and selections")
+    parser.add_argument("--out", type=Path, default=HERE, help="folder of the tables")
+    parser.add_argument("--only", nargs="+", choices=list(BLOCKS), default=list(BLOCKS), help="parts of the grid")
+    parser.add_argument("--hours", type=float, default=math.inf, help="time after which no training begins")
+    parser.add_argument("--device", choices=["auto", "cpu"], default="auto")
+    given = parser.parse_args()
+    if given.device == "cpu":
+        os.environ["CUDA_VISIBLE_DEVICES"] = ""
+    datasets.disable_progress_bars()
+    torch.set_flush_denormal(True)
+    begun, grid = time.monotonic(), Grid(given.data, given.work, given.out)
+    for cell in grid.missing(given.only):
+        if time.monotonic() - begun > 3600 * given.hours:
+            break
+        line = grid.train(cell)
+        print(*cell, line["accuracy"], f"{line['train_cpu_s']} s", flush=True)
+
+
+if __name__ == "__main__":
+    main()
