@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import PIL.Image
 import pytest
+from datasets import ClassLabel, Dataset, Features, Image
 
 from tests.helpers.recipe_scripts import load_script
 
@@ -121,3 +122,24 @@ def test_the_command_line_is_read(load, monkeypatch):
     assert given == argparse.Namespace(
         data=Path("data"), work=Path("work"), csv=RECIPE / "floors.csv", draws=5, rows=20_000, auto=False
     )
+
+
+def test_a_network_goes_on_with_other_images_and_a_new_last_layer(load, draw, monkeypatch):
+    transfer, generator = load("transfer"), np.random.default_rng(0)
+    monkeypatch.setattr(transfer, "EPOCHS", 1)
+    monkeypatch.setattr(transfer, "EPOCHS_AFTER", 1)
+    names = [f"class {code}" for code in range(NUM_CLASSES)]
+    features = Features({"image": Image(), "label": ClassLabel(names=names)})
+    labels = np.arange(2 * NUM_ROWS) % NUM_CLASSES
+    pixels = generator.integers(0, 60, (len(labels), 8, 8, 3)) + 90 * labels[:, None, None, None]
+    images = [PIL.Image.fromarray(image.astype(np.uint8)) for image in pixels]
+    train = Dataset.from_dict({"image": images, "label": labels}, features=features)
+    other = transfer.TrainingImages(train.select(range(30)), transfer.make_processor())
+    lines = pd.DataFrame(transfer.lines_of(draw, train, other, other))
+    assert lines["rule"].tolist() == ["none", "full", "random", "hard", "easy"]
+    assert lines["accuracy"].between(0, 1).all()
+    first = transfer.continued(None, NUM_CLASSES)()
+    again = transfer.continued(first, NUM_CLASSES)().state_dict()
+    kept = {name for name, value in first.state_dict().items() if (again[name] == value).all()}
+    assert not any(name.startswith("classifier") and name.endswith("weight") for name in kept)
+    assert any("weight" in name for name in kept)

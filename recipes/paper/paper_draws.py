@@ -35,10 +35,10 @@ Line = dict[str, Any]
 
 
 class Selection(NamedTuple):
-    """Rows that a rule keeps of a draw, with the cells of its line that say which rule it is."""
+    """Rows that a rule keeps of a draw, None for none, with the cells of its line that say which rule it is."""
 
     said: Mapping[str, Any]
-    rows: Rows
+    rows: Rows | None
 
 
 def source(data: Path, work: Path) -> Source:
@@ -88,7 +88,7 @@ def hits_of(
 
 def line_of(draw: Draw, keep: float, selection: Selection, hits: NDArray[np.bool_], labels: Rows) -> Line:
     """One training: accuracy on the test rows (m,), in all and of the class that fares worst."""
-    by_class = [float(hits[labels == code].mean()) for code in range(draw.source.num_classes)]
+    by_class = [float(hits[labels == code].mean()) for code in np.unique(labels)]
     return {
         "data": DATA,
         "rows": draw.size,
@@ -139,7 +139,7 @@ def draws_of(given: argparse.Namespace, column: str = "el2n", noises: Sequence[f
     ]
 
 
-def arguments(about: str, name: str, *parts: str) -> argparse.Namespace:
+def arguments(about: str, name: str, *parts: str, rows: int = NUM_ROWS) -> argparse.Namespace:
     """The command line that all experiments have, and ``--no-…`` for parts that may be left out."""
     datasets.disable_progress_bars()
     parser = argparse.ArgumentParser(description=about.splitlines()[0])
@@ -147,7 +147,7 @@ def arguments(about: str, name: str, *parts: str) -> argparse.Namespace:
     parser.add_argument("--work", type=Path, required=True, help="folder for embeddings and scores")
     parser.add_argument("--csv", type=Path, default=HERE / f"{name}.csv")
     parser.add_argument("--draws", type=int, default=NUM_DRAWS)
-    parser.add_argument("--rows", type=int, default=NUM_ROWS, help="of each draw")
+    parser.add_argument("--rows", type=int, default=rows, help="of each draw")
     for part in parts:
         parser.add_argument(f"--no-{part}", dest=part, action="store_false")
     return parser.parse_args()

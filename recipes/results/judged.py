@@ -1,6 +1,5 @@
 """The rule that gives a claim its word: paired differences over seeds, five or more, and Student's interval of 95 %."""
 
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -167,10 +166,10 @@ def verdict(findings: Sequence[Finding]) -> str:
 
 
 def figure_words(finding: Finding) -> str:
-    """Write mean and interval, with the number of pairs."""
+    """Write mean and interval with the number of pairs, and the unit where it is not points."""
     if finding.interval is None:
-        return "" if not finding.measured.values else f"{finding.measured.values[0]:+.2f} (1)"
-    mean, low, high = finding.interval
-    digits = 3 if finding.statement.unit != "points" else 2
-    words = f"{mean:+.{digits}f} [{low:+.{digits}f}, {high:+.{digits}f}] ({len(finding.measured.values)})"
-    return re.sub(r"[-+](0\.0+)(?!\d)", r"\1", words)
+        return ""
+    words = [f"{value:+.2f}" for value in finding.interval]
+    mean, low, high = (word[1:] if float(word) == 0 else word for word in words)
+    unit = "" if finding.statement.unit == "points" else f" {finding.statement.unit}"
+    return f"{mean} [{low}, {high}]{unit} ({len(finding.measured.values)})"

@@ -6,12 +6,13 @@ A test makes all of them again and compares: no figure and no verdict of theirs 
 """
 
 import re
+import statistics
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import jinja2
 from claims import CLAIMS
-from judged import FAILS, FEWEST_SEEDS, HOLDS, MARGIN, OPEN, figure_words, judge, verdict
+from judged import FAILS, FEWEST_SEEDS, HOLDS, LEVEL, MARGIN, OPEN, figure_words, judge, verdict
 from laid_out import (
     CURVES,
     SHARED,
@@ -46,6 +47,8 @@ from measured import (
     rows_of,
 )
 
+from hf_prune.policy.intervals import paired_interval
+
 ROOT = RECIPES.parent
 PAGE, IMAGES = Path("docs/results.md"), "images/results-{}.svg"
 START, END = "<!-- made by recipes/results/write_page.py -->", "<!-- until here -->"
@@ -75,13 +78,12 @@ def judged_claims(runs: Runs) -> list[dict[str, Any]]:
             [
                 finding.statement.says,
                 f"{finding.measured.rows:,}" if finding.measured.values else "",
-                figure_words(finding) + ("" if finding.statement.unit == "points" else f" {finding.statement.unit}"),
+                figure_words(finding),
                 f"not below -{finding.statement.margin:g}" if finding.statement.margin else "above 0",
                 finding.word,
             ]
             for finding in findings
         ]
-        lines = [[cell.strip() for cell in line] for line in lines]
         head = ["statement", "rows", "mean [95 % interval] (pairs)", "wanted", "word"]
         found.append({"claim": claim, "word": verdict(findings), "table": markdown(head, lines)})
     return found
@@ -150,6 +152,28 @@ def worst_group(recipes: Path) -> str:
     return markdown(["kept", *(f"{size:,} rows" for size in sizes)], rows)
 
 
+def agreement(recipes: Path) -> str:
+    """Rank correlations of scores by networks from pixels with those by heads, and of prototypes by two encoders."""
+    rows = []
+    networks = {line["column"]: line for line in rows_of(recipes / "benchmark-cifar10/correlations.csv")}
+    for name, line in networks.items():
+        rows += [
+            [f"`{name.split(',')[0]}`", name.split(", ")[1], other.split(", ")[1], f"{float(value):.2f}"]
+            for other, value in line.items()
+            if name.endswith(", networks") and other.split(", ")[:1] == name.split(", ")[:1] and other != name
+        ]
+    prototypes = {line["column"]: line for line in rows_of(recipes / "tiny-encoder/agreement.csv")}
+    pairs = [
+        float(value)
+        for name, line in prototypes.items()
+        for other, value in line.items()
+        if name.startswith("tiny") and other.startswith("efficientnet")
+    ]
+    if pairs:
+        rows.append(["`prototypes`", "`tiny`", "EfficientNet-Lite0", f"{statistics.fmean(pairs):.2f}"])
+    return markdown(["scores", "by", "and by", "Spearman correlation"], rows) if rows else ""
+
+
 def _error(line: dict[str, str]) -> str:
     mean, low, high = (100 * float(line[name]) for name in ("error", "error_low", "error_high"))
     return f"{mean:.1f} [{low:.1f}, {high:.1f}]"
@@ -174,11 +198,9 @@ def counted(runs: Runs) -> dict[str, list[str]]:
 
 
 def _sign(pairs: list[float]) -> str:
-    from hf_prune.policy.intervals import paired_interval
-
     if len(pairs) < FEWEST_SEEDS:
         return "open"
-    _, low, high = paired_interval(pairs, 0.95)
+    _, low, high = paired_interval(pairs, LEVEL)
     return "above" if low > 0 else "below" if high < 0 else "open"
 
 
@@ -188,7 +210,7 @@ def readme_table(runs: Runs, claims: list[dict[str, Any]]) -> str:
     for word in (HOLDS, FAILS, OPEN):
         named = [f"{found['claim'].title} ({found['claim'].number})" for found in claims if found["word"] == word]
         lines.append([word, "; ".join(named) or "none"])
-    parts = [markdown(["of the paper's seven claims", "which"], lines)]
+    parts = [markdown(["of the paper's seven claims", "which, on real images: [Results](docs/results.md)"], lines)]
     rows = []
     for (data, number, _, table), arms in groups(runs, GRID):
         cells = []
@@ -198,7 +220,7 @@ def readme_table(runs: Runs, claims: list[dict[str, Any]]) -> str:
         if table == EPOCHS and all(cells):
             rows.append([f"{data}, {number:,}", *cells])
     if rows:
-        parts.append(markdown(["at 70 %, network from pixels", *README_ARMS], rows[:3]))
+        parts.append(markdown(["at 70 %, network from pixels", *README_ARMS], rows[:2]))
     return "\n\n".join(parts)
 
 
@@ -235,6 +257,7 @@ def page(recipes: Path = RECIPES) -> tuple[dict[Path, str], str]:
             "transfer": source_tables(runs, TRANSFER),
         },
         worst_group=worst_group(recipes),
+        agreement=agreement(recipes),
     )
     files = {PAGE: re.sub(r"\n{3,}", "\n\n", text)}
     files |= {PAGE.parent / IMAGES.format(name): picture for name, (_, picture) in drawn.items()}
