@@ -82,7 +82,7 @@ def lines_of(draw: Draw, with_auto: bool) -> list[Line]:
 def main() -> None:
     """Measure the draws that are missing, and print the table."""
     given = arguments(__doc__, "floors", "auto")
-    table = measure(given.csv, draws_of(given), partial(lines_of, with_auto=given.auto)).fillna({"class_floor": ""})
+    table = measure(given.csv, draws_of(given), partial(lines_of, with_auto=given.auto)).astype({"class_floor": str})
     print(shown(table, ["metric", "rule", "class_floor"]))
     print(shown(table.assign(accuracy=table["worst_class"]), ["metric", "rule", "class_floor"]))
 

@@ -114,7 +114,7 @@ def judged(draw: Draw, keep: float, chosen: Sequence[Selection]) -> list[Line]:
 
 def measure(path: Path, draws: Sequence[Draw], lines_of: Callable[[Draw], list[Line]]) -> pd.DataFrame:
     """Measure every draw that the CSV file does not hold, and write each as it ends, so that a stopped run goes on."""
-    table = pd.read_csv(path, keep_default_na=False) if path.exists() else pd.DataFrame()
+    table = pd.read_csv(path) if path.exists() else pd.DataFrame()
     done = set() if table.empty else set(zip(table["seed"], table.get("noise", [0.0] * len(table)), strict=True))
     for draw in draws:
         if (draw.number, draw.noise) in done:

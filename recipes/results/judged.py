@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from measured import EASY, EPOCHS, HARD, RANDOM, SCALING, Arm, Runs
+from measured import EASY, EPOCHS, HARD, RANDOM, SCALING, Arm, Runs, pairs
 
 from hf_prune.policy.intervals import Interval, paired_interval
 
@@ -33,7 +33,6 @@ class Differences(NamedTuple):
 
     values: Sequence[float]
     rows: int = 0
-    student: str = ""
 
 
 @dataclass(frozen=True)
@@ -41,7 +40,7 @@ class Statement:
     """A part of a claim that figures can contradict.
 
     Attributes:
-        says: In words; what stands before the first comma is the difference.
+        says: In words.
         measure: Finds the differences, which are above 0 where the statement is true.
         margin: Points that may be lost where the statement is that something is as good.
         unit: Of the differences.
@@ -96,13 +95,13 @@ def difference(ours: Arms, other: Arms, figure: str = "accuracy") -> Callable[[R
     """Return what finds a figure of some arms less that of others, in points, paired by seed."""
 
     def measure(runs: Runs) -> Differences:
-        found = []
-        for arm in (arm for arm in runs if fits(arm, ours)):
-            for mate in (mate for mate in runs if fits(mate, other) and mate[1:4] == arm[1:4]):
-                seeds = sorted(seed for seed in runs[arm] if seed in runs[mate])
-                pairs = [(runs[arm][seed].get(figure), runs[mate][seed].get(figure)) for seed in seeds]
-                values = [100 * (one - two) for one, two in pairs if one is not None and two is not None]
-                found.append(Differences(values, arm.rows, arm.student))
+        found = [
+            Differences(pairs(runs, arm, mate, figure), arm.rows)
+            for arm in runs
+            if fits(arm, ours)
+            for mate in runs
+            if fits(mate, other) and mate[1:4] == arm[1:4]
+        ]
         return max(found, key=lambda one: (min(len(one.values), FEWEST_SEEDS), one.rows), default=Differences([]))
 
     return measure
@@ -135,7 +134,7 @@ def from_more(kept: int, sizes: tuple[int, int]) -> Callable[[Runs], Differences
                 for arm, (random,) in zip(best, randoms, strict=True)
             )
             values.append(one - other)
-        return Differences(values, sizes[0], "linear student")
+        return Differences(values, sizes[0])
 
     return measure
 

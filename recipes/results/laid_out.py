@@ -3,8 +3,8 @@
 import statistics
 from collections.abc import Iterable, Sequence
 
-from judged import FEWEST_SEEDS, LEVEL
-from measured import AUTO, EASY, FULL, HARD, NONE, RANDOM, RS2, SHIFTED, Arm, Runs
+from judged import FEWEST_SEEDS, LEVEL, NOT_RUN
+from measured import AUTO, EASY, FULL, HARD, NONE, RANDOM, RS2, SHIFTED, Arm, Runs, pairs
 
 from hf_prune.policy.intervals import Interval, paired_interval
 from hf_prune.runtime.svg import Line, curves
@@ -38,30 +38,22 @@ def mean_and_spread(found: dict[int, dict[str, float]], figure: str = "accuracy"
     """Write mean ± standard deviation in %, with the number of seeds where they are fewer than five."""
     known = [100 * value for value in values(found, figure)]
     if not known:
-        return NOT_THERE
+        return NOT_RUN
     words = f"{statistics.fmean(known):.2f}"
     words += f" ± {statistics.stdev(known):.2f}" if len(known) > 1 else ""
     return words if len(known) >= FEWEST_SEEDS else f"{words} ({len(known)})"
 
 
-NOT_THERE = "not run"
-
-
 def gain(runs: Runs, arm: Arm, other: Arm, figure: str = "accuracy") -> tuple[Interval, int] | None:
     """Return the paired difference of two arms in points, with its interval and the number of pairs; None below two."""
-    ours, others = runs.get(arm, {}), runs.get(other, {})
-    pairs = [
-        100 * (ours[seed][figure] - others[seed][figure])
-        for seed in sorted(ours)
-        if seed in others and figure in ours[seed] and figure in others[seed]
-    ]
-    return (paired_interval(pairs, LEVEL), len(pairs)) if len(pairs) > 1 else None
+    found = pairs(runs, arm, other, figure)
+    return (paired_interval(found, LEVEL), len(found)) if len(found) > 1 else None
 
 
 def gain_words(found: tuple[Interval, int] | None) -> str:
     """Write a difference with its interval, bold where five seeds or more tell it from 0."""
     if found is None:
-        return NOT_THERE
+        return NOT_RUN
     (mean, low, high), count = found
     words = f"{_signed(mean)} [{_signed(low)}, {_signed(high)}]"
     if count < FEWEST_SEEDS:

@@ -21,7 +21,7 @@ SETTINGS = {
     "class_floor": "floor {}",
     "epochs": "{} epochs",
     "num_prototypes": "{} prototypes",
-    "noise": "{} redrawn",
+    "noise": "{} of the labels redrawn",
     "corruption": "{}",
 }
 FIGURES = ("accuracy", "worst_class", "least_share", "train_cpu_s", "score_cpu_s")
@@ -148,6 +148,13 @@ def _label_free(source: str, line: Mapping[str, str]) -> Read:
     return arm, int(line["draw"]), {"accuracy": float(line["accuracy"])}
 
 
+def pairs(runs: Runs, arm: Arm, other: Arm, figure: str = "accuracy") -> list[float]:
+    """Return a figure of an arm less that of another, in points, for each seed that both have."""
+    ours, others = runs.get(arm, {}), runs.get(other, {})
+    seeds = [seed for seed in sorted(ours) if figure in ours[seed] and figure in others.get(seed, {})]
+    return [100 * (ours[seed][figure] - others[seed][figure]) for seed in seeds]
+
+
 CORRUPTED = "mean of the corruptions"
 
 
@@ -157,7 +164,7 @@ def _with_means(runs: Runs) -> Runs:
     for clean in [arm for arm in runs if arm.source == SHIFTED and arm.setting == NONE]:
         others = [arm for arm in runs if arm._replace(setting=NONE) == clean and arm != clean]
         found[clean._replace(setting=CORRUPTED)] = {
-            seed: {name: sum(runs[arm][seed][name] for arm in others) / len(others) for name in ("accuracy",)}
+            seed: {"accuracy": sum(runs[arm][seed]["accuracy"] for arm in others) / len(others)}
             for seed in runs[clean]
             if others and all(seed in runs[arm] for arm in others)
         }

@@ -12,12 +12,13 @@ from typing import Any, NamedTuple
 
 import jinja2
 from claims import CLAIMS
-from judged import FAILS, FEWEST_SEEDS, HOLDS, LEVEL, MARGIN, OPEN, figure_words, judge, verdict
+from judged import FAILS, FEWEST_SEEDS, HOLDS, MARGIN, OPEN, figure_words, judge, verdict
 from laid_out import (
     CURVES,
     SHARED,
     accuracy_table,
     curve,
+    gain,
     gain_table,
     markdown,
     mean_and_spread,
@@ -47,7 +48,7 @@ from measured import (
     rows_of,
 )
 
-from hf_prune.policy.intervals import paired_interval
+from hf_prune.policy.intervals import Interval
 
 ROOT = RECIPES.parent
 PAGE, IMAGES = Path("docs/results.md"), "images/results-{}.svg"
@@ -187,21 +188,15 @@ def counted(runs: Runs) -> dict[str, list[str]]:
         if len(hard) <= 3 or any(found.values()):
             continue
         for arm in sorted(hard):
-            pairs = [
-                100 * (arms[arm][seed]["accuracy"] - random[seed]["accuracy"])
-                for random in [arms.get(arm._replace(metric=NONE, rule=RANDOM), {})]
-                for seed in arms[arm]
-                if seed in random
-            ]
-            found[_sign(pairs)].append(f"`{arm.metric}`")
+            gained = gain(arms, arm, arm._replace(metric=NONE, rule=RANDOM))
+            found[_sign(gained)].append(f"`{arm.metric}`")
     return found
 
 
-def _sign(pairs: list[float]) -> str:
-    if len(pairs) < FEWEST_SEEDS:
+def _sign(gained: tuple[Interval, int] | None) -> str:
+    if gained is None or gained[1] < FEWEST_SEEDS:
         return "open"
-    _, low, high = paired_interval(pairs, LEVEL)
-    return "above" if low > 0 else "below" if high < 0 else "open"
+    return "above" if gained[0].low > 0 else "below" if gained[0].high < 0 else "open"
 
 
 def readme_table(runs: Runs, claims: list[dict[str, Any]]) -> str:
