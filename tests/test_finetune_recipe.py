@@ -1,6 +1,9 @@
 """recipes/finetune: what it trains on, what it writes, and that the committed tables are those of the committed figures."""
 
 import json
+import os
+import shlex
+import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -88,3 +91,23 @@ def test_the_table_is_that_of_the_trainings():
     written = (RECIPE / "README.md").read_text(encoding="utf-8")
     for (data, rows), line in table.iterrows():
         assert f"| {data} | {rows} | {line['mean']:.1f} ± {line['sd']:.1f} |" in written
+
+
+def test_a_vit_on_a_tenth_by_each_rule(files, tmp_path):
+    """The script was never run as it stands; here its commands are read, and one runs with a tiny ViT on a few rows."""
+    (tmp_path / "python").write_text('#!/bin/bash\nprintf "%q " "$@" >> "$STARTED"\necho >> "$STARTED"\n')
+    (tmp_path / "python").chmod(0o755)
+    places = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "STARTED": str(tmp_path / "log")}
+    script = RECIPE.parent / "paper/vit_tenth.sh"
+    subprocess.run(["bash", script, "--use_cpu", "true"], env=os.environ | places, check=True, timeout=60)
+    started = [shlex.split(line) for line in (tmp_path / "log").read_text().splitlines()]
+    recipe = load("finetune")
+    parser = transformers.HfArgumentParser(
+        (recipe.ModelArguments, recipe.DataArguments, transformers.TrainingArguments)
+    )
+    asked = [parser.parse_args_into_dataclasses(words[1:]) for words in started]
+    rules = ["all", "random", "hard", "easy", "auto"]
+    assert [(data.rows, data.keep, more.seed) for _, data, more in asked] == [
+        (rows, 0.1, seed) for seed in range(5) for rows in rules
+    ]
+    assert train(files, tmp_path / "out", rows=asked[1][1].rows, keep=asked[1][1].keep)["train_rows"] == 4

@@ -162,14 +162,14 @@ def cifar10(folder: Path) -> Source:
     return Source("cifar10", points, labels, test_points, test_labels, (50_000, 5_000, 1_000))
 
 
-def embed_cifar10(encoder: str, train: str, test: str, folder: Path) -> None:
-    """Write the four files that `cifar10` reads: embeddings of images brought to 64 x 64 pixels, and labels."""
+def embed_cifar10(encoder: str, train: str, test: str, folder: Path, image_size: int | None = IMAGE_SIZE) -> None:
+    """Write the four files that `cifar10` reads: embeddings of images brought to a size, None for the encoder's own, and labels."""
     folder.mkdir(parents=True, exist_ok=True)
     for path, end in ((train, ""), (test, "_test")):
         ds = open_dataset(path)
         column = find_label_column(ds) or "label"
         points, _ = all_embeddings(
-            ds, Request(encoder=encoder, run=hf_prune.Run(image_size=IMAGE_SIZE, load_from_cache_file=False))
+            ds, Request(encoder=encoder, run=hf_prune.Run(image_size=image_size, load_from_cache_file=False))
         )
         np.save(folder / f"emb{end}.npy", points)
         np.save(folder / f"labels{end}.npy", read_labels(ds, column).codes)
