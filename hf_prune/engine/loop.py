@@ -121,8 +121,7 @@ def run_model(
             keys, unreadable = content_keys(ds, image_column, images, known_root, state, shard)
         problems = _Problems(image_column, on_error, unreadable)
         image_rows = ImageRows(images, keys)
-        if targets is not None:
-            keys = _paired(keys, targets)
+        keys = keys if targets is None else _paired(keys, targets)
         store = Store(root if root is None or shard is None else root / shard.name, model.identity)
         known = int(store.lookup(keys).sum()) if is_trial() else 0
         if is_trial() and known < len(keys) - len(unreadable):

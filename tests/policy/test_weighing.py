@@ -168,7 +168,7 @@ def test_embeddings_are_kept_for_orders_that_read_them_within_bounds(monkeypatch
     np.testing.assert_array_equal(kept.units, POINTS.astype(np.float32)[kept.rows])
     assert column().features(0, (0.1,), None).units is None
     assert column(by_embeddings=True).features(0, (0.5,), None).units is None  # too many are kept for them
-    monkeypatch.setattr("hf_prune.policy.weighing.COVERAGE_ROWS_PER_CLASS", kept.rows_per_class - 1)
+    monkeypatch.setattr("hf_prune.policy.budget.COVERAGE_ROWS_PER_CLASS", kept.rows_per_class - 1)
     assert column(by_embeddings=True).features(0, (0.1,), None).units is None
 
 
