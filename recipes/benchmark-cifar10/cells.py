@@ -52,7 +52,8 @@ MAIN = (
     (NONE, "rs2", 0.7),
     (NONE, "infobatch", 0.7),
 )
-WITHOUT_LABELS = ((NONE, RANDOM, 0.8), ("prototypes", AUTO, 0.8), ("prototypes", HARD, 0.8))
+WITHOUT_LABELS = ((NONE, RANDOM, 0.8), ("prototypes", AUTO, 0.8))
+HARD_PROTOTYPES = (("prototypes", HARD, 0.8),)
 
 
 def main_cells(rows: int, seeds: Iterable[int], arms: Iterable[tuple[str, str, float]] = MAIN) -> Iterator[Cell]:
@@ -74,14 +75,16 @@ def subset_cells(rows: int, seeds: Iterable[int]) -> Iterator[Cell]:
 def iteration_cells(rows: int, seeds: Iterable[int]) -> Iterator[Cell]:
     """Yield the main arms again, each for as many steps as all rows get."""
     for seed in seeds:
-        yield from (Cell("cifar10", rows, ITERATIONS, *arm, seed) for arm in MAIN[1:-1] + WITHOUT_LABELS)
+        yield from (
+            Cell("cifar10", rows, ITERATIONS, *arm, seed) for arm in MAIN[1:-1] + WITHOUT_LABELS + HARD_PROTOTYPES
+        )
 
 
 def other_cells(rows: Mapping[str, int], seeds: Iterable[int]) -> Iterator[Cell]:
     """Yield the main arms on other images."""
     for seed in seeds:
         for data, number in rows.items():
-            yield from (Cell(data, number, EPOCHS, *arm, seed) for arm in MAIN + WITHOUT_LABELS)
+            yield from (Cell(data, number, EPOCHS, *arm, seed) for arm in MAIN + WITHOUT_LABELS + HARD_PROTOTYPES)
 
 
 def read(path: Path) -> list[dict[str, str]]:

@@ -15,6 +15,7 @@ import platform
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ import torch
 from cells import (
     DYNAMIC,
     FULL,
+    HARD_PROTOTYPES,
     ITERATIONS,
     MAIN,
     PER_CLASS,
@@ -56,13 +58,16 @@ FOLDERS = {"cifar10": "cifar10", "photographs": "clothing", "fashion-mnist": "fa
 BLOCKS: dict[str, Callable[[], Iterator[Cell]]] = {
     "main": lambda: main_cells(ALL_ROWS, range(5)),
     "without-labels": lambda: main_cells(ALL_ROWS, range(5), WITHOUT_LABELS),
+    "prototypes": lambda: main_cells(ALL_ROWS, range(5), HARD_PROTOTYPES),
+    "hard-or-random": lambda: main_cells(ALL_ROWS, range(5), MAIN[1:3]),
     "subset": lambda: subset_cells(SUBSET, range(1)),
     "iterations": lambda: iteration_cells(SUBSET, range(5)),
     "others": lambda: other_cells(OTHERS, range(5)),
     "more-seeds": lambda: itertools.chain(
-        main_cells(ALL_ROWS, range(5, 10), MAIN + WITHOUT_LABELS), subset_cells(SUBSET, range(1, 5))
+        main_cells(ALL_ROWS, range(5, 10), MAIN + WITHOUT_LABELS + HARD_PROTOTYPES), subset_cells(SUBSET, range(1, 5))
     ),
 }
+GRID = [name for name in BLOCKS if name != "hard-or-random"]  # whose cells others have, for --epochs
 
 
 class Bench:
@@ -131,10 +136,11 @@ class Grid:
         data: Folder of the data sets.
         work: Folder of networks and selections.
         out: Folder of the tables.
+        epochs: Passes of a student over its rows; None takes those of its budget.
     """
 
-    def __init__(self, data: Path, work: Path, out: Path) -> None:
-        self.data, self.work, self.out = data, work, out
+    def __init__(self, data: Path, work: Path, out: Path, epochs: int | None = None) -> None:
+        self.data, self.work, self.out, self.epochs = data, work, out, epochs
         self.done = {cell_of(line): line for line in read(out / "results.csv") if line["student"] == STUDENT}
         self._place = {"student": STUDENT, "machine": machine(), "commit": commit()}
         self._bench: tuple[tuple[str, int], Bench] | None = None
@@ -182,7 +188,9 @@ class Grid:
             place = self.data / FOLDERS[data]
             train, test = (open_dataset(place / f"{split}.parquet") for split in ("train", "test"))
             train = train.select(range(min(rows, len(train))))
-            scored = ScoredRows(train, self.work / f"{data}-{rows}", BUDGETS[data, rows])
+            budget = BUDGETS[data, rows]
+            budget = budget if self.epochs is None else replace(budget, epochs=self.epochs)
+            scored = ScoredRows(train, self.work / f"{data}-{rows}", budget)
             self._bench = (data, rows), Bench(train, test, scored)
         return self._bench[1]
 
@@ -233,15 +241,19 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--work", type=Path, required=True, help="folder of networks and selections")
     parser.add_argument("--out", type=Path, default=HERE, help="folder of the tables")
-    parser.add_argument("--only", nargs="+", choices=list(BLOCKS), default=list(BLOCKS), help="parts of the grid")
+    parser.add_argument("--only", nargs="+", choices=list(BLOCKS), default=GRID, help="parts of the grid")
+    parser.add_argument("--epochs", type=int, help="passes of a student, for tables of their own: give another --out")
     parser.add_argument("--hours", type=float, default=math.inf, help="time after which no training begins")
     parser.add_argument("--device", choices=["auto", "cpu"], default="auto")
     given = parser.parse_args()
+    if given.epochs is not None and given.out == HERE:
+        parser.error("students of another length do not belong into the tables here: give --out")
+    given.out.mkdir(parents=True, exist_ok=True)
     if given.device == "cpu":
         os.environ["CUDA_VISIBLE_DEVICES"] = ""
     datasets.disable_progress_bars()
     torch.set_flush_denormal(True)
-    begun, grid = time.monotonic(), Grid(given.data, given.work, given.out)
+    begun, grid = time.monotonic(), Grid(given.data, given.work, given.out, given.epochs)
     for cell in grid.missing(given.only):
         if time.monotonic() - begun > 3600 * given.hours:
             break
