@@ -2,7 +2,6 @@
 
 from collections.abc import Hashable, Mapping
 from fractions import Fraction
-from itertools import pairwise
 from typing import Any, TypeVar
 
 import numpy as np
@@ -100,92 +99,6 @@ def floors_by_size(sizes: Mapping[int, int], budget: int, share: float, num_rows
     # Exact, since 0.29 * 100 is 28.999999999999996 in floats and the floor would take a row from the class.
     per_row = Fraction(str(float(share))) * budget / (sum(sizes.values()) if num_rows is None else num_rows)
     return {code: 0 if code < 0 else per_row.numerator * size // per_row.denominator for code, size in sizes.items()}
-
-
-def rows_for_floors(classes: NDArray[np.int64] | Membership, budget: int, share: float) -> Mask:
-    """Mark the rows, best first, that the floors of the classes keep, shape (n,).
-
-    These are the first rows of each class, as many as its floor. Of rows with several classes those go again, the worst
-    first, without which every class still has its floor; only rows beyond the first ``budget`` are looked at, since the others
-    are kept anyway. Where that leaves more rows than the budget, other rows that give all floors are found by a linear program.
-
-    Raises:
-        ValueError: If the floors of rows with several classes take more rows than the budget.
-
-    Example:
-        >>> both = Membership.of_matrix(np.array([[1, 0], [1, 0], [1, 0], [0, 1], [1, 1], [0, 1]]))
-        >>> rows_for_floors(both, 2, 1.0).tolist()
-        [True, False, False, True, False, False]
-    """
-    floors = class_floors(classes, budget, share)
-    if not isinstance(classes, Membership):
-        return first_of_each(classes, floors)
-    reserved = np.zeros(len(classes), dtype=bool)
-    if len(classes.members):
-        reserved[classes.rows[first_of_each(classes.members, floors)]] = True
-    _release(reserved, classes, floors, budget)
-    if reserved.sum() > budget:
-        _release(reserved, classes, floors, 0)
-    return _fewest_rows(classes, floors, budget, share) if reserved.sum() > budget else reserved
-
-
-def _release(reserved: Mask, classes: Membership, floors: Mapping[int, int], begin: int) -> None:
-    """Take back reserved rows from place ``begin`` on without which each class has its floor, the last ones first."""
-    least, held = np.zeros((2, int(classes.members.max(initial=-1)) + 1), dtype=np.int64)
-    least[list(floors)] = list(floors.values())
-    held += np.bincount(classes[reserved].members, minlength=len(held))
-    for place in (begin + np.flatnonzero(reserved[begin:]))[::-1].tolist():
-        own = classes.members[classes.starts[place] : classes.starts[place + 1]]
-        if (held[own] > least[own]).all():
-            held[own] -= 1
-            reserved[place] = False
-
-
-def _fewest_rows(classes: Membership, floors: Mapping[int, int], budget: int, share: float) -> Mask:
-    """Mark rows that give each class its floor, no more than the budget, if there are any such."""
-    bounds, kinds = classes.starts.tolist(), classes.members.tolist()
-    rows_of: dict[tuple[int, ...], list[int]] = {}
-    for place, (start, stop) in enumerate(pairwise(bounds)):
-        rows_of.setdefault(tuple(kinds[start:stop]), []).append(place)
-    least = np.array([floors.get(code, 0) for code in range(max(floors) + 1)])
-    counts = _counts_for_floors(list(rows_of), np.array([len(places) for places in rows_of.values()]), least, budget)
-    if counts is None:
-        raise InputError(
-            f"class_balance={share} asks for {sum(floors.values())} rows of {len(floors)} classes, which more rows hold than the "
-            f"{budget} that keep= makes: give a smaller share, or keep more"
-        )
-    chosen = [places[:count] for places, count in zip(rows_of.values(), counts.tolist(), strict=True)]
-    reserved = np.zeros(len(classes), dtype=bool)
-    reserved[np.concatenate(chosen).astype(np.int64)] = True
-    _release(reserved, classes, floors, 0)
-    return reserved
-
-
-def _counts_for_floors(
-    kinds: list[tuple[int, ...]], sizes: NDArray[np.int64], least: NDArray[np.int64], budget: int
-) -> NDArray[np.int64] | None:
-    """Find how many rows of each kind, a set of classes, give all floors within the budget; None if none do.
-
-    A linear program gives a share of rows that is not whole for at most as many kinds as there are classes, so that rounded up it
-    is a solution as a rule; an integer program decides where that is not enough.
-    """
-    from scipy.optimize import Bounds, LinearConstraint, linprog, milp
-    from scipy.sparse import csr_matrix
-
-    column = np.repeat(np.arange(len(kinds)), [len(kind) for kind in kinds])
-    line = np.array([code for kind in kinds for code in kind], dtype=np.int64)
-    holds = csr_matrix((np.ones(len(line)), (line, column)), shape=(len(least), len(sizes)))
-    ones = np.ones(len(sizes))
-    limits = np.column_stack([np.zeros(len(sizes)), sizes])
-    shares = linprog(ones, A_ub=-holds, b_ub=-least, bounds=limits, method="highs-ds")
-    if shares.x is None or shares.fun > budget + 1e-6:
-        return None
-    counts = np.minimum(np.ceil(shares.x - 1e-7).astype(np.int64), sizes)
-    if counts.sum() <= budget and (holds @ counts >= least).all():
-        return counts
-    found = milp(ones, integrality=ones, bounds=Bounds(0, sizes), constraints=LinearConstraint(holds, least, np.inf))
-    whole = np.rint(found.x).astype(np.int64)
-    return whole if whole.sum() <= budget else None
 
 
 def check_quotas(quotas: Mapping[int, int], codes: NDArray[np.int64], uncut: Mask, budget: int) -> None:

@@ -12,7 +12,8 @@ from hf_prune.runtime.seeds import check_seed
 from hf_prune.selection.budget import check_hardest_cutoff, check_room, count_cut, count_rows
 from hf_prune.selection.candidates import rank
 from hf_prune.selection.checks import RowArrays, as_classes, check_arrays, check_labels
-from hf_prune.selection.classes import check_class_balance, check_quotas, first_of_each, rows_for_floors
+from hf_prune.selection.classes import check_class_balance, check_quotas, first_of_each
+from hf_prune.selection.floors import rows_for_floors
 from hf_prune.selection.in_blocks import ORDERS, Block, BlockSelection, cannot_rank
 from hf_prune.selection.orders import check_options, get_order
 from hf_prune.selection.reasons import (

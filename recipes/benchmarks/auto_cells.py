@@ -7,7 +7,7 @@ and 10 % kept; five draws (rows, redrawn labels, heads that score, random rows) 
 layer, trained on the labels it is given and judged on the 10,000 test rows. Features: 256 principal components, fitted on
 the training rows, of the embeddings in ``--embeddings``; where the folder is empty they are made with the encoder. Scores:
 EL2N of heads on the features, or ``--column prototypes``, which no label enters. ``--data digits`` takes scikit-learn's
-digits as raw pixels.
+digits as raw pixels, ``--data clothing`` 2,000 of 3,068 photographs of clothes.
 
 Every training is a line in the work folder: a run that was stopped goes on, and selections that keep the same rows share
 it. ``--no-auto`` trains the fixed rules alone and says nothing of what came
@@ -16,13 +16,14 @@ out, but in ``--rules-csv``.
 
 import argparse
 from collections.abc import Mapping, Sequence
+from itertools import product
 from pathlib import Path
 
 import datasets
 import numpy as np
 import pandas as pd
 from cell_auto import auto_choices
-from cell_draws import Draw, Source, cifar10, digits, embed_cifar10
+from cell_draws import Draw, Source, cifar10, clothing, digits, embed
 from cell_table import Accuracies, Cell, lines_of, markdown, mean_and_spread, summary
 from cell_trainings import (
     ALL_RULES,
@@ -39,10 +40,16 @@ from cell_trainings import (
     train_rules,
 )
 
+from hf_prune.policy.rules import COVERAGE, COVERAGE_KEEP, COVERAGE_ROWS_PER_CLASS
 
-def draws_of(source: Source, column: str, size: int, noise: float, work: Path) -> list[Draw]:
+Asked = tuple[list[Draw], float, list[Rule]]  # draws, kept share and fixed rules of a cell
+
+NUM_LEADING, COVERAGE_CUTOFFS = 3, (0.3, 0.4, 0.5)
+
+
+def draws_of(source: Source, column: str, size: int, noise: float, work: Path, count: int = NUM_DRAWS) -> list[Draw]:
     """The draws of the cells of one size and noise."""
-    return [Draw(source, column, size, noise, number, work) for number in range(NUM_DRAWS)]
+    return [Draw(source, column, size, noise, number, work) for number in range(count)]
 
 
 def measured(trainings: Trainings, draws: Sequence[Draw], keep: float, selections: Sequence[Rows]) -> Accuracies:
@@ -88,12 +95,20 @@ def cell_name(draw: Draw, keep: float) -> str:
     return f"{draw.size:,}, {noise}, {keep:.0%}"
 
 
-def train_fixed(trainings: Trainings, groups: Sequence[Sequence[Draw]], rules: Sequence[Rule], num_seeds: int) -> None:
+def leading_rules(earlier: Path, cell: str, draw: Draw, keep: float) -> list[Rule]:
+    """The best rules of a cell in an earlier table of all, and coverage after cuts where ``auto`` weighs it."""
+    table = pd.read_csv(earlier)
+    table = table[table.cell == cell].sort_values("accuracy", ascending=False)
+    rules = [Rule(order, int(cut.rstrip("%") or 0) / 100) for order, _, cut in table.rule.str.partition(" -").values]
+    weighed = keep <= COVERAGE_KEEP and draw.size <= COVERAGE_ROWS_PER_CLASS * draw.source.num_classes
+    return rules[:NUM_LEADING] + [Rule(COVERAGE, cutoff) for cutoff in COVERAGE_CUTOFFS if weighed]
+
+
+def train_fixed(trainings: Trainings, cells: Mapping[str, Asked], num_seeds: int) -> None:
     """All rules with one seed, random rows with all seeds, then the other rules with theirs."""
-    draws = [draw for group in groups for draw in group]
-    train_rules(trainings, draws, rules, range(1), KEEPS)
-    train_rules(trainings, draws, [RANDOM], range(NUM_SEEDS), KEEPS)
-    train_rules(trainings, draws, rules, range(num_seeds), KEEPS)
+    for seeds, only in ((1, None), (NUM_SEEDS, [RANDOM]), (num_seeds, None)):
+        for draws, keep, rules in cells.values():
+            train_rules(trainings, draws, only or rules, range(seeds), [keep])
 
 
 def write_results(cells: Sequence[Cell], table: Path | None) -> None:
@@ -118,7 +133,7 @@ def write_rules(fixed: Mapping[str, Mapping[Rule, Accuracies]], path: Path) -> N
 def arguments() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", choices=("cifar10", "digits"), default="cifar10")
+    parser.add_argument("--data", choices=("cifar10", "clothing", "digits"), default="cifar10")
     parser.add_argument("--column", choices=("el2n", "prototypes"), default="el2n")
     parser.add_argument(
         "--embeddings", type=Path, help="folder with emb.npy, emb_test.npy, labels.npy, labels_test.npy"
@@ -133,8 +148,14 @@ def arguments() -> argparse.Namespace:
         default="all",
         help="plain: the four orders without a cut; more: all, and those by neighbours and around the median",
     )
+    parser.add_argument(
+        "--leading",
+        type=Path,
+        help="a --rules-csv of all rules: with --rules plain, the best of each cell are trained, too",
+    )
     parser.add_argument("--seeds", type=int, default=NUM_SEEDS, help="of the fixed rules; random rows get five")
     parser.add_argument("--sizes", type=int, nargs="+", help="numbers of rows, those of the data set by default")
+    parser.add_argument("--draws", type=int, default=NUM_DRAWS)
     parser.add_argument("--no-auto", dest="auto", action="store_false")
     parser.add_argument("--csv", type=Path, help="the table")
     parser.add_argument("--rules-csv", type=Path, help="mean and spread of every rule in every cell")
@@ -145,23 +166,27 @@ def main() -> None:
     """Train what is missing, then print the table."""
     given = arguments()
     datasets.disable_progress_bars()
-    if given.data == "cifar10" and not (given.embeddings / "labels_test.npy").exists():
-        embed_cifar10(given.encoder, given.train, given.test, given.embeddings)
-    source = cifar10(given.embeddings) if given.data == "cifar10" else digits()
+    if given.data != "digits" and not (given.embeddings / "labels_test.npy").exists():
+        embed(given.encoder, given.train, given.test, given.embeddings)
+    sources = {"cifar10": cifar10, "clothing": clothing}
+    source = digits() if given.data == "digits" else sources[given.data](given.embeddings)
     groups = [
-        draws_of(source, given.column, size, noise, given.work)
+        draws_of(source, given.column, size, noise, given.work, given.draws)
         for size in given.sizes or source.sizes
         for noise in NOISES
     ]
     rules = {"all": ALL_RULES, "plain": PLAIN_RULES, "more": ALL_RULES + MORE_RULES}[given.rules]
+    cells: dict[str, Asked] = {}
+    for draws, keep in product(groups, KEEPS):
+        cell = cell_name(draws[0], keep)
+        leading = leading_rules(given.leading, cell, draws[0], keep) if given.leading else []
+        cells[cell] = draws, keep, [*rules, *(rule for rule in leading if rule not in rules)]
     trainings = Trainings(given.work / "trainings.csv")
-    train_fixed(trainings, groups, rules, given.seeds)
-    cells = [(draws, keep) for draws in groups for keep in KEEPS]
+    train_fixed(trainings, cells, given.seeds)
     if given.rules_csv:
-        fixed = {cell_name(draws[0], keep): fixed_rules(trainings, draws, keep, rules) for draws, keep in cells}
-        write_rules(fixed, given.rules_csv)
+        write_rules({cell: fixed_rules(trainings, *asked) for cell, asked in cells.items()}, given.rules_csv)
     if given.auto:
-        write_results([judged_cell(trainings, draws, keep, rules, given.work) for draws, keep in cells], given.csv)
+        write_results([judged_cell(trainings, *asked, given.work) for asked in cells.values()], given.csv)
 
 
 if __name__ == "__main__":

@@ -153,17 +153,27 @@ class Draw:
         return np.load(path)
 
 
-def cifar10(folder: Path) -> Source:
-    """CIFAR-10 from ``emb.npy``, ``labels.npy``, ``emb_test.npy`` and ``labels_test.npy`` in a folder."""
+def embedded(name: str, folder: Path, sizes: tuple[int, ...]) -> Source:
+    """A data set from ``emb.npy``, ``labels.npy``, ``emb_test.npy`` and ``labels_test.npy`` in a folder."""
     points, test_points = (unit(np.load(folder / name))[0] for name in ("emb.npy", "emb_test.npy"))
     components = PCA(NUM_DIMENSIONS, svd_solver="covariance_eigh").fit(points)
     points, test_points = (unit(components.transform(rows).astype(np.float32))[0] for rows in (points, test_points))
     labels, test_labels = (np.load(folder / name).astype(np.int64) for name in ("labels.npy", "labels_test.npy"))
-    return Source("cifar10", points, labels, test_points, test_labels, (50_000, 5_000, 1_000))
+    return Source(name, points, labels, test_points, test_labels, sizes)
 
 
-def embed_cifar10(encoder: str, train: str, test: str, folder: Path, image_size: int | None = IMAGE_SIZE) -> None:
-    """Write the four files that `cifar10` reads: embeddings of images brought to a size, None for the encoder's own, and labels."""
+def cifar10(folder: Path) -> Source:
+    """CIFAR-10, embedded."""
+    return embedded("cifar10", folder, (50_000, 5_000, 1_000))
+
+
+def clothing(folder: Path) -> Source:
+    """Photographs of ten kinds of clothes, embedded; a draw takes two thirds of the 3,068."""
+    return embedded("clothing", folder, (2_000,))
+
+
+def embed(encoder: str, train: str, test: str, folder: Path, image_size: int | None = IMAGE_SIZE) -> None:
+    """Write the four files that `embedded` reads: embeddings of images brought to a size, None for the encoder's own, and labels."""
     folder.mkdir(parents=True, exist_ok=True)
     for path, end in ((train, ""), (test, "_test")):
         ds = open_dataset(path)

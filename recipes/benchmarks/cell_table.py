@@ -1,7 +1,7 @@
 """The table of a benchmark of selections: differences to random, paired, with the draw as the unit.
 
 The students of one draw see the same rows, so that their differences are not independent: they are averaged first, and
-the five means of the draws go into a one-sided t-test with four degrees of freedom. A cell in which nothing differs has
+the means of the draws, five as a rule, go into a one-sided t-test. A cell in which nothing differs has
 p = 1. Holm's correction is over the cells of one table.
 """
 
@@ -139,6 +139,7 @@ def _line(cell: Cell, p_holm: float) -> dict[str, Any]:
     chosen = Counter(str(rule) for rule in cell.choices).most_common()
     return {
         "cell": cell.name,
+        "draws": len(cell.random),
         "random": random,
         "random_sd": spread,
         **{order: mean_and_spread(cell.fixed[Rule(order)])[0] for order in ("hard", "easy", "stratified")},

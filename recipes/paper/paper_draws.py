@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 sys.path.append(str(Path(__file__).resolve().parents[1] / "benchmarks"))
 from cell_auto import auto_choices
-from cell_draws import Draw, Source, embed_cifar10
+from cell_draws import Draw, Source, embed
 from clustering import machine
 
 from hf_prune.heads.students import steady_training, student_hits
@@ -46,7 +46,7 @@ def source(data: Path, work: Path) -> Source:
     folder = work / "features"
     if not (folder / "labels_test.npy").exists():
         train, test = (str(data / DATA / f"{split}.parquet") for split in ("train", "test"))
-        embed_cifar10(ENCODER, train, test, folder, image_size=None)
+        embed(ENCODER, train, test, folder, image_size=None)
     points, test_points = (unit(np.load(folder / name))[0] for name in ("emb.npy", "emb_test.npy"))
     labels, test_labels = (np.load(folder / name).astype(np.int64) for name in ("labels.npy", "labels_test.npy"))
     return Source(f"{DATA}-{ENCODER}", points, labels, test_points, test_labels, (NUM_ROWS,))

@@ -7,10 +7,12 @@ import numpy as np
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
+from scipy.optimize import Bounds, LinearConstraint, milp
 
 from hf_prune import select
 from hf_prune.data.memberships import Membership
-from hf_prune.selection.classes import class_floors, rows_for_floors
+from hf_prune.selection.classes import class_floors
+from hf_prune.selection.floors import priced, rows_for_floors
 
 SHARES = st.integers(0, 100).map(lambda hundredths: hundredths / 100)
 MATRICES = (
@@ -105,3 +107,47 @@ def test_quotas_take_one_class_per_row():
 def test_a_membership_of_other_rows_is_refused():
     with pytest.raises(ValueError, match="labels are of 2 rows; give classes of each of the 3 rows"):
         select([1.0, 2.0, 3.0], keep=1, order="hard", labels=np.eye(2), class_balance=0.5)
+
+
+def smallest_sum_of_places(matrix, floors, budget):
+    """An integer program over the rows; None where no selection gives the floors."""
+    places = np.arange(len(matrix))
+    limits = [LinearConstraint(matrix.T.astype(float), floors), LinearConstraint(np.ones(len(matrix)), budget, budget)]
+    found = milp(places, integrality=np.ones(len(matrix)), bounds=Bounds(0, 1), constraints=limits)
+    return None if found.x is None else round(found.fun)
+
+
+def drawn(num_rows, seed, num_classes=6):
+    """Classes of rows, best first, with the classes in the front less often at the end."""
+    generator = np.random.default_rng(seed)
+    late = np.linspace(0, 1, num_rows)[:, None]
+    chances = 0.1 + 0.4 * np.abs(late - np.linspace(0, 1, num_classes))
+    return generator.random((num_rows, num_classes)) < chances
+
+
+@given(st.integers(8, 40), st.integers(0, 999), SHARES, st.integers(10, 60))
+def test_floors_hold_wherever_an_integer_program_finds_them_and_the_bound_is_below(num_rows, seed, share, percent):
+    matrix, budget = drawn(num_rows, seed), max(1, num_rows * percent // 100)
+    classes, floors = Membership.of_matrix(matrix), floors_of(matrix, budget, share)
+    least = smallest_sum_of_places(matrix, floors, budget)
+    assume(len(classes.members))
+    bound = priced(classes, np.array(floors)[: classes.members.max() + 1], budget).bound
+    if least is None:
+        with pytest.raises(ValueError, match="give a smaller share"):
+            rows_for_floors(classes, budget, share)
+        return
+    kept = np.flatnonzero(rows_for_floors(classes, budget, share))
+    assert len(kept) <= budget
+    assert meets(matrix, kept, floors)
+    assert bound - 1e-6 <= least
+
+
+@pytest.mark.parametrize("share", [0.5, 1.0])
+def test_what_floors_cost_is_nearly_the_least(share):
+    """In places beyond those of the best rows, summed over five draws of 300 rows and 20 classes."""
+    cost = optimum = 0
+    for seed in range(5):
+        matrix, free = drawn(300, seed, 20), 60 * 59 // 2
+        cost += int(np.flatnonzero(rows_for_floors(Membership.of_matrix(matrix), 60, share)).sum()) - free
+        optimum += smallest_sum_of_places(matrix, floors_of(matrix, 60, share), 60) - free
+    assert optimum <= cost <= 1.05 * optimum
