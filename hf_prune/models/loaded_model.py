@@ -59,7 +59,7 @@ class LoadedModel:
     @property
     def is_detector(self) -> bool:
         """Whether its results are those of a detector, and not one vector per image that means something as a whole."""
-        return bool(self.identity["output"] == "boxes")
+        return bool(self.identity.get("output") == "boxes")
 
     def open(self, device: torch.device) -> Forward:
         """Load the weights on a device and return the forward pass.

@@ -87,7 +87,7 @@ def predict(
         if several is not None and not model.several_labels:
             raise InputError(
                 f"{who} {number} gives each row one class, and the labels are several per row: give one whose config has "
-                "problem_type 'multi_label_classification', or teachers='heads'"
+                "problem_type 'multi_label_classification', a detector where they are boxes, or teachers='heads'"
             )
         keeps_features = pool.keeps_features and name == "probs" and number == 1
         logits = _logits(pool, model, f"{who.capitalize()} {number} of {len(chosen)}", keeps_features)
