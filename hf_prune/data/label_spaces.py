@@ -209,20 +209,46 @@ def _class_field(fields: Mapping[str, Any], guessed: bool, field: str | None) ->
     return next((name for name in _CLASS_FIELDS if isinstance(fields.get(name), ClassLabel | Value)), None)
 
 
+class FlatField(NamedTuple):
+    """Values of a field of all objects of all rows, one after another, m of them.
+
+    Attributes:
+        rows: The row of each, ascending, shape (m,).
+        values: The values.
+        feature: Their feature.
+        missing: Whether a row has no list, as against an empty one, shape (n,).
+    """
+
+    rows: NDArray[np.int64]
+    values: pa.Array
+    feature: Any
+    missing: NDArray[np.bool_]
+
+
+def class_field(ds: Dataset, column: str) -> tuple[str, str | None]:
+    """Return the name of a column of several classes, and the field with the class of an object; None for a list of classes."""
+    name, field = (column, None) if column in ds.info.features else _split(column)
+    return name, _path_of(feature_of(ds, name), guessed=False, field=field) or None
+
+
+def read_field(ds: Dataset, name: str, field: str | None) -> FlatField:
+    """Read a field of the objects of a column, be they a dict each or a list for each field; None for a list of values."""
+    feature, values = feature_of(ds, name), read_column(ds, name).combine_chunks()
+    if isinstance(feature, List | LargeList):
+        inner = feature.feature
+    else:
+        values, inner, field = pc.struct_field(values, field), feature[field].feature, None
+    missing = np.asarray(pc.is_null(values).to_numpy(zero_copy_only=False), dtype=bool)
+    rows = np.asarray(pc.list_parent_indices(values).to_numpy(), dtype=np.int64)
+    flat = pc.list_flatten(values)
+    if field is not None:
+        flat, inner = pc.struct_field(flat, field), inner[field]
+    return FlatField(rows, flat, inner, missing)
+
+
 def _sets(ds: Dataset, column: str) -> LabelSets:
     """Read lists of classes, or of objects with a class each."""
-    name, field = (column, None) if column in ds.info.features else _split(column)
-    feature = feature_of(ds, name)
-    path = _path_of(feature, guessed=False, field=field) or None
-    values: Any = read_column(ds, name)
-    inner = feature.feature if isinstance(feature, List | LargeList) else feature[path]
-    if not isinstance(feature, List | LargeList):
-        values, inner = pc.struct_field(values, path), inner.feature
-        path = None
-    rows = np.asarray(pc.list_parent_indices(values.combine_chunks()).to_numpy(), dtype=np.int64)
-    flat = pc.list_flatten(values.combine_chunks())
-    if path is not None:
-        flat, inner = pc.struct_field(flat, path), inner[path]
+    rows, flat, inner, _ = read_field(ds, *class_field(ds, column))
     labels = read_codes(pa.chunked_array([flat]), inner, column)
     if pa.types.is_boolean(flat.type):  # a list of true and false for each class
         starts = np.searchsorted(rows, rows)

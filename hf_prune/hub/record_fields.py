@@ -70,6 +70,7 @@ _MADE_FROM = _fields(
     student=_is_models,
     prototypes=_MODEL,
     heads=_is(dict),
+    boxes=_is(dict),
     label_column=_TEXT,
     target_rows=_is_count,
     target_sha256=_TEXT,

@@ -68,7 +68,8 @@ def el2n(
     References:
         Paul et al. (2021), arXiv:2107.07075: early in training, mean over ten runs or more. With teachers trained to
         the end the score tells apart little but the label errors. A record made while training has the predictions of
-        the training mode on augmented images; theirs are of the evaluation mode.
+        the training mode on augmented images; theirs are of the evaluation mode. Of a detector each annotated box is a
+        row here, and an image has the mean over its boxes; without any, over all queries, whose label is no object.
     """
     if ord < 1:
         raise InputError(f"ord={ord} is not a norm; give 1, 2, 3, …")

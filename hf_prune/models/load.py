@@ -91,13 +91,14 @@ def load_teacher(
     allow_pickle: bool = False,
     device: torch.device | str | None = None,
 ) -> LoadedModel:
-    """Prepare a classifier whose logits score the images; its weights are read when it is opened.
+    """Prepare a classifier or a detector whose logits score the images; its weights are read when it is opened.
 
     The arguments are those of `load_encoder`; the model needs a trained classification head, and a module may return an object
     with `logits`.
 
     Returns:
-        The model; its forward pass gives float32 logits (B, classes), and `names` the classes where its config names them.
+        The model; its forward pass gives float32 logits (B, classes), and `names` the classes where its config names them. That
+        of a detector (`AutoModelForObjectDetection`) gives what `hf_prune.models.detectors.split_boxes` takes apart.
 
     Raises:
         ImportError: An extra is missing.

@@ -56,6 +56,11 @@ class LoadedModel:
     several_labels: bool = False
     _release: Callable[[], None] = dataclasses.field(default_factory=lambda: _nothing, init=False, repr=False)
 
+    @property
+    def is_detector(self) -> bool:
+        """Whether its results are those of a detector, and not one vector per image that means something as a whole."""
+        return bool(self.identity.get("output") == "boxes")
+
     def open(self, device: torch.device) -> Forward:
         """Load the weights on a device and return the forward pass.
 

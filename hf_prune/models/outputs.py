@@ -10,6 +10,8 @@ table and how an output is taken from a model's return value; opening models doe
 | `projected` | image embedding in the space shared with text | clip, metaclip_2 |
 | `mean` | mean of the patch tokens (or of all positions of a feature map) | vit_mae, timm's vit_*.mae, ijepa, data2vec-vision; any family that is not listed |
 
+Of a teacher the output is its `logits`, or of a detector its `boxes`: of each query the logits of the classes and of no object, and a box.
+
 Reasons for what is not obvious:
 
 - ViT's own pooler is never used: most checkpoints (DINO, every classifier) lack its weights, and it would be random.
@@ -37,13 +39,14 @@ class Output:
     """The features that are taken from a model of one family.
 
     Args:
-        name: `cls`, `pooled`, `projected`, `mean` or `logits`; recorded in the model's identity.
+        name: `cls`, `pooled`, `projected`, `mean`, `logits` or `boxes`; recorded in the model's identity.
         skip: Tokens in front of the patches that `mean` leaves out.
         model: Class of `transformers` that opens only the vision tower; empty where `AutoModel` does.
         tower: The model takes `config.vision_config` in place of the whole config.
         model_kwargs: Keyword arguments of the model's constructor.
         all_patches: The model masks patches at random unless it is made to keep all of them in order (ViT-MAE).
         channels_last: Mostly convolutions, which are faster in that memory format.
+        classes: Classes of a detector, beside which its logits may have one for no object.
     """
 
     name: str
@@ -53,9 +56,11 @@ class Output:
     model_kwargs: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     all_patches: bool = False
     channels_last: bool = False
+    classes: int = 0
 
 
 LOGITS = Output("logits")
+BOXES = "boxes"
 UNKNOWN = Output("mean")
 
 _NO_POOLER = {"add_pooling_layer": False}
@@ -240,7 +245,7 @@ def take(result: Any, output: Output) -> torch.Tensor:
         output: The row that `embedding_output` chose, or `LOGITS`.
 
     Returns:
-        Tensor (B, d), or (B, classes) for logits, in the model's own dtype and scale.
+        Tensor (B, d), or (B, classes) for logits, in the model's own dtype and scale; for boxes as `_boxes` gives it.
 
     Raises:
         ValueError: The model did not return that output.
@@ -256,6 +261,8 @@ def take(result: Any, output: Output) -> torch.Tensor:
         return result
     if output.name == "logits":
         return _field(result, "logits", output)
+    if output.name == BOXES:
+        return _boxes(_field(result, "logits", output), _field(result, "pred_boxes", output), output)
     if output.name == "projected":
         return _field(result, "image_embeds", output)
     if output.name == "pooled":
@@ -266,3 +273,21 @@ def take(result: Any, output: Output) -> torch.Tensor:
     if hidden.ndim == 4:  # a feature map (B, C, h, w)
         return hidden.mean((2, 3))
     return hidden[:, output.skip :].mean(1)
+
+
+def _boxes(logits: torch.Tensor, boxes: torch.Tensor, output: Output) -> torch.Tensor:
+    """Join logits (B, queries, classes) and boxes (B, queries, 4) to (B, queries * (classes + 5)), no object behind the classes.
+
+    A detector with a sigmoid has no logit for no object. That a query has one class at most, and not several, has the
+    probabilities of a softmax in which no object has the logit 0: the odds of a class against it are those of its sigmoid.
+    """
+    import torch
+
+    surplus = logits.shape[-1] - output.classes
+    if surplus not in (0, 1):
+        raise InputError(
+            f"the detector gives {logits.shape[-1]} logits per query and its config names {output.classes} classes: give one "
+            "whose logits are of the classes, with or without one more for no object"
+        )
+    none = logits.new_zeros(*logits.shape[:2], 1 - surplus)
+    return torch.cat([logits, none, boxes.to(logits.dtype)], dim=-1).flatten(1)

@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hf_prune.models.checkpoints import refuse_pickle, weight_files
+from hf_prune.models.detectors import DetectorCollate, DetectorForward
 from hf_prune.models.failures import cannot_open, cannot_run, first_line
 from hf_prune.models.loaded_model import LoadedModel, LoadOptions
-from hf_prune.models.outputs import LOGITS, Output, embedding_output, is_convolutional, needs_float32, take
+from hf_prune.models.outputs import BOXES, LOGITS, Output, embedding_output, is_convolutional, needs_float32, take
 from hf_prune.models.preprocessing import ProcessorCollate, describe, resize_to
 from hf_prune.models.sources import (
     BY_HAND,
@@ -47,17 +48,30 @@ def _model_class(config: Any, output: Output, source: Source) -> Any:
         raise InputError(f"{source.label} ({config.model_type}) takes videos, not images: give an image model")
     if output.model:
         return getattr(transformers, output.model)
-    auto = transformers.AutoModelForImageClassification if output is LOGITS else transformers.AutoModel
+    teachers = {
+        "logits": transformers.AutoModelForImageClassification,
+        BOXES: transformers.AutoModelForObjectDetection,
+    }
+    auto = teachers.get(output.name, transformers.AutoModel)
     try:
         found = auto._model_mapping[type(config)]
     except KeyError:
-        purpose = "image classification model" if output is LOGITS else "encoder"
+        purpose = "image classification or object detection model" if output is LOGITS else "encoder"
         raise InputError(f"{source.label} ({config.model_type}) is no {purpose} of transformers: {BY_HAND}") from None
     candidates = found if isinstance(found, tuple) else (found,)
     chosen = next((c for c in candidates if c.__name__ in (config.architectures or [])), candidates[0])
     if chosen.main_input_name != "pixel_values":
         raise InputError(f"{source.label} ({config.model_type}) does not take images: give a vision model")
     return chosen
+
+
+def _teacher_output(config: Any) -> Output:
+    """Return the output of a teacher: the logits of a classifier, or the boxes of a detector."""
+    import transformers
+
+    if type(config) in transformers.AutoModelForObjectDetection._model_mapping:
+        return Output(BOXES, classes=config.num_labels)
+    return LOGITS
 
 
 def class_names(config: Any) -> tuple[str, ...] | None:
@@ -88,13 +102,15 @@ def load_pretrained(name: str | Path, options: LoadOptions, known_as: str | None
     if known_as is not None:
         source = dataclasses.replace(source, label=repr(known_as))
     config = read_config(source)
-    output = LOGITS if options.logits else embedding_output(config)
-    number_format = options.number_format(in_float32=needs_float32(config))
+    output = _teacher_output(config) if options.logits else embedding_output(config)
+    is_detector = output.name == BOXES
+    # Where a box lies is lost in the eight bits of bfloat16: a pixel in 256.
+    number_format = options.number_format(in_float32=is_detector or needs_float32(config))
     model_class = _model_class(config, output, source)
     processor = read_processor(source, config)
     if options.image_size is not None:
         resize_to(processor, options.image_size)
-    collate = _collate(processor, source)
+    collate = _collate(processor, source, DetectorCollate if is_detector else ProcessorCollate)
     # Those on the Hub are identified by the commit.
     weights = []
     if source.folder is not None:
@@ -127,9 +143,9 @@ def _tower(config: Any, output: Output) -> Any:
     return config.vision_config if output.tower else config
 
 
-def _collate(processor: Any, source: Source) -> ProcessorCollate:
+def _collate(processor: Any, source: Source, kind: type[ProcessorCollate]) -> ProcessorCollate:
     try:
-        return ProcessorCollate(processor)
+        return kind(processor)
     except Exception as error:  # processors of other inputs than single images fail in their own ways
         raise InputError(
             f"the image processor of {source.label} cannot be used ({first_line(error)}): {BY_HAND}"
@@ -183,7 +199,8 @@ def open_model(
     with torch.inference_mode(False), quiet_loading():
         model, missing = build()
         model.eval()
-        forward = PretrainedForward(model, output, label)
+        forward: Forward = PretrainedForward(model, output, label)
+        forward = DetectorForward(forward) if output.name == BOXES else forward
         random = _random_weights(model, missing, forward, collate) if missing else []
     if random and output is LOGITS:
         raise InputError(

@@ -9,7 +9,7 @@ from datasets import ClassLabel, Dataset
 
 from hf_prune.data.columns import Labels
 from hf_prune.data.history import History, Step, provenance
-from hf_prune.data.label_spaces import find_class_column, single_class_column
+from hf_prune.data.label_spaces import columns_of_several, find_class_column, single_class_column
 from hf_prune.metrics import Metric
 from hf_prune.models.recorded import recorded_model
 from hf_prune.policy import budget
@@ -41,6 +41,24 @@ def labels_to_judge_by(ds: Dataset, request: Request) -> Labels | None:
         return None  # rules are judged by one class per row
     named = "labels" in request.given or request.label_column is not None
     return labels_of(ds, request) if named or len(columns) == 1 else None
+
+
+def required_labels_to_judge_by(ds: Dataset, request: Request) -> Labels:
+    """Return the labels as `labels_to_judge_by` does, or say in one line why there are none."""
+    found = labels_to_judge_by(ds, request)
+    if found is not None:
+        return found
+    named = [] if request.label_column is None else [request.label_column]
+    several = named or columns_of_several(ds.info.features)
+    if several:
+        raise InputError(
+            f"rules are judged by labels of one class per row, which column {several[0]!r} does not hold: name another with "
+            "label_column=, or an order, which prune obeys without evidence"
+        )
+    raise InputError(
+        f"rules are judged by labels, and there is no single ClassLabel column among {ds.column_names}: "
+        "name one with label_column="
+    )
 
 
 def recorded_evidence(ds: Dataset, column: str, history: History | None = None) -> Evidence | None:
@@ -107,12 +125,7 @@ def passes_of(inputs: Mapping[str, Mapping[str, Any]]) -> float:
 
 def scored_column(ds: Dataset, column: str, request: Request) -> ScoredColumn:
     """Put a score column together with the embeddings and labels of ``request``, the same in every process; both must be."""
-    labels = labels_to_judge_by(ds, request)
-    if labels is None:
-        raise InputError(
-            f"rules are judged by labels, and there is no single ClassLabel column among {ds.column_names}: "
-            "name one with label_column="
-        )
+    labels = required_labels_to_judge_by(ds, request)
     step = provenance(ds).made_by(ds, column)
     made_from, options = _how(step)
     with in_step("recommend", request.run.device), use_device(request.run.device):

@@ -10,7 +10,7 @@ from hf_prune.data.history import provenance
 from hf_prune.data.splits import check_one
 from hf_prune.policy import budget
 from hf_prune.policy.fresh_rows import check_equal, fresh_rows
-from hf_prune.policy.gathering import gather, recorded_evidence, scoring_passes
+from hf_prune.policy.gathering import gather, recorded_evidence, required_labels_to_judge_by, scoring_passes
 from hf_prune.policy.recommendation import Recommendation, recommendation
 from hf_prune.policy.rules import Rule
 from hf_prune.policy.trial import Equal, make_student
@@ -113,6 +113,7 @@ def recommend(
     if encoder is None and "embeddings" not in request.given:
         evidence = None if student is not None or rs2 else recorded_evidence(ds, column)
         if evidence is None:
+            required_labels_to_judge_by(ds, request)  # without which an encoder would not help
             raise InputError(
                 f"there is no evidence on {column!r} in the history{_missing(student, rs2)}: "
                 "pass encoder= or inputs={'embeddings': array} to gather it"

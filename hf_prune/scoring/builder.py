@@ -18,7 +18,7 @@ from hf_prune.scoring.from_models import make_embeddings, make_grad_norms, make_
 from hf_prune.scoring.from_prototypes import make_centroids
 from hf_prune.scoring.from_records import RECORDED, make_recorded
 from hf_prune.scoring.pool import InputPool, Rows
-from hf_prune.scoring.request import Inputs, Request, row_axis, take_rows
+from hf_prune.scoring.request import BoxRows, Inputs, Request, row_axis, take_rows
 from hf_prune.scoring.several_labels import PER_LABEL, SeveralLabels, make_per_label, several_labels
 
 if TYPE_CHECKING:
@@ -72,7 +72,8 @@ class InputBuilder:
         """
         self.prepare(metric)
         found = _collect(self._pool, self._names[metric.name], metric.blockwise)
-        return replace(found, per_label="probs" in found.arrays and self._several_labels(metric) is not None)
+        per_label = "probs" in found.arrays and found.num_boxes is None and self._several_labels(metric) is not None
+        return replace(found, per_label=per_label)
 
     def prepare(self, metric: Metric) -> None:
         """Make the inputs of a metric that are missing; raises as `make` does."""
@@ -167,8 +168,10 @@ def _collect(pool: InputPool, names: Sequence[str], blockwise: bool) -> Inputs:
     for name in names:
         if name in pool.local:
             found[name] = pool.local[name] if scored.all() else take_rows(name, pool.local[name], scored)
+    boxes = next((values.boxes for values in found.values() if isinstance(values, BoxRows)), None)
     arrays = found if blockwise else {name: np.asarray(values) for name, values in found.items()}
     if "rows" in names:
         arrays["rows"] = rows[scored]
     made_from = {name: pool.made_from[name] for name in names if name in pool.made_from}
-    return Inputs(rows[scored], arrays, made_from, dict(pool.unscored), dict(pool.figures))
+    num_boxes = None if boxes is None else np.diff(boxes.starts)
+    return Inputs(rows[scored], arrays, made_from, dict(pool.unscored), dict(pool.figures), num_boxes=num_boxes)

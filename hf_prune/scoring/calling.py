@@ -56,8 +56,11 @@ def _call(
 
     def call() -> None:
         nonlocal found
-        call_once = _mean_over_labels if inputs.per_label else _plainly
-        found = np.asarray(call_once(metric, arrays, options), dtype=np.float64)
+        if inputs.num_boxes is not None:
+            values = _mean_over_boxes(metric, arrays, options, inputs.num_boxes)
+        else:
+            values = (_mean_over_labels if inputs.per_label else _plainly)(metric, arrays, options)
+        found = np.asarray(values, dtype=np.float64)
         _check_found(found, metric, inputs.rows)
 
     together(call)
@@ -68,12 +71,25 @@ def _plainly(metric: Metric, arrays: Mapping[str, Array], options: Mapping[str, 
     return metric.function(**arrays, **options)
 
 
-def _mean_over_labels(metric: Metric, arrays: Mapping[str, Array], options: Mapping[str, Any]) -> Array:
-    """Ask a metric for each label of each row, and average over the labels, shape (n_local,)."""
+def _mean_over_boxes(
+    metric: Metric, arrays: Mapping[str, Array], options: Mapping[str, Any], num_boxes: NDArray[np.int64]
+) -> Array:
+    """Ask a metric for each box of each row, and average over the boxes, shape (n_local,)."""
+    _check_row_wise(metric)
+    starts = np.cumsum(num_boxes) - num_boxes
+    return np.asarray(np.add.reduceat(_plainly(metric, arrays, options), starts) / num_boxes)
+
+
+def _check_row_wise(metric: Metric) -> None:
     if not metric.row_wise:
         raise InputError(
             f"metric {metric.name!r} compares rows, and takes one class of each: name another label_column="
         )
+
+
+def _mean_over_labels(metric: Metric, arrays: Mapping[str, Array], options: Mapping[str, Any]) -> Array:
+    """Ask a metric for each label of each row, and average over the labels, shape (n_local,)."""
+    _check_row_wise(metric)
     found = np.empty(arrays["probs"].shape[1])
     for rows, parts in per_label(arrays):
         found[rows] = np.asarray(metric.function(**parts, **options)).reshape(len(found[rows]), -1).mean(axis=1)

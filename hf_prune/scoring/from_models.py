@@ -87,7 +87,7 @@ def predict(
         if several is not None and not model.several_labels:
             raise InputError(
                 f"{who} {number} gives each row one class, and the labels are several per row: give one whose config has "
-                "problem_type 'multi_label_classification', or teachers='heads'"
+                "problem_type 'multi_label_classification', a detector where they are boxes, or teachers='heads'"
             )
         keeps_features = pool.keeps_features and name == "probs" and number == 1
         logits = _logits(pool, model, f"{who.capitalize()} {number} of {len(chosen)}", keeps_features)
@@ -194,13 +194,27 @@ def _trained_together(model: Any) -> list[Any]:
     return found
 
 
-def _teachers(chosen: list[Any], request: Request, dtype: str | None = None) -> "list[LoadedModel]":
+def teachers_of(request: Request, *, boxes: bool) -> "list[LoadedModel]":
+    """Return the models of ``teachers=``, their weights not yet read; detectors only where boxes are scored."""
+    return _teachers(as_list(request.teachers, "this metric needs teachers="), request, boxes=boxes)
+
+
+def _teachers(
+    chosen: list[Any], request: Request, dtype: str | None = None, *, boxes: bool = False
+) -> "list[LoadedModel]":
     from hf_prune.models.load import load_teacher
 
     options = _model_options(request)
     if dtype is not None and request.run.dtype == "auto":
         options["dtype"] = dtype
-    return [load_teacher(teacher, **options) for teacher in chosen]
+    found = [load_teacher(teacher, **options) for teacher in chosen]
+    for model in found:
+        if model.is_detector and not boxes:
+            raise InputError(
+                f"teacher {model.identity['id']!r} is a detector, which scores boxes by el2n, margin, entropy or active_learning: "
+                "name a column of objects with label_column=, or give a classifier"
+            )
+    return found
 
 
 def _model_options(request: Request) -> dict[str, Any]:

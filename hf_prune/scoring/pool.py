@@ -15,7 +15,7 @@ from hf_prune.runtime.errors import InputError, StateError
 from hf_prune.runtime.processes import all_max, gather_objects, num_processes, process_index
 from hf_prune.scoring.embedding_rows import SpreadRows, UnitRows, have_direction, lengths_of, scaled
 from hf_prune.scoring.labels import given_labels
-from hf_prune.scoring.request import Request
+from hf_prune.scoring.request import BoxRows, Request
 
 if TYPE_CHECKING:
     from hf_prune.dynamics.record import TrainingRecord
@@ -56,7 +56,7 @@ class InputPool:
     def __init__(self, ds: Dataset, request: Request) -> None:
         self.ds, self.request = ds, request
         self.everywhere: dict[str, Rows] = {}
-        self.local: dict[str, Rows] = {}
+        self.local: dict[str, Rows | BoxRows] = {}
         self.made_from: dict[str, dict[str, Any]] = {}
         self.unscored: dict[int, str] = {}
         self.figures: dict[str, float] = {}

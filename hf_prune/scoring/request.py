@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hf_prune.data.memberships import Membership
 from hf_prune.dynamics.figures import PER_ROW, PER_RUN
 from hf_prune.runtime.arguments import check_text
 from hf_prune.runtime.errors import InputError
@@ -75,6 +76,33 @@ class Request:
         return frozenset(found | {"rows"} | ({"centroids"} if self.prototypes is not None else set()))
 
 
+@dataclass(frozen=True)
+class BoxRows:
+    """Values of the boxes of rows, several of each row; to NumPy an array over all boxes.
+
+    Attributes:
+        values: Probabilities (teachers, boxes, classes) or labels (boxes,).
+        boxes: The places of the boxes of each row among them.
+
+    Example:
+        >>> rows = BoxRows(np.array([5, 6, 7]), Membership(np.array([0, 1, 3]), np.arange(3)))
+        >>> np.asarray(rows.some(np.array([False, True]))).tolist()
+        [6, 7]
+    """
+
+    values: Array
+    boxes: Membership
+
+    def some(self, rows: Any) -> "BoxRows":
+        """Return some of the rows, by number or mask."""
+        return BoxRows(self.values, self.boxes[rows])
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
+        return self.values.take(self.boxes.members, axis=max(self.values.ndim - 2, 0)).astype(
+            dtype or self.values.dtype
+        )
+
+
 @dataclass
 class Inputs:
     """Arrays of one metric for the rows of this process.
@@ -86,6 +114,7 @@ class Inputs:
         unscored: Rows that can have no score, by row number, and why; the same in every process.
         figures: What was found out on the way, such as how well heads fit their training rows.
         per_label: Whether rows have several classes and ``probs`` are of each by itself, see `several_labels.per_label`.
+        num_boxes: Boxes of each row where arrays are of boxes and not of rows, shape (n_local,); else None.
     """
 
     rows: NDArray[np.int64]
@@ -94,6 +123,7 @@ class Inputs:
     unscored: dict[int, str]
     figures: dict[str, float] = field(default_factory=dict)
     per_label: bool = False
+    num_boxes: NDArray[np.int64] | None = None
 
 
 def check_mapping(inputs: Any) -> None:
@@ -117,7 +147,7 @@ def row_axis(name: str, array: Array) -> int | None:
 
 def take_rows(name: str, array: Any, rows: Any) -> Any:
     """Take some rows of an input, by number or mask; those that stay where they are still do."""
-    if isinstance(array, UnitRows):
+    if isinstance(array, UnitRows | BoxRows):
         return array.some(rows)
     axis = row_axis(name, array)
     if axis is None:

@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 
 from hf_prune.data.columns import Labels, find_label_column
 from hf_prune.data.digests import array_sha256
-from hf_prune.data.label_spaces import LabelSets, find_class_column, read_classes
+from hf_prune.data.label_spaces import OBJECTS, LabelSets, find_class_column, read_classes
 from hf_prune.data.memberships import Membership
 from hf_prune.heads.settings import Heads
 from hf_prune.runtime.errors import InputError
+from hf_prune.scoring.from_detectors import detectors, make_box_probs
 from hf_prune.scoring.pool import InputPool
 from hf_prune.scoring.request import Request
 
@@ -67,8 +68,14 @@ def _matrix(sets: LabelSets, num_classes: int) -> NDArray[np.uint8]:
 
 
 def make_per_label(pool: InputPool, labels: SeveralLabels, name: str, heads: Heads | None) -> None:
-    """Make one of the inputs `PER_LABEL`: from heads where those were asked for, else from teachers."""
-    if name == "labels":
+    """Make one of the inputs `PER_LABEL`: from heads where those were asked for, else from teachers.
+
+    Detectors make labels and probabilities at once, of boxes in place of rows.
+    """
+    boxes = name in ("labels", "probs") and heads is None and labels.made_from.get("label_space") == OBJECTS
+    if boxes and (models := detectors(pool)):
+        make_box_probs(pool, models, labels.made_from["label_column"], labels.made_from)
+    elif name == "labels":
         pool.everywhere[name], pool.made_from[name] = labels.matrix, labels.made_from
     elif heads is not None:
         _from_heads(pool, labels, heads)

@@ -125,6 +125,8 @@ def _opened(
         if needed & inputs:
             message = f"this metric needs {'predictions of ' if name == 'teachers' else 'a '}{name}: pass {name}="
             found[name] = [load_teacher(model, **loading) for model in as_list(getattr(request, name), message)]
+            if any(model.is_detector for model in found[name]):
+                raise InputError("a detector scores boxes, which a stream does not read: score a Dataset")
     with ExitStack() as stack:
         opened = {name: [stack.enter_context(kept_open(model)) for model in models] for name, models in found.items()}
         lent: dict[str, Any] = {name: models for name, models in opened.items() if models}

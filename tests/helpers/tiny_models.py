@@ -97,6 +97,16 @@ def save(model, folder):
     return str(folder)
 
 
+def save_detector(folder, seed=0, names=("dog", "N/A", "cat"), queries=5):
+    """A YOLOS, whose processor keeps the aspect ratio of images and pads the smaller ones of a batch."""
+    config = transformers.YolosConfig(
+        **_VIT | {"image_size": [SIZE, 48]}, num_detection_tokens=queries, id2label=dict(enumerate(names))
+    )
+    build(config, "YolosForObjectDetection", seed).save_pretrained(folder)
+    transformers.YolosImageProcessorPil(size={"shortest_edge": SIZE, "longest_edge": 64}).save_pretrained(folder)
+    return str(folder)
+
+
 def edit_config(folder, file="config.json", **changes):
     """Change entries of a saved model's config, or of another of its files."""
     path = Path(folder) / file

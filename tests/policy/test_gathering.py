@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from datasets import ClassLabel, Dataset
+from datasets import ClassLabel, Dataset, List
 
 import hf_prune
 from hf_prune.data.history import Step, provenance, record
@@ -153,6 +153,10 @@ def test_a_set_without_labels_or_embeddings_is_refused():
     with pytest.raises(ValueError, match="rules are judged by labels") as caught:
         hf_prune.recommend(ds.remove_columns("label"), "wrongness", keep=0.5, inputs={"embeddings": points})
     assert "\n" not in str(caught.value)
+    tagged = ds.remove_columns("label").add_column("tags", [[0]] * len(ds), feature=List(ClassLabel(names=["a"])))
+    for inputs in (None, {"embeddings": points}):  # without embeddings, too, since they would not help
+        with pytest.raises(ValueError, match="labels of one class per row, which column 'tags' does not hold"):
+            hf_prune.recommend(tagged, "wrongness", keep=0.5, inputs=inputs)
     with pytest.raises(ValueError, match="needs embeddings: pass encoder="):
         scored_column(ds, "wrongness", Request())
 

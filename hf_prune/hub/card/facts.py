@@ -58,6 +58,8 @@ def _inputs(found: Mapping[str, Mapping[str, Any]]) -> Iterator[tuple[Markup, Ma
                 code(made_from["label_column"]) + (Markup(", ") + label_space({"kind": kind}) if kind else ""),
             )
         yield from _models(made_from)
+        if "boxes" in made_from:
+            yield Markup("Boxes, matched with queries"), words(made_from["boxes"])
         if "prototypes" in made_from:
             yield Markup("Prototypes, found before"), _prototypes(made_from["prototypes"])
         if "heads" in made_from:

@@ -43,6 +43,11 @@ def rows(found):
             [("Teacher 1", SHOWN), ("Teacher 2", "`own`"), ("Student", SHOWN)],
         ),
         (
+            "probs",
+            {"teachers": [MODEL], "boxes": {"format": "x, y", "bbox_cost": 5.0}},
+            [("Teacher", SHOWN), ("Boxes, matched with queries", "`format = 'x, y'`, `bbox_cost = 5.0`")],
+        ),
+        (
             "centroids",
             {"prototypes": {"id": None, "centroids_sha256": "9"}},
             [("Prototypes, found before", "not published, SHA-256 `9`")],
