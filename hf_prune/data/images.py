@@ -97,7 +97,7 @@ class EncodedImages:
 
     def embedded(self) -> Iterator[tuple[int, list[memoryview | None]]]:
         """Yield blocks of rows: the number of the first, and a view of the bytes of each that lie in the table, else None."""
-        contents = self._spans[2]
+        contents = self._contents
         for start, chunks, firsts, lasts in self._places():
             places = zip(chunks.tolist(), firsts.tolist(), lasts.tolist(), strict=True)
             yield start, [None if first < 0 else contents[chunk][first:last] for chunk, first, last in places]
@@ -107,7 +107,7 @@ class EncodedImages:
 
         Rows without bytes in the table have the length -1, and None for the view.
         """
-        contents = self._spans[2]
+        contents = self._contents
         for start, chunks, firsts, lasts in self._places():
             lengths = np.where(firsts < 0, -1, lasts - firsts)
             breaks = np.flatnonzero((chunks[1:] != chunks[:-1]) | (firsts[1:] != lasts[:-1])) + 1
@@ -117,26 +117,35 @@ class EncodedImages:
                 yield start + begin, lengths[begin:end], content
 
     @cached_property
-    def _spans(self) -> tuple[NDArray[Any], NDArray[Any], list[memoryview]]:
-        """Beginning and end of each row's bytes in those of its chunk, -1 for null; and the bytes of the chunks."""
-        # As wide as Arrow has them: on 4,000,000 rows these arrays take more than any other of what is known of the images.
+    def _contents(self) -> list[memoryview]:
+        """The bytes of each chunk."""
+        return [spans_of(chunk[:0])[2] for chunk in self._bytes]
+
+    @cached_property
+    def _spans(self) -> tuple[NDArray[Any], NDArray[Any]]:
+        """Beginning and end of each row's bytes in those of its chunk, -1 for null, as wide as Arrow has them."""
         wide = any(pa.types.is_large_binary(chunk.type) for chunk in self._bytes)
         firsts, lasts = np.empty((2, int(self._starts[-1])), np.int64 if wide else np.int32)
-        contents = []
         for start, chunk in zip(self._starts.tolist(), self._bytes, strict=False):
-            firsts[start : start + len(chunk)], lasts[start : start + len(chunk)], content = spans_of(chunk)
-            contents.append(content)
-        return firsts, lasts, contents
+            firsts[start : start + len(chunk)], lasts[start : start + len(chunk)], _ = spans_of(chunk)
+        return firsts, lasts
 
     def _places(self) -> Iterator[tuple[int, NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]]:
         """Yield blocks of rows: the number of the first, and of each its chunk and where its bytes begin and end, or -1.
 
-        Finding small images row by row would take longer than hashing them.
+        Finding small images row by row would take longer than hashing them. Rows in the order of the table are found chunk by
+        chunk, and nothing is held of all.
         """
-        firsts, lasts, _ = self._spans
+        if self._rows is None:
+            for number, (start, chunk) in enumerate(zip(self._starts.tolist(), self._bytes, strict=False)):
+                firsts, lasts, _ = spans_of(chunk)
+                for begin in range(0, len(chunk), _BLOCK_ROWS):
+                    block = slice(begin, begin + _BLOCK_ROWS)
+                    yield start + begin, np.full(len(firsts[block]), number), firsts[block], lasts[block]
+            return
+        firsts, lasts = self._spans
         for start in range(0, self._length, _BLOCK_ROWS):
-            stop = min(start + _BLOCK_ROWS, self._length)
-            rows = np.arange(start, stop) if self._rows is None else self._rows[start:stop]
+            rows = self._rows[start : start + _BLOCK_ROWS]
             chunks = np.searchsorted(self._starts, rows, side="right") - 1
             yield start, chunks, firsts[rows].astype(np.int64), lasts[rows].astype(np.int64)
 
