@@ -22,10 +22,9 @@ import pandas as pd
 import torch
 import transformers
 import yaml
-from datasets import ClassLabel, Dataset, concatenate_datasets, disable_progress_bars
+from datasets import Dataset, concatenate_datasets, disable_progress_bars
 
 import hf_prune
-from hf_prune.data.columns import find_label_column
 from hf_prune.data.loading import open_dataset
 from hf_prune.models.small_resnet import SmallResNetForImageClassification, make_processor, network_config
 from hf_prune.policy.estimate import trial_rows
@@ -36,12 +35,11 @@ TRIED_ROWS = 2_000
 
 
 class Case(NamedTuple):
-    """A recipe that was not run: its rows and classes, and what stands in for its data and models."""
+    """A recipe that was not run: its rows, and what stands in for its data and models."""
 
     rows: int
-    classes: int
     images: Callable[[Path], Dataset]
-    models: Callable[[Path, int], dict[str, Any]]
+    models: Callable[[Path], dict[str, Any]]
 
 
 def photographs(data: Path) -> Dataset:
@@ -56,7 +54,7 @@ def small_images(data: Path) -> Dataset:
     return open_dataset(str(data / "cifar10/train.parquet"))
 
 
-def dinov2_small(folder: Path, _: int) -> dict[str, Any]:
+def dinov2_small(folder: Path) -> dict[str, Any]:
     """An encoder of the architecture of facebook/dinov2-small, which sees 224 pixels."""
     config = transformers.Dinov2Config(
         hidden_size=384, num_hidden_layers=12, num_attention_heads=6, image_size=518, patch_size=14
@@ -68,10 +66,10 @@ def dinov2_small(folder: Path, _: int) -> dict[str, Any]:
     return {"encoder": str(folder)}
 
 
-def teachers(folder: Path, classes: int) -> dict[str, Any]:
+def teachers(folder: Path) -> dict[str, Any]:
     """Ten networks of the package."""
     config = network_config("resnet8-half")
-    config.num_labels = classes
+    config.num_labels = 10
     for number in range(10):
         SmallResNetForImageClassification(config).save_pretrained(folder / str(number))
         make_processor().save_pretrained(folder / str(number))
@@ -79,22 +77,17 @@ def teachers(folder: Path, classes: int) -> dict[str, Any]:
 
 
 CASES = {
-    "svhn-el2n": Case(73_257, 10, small_images, teachers),
-    "imagenet-prototypes": Case(1_281_167, 1_000, photographs, dinov2_small),
+    "svhn-el2n": Case(73_257, small_images, teachers),
+    "imagenet-prototypes": Case(1_281_167, photographs, dinov2_small),
 }
 
 
 def stand_in(case: Case, images: Dataset, settings: dict[str, Any]) -> Dataset:
-    """As many rows as the recipe has, of as many classes; those that are tried are different images."""
-    label = find_label_column(images) or "label"
-    pictures = images.remove_columns(label)
+    """As many rows as the recipe has; those that are tried are different images. Nothing is written: it is a selection."""
     places = np.arange(case.rows) % len(images)
-    labels = np.arange(case.rows) % case.classes
-    kind = ClassLabel(names=[f"class {code}" for code in range(case.classes)])
-    ds = pictures.select(places).add_column("label", labels, feature=kind)
-    tried = trial_rows(ds, Request(**settings))
+    tried = trial_rows(images.select(places), Request(**settings))
     places[tried] = np.arange(len(tried)) % len(images)
-    return pictures.select(places).add_column("label", labels, feature=kind)
+    return images.select(places)
 
 
 def training_seconds(recipe: dict[str, Any], ds: Dataset, folder: Path) -> float:
@@ -112,8 +105,8 @@ def line_of(name: str, data: Path, folder: Path) -> dict[str, Any]:
     """Estimate one recipe."""
     case, recipe = CASES[name], yaml.safe_load((RECIPES / name / "config.yaml").read_text())
     score = dict(recipe["score"][0])
-    own = {key: value for key, value in score.items() if key in ("num_prototypes", "seed")}
-    models = case.models(folder / "models", case.classes)
+    own = {key: value for key, value in score.items() if key in ("num_prototypes", "seed", "evidence")}
+    models = case.models(folder / "models")
     ds = stand_in(case, case.images(data), models)
     clock, used = time.perf_counter(), time.process_time()
     run = hf_prune.Run(cache_dir=folder / "cache", device="cpu")
