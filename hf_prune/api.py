@@ -66,7 +66,7 @@ def score_with(
             within the package), ``"pixels"``, a ``(torch module, transform)`` pair, or a function from a list of images to vectors.
         teachers: Where predictions come from: a classifier like those of ``encoder``, or a list of them; ``"heads"``, or
             a `Heads` with settings, trains small heads on the embeddings of ``encoder`` and serves every metric that
-            needs teachers, a record or subset runs.
+            needs teachers, a record or subset runs. A detector scores rows of objects by their boxes.
         student: The model in training, for metrics that compare it with ``teachers``.
         dynamics: Records of trainings: a `TrainingRecord`, its folder, the folder of `train_teachers`, or a list.
         prototypes: Prototypes that were found before, for the metric of that name, which then finds none in these rows: a

@@ -337,7 +337,7 @@ def test_an_encoder_without_a_head_is_no_teacher(tmp_path):
         load_teacher(folder).open(torch.device("cpu"))
     assert "\n" not in str(caught.value)
     mae = save(build(config_of("vit_mae")), tmp_path / "mae")
-    with pytest.raises(ValueError, match=r"\(vit_mae\) is no image classification model"):
+    with pytest.raises(ValueError, match=r"\(vit_mae\) is no image classification or object detection model"):
         load_teacher(mae)
 
 
