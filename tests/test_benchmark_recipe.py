@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from accelerate.state import AcceleratorState
 from datasets import ClassLabel, Dataset, Features, Image
 
 from hf_prune import HfPruneWarning
@@ -42,7 +43,9 @@ def recipe():
             ]
         ]
         patch.setitem(grid.BLOCKS, "main", lambda: iter(arms))
+        AcceleratorState._reset_state()  # it holds a process to the precision of its first training
         yield grid
+        AcceleratorState._reset_state()
         for name in SCRIPTS:
             sys.modules.pop(name)
 

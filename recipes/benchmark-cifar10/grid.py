@@ -61,7 +61,7 @@ BLOCKS: dict[str, Callable[[], Iterator[Cell]]] = {
     "prototypes": lambda: main_cells(ALL_ROWS, range(5), HARD_PROTOTYPES),
     "hard-or-random": lambda: main_cells(ALL_ROWS, range(5), MAIN[1:3]),
     "subset": lambda: subset_cells(SUBSET, range(1)),
-    "iterations": lambda: iteration_cells(SUBSET, range(5)),
+    "iterations": lambda: iteration_cells(ALL_ROWS, range(5)),
     "others": lambda: other_cells(OTHERS, range(5)),
     "more-seeds": lambda: itertools.chain(
         main_cells(ALL_ROWS, range(5, 10), MAIN + WITHOUT_LABELS + HARD_PROTOTYPES), subset_cells(SUBSET, range(1, 5))

@@ -230,7 +230,8 @@ class TestCheck:
 def test_committed_recipes_are_valid(config):
     blocks = load_recipe(config).blocks
     assert {"dataset", "score", "prune", "export"} <= set(blocks)
-    assert blocks["export"]["source"] == f"{blocks['dataset']['path']}@{blocks['dataset']['revision']}"
+    path, revision = blocks["dataset"]["path"], blocks["dataset"].get("revision")  # none could be looked up for some
+    assert blocks["export"]["source"] == (f"{path}@{revision}" if revision else path)
 
 
 def test_there_is_a_recipe():
