@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 from tests.helpers.hub_server import TOKEN, Hub
 
 ROOT = Path(__file__).resolve().parents[2]
+TIMEOUT = 300  # seconds
 
 
 def work(hub: Hub, folder: Path, module: str, *arguments: str, **variables: str):
@@ -23,10 +25,17 @@ def work(hub: Hub, folder: Path, module: str, *arguments: str, **variables: str)
         "HF_DATASETS_DISABLE_PROGRESS_BARS": "1",
         "HF_HUB_DISABLE_PROGRESS_BARS": "1",
         "TMPDIR": str(folder),
+        "PYTHONFAULTHANDLER": "1",
         **variables,
     }
     out = folder / "found.json"
     command = [sys.executable, "-m", f"tests.helpers.{module}", str(out), *arguments]
-    run = subprocess.run(command, cwd=ROOT, env=os.environ | settings, capture_output=True, text=True, timeout=300)
-    assert run.returncode == 0, run.stderr
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen(command, cwd=ROOT, env=os.environ | settings, text=True, **pipes) as process:
+        try:
+            _, said = process.communicate(timeout=TIMEOUT)
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGABRT)  # so that it says where it stands
+            _, said = process.communicate()
+    assert process.returncode == 0, said
     return json.loads(out.read_text())
