@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import PIL.Image
 import pytest
-from datasets import ClassLabel, Dataset, Features, Image
+from datasets import ClassLabel, Dataset, Features, Image, enable_progress_bars
 
 from tests.helpers.recipe_scripts import load_script
 
@@ -20,7 +20,8 @@ NUM_ROWS, NUM_CLASSES = 60, 3
 def load(monkeypatch):
     monkeypatch.syspath_prepend(str(RECIPE))
     monkeypatch.syspath_prepend(str(ROOT / "recipes/benchmarks"))
-    return lambda name: load_script(RECIPE / f"{name}.py")
+    yield lambda name: load_script(RECIPE / f"{name}.py")
+    enable_progress_bars()  # the scripts turn them off for their process
 
 
 @pytest.fixture

@@ -123,7 +123,7 @@ CLAIMS = (
             ),
         ],
         "The networks are small and trained for few epochs, where every step still helps and what is kept makes fewer: at equal epochs "
-        "that counts against any cut. SVHN and ImageNet were not run: their recipes are complete, see [svhn-el2n](../recipes/svhn-el2n) and "
+        "that counts against any cut; what more epochs change is told [below](#trained-for-longer). SVHN and ImageNet were not run: their recipes are complete, see [svhn-el2n](../recipes/svhn-el2n) and "
         "[imagenet-prototypes](../recipes/imagenet-prototypes).",
     ),
     Claim(

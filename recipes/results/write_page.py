@@ -34,6 +34,7 @@ from measured import (
     HARD,
     LEARNABLE,
     LESS,
+    LONGER,
     NONE,
     NUMBERS,
     PROBE,
@@ -128,6 +129,13 @@ def source_tables(runs: Runs, source: str, figure: str = "accuracy") -> list[Tab
         if figure != "least_share":
             found.append(Table("Points", gain_table(arms, figure)))
     return found
+
+
+def passes(recipes: Path, source: str) -> str:
+    """How often the students of a file passed over what they were trained on."""
+    lines = [line for line in rows_of(recipes / source) if line["table"] == EPOCHS and line["rule"] in (RANDOM, HARD)]
+    found = {round(int(line["images_seen"]) / (int(line["rows"]) * float(line["keep"]))) for line in lines}
+    return " or ".join(map(str, sorted(found)))
 
 
 def seconds(runs: Runs) -> list[Table]:
@@ -239,6 +247,8 @@ def page(recipes: Path = RECIPES) -> tuple[dict[Path, str], str]:
         shared=SHARED,
         pictures={name: (title, IMAGES.format(name)) for name, (title, _) in drawn.items()},
         grid=grid_tables(runs),
+        longer=source_tables(runs, LONGER),
+        passes={"grid": passes(recipes, GRID), "longer": passes(recipes, LONGER)},
         counted=counted(runs),
         seconds=seconds(runs),
         tables={
