@@ -6,7 +6,7 @@
 .PHONY: help setup demo docs test test-newest test-oldest test-other test-numeric lint fix lock wheel-check versions clean
 
 PYTHON ?=
-JOBS ?= 2
+JOBS ?= 3
 SEED ?= $(shell date +%s)
 BIN := .venv/bin
 WHEEL := build/wheel
