@@ -135,7 +135,7 @@ def keep_curve(
     Example:
         >>> import numpy as np
         >>> from datasets import ClassLabel, Features, Value
-        >>> points = np.random.default_rng(0).normal(size=(300, 8)).astype("float32")
+        >>> points = np.random.default_rng(0).normal(size=(200, 8)).astype("float32")
         >>> labels = (points[:, 0] > 0).astype(int)
         >>> kinds = Features({"label": ClassLabel(names=["left", "right"]), "difficulty": Value("float64")})
         >>> ds = Dataset.from_dict({"label": labels, "difficulty": -abs(points[:, 0])}, features=kinds)

@@ -82,13 +82,13 @@ def recommend(
     Example:
         >>> import numpy as np
         >>> from datasets import ClassLabel, Features, Value
-        >>> points = np.random.default_rng(0).normal(size=(300, 8)).astype("float32")
+        >>> points = np.random.default_rng(0).normal(size=(200, 8)).astype("float32")
         >>> labels = (points[:, 0] > 0).astype(int)
         >>> kinds = Features({"label": ClassLabel(names=["left", "right"]), "difficulty": Value("float64")})
         >>> ds = Dataset.from_dict({"label": labels, "difficulty": -abs(points[:, 0])}, features=kinds)
         >>> advice = recommend(ds, "difficulty", keep=0.5, inputs={"embeddings": points})
         >>> advice.keep, advice.evidence.num_rows, advice.evidence.optimistic
-        (0.5, 300, True)
+        (0.5, 200, True)
 
     References:
         Sorscher et al. (2022), arXiv:2206.14486: which end to keep depends on how much data there is. Weighing the ends on
