@@ -24,7 +24,6 @@ from numpy.typing import NDArray
 import hf_prune
 from hf_prune.data.history import provenance
 from hf_prune.heads.students import steady_training, student_hits
-from hf_prune.policy.evidence import KeepEvidence
 from hf_prune.policy.rules import RANDOM, Rule
 from hf_prune.policy.trial import LINEAR_RATE, NUM_HIDDEN, Repeat, num_epochs
 from hf_prune.policy.weighing import ScoredColumn, weigh
@@ -68,8 +67,8 @@ def draw_of(source: Source, size: int, noise: float, number: int) -> tuple[Part,
     return Part(scaled[:size], labels[:size]), Part(scaled[size:], labels[size:])
 
 
-def claim_of(own: Part, keep: float, number: int) -> tuple[KeepEvidence, Scores]:
-    """What `recommend` says about one kept fraction, and the scores."""
+def scored_column(own: Part, number: int) -> ScoredColumn:
+    """The rows of a draw with their EL2N by heads, which `recommend` weighs rules on."""
     kinds = Features({"label": ClassLabel(num_classes=int(own.labels.max()) + 1)})
     scored = hf_prune.score_with(
         Dataset.from_dict({"label": own.labels}, features=kinds),
@@ -81,8 +80,7 @@ def claim_of(own: Part, keep: float, number: int) -> tuple[KeepEvidence, Scores]
     )
     step, scores = provenance(scored).steps[-1], read_scores(scored, "el2n")
     options = {**step.options, "seed": step.seed}
-    column = ScoredColumn("el2n", scores, step.inputs, options, own.points, own.labels)
-    return weigh(column, [keep], class_balance=CLASS_FLOOR, seed=number).keeps[0], scores
+    return ScoredColumn("el2n", scores, step.inputs, options, own.points, own.labels)
 
 
 def gains(
@@ -116,7 +114,8 @@ def measure(source: Source, size: int, noise: float, keep: float, number: int) -
     """One line: the claim, the truth with its standard error over seeds, and what other students gain."""
     start = time.process_time()
     own, judged = draw_of(source, size, noise, number)
-    found, scores = claim_of(own, keep, number)
+    column = scored_column(own, number)
+    found, scores = weigh(column, [keep], class_balance=CLASS_FLOOR, seed=number).keeps[0], column.scores
     line: dict[str, Any] = {"data": source.name, "rows": size, "noise": noise, "keep": keep, "draw": number}
     line["evidence_cpu_s"] = round(time.process_time() - start, 1)
     if found.tried is None:

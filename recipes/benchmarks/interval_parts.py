@@ -17,19 +17,15 @@ import datasets
 import numpy as np
 import pandas as pd
 from cell_draws import digits
-from datasets import ClassLabel, Dataset, Features
-from interval_coverage import CLASS_FLOOR, SEEDS, Part, draw_of, gains
+from interval_coverage import CLASS_FLOOR, SEEDS, draw_of, gains, scored_column
 from numpy.typing import NDArray
 
-import hf_prune
-from hf_prune.data.history import provenance
 from hf_prune.policy import trial, weighing
 from hf_prune.policy.intervals import Draw
 from hf_prune.policy.judge import Judge
 from hf_prune.policy.rules import RANDOM, Rule
 from hf_prune.policy.trial import Repeat, Trial
-from hf_prune.policy.weighing import ScoredColumn, judge_of
-from hf_prune.scoring.scores import Scores, read_scores
+from hf_prune.policy.weighing import judge_of
 
 ROWS, KEEP, DRAWS, SPLITS, COPIES, NUM_RANDOM = 300, 0.5, range(100, 106), 2, 4, 8
 RULES = (Rule("stratified"), Rule("hard", 0.2))
@@ -42,23 +38,6 @@ class Watched(Repeat):
     def cross_fitted(self, right: NDArray[np.bool_]) -> NDArray[np.bool_]:
         """Return it as it is, (epochs, m)."""
         return right
-
-
-def judge_of_draw(own: Part, number: int) -> tuple[Judge, Scores]:
-    """The judge of one draw, and the scores of its rows."""
-    kinds = Features({"label": ClassLabel(num_classes=int(own.labels.max()) + 1)})
-    scored = hf_prune.score_with(
-        Dataset.from_dict({"label": own.labels}, features=kinds),
-        "el2n",
-        inputs={"embeddings": own.points},
-        teachers=hf_prune.Heads(seed=number),
-        evidence=False,
-        run=hf_prune.Run(load_from_cache_file=False),
-    )
-    step, scores = provenance(scored).steps[-1], read_scores(scored, "el2n")
-    options = {**step.options, "seed": step.seed}
-    column = ScoredColumn("el2n", scores, step.inputs, options, own.points, own.labels)
-    return judge_of(column, [KEEP], class_balance=CLASS_FLOOR, seed=number), scores
 
 
 def watched(judge: Judge, folds: int) -> Iterator[tuple[Repeat, NDArray[np.bool_]]]:
@@ -89,11 +68,11 @@ def measure(number: int) -> Iterator[dict[str, Any]]:
     """The lines of one draw: each rule, judged in each way after either epoch."""
     trial.num_splits = lambda _: SPLITS
     own, judged = draw_of(digits(), ROWS, 0.0, number)
-    judge, scores = judge_of_draw(own, number)
-    truths = [gains(own, judged, scores, rule, KEEP, SEEDS) for rule in RULES]
+    column = scored_column(own, number)
+    truths = [gains(own, judged, column.scores, rule, KEEP, SEEDS) for rule in RULES]
     for heads, folds in WAYS:
         weighing.HEADS_IN_A_REPEAT["probs"] = heads
-        judge, _ = judge_of_draw(own, number)
+        judge = judge_of(column, [KEEP], class_balance=CLASS_FLOOR, seed=number)
         seen = list(watched(judge, folds))
         for epoch in ("best", "last"):
             right = [
