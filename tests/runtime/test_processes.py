@@ -28,18 +28,6 @@ from hf_prune.runtime.processes import (
     use_device,
 )
 
-WORLDS = (1, 2, 3)
-
-
-@pytest.fixture(params=WORLDS)
-def world(request):
-    return request.param
-
-
-@pytest.fixture
-def found(rank_results, world):
-    return [result["collectives"] for result in rank_results[world]]
-
 
 def test_each_process_knows_its_place(found, world):
     assert [result["world"] for result in found] == [world] * world

@@ -9,18 +9,6 @@ import pytest
 from hf_prune.runtime import row_arrays
 from hf_prune.runtime.row_arrays import first_sharers, gather_rows, held_once
 
-WORLDS = (1, 2, 3)
-
-
-@pytest.fixture(params=WORLDS)
-def world(request):
-    return request.param
-
-
-@pytest.fixture
-def found(rank_results, world):
-    return [result["collectives"] for result in rank_results[world]]
-
 
 @pytest.fixture
 def shared(rank_results, world):
