@@ -67,9 +67,8 @@ def _directions(centred: NDArray[np.float32]) -> NDArray[np.float64]:
     # Fewer rows than dimensions: the rows' own products are the smaller matrix, and have the same directions.
     squares, places = np.linalg.eigh((centred @ centred.T).astype(np.float64))
     lengths = np.sqrt(np.maximum(squares, 0))
-    differs = (
-        lengths > 1e-4 * lengths[-1]
-    )  # float32 products leave noise beside nothing: centred rows differ in n - 1 ways
+    # Centred rows differ in n - 1 ways; beside nothing the products of float32 leave noise.
+    differs = lengths > 1e-4 * lengths[-1]
     return centred.T @ np.divide(places, lengths, out=np.zeros_like(places), where=differs)
 
 

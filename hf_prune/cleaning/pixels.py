@@ -39,12 +39,8 @@ _CUT = 0.05  # share of a side that is cut off where candidates are looked for
 _MOST_CUT, _STEP = 0.1, 0.0125  # share that may be cut off, and in what steps
 _PROMISING = 0.7  # similarity before the best cut is found
 _FLAT = 0.5  # grey levels between neighbours, root mean square, up to which a picture has nothing to compare
-_DECODED, _HASHED, _LOOKED_UP, _FITTED = (
-    16,
-    4096,
-    1 << 21,
-    64,
-)  # images of a thread, pictures, candidates, pairs at once
+# Images of a thread, pictures, candidates, and pairs at once.
+_DECODED, _HASHED, _LOOKED_UP, _FITTED = 16, 4096, 1 << 21, 64
 _ROUNDS = 3  # of finding the best cut along one side, then along the other
 _BICUBIC = 3  # of PIL.Image.Resampling
 WHOLE: Box = (0.0, 1.0)

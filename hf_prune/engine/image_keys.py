@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from hf_prune.data.columns import row_mapping
 from hf_prune.data.images import EncodedImages
 from hf_prune.engine.shards import Shard
+from hf_prune.metrics.rows import slices
 from hf_prune.runtime.cache import touch
 from hf_prune.runtime.files import DamagedFile, discard, read_arrays, remove_stale_parts, write_arrays
 from hf_prune.runtime.messages import error_line
@@ -221,7 +222,7 @@ def _joined(own: Keys, group: list[int], name: str) -> Keys:
     if num_processes() == 1:
         return own
     firsts, me = first_sharers(name), process_index()
-    blocks = [own[start : start + BLOCK_KEYS] for start in range(0, len(own), BLOCK_KEYS)]
+    blocks = [own[part] for part in slices(len(own), BLOCK_KEYS)]
     found: list[list[Keys]] = [[] for _ in group]
     for number in range(all_max(len(blocks))):
         sent = number < len(blocks) and len(group) > 1

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from hf_prune.engine.image_keys import BLOCK_KEYS, Keys
 from hf_prune.engine.stored_rows import VALUES, StoredRows
+from hf_prune.metrics.rows import slices
 from hf_prune.runtime.cache import META, keep_to_limit, use
 from hf_prune.runtime.file_locks import Lock
 from hf_prune.runtime.files import (
@@ -238,7 +239,6 @@ class Store:
 
 def _blocks_of(keys: Keys, stored: Keys) -> Iterator[tuple[slice, NDArray[np.intp], NDArray[np.bool_]]]:
     """Look keys up among sorted ones, some at a time: which, the place of each, and whether it is there."""
-    for start in range(0, len(keys) if len(stored) else 0, BLOCK_KEYS):
-        some = slice(start, start + BLOCK_KEYS)
+    for some in slices(len(keys) if len(stored) else 0, BLOCK_KEYS):
         at = np.minimum(np.searchsorted(stored, keys[some]), len(stored) - 1)
         yield some, at, stored[at] == keys[some]
