@@ -56,11 +56,12 @@ def says(path: Path, pattern: re.Pattern[str]) -> bool:
     return path.suffix == ".py" and bool(pattern.search(path.read_text(encoding="utf-8")))
 
 
-@pytest.hookimpl(trylast=True)
+@pytest.hookimpl(wrapper=True)
 def pytest_collection_modifyitems(items):
     """Mark the tests of modules that compare floats, and put those first that wait for other processes.
 
-    What a processor computes is to be within the bounds of the former. Of the latter none is left to wait alone at the end.
+    What a processor computes is to be within the bounds of the former, which are marked before ``-m`` chooses by the
+    marks. Of the latter none is left to wait alone at the end, so they come first after the order was drawn.
     """
     from hf_prune.streams.source import is_too_old
 
@@ -70,6 +71,7 @@ def pytest_collection_modifyitems(items):
             item.add_marker(old)
         if says(item.path, COMPARES):
             item.add_marker("numeric")
+    yield
     items.sort(key=lambda item: not ("tests" in item.path.parts and says(item.path, STARTS_PROCESSES)))
 
 
