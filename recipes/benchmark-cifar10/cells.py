@@ -54,6 +54,15 @@ MAIN = (
 )
 WITHOUT_LABELS = ((NONE, RANDOM, 0.8), ("prototypes", AUTO, 0.8))
 HARD_PROTOTYPES = (("prototypes", HARD, 0.8),)
+EASY_END = (("el2n", EASY, 0.7),)
+# What the claims of the results page compare with the arms above.
+CLAIMED = (
+    *EASY_END,
+    ("forgetting", HARD, 0.7),
+    ("prototypes", HARD, 0.7),
+    ("memorization", HARD, 0.7),
+    ("memorization", HARD, 0.9),
+)
 
 
 def main_cells(rows: int, seeds: Iterable[int], arms: Iterable[tuple[str, str, float]] = MAIN) -> Iterator[Cell]:
@@ -79,10 +88,11 @@ def iteration_cells(rows: int, seeds: Iterable[int]) -> Iterator[Cell]:
 
 
 def other_cells(rows: Mapping[str, int], seeds: Iterable[int]) -> Iterator[Cell]:
-    """Yield the main arms on other images."""
+    """Yield the main arms on other images, and the easy end beside the hard one."""
+    arms = MAIN + EASY_END + WITHOUT_LABELS + HARD_PROTOTYPES
     for seed in seeds:
         for data, number in rows.items():
-            yield from (Cell(data, number, EPOCHS, *arm, seed) for arm in MAIN + WITHOUT_LABELS + HARD_PROTOTYPES)
+            yield from (Cell(data, number, EPOCHS, *arm, seed) for arm in arms)
 
 
 def read(path: Path) -> list[dict[str, str]]:

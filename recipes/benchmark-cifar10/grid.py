@@ -23,6 +23,7 @@ import datasets
 import numpy as np
 import torch
 from cells import (
+    CLAIMED,
     DYNAMIC,
     FULL,
     HARD_PROTOTYPES,
@@ -59,6 +60,7 @@ BLOCKS: dict[str, Callable[[], Iterator[Cell]]] = {
     "main": lambda: main_cells(ALL_ROWS, range(5)),
     "without-labels": lambda: main_cells(ALL_ROWS, range(5), WITHOUT_LABELS),
     "prototypes": lambda: main_cells(ALL_ROWS, range(5), HARD_PROTOTYPES),
+    "claimed": lambda: main_cells(ALL_ROWS, range(5), CLAIMED),
     "hard-or-random": lambda: main_cells(ALL_ROWS, range(5), MAIN[1:3]),
     "subset": lambda: subset_cells(SUBSET, range(1)),
     "iterations": lambda: iteration_cells(ALL_ROWS, range(5)),

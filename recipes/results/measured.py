@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 RECIPES = Path(__file__).resolve().parents[1]
-GRID, LONGER = "benchmark-cifar10/results.csv", "benchmark-cifar10/longer.csv"
+GRID = "benchmark-cifar10/results.csv"
+LONGER = {number: f"benchmark-cifar10/passes-{number}.csv" for number in (15, 30)}  # passes of the students → table
 SCALING = "scaling-cifar10/results.csv"
 FINETUNE = "finetune/results.csv"
 LESS = "benchmarks/train_on_less.csv"
@@ -71,7 +72,7 @@ def read_all(recipes: Path = RECIPES) -> Runs:
         LABEL_FREE: _label_free,
     }
     runs: Runs = {}
-    for source in (GRID, LONGER, FLOORS, PROBE, NUMBERS, LEARNABLE, SHIFTED, TRANSFER, *readers):
+    for source in (GRID, *LONGER.values(), FLOORS, PROBE, NUMBERS, LEARNABLE, SHIFTED, TRANSFER, *readers):
         for line in rows_of(recipes / source):
             arm, seed, figures = readers.get(source, _plain)(source, line)
             runs.setdefault(arm, {})[seed] = figures

@@ -247,8 +247,8 @@ def page(recipes: Path = RECIPES) -> tuple[dict[Path, str], str]:
         shared=SHARED,
         pictures={name: (title, IMAGES.format(name)) for name, (title, _) in drawn.items()},
         grid=grid_tables(runs),
-        longer=source_tables(runs, LONGER),
-        passes={"grid": passes(recipes, GRID), "longer": passes(recipes, LONGER)},
+        longer={passes(recipes, source): found for source in LONGER.values() if (found := source_tables(runs, source))},
+        passes=passes(recipes, GRID),
         counted=counted(runs),
         seconds=seconds(runs),
         tables={
