@@ -12,6 +12,7 @@ others, and the figure is that of the slower of the two, which decides where bot
 """
 
 import argparse
+import itertools
 import os
 import platform
 import resource
@@ -127,7 +128,9 @@ def measured(side: Callable[[], None]) -> Spent:
     return Spent(*(after - start for after, start in zip(spent(), before, strict=True)))
 
 
-def measure(name: str, ds: Dataset, model: LoadedModel, num_workers: int, arguments: argparse.Namespace) -> dict:
+def measure(
+    name: str, ds: Dataset, model: LoadedModel, image_size: int, num_workers: int, arguments: argparse.Namespace
+) -> dict:
     """Measure all pieces of a data set, and return a line of the table."""
     names = ("forward", "feeding", "whole")
     seconds: dict[str, list[Spent]] = {side: [] for side in names}
@@ -147,7 +150,7 @@ def measure(name: str, ds: Dataset, model: LoadedModel, num_workers: int, argume
     return {
         "data": name,
         "rows": len(ds),
-        "image_size": arguments.image_size,
+        "image_size": image_size,
         "num_workers": num_workers,
         **{f"{side}_s": round(total[side].clock, 1) for side in names},
         **{f"{side}_loop_cpu_s": round(total[side].loop, 1) for side in names},
@@ -170,23 +173,25 @@ def main() -> None:
     )
     parser.add_argument("--rows", type=int, default=5000)
     parser.add_argument("--piece", type=int, default=500)
-    parser.add_argument("--image-size", type=int, default=64)
+    parser.add_argument("--image-sizes", type=int, nargs="+", default=[64, 112], help="pixels of a side")
     parser.add_argument("--batch-size", type=int, default=64)
     parser.add_argument("--workers", type=int, nargs="+", default=[1, 0])
     parser.add_argument("--sets", nargs="+", default=["photographs", "cifar"])
     parser.add_argument("--csv", type=Path)
     arguments = parser.parse_args()
     disable_progress_bars()
-    opened = load_encoder(arguments.data / "efficientnet-lite0", image_size=arguments.image_size, device="cpu")
+    sets = {
+        name: {"photographs": photographs, "cifar": cifar}[name](arguments.data, arguments.rows)
+        for name in arguments.sets
+    }
     table = []
-    for name in arguments.sets:
-        ds = {"photographs": photographs, "cifar": cifar}[name](arguments.data, arguments.rows)
-        for num_workers in arguments.workers:
-            with kept_open(opened) as model:
-                table.append(measure(name, ds, model, num_workers, arguments))
-            print(" ".join(f"{key}={value}" for key, value in table[-1].items()), flush=True)
-            if arguments.csv:
-                pd.DataFrame(table).to_csv(arguments.csv, index=False)
+    for image_size, name, num_workers in itertools.product(arguments.image_sizes, sets, arguments.workers):
+        opened = load_encoder(arguments.data / "efficientnet-lite0", image_size=image_size, device="cpu")
+        with kept_open(opened) as model:
+            table.append(measure(name, sets[name], model, image_size, num_workers, arguments))
+        print(" ".join(f"{key}={value}" for key, value in table[-1].items()), flush=True)
+        if arguments.csv:
+            pd.DataFrame(table).to_csv(arguments.csv, index=False)
 
 
 if __name__ == "__main__":

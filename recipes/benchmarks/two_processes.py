@@ -9,6 +9,7 @@ It needs two free cores.
 """
 
 import argparse
+import itertools
 import json
 import os
 import platform
@@ -44,11 +45,11 @@ def work(data: Path, rows: int, image_size: int, place: Path) -> None:
         np.save(place / "scores.npy", scored.with_format("numpy")["prototypes"][:])
 
 
-def launch(processes: int, arguments: argparse.Namespace) -> tuple[dict[str, float], np.ndarray]:
+def launch(processes: int, rows: int, image_size: int, data: Path) -> tuple[dict[str, float], np.ndarray]:
     """Score in so many processes: what it took, and the scores."""
     with tempfile.TemporaryDirectory() as folder:
-        own = [str(arguments.data), str(arguments.rows), str(arguments.image_size), folder]
-        finish(begun(processes, [__file__, "--data", own[0], "--worker", *own[1:]]))
+        worker = [str(rows), str(image_size), folder]
+        finish(begun(processes, [__file__, "--data", str(data), "--worker", *worker]))
         found = [json.loads((Path(folder) / f"{rank}.json").read_text()) for rank in range(processes)]
         scores = np.load(Path(folder) / "scores.npy")
     return {"seconds": max(one["seconds"] for one in found), "cpu_s": sum(one["cpu_s"] for one in found)}, scores
@@ -58,8 +59,7 @@ def main() -> None:
     """Print a line per run, and write them as CSV where asked to."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, required=True, help="folder with cifar10 and efficientnet-lite0")
-    parser.add_argument("--rows", type=int, default=5000)
-    parser.add_argument("--image-size", type=int, default=64)
+    parser.add_argument("--sizes", nargs="+", default=["5000x64", "2000x224"], help="rows x pixels of a side")
     parser.add_argument("--repeats", type=int, default=2)
     parser.add_argument("--csv", type=Path)
     parser.add_argument("--worker", nargs=3, help=argparse.SUPPRESS)
@@ -68,12 +68,13 @@ def main() -> None:
         work(arguments.data, int(arguments.worker[0]), int(arguments.worker[1]), Path(arguments.worker[2]))
         return
     table, alone = [], np.empty(0)
-    for repeat in range(arguments.repeats):
+    for size, repeat in itertools.product(arguments.sizes, range(arguments.repeats)):
+        rows, image_size = map(int, size.split("x"))
         for processes in (1, 2):
-            found, scores = launch(processes, arguments)
+            found, scores = launch(processes, rows, image_size, arguments.data)
             alone = scores if processes == 1 else alone
             same = np.intersect1d(kept_rows(scores), kept_rows(alone))
-            row = {"repeat": repeat, "processes": processes, "rows": len(scores)}
+            row = {"image_size": image_size, "repeat": repeat, "processes": processes, "rows": len(scores)}
             row |= {name: round(value, 2) for name, value in found.items()}
             row |= {"rows_a_second": round(len(scores) / found["seconds"], 1)}
             row |= {
