@@ -107,11 +107,13 @@ def pictures(runs: Runs) -> dict[str, tuple[str, str]]:
     return found
 
 
-def grid_tables(runs: Runs) -> list[Table]:
+def grid_tables(runs: Runs, recipes: Path) -> list[Table]:
     """Accuracies, the worst class, and gains over random rows of every part of the grid."""
     found = []
+    often = passes(recipes, GRID)
     for (data, rows, student, table), arms in groups(runs, GRID):
-        title = f"{data}, {rows:,} rows, {student}, at equal {table}"
+        number = f", {often[data, rows]} passes" if table == EPOCHS and (data, rows) in often else ""
+        title = f"{data}, {rows:,} rows, {student}, at equal {table}{number}"
         found += [Table(f"{title}: accuracy, %", accuracy_table(arms)), Table("Points", gain_table(arms))]
         if len({arm.keep for arm in arms}) <= 4:
             found.append(Table("Worst class, %", accuracy_table(arms, "worst_class")))
@@ -131,11 +133,23 @@ def source_tables(runs: Runs, source: str, figure: str = "accuracy") -> list[Tab
     return found
 
 
-def passes(recipes: Path, source: str) -> str:
-    """How often the students of a file passed over what they were trained on."""
-    lines = [line for line in rows_of(recipes / source) if line["table"] == EPOCHS and line["rule"] in (RANDOM, HARD)]
-    found = {round(int(line["images_seen"]) / (int(line["rows"]) * float(line["keep"]))) for line in lines}
-    return " or ".join(map(str, sorted(found)))
+def passes(recipes: Path, source: str) -> dict[tuple[str, int], int]:
+    """How often the students of each set of a file passed over what they were trained on, the largest set first."""
+    found = {}
+    for line in rows_of(recipes / source):
+        if line["table"] == EPOCHS and line["rule"] in (RANDOM, HARD):
+            rows = int(line["rows"])
+            found[line["data"], rows] = round(int(line["images_seen"]) / (rows * float(line["keep"])))
+    return dict(sorted(found.items(), key=lambda one: (one[0][0], -one[0][1])))
+
+
+def longer_tables(runs: Runs, recipes: Path) -> dict[int, list[Table]]:
+    """Accuracies and gains of the students that were trained for longer, by their passes."""
+    return {
+        number: source_tables(runs, source)
+        for source in LONGER.values()
+        for number in list(passes(recipes, source).values())[:1]
+    }
 
 
 def seconds(runs: Runs) -> list[Table]:
@@ -207,7 +221,7 @@ def _sign(gained: tuple[Interval, int] | None) -> str:
     return "above" if gained[0].low > 0 else "below" if gained[0].high < 0 else "open"
 
 
-def readme_table(runs: Runs, claims: list[dict[str, Any]]) -> str:
+def readme_table(runs: Runs, claims: list[dict[str, Any]], recipes: Path) -> str:
     """The few lines of the README: what holds, and the main arms of networks from pixels."""
     lines = []
     for word in (HOLDS, FAILS, OPEN):
@@ -215,15 +229,16 @@ def readme_table(runs: Runs, claims: list[dict[str, Any]]) -> str:
         lines.append([word, "; ".join(named) or "none"])
     parts = [markdown(["of the paper's seven claims", "which, on real images: [Results](docs/results.md)"], lines)]
     rows = []
-    for (data, number, _, table), arms in groups(runs, GRID):
+    for source in (GRID, *LONGER.values()):
+        (data, number, _, _), arms = next(groups(runs, source), (("", 0, "", ""), {}))
         cells = []
         for metric, rule, keep in README_ARMS.values():
-            known = [cells for arm, cells in arms.items() if (arm.metric, arm.rule, arm.keep) == (metric, rule, keep)]
+            known = [cells for arm, cells in arms.items() if arm[5:8] == (metric, rule, keep) and arm.table == EPOCHS]
             cells.append(mean_and_spread(known[0]) if known else "")
-        if table == EPOCHS and all(cells):
-            rows.append([f"{data}, {number:,}", *cells])
+        if all(cells):
+            rows.append([f"{data}, {number:,} rows, {passes(recipes, source)[data, number]} passes", *cells])
     if rows:
-        parts.append(markdown(["at 70 %, network from pixels", *README_ARMS], rows[:2]))
+        parts.append(markdown(["at 70 %, network from pixels", *README_ARMS], rows))
     return "\n\n".join(parts)
 
 
@@ -246,9 +261,9 @@ def page(recipes: Path = RECIPES) -> tuple[dict[Path, str], str]:
         margin=MARGIN,
         shared=SHARED,
         pictures={name: (title, IMAGES.format(name)) for name, (title, _) in drawn.items()},
-        grid=grid_tables(runs),
-        longer={passes(recipes, source): found for source in LONGER.values() if (found := source_tables(runs, source))},
-        passes=passes(recipes, GRID),
+        grid=grid_tables(runs, recipes),
+        longer=longer_tables(runs, recipes),
+        passes=next(iter(passes(recipes, GRID).values()), 0),
         counted=counted(runs),
         seconds=seconds(runs),
         tables={
@@ -266,7 +281,7 @@ def page(recipes: Path = RECIPES) -> tuple[dict[Path, str], str]:
     )
     files = {PAGE: re.sub(r"\n{3,}", "\n\n", text)}
     files |= {PAGE.parent / IMAGES.format(name): picture for name, (_, picture) in drawn.items()}
-    return files, readme_table(runs, claims)
+    return files, readme_table(runs, claims, recipes)
 
 
 def with_table(readme: str, table: str) -> str:
