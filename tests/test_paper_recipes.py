@@ -89,6 +89,13 @@ def test_a_stopped_run_goes_on(load, draw, tmp_path):
     assert pd.read_csv(tmp_path / "a.csv")["machine"].notna().all()
 
 
+def test_what_is_printed_is_mean_and_deviation_over_the_draws(load):
+    table = pd.DataFrame({"rule": ["hard"] * 3, "keep": [0.5, 0.5, 0.2], "accuracy": [0.4, 0.6, 0.3]})
+    head, _, line = load("paper_draws").shown(table, ["rule"]).splitlines()
+    assert head.split() == ["keep", "0.5", "0.2"]
+    assert line.split() == ["hard", "50.00", "±", "14.14", "30.00", "±", "nan"]
+
+
 def test_corruptions_are_those_of_the_formulas(load):
     corrupted, generator = load("shifted").corrupted, np.random.default_rng(0)
     half = np.full((32, 32, 3), 100, np.uint8)

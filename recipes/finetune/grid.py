@@ -114,7 +114,7 @@ def main() -> None:
         print(lines[-1], flush=True)
         if given.csv:
             pd.DataFrame(lines).to_csv(given.csv, index=False)
-    print(table(lines).to_markdown())
+    print(table(lines).to_string())
 
 
 if __name__ == "__main__":

@@ -154,7 +154,7 @@ def arguments(about: str, name: str, *parts: str, rows: int = NUM_ROWS) -> argpa
 
 
 def shown(table: pd.DataFrame, by: Sequence[str]) -> str:
-    """Mean and standard deviation of the accuracy over the draws, in %, as a Markdown table with a column for each share kept."""
+    """Mean and standard deviation of the accuracy over the draws, in %, as a table with a column for each share kept."""
     wide = 100 * table.groupby([*by, "keep"])["accuracy"].agg(["mean", "std"]).unstack("keep")
-    cells = wide["mean"].round(2).astype(str) + " ± " + wide["std"].round(2).astype(str)
-    return cells.sort_index(axis=1, ascending=False).to_markdown()
+    cells = wide["mean"].map("{:.2f}".format) + " ± " + wide["std"].map("{:.2f}".format)
+    return cells.sort_index(axis=1, ascending=False).to_string()
