@@ -62,6 +62,7 @@ BLOCKS: dict[str, Callable[[], Iterator[Cell]]] = {
     "prototypes": lambda: main_cells(ALL_ROWS, range(5), HARD_PROTOTYPES),
     "claimed": lambda: main_cells(ALL_ROWS, range(5), CLAIMED),
     "hard-or-random": lambda: main_cells(ALL_ROWS, range(5), MAIN[1:3]),
+    "static": lambda: main_cells(ALL_ROWS, range(5), MAIN[:4]),
     "subset": lambda: subset_cells(SUBSET, range(1)),
     "iterations": lambda: iteration_cells(ALL_ROWS, range(5)),
     "others": lambda: other_cells(OTHERS, range(5)),
@@ -69,7 +70,7 @@ BLOCKS: dict[str, Callable[[], Iterator[Cell]]] = {
         main_cells(ALL_ROWS, range(5, 10), MAIN + WITHOUT_LABELS + HARD_PROTOTYPES), subset_cells(SUBSET, range(1, 5))
     ),
 }
-GRID = [name for name in BLOCKS if name != "hard-or-random"]  # whose cells others have, for --epochs
+GRID = [name for name in BLOCKS if name not in ("hard-or-random", "static")]  # whose cells others have, for --epochs
 
 
 class Bench:
