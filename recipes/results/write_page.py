@@ -20,6 +20,7 @@ from laid_out import (
     curve,
     gain,
     gain_table,
+    gain_words,
     markdown,
     mean_and_spread,
     seconds_table,
@@ -152,13 +153,31 @@ def longer_tables(runs: Runs, recipes: Path) -> dict[int, list[Table]]:
     }
 
 
-def seconds(runs: Runs) -> list[Table]:
+def seeds_apart(runs: Runs) -> str:
+    """What hard rows gain in the longest trainings by the first seeds, and by those that were added when these were known."""
+    hard = next((arm for arm in runs if arm.source == LONGER[max(LONGER)] and arm.rule == HARD), None)
+    if hard is None or len(runs[hard]) <= FEWEST_SEEDS:
+        return ""
+    random, lines = hard._replace(metric=NONE, rule=RANDOM), []
+    for name, first in (("the first five", True), ("those that were added", False)):
+        some = {
+            arm: {seed: cells for seed, cells in runs[arm].items() if (seed < FEWEST_SEEDS) == first}
+            for arm in (hard, random)
+        }
+        lines.append([name, gain_words(gain(some, hard, random))])
+    lines.append(["all", gain_words(gain(runs, hard, random))])
+    return markdown(["seeds", f"{hard.name} less random rows, {share(hard.keep)}"], lines)
+
+
+def seconds(runs: Runs, recipes: Path) -> list[Table]:
     """Seconds of every group that recorded them."""
     found = []
-    for source in (GRID, LESS):
+    for source in (GRID, *LONGER.values(), LESS):
+        often = passes(recipes, source) if source != LESS else {}
         for (data, rows, student, table), arms in groups(runs, source):
             if table == EPOCHS and (text := seconds_table(arms)):
-                found.append(Table(f"{data}, {rows:,} rows, {student}", text))
+                number = f", {often[data, rows]} passes" if (data, rows) in often else ""
+                found.append(Table(f"{data}, {rows:,} rows, {student}{number}", text))
     return found
 
 
@@ -265,7 +284,8 @@ def page(recipes: Path = RECIPES) -> tuple[dict[Path, str], str]:
         longer=longer_tables(runs, recipes),
         passes=next(iter(passes(recipes, GRID).values()), 0),
         counted=counted(runs),
-        seconds=seconds(runs),
+        seeds_apart=seeds_apart(runs),
+        seconds=seconds(runs, recipes),
         tables={
             "floors": source_tables(runs, FLOORS),
             "worst": source_tables(runs, FLOORS, "worst_class"),
