@@ -11,8 +11,8 @@ import argparse
 import itertools
 import math
 import os
-import platform
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -51,6 +51,9 @@ from hf_prune.models.small_resnet import make_processor, network_config
 from hf_prune.runtime.processes import process_state
 from hf_prune.training.classifier import train_classifier
 from hf_prune.training.images import TrainingImages
+
+sys.path.append(str(Path(__file__).resolve().parents[1] / "benchmarks"))
+from machine import machine
 
 HERE = Path(__file__).parent
 ALL_ROWS, SUBSET = 50_000, 20_000
@@ -218,20 +221,6 @@ def shown(value: Any) -> Any:
         if isinstance(value, float)
         else value
     )
-
-
-def machine() -> str:
-    """Name the device or processor, its threads, and the versions that count; the machine's own name is nobody's business."""
-    device = process_state().device
-    cpuinfo = Path("/proc/cpuinfo")
-    lines = cpuinfo.read_text().splitlines() if cpuinfo.is_file() else []
-    names = [line.partition(": ")[2] for line in lines if line.startswith("model name")] or [platform.machine()]
-    name = (
-        torch.cuda.get_device_name(device)
-        if device.type == "cuda"
-        else f"{names[0]}, {torch.get_num_threads()} thread(s)"
-    )
-    return f"{name}, Python {platform.python_version()}, torch {torch.__version__}"
 
 
 def commit() -> str:

@@ -12,7 +12,6 @@ counts. Several numbers of ``--rows`` are taken in turns, after a call of each m
 """
 
 import argparse
-import platform
 import time
 from collections.abc import Callable
 from functools import partial
@@ -22,8 +21,8 @@ from unittest.mock import patch
 
 import numpy as np
 import pandas as pd
-import torch
 from datasets import Dataset, disable_progress_bars
+from machine import machine
 from numpy.typing import NDArray
 
 from hf_prune.metrics.kmeans import mini_batch, spherical_kmeans
@@ -104,13 +103,6 @@ METHODS: dict[str, Callable[[Points, int, int, int], Points]] = {
     "scikit-learn KMeans": scikit_learn,
     "faiss spherical": faiss_spherical,
 }
-
-
-def machine() -> str:
-    """Processor, threads and Python."""
-    lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
-    model = next((line.partition(": ")[2] for line in lines if line.startswith("model name")), platform.machine())
-    return f"{model}, {torch.get_num_threads()} threads, Python {platform.python_version()}"
 
 
 def measure(name: str, points: Points, clusters: int, iterations: int, seed: int) -> dict[str, object] | None:

@@ -9,7 +9,6 @@ the cache; of the memory, the peak of the process, which only grows from case to
 
 import argparse
 import os
-import platform
 import resource
 import tempfile
 import time
@@ -21,6 +20,7 @@ import numpy as np
 import pandas as pd
 import torch
 from datasets import Dataset, concatenate_datasets, disable_progress_bars, load_dataset
+from machine import machine
 
 import hf_prune
 from hf_prune.models.small_resnet import SmallResNetForImageClassification, network_config
@@ -68,7 +68,7 @@ def measure(name: str, ds: Dataset, metric: str, arguments: dict[str, Any], fold
         "memory_ratio": round(found.memory / peak, 2),
         "disk_ratio": round(found.disk / grown, 2),
         "load": round(os.getloadavg()[0], 1),
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores, {torch.get_num_threads()} threads, torch {torch.__version__}",
+        "machine": machine(),
     }
 
 

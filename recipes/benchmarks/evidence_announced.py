@@ -10,15 +10,14 @@ processor. Limit: a ratio of 0.5 to 2. A set that the CSV has is not measured ag
 import argparse
 import dataclasses
 import os
-import platform
 import time
 from pathlib import Path
 from typing import NamedTuple
 
 import pandas as pd
-import torch
 from datasets import disable_progress_bars
 from evidence_budget import make_column
+from machine import machine
 
 from hf_prune.policy.budget import BUDGET, KEEPS, expected_seconds
 from hf_prune.policy.pace import measure_pace
@@ -75,7 +74,7 @@ def measure(case: Case) -> dict[str, object]:
         "seconds": round(seconds, 1),
         "announced_s": round(both[1], 1),
         "load": round(os.getloadavg()[0]),
-        "machine": f"{platform.machine()}, {torch.get_num_threads()} thread, torch {torch.__version__}",
+        "machine": machine(),
     }
 
 

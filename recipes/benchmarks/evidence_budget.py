@@ -8,15 +8,14 @@ processors, and the peak of the memory above the start. The two sets take turns.
 """
 
 import argparse
-import platform
 import resource
 import time
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import torch
 from datasets import disable_progress_bars
+from machine import machine
 
 from hf_prune.policy.budget import BUDGET, KEEPS
 from hf_prune.policy.weighing import ScoredColumn, weigh
@@ -63,7 +62,7 @@ def main() -> None:
                 "peak_gb_above_start": round(
                     (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - start_kb) / 2**20, 2
                 ),
-                "machine": f"{platform.machine()}, {torch.get_num_threads()} threads, Python {platform.python_version()}",
+                "machine": machine(),
             }
             table.append(row)
             print(" ".join(f"{key}={value}" for key, value in row.items()), flush=True)

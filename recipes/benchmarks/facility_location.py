@@ -10,7 +10,6 @@ objective is the sum over all rows, of more than 50,000 over so many that are dr
 """
 
 import argparse
-import platform
 import resource
 import time
 from collections.abc import Callable
@@ -19,6 +18,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from machine import machine
 from numpy.typing import NDArray
 
 from hf_prune.selection import select
@@ -168,7 +168,7 @@ def main() -> None:
         lines.append(
             {"task": given.task, "rows": len(vectors), "size": vectors.shape[1], "kept": budget, "seed": given.seed}
         )
-        lines[-1] |= measured(name, choose, vectors, budget) | {"machine": platform.processor() or platform.machine()}
+        lines[-1] |= measured(name, choose, vectors, budget) | {"machine": machine()}
         print(lines[-1], flush=True)
     if given.csv:
         table = pd.DataFrame(lines)

@@ -14,7 +14,6 @@ a row of another fate lies, in standard deviations of the scores. Allowed are 0.
 
 import argparse
 import io
-import platform
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -26,6 +25,7 @@ import PIL.Image
 import torch
 from datasets import Image as ImageFeature
 from datasets import concatenate_datasets, disable_progress_bars, load_dataset
+from machine import machine
 
 from hf_prune.data.images import to_rgb
 from hf_prune.metrics.kmeans import distances_to, spherical_kmeans
@@ -115,7 +115,7 @@ class Bench:
         """Add a line, and print it."""
         row = {"what": what, "step": step, "rows": len(values), "before_cpu_s": round(before, 2)}
         row |= {"after_cpu_s": round(after, 2), "ratio": round(after / before, 2), **compare(values, reference)}
-        row["machine"] = f"{platform.machine()}, {torch.get_num_threads()} threads, torch {torch.__version__}"
+        row["machine"] = machine()
         self.lines.append(row)
         print(" ".join(f"{key}={value}" for key, value in row.items()), flush=True)
 

@@ -9,7 +9,6 @@ gives the floors must lose, by the linear program's dual (`hf_prune.selection.fl
 """
 
 import argparse
-import platform
 import time
 from itertools import product
 from pathlib import Path
@@ -17,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from machine import machine
 
 from hf_prune.data.memberships import Membership
 from hf_prune.selection.classes import class_floors
@@ -81,7 +81,7 @@ def main() -> None:
         classes = draw(*cell, given.seed) if missing else None
         for keep, share in missing if classes else []:
             line = dict(zip(KEY, (*cell, keep, share, given.seed), strict=True))
-            lines.append(line | measure(classes, keep, share) | {"machine": platform.machine()})
+            lines.append(line | measure(classes, keep, share) | {"machine": machine()})
             pd.DataFrame(lines).to_csv(given.csv, index=False)
             print(lines[-1], flush=True)
 

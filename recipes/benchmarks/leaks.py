@@ -15,8 +15,6 @@ hundred natural test images has a partner.
 
 import argparse
 import io
-import os
-import platform
 import resource
 import time
 from collections.abc import Callable, Iterator
@@ -27,6 +25,7 @@ import numpy as np
 import pandas as pd
 from datasets import Dataset, DatasetDict, Features, load_dataset
 from datasets import Image as ImageFeature
+from machine import machine
 from PIL import Image, ImageOps
 
 from hf_prune import Run, duplicates, leaks
@@ -164,11 +163,6 @@ def cost(data: Path, rows: int | None) -> Iterator[dict[str, object]]:
         "peak_gib": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20, 2),  # Linux counts in KiB
         "machine": machine(),
     }
-
-
-def machine() -> str:
-    """Name the processor and the number of threads."""
-    return f"{platform.machine()}, {os.environ.get('OMP_NUM_THREADS', os.cpu_count())} thread(s)"
 
 
 def main() -> None:

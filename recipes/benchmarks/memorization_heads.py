@@ -11,7 +11,6 @@ synthetic: clouds of 100 directions, ten to a class, that overlap.
 
 import argparse
 import os
-import platform
 import resource
 import time
 from pathlib import Path
@@ -19,6 +18,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
+from machine import machine
 from numpy.typing import NDArray
 
 from hf_prune import Heads, train_heads
@@ -90,15 +90,8 @@ def measure(
         "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
         "load": round(os.getloadavg()[1], 1),
         "threads": torch.get_num_threads(),
-        "machine": f"{_processor()}, Python {platform.python_version()}, torch {torch.__version__}",
+        "machine": machine(),
     }
-
-
-def _processor() -> str:
-    cpuinfo = Path("/proc/cpuinfo")
-    lines = cpuinfo.read_text().splitlines() if cpuinfo.is_file() else []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return f"{names[0] if names else platform.machine()} with {os.cpu_count()} threads"
 
 
 def main() -> None:

@@ -8,7 +8,6 @@ left out unless --images is given: a row then holds 100 encoded bytes, which the
 """
 
 import argparse
-import platform
 import statistics
 import time
 from collections.abc import Mapping
@@ -18,6 +17,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from datasets import ClassLabel, Dataset, Features, Image, Value
+from machine import machine
 
 import hf_prune
 from hf_prune.selection import list_orders
@@ -101,7 +101,7 @@ def main() -> None:
                 "duplicates": "inputs" in options,
                 **measure(rows, options, arguments.runs),
                 "limit_s": limit,
-                "machine": f"{platform.machine()}, {platform.python_implementation()} {platform.python_version()}",
+                "machine": machine(),
             }
         )
         print(" ".join(f"{key}={value}" for key, value in table[-1].items()), flush=True)

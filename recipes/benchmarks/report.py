@@ -8,7 +8,6 @@ bounded by the tests. Limits: 60 s and 5 MB.
 
 import argparse
 import io
-import platform
 import resource
 import tempfile
 import time
@@ -20,6 +19,7 @@ import pandas as pd
 import PIL.Image
 import pyarrow as pa
 from datasets import ClassLabel, Dataset, Features, Image, Value
+from machine import machine
 
 import hf_prune
 
@@ -74,7 +74,7 @@ def measure(ds: Dataset, run: int) -> dict[str, Any]:
         "peak_gib": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20, 2),
         "limit_s": LIMIT_S,
         "limit_bytes": LIMIT_BYTES,
-        "machine": f"{platform.machine()}, {platform.python_implementation()} {platform.python_version()}",
+        "machine": machine(),
     }
 
 

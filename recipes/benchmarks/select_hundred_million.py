@@ -8,7 +8,6 @@ is found is compared with what sorting all rows in memory finds.
 """
 
 import argparse
-import platform
 import tempfile
 import time
 from pathlib import Path
@@ -17,6 +16,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import psutil
+from machine import machine
 from stream_million import measured
 
 from hf_prune.selection import select, select_rows
@@ -82,9 +82,8 @@ def main() -> None:
             if few:
                 compare(scores[:few], labels[:few], options)
             found = measure(scores, labels, options, start)
-            machine = f"{platform.machine()}, {platform.python_implementation()} {platform.python_version()}"
             table.append({"rows": len(scores), "classes": CLASSES, **options, **found, "compared_rows": few})
-            table[-1] |= {"limit_cpu_s": LIMIT_CPU_S, "limit_mb": LIMIT_MB, "machine": machine}
+            table[-1] |= {"limit_cpu_s": LIMIT_CPU_S, "limit_mb": LIMIT_MB, "machine": machine()}
             print(" ".join(f"{key}={value}" for key, value in table[-1].items()), flush=True)
     if arguments.csv:
         pd.DataFrame(table).to_csv(arguments.csv, index=False)

@@ -15,7 +15,6 @@ as if they came at one time.
 import argparse
 import json
 import os
-import platform
 import socket
 import subprocess
 import sys
@@ -30,6 +29,7 @@ import pandas as pd
 import pyarrow as pa
 from datasets import ClassLabel, Dataset, DatasetInfo, Features, Image, load_from_disk
 from datasets.table import InMemoryTable
+from machine import machine
 from peak_memory import measured, resident, shared_out, watched
 
 import hf_prune
@@ -166,7 +166,7 @@ def measure(small: Path, folder: Path, processes: int, arguments: argparse.Names
         "kept_as_by_one": round(len(both) / round(KEEP * len(scores)), 6),
         "num_prototypes": PROTOTYPES,
         "num_iterations": arguments.iterations,
-        "machine": f"{platform.machine()}, {platform.python_implementation()} {platform.python_version()}",
+        "machine": machine(),
     }
 
 

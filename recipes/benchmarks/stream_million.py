@@ -9,7 +9,6 @@ rows has gone the same way.
 
 import argparse
 import multiprocessing
-import platform
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -18,6 +17,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from datasets import ClassLabel, Dataset, Features, Image, IterableDataset, Value, load_dataset
+from machine import machine
 from peak_memory import measured, resident
 
 import hf_prune  # gives streams their methods
@@ -97,9 +97,8 @@ def main() -> None:
         start = resident()
         for rows in arguments.rows:
             for found in run(open_stream(folder / str(rows), rows), folder / "cache", start):
-                machine = f"{platform.machine()}, {platform.python_implementation()} {platform.python_version()}"
                 table.append(
-                    {"rows": rows, **found, "limit_mb": LIMIT_MB, "start_mb": round(start / 1e6), "machine": machine}
+                    {"rows": rows, **found, "limit_mb": LIMIT_MB, "start_mb": round(start / 1e6), "machine": machine()}
                 )
                 print(" ".join(f"{key}={value}" for key, value in table[-1].items()), flush=True)
     if arguments.csv:

@@ -14,7 +14,6 @@ others, and the figure is that of the slower of the two, which decides where bot
 import argparse
 import itertools
 import os
-import platform
 import resource
 import statistics
 import tempfile
@@ -27,6 +26,7 @@ import pandas as pd
 import torch
 from datasets import Dataset, concatenate_datasets, disable_progress_bars, load_dataset
 from datasets import Image as ImageFeature
+from machine import machine
 
 from hf_prune.data.images import EncodedImages
 from hf_prune.engine.image_batches import Collate, ImageRows, load_batches
@@ -161,7 +161,7 @@ def measure(
         "one_after_the_other": round((forward.clock + feeding.clock) / whole.clock, 3),
         "cpu_of_halves": round(sum(forward[1:] + feeding[1:]) / sum(whole[1:]), 3),
         "load": round(os.getloadavg()[0], 1),
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores, {torch.get_num_threads()} threads, torch {torch.__version__}",
+        "machine": machine(),
     }
 
 

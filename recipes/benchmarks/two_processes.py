@@ -12,7 +12,6 @@ import argparse
 import itertools
 import json
 import os
-import platform
 import tempfile
 import time
 from pathlib import Path
@@ -21,6 +20,7 @@ import datasets
 import numpy as np
 import pandas as pd
 from datasets import load_dataset
+from machine import machine
 from stored_rows import begun, finish, kept_rows
 
 import hf_prune
@@ -81,7 +81,7 @@ def main() -> None:
                 "kept_as_by_one": round(len(same) / len(kept_rows(alone)), 6),
                 "load": round(os.getloadavg()[0], 1),
             }
-            row |= {"machine": f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"}
+            row |= {"machine": machine()}
             table.append(row)
             print(" ".join(f"{key}={value}" for key, value in row.items()), flush=True)
     if arguments.csv:

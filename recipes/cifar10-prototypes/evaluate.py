@@ -9,7 +9,6 @@ Every subset gets the same number of training steps. Embeddings come from the ca
 
 import argparse
 import csv
-import os
 import platform
 import statistics
 import sys
@@ -33,6 +32,9 @@ from hf_prune.scoring.run import SETTINGS, Run, with_run
 from hf_prune.scoring.scores import read_scores
 from hf_prune.workflows.recipe import EVALUATE, load_recipe
 from hf_prune.workflows.recipe_checks import check_keywords
+
+sys.path.append(str(Path(__file__).resolve().parents[1] / "benchmarks"))
+from machine import device
 
 HERE = Path(__file__).parent
 PACKAGES = ("hf-prune", "torch", "transformers", "datasets")
@@ -170,18 +172,8 @@ def _scoring(step: Step) -> Row:
 
 
 def _machine() -> Row:
-    device = process_state().device
-    name = torch.cuda.get_device_name(device) if device.type == "cuda" else _processor()
     versions = {package.replace("-", "_"): version for package, version in package_versions(PACKAGES).items()}
-    return {"machine": name, "python": platform.python_version(), **versions}
-
-
-def _processor() -> str:
-    """Name and threads of the processor; the machine's own name is nobody's business."""
-    cpuinfo = Path("/proc/cpuinfo")
-    lines = cpuinfo.read_text().splitlines() if cpuinfo.is_file() else []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return f"{names[0] if names else platform.machine()}, {os.cpu_count()} threads"
+    return {"machine": device(), "python": platform.python_version(), **versions}
 
 
 def table(results: Sequence[Mapping[str, Any]]) -> str:

@@ -8,7 +8,6 @@ Every training is one call of `finetune.py`, so that what is done is not done ag
 
 import argparse
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -16,6 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
+
+sys.path.append(str(Path(__file__).resolve().parents[1] / "benchmarks"))
+from machine import machine
 
 HERE = Path(__file__).parent
 ROWS = ("all", "auto", "random", "rs2")
@@ -110,7 +112,7 @@ def main() -> None:
         folder = given.work / f"{task.name}-{rows}-{seed}"
         train(task, rows, seed, given.model, given.data, folder)
         lines.append({"data": task.name, **json.loads((folder / "results.json").read_text())})
-        lines[-1]["machine"] = f"{os.cpu_count()} cores, {os.environ.get('OMP_NUM_THREADS', 'all')} thread(s)"
+        lines[-1]["machine"] = machine()
         print(lines[-1], flush=True)
         if given.csv:
             pd.DataFrame(lines).to_csv(given.csv, index=False)

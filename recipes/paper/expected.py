@@ -10,7 +10,7 @@ Training is foretold from one epoch of one network on 2,000 rows.
 
 import argparse
 import os
-import platform
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -29,6 +29,9 @@ from hf_prune.data.loading import open_dataset
 from hf_prune.models.small_resnet import SmallResNetForImageClassification, make_processor, network_config
 from hf_prune.policy.estimate import trial_rows
 from hf_prune.scoring import Request
+
+sys.path.append(str(Path(__file__).resolve().parents[1] / "benchmarks"))
+from machine import machine
 
 RECIPES = Path(__file__).resolve().parents[1]
 TRIED_ROWS = 2_000
@@ -124,7 +127,7 @@ def line_of(name: str, data: Path, folder: Path) -> dict[str, Any]:
         "cache_gb": round(found.disk / 1e9, 2),
         "parts": "; ".join(f"{part} {seconds:.0f} s" for part, seconds in found.parts.items()),
         "load": round(os.getloadavg()[0], 1),
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores, {torch.get_num_threads()} threads, torch {torch.__version__}",
+        "machine": machine(),
     }
 
 

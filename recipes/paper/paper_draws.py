@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 sys.path.append(str(Path(__file__).resolve().parents[1] / "benchmarks"))
 from cell_auto import auto_choices
 from cell_draws import Draw, Source, embed
-from clustering import machine
+from machine import machine
 
 from hf_prune.heads.students import steady_training, student_hits
 from hf_prune.scoring.pool import unit

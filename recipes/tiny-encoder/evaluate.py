@@ -7,8 +7,7 @@ Every call puts the row of its encoder into results.csv. Embeddings have unit le
 
 import argparse
 import csv
-import os
-import platform
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -27,6 +26,9 @@ from hf_prune.data.history import package_versions
 from hf_prune.scoring.embeddings import all_embeddings
 from hf_prune.scoring.from_models import encoder_of
 from hf_prune.scoring.request import Request
+
+sys.path.append(str(Path(__file__).resolve().parents[1] / "benchmarks"))
+from machine import device
 
 HERE = Path(__file__).parent
 MAX_ITERATIONS = 100  # of L-BFGS, which goes on improving in the fourth digit
@@ -52,7 +54,7 @@ def evaluate(data: str, train: Dataset, test: Dataset, encoder: str, run: Run) -
         "knn": round(knn_accuracy(bank, labels, queries, truth), 4),
         "linear": round(_linear(bank.numpy(), labels.numpy(), queries.numpy(), truth.numpy()), 4),
         "embedding_cpu_seconds": round(spent, 1),
-        "machine": _processor(),
+        "machine": device(),
         **{name.replace("-", "_"): version for name, version in package_versions(("torch", "transformers")).items()},
     }
 
@@ -67,12 +69,6 @@ def _linear(bank: NDArray[Any], labels: NDArray[Any], queries: NDArray[Any], tru
     """Fit scikit-learn's multinomial logistic regression (C = 1) on standardised features; its accuracy on the queries."""
     probe = make_pipeline(StandardScaler(), LogisticRegression(max_iter=MAX_ITERATIONS))
     return float(probe.fit(bank, labels).score(queries, truth))
-
-
-def _processor() -> str:
-    lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").is_file() else []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return f"{names[0] if names else platform.machine()}, {os.cpu_count()} threads"
 
 
 def put_row(file: Path, row: dict[str, Any]) -> None:
