@@ -5,8 +5,8 @@ import torch
 from datasets.utils import tqdm
 from numpy.typing import NDArray
 
-from hf_prune.metrics.rows import slices
 from hf_prune.runtime.processes import compute_device, is_main_process
+from hf_prune.runtime.slices import slices
 from hf_prune.runtime.threads import Workers, workers_for
 
 Points = NDArray[np.float32]

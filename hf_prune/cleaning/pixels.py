@@ -20,10 +20,10 @@ from numpy.typing import NDArray
 
 from hf_prune.data.images import EncodedImages, to_rgb
 from hf_prune.engine.image_keys import NO_IMAGE
-from hf_prune.metrics.rows import slices
 from hf_prune.runtime.messages import error_line
 from hf_prune.runtime.processes import gather_objects, is_main_process, num_processes, process_index
 from hf_prune.runtime.row_arrays import gather_rows
+from hf_prune.runtime.slices import slices
 from hf_prune.runtime.threads import Workers
 
 Array = NDArray[Any]

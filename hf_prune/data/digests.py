@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from hf_prune.data.columns import Labels, feature_of, read_column
 from hf_prune.data.images import EncodedImages, spans_of
 from hf_prune.runtime.errors import InputError
+from hf_prune.runtime.slices import slices
 
 # Rows whose content goes into the cheap digest whole, spread evenly over the data set.
 SAMPLED_ROWS = 256
@@ -212,8 +213,7 @@ class ScoresDigest:
 
     def update(self, values: NDArray[Any], missing: NDArray[np.bool_]) -> None:
         """Take the scores of further rows, shape (m,), and which of them are missing."""
-        for start in range(0, len(values), _BLOCK_ROWS):
-            block = slice(start, start + _BLOCK_ROWS)
+        for block in slices(len(values), _BLOCK_ROWS):
             numbers = np.where(missing[block], 0.0, values[block].astype("<f8"))
             numbers[np.isnan(numbers)] = np.nan  # a NaN has many forms
             self._digest.update(numbers.astype("<f8").data)

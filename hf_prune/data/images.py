@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from hf_prune.data.columns import feature_of, row_mapping
 from hf_prune.data.row_files import read_row_file
 from hf_prune.runtime.errors import InputError
+from hf_prune.runtime.slices import slices
 
 if TYPE_CHECKING:
     from PIL.Image import Image as Picture
@@ -139,15 +140,14 @@ class EncodedImages:
         if self._rows is None:
             for number, (start, chunk) in enumerate(zip(self._starts.tolist(), self._bytes, strict=False)):
                 firsts, lasts, _ = spans_of(chunk)
-                for begin in range(0, len(chunk), _BLOCK_ROWS):
-                    block = slice(begin, begin + _BLOCK_ROWS)
-                    yield start + begin, np.full(len(firsts[block]), number), firsts[block], lasts[block]
+                for block in slices(len(chunk), _BLOCK_ROWS):
+                    yield start + block.start, np.full(len(firsts[block]), number), firsts[block], lasts[block]
             return
         firsts, lasts = self._spans
-        for start in range(0, self._length, _BLOCK_ROWS):
-            rows = self._rows[start : start + _BLOCK_ROWS]
+        for block in slices(self._length, _BLOCK_ROWS):
+            rows = self._rows[block]
             chunks = np.searchsorted(self._starts, rows, side="right") - 1
-            yield start, chunks, firsts[rows].astype(np.int64), lasts[rows].astype(np.int64)
+            yield block.start, chunks, firsts[rows].astype(np.int64), lasts[rows].astype(np.int64)
 
     def lengths(self) -> NDArray[np.int64]:
         """Return the bytes of each encoded image, shape (n,), from offsets and file sizes; 0 where unknown."""

@@ -20,6 +20,7 @@ from hf_prune.data.history import History, provenance
 from hf_prune.data.images import EncodedImages, image_hashes
 from hf_prune.data.row_files import MAX_OTHER_BYTES, read_row_file
 from hf_prune.runtime.errors import InputError
+from hf_prune.runtime.slices import slices
 
 Key = TypeVar("Key", str, bytes)
 
@@ -107,13 +108,12 @@ def match_keys(published: Sequence[Key], own: Sequence[Key]) -> NDArray[np.int64
 def _value_keys(ds: Dataset, columns: list[str]) -> Iterator[str]:
     rows = ds.select_columns(columns).with_format("arrow")
     features = rows.features  # a deep copy of them all: once, not for each column and batch
-    for start in range(0, len(ds), _BATCH_ROWS):
-        table = rows[start : start + _BATCH_ROWS]
+    for batch in slices(len(ds), _BATCH_ROWS):
+        table = rows[batch]
         try:
             parts = [_canonical(table.column(name).combine_chunks(), features[name]) for name in columns]
         except OSError as error:
-            last = min(start + _BATCH_ROWS, len(ds)) - 1
-            raise OSError(f"rows {start} to {last}: {' '.join(str(error).split())}") from error
+            raise OSError(f"rows {batch.start} to {batch.stop - 1}: {' '.join(str(error).split())}") from error
         for values in zip(*parts, strict=True):
             yield hashlib.sha256(b"".join(values)).hexdigest()
 

@@ -11,6 +11,7 @@ from hf_prune.dynamics.figures import FIGURES, logit_figures
 from hf_prune.runtime.errors import InputError
 from hf_prune.runtime.processes import all_max, gather_objects, is_main_process, num_processes, process_index
 from hf_prune.runtime.row_arrays import gather_rows
+from hf_prune.runtime.slices import slices
 
 FLUSH_STEPS = 16  # batches whose logits stay on their device, so that each does not wait for it
 FLUSH_VALUES = 2**22  # or so many logits
@@ -207,11 +208,10 @@ def _gather_blocks(places: NDArray[np.int64], values: NDArray[Any], num_rows: in
     width = all_max(values.shape[1])
     held = np.empty((num_rows, width if is_main_process() else 0), dtype=np.float16)
     size = max(1, BLOCK_VALUES // max(width, 1))
-    for start in range(0, num_rows if width else 0, size):
-        stop = min(start + size, num_rows)
-        here = slice(*np.searchsorted(places, [start, stop]))
+    for part in slices(num_rows if width else 0, size):
+        here = slice(*np.searchsorted(places, [part.start, part.stop]))
         own = values[here].astype(np.float32).reshape(-1, width)
-        block = gather_rows(places[here] - start, own, stop - start)
+        block = gather_rows(places[here] - part.start, own, part.stop - part.start)
         if is_main_process():
-            held[start:stop] = block
+            held[part] = block
     return held

@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from hf_prune.runtime.slices import slices
+
 if TYPE_CHECKING:
     import torch
 
@@ -86,8 +88,7 @@ def divergences(log_probs: NDArray[np.float16], before: NDArray[np.float16]) -> 
     """
     found = np.empty(len(log_probs), dtype=np.float16)
     size = max(1, _BLOCK_VALUES // max(log_probs.shape[1], 1))
-    for start in range(0, len(found), size):
-        block = slice(start, start + size)
+    for block in slices(len(found), size):
         now, then = log_probs[block].astype(np.float32), before[block].astype(np.float32)
         found[block] = np.abs(np.exp(now) * (now - then)).sum(axis=1)
     return found

@@ -23,12 +23,12 @@ from numpy.typing import NDArray
 from hf_prune.data.columns import row_mapping
 from hf_prune.data.images import EncodedImages
 from hf_prune.engine.shards import Shard
-from hf_prune.metrics.rows import slices
 from hf_prune.runtime.cache import touch
 from hf_prune.runtime.files import DamagedFile, discard, read_arrays, remove_stale_parts, write_arrays
 from hf_prune.runtime.messages import error_line
 from hf_prune.runtime.processes import all_max, check_alike, gather_objects, num_processes, process_index, together
 from hf_prune.runtime.row_arrays import first_sharers, held_once
+from hf_prune.runtime.slices import slices
 
 if TYPE_CHECKING:
     from accelerate import PartialState

@@ -33,6 +33,7 @@ from hf_prune.models.loaded_model import LoadedModel
 from hf_prune.runtime.errors import InputError, StateError
 from hf_prune.runtime.processes import check_alike, check_others, compute_device, in_step, together
 from hf_prune.runtime.row_arrays import held_once
+from hf_prune.runtime.slices import slices
 
 CHUNK_ROWS = 4096  # a killed run computes at most so many rows again ...
 CHUNK_SECONDS = 30.0  # ... or so much work, whichever is less
@@ -323,8 +324,7 @@ class _Loop:
         self._settle()
         finite = np.isfinite(values).all(axis=1)
         good = np.flatnonzero(finite)
-        for start in range(0, len(good), self.chunk_rows):
-            part = good[start : start + self.chunk_rows]
+        for part in (good[some] for some in slices(len(good), self.chunk_rows)):
             with self.seconds.timed("write"):
                 self.store.append(filed[part], values[part])
             self.computed += len(part)

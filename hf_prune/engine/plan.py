@@ -12,6 +12,7 @@ from hf_prune.engine.shards import Shard
 from hf_prune.engine.store import Store
 from hf_prune.runtime.processes import process_index, together
 from hf_prune.runtime.row_arrays import held_once
+from hf_prune.runtime.slices import slices
 
 _BLOCK = 2**20  # keys that are compared at once
 
@@ -137,10 +138,10 @@ def _images_of(keys: Keys) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
     order = np.argsort(keys, kind="stable").astype(np.int32)
     is_first = np.empty(len(keys), np.bool_)
     previous = None
-    for start in range(0, len(keys), _BLOCK):
-        block = keys[order[start : start + _BLOCK]]
-        is_first[start] = previous is None or block[0] != previous
-        is_first[start + 1 : start + len(block)] = block[1:] != block[:-1]
+    for part in slices(len(keys), _BLOCK):
+        block = keys[order[part]]
+        is_first[part.start] = previous is None or block[0] != previous
+        is_first[part.start + 1 : part.stop] = block[1:] != block[:-1]
         previous = block[-1]
     first = order[is_first]  # in the order of the keys
     by_row = np.argsort(first, kind="stable").astype(np.int32)

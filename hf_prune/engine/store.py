@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 
 from hf_prune.engine.image_keys import BLOCK_KEYS, Keys
 from hf_prune.engine.stored_rows import VALUES, StoredRows
-from hf_prune.metrics.rows import slices
 from hf_prune.runtime.cache import META, keep_to_limit, use
 from hf_prune.runtime.file_locks import Lock
 from hf_prune.runtime.files import (
@@ -29,6 +28,7 @@ from hf_prune.runtime.files import (
 from hf_prune.runtime.messages import warn
 from hf_prune.runtime.processes import process_index
 from hf_prune.runtime.row_arrays import first_sharers, held_once
+from hf_prune.runtime.slices import slices
 
 FORMAT = 1  # part of every folder name: a new layout never reads an old one
 

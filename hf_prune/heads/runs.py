@@ -29,6 +29,7 @@ from hf_prune.runtime.processes import (
     together,
 )
 from hf_prune.runtime.seeds import row_uniform
+from hf_prune.runtime.slices import slices
 
 
 @dataclass(frozen=True)
@@ -181,7 +182,7 @@ class _Job:
         made = [found.pop(number) for number in sorted(found)]
         if self.folds is None:
             return made
-        return [across_folds(made[start : start + NUM_FOLDS], self.folds) for start in range(0, len(made), NUM_FOLDS)]
+        return [across_folds(made[head], self.folds) for head in slices(len(made), NUM_FOLDS)]
 
     def files(self, root: Path) -> HeadFiles:
         """Return the files of these heads, which are the same however many heads there are."""

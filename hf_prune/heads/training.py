@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike
 
+from hf_prune.runtime.slices import slices
 from hf_prune.runtime.threads import one_thread
 
 Weights: TypeAlias = list[torch.Tensor]
@@ -66,7 +67,7 @@ class Training:
     def parts(self, heads: Sequence[Part], device: torch.device) -> list[Sequence[Part]]:
         """Split heads into parts that are trained side by side, at least one for each thread."""
         size = max(1, min(self.side_by_side(device), -(-len(heads) // threads_for(device))))
-        return [heads[start : start + size] for start in range(0, len(heads), size)]
+        return [heads[part] for part in slices(len(heads), size)]
 
 
 def train(

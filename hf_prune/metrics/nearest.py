@@ -8,6 +8,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from hf_prune.runtime.slices import slices
+
 # Two centroids closer than this to a row (float32 noise of a product of unit rows is about 1e-6) are told apart in
 # float64. Without it one flipped row moves two centroids, and a run on two processes drifts from a run on one.
 NEAR_TIE = 1e-5
@@ -61,8 +63,7 @@ class CentroidSearch:
         """Search for a block of unit rows, float32 on the device of the search, shape (m, d)."""
         if len(rows) <= self._at_once:
             return self._search(rows)
-        starts = range(0, len(rows), self._at_once)
-        parts = [self._search(rows[start : start + self._at_once]) for start in starts]
+        parts = [self._search(rows[part]) for part in slices(len(rows), self._at_once)]
         return Nearest(
             np.concatenate([part.codes for part in parts]),
             np.concatenate([part.best for part in parts]),

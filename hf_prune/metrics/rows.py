@@ -7,18 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hf_prune.runtime.errors import InputError
+from hf_prune.runtime.slices import slices
 
 BLOCK_NUMBERS = 2**22  # numbers held at once, 32 MiB in float64
-
-
-def slices(length: int, step: int) -> Iterator[slice]:
-    """Yield slices that cut a length into consecutive parts, the last of which may be shorter.
-
-    Example:
-        >>> list(slices(5, 3))
-        [slice(0, 3, None), slice(3, 5, None)]
-    """
-    return (slice(start, min(start + step, length)) for start in range(0, length, step))
 
 
 def row_blocks(num_rows: int, numbers_per_row: int) -> Iterator[slice]:

@@ -186,10 +186,18 @@ def work_of(
         refitted: Whether heads that stand in for teachers are trained in every repeat.
         by_embeddings: Whether a pruning can have the embeddings, so that orders by them are weighed, too.
     """
+    trainings, covers = _kinds_of(num_rows, num_classes, keeps, refitted=refitted, by_embeddings=by_embeddings)
+    heads = sum(kind.work(num_directions(num_rows, size), num_classes) for kind in trainings)
+    return heads + sum(kind.work(size, num_classes) for kind in covers)
+
+
+def _kinds_of(
+    num_rows: int, num_classes: int, keeps: Sequence[float], *, by_embeddings: bool, **settings: bool
+) -> tuple[list[Trainings], list[Covers]]:
+    """List what weighing the rules takes; orders by embeddings are weighed where they can be had and are worth it."""
     covering = by_embeddings and can_cover(num_rows / num_classes, keeps)
-    kinds = trainings_of(num_rows, keeps, refitted=refitted, by_embeddings=covering)
-    heads = sum(kind.work(num_directions(num_rows, size), num_classes) for kind in kinds)
-    return heads + sum(kind.work(size, num_classes) for kind in covers_of(num_rows, keeps) if covering)
+    trainings = list(trainings_of(num_rows, keeps, by_embeddings=covering, **settings))
+    return trainings, list(covers_of(num_rows, keeps)) if covering else []
 
 
 def can_cover(rows_per_class: float, keeps: Sequence[float]) -> bool:
@@ -214,14 +222,14 @@ def expected_seconds(
     `work_of` and `trainings_of`; ``pace`` None measures it.
     """
     pace = measure_pace() if pace is None else pace
-    directions, covering = num_directions(num_rows, size), by_embeddings and can_cover(num_rows / num_classes, keeps)
-    kinds = list(trainings_of(num_rows, keeps, refitted=refitted, again=again, by_embeddings=covering))
-    work = sum(kind.work(directions, num_classes, slower=UPDATING) for kind in kinds)
-    steps = (0 if again else NOISE_STEPS) + sum(
-        kind.steps(directions, num_classes, pace.num_threads) for kind in kinds
-    )
-    covers = list(covers_of(num_rows, keeps)) if covering else []
+    settings = {"refitted": refitted, "again": again}
+    trainings, covers = _kinds_of(num_rows, num_classes, keeps, by_embeddings=by_embeddings, **settings)
+    directions = num_directions(num_rows, size)
+    work = sum(kind.work(directions, num_classes, slower=UPDATING) for kind in trainings)
     work += sum(kind.work(size, num_classes) for kind in covers)
+    steps = (0 if again else NOISE_STEPS) + sum(
+        kind.steps(directions, num_classes, pace.num_threads) for kind in trainings
+    )
     return pace.seconds(work, steps + sum(kind.steps() for kind in covers))
 
 

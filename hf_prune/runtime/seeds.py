@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from hf_prune.runtime.errors import InputError
+from hf_prune.runtime.slices import slices
 
 _BLOCK_ROWS = 2**18  # whose numbers are drawn at once
 
@@ -41,12 +42,10 @@ def row_uniform(rows: ArrayLike, seed: int) -> NDArray[np.float64]:
     ascending = rows if order is None else rows[order]
     # A prefix of one stream does not depend on how much of the stream is drawn; a process that has some of the rows draws
     # for all up to its last one, and holds a block of them.
-    last = int(ascending[-1]) if len(rows) else -1
-    lengths = [min(_BLOCK_ROWS, last + 1 - start) for start in range(0, last + 1, _BLOCK_ROWS)]
-    for number, drawn in enumerate(stream_uniform(seed, lengths)):
-        start = number * _BLOCK_ROWS
-        first, stop = np.searchsorted(ascending, [start, start + len(drawn)])
-        found[slice(first, stop) if order is None else order[first:stop]] = drawn[ascending[first:stop] - start]
+    parts = list(slices(int(ascending[-1]) + 1 if len(rows) else 0, _BLOCK_ROWS))
+    for part, drawn in zip(parts, stream_uniform(seed, [part.stop - part.start for part in parts]), strict=True):
+        first, stop = np.searchsorted(ascending, [part.start, part.stop])
+        found[slice(first, stop) if order is None else order[first:stop]] = drawn[ascending[first:stop] - part.start]
     return found
 
 

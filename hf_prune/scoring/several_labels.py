@@ -16,6 +16,7 @@ from hf_prune.data.label_spaces import OBJECTS, LabelSets, find_class_column, re
 from hf_prune.data.memberships import Membership
 from hf_prune.heads.settings import Heads
 from hf_prune.runtime.errors import InputError
+from hf_prune.runtime.slices import slices
 from hf_prune.scoring.from_detectors import detectors, make_box_probs
 from hf_prune.scoring.pool import InputPool
 from hf_prune.scoring.request import Request
@@ -139,8 +140,7 @@ def per_label(arrays: Mapping[str, Any]) -> Iterator[tuple[slice, dict[str, Any]
     probs = arrays["probs"]
     members, num_rows, num_classes = probs.shape
     step = max(1, _NUMBERS // max(1, 2 * members * num_classes))
-    for start in range(0, num_rows, step):
-        rows = slice(start, min(start + step, num_rows))
+    for rows in slices(num_rows, step):
         has = probs[:, rows].reshape(members, -1)
         found = {**arrays, "probs": np.stack([1 - has, has], axis=-1)}
         if "labels" in arrays:

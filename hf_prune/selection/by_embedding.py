@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from hf_prune.runtime.arguments import check_count
 from hf_prune.runtime.errors import InputError
 from hf_prune.runtime.processes import on_own_rows
+from hf_prune.runtime.slices import slices
 from hf_prune.selection.by_score import NOT_DRAWN
 from hf_prune.selection.candidates import Candidates, rank
 from hf_prune.selection.classes import ranks_in_group, round_within
@@ -94,8 +95,7 @@ def k_center(vectors: NDArray[np.float32], count: int) -> tuple[NDArray[np.int64
         batch = _choose(vectors, np.where(taken, np.inf, nearest), min(BATCH, count - len(chosen)))
         taken[batch] = True
         chosen += batch
-        for start in range(0, len(vectors), BLOCK_ROWS):
-            block = slice(start, start + BLOCK_ROWS)
+        for block in slices(len(vectors), BLOCK_ROWS):
             found = (vectors[block] @ vectors[batch].T).max(axis=1)
             np.maximum(nearest[block], found, out=nearest[block])
     return np.array(chosen), nearest
@@ -228,8 +228,7 @@ def cluster_sums(candidates: Candidates, codes: NDArray[np.int64], num_clusters:
     from scipy.sparse import csr_matrix
 
     sums = np.zeros((num_clusters, np.asarray(candidates.embeddings).shape[1]))
-    for start in range(0, len(codes), _CODE_ROWS):
-        block = slice(start, start + _CODE_ROWS)
+    for block in slices(len(codes), _CODE_ROWS):
         members = (codes[block], np.arange(len(codes[block])))
         one_hot = csr_matrix((np.ones(len(codes[block])), members), shape=(num_clusters, len(codes[block])))
         sums += one_hot @ unit_rows(candidates.embeddings, candidates.rows[block])
@@ -257,10 +256,10 @@ def distance_to_others(centroids: Array) -> Array:
     if count == 0:
         return np.zeros(len(centroids))
     found = np.empty(len(centroids))
-    for start in range(0, len(centroids), NEIGHBOURS * 50):
-        similar = centroids[start : start + NEIGHBOURS * 50] @ centroids.T
-        similar[np.arange(len(similar)), start + np.arange(len(similar))] = -np.inf
-        found[start : start + len(similar)] = 1.0 - np.partition(similar, -count, axis=1)[:, -count:].mean(axis=1)
+    for block in slices(len(centroids), NEIGHBOURS * 50):
+        similar = centroids[block] @ centroids.T
+        similar[np.arange(len(similar)), np.arange(block.start, block.stop)] = -np.inf
+        found[block] = 1.0 - np.partition(similar, -count, axis=1)[:, -count:].mean(axis=1)
     return found
 
 

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from hf_prune.runtime.errors import InputError
 from hf_prune.runtime.processes import is_main_process
+from hf_prune.runtime.slices import slices
 from hf_prune.selection.budget import is_number
 from hf_prune.selection.by_embedding import unit_rows
 from hf_prune.selection.candidates import Candidates
@@ -78,9 +79,7 @@ def parts_of(vectors: NDArray[np.float32], groups: NDArray[np.int64] | None, mos
         sample = vectors[places[:: -(-len(places) // SAMPLED_ROWS)]].astype(np.float64)
         sample -= sample.mean(axis=0)
         direction = np.linalg.eigh(sample.T @ sample)[1][:, -1].astype(np.float32)
-        along = np.concatenate(
-            [vectors[places[at : at + PART_ROWS]] @ direction for at in range(0, len(places), PART_ROWS)]
-        )
+        along = np.concatenate([vectors[places[part]] @ direction for part in slices(len(places), PART_ROWS)])
         halves = np.split(np.argsort(along, kind="stable"), [len(places) // 2])
         waiting += [places[np.sort(half)] for half in halves[::-1]]
 

@@ -11,6 +11,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from hf_prune.runtime.slices import slices
+
 Keys = NDArray[np.uint32] | NDArray[np.uint64]
 Codes = NDArray[np.int64]
 Mask = NDArray[np.bool_]
@@ -235,7 +237,6 @@ def turns(count: int, seed: int) -> NDArray[np.uint32]:
     order = np.arange(count, dtype=np.uint32)
     np.random.default_rng(seed).shuffle(order)
     found = np.empty_like(order)
-    for start in range(0, count, 1 << 20):
-        part = order[start : start + (1 << 20)]
-        found[part] = np.arange(start, start + len(part), dtype=np.uint32)
+    for block in slices(count, 1 << 20):
+        found[order[block]] = np.arange(block.start, block.stop, dtype=np.uint32)
     return found

@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 from hf_prune.data.memberships import Membership
 from hf_prune.runtime.errors import InputError
 from hf_prune.runtime.seeds import check_seed
+from hf_prune.runtime.slices import slices
 from hf_prune.selection.budget import check_hardest_cutoff, check_room, count_cut, count_rows
 from hf_prune.selection.candidates import rank
 from hf_prune.selection.checks import RowArrays, as_classes, check_arrays, check_labels
@@ -243,7 +244,7 @@ def _select_in_blocks(scores: Scores, labels: ArrayLike | None, settings: Mappin
     check_seed(settings["seed"])
     values = np.ma.getdata(scores)
     missing = None if np.ma.getmask(scores) is np.ma.nomask else np.ma.getmaskarray(scores)
-    parts = [slice(start, start + BLOCK_ROWS) for start in range(0, len(values), BLOCK_ROWS)]
+    parts = list(slices(len(values), BLOCK_ROWS))
 
     def blocks() -> Iterator[Block]:
         for part in parts:

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from hf_prune.data.columns import Labels, find_image_column, find_label_column, read_labels
 from hf_prune.data.images import EncodedImages
 from hf_prune.runtime.errors import InputError
+from hf_prune.runtime.slices import slices
 
 if TYPE_CHECKING:
     import torch
@@ -127,7 +128,7 @@ class TrainingImages:
         import torch
 
         rows = range(len(self))
-        parts = [rows[start : start + _PREPARE_ROWS] for start in range(0, len(self), _PREPARE_ROWS)]
+        parts = [rows[part] for part in slices(len(self), _PREPARE_ROWS)]
         return torch.cat([self._preprocess(part) for part in tqdm(parts, desc="Preparing images", leave=False)])
 
     def _decode(self, row: int) -> Any:

@@ -21,6 +21,7 @@ from hf_prune.data.columns import feature_of, row_mapping
 from hf_prune.data.row_files import embedded_file
 from hf_prune.hub.publish.hashed_file import HashedFile
 from hf_prune.runtime.errors import InputError
+from hf_prune.runtime.slices import slices
 
 # Rows that are embedded, or put together, at once; `datasets` uses the same number for images.
 _EMBED_ROWS = 100
@@ -141,7 +142,7 @@ def _write_shard(shard: Dataset, path: Path, *, embed: bool) -> tuple[int, dict[
 def _put_together(shard: Dataset) -> Dataset:
     """Put the rows of a shard together in memory: each row of an indices mapping is a chunk, and the writer's work is per chunk."""
     rows = shard.with_format("arrow")
-    pieces = [rows[start : start + _EMBED_ROWS].combine_chunks() for start in range(0, len(rows), _EMBED_ROWS)]
+    pieces = [rows[part].combine_chunks() for part in slices(len(rows), _EMBED_ROWS)]
     table = pa.concat_tables(pieces)
     return Dataset(table, info=shard.info, split=shard.split, fingerprint=f"{shard._fingerprint}-put-together")
 

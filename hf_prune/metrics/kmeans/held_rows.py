@@ -8,8 +8,9 @@ import torch
 from numpy.typing import NDArray
 
 from hf_prune.metrics.nearest import BLOCK_ROWS
-from hf_prune.metrics.rows import Array, slices
+from hf_prune.metrics.rows import Array
 from hf_prune.runtime.processes import all_sum, compute_device
+from hf_prune.runtime.slices import slices
 from hf_prune.runtime.threads import Workers
 
 Found = TypeVar("Found")
