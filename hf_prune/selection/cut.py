@@ -17,7 +17,7 @@ Keys = NDArray[np.uint32] | NDArray[np.uint64]
 Codes = NDArray[np.int64]
 Mask = NDArray[np.bool_]
 _COUNTS = 1 << 22  # counters held at once, 32 MiB
-_TABLE = 1 << 20  # class codes up to which places are looked up in a table
+COUNTED_CODES = 1 << 20  # class codes up to which there is an entry of a table for each
 
 
 class Ranked(NamedTuple):
@@ -74,7 +74,7 @@ def sortable(values: NDArray[Any]) -> Keys:
 def _places(classes: Codes, codes: Codes) -> NDArray[np.intp]:
     """Return the place of each code among ascending classes, at least -1; -1 where it is none of them."""
     last = int(classes[-1])
-    if last < _TABLE:
+    if last < COUNTED_CODES:
         table = np.full(last + 3, -1, np.intp)
         table[classes + 1] = np.arange(len(classes))
         return table[np.minimum(codes, last + 1) + 1]

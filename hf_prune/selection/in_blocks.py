@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from hf_prune.runtime.errors import InputError
 from hf_prune.selection.budget import check_room, count_cut, count_rows
 from hf_prune.selection.classes import floors_by_size
-from hf_prune.selection.cut import Best, Codes, Keys, Mask, Ranked, best, sortable, turns
+from hf_prune.selection.cut import COUNTED_CODES, Best, Codes, Keys, Mask, Ranked, best, sortable, turns
 from hf_prune.selection.orders import get_order
 from hf_prune.selection.reasons import CLASS_FLOOR, HARDEST, NO_SCORE, RETURNED
 
@@ -21,7 +21,14 @@ ORDERS = ("hard", "easy", "random")
 Block = tuple[NDArray[Any], Mask | None, NDArray[Any] | None]
 
 
-def cannot_rank(row: int, score: Any, count: int) -> InputError:
+def find_unranked(values: NDArray[Any]) -> NDArray[np.int64]:
+    """Return the places of the scores that no order can rank, ascending."""
+    if values.dtype.kind != "f":
+        return np.empty(0, np.int64)
+    return np.flatnonzero(np.isnan(values) | np.isneginf(values))
+
+
+def cannot_rank(row: int | str, score: Any, count: int) -> InputError:
     """Return the error for scores that no order can rank, of which there are so many and one is in this row."""
     return InputError(
         f"score of row {row} is {score} ({count} such rows): only finite scores and +inf can be ranked; "
@@ -39,6 +46,8 @@ class _Rows(NamedTuple):
     def count_classes(self) -> dict[int, int]:
         if self.classes is None:
             return {0: len(self.values)}
+        if self.classes.max(initial=-1) >= COUNTED_CODES:
+            return dict(zip(*(found.tolist() for found in np.unique(self.classes, return_counts=True)), strict=True))
         counts = np.bincount(self.classes + 1)
         return {int(place) - 1: int(counts[place]) for place in np.flatnonzero(counts)}
 
@@ -118,12 +127,11 @@ class BlockSelection:
         number = bad = 0
         said: tuple[int, Any] = (0, None)
         for values, missing, _ in self._blocks():
-            if values.dtype.kind == "f":
-                wrong = np.isnan(values) | np.isneginf(values)
-                found = np.flatnonzero(wrong if missing is None else wrong & ~missing)
-                if len(found) and not bad:
-                    said = number + int(found[0]), values[found[0]]
-                bad += len(found)
+            found = find_unranked(values)
+            found = found if missing is None else found[~missing[found]]
+            if len(found) and not bad:
+                said = number + int(found[0]), values[found[0]]
+            bad += len(found)
             number += len(values)
         if bad:
             raise cannot_rank(*said, bad)

@@ -15,7 +15,7 @@ from hf_prune.selection.candidates import rank
 from hf_prune.selection.checks import RowArrays, as_classes, check_arrays, check_labels
 from hf_prune.selection.classes import check_class_balance, check_quotas, first_of_each
 from hf_prune.selection.floors import rows_for_floors
-from hf_prune.selection.in_blocks import ORDERS, Block, BlockSelection, cannot_rank
+from hf_prune.selection.in_blocks import ORDERS, Block, BlockSelection, cannot_rank, find_unranked
 from hf_prune.selection.orders import check_options, get_order
 from hf_prune.selection.reasons import (
     CLASS_FLOOR,
@@ -216,8 +216,7 @@ def _check_scores(scores: ArrayLike) -> Scores:
 def _check_values(scores: Scores) -> Rows:
     """Return the numbers of the rows that have a score, and refuse scores that cannot be ranked."""
     values, scored = np.ma.getdata(scores), np.flatnonzero(~np.ma.getmaskarray(scores))
-    numbers = values[scored]
-    bad = np.flatnonzero(np.isnan(numbers) | np.isneginf(numbers)) if values.dtype.kind == "f" else scored[:0]
+    bad = find_unranked(values[scored])
     if len(bad):
         row = int(scored[bad[0]])
         raise cannot_rank(row, values[row], len(bad))

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from hf_prune.scoring.scores import read_scores
 from hf_prune.selection.cut import Keys, sortable
+from hf_prune.selection.in_blocks import cannot_rank, find_unranked
 from hf_prune.streams.source import StreamSource
 
 # Of the rows with a score that have come so far, the share that is kept is never farther from what was asked than this, as
@@ -41,13 +42,21 @@ class KeptShare:
     seed: int
 
     def tables(self, shard: int) -> Iterator[tuple[str, pa.Table]]:
-        """Read a shard: tables of the rows that are kept, images as bytes."""
+        """Read a shard: tables of the rows that are kept, images as bytes.
+
+        Raises:
+            ValueError: If a score is NaN or -inf.
+        """
         generator = np.random.default_rng([self.seed, shard])
         sample, seen, kept = np.empty(0, np.uint64), 0, 0
         for block in self.source.blocks(shard):
             scores = read_scores(block.rows, self.column)
             scored = np.flatnonzero(~np.ma.getmaskarray(scores))
-            keys = self._keys(np.ma.getdata(scores)[scored], generator)
+            values = np.ma.getdata(scores)[scored]
+            if len(bad := find_unranked(values)):
+                row = block.start + int(scored[bad[0]])
+                raise cannot_rank(f"{row} of shard {shard} of the stream", values[bad[0]], len(bad))
+            keys = self._keys(values, generator)
             sample = _add(sample, keys, seen, generator)
             seen += len(keys)
             count = self._count(keys, sample, seen, kept)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from hf_prune.metrics.registry import Metric
 from hf_prune.runtime.files import discard, read_arrays, write_arrays
 from hf_prune.runtime.seeds import stream_uniform
-from hf_prune.streams.score_files import EMBEDDINGS, KEYS, MISSING, SCORES, ScoreFiles
+from hf_prune.streams.score_files import EMBEDDINGS, KEYS, MISSING, SCORE, SCORES, ScoreFiles
 from hf_prune.streams.source import StreamSource
 
 # At most so many rows, and so many bytes of embeddings, are held to find prototypes: 43,690 rows of 384 numbers, 21,845 of
@@ -98,5 +98,5 @@ def _score_block(files: ScoreFiles, shard: int, block: int, column: str, centroi
     if not files.has(SCORES, shard, block):
         arrays, _ = files.read(EMBEDDINGS, shard, block)
         scores = distances_to(centroids, arrays.pop(EMBEDDINGS)).astype(np.float32)
-        files.write(SCORES, shard, block, arrays | {column: scores})
+        files.write(SCORES, shard, block, arrays | {SCORE + column: scores})
     discard(files.path(EMBEDDINGS, shard, block))

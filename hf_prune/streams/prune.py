@@ -20,7 +20,7 @@ from hf_prune.selection.classes import PAPER_CLASS_BALANCE
 from hf_prune.selection.in_blocks import ORDERS
 from hf_prune.streams.first_pass import first_pass, labels_of_block, stream_label_column
 from hf_prune.streams.one_pass import SHARE_WITHIN, KeptShare
-from hf_prune.streams.score_files import MISSING, SCORES, Arrays, ScoreFiles
+from hf_prune.streams.score_files import MISSING, SCORE, SCORES, Arrays, ScoreFiles
 from hf_prune.streams.selection import Outcome, StreamSelection
 from hf_prune.streams.source import StreamSource
 from hf_prune.streams.stream import ScoredRows, files_root, rows_of, stream_of
@@ -135,7 +135,10 @@ def _rows_by_score(source: StreamSource, column: str, settings: PruneSettings, l
     def scorer(block: Dataset) -> tuple[Arrays, dict[str, Any]]:
         scores = read_scores(block, column)
         missing = np.ma.getmaskarray(scores).astype(np.uint8)
-        return labels_of_block(block, label_column) | {column: np.ma.getdata(scores), MISSING + column: missing}, {}
+        return labels_of_block(block, label_column) | {
+            SCORE + column: np.ma.getdata(scores),
+            MISSING + column: missing,
+        }, {}
 
     keys = key_columns(source.given, [column]) or [column]  # of a stream of scores alone
     first_pass(source, files, SCORES, scorer, keys)

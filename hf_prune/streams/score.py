@@ -23,7 +23,7 @@ from hf_prune.scoring.from_prototypes import METRIC as PROTOTYPES
 from hf_prune.scoring.from_prototypes import options_of
 from hf_prune.streams.first_pass import first_pass, labels_of_block, stream_label_column
 from hf_prune.streams.prototypes import score_by_prototypes
-from hf_prune.streams.score_files import EMBEDDINGS, MISSING, SCORES, Arrays, ScoreFiles
+from hf_prune.streams.score_files import EMBEDDINGS, MISSING, SCORE, SCORES, Arrays, ScoreFiles
 from hf_prune.streams.source import StreamSource
 from hf_prune.streams.stream import ScoredRows, files_root, stream_of
 
@@ -208,7 +208,7 @@ class _BlockScorer:
                 used = metric.resolve_options(self.own[column], len(rows))
                 scores = call_metric(metric, made, used, len(rows), on_error=self.request.on_error)
                 missing |= np.ma.getmaskarray(scores)
-                arrays[column] = np.ma.getdata(scores).astype(np.float32)
+                arrays[SCORE + column] = np.ma.getdata(scores).astype(np.float32)
             arrays[MISSING + column] = missing.astype(np.uint8)
         return arrays, inputs
 

@@ -21,8 +21,9 @@ from hf_prune.runtime.file_locks import Lock
 from hf_prune.runtime.files import DamagedFile, discard, read_arrays, remove_stale_parts, write_arrays
 
 KEYS, EMBEDDINGS, SCORES, END = "keys", "embeddings", "scores", "end"
-MISSING, LABELS = "missing of ", "labels"  # the first begins the name of a mask, the rest is the column's
-_FORMAT = 1  # part of every folder name: a new layout never reads an old one
+LABELS = "labels"
+SCORE, MISSING = "score of ", "missing of "  # each begins the name of an array, the rest is the column's
+_FORMAT = 2  # part of every folder name: a new layout never reads an old one
 _PATIENCE_S = 3600.0  # how long nothing may come from other processes before they are given up
 _POLL_S = 0.2
 
@@ -117,7 +118,7 @@ class ScoreFiles:
         """Read of each block in order the scores, which of them are missing, and the labels where there are any."""
         for block in self.blocks:
             arrays, _ = self.read(SCORES, *block)
-            yield arrays[column], arrays[MISSING + column].astype(bool), arrays.get(LABELS)
+            yield arrays[SCORE + column], arrays[MISSING + column].astype(bool), arrays.get(LABELS)
 
     @property
     def inputs(self) -> dict[str, dict[str, Any]]:

@@ -22,6 +22,14 @@ BLOCK_BYTES = 32 << 20
 _PIECE_ROWS = 64  # rows that are read at once
 OLDEST = (5, 1)  # version of `datasets`
 _SHUFFLED = "BufferShuffledExamplesIterable"
+# Steps whose rows depend on the rows of all shards before: read shard by shard they give others.
+_BY_PLACE = {
+    "CyclingMultiSourcesExamplesIterable",
+    "RandomlyCyclingMultiSourcesExamplesIterable",
+    "RepeatExamplesIterable",
+    "SkipExamplesIterable",
+    "TakeExamplesIterable",
+}
 # Steps of which `datasets` says that a state saved among tables may lose a batch.
 _LOSSY_IN_ARROW = {"MappedExamplesIterable", "FilteredExamplesIterable"}
 
@@ -90,6 +98,11 @@ class StreamSource:
             ds = ds._resolve_features()  # of a stream of CSV or JSON they are those of its first rows
         except StopIteration:
             raise InputError("the stream has no rows and no features: there is nothing to read") from None
+        except pa.ArrowInvalid as error:  # as of images that a function was given decoded
+            raise InputError(
+                f"the features of the stream cannot be told from its first rows ({error_line(error)}): pass features= to the map() "
+                "that made them"
+            ) from error
         self.features: Features = ds.features
         self.given = ds
         self.rank, self.world = _share(ds)
@@ -98,19 +111,27 @@ class StreamSource:
         self._rows = IterableDataset(
             ds._ex_iterable, info=ds.info, split=ds.split, token_per_repo_id=ds._token_per_repo_id
         ).decode(False)
-        self._kinds = _kinds(self._rows._ex_iterable)
+        steps = list(_steps(self._rows._ex_iterable))
+        self._kinds = {type(step).__name__ for step in steps}
+        self._is_whole = any(map(_goes_by_place, steps))
+        self._is_cut_in_shares = any(getattr(step, "split_when_sharding", True) is False for step in steps)
 
     def check_fixed(self) -> None:
-        """Raise a one-line ValueError if the stream is shuffled: its rows come in another order from a state or a shard."""
+        """Raise a one-line ValueError if the rows have no fixed place: shuffled, or others in each share."""
         if _SHUFFLED in self._kinds:
             raise InputError(
                 "the stream is shuffled, and its rows have no fixed place: score and prune it first, shuffle what comes back"
             )
+        if self._is_cut_in_shares:
+            raise InputError(
+                "the stream was cut with take() or skip() after split_dataset_by_node, so that each share has rows of its own: cut it "
+                "before it is split"
+            )
 
     @property
     def num_shards(self) -> int:
-        """How many shards there are in all."""
-        return int(self._rows.num_shards)
+        """How many shards there are in all; one where rows go by their place among all, as in interleaved streams."""
+        return 1 if self._is_whole else int(self._rows.num_shards)
 
     @cached_property
     def identity(self) -> dict[str, Any]:
@@ -191,13 +212,18 @@ def _is_remote(column: pa.ChunkedArray) -> bool:
     return any(path.is_valid and "://" in path.as_py() for path in stored)
 
 
-def _kinds(examples: Any) -> set[str]:
-    """Names of the classes of all steps that a stream is made of."""
-    below = [
-        *getattr(examples, "ex_iterables", []),
-        *([examples.ex_iterable] if hasattr(examples, "ex_iterable") else []),
-    ]
-    return {type(examples).__name__}.union(*map(_kinds, below))
+def _steps(examples: Any) -> Iterator[Any]:
+    """Yield all steps that a stream is made of."""
+    yield examples
+    below = [examples.ex_iterable] if hasattr(examples, "ex_iterable") else []
+    for step in (*getattr(examples, "ex_iterables", []), *below):
+        yield from _steps(step)
+
+
+def _goes_by_place(step: Any) -> bool:
+    """Whether a step looks at which row of all comes: also a function of their numbers, as a column is that was added."""
+    named = ("with_indices", "drop_last_batch", "is_batch_accumulate_arrow_table_function")
+    return type(step).__name__ in _BY_PLACE or any(getattr(step, name, False) for name in named)
 
 
 def _share(ds: IterableDataset) -> tuple[int, int]:

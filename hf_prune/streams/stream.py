@@ -15,7 +15,7 @@ from hf_prune.runtime.errors import InputError, StateError
 from hf_prune.scoring import Request
 from hf_prune.scoring.scores import read_scores
 from hf_prune.streams.first_pass import key_bytes
-from hf_prune.streams.score_files import KEYS, MISSING, SCORES, Arrays, ScoreFiles
+from hf_prune.streams.score_files import KEYS, MISSING, SCORE, SCORES, Arrays, ScoreFiles
 from hf_prune.streams.source import Block, StreamSource
 
 KEPT = "kept"
@@ -75,7 +75,7 @@ class ScoredRows:
             )
         table = block.rows.data.table
         for column in self.columns:
-            scores = pa.array(arrays[column], mask=arrays[MISSING + column].astype(bool))
+            scores = pa.array(arrays[SCORE + column], mask=arrays[MISSING + column].astype(bool))
             if column in table.column_names:
                 table = table.drop_columns([column])
             table = table.append_column(column, scores)
@@ -88,7 +88,7 @@ class ScoredRows:
         scores = read_scores(block.rows, self.compared)
         missing = np.array_equal(np.ma.getmaskarray(scores), arrays[MISSING + self.compared].astype(bool))
         return missing and np.array_equal(
-            np.ma.getdata(scores), arrays[self.compared], equal_nan=scores.dtype.kind == "f"
+            np.ma.getdata(scores), arrays[SCORE + self.compared], equal_nan=scores.dtype.kind == "f"
         )
 
     def _changed(self, how: str) -> StateError:

@@ -55,6 +55,14 @@ def test_it_is_the_same_from_any_state_and_says_so_on_record():
     assert (step.keep, step.order, step.rows_out) == (0.2, "random", 0)
 
 
+@pytest.mark.parametrize("bad", [np.nan, -np.inf])
+def test_a_score_that_cannot_be_ranked_is_refused_as_two_passes_do(bad):
+    scores = np.where(np.arange(60) == 25, bad, np.arange(60.0))
+    kept = stream(scores).prune("s", keep=0.5, order="hard", passes=1)
+    with pytest.raises(ValueError, match=f"^score of row 5 of shard 1 of the stream is {bad}"):
+        list(kept)
+
+
 def test_what_one_pass_cannot_serve():
     features = Features({"s": Value("float32"), "label": ClassLabel(names=["a", "b"])})
     rows = Dataset.from_dict({"s": [0.1, 0.2], "label": [0, 1]}, features=features)

@@ -79,6 +79,23 @@ def test_classes_without_names(tmp_path):
     assert hf_prune.provenance(kept).steps[-1].class_counts == hf_prune.provenance(like).steps[-1].class_counts
 
 
+@pytest.mark.parametrize("name", ["labels", "embeddings", "keys", "kept"])
+def test_a_column_may_be_called_as_arrays_of_the_files_are(given, name):
+    stream, whole, cache = given
+    named = stream.rename_column("score", name).prune(name, keep=0.3, order="hard", run=Run(cache_dir=cache))
+    assert [row["text"] for row in named.decode(False)] == whole.prune("score", keep=0.3, order="hard")["text"][:]
+
+
+def test_classes_may_be_numbers_of_any_size(tmp_path):
+    ds = Dataset.from_dict({"score": range(20), "user": [2**40 + row % 3 for row in range(20)]})
+    kept = ds.to_iterable_dataset().prune(
+        "score", keep=0.3, order="hard", label_column="user", class_balance=1.0, run=Run(cache_dir=tmp_path)
+    )
+    same = ds.prune("score", keep=0.3, order="hard", label_column="user", class_balance=1.0)
+    assert [row["score"] for row in kept] == same["score"][:]
+    assert hf_prune.provenance(kept).steps[-1].class_counts == hf_prune.provenance(same).steps[-1].class_counts
+
+
 def test_score_columns_go_where_that_is_asked_for(given):
     stream, _, cache = given
     scored = stream.score_with("prototypes", **pixels(cache))

@@ -1,7 +1,8 @@
 """A shard is read on from any block as it is read from its start, whatever the stream is made of."""
 
 import pytest
-from datasets import IterableDataset
+from datasets import Dataset, IterableDataset, interleave_datasets
+from datasets.distributed import split_dataset_by_node
 
 from hf_prune import Run
 from hf_prune.streams.source import Position, StreamSource
@@ -109,3 +110,50 @@ def test_a_datasets_that_is_too_old_is_refused(monkeypatch):
         ImportError, match=r"^streams need datasets 5\.1 or newer, this is 5\.0\.1: pip install -U datasets$"
     ):
         StreamSource(stream)
+
+
+def numbers(first=0, stop=20):
+    return Dataset.from_dict({"row": range(first, stop)}).to_iterable_dataset(num_shards=3)
+
+
+def is_even_place(_, place):
+    return place % 2 == 0
+
+
+# What these give depends on which row of all comes, and a shard does not know.
+BY_PLACE = {
+    "interleaved": lambda: interleave_datasets([numbers(0, 8), numbers(8, 30)]),
+    "drawn": lambda: interleave_datasets([numbers(), numbers(20, 30)], probabilities=[0.3, 0.7], seed=1),
+    "take": lambda: numbers().take(7),
+    "skip": lambda: numbers().skip(7).filter(lambda row: row["row"] < 19),
+    "repeat": lambda: numbers().repeat(2),
+    "a column": lambda: numbers().add_column("score", list(range(100, 120))),
+    "filter by place": lambda: numbers(0, 20).filter(is_even_place, with_indices=True),
+    "whole batches": lambda: numbers().map(dict, batched=True, batch_size=4, drop_last_batch=True),
+}
+
+
+@pytest.mark.parametrize("name", BY_PLACE)
+def test_rows_that_go_by_their_place_are_those_of_the_stream(name):
+    source = StreamSource(BY_PLACE[name]())
+    read = [row for block in source.blocks(0) for row in block.rows.data.table.to_pylist()]
+    assert source.num_shards == 1
+    assert read == list(BY_PLACE[name]())
+    blocks = list(source.blocks(0))
+    after = Position(1, len(blocks[0].rows), blocks[0].state)
+    assert content(source.blocks(0, after)) == content(blocks[1:])
+
+
+def test_a_share_that_was_cut_is_refused():
+    share = split_dataset_by_node(numbers(), 0, 3).take(2)
+    with pytest.raises(ValueError, match=r"^the stream was cut with take\(\) or skip\(\) after split_dataset_by_node"):
+        share.prune("row", keep=0.5, order="hard", passes=1)
+
+
+def test_features_that_cannot_be_told_are_asked_for(tmp_path):
+    mapped = parquet_stream(tmp_path).map(lambda row: {"text": row["text"]})
+    with pytest.raises(
+        ValueError, match=r"^the features of the stream cannot be told .*: pass features= to the map"
+    ) as e:
+        StreamSource(mapped)
+    assert "\n" not in str(e.value)
