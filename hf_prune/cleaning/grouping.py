@@ -88,7 +88,8 @@ def preference(stays: Any, ds: Dataset, image_column: str | None, labels: Labels
 
 
 def _best_first(values: NDArray[Any]) -> Rows:
-    return np.argsort(-values.astype(np.float64), kind="stable")
+    # Not as floats, in which large integers that differ are the same; ~ turns the order of integers round, signed or not.
+    return np.argsort(-values if values.dtype.kind == "f" else ~values, kind="stable")
 
 
 def _agreement(duplicate_of: Rows, codes: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -57,7 +57,7 @@ def several_labels(ds: Any, request: Request) -> SeveralLabels | None:
     found = read_classes(ds, column)
     if found.space is None or not isinstance(found.labels, LabelSets):
         return None
-    num_classes = max(len(found.labels.names or ()), int(found.labels.membership.members.max(initial=-1)) + 1)
+    num_classes = Labels(found.labels.membership.members, found.labels.names, complete=False).num_classes
     made_from = {"label_column": column, "label_space": found.space["kind"]}
     return SeveralLabels(_matrix(found.labels, num_classes), found.labels.names, made_from)
 

@@ -31,6 +31,7 @@ SAMPLED_ROWS = 2_048  # that say along which direction a part is cut in two
 TOGETHER = 32  # rows whose gain is computed at once
 MORE_ROWS = 1.5  # times a part's equal share of the budget are chosen before parts are merged for the first time
 ROUNDS = 20  # of k-medoids at most
+MOST_REDUNDANCY = 1e6  # beyond it the values of all rows but the kept ones are the same in float32
 COVERS, COVERED = Reason(19, "stands for rows like it"), Reason(20, "much like a row that was kept")
 CENTRAL = Reason(21, "in the middle of a group")
 ADDS_VALUE, ADDS_LITTLE = Reason(22, "hard and unlike other kept rows"), Reason(23, "easy or like a kept row")
@@ -262,8 +263,10 @@ def improve_medoids(similar: Similar, places: Places) -> Chosen:
 
 
 def _check_redundancy(redundancy: Any) -> None:
-    if not is_number(redundancy) or not 0 <= redundancy < np.inf:
-        raise InputError(f"redundancy={redundancy!r}; give a weight of at least 0, where 0 is order='hard'")
+    if not is_number(redundancy) or not 0 <= redundancy <= MOST_REDUNDANCY:
+        raise InputError(
+            f"redundancy={redundancy!r}; give a weight in [0, {MOST_REDUNDANCY:g}], where 0 is order='hard'"
+        )
 
 
 @register_order(
@@ -284,7 +287,7 @@ def graph(candidates: Candidates, *, redundancy: float = 1.0) -> Places:
 
     Args:
         candidates: The rows to rank.
-        redundancy: Weight of what kept rows take from rows like them, at least 0; 0 is the order ``"hard"``.
+        redundancy: Weight of what kept rows take from rows like them, in [0, 1e6]; 0 is the order ``"hard"``.
 
     References:
         Maharana, Yadav & Bansal (2024), D2 Pruning, arXiv:2310.07931, the reverse message passing. Deviations: shares of

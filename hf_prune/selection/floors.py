@@ -47,8 +47,8 @@ def rows_for_floors(classes: NDArray[np.int64] | Membership, budget: int, share:
         if len(classes.members):
             reserved[classes.rows[first_of_each(classes.members, floors)]] = True
         return reserved
-    least = np.zeros(int(classes.members.max()) + 1, dtype=np.int64)
-    least[list(floors)] = list(floors.values())
+    codes, members = np.unique(classes.members, return_inverse=True)  # codes may be numbers of any size
+    classes, least = Membership(classes.starts, members), np.array([floors[code] for code in codes.tolist()])
     found = priced(classes, least, budget)
     swaps = _Swaps(classes, least, found)
     reserved = swaps.kept if swaps.run() else _any_rows(classes, least, budget, share)

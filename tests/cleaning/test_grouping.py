@@ -45,6 +45,9 @@ def test_which_row_of_a_group_stays():
     assert duplicates(POINTS, 0.99, inputs=given_labels).groups == [[0, 1, 2]]
     assert duplicates(POINTS, 0.99, inputs=given_labels, stays="label").groups == [[1, 0, 2]]
     assert duplicates(POINTS, 0.99, stays=np.array([0.0, np.nan, 5.0, 1.0])).groups == [[2, 0, 1]]
+    numbers = np.array([2**60, 2**60 + 1, 2**60 - 1, 0])  # as those of posts, which are one number in float64
+    for kind in (np.int64, np.uint64):
+        assert duplicates(POINTS, 0.99, stays=numbers.astype(kind)).groups == [[1, 0, 2]]
     found = duplicates(POINTS, 0.99, stays=np.array([0.0, 1.0, 5.0, 1.0]))
     assert str(found).startswith("2 of 4 rows duplicate another one")
     assert found.kept.tolist() == [2, 3]

@@ -74,6 +74,10 @@ def test_columns_with_one_class_per_row_are_left_to_the_metric():
     assert several_labels(one, Request()) is None
     assert several_labels(one, Request(label_column="tags")).matrix.tolist() == [[1, 0], [0, 1]]
     assert several_labels(Dataset.from_dict({"x": [1, 2]}), Request()) is None
+    with pytest.raises(
+        ValueError, match=r"^the largest label is 1099511627776, and integers are taken for the numbers of up to"
+    ):
+        several_labels(Dataset.from_dict({"tags": [[2**40], [1]]}), Request(label_column="tags"))
 
 
 @pytest.mark.parametrize("metric", ["aum", "forgetting", "memorization"])

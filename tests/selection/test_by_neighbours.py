@@ -123,9 +123,9 @@ class TestGraph:
         assert select(scores, order="graph", redundancy=0.0, **options).kept.tolist() == hard
         assert select(scores, order="graph", **options).kept.tolist() != hard
 
-    @pytest.mark.parametrize("value", [-0.1, float("inf"), float("nan"), True, "much"])
+    @pytest.mark.parametrize("value", [-0.1, 1e39, float("inf"), float("nan"), True, "much"])
     def test_a_weight_is_a_number_from_zero(self, value):
-        with pytest.raises(ValueError, match="give a weight of at least 0, where 0 is order='hard'"):
+        with pytest.raises(ValueError, match=r"give a weight in \[0, 1e\+06\], where 0 is order='hard'"):
             select([1.0, 2.0], keep=1, order="graph", redundancy=value, embeddings=np.eye(2))
 
 

@@ -92,6 +92,16 @@ def test_a_worked_case():
     assert found.reason(3) == "class floor"
 
 
+def test_classes_may_have_numbers_of_any_size():
+    sets = [[0], [0], [0], [1], [0, 1], [1]]
+    large = Membership.of_pairs(
+        *(np.array(part) for part in ([0, 1, 2, 3, 4, 4, 5], [5, 5, 5, 2**40, 5, 2**40, 2**40])), 6
+    )
+    small = Membership.of_pairs(np.repeat(np.arange(6), [1, 1, 1, 1, 2, 1]), np.concatenate(sets), 6)
+    for share in (0.7, 1.0):
+        assert rows_for_floors(large, 3, share).tolist() == rows_for_floors(small, 3, share).tolist()
+
+
 def test_floors_that_overlap_are_met_by_fewest_rows():
     """The first row of each class alone would be three rows; two hold all of them."""
     matrix = np.array([[1, 0, 0], [0, 1, 0], [0, 0, 1], [1, 1, 1], [1, 1, 1], [0, 0, 0]])
