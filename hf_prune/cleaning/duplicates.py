@@ -67,11 +67,12 @@ class Duplicates:
         conflicts = (
             f"groups that hold more than one class: {len(self.label_conflicts)}" if self.label_conflicts else ""
         )
-        found = table(lines, ["rows", "in the group", f"least {self._measure}"]) if lines else ""
+        found = table(lines, ["rows", "in the group", f"least {self.measure}"]) if lines else ""
         return fragment(*filter(None, [title, bar, conflicts, strip(self.ds, captions), found]))
 
     @property
-    def _measure(self) -> str:
+    def measure(self) -> str:
+        """Return what the similarity of rows is called."""
         return "similarity" if self.by == PIXELS else "cosine"
 
     def _least(self, group: list[int]) -> str:
@@ -126,7 +127,7 @@ class Duplicates:
         return "\n".join([*lines, *map(self._line, shown)])
 
     def _summary(self) -> str:
-        least = "" if self.threshold is None else f"have a {self._measure} of at least {self.threshold:g}"
+        least = "" if self.threshold is None else f"have a {self.measure} of at least {self.threshold:g}"
         is_copy = self.duplicate_of >= 0
         which = "an earlier" if (self.duplicate_of < np.arange(len(is_copy)))[is_copy].all() else "another"
         count = (
@@ -138,7 +139,7 @@ class Duplicates:
 
     def _line(self, group: list[int]) -> str:
         more = f" … ({len(group)} rows)" if len(group) > _SHOWN_ROWS else ""
-        line = f"  rows {', '.join(map(str, group[:_SHOWN_ROWS]))}{more}; least {self._measure} {self._least(group)}"
+        line = f"  rows {', '.join(map(str, group[:_SHOWN_ROWS]))}{more}; least {self.measure} {self._least(group)}"
         if self.labels is None:
             return line
         names = dict.fromkeys(self.labels.name(int(code)) for code in self.labels.codes[group])

@@ -34,11 +34,11 @@ def plot_duplicates(
         ax: Where to draw; None makes a figure of its own, ``ax.figure``.
         conflicts: Show only groups that hold more than one class.
         image_column: Column with the images; None takes the only ``Image`` column.
-        num_groups: Groups shown at most, those with the least cosine first: they show whether the threshold is too low.
+        num_groups: Groups shown at most, the least similar first: they show whether the threshold is too low.
         num_images: Images of each group shown at most, the least similar ones.
 
     Returns:
-        The axes. Below each image its row, the cosine with the first one, and its class where there are some.
+        The axes. Below each image its row, how similar it is to the first one, and its class where there are some.
 
     Raises:
         ValueError: If the data set has other rows than the one searched, no such groups, or no images.
@@ -71,6 +71,6 @@ def plot_duplicates(
 
 
 def _caption(found: Duplicates, row: int) -> str:
-    cosine = found.similarity[row]
-    first = f"row {row}" if np.isnan(cosine) else f"row {row}: {cosine:.3f}"
+    similar = found.similarity[row]
+    first = f"row {row}" if np.isnan(similar) else f"row {row}: {similar:.3f}"
     return first if found.labels is None else f"{first}\n{found.labels.name(int(found.labels.codes[row]))}"

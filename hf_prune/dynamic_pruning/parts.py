@@ -98,7 +98,8 @@ def weighted_part(weights: NDArray[np.float64], budget: int, seed: int, epoch: i
     """
     exponentials = _generator(seed, epoch).exponential(size=len(weights))
     keys = np.full(len(weights), np.inf)
-    np.divide(exponentials, weights, out=keys, where=weights > 0)
+    drawn = weights > 0
+    keys[drawn] = np.log(exponentials[drawn]) - np.log(weights[drawn])  # the quotient may leave the range of floats
     return _mask(np.argsort(keys, kind="stable")[:budget], len(weights))
 
 

@@ -22,6 +22,7 @@ from hf_prune.dynamic_pruning.sampler import DrawnPart, put_sampler
 from hf_prune.dynamics.forward_pass import check_rows, labelled_loss
 from hf_prune.dynamics.numbered_rows import ROW_KEY, subset_rows, whole_dataset
 from hf_prune.dynamics.trainer_hooks import hook
+from hf_prune.runtime.errors import InputError
 from hf_prune.runtime.files import write_file
 from hf_prune.runtime.processes import check_alike, is_main_process, together
 
@@ -105,6 +106,7 @@ class PrunedTrainer:
         counts: dict[int, tuple[Any, ...]] = {}
         for rows in {self.plan.budget, self.plan.num_rows}:
             self._part.num_rows = rows
+            self._check_batches(args, dataloader)
             counts[rows] = self._own["set_initial_training_values"](args, dataloader)
         # Steps of the optimiser and batches of an epoch of so many rows.
         self._counts = {rows: (values[1], values[5]) for rows, values in counts.items()}
@@ -117,6 +119,14 @@ class PrunedTrainer:
         last = args.num_train_epochs - (epochs - 1)  # a fraction where the training stops within its last epoch
         seen = max_steps * batch if args.max_steps > 0 else sum(planned[:-1]) + planned[-1] * last
         return epochs, steps, examples, seen, batch, batches, max_steps
+
+    def _check_batches(self, args: Any, dataloader: Any) -> None:
+        """Raise one line where an epoch has no batch, of which the Trainer says that its loader has no length."""
+        if args.dataloader_drop_last and len(dataloader) == 0:
+            raise InputError(
+                f"an epoch of {self._part.num_rows} rows is less than a batch, which dataloader_drop_last leaves out: keep more rows, "
+                "or make batches smaller"
+            )
 
     def _count_steps(self, args: Any) -> tuple[int, int]:
         """Return epochs and steps of a training whose epochs differ in length."""

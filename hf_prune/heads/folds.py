@@ -10,16 +10,17 @@ from numpy.typing import NDArray
 from hf_prune.dynamics.figures import OF_THE_END
 from hf_prune.runtime.errors import InputError
 from hf_prune.runtime.seeds import row_uniform
+from hf_prune.runtime.slices import slices
 
 NUM_FOLDS = 5
 
 
-def make_folds(points: NDArray[Any], labels: NDArray[np.int64], num_folds: int, seed: int) -> NDArray[np.int64]:
+def make_folds(points: NDArray[Any], labels: NDArray[np.int64] | None, num_folds: int, seed: int) -> NDArray[np.int64]:
     """Share rows out to folds, each class evenly; equal rows go to one fold, or their labels would be known.
 
     Args:
         points: Embeddings, shape (n, d).
-        labels: Classes, integers from 0, shape (n,).
+        labels: Classes, integers from 0, shape (n,); None where rows have several, which are shared out by chance alone.
         num_folds: 2 or more.
         seed: Decides which row goes where.
 
@@ -27,7 +28,8 @@ def make_folds(points: NDArray[Any], labels: NDArray[np.int64], num_folds: int, 
         The fold of each row, in [0, num_folds), shape (n,).
 
     Raises:
-        ValueError: If fewer than two classes have two different rows, or there are fewer rows than folds.
+        ValueError: If fewer than two classes have two different rows, or there are fewer rows than folds; without labels if
+            no two rows differ.
 
     Example:
         >>> folds = make_folds(np.arange(8.0)[:, None], np.array([0, 1] * 4), 2, seed=0)
@@ -35,13 +37,16 @@ def make_folds(points: NDArray[Any], labels: NDArray[np.int64], num_folds: int, 
         ([4, 4], [2, 2])
     """
     count: Any = num_folds  # an option of the caller's, of whatever type
-    if isinstance(count, bool) or not isinstance(count, (int, np.integer)) or not 2 <= count <= len(labels):
+    if isinstance(count, bool) or not isinstance(count, (int, np.integer)) or not 2 <= count <= len(points):
         raise InputError(
-            f"num_folds={num_folds!r} of {len(labels)} rows with a label; give a count from 2 up to the rows"
+            f"num_folds={num_folds!r} of {len(points)} rows with a label; give a count from 2 up to the rows"
         )
     first, copy_of = _first_of_equals(points)
-    order = np.lexsort((row_uniform(first, seed), labels[first]))
-    if (np.bincount(labels[first]) > 1).sum() < 2:
+    own = np.zeros(len(first), dtype=np.int64) if labels is None else labels[first]
+    order = np.lexsort((row_uniform(first, seed), own))
+    if labels is None and len(first) < 2:
+        raise InputError("no two rows differ: there is nothing to tell apart")
+    if labels is not None and (np.bincount(own) > 1).sum() < 2:
         raise InputError("fewer than two classes have two different rows: there is nothing to tell apart")
     folds = np.empty(len(first), dtype=np.int64)
     folds[order] = np.arange(len(first)) % num_folds
@@ -67,6 +72,37 @@ def _first_of_equals(points: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[n
     digests = np.array([blake2b(row.tobytes(), digest_size=8).digest() for row in points], dtype="V8")
     _, first, copy_of = np.unique(digests, return_index=True, return_inverse=True)
     return first, copy_of.ravel()
+
+
+def drawn_rows(
+    known: NDArray[np.int64], count: int, seed: int, left_out: NDArray[np.bool_] | None = None
+) -> NDArray[np.int64]:
+    """Draw the rows that a head is trained on, ascending, shape (count,).
+
+    Args:
+        known: Numbers of the rows to draw from, ascending, shape (k,).
+        count: How many.
+        seed: Decides which.
+        left_out: Which of them are in the fold that it must not see, shape (k,); None leaves out none.
+
+    Example:
+        >>> drawn_rows(np.arange(4), 2, 0, np.array([True, True, False, False])).tolist()
+        [2, 3]
+    """
+    keys = row_uniform(known, seed)
+    if left_out is not None:
+        keys[left_out] = np.inf
+    return np.sort(known[np.argsort(keys, kind="stable")[:count]])
+
+
+def members_of(
+    found: dict[int, dict[str, NDArray[Any]]], folds: NDArray[np.int64] | None
+) -> list[dict[str, NDArray[Any]]]:
+    """Return the results of each head, which are taken out of ``found``; of those of one for each fold put together."""
+    made = [found.pop(number) for number in sorted(found)]
+    if folds is None:
+        return made
+    return [across_folds(made[head], folds) for head in slices(len(made), NUM_FOLDS)]
 
 
 def across_folds(values: Sequence[dict[str, NDArray[Any]]], folds: NDArray[np.int64]) -> dict[str, NDArray[Any]]:

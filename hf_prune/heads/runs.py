@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from hf_prune.data.digests import array_sha256
 from hf_prune.dynamics.figures import OF_THE_END
 from hf_prune.dynamics.record import TrainingRecord
-from hf_prune.heads.folds import NUM_FOLDS, across_folds, make_folds
+from hf_prune.heads.folds import NUM_FOLDS, drawn_rows, make_folds, members_of
 from hf_prune.heads.results import HeadFiles, Passes, Values, hits_of, run_heads
 from hf_prune.heads.settings import DEFAULTS, Heads
 from hf_prune.heads.training import Training, Weights, scaled, train
@@ -28,8 +28,6 @@ from hf_prune.runtime.processes import (
     process_index,
     together,
 )
-from hf_prune.runtime.seeds import row_uniform
-from hf_prune.runtime.slices import slices
 
 
 @dataclass(frozen=True)
@@ -121,12 +119,12 @@ def train_heads(
             points, codes, tests, num_classes, need, epoch_probs, heads or Heads(), _checked_mask(trainable, codes)
         )
         check_alike(job.described())
-        ours = range(process_index(), job.num_trainings, num_processes())
+        ours = range(process_index(), job.heads.num_trainings, num_processes())
         way_out = "make room, give another folder with cache_dir=, or keep nothing with load_from_cache_file=False"
         with says_when_full(folder or ".", "the heads", way_out):
             parts = together(lambda: job.run(ours, folder))
         found = {number: values for part in parts for number, values in part.items()}
-    made = job.members(found)
+    made = members_of(found, job.folds)
     last = {name: np.stack([values.pop(name) for values in made]) for name in OF_THE_END if name in made[0]}
     records = [job.record(number, values, dataset) for number, values in enumerate(made)]
     fit = np.mean([record.read_epoch("correct", -1)[record.trained_on].mean(dtype=np.float64) for record in records])
@@ -172,18 +170,6 @@ class _Job:
         folds[self.known] = make_folds(points, labels, NUM_FOLDS, self.heads.seed)
         return folds
 
-    @property
-    def num_trainings(self) -> int:
-        """Return the number of heads that are trained: one for each fold where rows are scored out of fold."""
-        return (self.heads.num_heads or 0) * (1 if self.folds is None else NUM_FOLDS)
-
-    def members(self, found: dict[int, Values]) -> list[Values]:
-        """Return the results of each head, which are taken out of ``found``; of those of one for each fold put together."""
-        made = [found.pop(number) for number in sorted(found)]
-        if self.folds is None:
-            return made
-        return [across_folds(made[head], self.folds) for head in slices(len(made), NUM_FOLDS)]
-
     def files(self, root: Path) -> HeadFiles:
         """Return the files of these heads, which are the same however many heads there are."""
         settings = dataclasses.asdict(dataclasses.replace(self.heads, num_heads=None))
@@ -201,10 +187,8 @@ class _Job:
 
     def rows_of(self, number: int) -> NDArray[np.int64]:
         """Return the rows that a head is trained on, ascending."""
-        keys = row_uniform(self.known, self.heads.seeds_of(number)[0])
-        if self.folds is not None:
-            keys[self.folds[self.known] == number % NUM_FOLDS] = np.inf
-        return np.sort(self.known[np.argsort(keys, kind="stable")[: self.num_own_rows]])
+        left_out = None if self.folds is None else self.folds[self.known] == number % NUM_FOLDS
+        return drawn_rows(self.known, self.num_own_rows, self.heads.seeds_of(number)[0], left_out)
 
     def run(self, numbers: Sequence[int], folder: str | Path | None) -> dict[int, Values]:
         """Return the results of some heads; those without a file are trained."""

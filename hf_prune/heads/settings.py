@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from hf_prune.heads.folds import NUM_FOLDS
 from hf_prune.runtime.errors import InputError
 from hf_prune.runtime.seeds import check_seed
 
@@ -92,6 +93,11 @@ class Heads:
             known = isinstance(value, (int, float)) and not isinstance(value, bool) and np.isfinite(value)
             if value is not None and not (known and fits(value)):
                 raise InputError(f"{name}={value!r}; give a number {allowed}, or None")
+
+    @property
+    def num_trainings(self) -> int:
+        """Count the heads that are trained: one for each fold where rows are scored out of fold."""
+        return (self.num_heads or 0) * (NUM_FOLDS if self.out_of_fold else 1)
 
     def seeds_of(self, number: int) -> tuple[int, int]:
         """Return one seed for the subset of a head and one for its first weights and the order of its rows."""

@@ -12,6 +12,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 
 from hf_prune.data.digests import array_sha256
+from hf_prune.heads.folds import NUM_FOLDS, drawn_rows, make_folds, members_of
 from hf_prune.heads.results import HeadFiles, Values, run_heads
 from hf_prune.heads.settings import Heads
 from hf_prune.heads.training import Training, gradient_norms, logits_of, padded, scaled, train
@@ -25,7 +26,6 @@ from hf_prune.runtime.processes import (
     process_index,
     together,
 )
-from hf_prune.runtime.seeds import row_uniform
 
 NEED = "probs"
 
@@ -38,7 +38,8 @@ class LabelHeads:
         heads: The settings, none left open.
         probs: Probability of each class of each row, float32, shape (heads, n, classes).
         grad_norms: Norm of the gradient of the loss of each row alone, float32, shape (heads, n).
-        fit: Mean share of the labels of its own rows that a head gets right, in [0, 1].
+        fit: Mean share of the labels of its own rows that a head gets right, in [0, 1]; with ``out_of_fold`` of all rows, which
+            heads predict that did not see them.
     """
 
     heads: Heads
@@ -78,16 +79,16 @@ def train_label_heads(
         points, targets = _checked(embeddings, labels)
         job = _Job(points, targets, heads or Heads())
         check_alike(job.described())
-        ours = range(process_index(), job.heads.num_heads or 0, num_processes())
+        ours = range(process_index(), job.heads.num_trainings, num_processes())
         way_out = "make room, give another folder with cache_dir=, or keep nothing with load_from_cache_file=False"
         with says_when_full(folder or ".", "the heads", way_out):
             parts = together(lambda: job.run(ours, folder))
     found = {number: values for part in parts for number, values in part.items()}
-    made = [found[number] for number in sorted(found)]
+    made = members_of(found, job.folds)
     probs = np.stack([values["probs"] for values in made])
     hits = [
         ((probs[number, rows] > 0.5) == targets[rows]).mean(dtype=np.float64)
-        for number, rows in ((number, job.rows_of(number)) for number in range(len(made)))
+        for number, rows in ((number, job.judged_rows(number)) for number in range(len(made)))
     ]
     return LabelHeads(job.heads, probs, np.stack([values["grad_norms"] for values in made]), float(np.mean(hits)))
 
@@ -99,7 +100,11 @@ class _Job:
         device = compute_device()
         self.arrays: dict[str, NDArray[Any]] = {"embeddings": embeddings, "labels": labels}
         self.heads = heads.resolve(NEED, len(labels))
-        self.num_own_rows = round((self.heads.subset or 1.0) * len(labels))
+        # Rows are in folds whatever their classes, of which each row has several.
+        is_apart = self.heads.out_of_fold
+        self.folds = make_folds(embeddings, None, NUM_FOLDS, self.heads.seed) if is_apart else None
+        seen = len(labels) - (0 if self.folds is None else int(np.bincount(self.folds).max()))
+        self.num_own_rows = round((self.heads.subset or 1.0) * seen)
         self.points, self.targets = scaled(embeddings, embeddings, device), padded(labels, device)
         names = [field.name for field in dataclasses.fields(Training)]
         settings = dataclasses.asdict(self.heads)
@@ -115,8 +120,12 @@ class _Job:
 
     def rows_of(self, number: int) -> NDArray[np.int64]:
         """Return the rows that a head is trained on, ascending."""
-        keys = row_uniform(np.arange(len(self.targets)), self.heads.seeds_of(number)[0])
-        return np.sort(np.argsort(keys, kind="stable")[: self.num_own_rows])
+        left_out = None if self.folds is None else self.folds == number % NUM_FOLDS
+        return drawn_rows(np.arange(len(self.targets)), self.num_own_rows, self.heads.seeds_of(number)[0], left_out)
+
+    def judged_rows(self, number: int) -> NDArray[np.int64]:
+        """Return the rows that tell how well a head fits: its own, or all that heads predict which did not see them."""
+        return self.rows_of(number) if self.folds is None else np.arange(len(self.targets))
 
     def run(self, numbers: Sequence[int], folder: str | Path | None) -> dict[int, Values]:
         """Return the results of some heads; those without a file are trained."""

@@ -11,6 +11,7 @@ from datasets import Dataset
 from numpy.typing import NDArray
 
 from hf_prune.engine.breakdown import Pass, trial_passes
+from hf_prune.heads.folds import NUM_FOLDS
 from hf_prune.heads.settings import DEFAULTS, Heads
 from hf_prune.metrics import Metric
 from hf_prune.policy.budget import KEEPS, Trainings, expected_seconds, sample_rows
@@ -227,8 +228,9 @@ class _Counted:
         classes = classes if several is None else several.matrix.shape[1]
         assert heads.num_heads is not None and heads.hidden is not None  # noqa: PT018  # nothing is left open
         assert heads.num_epochs is not None and heads.subset is not None  # noqa: PT018
-        rows, predicted = heads.subset * len(self._ds), len(self._ds) / (1 if need == "dynamics" else heads.num_epochs)
-        kind = Trainings(1, heads.num_heads, heads.hidden, rows, predicted, heads.num_epochs)
+        seen = len(self._ds) * (1 - 1 / NUM_FOLDS if heads.out_of_fold else 1)
+        rows, predicted = heads.subset * seen, len(self._ds) / (1 if need == "dynamics" else heads.num_epochs)
+        kind = Trainings(1, heads.num_trainings, heads.hidden, rows, predicted, heads.num_epochs)
         steps = kind.steps(self._width, classes, self._pace.num_threads)
         return self._pace.seconds(kind.work(self._width, classes), steps) / num_processes()
 

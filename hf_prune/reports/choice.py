@@ -112,7 +112,9 @@ def _duplicates(rows: Rows, num_images: int) -> Group:
     for group in groups:
         shown.setdefault(group[0], f"stands for {len(group) - 1} more")
         for row in group[1:_OF_A_GROUP]:
-            near = "" if rows.duplicates is None else f", cosine {rows.duplicates.similarity[row]:.3f}"
+            near = (
+                "" if rows.duplicates is None else f", {rows.duplicates.measure} {rows.duplicates.similarity[row]:.3f}"
+            )
             shown[row] = f"repeats row {group[0]}{near}"
     text = "Groups of duplicates, the least similar first; the row that stands for a group leads it."
     return Group("Duplicates", text, tuple(shown), notes=shown)

@@ -69,7 +69,10 @@ def _given(
     """Return the rows of the sample that have an embedding, and these, (m, d)."""
     if "embeddings" in request.given:
         check_first_axes({"embeddings": request.given["embeddings"]}, len(rows))
-        return sample, np.asarray(request.given["embeddings"])[sample]
+        given = np.asarray(request.given["embeddings"])
+        if given.ndim != 2:
+            raise InputError(f"embeddings of shape {given.shape}; give one vector per row, shape (n, d)")
+        return sample, given[sample]
     if request.encoder is not None:
         if rows.images is None:
             raise InputError(

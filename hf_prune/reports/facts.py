@@ -215,6 +215,9 @@ def _history(rows: Rows) -> Iterator[Fact]:
         yield Fact("History", f"{history.damaged} steps were edited or cannot be read.", "warning")
     if not history.is_chain and history.steps:
         yield Fact("History", "Rows were changed by other means between the steps.", "warning")
+    if rows.is_changed:
+        text = "What the cut left was changed by other means since: this page shows the rows that the cut kept."
+        yield Fact("History", text, "warning")
     if history.altered:
         yield Fact("History", f"Scores were changed by other means: {plain(', '.join(history.altered))}.", "warning")
     if step is not None and step.unscored:

@@ -36,6 +36,7 @@ class Rows:
         reasons: Why.
         noise: Wrong labels, where somebody has looked for them.
         duplicates: Duplicates, where somebody has looked for them.
+        is_changed: Whether what the cut left was changed since.
     """
 
     ds: Dataset
@@ -49,6 +50,7 @@ class Rows:
     reasons: Reasons | None = None
     noise: LabelNoise | None = None
     duplicates: Duplicates | None = None
+    is_changed: bool = False
 
     def __len__(self) -> int:
         return len(self.ds)
@@ -158,7 +160,10 @@ def read_rows(
     if scores.dtype.kind == "f":
         scores = np.ma.masked_where(np.isnan(np.ma.getdata(scores)), scores)
     found = Rows(ds, column, scores, history, labels, _images(ds, image_column), noise=noise, duplicates=duplicates)
-    return found if step is None else with_cut(found, later, step)
+    if kept is None or step is None:
+        return found
+    is_changed = [head.id for head in later.heads] == [step.id] and later.rows_changed(kept)
+    return replace(with_cut(found, later, step), is_changed=is_changed)
 
 
 def with_cut(rows: Rows, history: History, step: Step) -> Rows:

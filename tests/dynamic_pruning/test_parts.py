@@ -63,6 +63,17 @@ def test_weights_are_the_odds_of_the_first_row():
     assert (pairs[:, 2] & pairs[:, 3]).mean() == pytest.approx(2 / 8 * 5 / 6 + 5 / 8 * 2 / 3, abs=0.03)
 
 
+def test_weights_are_relative_whatever_their_size(recwarn):
+    weights = np.array([0.0, 1.0, 2.0, 5.0])
+    for factor in (1e-300, 1e307):  # the smallest quotients of the others would leave the range of floats
+        for epoch in range(20):
+            assert (weighted_part(weights * factor, 2, 3, epoch) == weighted_part(weights, 2, 3, epoch)).all()
+    assert not weighted_part(np.array([1e-320, 1e-320, 1e-320, 1.0]), 1, 0, 0)[:3].any()
+    drawn = np.array([weighted_part(np.full(8, 1e-320), 2, 0, epoch) for epoch in range(100)])
+    assert drawn.any(axis=0).all()
+    assert not recwarn.list
+
+
 def test_thinning_by_hand():
     """Mean 2: four rows below it, of which one stays for four; the others stay as they are."""
     losses = np.array([1, 1, 1, 1, 4, 4], np.float32)

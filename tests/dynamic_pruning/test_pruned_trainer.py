@@ -243,6 +243,14 @@ def test_labels_that_are_no_classes_stop_the_training(tmp_path):
     assert report.rows_seen == 48
 
 
+def test_an_epoch_without_a_batch_is_refused_in_a_line(tmp_path):
+    trainer, _ = start(tmp_path, "rs2", keep=5, dataloader_drop_last=True)
+    with pytest.raises(
+        ValueError, match=r"^an epoch of 5 rows is less than a batch, which dataloader_drop_last leaves out"
+    ):
+        trainer.train()
+
+
 def test_a_second_training_begins_anew(tmp_path):
     trainer, report = start(tmp_path, "infobatch")
     trainer.train()

@@ -36,6 +36,16 @@ def test_equal_rows_share_a_fold():
         np.testing.assert_array_equal(found[50:70], found[10:30])
 
 
+def test_rows_with_several_classes_are_shared_out_whatever_these_are():
+    points, _ = blobs()
+    points[50:70] = points[10:30]
+    found = make_folds(points, None, 5, 0)
+    np.testing.assert_array_equal(found[50:70], found[10:30])
+    assert np.bincount(np.delete(found, np.arange(50, 70))).tolist() == [14] * 5
+    with pytest.raises(ValueError, match=r"^no two rows differ: there is nothing to tell apart"):
+        make_folds(np.ones((9, 2), np.float32), None, 5, 0)
+
+
 def test_a_seed_decides():
     points, labels = blobs()
     assert (make_folds(points, labels, 5, 0) != make_folds(points, labels, 5, 1)).any()

@@ -103,3 +103,18 @@ def test_a_class_that_all_rows_have_is_learnt():
 def test_arrays_that_do_not_fit_are_refused(points, labels, message):
     with pytest.raises(ValueError, match=message):
         train_label_heads(points, labels)
+
+
+def test_out_of_fold_no_row_is_scored_by_heads_that_saw_it(tmp_path):
+    points = POINTS.copy()
+    points[40:] = points[:20]  # equal rows are in one fold, or their labels would be known
+    settings = Heads(num_heads=2, num_epochs=8, hidden=4, batch_size=8, out_of_fold=True)
+    found = train_label_heads(points, LABELS, settings, folder=tmp_path)
+    changed = LABELS.copy()
+    changed[[3, 43]] = 1 - changed[[3, 43]]
+    other = train_label_heads(points, changed, settings)
+    assert found.probs.shape == (2, 60, 3)
+    np.testing.assert_array_equal(other.probs[:, [3, 43]], found.probs[:, [3, 43]])
+    assert (other.probs != found.probs).any()
+    assert len(list(tmp_path.rglob("*.safetensors"))) == 2 * 5
+    assert found.fit == pytest.approx(((found.probs > 0.5) == LABELS).mean())

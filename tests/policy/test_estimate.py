@@ -133,6 +133,10 @@ def test_heads_are_counted_once_for_all_metrics_of_a_kind(clock):
     size, classes = points.shape[1], len(np.unique(labels))
     kind = Trainings(1, 6, 32, 400, 200, 2)
     assert found.parts["heads"] == pytest.approx(PACE.seconds(kind.work(size, classes), kind.steps(size, classes, 1)))
+    apart = {**arguments, "teachers": hf_prune.Heads(num_heads=6, hidden=32, num_epochs=2, out_of_fold=True)}
+    unseen = hf_prune.estimate(dataset(labels), "el2n", evidence=False, **apart)
+    kind = Trainings(1, 30, 32, 320, 200, 2)  # five of each on four fifths of the rows
+    assert unseen.parts["heads"] == pytest.approx(PACE.seconds(kind.work(size, classes), kind.steps(size, classes, 1)))
     evidence = expected_seconds(400, size, classes, refitted=True, by_embeddings=True, pace=PACE)
     further = expected_seconds(400, size, classes, refitted=True, by_embeddings=True, again=True, pace=PACE)
     assert found.parts["evidence"] == pytest.approx(evidence + further)

@@ -1,3 +1,5 @@
+import dataclasses
+
 import numpy as np
 
 from hf_prune.reports.choice import choose_groups, compare_cuts, largest_classes
@@ -19,6 +21,8 @@ def test_groups_are_the_ends_the_sides_suspects_and_duplicates():
     assert found["Suspects"].rows == (ROWS - 1, ROWS - 2)
     assert found["Suspects"].notes[ROWS - 1] == "looks like dog"  # row 59 is a ship, and dogs come before
     assert found["Duplicates"].notes == {4: "stands for 1 more", 9: "repeats row 4, cosine 0.950"}
+    by_pixels = read_rows(ds, duplicates=dataclasses.replace(duplicates_of(ds), by="pixels"))
+    assert choose_groups(by_pixels, 3)[-1].notes[9] == "repeats row 4, similarity 0.950"
 
 
 def test_sides_of_the_easy_end_are_turned_around():

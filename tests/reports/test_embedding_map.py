@@ -68,3 +68,5 @@ def test_embeddings_that_scoring_left_are_found_without_the_model(tmp_path):
 def test_arrays_of_other_rows_are_refused():
     with pytest.raises(ValueError, match=r"inputs\['embeddings'\] has shape \(3, 5\)"):
         make_map(rows_of(), Request(inputs={"embeddings": POINTS[:3]}))
+    with pytest.raises(ValueError, match=r"^embeddings of shape \(60,\); give one vector per row, shape \(n, d\)$"):
+        make_map(rows_of(), Request(inputs={"embeddings": POINTS[:, 0]}))

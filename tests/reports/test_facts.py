@@ -113,6 +113,11 @@ def test_changes_by_other_means_are_warned_of():
     with pytest.warns(UserWarning, match="does not hold the scores"):
         rows = read_rows(changed, cut(changed))
     assert ("History", "Scores were changed by other means: el2n.") in said(rows)
+    kept = cut(ds)
+    assert not read_rows(ds, kept.remove_columns("el2n")).is_changed
+    later = "What the cut left was changed by other means since: this page shows the rows that the cut kept."
+    for changed in (kept.select(range(3)), kept.shuffle(seed=0)):
+        assert said(read_rows(ds, changed))["History", later] == "warning"
     damaged = dataclasses.replace(rows, history=dataclasses.replace(rows.history, damaged=2))
     assert ("History", "2 steps were edited or cannot be read.") in said(damaged)
 
