@@ -8,6 +8,7 @@ import os
 import re
 from contextlib import ExitStack
 from dataclasses import dataclass
+from operator import index
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +48,7 @@ class Shard:
         """Return the shard that was given as text or as a pair; an InputError says what can be given."""
         parts = given.split("/") if isinstance(given, str) else given
         try:
-            number, count = (int(part) for part in parts)
+            number, count = (int(part) if isinstance(part, str) else index(part) for part in parts)
         except (TypeError, ValueError):
             raise InputError(f"shard={given!r}; give number/count, such as '3/64', the first is '0/64'") from None
         if count < 1 or not 0 <= number < count:

@@ -67,7 +67,7 @@ def decide(
         if rule == RANDOM:
             warn(f"order='auto': {reason} {WHAT_TO_DO}")
     else:
-        if classes.single is None:
+        if classes.single is None or not (classes.single.codes >= 0).any():
             rule, reason, hint = _rule_without_labels(column, share, inputs, classes)
         else:
             rule, reason = _general_rule(ds, column, classes.single, classes.column, share, lacking)

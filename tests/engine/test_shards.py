@@ -29,6 +29,7 @@ def test_a_shard_is_given_as_text_or_as_a_pair(given):
         ((0, 0), "shard=(0, 0); shards are numbered from 0: give one such as '3/64'"),
         ("3", "shard='3'; give number/count, such as '3/64', the first is '0/64'"),
         ("a/b", "shard='a/b'; give number/count, such as '3/64', the first is '0/64'"),
+        ((0, 1.5), "shard=(0, 1.5); give number/count, such as '3/64', the first is '0/64'"),
         (3, "shard=3; give number/count, such as '3/64', the first is '0/64'"),
         (None, "shard=None; give number/count, such as '3/64', the first is '0/64'"),
     ],

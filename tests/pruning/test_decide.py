@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from datasets import Value
+from datasets import ClassLabel, Value
 
 import hf_prune
 from hf_prune.data.history import provenance
@@ -110,6 +110,9 @@ def test_without_labels_few_rows_are_chosen_to_stand_for_others_and_many_at_rand
     ):
         assert last(ds.prune("noise", keep=0.2)).order == "random"
     assert len(ds.prune("noise", keep=1.0)) == 400  # nothing to decide
+    unknown = ds.add_column("label", [-1] * 400).cast_column("label", ClassLabel(names=["a", "b"]))
+    with pytest.warns(UserWarning, match=r"no labels .* at keep 0.2 coverage rows stand for the others"):
+        assert last(unknown.prune("noise", keep=0.2, **given)).order == "coverage"
 
 
 def test_without_labels_the_encoder_on_record_is_opened_again():

@@ -78,12 +78,13 @@ def spherical_kmeans(
     settings = {"num_prototypes": num_clusters, "num_iterations": num_iterations, "tolerance": tolerance, "seed": seed}
     check_alike(settings | {"dimensions": embeddings.shape[1:], "num_init": num_init, "algorithm": algorithm})
     check_count("num_init", num_init, 1)
+    check_count("num_iterations", num_iterations, 0)
     if algorithm not in ("auto", *ALGORITHMS):
         raise InputError(f"algorithm={algorithm!r} is not known; give {', '.join(map(repr, ALGORITHMS))} or 'auto'")
     total = int(all_sum(np.array([len(rows)]))[0])
     count: Any = num_clusters  # an option of the caller's, of whatever type
-    if not isinstance(count, (int, np.integer)) or not 1 <= count <= total:
-        raise InputError(f"num_prototypes={num_clusters} of {total} rows; give a count in [1, {total}]")
+    if isinstance(count, bool) or not isinstance(count, (int, np.integer)) or not 1 <= count <= total:
+        raise InputError(f"num_prototypes={num_clusters!r} of {total} rows; give a count in [1, {total}]")
     if algorithm == "auto":
         algorithm = "hierarchical" if count >= MANY_CLUSTERS else "lloyd"
     device, best = device_of_rows(), None

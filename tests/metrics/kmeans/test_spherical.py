@@ -77,7 +77,7 @@ def test_distances_are_those_to_the_nearest_centroid(seed, num_rows, num_cluster
     np.testing.assert_allclose(found.distances, np.clip(nearest, 0, 2), atol=2e-6)
 
 
-@pytest.mark.parametrize("count", [0, -1, 5, 2.0, 1.5, "2", None, float("nan")])
+@pytest.mark.parametrize("count", [0, -1, 5, 2.0, 1.5, "2", None, True, float("nan")])
 def test_a_count_that_cannot_be_met_says_which_can(count):
     with pytest.raises(ValueError, match=r"^num_prototypes=\S+ of 4 rows; give a count in \[1, 4\]$"):
         cluster(np.eye(4, dtype=np.float32), count)
@@ -99,6 +99,12 @@ def test_the_best_of_several_starts_counts():
     assert cluster(points, 12, num_init=3).distances.mean() == min(alone)
     with pytest.raises(ValueError, match="num_init=0"):
         cluster(points, 12, num_init=0)
+
+
+@pytest.mark.parametrize("count", [-1, 1.5, True, "3", None])
+def test_iterations_are_a_count(count):
+    with pytest.raises(ValueError, match=r"^num_iterations=\S+; give a whole number of at least 0$"):
+        cluster(np.eye(4, dtype=np.float32), 2, num_iterations=count)
 
 
 def test_an_unknown_algorithm_names_those_there_are():
