@@ -70,7 +70,7 @@ def push_stream(
         raise InputError(
             "the stream is the share of one process: push the stream before it is split, from one process"
         )
-    ds = ds._resolve_features()
+    ds = StreamSource(ds).given  # with its features
     published = hub.read()
     hub.make()
     where: dict[str, Any] = {"repo_type": "dataset", "revision": hub.revision, "create_pr": hub.create_pr}
