@@ -14,8 +14,8 @@ from hf_prune.data.history import Step, package_versions, parse_history, with_st
 from hf_prune.runtime.errors import InputError, StateError
 from hf_prune.scoring import Request
 from hf_prune.scoring.scores import read_scores
-from hf_prune.streams.first_pass import key_bytes
-from hf_prune.streams.score_files import KEYS, MISSING, SCORE, SCORES, Arrays, ScoreFiles
+from hf_prune.streams.first_pass import key_bytes, labels_of_block
+from hf_prune.streams.score_files import KEYS, LABELS, MISSING, SCORE, SCORES, Arrays, ScoreFiles
 from hf_prune.streams.source import Block, StreamSource
 
 KEPT = "kept"
@@ -69,7 +69,8 @@ class ScoredRows:
             self.files.read(KEYS, block.shard, block.number)[0][KEYS],
         )
         arrays, _ = self.files.read(SCORES, block.shard, block.number)
-        if not np.array_equal(keys, filed) or not self._has_scores(block, arrays):
+        is_same = np.array_equal(keys, filed) and self._has_labels(block, arrays) and self._has_scores(block, arrays)
+        if not is_same:
             raise self._changed(
                 f"rows from {block.start} of shard {block.shard} are others than those that were scored"
             )
@@ -80,6 +81,11 @@ class ScoredRows:
                 table = table.drop_columns([column])
             table = table.append_column(column, scores)
         return table
+
+    def _has_labels(self, block: Block, arrays: Arrays) -> bool:
+        """Whether the rows still have the classes that scores and floors went by; the keys of rows with an image are its own."""
+        labels = labels_of_block(block.rows, self.files.identity["label_column"])
+        return not labels or np.array_equal(labels[LABELS], arrays[LABELS])
 
     def _has_scores(self, block: Block, arrays: Arrays) -> bool:
         """Whether the column that was read for scores still holds them."""

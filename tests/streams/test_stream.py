@@ -63,12 +63,13 @@ def test_it_is_shuffled_and_shown_in_a_format(kept):
     assert [len(batch) for batch in batches] == [10, 10, 10, 6]
 
 
-@pytest.mark.parametrize("change", ["other rows", "fewer rows", "more rows"])
+@pytest.mark.parametrize("change", ["other rows", "fewer rows", "more rows", "other labels"])
 def test_another_source_under_the_same_name_is_noticed(tmp_path, change):
     stream = parquet_stream(tmp_path / "rows", 1, 20)
     scored = stream.score_with("prototypes", **pixels(tmp_path / "cache"))
     by_column = stream.prune("score", keep=0.5, order="hard", run=Run(cache_dir=tmp_path / "cache"))
-    changed = {"other rows": rows(20, seed=1), "fewer rows": rows(19), "more rows": rows(30)}[change]
+    changed = {"other rows": rows(20, seed=1), "fewer rows": rows(19), "more rows": rows(30)}.get(change, rows(20))
+    changed = [row | {"label": 2} for row in changed] if change == "other labels" else changed  # of the same images
     Dataset.from_list(changed, features=FEATURES).to_parquet(tmp_path / "rows/0.parquet")
     for reading in (scored, by_column):
         with pytest.raises(StateError, match=r"the stream changed since it was scored; remove .* and score it again"):
