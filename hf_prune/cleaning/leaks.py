@@ -313,7 +313,11 @@ def _given(inputs: Mapping[str, Any] | None, ds: DatasetDict) -> dict[str, Any]:
         )
     for name, split in ds.items():
         check_first_axes({f"embeddings'][{name!r}": arrays[name]}, len(split))
-    return {"embeddings": np.concatenate([np.asarray(arrays[name]) for name in ds])}
+    found = [np.asarray(arrays[name]) for name in ds]
+    if len({array.shape[1:] for array in found}) > 1:
+        shapes = ", ".join(f"{name!r} {array.shape}" for name, array in zip(ds, found, strict=True))
+        raise InputError(f"the embeddings of the splits have several widths ({shapes}): give those of one encoder")
+    return {"embeddings": np.concatenate(found)}
 
 
 def _least_cosine(threshold: Any) -> float:

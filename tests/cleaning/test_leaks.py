@@ -154,5 +154,8 @@ def test_wrong_requests_are_refused_in_a_line(splits, arguments, error, message)
 def test_only_splits_are_compared(splits):
     with pytest.raises(TypeError, match="leaks takes a DatasetDict, not Dataset: put the splits into"):
         leaks(splits["train"])
+    widths = {name: np.ones((len(ds), 2 + place)) for place, (name, ds) in enumerate(splits.items())}
+    with pytest.raises(ValueError, match=r"^the embeddings of the splits have several widths \('train' "):
+        leaks(splits, inputs={"embeddings": widths})
     with pytest.raises(ValueError, match="threshold=2; give the least cosine of embeddings"):
         leaks(splits, 2, inputs={"embeddings": {name: np.ones((len(ds), 2)) for name, ds in splits.items()}})
