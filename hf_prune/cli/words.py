@@ -37,6 +37,11 @@ _IN_HELP = (
     (r", or a list of them(?=[;.])", ""),
     (r", or a Heads with settings(,|(?=:))", ""),
     (r"a TrainingRecord, its folder, the folder of train-teachers, or a list", "a folder, or that of train-teachers"),
+    (
+        r"embeddings of shape \(t, d\); or numbers of rows of",
+        "a .npy file of embeddings; or numbers of rows, such as 3,17, of",
+    ),
+    (r"a column or an array of numbers", "a column of numbers"),
     (r"a Prototypes, its folder, or a repository", "their folder or a repository"),
     (r" \(hf_prune\.\S+\), a config of transformers, or a function that builds a new model for each training", ""),
     (r"\bds\b", "DATA"),

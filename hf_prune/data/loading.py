@@ -1,5 +1,6 @@
 """Open a data set by a path or an id of the Hub: a folder of `save_to_disk`, a file, or a folder of files or images."""
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from textwrap import shorten
@@ -15,6 +16,7 @@ from hf_prune.runtime.errors import InputError
 from hf_prune.runtime.folders import recover
 from hf_prune.runtime.integrity import DIGESTS, check_digests
 
+_NUMBERS = re.compile(r"[0-9]{1,18}(,[0-9]{1,18})*")  # of rows
 # File suffix → the builder of `datasets` that reads it.
 _BUILDERS = {
     ".parquet": "parquet",
@@ -83,11 +85,20 @@ def open_target(source: Any) -> Any:
     """Open target rows named by a path or by the arguments of `open_dataset`; return anything else as it is.
 
     Args:
-        source: A path or Hub id with one split; keyword arguments of `open_dataset`; or rows, an array or their numbers.
+        source: A path or Hub id with one split; keyword arguments of `open_dataset`; a ``.npy`` file of embeddings; numbers of
+            rows as text, with commas between them, where no file is called so; or rows, an array or their numbers.
 
     Raises:
-        ValueError: If there are several splits.
+        ValueError: If there are several splits, or a file holds no array.
+
+    Example:
+        >>> open_target("3,17")
+        [3, 17]
     """
+    if isinstance(source, str) and _NUMBERS.fullmatch(source) and not Path(source).exists():
+        return [int(number) for number in source.split(",")]
+    if isinstance(source, str | Path) and Path(source).suffix == ".npy":
+        return _read_array(source)
     return _only_split(source, "target")
 
 

@@ -3,7 +3,7 @@ import pytest
 from datasets import Dataset, DatasetDict, concatenate_datasets
 
 from hf_prune.cli.errors import is_user_error
-from hf_prune.data.loading import open_dataset, read_inputs
+from hf_prune.data.loading import open_dataset, open_target, read_inputs
 from hf_prune.runtime.errors import InputError
 from tests.helpers.tiny_publications import image_bytes, images
 
@@ -166,6 +166,20 @@ def test_a_file_that_holds_no_rows_is_named_on_one_line(tmp_path, name, content)
     with pytest.raises(ValueError, match=rf"^cannot open '.*{name}': ") as caught:
         open_dataset(tmp_path / name)
     assert "\n" not in str(caught.value)
+
+
+def test_target_rows_are_named_as_text(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    np.save("vectors.npy", np.eye(3))
+    assert open_target("7") == [7]
+    assert open_target("3,17") == [3, 17]
+    assert open_target("vectors.npy").tolist() == np.eye(3).tolist()
+    assert open_target([3, 17]) == [3, 17]
+    images(3).save_to_disk("7")  # what is there is opened
+    assert len(open_target("7")) == 3
+    (tmp_path / "broken.npy").write_bytes(b"no")
+    with pytest.raises(ValueError, match=r"^'broken.npy' is not an array"):
+        open_target("broken.npy")
 
 
 def test_what_is_no_path_and_no_array(tmp_path):
