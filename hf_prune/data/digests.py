@@ -111,9 +111,9 @@ def column_digest(ds: Dataset, column: str) -> str:
     digest = hashlib.sha256(f"{len(ds)}".encode())
     if isinstance(feature_of(ds, column), Image):
         images = EncodedImages(ds, column)
-        lengths = images.lengths()
-        digest.update(lengths.data)
-        contents: list[Any] = [images[row] if lengths[row] else b"" for row in _sample(len(ds))]
+        for block in images.length_blocks():
+            digest.update(block.data)
+        contents: list[Any] = [images[row] if images.length(row) else b"" for row in _sample(len(ds))]
     else:
         values = read_column(ds, column)
         digest.update(_cheap_bytes(values))
@@ -136,9 +136,8 @@ def content_digest(ds: Dataset, column: str) -> str:
     digest = hashlib.sha256(f"{len(ds)} {column_digest(ds, column)}".encode())
     if isinstance(ds.info.features[column], Image):
         images = EncodedImages(ds, column)
-        lengths = images.lengths()
-        if lengths.sum() <= WHOLE_BYTES:
-            _add_images(digest, images, lengths)
+        if sum(int(block.sum()) for block in images.length_blocks()) <= WHOLE_BYTES:
+            _add_images(digest, images)
     else:
         _add_values(digest, read_column(ds, column))
     return digest.hexdigest()[:40]
@@ -150,14 +149,14 @@ def _sample(num_rows: int) -> list[int]:
     return rows
 
 
-def _add_images(digest: Any, images: EncodedImages, lengths: NDArray[np.int64]) -> None:
+def _add_images(digest: Any, images: EncodedImages) -> None:
     """Add every image whose length is known; none is fetched from the Web."""
     for start, of_run, content in images.runs():
         if content is not None:
             digest.update(content)
             continue
         for row in range(start, start + len(of_run)):
-            if lengths[row]:
+            if images.length(row):
                 digest.update(images[row])
 
 

@@ -149,15 +149,23 @@ class EncodedImages:
             chunks = np.searchsorted(self._starts, rows, side="right") - 1
             yield block.start, chunks, firsts[rows].astype(np.int64), lasts[rows].astype(np.int64)
 
+    def length(self, row: int) -> int:
+        """Return the bytes of one encoded image, from offsets or the size of its file; 0 where unknown."""
+        chunk, place = self._locate(row)
+        stored = self._bytes[chunk][place]
+        return len(stored.as_buffer()) if stored.is_valid else _file_size(self.path(row))
+
+    def length_blocks(self) -> Iterator[NDArray[np.int64]]:
+        """Yield the same of all rows, some at a time."""
+        for start, _, firsts, lasts in self._places():
+            lengths = np.where(firsts < 0, -1, lasts - firsts)
+            for place in np.flatnonzero(lengths < 0).tolist():
+                lengths[place] = _file_size(self.path(start + place))
+            yield lengths
+
     def lengths(self) -> NDArray[np.int64]:
-        """Return the bytes of each encoded image, shape (n,), from offsets and file sizes; 0 where unknown."""
-        by_table_row = np.empty(int(self._starts[-1]), np.int64)
-        for start, chunk in zip(self._starts.tolist(), self._bytes, strict=False):
-            by_table_row[start : start + len(chunk)] = pc.fill_null(pc.binary_length(chunk), -1).to_numpy()
-        lengths = by_table_row if self._rows is None else by_table_row[self._rows]
-        for row in np.flatnonzero(lengths < 0).tolist():
-            lengths[row] = _file_size(self.path(row))
-        return lengths
+        """Return the same of all rows, shape (n,)."""
+        return np.concatenate([np.empty(0, np.int64), *self.length_blocks()])
 
 
 def image_hashes(images: EncodedImages) -> NDArray[np.uint8]:

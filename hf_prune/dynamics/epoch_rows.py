@@ -10,13 +10,11 @@ from numpy.typing import NDArray
 from hf_prune.dynamics.figures import FIGURES, logit_figures
 from hf_prune.runtime.errors import InputError
 from hf_prune.runtime.processes import all_max, gather_objects, is_main_process, num_processes, process_index
-from hf_prune.runtime.row_arrays import gather_rows
-from hf_prune.runtime.slices import slices
+from hf_prune.runtime.row_arrays import gather_blocks, gather_rows
 
 FLUSH_STEPS = 16  # batches whose logits stay on their device, so that each does not wait for it
 FLUSH_VALUES = 2**22  # or so many logits
 SMALL_BATCH = 2**15  # logits of a batch that is not worth a computation of its own
-BLOCK_VALUES = 2**22  # numbers that travel at once between processes
 
 
 @dataclasses.dataclass(frozen=True)
@@ -119,8 +117,8 @@ class Presentations:
         seen, first = np.unique(rows[order], return_index=True)  # the earliest batch, in it the lowest rank
         places = np.flatnonzero(ranks[order[first]] == process_index())
         chosen = np.searchsorted(mine.rows, seen[places])
-        log_probs = _gather_blocks(places, mine.log_probs[chosen], len(seen))
-        figures = gather_rows(places, mine.figures[chosen].astype(np.float32), len(seen)).astype(np.float16)
+        log_probs = _at_main_process(places, mine.log_probs[chosen], len(seen))
+        figures = gather_rows(places, mine.figures[chosen], len(seen))
         return EpochRows(seen, gather_rows(places, mine.labels[chosen], len(seen)), figures, log_probs)
 
     def _own(self) -> tuple[NDArray[np.int64], EpochRows]:
@@ -203,15 +201,11 @@ def _unlabelled(rows: NDArray[np.int64]) -> EpochRows:
     return EpochRows(rows, np.full(count, -1), unknown, np.empty((count, 0), dtype=np.float16))
 
 
-def _gather_blocks(places: NDArray[np.int64], values: NDArray[Any], num_rows: int) -> NDArray[np.float16]:
-    """Bring rows (k, classes) to the main process, block by block, ``places`` ascending; no classes elsewhere."""
+def _at_main_process(places: NDArray[np.int64], values: NDArray[Any], num_rows: int) -> NDArray[np.float16]:
+    """Bring rows (k, classes) to the main process; no classes elsewhere."""
     width = all_max(values.shape[1])
     held = np.empty((num_rows, width if is_main_process() else 0), dtype=np.float16)
-    size = max(1, BLOCK_VALUES // max(width, 1))
-    for part in slices(num_rows if width else 0, size):
-        here = slice(*np.searchsorted(places, [part.start, part.stop]))
-        own = values[here].astype(np.float32).reshape(-1, width)
-        block = gather_rows(places[here] - part.start, own, part.stop - part.start)
+    for start, block in gather_blocks(places, values.reshape(-1, width), num_rows) if width else ():
         if is_main_process():
-            held[part] = block
+            held[start : start + len(block)] = block
     return held

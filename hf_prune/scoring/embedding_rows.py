@@ -12,6 +12,9 @@ from hf_prune.metrics.rows import Array, Places, ReadableRows, row_blocks
 from hf_prune.runtime.processes import is_main_process, num_processes, process_index
 from hf_prune.runtime.row_arrays import gather_rows
 
+# Of a number whose row is measured: as it was stored, in float32, and twice while its row's length is found.
+_COPIES = 4
+
 
 class UnitRows(ReadableRows):
     """Rows of length one, read and scaled where they are asked for; zeros for those without a direction.
@@ -31,7 +34,7 @@ class UnitRows(ReadableRows):
         self._lengths = np.empty(len(self), np.float32)
         hidden = not is_main_process()
         with tqdm(total=len(self), desc="Reading embeddings", unit="row", leave=False, disable=hidden) as bar:
-            for block in row_blocks(*self.shape):
+            for block in row_blocks(len(self), _COPIES * self.shape[1]):
                 self._lengths[block] = lengths_of(np.asarray(source[block], np.float32))
                 bar.update(block.stop - block.start)
 
@@ -50,7 +53,9 @@ class UnitRows(ReadableRows):
     def __getitem__(self, places: Places) -> NDArray[np.float32]:
         """Read some rows, shape (m, d), a copy."""
         at = places if self._at is None else self._at[places]
-        return scaled(np.asarray(self._source[at], np.float32), self._lengths[at])
+        values = np.asarray(self._source[at], np.float32)
+        # What was read is a copy already.
+        return scaled(values, self._lengths[at], out=values if isinstance(self._source, ReadableRows) else None)
 
 
 class SpreadRows(ReadableRows):
@@ -114,9 +119,14 @@ def have_direction(lengths: NDArray[np.float32]) -> NDArray[np.bool_]:
     return np.isfinite(lengths) & (lengths > 0)
 
 
-def scaled(values: NDArray[np.float32], lengths: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Divide rows by their lengths; those without a direction are zeros."""
+def scaled(
+    values: NDArray[np.float32], lengths: NDArray[np.float32], out: NDArray[np.float32] | None = None
+) -> NDArray[np.float32]:
+    """Divide rows by their lengths, into ``out`` where that is given; those without a direction are zeros."""
     good = have_direction(lengths)
     if good.all():
-        return values / lengths[:, None]
-    return np.divide(values, lengths[:, None], out=np.zeros_like(values), where=good[:, None])
+        return np.divide(values, lengths[:, None], out=out)
+    out = np.empty_like(values) if out is None else out
+    np.divide(values, lengths[:, None], out=out, where=good[:, None])
+    out[~good] = 0
+    return out

@@ -68,7 +68,7 @@ def score_dataset(
             step, scores = _score(ds, metric, builder.make(metric), chosen, column, request.on_error)
             if evidence is not None and not metric.baseline:
                 step = replace(step, evidence=evidence.evidence(metric, step, scores, builder))
-            ds = record(ds, add_scores(ds, column, scores), step)
+            ds = record(ds, add_scores(ds, column, scores, by_all=True), step)
     return ds
 
 

@@ -10,17 +10,21 @@ from datasets.fingerprint import Hasher
 from numpy.typing import NDArray
 
 from hf_prune.data.columns import read_column, row_mapping
+from hf_prune.data.digests import scores_digest
 from hf_prune.data.history import provenance
 from hf_prune.metrics import get_metric
 from hf_prune.runtime.errors import InputError
 from hf_prune.runtime.messages import warn
 from hf_prune.runtime.names import UnknownNameError
+from hf_prune.runtime.row_arrays import held_once
 
 Scores = np.ma.MaskedArray[Any, Any]
 
 
-def add_scores(ds: Dataset, column: str, scores: Scores) -> Dataset:
+def add_scores(ds: Dataset, column: str, scores: Scores, *, by_all: bool = False) -> Dataset:
     """Add or replace a float32 column, null where a score is masked, and keep the data set's format as it is.
+
+    With ``by_all`` all processes call this with the same, and those of a machine hold the column once.
 
     On a shuffled or pruned set, `Dataset.add_column` copies every image into a new table. Here the column goes to the
     table underneath, null in the rows that the set does not show, and the indices are laid over it again. Only where
@@ -29,15 +33,26 @@ def add_scores(ds: Dataset, column: str, scores: Scores) -> Dataset:
     mapping = row_mapping(ds)
     if mapping is not None and len(mapping) and np.bincount(mapping).max() > 1:
         mapping = None
-    plain, values, mask = ds.with_format(None), np.ma.getdata(scores), np.ma.getmaskarray(scores)
+    plain = ds.with_format(None)
     if mapping is not None:
         plain = Dataset(
             ds.data, info=ds.info.copy(), split=ds.split, fingerprint=Hasher.hash([ds._fingerprint, "unmapped"])
         )
-        values, mask = _spread(values, mapping, len(plain), 0.0), _spread(mask, mapping, len(plain), True)
     if column in plain.column_names:
         plain = plain.remove_columns(column)
-    added = plain.add_column(column, pa.array(values.astype(np.float32), mask=mask), feature=Value("float32"))
+
+    def laid_out() -> dict[str, NDArray[Any]]:
+        values, mask = np.ma.getdata(scores).astype(np.float32), np.ma.getmaskarray(scores)
+        if mapping is not None:
+            values, mask = _spread(values, mapping, len(plain), 0.0), _spread(mask, mapping, len(plain), True)
+        return {"values": values, "mask": mask}
+
+    made = held_once(laid_out) if by_all else laid_out()
+    # By itself `datasets` hashes a copy of the column for the fingerprint.
+    fingerprint = Hasher.hash([plain._fingerprint, column, scores_digest(made["values"], made["mask"])])
+    added = plain.add_column(
+        column, pa.array(made["values"], mask=made["mask"]), new_fingerprint=fingerprint, feature=Value("float32")
+    )
     if mapping is not None:
         added = added.select(mapping)
     return _with_format_of(added, ds)

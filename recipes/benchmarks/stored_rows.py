@@ -4,7 +4,8 @@
 
 Limit: 1.5 GB above the start in all processes together, whatever the number of rows and of processes. The store is filled with
 clusters on a sphere under the keys of images of a few bytes, which nobody decodes. Start is what the processes take once all is
-imported and 1,000 rows have gone the same way. Several processes must keep the rows that one keeps.
+imported, 1,000 rows have gone the same way, and the data set is open, as it is before it is scored: what opening it takes is
+that of `datasets` and stands beside, in all processes together. Several processes must keep the rows that one keeps.
 
 Counted is what the kernel calls PSS: a page that several processes have mapped is shared out among them, so that the sum over
 the processes counts it once, as the machine does. This script looks at all processes five times a second and takes the
@@ -84,22 +85,32 @@ def fill(folder: Path, rows: int, dimensions: int) -> None:
         store.append(keys[part], values.astype(np.float16).astype(np.float32))
 
 
-def score(folder: Path, iterations: int, labels: bool) -> Dataset:
-    """Score the rows of a folder."""
+def opened(folder: Path, labels: bool) -> Dataset:
+    """Open the rows of a folder."""
     ds = load_from_disk(folder / "rows")
+    return ds if labels else ds.remove_columns("label")
+
+
+def score(ds: Dataset, folder: Path, iterations: int) -> Dataset:
+    """Score the rows of a folder."""
     options = {"num_prototypes": PROTOTYPES, "num_iterations": iterations, "run": run_of(folder)}
-    return (ds if labels else ds.remove_columns("label")).score_with("prototypes", encoder=encoder, **options)
+    return ds.score_with("prototypes", encoder=encoder, **options)
 
 
 def work(small: Path, folder: Path, place: Path, arguments: argparse.Namespace) -> None:
     """Do the share of one process, and write what it took."""
     datasets.disable_progress_bars()
-    score(small, arguments.iterations, arguments.labels)
+    score(opened(small, arguments.labels), small, arguments.iterations)
+    barrier()
+    before = shared_out()
+    barrier()
+    ds = opened(folder, arguments.labels)
     barrier()
     start, own, busy = resident(), shared_out(), time.process_time()
     barrier()
-    scored, seconds, peak = measured(lambda: score(folder, arguments.iterations, arguments.labels), start)
+    scored, seconds, peak = measured(lambda: score(ds, folder, arguments.iterations), start)
     found = {"seconds": seconds, "cpu_s": time.process_time() - busy, "rss_mb": peak, "start_mb": own / 1e6}
+    found["open_mb"] = (own - before) / 1e6
     rank = int(os.environ.get("RANK", "0"))
     Path(f"{place}-{rank}.json").write_text(json.dumps(found))
     if rank == 0:
@@ -160,6 +171,7 @@ def measure(small: Path, folder: Path, processes: int, arguments: argparse.Names
         "peak_mb_above_start": round(peak - sum(one["start_mb"] for one in found)),
         "limit_mb": LIMIT_MB,
         "start_mb": round(sum(one["start_mb"] for one in found)),
+        "of_which_open_mb": round(sum(one["open_mb"] for one in found)),
         "rss_mb_above_start": round(sum(one["rss_mb"] for one in found)),
         "seconds": round(max(one["seconds"] for one in found), 1),
         "cpu_s": round(sum(one["cpu_s"] for one in found), 1),

@@ -47,6 +47,7 @@ def test_images_are_read_in_the_order_shown(layout):
             assert images.is_embedded(place)
     assert runs(images) == [encoded[row] for row in rows]
     assert images.lengths().tolist() == [len(encoded[row] or b"") for row in rows]
+    assert [images.length(row) for row in range(len(rows))] == images.lengths().tolist()
 
 
 def test_images_by_path_are_read_from_their_files(tmp_path):

@@ -1,6 +1,7 @@
 """What one of several real processes does: this forks 1, 2 and 3 of them and keeps what each found."""
 
 import contextlib
+import mmap
 import os
 import pickle
 import socket
@@ -231,7 +232,7 @@ def sharing() -> dict[str, Any]:
         found["nodes"] = held_once(lambda: make("nodes"))
     with tempfile.TemporaryDirectory() as own, patch.object(tempfile, "tempdir", own):
         with patch.dict(row_arrays._machines, group=None):
-            found["folders"] = held_once(lambda: make("folders"))
+            found["folders"] = held_once(lambda: make("folders") | {"files": np.array(len([*Path(own).iterdir()]))})
         with (
             patch.dict(row_arrays._machines, group=None),
             patch.object(Path, "exists", lambda path: str(path).startswith(own)),
@@ -239,13 +240,29 @@ def sharing() -> dict[str, Any]:
             found["containers"] = held_once(lambda: make("containers"))
         left = list(Path(own).iterdir())
     refused = message_of(lambda: held_once(fail))
-    with patch.object(row_arrays, "BLOCK_BYTES", 100):  # twelve rows of a number
-        rows = share(ROWS)
-        found["in blocks"] = {"rows": gather_rows(rows[rows != 13], rows[rows != 13] * 0.5, ROWS, absent=[13])}
-        twice = message_of(lambda: gather_rows(np.append(rows, 20), np.append(rows, 20), ROWS))
+    found["in blocks"], told = gathered_in_blocks(rank)
     alike = {name: {key: array.copy() for key, array in arrays.items()} for name, arrays in found.items()}
     fixed = [not array.flags.writeable for array in found["all"].values()]
-    return {"arrays": alike, "made": made, "refused": refused, "twice": twice, "left": left, "read-only": fixed}
+    return {"arrays": alike, "made": made, "refused": refused, "left": left, "read-only": fixed} | told
+
+
+def gathered_in_blocks(rank: int) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+    """Rows that travel twelve at a time, and what is said where one is there twice, or there is no room for the file."""
+    rows, opened = share(ROWS), os.open
+
+    def full(path: Path, *_: int) -> int:
+        os.close(opened(path, os.O_CREAT))
+        return opened("/dev/full", os.O_RDWR)
+
+    with patch.object(row_arrays, "BLOCK_BYTES", 100):
+        gathered = gather_rows(rows[rows != 13], rows[rows != 13] * 0.5, ROWS, absent=[13])
+        found = {"rows": gathered.copy(), "is in a file": np.array(isinstance(gathered.base, mmap.mmap))}
+        gathered[rank], gathered[36] = -1, rank
+        barrier()  # each has changed what it got
+        twice = message_of(lambda: gather_rows(np.append(rows, 20), np.append(rows, 20), ROWS))
+        with patch("os.open", full):
+            no_room = message_of(lambda: gather_rows(rows, rows * 0.5, ROWS))
+    return found | {"changed": gathered}, {"twice": twice, "no room": no_room}
 
 
 def differing() -> dict[str, Any]:

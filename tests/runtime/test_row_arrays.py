@@ -2,6 +2,7 @@
 
 import errno
 import os
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -45,6 +46,22 @@ def test_rows_that_travel_in_blocks_are_the_same_and_name_the_row_that_is_wrong(
         assert result["twice"].startswith(f"StateError: row 20 was delivered {world + 1} times by the processes")
 
 
+def test_many_rows_lie_in_one_file_that_each_may_change_for_itself(shared, world):
+    for rank, result in enumerate(shared):
+        found = result["arrays"]["in blocks"]
+        assert found["is in a file"] == (world > 1)
+        changed = [-1 if row == rank else value for row, value in enumerate(found["rows"].tolist())]
+        assert found["changed"].tolist() == [*changed[:36], rank]
+
+
+def test_where_there_is_no_room_for_gathered_rows_all_say_so(shared, world):
+    line = "there is no room for what the processes share in "
+    for rank, result in enumerate(shared):
+        said = f"OSError: {line}" if rank == 0 else f"OSError: process 0: {line}"
+        assert result["no room"].startswith(said if world > 1 else "no error")
+        assert "\n" not in result["no room"]
+
+
 def test_one_process_makes_arrays_for_all_that_say_the_same(shared, world):
     for rank, result in enumerate(shared):
         assert result["arrays"]["all"]["rank"].tolist() == [0]
@@ -73,6 +90,8 @@ def test_a_failure_of_the_one_that_makes_them_is_raised_in_all_and_no_file_is_le
             "OSError: process 0 cannot" if rank == 0 else "OSError: process 0: process 0 cannot"
         )
         assert result["left"] == []
+        # It had no name any more when it was written, so that it goes with the last process, however that ends.
+        assert result["arrays"]["folders"]["files"] == 0
 
 
 def test_alone_the_arrays_are_those_that_were_made():
@@ -81,15 +100,14 @@ def test_alone_the_arrays_are_those_that_were_made():
     assert first_sharers("a folder") == [0]
 
 
-def test_a_full_disk_is_one_line_that_names_the_way_out(tmp_path, monkeypatch):
-    opened = os.open
-    monkeypatch.setattr(row_arrays.os, "open", lambda *_: opened("/dev/full", os.O_WRONLY))
-    with pytest.raises(OSError, match=r"^there is no room for what the processes share in .*TMPDIR$") as caught:
-        row_arrays._write(tmp_path / "file", {"keys": np.arange(3)})
+def test_a_full_disk_is_one_line_that_names_the_way_out():
+    line = r"^there is no room for what the processes share in .*TMPDIR$"
+    with Path("/dev/full").open("w+b", buffering=0) as file, pytest.raises(OSError, match=line) as caught:
+        row_arrays._write(file, 0, np.arange(3))
     assert "\n" not in str(caught.value)
     assert caught.value.__cause__.errno == errno.ENOSPC
 
 
-def test_only_the_owner_can_read_the_file(tmp_path):
-    row_arrays._write(tmp_path / "file", {"keys": np.arange(3)})
-    assert (tmp_path / "file").stat().st_mode & 0o777 == 0o600
+def test_only_the_owner_can_read_the_file():
+    with row_arrays._shared_file([0]) as file:
+        assert os.fstat(file.fileno()).st_mode & 0o777 == 0o600

@@ -19,7 +19,8 @@ PLACES = [slice(None), slice(3, 12), np.array([11, 0, 0, 38]), GENERATOR.random(
 def test_rows_are_scaled_as_those_of_an_array(monkeypatch, dtype):
     values = VALUES.astype(dtype)
     expected, good = unit(values.astype(np.float32))
-    monkeypatch.setattr(metric_rows, "BLOCK_NUMBERS", 70)  # the lengths are found in blocks of ten rows
+    monkeypatch.setattr(metric_rows, "BLOCK_NUMBERS", 70)  # the lengths are found in blocks of two rows
+    before = values.tobytes()
     rows = UnitRows(values)
     assert (rows.shape, rows.size, rows.dtype, len(rows)) == ((40, 7), 280, np.float32, 40)
     assert rows.good.tolist() == good.tolist()
@@ -27,6 +28,11 @@ def test_rows_are_scaled_as_those_of_an_array(monkeypatch, dtype):
         assert rows[places].tobytes() == expected[places].tobytes()
     assert np.asarray(rows).tobytes() == expected.tobytes()
     assert np.asarray(rows, np.float64).tobytes() == expected.astype(np.float64).tobytes()
+    again = UnitRows(rows.some(np.arange(40)))[
+        :
+    ]  # of rows that are copies when they are read, and are scaled in place
+    assert again.tobytes() == unit(expected)[0].tobytes()
+    assert values.tobytes() == before
 
 
 def test_some_rows_are_those_of_the_same_numbers():

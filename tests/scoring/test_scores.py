@@ -53,6 +53,31 @@ def addresses(ds: Dataset) -> list[int]:
     return [buffer.address for chunk in chunks for buffer in chunk.buffers() if buffer is not None]
 
 
+def test_a_column_that_all_processes_add_is_the_array_that_a_machine_holds_once(monkeypatch):
+    held = []
+
+    def held_once(make):
+        held.append(make())
+        return held[0]
+
+    monkeypatch.setattr("hf_prune.scoring.scores.held_once", held_once)
+    added = add_scores(start(), "s", scores([0.5] * 5 + [None]), by_all=True)
+    _, numbers = added.data.column("s").chunk(0).buffers()
+    assert numbers.address == held[0]["values"].ctypes.data
+    assert held[0]["mask"].tolist() == [False] * 5 + [True]
+    add_scores(start(), "s", scores([0.5] * ROWS))
+    assert len(held) == 1  # what one process adds by itself waits for no other
+
+
+def test_equal_scores_give_equal_fingerprints():
+    ds, values = start(), [0.0] * 5 + [None]
+    names = [
+        add_scores(ds, "s", scores(given))._fingerprint for given in (values, values, [0.0] * 6, [0.5, *values[1:]])
+    ]
+    assert names[0] == names[1]
+    assert len({*names, add_scores(ds, "t", scores(values))._fingerprint}) == 4
+
+
 @pytest.mark.parametrize("layout", ["whole", "shuffled", "filtered", "a slice shuffled", "concatenated"])
 def test_images_are_not_copied(layout):
     ds = LAYOUTS[layout](start())

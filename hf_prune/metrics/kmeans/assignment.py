@@ -16,6 +16,8 @@ SAMPLED_ROWS = (
     512  # that estimate which of these shares costs least; more would cost as much as they save of 10,000 rows
 )
 WORTH_IT = 0.9  # of a full search: what costs more is no better than one, which renews all bounds
+# Rows in float64 at once, of which a block would be the largest thing that a process holds while it clusters.
+DOUBLED_ROWS = 1_024
 NOISE = np.float32(2e-6)  # of float32 similarities; bounds keep this distance from them
 
 
@@ -95,16 +97,17 @@ class Assignment:
         if not len(which):
             return 0
         before = codes[which]
-        values = some_of(block, which).double()
-        known = before >= 0
-        if known.any():
-            gone = torch.from_numpy(np.flatnonzero(known)).to(block.device)
-            self.sums.index_add_(0, torch.from_numpy(before[known]).to(block.device), values[gone], alpha=-1)
-            self.counts -= np.bincount(before[known], minlength=len(self.counts))
-        self.sums.index_add_(0, torch.from_numpy(after).to(block.device), values)
-        self.counts += np.bincount(after, minlength=len(self.counts))
+        self._add(block, which[before >= 0], before[before >= 0], -1)
+        self._add(block, which, after, 1)
         codes[which] = after
         return len(which)
+
+    def _add(self, block: torch.Tensor, which: Array, clusters: NDArray[np.int64], times: int) -> None:
+        """Add some rows of a block to the sums of their clusters, once or, to take them away, -1 times."""
+        for part in slices(len(which), DOUBLED_ROWS):
+            values = some_of(block, which[part]).double()
+            self.sums.index_add_(0, torch.from_numpy(clusters[part]).to(block.device), values, alpha=times)
+        self.counts += times * np.bincount(clusters, minlength=len(self.counts))
 
 
 def _angle(similarity: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -145,4 +148,7 @@ def distances_of(held: Rows, codes: NDArray[np.int64], centroids: NDArray[np.flo
 
 
 def _block_distances(points: Array, codes: Array, centroids: NDArray[np.float64]) -> NDArray[np.float64]:
-    return np.clip(1.0 - np.einsum("ij,ij->i", np.asarray(points, dtype=np.float64), centroids[codes]), 0.0, 2.0)
+    found = np.empty(len(codes))
+    for part in slices(len(codes), DOUBLED_ROWS):
+        found[part] = np.einsum("ij,ij->i", np.asarray(points[part], dtype=np.float64), centroids[codes[part]])
+    return np.clip(1.0 - found, 0.0, 2.0)

@@ -9,11 +9,15 @@ from numpy.typing import NDArray
 
 from hf_prune.metrics.nearest import BLOCK_ROWS
 from hf_prune.metrics.rows import Array
-from hf_prune.runtime.processes import all_sum, compute_device
+from hf_prune.runtime.processes import compute_device
+from hf_prune.runtime.row_arrays import gather_rows
 from hf_prune.runtime.slices import slices
 from hf_prune.runtime.threads import Workers
 
 Found = TypeVar("Found")
+
+# Numbers of rows that a processor reads at once where they are not in memory: each of its processes holds them several times.
+READ_NUMBERS = 2**20
 
 
 class Rows:
@@ -47,8 +51,11 @@ class Rows:
         return self._read(place).to(self.device)
 
     def blocks(self, size: int | None = None) -> "list[slice]":
-        """List the blocks of so many rows, by default `BLOCK_ROWS`."""
-        return list(slices(len(self), size or BLOCK_ROWS))
+        """List the blocks of so many rows, by default `BLOCK_ROWS`, or fewer that are read."""
+        if size is None:
+            is_read = self.device.type == "cpu" and not isinstance(self.points, np.ndarray)
+            size = min(BLOCK_ROWS, max(1, READ_NUMBERS // max(1, self.points.shape[1]))) if is_read else BLOCK_ROWS
+        return list(slices(len(self), size))
 
     def each(self, size: int | None = None) -> "Iterator[tuple[slice, torch.Tensor]]":
         """Yield `blocks` with their rows; a device that does not hold them gets the next while it works on the last."""
@@ -93,15 +100,15 @@ def fetch(
 
     ``among`` names the places here that can be wanted, where these are few.
     """
-    fetched = np.zeros((len(wanted), held.points.shape[1]), dtype=np.float32)
+    own, values = np.empty(0, dtype=np.int64), np.empty((0, held.points.shape[1]), dtype=np.float32)
     there = rows if among is None else rows[among]
     if len(there):
         ascending = np.argsort(there, kind="stable")
         places = ascending[np.minimum(np.searchsorted(there, wanted, sorter=ascending), len(there) - 1)]
         own = np.flatnonzero(there[places] == wanted)
         if len(own):
-            fetched[own] = held.points[places[own] if among is None else among[places[own]]]
-    return np.asarray(all_sum(fetched))
+            values = np.asarray(held.points[places[own] if among is None else among[places[own]]], dtype=np.float32)
+    return gather_rows(own, values, len(wanted))
 
 
 def device_of_rows() -> torch.device:

@@ -70,8 +70,9 @@ def _sample(
     """Return the rows with the smallest keys in all processes, in the order of their keys, at most ``size``, (m, d)."""
     smallest = np.argsort(keys if among is None else keys[among], kind="stable")[:size]
     smallest = smallest if among is None else among[smallest]
-    drawn = sorted(gather_objects(list(zip(keys[smallest].tolist(), rows[smallest].tolist(), strict=True))))
-    return fetch(held, rows, np.array([row for _, row in drawn[:size]], dtype=np.int64), among)
+    parts = gather_objects([(keys[smallest], rows[smallest])])
+    drawn, wanted = (np.concatenate(part) for part in zip(*parts, strict=True))
+    return fetch(held, rows, wanted[np.lexsort((wanted, drawn))[:size]], among)
 
 
 def _directions(

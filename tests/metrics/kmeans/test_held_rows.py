@@ -6,6 +6,7 @@ import torch
 from hf_prune.metrics.kmeans import held_rows
 from hf_prune.metrics.kmeans.held_rows import Rows
 from hf_prune.runtime.threads import Workers
+from hf_prune.scoring.embedding_rows import UnitRows
 from tests.helpers.unit_rows import blurred, cluster
 
 
@@ -25,6 +26,16 @@ def test_rows_on_disk_in_half_precision_are_read_block_by_block(tmp_path):
     in_memory = cluster(points.astype(np.float32), 20)
     np.testing.assert_array_equal(on_disk.assignments, in_memory.assignments)
     np.testing.assert_array_equal(on_disk.distances, in_memory.distances)
+
+
+def test_rows_that_are_read_come_in_smaller_blocks(monkeypatch, digits):
+    monkeypatch.setattr(held_rows, "READ_NUMBERS", 100 * digits.shape[1])
+    read, cpu = UnitRows(digits), torch.device("cpu")
+    assert [place.stop - place.start for place in Rows(read, cpu).blocks()] == [100] * 5 + [99]
+    assert Rows(np.asarray(read), cpu).blocks() == [slice(0, 599)]
+    parts, whole = cluster(read, 10), cluster(np.asarray(read), 10)
+    assert parts.assignments.tolist() == whole.assignments.tolist()
+    np.testing.assert_allclose(parts.distances, whole.distances, atol=1e-12)
 
 
 def test_each_block_comes_with_its_rows(digits):
