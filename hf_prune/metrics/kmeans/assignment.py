@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from hf_prune.metrics.kmeans.held_rows import Rows
 from hf_prune.metrics.nearest import NEAR_TIE, CentroidSearch, Nearest, dots, some_of
 from hf_prune.metrics.rows import Array
+from hf_prune.runtime.slices import slices
 
 # Share of the centroids, those that moved most, that all rows may be compared with while the others are bounded.
 MOVED_SHARES = (0.0, 0.02, 0.05, 0.1, 0.2)
