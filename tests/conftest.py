@@ -3,6 +3,7 @@
 The variables are read when the libraries are first imported, so they are set before anything else.
 """
 
+import contextlib
 import gc
 import os
 import pickle
@@ -15,7 +16,7 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
-from tests.helpers.process_parent import ON_CPU, fork_jobs
+from tests.helpers.process_parent import ON_CPU, fork_jobs, process_parent
 
 pytest.register_assert_rewrite(
     "tests.helpers.command_line", "tests.helpers.tampered", "tests.helpers.trained_teacher"
@@ -83,6 +84,13 @@ def pytest_collection_finish():
     pace.MEASURED_SECONDS = (
         0.0  # one step says enough here: evidence is announced in many tests, and each would wait 0.3 s
     )
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtestloop(session):
+    """Fork the parent of the jobs before the first test; where others run the tests, there is none."""
+    with process_parent() if session.items else contextlib.nullcontext():
+        return (yield)
 
 
 def pytest_addoption(parser):

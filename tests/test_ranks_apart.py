@@ -30,7 +30,7 @@ def start(names: list[str], world: int, folder: Path) -> list[dict[str, tuple[st
     fork_jobs("tests.helpers.apart_jobs", folder, ON_CPU)
     codes = json.loads((folder / "codes.json").read_text())
     survivors = world - CASES[names[0]].kills
-    assert codes[:survivors] == [0] * survivors, (folder / "stderr").read_text()
+    assert codes[:survivors] == [0] * survivors, (folder / "said").read_text()
     return [pickle.loads((folder / f"{rank}.pickle").read_bytes()) for rank in range(survivors)]
 
 

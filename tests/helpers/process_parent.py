@@ -1,9 +1,12 @@
 """Jobs of the tests in processes of their own, which end whatever they have started.
 
-Most fork from one process that has loaded the libraries once, which takes far longer than the jobs themselves. Jobs that
-depend on what is read or loaded at import start an interpreter.
+Most fork from a process that has loaded all that the tests import, which takes far longer than the jobs themselves. It is a
+fork of the tests' own, made before the first test, so that no pool of threads and no connection was begun in it. Jobs that
+depend on what is loaded at import start an interpreter.
 """
 
+import contextlib
+import faulthandler
 import gc
 import importlib
 import multiprocessing
@@ -11,46 +14,106 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from multiprocessing.connection import Connection
 from pathlib import Path
-
-import pytest
+from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
-TIMEOUT = 240  # seconds
+TIMEOUT = 300  # seconds
 QUIET = {"HF_DATASETS_DISABLE_PROGRESS_BARS": "1"}
 ON_CPU = {"ACCELERATE_USE_CPU": "1"}  # several processes cannot share the one GPU that a machine may have
 AT_IMPORT = {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)} | QUIET
 
-LOADED = multiprocessing.get_context("forkserver")
-LOADED.set_forkserver_preload(
-    [
-        f"tests.helpers.{name}_jobs"
-        for name in ("rank", "engine", "heads", "teacher", "watch", "pruned", "folder", "stream")
-    ]
-)
+FORKS = multiprocessing.get_context("fork")
+Call = tuple[Callable[..., object], tuple[Any, ...]]
+_lines: list[Connection] = []  # to the parent, while there is one
+
+
+@contextlib.contextmanager
+def process_parent() -> Iterator[None]:
+    """Make the parent of all jobs, while this process is as the jobs are to find it."""
+    ours, theirs = FORKS.Pipe()
+    parent = FORKS.Process(target=_serve, args=(ours, theirs))
+    parent.start()
+    theirs.close()
+    _lines.append(ours)
+    try:
+        yield
+    finally:
+        _lines.pop().close()
+        parent.join()
+
+
+def _serve(ours: Connection, theirs: Connection) -> None:
+    os.setsid()  # Ctrl-C is for the process of the tests
+    ours.close()  # the line ends with that process, however that ends
+    gc.freeze()  # what was loaded is garbage to nobody, and looking for some would copy it into each fork
+    with contextlib.suppress(EOFError):
+        while True:
+            theirs.send(_outcome(*theirs.recv()))
+
+
+def _outcome(calls: Sequence[Call], variables: Mapping[str, str], said: Path, timeout: int) -> list[int | None]:
+    """Make calls at the same time, a process each; their exit codes."""
+    processes = [FORKS.Process(target=_work, args=(*call, variables, said)) for call in calls]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(timeout)
+        if process.exitcode is None:
+            os.kill(process.pid or 0, signal.SIGABRT)  # so that it says where it stands
+            process.join(1)
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid or 0, signal.SIGKILL)
+            process.join()
+    return [process.exitcode for process in processes]
+
+
+def _work(function: Callable[..., object], arguments: tuple[Any, ...], variables: dict[str, str], said: Path) -> None:
+    os.setsid()
+    file = said.open("a")
+    for number in (1, 2):
+        os.dup2(file.fileno(), number)
+    sys.stdout = sys.stderr = file
+    faulthandler.enable(file)
+    os.environ.update(variables)
+    tempfile.tempdir = None  # which is read from them once
+    importlib.import_module("datasets").disable_progress_bars()
+    function(*arguments)
+
+
+def call_in_forks(
+    calls: Sequence[Call], folder: Path, variables: Mapping[str, str], timeout: int = TIMEOUT
+) -> list[int]:
+    """Make calls at the same time, a process each; their exit codes, after those that did not end were killed.
+
+    What they print is in the file ``said`` of the folder.
+    """
+    [line] = _lines
+    line.send((calls, dict(variables), folder / "said", timeout))
+    return line.recv()
+
+
+def fork_call(
+    function: Callable[..., object],
+    arguments: tuple[Any, ...],
+    folder: Path,
+    variables: Mapping[str, str],
+    timeout: int = TIMEOUT,
+) -> None:
+    """Make a call in a fork, and fail with what it printed."""
+    codes = call_in_forks([(function, arguments)], folder, variables, timeout)
+    assert codes == [0], (folder / "said").read_text()
 
 
 def fork_jobs(module: str, folder: Path, variables: Mapping[str, str], timeout: int = TIMEOUT) -> None:
-    """Call ``main`` of a module of the tests with a folder in a fork, and fail with what it wrote to stderr."""
-    said = folder / "stderr"
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in AT_IMPORT.items():  # of the process that loads the libraries, which the first call starts
-            patch.setenv(name, value)
-        process = LOADED.Process(target=_work, args=(module, folder, dict(variables), said))
-        process.start()
-    process.join(timeout)
-    if process.exitcode is None:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.join()
-    assert process.exitcode == 0, said.read_text()
+    """Call ``main`` of a module of the tests with a folder in a fork, and fail with what it printed."""
+    fork_call(_main, (module, folder), folder, variables, timeout)
 
 
-def _work(module: str, folder: Path, variables: dict[str, str], said: Path) -> None:
-    gc.freeze()  # what was loaded is garbage to nobody, and looking for some would copy it into the fork
-    os.setsid()
-    os.dup2(os.open(said, os.O_WRONLY | os.O_CREAT), 2)
-    os.environ.update(variables)
+def _main(module: str, folder: Path) -> None:
     importlib.import_module(module).main(folder)
 
 

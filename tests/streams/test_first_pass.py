@@ -4,16 +4,13 @@ import signal
 
 import hf_prune
 from tests.helpers import stream_jobs
-from tests.helpers.process_parent import LOADED
+from tests.helpers.process_parent import call_in_forks
 from tests.helpers.stream_jobs import IN_MEMORY, pixels
 from tests.helpers.stream_sets import column, in_memory, parquet_stream, small_blocks  # noqa: F401  # a fixture for every test here
 
 
 def test_a_run_that_was_killed_goes_on(tmp_path, monkeypatch):
-    child = LOADED.Process(target=stream_jobs.killed, args=(tmp_path, 5))
-    child.start()
-    child.join()
-    assert child.exitcode == -signal.SIGKILL
+    assert call_in_forks([(stream_jobs.killed, (tmp_path, 5))], tmp_path, {}) == [-signal.SIGKILL]
     stream = parquet_stream(tmp_path / "rows")
     (folder,) = (tmp_path / "cache/streams").iterdir()
     there = {path.name for path in folder.glob("embeddings-*")}

@@ -9,7 +9,7 @@ from datasets import IterableDatasetDict
 import hf_prune
 from hf_prune import Run
 from tests.helpers import stream_jobs
-from tests.helpers.process_parent import LOADED, TIMEOUT
+from tests.helpers.process_parent import call_in_forks
 from tests.helpers.rank_jobs import free_port
 from tests.helpers.stream_jobs import IN_MEMORY, pixels
 from tests.helpers.stream_sets import (  # noqa: F401  # a fixture for every test here
@@ -87,13 +87,8 @@ def ranks(tmp_path_factory):
 
 
 def in_two_processes(job, folder, *arguments) -> list:
-    children = [LOADED.Process(target=job, args=(folder, rank, 2, *arguments)) for rank in range(2)]
-    for child in children:
-        child.start()
-    for child in children:
-        child.join(TIMEOUT)
-        child.kill()  # one that waits for another that has ended
-    assert [child.exitcode for child in children] == [0, 0]
+    calls = [(job, (folder, rank, 2, *arguments)) for rank in range(2)]
+    assert call_in_forks(calls, folder, {}) == [0, 0], (folder / "said").read_text()
     return [pickle.loads((folder / f"rank {rank}.pickle").read_bytes()) for rank in range(2)]
 
 
