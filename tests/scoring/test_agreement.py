@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 import pytest
-from datasets import ClassLabel, Dataset
+from datasets import ClassLabel, Dataset, Features
 
 from hf_prune import Heads, Run
 from hf_prune.data.columns import Labels
@@ -13,7 +13,7 @@ from hf_prune.scoring import Request, agreement
 from hf_prune.scoring.agreement import check_request, handed_in_digest
 
 ROWS = Dataset.from_dict({"text": ["a", "b", "c"], "label": [0, 1, 0], "difficulty": [0.1, 0.2, 0.3]})
-CLASSED = ROWS.cast_column("label", ClassLabel(names=["x", "y"]))
+CLASSED = Dataset.from_dict(ROWS[:], features=Features({**ROWS.features, "label": ClassLabel(names=["x", "y"])}))
 
 
 @pytest.fixture
