@@ -10,7 +10,8 @@ JOBS ?= 3
 SEED ?= $(shell date +%s)
 BIN := .venv/bin
 WHEEL := build/wheel
-PYTEST = OMP_NUM_THREADS=1 $(BIN)/pytest -q -p randomly --randomly-seed=$(SEED) --numprocesses $(JOBS) --dist loadfile --no-loadscope-reorder $(ARGS)
+# Three processes and those that they start load the same modules, so what one has compiled is kept for all.
+PYTEST = PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(BIN)/pytest -q -p randomly --randomly-seed=$(SEED) --numprocesses $(JOBS) --dist loadfile --no-loadscope-reorder $(ARGS)
 SITE = import sysconfig; print(*{sysconfig.get_path("purelib"), sysconfig.get_path("platlib")}, sep="\n")
 
 help:         ## list the commands

@@ -18,6 +18,8 @@ from hypothesis import settings
 
 from tests.helpers.process_parent import ON_CPU, fork_jobs, process_parent
 
+TESTS = Path(__file__).parent
+
 pytest.register_assert_rewrite(
     "tests.helpers.command_line", "tests.helpers.tampered", "tests.helpers.trained_teacher"
 )  # several test modules name it as their plugin
@@ -48,6 +50,17 @@ def rank_results(tmp_path_factory) -> dict[int, list[dict[str, Any]]]:
     }
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(collector):
+    """Let each of several processes begin with folders of its own: what one of them has compiled, the others find."""
+    report = yield
+    if collector.path == TESTS and "PYTEST_XDIST_WORKER" in os.environ:
+        number, count = int(os.environ["PYTEST_XDIST_WORKER"][2:]), int(os.environ["PYTEST_XDIST_WORKER_COUNT"])
+        first = number * len(report.result) // count
+        report.result = report.result[first:] + report.result[:first]
+    return report
+
+
 STARTS_PROCESSES = re.compile(r"\b(hub_client|process_parent|subprocess|nbclient|browser)\b")
 COMPARES = re.compile(r"\b(allclose|assert_allclose|assert_close|approx|spearmanr)\b")
 
@@ -57,15 +70,17 @@ def says(path: Path, pattern: re.Pattern[str]) -> bool:
     return path.suffix == ".py" and bool(pattern.search(path.read_text(encoding="utf-8")))
 
 
-@pytest.hookimpl(wrapper=True)
+@pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_collection_modifyitems(items):
     """Mark the tests of modules that compare floats, and put those first that wait for other processes.
 
     What a processor computes is to be within the bounds of the former, which are marked before ``-m`` chooses by the
-    marks. Of the latter none is left to wait alone at the end, so they come first after the order was drawn.
+    marks. Of the latter none is left to wait alone at the end, so they come first after the order was drawn, which begins
+    with that of the files in every process.
     """
     from hf_prune.streams.source import is_too_old
 
+    items.sort(key=lambda item: item.path)
     old = pytest.mark.skip(reason="streams need a newer datasets") if is_too_old() else None
     for item in items:
         if old is not None and "stream" in item.nodeid and "too_old" not in item.nodeid:
