@@ -1,4 +1,4 @@
-import subprocess
+import importlib
 import sys
 import warnings
 
@@ -6,6 +6,7 @@ import pytest
 from datasets import Dataset, DatasetDict, IterableDataset, IterableDatasetDict
 
 import hf_prune
+from tests.helpers.forking import in_fork
 
 CLASSES = (Dataset, DatasetDict, IterableDataset, IterableDatasetDict)
 
@@ -63,9 +64,13 @@ def test_a_name_that_is_taken_is_left_alone_with_a_warning(owner):
 
 
 def test_importing_installs():
-    script = "import datasets, hf_prune; print(datasets.Dataset.prune is hf_prune.prune)"
-    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    assert run.stdout.strip() == "True"
+    def import_anew():
+        hf_prune.uninstall()
+        assert not hasattr(Dataset, "prune")
+        del sys.modules["hf_prune"]
+        assert importlib.import_module("hf_prune").prune is Dataset.prune
+
+    assert in_fork(import_anew) == 0
 
 
 def test_methods_change_no_fingerprint_of_a_map():

@@ -1,7 +1,6 @@
 """Alone, every function is the identity; in two and three real processes all get the same."""
 
 import os
-import subprocess
 import sys
 
 import numpy as np
@@ -27,6 +26,7 @@ from hf_prune.runtime.processes import (
     process_state,
     use_device,
 )
+from tests.helpers.process_parent import fork_call
 
 
 def test_each_process_knows_its_place(found, world):
@@ -133,10 +133,14 @@ def test_processes_announced_too_late_are_an_error_that_names_the_way_out(monkey
     assert "\n" not in str(caught.value)
 
 
-def test_nothing_heavy_is_loaded_to_learn_that_one_is_alone():
-    script = (
-        "import sys; from hf_prune.runtime.processes import *; join_processes(); num_processes(); is_main_process(); "
-        "print('torch' in sys.modules)"
-    )
-    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    assert run.stdout.strip() == "False"
+def learn_that_one_is_alone():
+    for name in [name for name in sys.modules if name.partition(".")[0] in ("torch", "accelerate")]:
+        del sys.modules[name]
+    join_processes()
+    assert num_processes() == 1
+    assert is_main_process()
+    assert not {"torch", "accelerate"} & set(sys.modules)
+
+
+def test_nothing_heavy_is_loaded_to_learn_that_one_is_alone(tmp_path):
+    fork_call(learn_that_one_is_alone, (), tmp_path, {})

@@ -1,8 +1,7 @@
-import os
 import shutil
-import subprocess
+import signal
 import sys
-from pathlib import Path
+from functools import partial
 
 import numpy as np
 import pytest
@@ -10,9 +9,9 @@ import pytest
 from hf_prune import Heads, measure_scaling
 from hf_prune.runtime.folders import FolderInUseError, owned
 from hf_prune.scaling.runs import read_runs
+from tests.helpers.process_parent import call_in_forks
 from tests.helpers.scaling_sets import counting_command, make_rows
 
-ROOT = Path(__file__).resolve().parents[3]
 SMALL = {"sizes": (40, 80), "keeps": (0.5,), "num_draws": 2}
 
 
@@ -102,7 +101,6 @@ def test_another_process_is_refused_while_a_study_writes(sets, tmp_path):
 def test_a_killed_study_goes_on(tmp_path):
     # The command of the fifth training kills the study; the four before it are in the file and are not trained again.
     ds, _ = make_rows(60, 0)
-    ds.save_to_disk(str(tmp_path / "rows"))
     plain = counting_command(tmp_path)
     script = f"""
 import os, signal, subprocess, sys
@@ -117,14 +115,10 @@ sys.exit(subprocess.call({plain!r} + sys.argv[-1:]))
     (tmp_path / "killer.py").write_text(script)
     asked = {"folder": str(tmp_path / "out"), "sizes": [20], "keeps": [0.5], "num_draws": 2}
     asked["command"] = [sys.executable, str(tmp_path / "killer.py")]
-    call = (
-        "from datasets import load_from_disk; from hf_prune import measure_scaling; "
-        f"measure_scaling(load_from_disk({str(tmp_path / 'rows')!r}), 'difficulty', **{asked!r})"
-    )
-    first = subprocess.run([sys.executable, "-c", call], cwd=ROOT, env=os.environ, capture_output=True)
-    assert first.returncode == -9, first.stderr
+    call = partial(measure_scaling, ds, "difficulty", **asked)
+    assert call_in_forks([(call, ())], tmp_path, {}) == [-signal.SIGKILL], (tmp_path / "said").read_text()
     assert len(read_runs(tmp_path / "out" / "results.csv")) == 4
-    measure_scaling(ds, "difficulty", **asked)
+    call()
     trained = (tmp_path / "log").read_text().splitlines()
     assert len(trained) == len(set(trained)) == 8
     runs = read_runs(tmp_path / "out" / "results.csv")
