@@ -35,8 +35,9 @@ os.environ.pop("HF_DATASETS_DISABLE_PROGRESS_BARS", None)
 
 
 def pytest_configure(config):
-    """Make a warning of the package an error; named here, since the package is imported to find it."""
-    config.addinivalue_line("filterwarnings", "error::hf_prune.HfPruneWarning")
+    """Make a warning of the package an error, which imports it; a process that hands tests to others runs none."""
+    if config.getoption("dist", "no") == "no":
+        config.addinivalue_line("filterwarnings", "error::hf_prune.HfPruneWarning")
 
 
 @pytest.fixture(scope="session")
@@ -91,14 +92,22 @@ def pytest_collection_modifyitems(items):
     items.sort(key=lambda item: not ("tests" in item.path.parts and says(item.path, STARTS_PROCESSES)))
 
 
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_collection():
+    """Look for no garbage among what is there before the first test, neither meanwhile nor later, as a Trainer does whenever it starts."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
+
+
 def pytest_collection_finish():
-    """Look at no object again that was there before the first test, as a Trainer does whenever it starts; measure no machine."""
+    """Measure no machine: one step says enough here, as evidence is announced in many tests, and each would wait 0.3 s."""
     from hf_prune.policy import pace
 
-    gc.freeze()
-    pace.MEASURED_SECONDS = (
-        0.0  # one step says enough here: evidence is announced in many tests, and each would wait 0.3 s
-    )
+    pace.MEASURED_SECONDS = 0.0
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
