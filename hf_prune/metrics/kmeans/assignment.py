@@ -70,12 +70,11 @@ class Assignment:
 
     def _plan(self, centroids: NDArray[np.float64]) -> tuple[Array | None, np.float32]:
         """Choose which centroids all rows are compared with, None for all, and what the others moved at most."""
-        if self._centroids is None:
+        if self._centroids is None or not len(self.rows):
             return None, np.float32(0)
         steps = np.arccos(np.clip(np.einsum("ij,ij->i", centroids, self._centroids), -1, 1))
         largest_first = np.argsort(-steps, kind="stable")
-        sample: Array = np.unique(np.linspace(0, max(len(self.rows) - 1, 0), SAMPLED_ROWS).astype(np.int64))
-        sample = sample[: len(self.rows)]  # none of no rows
+        sample: Array = np.unique(np.linspace(0, len(self.rows) - 1, SAMPLED_ROWS).astype(np.int64))
         points = self.rows.block(sample).cpu().numpy()
         own = np.einsum("ij,ij->i", points, centroids[self.codes[sample]].astype(np.float32))
         slack = self.bound[sample] - np.arccos(np.clip(own, -1, 1))

@@ -2,8 +2,10 @@
 
 import numpy as np
 import pytest
+import torch
 
 from hf_prune.metrics.kmeans import held_rows, lloyd
+from hf_prune.metrics.kmeans.assignment import Assignment
 from hf_prune.metrics.nearest import NEAR_TIE, CentroidSearch
 from tests.helpers.rank_jobs import unit
 from tests.helpers.unit_rows import blurred, cluster
@@ -18,6 +20,12 @@ def test_near_ties_are_decided_in_float64(monkeypatch):
     exact = points.astype(np.float64) @ centroids.T
     assert (np.abs(exact[:, 0] - exact[:, 1]) < NEAR_TIE).all()
     assert cluster(points, 2, num_iterations=0).assignments.tolist() == exact.argmax(axis=1).tolist()
+
+
+def test_a_process_without_rows_changes_nothing():
+    none = Assignment(held_rows.Rows(np.empty((0, 3), np.float32), torch.device("cpu")), 2, coarse=False)
+    for _ in range(2):  # the second time it knows where the centroids were
+        assert none.update(np.eye(2, 3)) == 0
 
 
 def slowly(points, centroids, num_iterations):
