@@ -258,6 +258,9 @@ PRUNING_AND_PUBLISHING = """
 import sys
 import hf_prune
 print(*set(sys.argv[2:]) & set(sys.modules))
+import hf_prune.cli
+# The HTTP client of huggingface_hub 1 has a command line of its own, which loads rich.
+print(*({*sys.argv[2:]} if "httpx._main" in sys.modules else {*sys.argv[2:], "rich"}) & set(sys.modules))
 import PIL.Image
 from datasets import ClassLabel, Dataset, Features, Image, Value
 
@@ -273,7 +276,7 @@ print(*{"torch", "transformers", "accelerate"} & set(sys.modules))
 
 @pytest.fixture(scope="module")
 def loaded(tmp_path_factory):
-    """What an interpreter has loaded after the import, and once it has pruned and published."""
+    """What an interpreter has loaded after the import, after that of the commands, and once it has pruned and published."""
     command = [sys.executable, "-c", PRUNING_AND_PUBLISHING, str(tmp_path_factory.mktemp("loaded") / "out"), *HEAVY]
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
 
@@ -282,5 +285,9 @@ def test_import_loads_nothing_heavy(loaded):
     assert loaded[0] == ""
 
 
+def test_commands_load_nothing_heavy_before_they_are_called(loaded):
+    assert loaded[1] == ""
+
+
 def test_pruning_and_publishing_need_no_models(loaded):
-    assert loaded[1] == ""  # torch takes seconds to load
+    assert loaded[2] == ""  # torch takes seconds to load

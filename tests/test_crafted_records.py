@@ -6,14 +6,14 @@
 import json
 import os
 
-from tests.helpers.process_parent import ON_CPU, QUIET, TIMEOUT, fork_jobs
+from tests.helpers.process_parent import ON_CPU, TIMEOUT, fork_jobs
 
 FEW = 30
 
 
 def test_crafted_records_end_in_one_line(tmp_path):
     count = int(os.environ.get("CRAFTED_RECORDS", FEW))
-    variables = ON_CPU | QUIET | {"CRAFTED_RECORDS": str(count)}
+    variables = ON_CPU | {"CRAFTED_RECORDS": str(count)}
     fork_jobs("tests.helpers.foreign_jobs", tmp_path, variables, timeout=TIMEOUT + 5 * count)
     found = json.loads((tmp_path / "found.json").read_text())
     assert sum(found["calls"].values()) >= count, found

@@ -1,6 +1,5 @@
-"""Command lines that need processes of their own: run as a script, this imports once and forks a process for each."""
+"""Command lines that need processes of their own, forked here; ``python -m tests.helpers.cli_jobs FILE`` writes their exit codes."""
 
-import importlib
 import json
 import os
 import signal
@@ -23,13 +22,8 @@ SCORE = [
 ]
 
 
-def start_jobs(folder: Path) -> None:
-    heavy = {"torch", "transformers", "accelerate", "scipy", "sklearn", "matplotlib"}
-    if "httpx._main" not in sys.modules:  # the HTTP client of huggingface_hub 1, whose own command line loads it
-        heavy.add("rich")
-    loaded = sorted(heavy & set(sys.modules))
-    for module in ("sklearn.cluster", "hf_prune.metrics.kmeans", "hf_prune.engine.loop", "hf_prune.models.load"):
-        importlib.import_module(module)  # once here, and not in every process
+def start_jobs(folder: Path) -> dict[str, int]:
+    """Exit codes of all commands, by name."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         port = listener.getsockname()[1]
@@ -43,7 +37,7 @@ def start_jobs(folder: Path) -> None:
     codes["interrupted"] = interrupt(folder, "interrupted", signal.SIGINT)
     codes["terminated"] = interrupt(folder, "terminated", signal.SIGTERM)
     codes["unheard"] = wait(fork(folder, "unheard", ["metrics"], stdout=closed_pipe()))
-    (folder / "outcome.json").write_text(json.dumps({"codes": codes, "loaded": loaded}))
+    return codes
 
 
 def fork(
@@ -102,4 +96,5 @@ def closed_pipe() -> int:
 
 
 if __name__ == "__main__":
-    start_jobs(Path(sys.argv[1]))
+    out = Path(sys.argv[1])
+    out.write_text(json.dumps(start_jobs(out.parent)))

@@ -1,8 +1,7 @@
 """Jobs of the tests in processes of their own, which end whatever they have started.
 
-Most fork from a process that has loaded all that the tests import, which takes far longer than the jobs themselves. It is a
-fork of the tests' own, made before the first test, so that no pool of threads and no connection was begun in it. Jobs that
-depend on what is loaded at import start an interpreter.
+They fork from a process that has loaded all that the tests import, which takes far longer than the jobs themselves. It is
+a fork of the tests' own, made before the first test, so that no pool of threads and no connection was begun in it.
 """
 
 import contextlib
@@ -12,7 +11,6 @@ import importlib
 import multiprocessing
 import os
 import signal
-import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -20,11 +18,8 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parents[2]
 TIMEOUT = 300  # seconds
-QUIET = {"HF_DATASETS_DISABLE_PROGRESS_BARS": "1"}
 ON_CPU = {"ACCELERATE_USE_CPU": "1"}  # several processes cannot share the one GPU that a machine may have
-AT_IMPORT = {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)} | QUIET
 
 FORKS = multiprocessing.get_context("fork")
 Call = tuple[Callable[..., object], tuple[Any, ...]]
@@ -73,11 +68,12 @@ def _outcome(calls: Sequence[Call], variables: Mapping[str, str], said: Path, ti
 
 def _work(function: Callable[..., object], arguments: tuple[Any, ...], variables: dict[str, str], said: Path) -> None:
     os.setsid()
-    file = said.open("a")
+    file = os.open(said, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     for number in (1, 2):
-        os.dup2(file.fileno(), number)
-    sys.stdout = sys.stderr = file
-    faulthandler.enable(file)
+        os.dup2(file, number)
+    sys.stdout = os.fdopen(1, "w", closefd=False)
+    sys.stderr = os.fdopen(2, "w", buffering=1, closefd=False)
+    faulthandler.enable(2)
     os.environ.update(variables)
     tempfile.tempdir = None  # which is read from them once
     importlib.import_module("datasets").disable_progress_bars()
@@ -115,21 +111,3 @@ def fork_jobs(module: str, folder: Path, variables: Mapping[str, str], timeout: 
 
 def _main(module: str, folder: Path) -> None:
     importlib.import_module(module).main(folder)
-
-
-def run_jobs(module: str, folder: Path, variables: Mapping[str, str]) -> None:
-    """Run a module of the tests with a folder as its argument, and fail with what it wrote to stderr."""
-    parent = subprocess.Popen(
-        [sys.executable, "-m", module, str(folder)],
-        env=os.environ | AT_IMPORT | variables,
-        cwd=ROOT,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
-    try:
-        _, errors = parent.communicate(timeout=TIMEOUT)
-    except subprocess.TimeoutExpired:
-        os.killpg(parent.pid, signal.SIGKILL)
-        raise
-    assert parent.returncode == 0, errors
