@@ -1,13 +1,16 @@
 """Threads that work on parts side by side, while torch and BLAS compute each part in one thread."""
 
+import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import lru_cache
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
     import torch
+    from threadpoolctl import ThreadpoolController
 
 Part = TypeVar("Part")
 Found = TypeVar("Found")
@@ -17,10 +20,9 @@ Found = TypeVar("Found")
 def one_thread() -> Iterator[None]:
     """Let torch and BLAS compute in one thread while the block runs, torch in threads begun within it too."""
     import torch
-    from threadpoolctl import threadpool_limits
 
     threads = torch.get_num_threads()
-    with threadpool_limits(1):
+    with _libraries(len(sys.modules)).limit(limits=1):
         torch.set_num_threads(1)
         try:
             yield
@@ -89,6 +91,13 @@ def workers_for(device: "torch.device") -> Iterator[Workers]:
 
 
 def _limit() -> None:
-    from threadpoolctl import threadpool_limits
+    # OpenMP counts threads for each thread that calls it; this one ends with its limit
+    _libraries(len(sys.modules)).limit(limits=1)
 
-    threadpool_limits(1)  # OpenMP counts threads for each thread that calls it; this one ends with its limit
+
+@lru_cache(maxsize=1)
+def _libraries(_num_modules: int) -> "ThreadpoolController":
+    """Find the libraries that have threads of their own: all that are loaded are looked through, 15 ms, once until another module is."""
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController()

@@ -1,14 +1,16 @@
 """Parts of a work on threads: in their order, bounded, with errors where they belong, and libraries in one thread each."""
 
 import contextlib
+import sys
 import threading
+from types import ModuleType
 
 import numpy as np
 import pytest
 import torch
 from threadpoolctl import threadpool_info
 
-from hf_prune.runtime.threads import Workers, one_thread, workers_for
+from hf_prune.runtime.threads import Workers, _libraries, one_thread, workers_for
 
 CPU = torch.device("cpu")
 
@@ -88,3 +90,15 @@ def test_parts_that_are_left_early_are_not_begun_and_leave_no_thread_behind():
         pairs.close()
     assert len(begun) <= 2
     assert not [thread for thread in threading.enumerate() if thread in workers._pool._threads]
+
+
+def test_libraries_are_looked_for_once_until_another_module_is_imported(monkeypatch):
+    _libraries.cache_clear()
+    for _ in range(3):
+        with one_thread():
+            pass
+    assert _libraries.cache_info().misses == 1
+    monkeypatch.setitem(sys.modules, "another", ModuleType("another"))
+    with one_thread():
+        pass
+    assert _libraries.cache_info().misses == 2
