@@ -8,6 +8,7 @@ from datasets import ClassLabel, Value
 
 import hf_prune
 from hf_prune.data.history import provenance
+from hf_prune.policy import budget, rules
 from hf_prune.policy.evidence import TWO_LAYER, Comparison, Evidence, KeepEvidence
 from hf_prune.policy.recommendation import recommendation
 from tests.helpers.tiny_sets import make_set, noise
@@ -16,9 +17,18 @@ from tests.helpers.weighed_sets import dataset, points_and_labels, short_trials,
 
 @pytest.fixture(scope="module")
 def scored():
-    """A column with evidence on record, of rows of which four in ten have a wrong label."""
+    """A column with evidence on record for one fraction, of rows of which four in ten have a wrong label."""
     points, labels, _ = points_and_labels(400)
-    return dataset(labels).score_with("el2n", teachers="heads", inputs={"embeddings": points})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(budget, "KEEPS", (0.2,))
+        return dataset(labels).score_with("el2n", teachers="heads", inputs={"embeddings": points})
+
+
+@pytest.fixture(scope="module")
+def gathered():
+    """A cut for which evidence was gathered while pruning."""
+    ds, points = telling()
+    return ds.prune("wrongness", keep=0.2, inputs={"embeddings": points})
 
 
 def last(ds):
@@ -53,11 +63,10 @@ def test_random_rows_are_kept_with_a_warning_where_nothing_beats_them():
     assert min(np.bincount(kept["label"][:])) >= 0.25 * min(np.bincount(ds["label"][:])) - 1  # the class floor
 
 
-def test_evidence_can_be_gathered_while_pruning_or_handed_in():
+def test_evidence_can_be_gathered_while_pruning_or_handed_in(gathered):
     ds, points = telling()
     given = {"inputs": {"embeddings": points}}
     advice = hf_prune.recommend(ds, "wrongness", keep=0.2, **given)
-    gathered = ds.prune("wrongness", keep=0.2, **given)
     handed_in = ds.prune("wrongness", keep=0.2, evidence=advice, **given)
     assert last(gathered).order == last(handed_in).order == advice.order
     assert gathered["wrongness"][:] == handed_in["wrongness"][:]
@@ -134,15 +143,15 @@ def test_clusters_stand_for_labels_where_there_are_none():
     assert (len(kept), last(kept).order, last(kept).class_balance) == (320, "random", 0.5)
 
 
-def test_a_column_called_clusters_holds_classes_to_judge_by():
+def test_a_column_called_clusters_holds_classes_to_judge_by(gathered):
     ds, points = telling()
-    given = {"inputs": {"embeddings": points}}
     renamed = ds.rename_column("label", "clusters").cast_column("clusters", Value("int64"))  # so it has to be named
-    kept = renamed.prune("wrongness", keep=0.2, label_column="clusters", **given)
-    assert last(kept).decided == last(ds.prune("wrongness", keep=0.2, **given)).decided
+    kept = renamed.prune("wrongness", keep=0.2, label_column="clusters", inputs={"embeddings": points})
+    assert last(kept).decided == last(gathered).decided
 
 
-def test_evidence_is_for_auto_and_of_one_kind():
+def test_evidence_is_for_auto_and_of_one_kind(monkeypatch):
+    monkeypatch.setattr(rules, "CUTOFFS", (0.0,))  # whatever is found
     ds, points = telling()
     advice = hf_prune.recommend(ds, "noise", keep=0.8, inputs={"embeddings": points})
     with pytest.raises(ValueError, match="evidence= is for order='auto', not 'hard'"):
