@@ -75,7 +75,9 @@ def _work(function: Callable[..., object], arguments: tuple[Any, ...], variables
     sys.stderr = os.fdopen(2, "w", buffering=1, closefd=False)
     faulthandler.enable(2)
     os.environ.update(variables)
-    tempfile.tempdir = None  # which is read from them once
+    tempfile.tempdir = None  # which is read from them once, like what Accelerate knows of the processes
+    if "accelerate.state" in sys.modules:
+        sys.modules["accelerate.state"].AcceleratorState._reset_state(reset_partial_state=True)
     importlib.import_module("datasets").disable_progress_bars()
     function(*arguments)
 

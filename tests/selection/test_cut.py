@@ -29,7 +29,7 @@ def test_turns_are_those_of_the_permutation():
         assert (np.argsort(turns(count, 5)) == order).all()
 
 
-@pytest.mark.parametrize("table", [cut._TABLE, 0])
+@pytest.mark.parametrize("table", [cut.COUNTED_CODES, 0])
 @given(
     st.lists(st.tuples(st.sampled_from([0, 1, 2, 2**40, 2**64 - 1]), st.integers(-1, 2), st.booleans()), max_size=40),
     st.integers(1, 7),
@@ -48,7 +48,7 @@ def test_the_best_of_each_class(table, rows, block, random):
             yield Ranked(keys[part], lambda part=part: turn[part], classes[part], there[part])
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(cut, "_TABLE", table)
+        patch.setattr(cut, "COUNTED_CODES", table)
         found = best(blocks, wanted)
         chosen = np.flatnonzero(np.concatenate([np.empty(0, bool), *(found.mask(part) for part in blocks())]))
     expected = []
