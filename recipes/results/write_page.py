@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import jinja2
 from claims import CLAIMS
-from judged import FAILS, FEWEST_SEEDS, HOLDS, MARGIN, OPEN, figure_words, judge, verdict
+from judged import FAILS, FEWEST_SEEDS, HOLDS, MARGIN, NOT_RUN, OPEN, figure_words, judge, verdict
 from laid_out import (
     CURVES,
     SHARED,
@@ -253,8 +253,8 @@ def readme_table(runs: Runs, claims: list[dict[str, Any]], recipes: Path) -> str
         cells = []
         for metric, rule, keep in README_ARMS.values():
             known = [cells for arm, cells in arms.items() if arm[5:8] == (metric, rule, keep) and arm.table == EPOCHS]
-            cells.append(mean_and_spread(known[0]) if known else "")
-        if all(cells):
+            cells.append(mean_and_spread(known[0]) if known else NOT_RUN)
+        if cells.count(NOT_RUN) < len(cells) / 2:
             rows.append([f"{data}, {number:,} rows, {passes(recipes, source)[data, number]} passes", *cells])
     if rows:
         parts.append(markdown(["at 70 %, network from pixels", *README_ARMS], rows))

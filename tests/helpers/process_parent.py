@@ -58,7 +58,8 @@ def _outcome(calls: Sequence[Call], variables: Mapping[str, str], said: Path, ti
     for process in processes:
         process.join(timeout)
         if process.exitcode is None:
-            os.kill(process.pid or 0, signal.SIGABRT)  # so that it says where it stands
+            with contextlib.suppress(ProcessLookupError):  # so that it and all that it began say where they stand
+                os.killpg(process.pid or 0, signal.SIGABRT)
             process.join(1)
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid or 0, signal.SIGKILL)
