@@ -93,11 +93,11 @@ def judged_claims(runs: Runs) -> list[dict[str, Any]]:
 
 
 def pictures(runs: Runs) -> dict[str, tuple[str, str]]:
-    """Name of a picture → its title and text, of the groups that have three shares or more."""
+    """Name of a picture → its title and text, of the groups whose random rows have three shares or more."""
     found = {}
     for source in (GRID, FLOORS):
         for (data, rows, student, table), arms in groups(runs, source):
-            if len({arm.keep for arm in arms if arm.keep < 1}) < 3:
+            if len({arm.keep for arm in arms if arm.rule == RANDOM}) < 3:
                 continue
             plain = {arm: cells for arm, cells in arms.items() if arm.setting in ("", "floor 0.5")}
             for name, wanted in CURVES.items():
