@@ -109,10 +109,10 @@ class ScoreFiles:
         return [(shard, block) for shard, (_, blocks) in enumerate(ends) for block in range(blocks)]
 
     def is_complete(self, *kinds: str) -> bool:
-        """Whether all blocks of all shards have a file of one of the kinds."""
+        """Whether all blocks of all shards have a file of one of the kinds, and the keys, which are written last."""
         if not all(self.has(END, shard) for shard in range(self.num_shards)):
             return False
-        return all(any(self.has(kind, *block) for kind in kinds) for block in self.blocks)
+        return all(self.has(KEYS, *block) and any(self.has(kind, *block) for kind in kinds) for block in self.blocks)
 
     def scores(self, column: str) -> Iterator[tuple[NDArray[Any], NDArray[np.bool_], NDArray[np.int64] | None]]:
         """Read of each block in order the scores, which of them are missing, and the labels where there are any."""

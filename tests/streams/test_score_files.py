@@ -1,5 +1,6 @@
 """Files of scores are complete or made again, and nobody waits for ever for those of others."""
 
+import numpy as np
 import pytest
 
 import hf_prune
@@ -47,3 +48,13 @@ def test_another_identity_has_files_of_its_own(tmp_path):
     first, other, same = (ScoreFiles(tmp_path, {"stream": name}, 1) for name in "xyx")
     assert first.folder == same.folder != other.folder
     assert (first.end(0), first.has(KEYS, 0), first.has(END, 0)) == (None, False, False)
+
+
+def test_a_block_is_there_once_its_keys_are(tmp_path):
+    """Another process that shares the shard writes them last."""
+    files = ScoreFiles(tmp_path, {"stream": "x"}, 1)
+    files.write(END, 0, 0, {"rows_and_blocks": np.array([3, 1])})
+    files.write(SCORES, 0, 0, {"missing of s": np.zeros(3, np.uint8)})
+    assert not files.is_complete(SCORES)
+    files.write(KEYS, 0, 0, {KEYS: np.zeros((3, 32), np.uint8)})
+    assert files.is_complete(SCORES)
