@@ -25,7 +25,7 @@ SETTINGS = {
     "noise": "{} of the labels redrawn",
     "corruption": "{}",
 }
-FIGURES = ("accuracy", "worst_class", "least_share", "train_cpu_s", "score_cpu_s")
+FIGURES = ("accuracy", "worst_class", "least_share", "images_seen", "train_cpu_s", "score_cpu_s")
 
 
 class Arm(NamedTuple):

@@ -7,6 +7,7 @@ A test makes all of them again and compares: no figure and no verdict of theirs 
 
 import re
 import statistics
+from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -108,13 +109,11 @@ def pictures(runs: Runs) -> dict[str, tuple[str, str]]:
     return found
 
 
-def grid_tables(runs: Runs, recipes: Path) -> list[Table]:
+def grid_tables(runs: Runs) -> list[Table]:
     """Accuracies, the worst class, and gains over random rows of every part of the grid."""
     found = []
-    often = passes(recipes, GRID)
     for (data, rows, student, table), arms in groups(runs, GRID):
-        number = f", {often[data, rows]} passes" if table == EPOCHS and (data, rows) in often else ""
-        title = f"{data}, {rows:,} rows, {student}, at equal {table}{number}"
+        title = f"{data}, {rows:,} rows, {student}, at equal {table}{pass_words(arms)}"
         found += [Table(f"{title}: accuracy, %", accuracy_table(arms)), Table("Points", gain_table(arms))]
         if len({arm.keep for arm in arms}) <= 4:
             found.append(Table("Worst class, %", accuracy_table(arms, "worst_class")))
@@ -134,23 +133,21 @@ def source_tables(runs: Runs, source: str, figure: str = "accuracy") -> list[Tab
     return found
 
 
-def passes(recipes: Path, source: str) -> dict[tuple[str, int], int]:
-    """How often the students of each set of a file passed over what they were trained on, the largest set first."""
-    found = {}
-    for line in rows_of(recipes / source):
-        if line["table"] == EPOCHS and line["rule"] in (RANDOM, HARD):
-            rows = int(line["rows"])
-            found[line["data"], rows] = round(int(line["images_seen"]) / (rows * float(line["keep"])))
-    return dict(sorted(found.items(), key=lambda one: (one[0][0], -one[0][1])))
-
-
-def longer_tables(runs: Runs, recipes: Path) -> dict[int, list[Table]]:
-    """Accuracies and gains of the students that were trained for longer, by their passes."""
-    return {
-        number: source_tables(runs, source)
-        for source in LONGER.values()
-        for number in list(passes(recipes, source).values())[:1]
+def passes(arms: Runs) -> int:
+    """How often the students of a group passed over what they were trained on; 0 where that was not counted."""
+    counts = {
+        round(figures["images_seen"] / (arm.rows * arm.keep))
+        for arm, cells in arms.items()
+        if arm.table == EPOCHS and arm.rule in (RANDOM, HARD)
+        for figures in cells.values()
+        if "images_seen" in figures
     }
+    return max(counts, default=0)
+
+
+def pass_words(arms: Runs) -> str:
+    """The end of a title that says the passes of a group, nothing where they were not counted."""
+    return f", {number} passes" if (number := passes(arms)) else ""
 
 
 def seeds_apart(runs: Runs) -> str:
@@ -169,15 +166,13 @@ def seeds_apart(runs: Runs) -> str:
     return markdown(["seeds", f"{hard.name} less random rows, {share(hard.keep)}"], lines)
 
 
-def seconds(runs: Runs, recipes: Path) -> list[Table]:
+def seconds(runs: Runs) -> list[Table]:
     """Seconds of every group that recorded them."""
     found = []
     for source in (GRID, *LONGER.values(), LESS):
-        often = passes(recipes, source) if source != LESS else {}
         for (data, rows, student, table), arms in groups(runs, source):
             if table == EPOCHS and (text := seconds_table(arms)):
-                number = f", {often[data, rows]} passes" if (data, rows) in often else ""
-                found.append(Table(f"{data}, {rows:,} rows, {student}{number}", text))
+                found.append(Table(f"{data}, {rows:,} rows, {student}{pass_words(arms)}", text))
     return found
 
 
@@ -240,7 +235,7 @@ def _sign(gained: tuple[Interval, int] | None) -> str:
     return "above" if gained[0].low > 0 else "below" if gained[0].high < 0 else "open"
 
 
-def readme_table(runs: Runs, claims: list[dict[str, Any]], recipes: Path) -> str:
+def readme_table(runs: Runs, claims: list[dict[str, Any]]) -> str:
     """The few lines of the README: what holds, and the main arms of networks from pixels."""
     lines = []
     for word in (HOLDS, FAILS, OPEN):
@@ -249,13 +244,11 @@ def readme_table(runs: Runs, claims: list[dict[str, Any]], recipes: Path) -> str
     parts = [markdown(["of the paper's seven claims", "which, on real images: [Results](docs/results.md)"], lines)]
     rows = []
     for source in (GRID, *LONGER.values()):
-        (data, number, _, _), arms = next(groups(runs, source), (("", 0, "", ""), {}))
-        cells = []
-        for metric, rule, keep in README_ARMS.values():
-            known = [cells for arm, cells in arms.items() if arm[5:8] == (metric, rule, keep) and arm.table == EPOCHS]
-            cells.append(mean_and_spread(known[0]) if known else NOT_RUN)
-        if cells.count(NOT_RUN) < len(cells) / 2:
-            rows.append([f"{data}, {number:,} rows, {passes(recipes, source)[data, number]} passes", *cells])
+        for (data, number, _, _), arms in islice(groups(runs, source), 1):  # the largest set
+            known = {arm[5:8]: mean_and_spread(cells) for arm, cells in arms.items() if arm.table == EPOCHS}
+            cells = [known.get(arm, NOT_RUN) for arm in README_ARMS.values()]
+            if cells.count(NOT_RUN) < len(cells) / 2:
+                rows.append([f"{data}, {number:,} rows{pass_words(arms)}", *cells])
     if rows:
         parts.append(markdown(["at 70 %, network from pixels", *README_ARMS], rows))
     return "\n\n".join(parts)
@@ -280,12 +273,12 @@ def page(recipes: Path = RECIPES) -> tuple[dict[Path, str], str]:
         margin=MARGIN,
         shared=SHARED,
         pictures={name: (title, IMAGES.format(name)) for name, (title, _) in drawn.items()},
-        grid=grid_tables(runs, recipes),
-        longer=longer_tables(runs, recipes),
-        passes=next(iter(passes(recipes, GRID).values()), 0),
+        grid=grid_tables(runs),
+        longer={number: found for number, source in LONGER.items() if (found := source_tables(runs, source))},
+        passes=next((passes(arms) for _, arms in groups(runs, GRID)), 0),
         counted=counted(runs),
         seeds_apart=seeds_apart(runs),
-        seconds=seconds(runs, recipes),
+        seconds=seconds(runs),
         tables={
             "floors": source_tables(runs, FLOORS),
             "worst": source_tables(runs, FLOORS, "worst_class"),
@@ -301,7 +294,7 @@ def page(recipes: Path = RECIPES) -> tuple[dict[Path, str], str]:
     )
     files = {PAGE: re.sub(r"\n{3,}", "\n\n", text)}
     files |= {PAGE.parent / IMAGES.format(name): picture for name, (_, picture) in drawn.items()}
-    return files, readme_table(runs, claims, recipes)
+    return files, readme_table(runs, claims)
 
 
 def with_table(readme: str, table: str) -> str:
