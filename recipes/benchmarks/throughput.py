@@ -185,9 +185,10 @@ def main() -> None:
         for name in arguments.sets
     }
     table = []
-    for image_size, name, num_workers in itertools.product(arguments.image_sizes, sets, arguments.workers):
-        opened = load_encoder(arguments.data / "efficientnet-lite0", image_size=image_size, device="cpu")
-        with kept_open(opened) as model:
+    encoder = arguments.data / "efficientnet-lite0"
+    opened = {size: load_encoder(encoder, image_size=size, device="cpu") for size in arguments.image_sizes}
+    for image_size, name, num_workers in itertools.product(opened, sets, arguments.workers):
+        with kept_open(opened[image_size]) as model:
             table.append(measure(name, sets[name], model, image_size, num_workers, arguments))
         print(" ".join(f"{key}={value}" for key, value in table[-1].items()), flush=True)
         if arguments.csv:
