@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hf_prune.dynamics.figures import OF_THE_END
+from hf_prune.runtime.arguments import is_whole
 from hf_prune.runtime.errors import InputError
 from hf_prune.runtime.seeds import row_uniform
 from hf_prune.runtime.slices import slices
@@ -36,8 +37,7 @@ def make_folds(points: NDArray[Any], labels: NDArray[np.int64] | None, num_folds
         >>> np.bincount(folds).tolist(), np.bincount(folds[::2]).tolist()
         ([4, 4], [2, 2])
     """
-    count: Any = num_folds  # an option of the caller's, of whatever type
-    if isinstance(count, bool) or not isinstance(count, (int, np.integer)) or not 2 <= count <= len(points):
+    if not is_whole(num_folds) or not 2 <= num_folds <= len(points):
         raise InputError(
             f"num_folds={num_folds!r} of {len(points)} rows with a label; give a count from 2 up to the rows"
         )

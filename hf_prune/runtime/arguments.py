@@ -10,6 +10,16 @@ from hf_prune.runtime.errors import InputError
 LONGEST_SIDE = 8192  # pixels; one such image takes 800 MB before any model has seen it
 
 
+def is_whole(value: Any) -> bool:
+    """Whether an argument is a whole number, which True and False are not.
+
+    Example:
+        >>> is_whole(np.int32(3)), is_whole(True), is_whole(3.0)
+        (True, False, False)
+    """
+    return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+
+
 def check_count(name: str, value: Any, lowest: int, highest: int | None = None) -> None:
     """Raise a one-line ValueError unless an argument is a whole number within bounds.
 
@@ -20,8 +30,7 @@ def check_count(name: str, value: Any, lowest: int, highest: int | None = None) 
         ...
         hf_prune.InputError: batch_size='64'; give a whole number of at least 1
     """
-    is_count = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
-    if not is_count or value < lowest or (highest is not None and value > highest):
+    if not is_whole(value) or value < lowest or (highest is not None and value > highest):
         allowed = f"of at least {lowest}" if highest is None else f"in [{lowest}, {highest}]"
         raise InputError(f"{name}={value!r}; give a whole number {allowed}")
 

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from hf_prune.runtime.arguments import is_whole
 from hf_prune.runtime.errors import InputError
 from hf_prune.runtime.slices import slices
 
@@ -18,7 +19,7 @@ def check_seed(seed: Any) -> None:
     Example:
         >>> check_seed(7)
     """
-    if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or not 0 <= seed < 2**32:
+    if not is_whole(seed) or not 0 <= seed < 2**32:
         raise InputError(f"seed={seed!r}; give an integer in [0, 2**32)")  # scikit-learn's limit
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hf_prune.data.memberships import Membership
-from hf_prune.runtime.arguments import check_count
+from hf_prune.runtime.arguments import check_count, is_whole
 from hf_prune.runtime.errors import InputError
 from hf_prune.selection.budget import is_number
 
@@ -23,7 +23,7 @@ def check_class_balance(class_balance: Any) -> None:
     """Raise a one-line ValueError unless it is a share in [0, 1] or maps classes to counts of rows."""
     if isinstance(class_balance, Mapping):
         for name, quota in class_balance.items():
-            if isinstance(quota, bool) or not isinstance(quota, (int, np.integer)) or quota < 0:
+            if not is_whole(quota) or quota < 0:
                 raise InputError(
                     f"class_balance={{{name!r}: {quota!r}}}; give each class a count of rows of at least 0"
                 )

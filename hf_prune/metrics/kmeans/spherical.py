@@ -1,7 +1,7 @@
 """Spherical k-means in torch: blocked, seeded, exact about near-ties, the same in one process or many."""
 
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +12,7 @@ from hf_prune.metrics.kmeans.hierarchical import hierarchical
 from hf_prune.metrics.kmeans.lloyd import Clusters, lloyd
 from hf_prune.metrics.kmeans.mini_batch import mini_batch
 from hf_prune.metrics.rows import Array
-from hf_prune.runtime.arguments import check_count
+from hf_prune.runtime.arguments import check_count, is_whole
 from hf_prune.runtime.errors import InputError
 from hf_prune.runtime.processes import all_sum, check_alike, computes_bfloat16
 from hf_prune.runtime.threads import workers_for
@@ -82,16 +82,17 @@ def spherical_kmeans(
     if algorithm not in ("auto", *ALGORITHMS):
         raise InputError(f"algorithm={algorithm!r} is not known; give {', '.join(map(repr, ALGORITHMS))} or 'auto'")
     total = int(all_sum(np.array([len(rows)]))[0])
-    count: Any = num_clusters  # an option of the caller's, of whatever type
-    if isinstance(count, bool) or not isinstance(count, (int, np.integer)) or not 1 <= count <= total:
+    if not is_whole(num_clusters) or not 1 <= num_clusters <= total:
         raise InputError(f"num_prototypes={num_clusters!r} of {total} rows; give a count in [1, {total}]")
     if algorithm == "auto":
-        algorithm = "hierarchical" if count >= MANY_CLUSTERS else "lloyd"
+        algorithm = "hierarchical" if num_clusters >= MANY_CLUSTERS else "lloyd"
     device, best = device_of_rows(), None
     with workers_for(device) as workers:
         held = Rows(embeddings, device, workers)
         for start in range(num_init):
-            found = ALGORITHMS[algorithm](held, rows, int(count), num_iterations, tolerance * total, seed + start)
+            found = ALGORITHMS[algorithm](
+                held, rows, int(num_clusters), num_iterations, tolerance * total, seed + start
+            )
             objective = float(all_sum(np.array([found.distances.sum()]))[0])
             if best is None or objective < best[0]:
                 best = objective, found
