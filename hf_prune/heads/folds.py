@@ -74,8 +74,18 @@ def _first_of_equals(points: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[n
     return first, copy_of.ravel()
 
 
+def count_seen(known: NDArray[np.int64], folds: NDArray[np.int64] | None) -> int:
+    """Count the rows that every head can see: all that are known, less those of the largest fold where they are in folds.
+
+    Example:
+        >>> count_seen(np.arange(5), None), count_seen(np.arange(5), np.array([0, 1, 0, 1, 0]))
+        (5, 2)
+    """
+    return len(known) - (0 if folds is None else int(np.bincount(folds[known]).max()))
+
+
 def drawn_rows(
-    known: NDArray[np.int64], count: int, seed: int, left_out: NDArray[np.bool_] | None = None
+    known: NDArray[np.int64], count: int, seed: int, number: int = 0, folds: NDArray[np.int64] | None = None
 ) -> NDArray[np.int64]:
     """Draw the rows that a head is trained on, ascending, shape (count,).
 
@@ -83,15 +93,16 @@ def drawn_rows(
         known: Numbers of the rows to draw from, ascending, shape (k,).
         count: How many.
         seed: Decides which.
-        left_out: Which of them are in the fold that it must not see, shape (k,); None leaves out none.
+        number: Of the head, which tells the fold that it must not see.
+        folds: The fold of each row, shape (n,); None where heads see all.
 
     Example:
-        >>> drawn_rows(np.arange(4), 2, 0, np.array([True, True, False, False])).tolist()
+        >>> drawn_rows(np.arange(4), 2, seed=0, number=5, folds=np.array([0, 0, 1, 1])).tolist()
         [2, 3]
     """
     keys = row_uniform(known, seed)
-    if left_out is not None:
-        keys[left_out] = np.inf
+    if folds is not None:
+        keys[folds[known] == number % NUM_FOLDS] = np.inf
     return np.sort(known[np.argsort(keys, kind="stable")[:count]])
 
 

@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from hf_prune.data.digests import array_sha256
 from hf_prune.dynamics.figures import OF_THE_END
 from hf_prune.dynamics.record import TrainingRecord
-from hf_prune.heads.folds import NUM_FOLDS, drawn_rows, make_folds, members_of
+from hf_prune.heads.folds import NUM_FOLDS, count_seen, drawn_rows, make_folds, members_of
 from hf_prune.heads.results import HeadFiles, Passes, Values, hits_of, run_heads
 from hf_prune.heads.settings import DEFAULTS, Heads
 from hf_prune.heads.training import Training, Weights, scaled, train
@@ -153,8 +153,7 @@ class _Job:
             self.arrays["trainable"] = trainable
         self.heads = heads.resolve(need, len(self.known))
         self.folds = self._folds(embeddings[self.known], labels[self.known]) if self.heads.out_of_fold else None
-        seen = len(self.known) - (0 if self.folds is None else int(np.bincount(self.folds[self.known]).max()))
-        self.num_own_rows = round((self.heads.subset or 1.0) * seen)
+        self.num_own_rows = round((self.heads.subset or 1.0) * count_seen(self.known, self.folds))
         self.points, self.classes = scaled(embeddings, embeddings, device), torch.from_numpy(labels).to(device)
         self.tests = None
         if tests is not None:
@@ -187,8 +186,7 @@ class _Job:
 
     def rows_of(self, number: int) -> NDArray[np.int64]:
         """Return the rows that a head is trained on, ascending."""
-        left_out = None if self.folds is None else self.folds[self.known] == number % NUM_FOLDS
-        return drawn_rows(self.known, self.num_own_rows, self.heads.seeds_of(number)[0], left_out)
+        return drawn_rows(self.known, self.num_own_rows, self.heads.seeds_of(number)[0], number, self.folds)
 
     def run(self, numbers: Sequence[int], folder: str | Path | None) -> dict[int, Values]:
         """Return the results of some heads; those without a file are trained."""

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 
 from hf_prune.data.digests import array_sha256
-from hf_prune.heads.folds import NUM_FOLDS, drawn_rows, make_folds, members_of
+from hf_prune.heads.folds import NUM_FOLDS, count_seen, drawn_rows, make_folds, members_of
 from hf_prune.heads.results import HeadFiles, Values, run_heads
 from hf_prune.heads.settings import Heads
 from hf_prune.heads.training import Training, gradient_norms, logits_of, padded, scaled, train
@@ -103,8 +103,8 @@ class _Job:
         # Rows are in folds whatever their classes, of which each row has several.
         is_apart = self.heads.out_of_fold
         self.folds = make_folds(embeddings, None, NUM_FOLDS, self.heads.seed) if is_apart else None
-        seen = len(labels) - (0 if self.folds is None else int(np.bincount(self.folds).max()))
-        self.num_own_rows = round((self.heads.subset or 1.0) * seen)
+        self.known = np.arange(len(labels))
+        self.num_own_rows = round((self.heads.subset or 1.0) * count_seen(self.known, self.folds))
         self.points, self.targets = scaled(embeddings, embeddings, device), padded(labels, device)
         names = [field.name for field in dataclasses.fields(Training)]
         settings = dataclasses.asdict(self.heads)
@@ -120,12 +120,11 @@ class _Job:
 
     def rows_of(self, number: int) -> NDArray[np.int64]:
         """Return the rows that a head is trained on, ascending."""
-        left_out = None if self.folds is None else self.folds == number % NUM_FOLDS
-        return drawn_rows(np.arange(len(self.targets)), self.num_own_rows, self.heads.seeds_of(number)[0], left_out)
+        return drawn_rows(self.known, self.num_own_rows, self.heads.seeds_of(number)[0], number, self.folds)
 
     def judged_rows(self, number: int) -> NDArray[np.int64]:
         """Return the rows that tell how well a head fits: its own, or all that heads predict which did not see them."""
-        return self.rows_of(number) if self.folds is None else np.arange(len(self.targets))
+        return self.rows_of(number) if self.folds is None else self.known
 
     def run(self, numbers: Sequence[int], folder: str | Path | None) -> dict[int, Values]:
         """Return the results of some heads; those without a file are trained."""
