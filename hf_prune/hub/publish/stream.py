@@ -70,12 +70,13 @@ def push_stream(
         raise InputError(
             "the stream is the share of one process: push the stream before it is split, from one process"
         )
-    ds = StreamSource(ds).given  # with its features
+    source = StreamSource(ds)
+    ds = source.given  # with its features
     published = hub.read()
     hub.make()
     where: dict[str, Any] = {"repo_type": "dataset", "revision": hub.revision, "create_pr": hub.create_pr}
     with staging_folder() as folder:
-        shards = _shards(ds, folder, convert_file_size_to_int(max_shard_size or _SHARD_SIZE))
+        shards = _shards(source, folder, convert_file_size_to_int(max_shard_size or _SHARD_SIZE))
         prefix = f"{place.folder}/{place.split}-"
         sent, rows, size = _send(hub, shards, prefix, where)
         record = _record(ds, place, rows, size, sum(file.upload_info.size for file in sent))
@@ -125,12 +126,12 @@ def check_stream_options(
         raise InputError(f"{name}={value!r} is not for a stream, which is read once: leave it out")
 
 
-def _shards(ds: IterableDataset, place: Path, limit: int) -> Iterator[Path]:
+def _shards(source: StreamSource, place: Path, limit: int) -> Iterator[Path]:
     """Write files of so many bytes before compression; each is to be taken away before the next is asked for."""
-    source, schema = StreamSource(ds), ds.features.arrow_schema
+    schema = source.features.arrow_schema
     writer, path, written = None, place / "shard.parquet", 0
     for block in (block for shard in range(source.num_shards) for block in source.blocks(shard)):
-        table = embed_table_storage(block.rows.data.table, ds._token_per_repo_id).cast(schema)
+        table = embed_table_storage(block.rows.data.table, source.given._token_per_repo_id).cast(schema)
         writer = writer or pq.ParquetWriter(path, schema)
         writer.write_table(table, row_group_size=_GROUP_ROWS)
         written += table.nbytes
