@@ -160,7 +160,7 @@ def _parameters(function: Callable[..., Any], own: dict[str, Any], **files: str)
 def _commands() -> dict[str, Callable[..., None]]:
     gains, rows = "Picture of what was found, such as gains.png.", "CSV file with a line per row"
     threshold = option(float, argument_docs(duplicates)["threshold"], "--threshold")
-    student = option(str, "A training command, asked in place of the two-layer head.", "--student")
+    student = option(str, "A training command, asked in place of the heads.", "--student")
     groups = "Picture of the least similar groups, such as duplicates.png."
     return {
         "duplicates": make_command(

@@ -10,6 +10,7 @@ from hf_prune.runtime.errors import InputError, InputTypeError
 from hf_prune.runtime.html import plain
 
 LINEAR, TWO_LAYER = "linear", "two-layer"
+TWO_LAYER_STUDENT = "a head of one hidden layer on the embeddings"
 _OF = ("of_rows", "of_classes")
 
 
@@ -149,6 +150,11 @@ class Evidence:
     sample: Mapping[str, int] | None = None
     noise_low: float | None = None
     noise_high: float | None = None
+
+    @property
+    def is_by_heads(self) -> bool:
+        """Whether rules were confirmed by the library's own heads, and not by a user's student."""
+        return self.student == TWO_LAYER_STUDENT
 
     def __repr__(self) -> str:
         rules = ", ".join(f"{found.keep:g}: {found.rule}" for found in self.keeps)

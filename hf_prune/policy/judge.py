@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from hf_prune.policy.evidence import LINEAR, TWO_LAYER, Comparison, KeepEvidence
 from hf_prune.policy.features import Features
 from hf_prune.policy.intervals import Clusters, Draw, Interval, intervals, paired_interval
-from hf_prune.policy.rules import RANDOM, Rule, rules_for
+from hf_prune.policy.rules import RANDOM, Rule, rule_without_evidence, rules_for
 from hf_prune.policy.trial import CONFIRMING_FOLDS, NUM_REPEATS, Equal, Scorer, Student, Trial, repeats
 
 # keep → gain of each rule at each judged row, one draw per repeat
@@ -19,10 +19,13 @@ Gains = dict[float, list[Draw]]
 
 
 class _Confirmation(NamedTuple):
-    """Gain of a chosen rule over random rows, its mean with a linear head, and the gains of random rows and the rule over all."""
+    """Gain of a chosen rule over random rows, its mean with a linear head, and the gains of random rows and the rule over all.
+
+    A student that was asked is asked alone: there is no linear head.
+    """
 
     gain: Interval | None
-    linear: float
+    linear: float | None
     over_all: Sequence[Interval]
 
 
@@ -36,7 +39,7 @@ class Judge:
         optimistic: Whether the scores have seen the labels that they are judged by; a gain must then be twice as sure.
         class_balance: Floor of every rule.
         seed: Decides folds and draws.
-        student: A user's own, asked in place of the two-layer head whether a chosen rule gains.
+        student: A user's own, asked in place of the heads whether a rule gains.
         equal: Whether heads get as many epochs or as many steps, whatever is kept.
         shared: What heads that do not depend on the scores got right, by all judges of the same rows and seed.
     """
@@ -53,14 +56,18 @@ class Judge:
     def judge(self, keeps: Sequence[float]) -> list[KeepEvidence]:
         """Weigh the rules for each kept fraction, shares in (0, 1)."""
         chosen, compared = self._choose(keeps)
-        confirmed = self._confirm(chosen)
+        if self.student is not None:
+            chosen = {keep: self._to_ask(rule, keep, compared[keep]) for keep, rule in chosen.items()}
+        confirmed = self._confirm(chosen) if self.student is None else self._ask(self.student, chosen)
         return [self._evidence(keep, chosen[keep], compared[keep], confirmed[keep]) for keep in keeps]
 
-    def trials(self, *, confirming: bool, desc: str, num_folds: int | None = None) -> Iterator[Trial]:
-        """Yield one trial per repeat, with a bar; ``num_folds`` None takes the number of `repeats`."""
+    def trials(
+        self, *, confirming: bool, desc: str, num_folds: int | None = None, most: int | None = None
+    ) -> Iterator[Trial]:
+        """Yield one trial per repeat, or of the first, with a bar; ``num_folds`` None takes the number of `repeats`."""
         features, seed = self.features, self.seed
         found = list(repeats(features.points, features.codes, confirming=confirming, seed=seed, num_folds=num_folds))
-        for repeat in tqdm(found, desc=desc, unit="repeat", leave=False):
+        for repeat in tqdm(found[:most], desc=desc, unit="repeat", leave=False):
             yield Trial(features, repeat, self.scorer, self.class_balance, self.seed, self.equal, self.shared)
 
     def intervals(self, draws: Sequence[Draw], unseen: float = 0.0) -> list[Interval]:
@@ -97,25 +104,46 @@ class Judge:
             compared[keep] += tried
         return chosen, compared
 
+    def _to_ask(self, chosen: Rule, keep: float, compared: Sequence[Comparison]) -> Rule:
+        """Return the rule that a student is asked about: where none gains with heads, that for where nothing was tried, else the best.
+
+        Networks that learn from pixels gain by rules that heads lose by.
+        """
+        if chosen == RANDOM:
+            chosen = rule_without_evidence(self.features.rows_per_class, keep)
+        return max(compared, key=lambda found: found.gain).rule if chosen == RANDOM else chosen
+
+    def _ask(self, student: Student, chosen: Mapping[float, Rule]) -> dict[float, _Confirmation]:
+        """Let a student measure what the chosen rules gain on some of the other repeats, and what they lose against all rows."""
+        accuracies: dict[float, list[tuple[float, float, float]]] = {keep: [] for keep in chosen}
+        for trial in self.trials(confirming=True, desc="Asking the student", most=NUM_REPEATS):
+            everything = trial.student_accuracy(student)
+            for keep, rule in chosen.items():
+                random, own = (trial.student_accuracy(student, asked, keep) for asked in (RANDOM, rule))
+                accuracies[keep].append((own, random, everything))
+        found = {}
+        for keep, measured in accuracies.items():
+            own, random, everything = np.transpose(measured)
+            gains = [paired_interval(kept - everything) for kept in (random, own)]
+            found[keep] = _Confirmation(paired_interval(own - random), None, gains)
+        return found
+
     def _confirm(self, chosen: Mapping[float, Rule]) -> dict[float, _Confirmation]:
         """Measure what the chosen rules gain on the other repeats."""
         linear: Gains = {keep: [] for keep in chosen}
         two_layer: Gains = {keep: [] for keep in chosen}
-        by_student: dict[float, list[float]] = {keep: [] for keep in chosen}
-        for number, trial in enumerate(self.trials(confirming=True, desc="Confirming")):
+        for trial in self.trials(confirming=True, desc="Confirming"):
             for keep, rule in chosen.items():
                 rules = [] if rule == RANDOM else [rule]
                 two_layer[keep].append(Draw(trial.repeat.judged, trial.two_layer_and_all(rules, keep)))
                 if rules:
                     linear[keep].append(Draw(trial.repeat.judged, trial.linear(rules, keep)))
-                if rules and self.student is not None and number < NUM_REPEATS:
-                    by_student[keep].append(trial.student_gain(self.student, rule, keep))
         found = {}
         for keep, rule in chosen.items():
             gains = self.intervals(two_layer[keep], unseen=1 / CONFIRMING_FOLDS)
-            asked, gain = by_student[keep], None if rule == RANDOM else gains.pop(0)
+            gain = None if rule == RANDOM else gains.pop(0)
             sign = self.intervals(linear[keep])[0].mean if linear[keep] else 0.0
-            found[keep] = _Confirmation(paired_interval(asked) if asked else gain, sign, gains)
+            found[keep] = _Confirmation(gain, sign, gains)
         return found
 
     def _evidence(
@@ -125,10 +153,10 @@ class Judge:
         margin = 0.0 if gain is None else (1 + self.optimistic) * (gain.mean - gain.low)
         # A sign is no claim of its own: all repeats say it best, those that the rule was chosen on too.
         by_linear = [found.gain for found in compared if found.head == LINEAR and found.rule == rule]
-        agrees = sum(by_linear) + confirmed.linear > 0
+        agrees = confirmed.linear is None or sum(by_linear) + confirmed.linear > 0
         holds = gain is not None and agrees and gain.mean > margin
         kept = rule if holds else RANDOM
-        over_all = Comparison(kept.order, kept.hardest_cutoff, TWO_LAYER, *confirmed.over_all[-1 if holds else 0])
+        over_all = Comparison(kept.order, kept.hardest_cutoff, head, *confirmed.over_all[-1 if holds else 0])
         tried = None if gain is None else Comparison(rule.order, rule.hardest_cutoff, head, *gain)
         numbers = gain if gain is not None and holds else Interval(0.0, 0.0, 0.0)
         return KeepEvidence(keep, kept.order, kept.hardest_cutoff, *numbers, over_all, tried, tuple(compared))

@@ -57,9 +57,11 @@ def recommend(
         metric: The score column.
         keep: A fraction in (0, 1) as float or a count of rows as int; None recommends the smallest fraction tried at which
             the rows kept are sure to lose at most ``tolerance`` against all rows, and all rows where none is.
-        student: A function ``(train_ds, eval_ds) -> accuracy``, or a training command, asked in place of the two-layer
-            head whether the chosen rule gains; six trainings for each fraction where a rule was chosen. A command finds
-            ``rows`` and ``judged`` in its folder and writes ``result.json``, as for `measure_scaling`.
+        student: A function ``(train_ds, eval_ds) -> accuracy``, or a training command, asked in place of the heads whether
+            a rule gains, and what it costs against all rows: three trainings on all rows, and six for each fraction.
+            Where no rule gains with heads it is asked about the one for where nothing was tried, see
+            `hf_prune.policy.rules.rule_without_evidence`, else about the best by the linear head. A command finds ``rows``
+            and ``judged`` in its folder and writes ``result.json``, as for `measure_scaling`.
         tolerance: Loss of accuracy that is accepted, in [0, 1]; 0.01 is one point.
         class_balance: Floor of all rules, a share in [0, 1]; None is the paper's 0.5.
         encoder: Where embeddings come from, as for `score_with`; its cache is used.

@@ -5,10 +5,9 @@ from typing import TYPE_CHECKING, Any
 
 from hf_prune.cleaning.label_noise import share_wrong
 from hf_prune.policy.break_even import BreakEven, weigh_passes
-from hf_prune.policy.evidence import LINEAR, Comparison, Evidence, KeepEvidence
+from hf_prune.policy.evidence import LINEAR, TWO_LAYER_STUDENT, Comparison, Evidence, KeepEvidence
 from hf_prune.policy.fresh_rows import FRESH, FreshRows
 from hf_prune.policy.rules import RANDOM, Rule
-from hf_prune.policy.trial import TWO_LAYER_STUDENT
 from hf_prune.runtime.errors import InputError
 from hf_prune.runtime.html import fragment, plain, table
 from hf_prune.runtime.messages import printable
@@ -99,9 +98,10 @@ class Recommendation:
             return f"{str(found.rule).capitalize()} beat random rows by {points(found)} at {at}."
         if tried is None:
             return f"No rule gained over random rows with both heads at {at}, so random rows are kept."
+        twice, both = "twice " * self.evidence.optimistic, " or not with both heads" * self.evidence.is_by_heads
         return (
             f"The best rule at {at}, {tried.rule}, gained {points(tried)} over random rows, which is not beyond "
-            f"{'twice ' if self.evidence.optimistic else ''}its interval or not with both heads, so random rows are kept."
+            f"{twice}its interval{both}, so random rows are kept."
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -138,7 +138,7 @@ class Recommendation:
                 "measured",
                 f"at keep {found.keep:g}, {evidence.metric}, {evidence.num_rows:,} rows judged, 90 % intervals",
             ),
-            ("student", f"{evidence.student}, at equal epochs" if self._by_heads else evidence.student),
+            ("student", f"{evidence.student}, at equal epochs" if self.evidence.is_by_heads else evidence.student),
             ("next", self.next_step),
         ]
         return fragment(self.sentence, table(lines), *self._remarks, gains_svg(found, rs2=self.rs2))
@@ -158,7 +158,7 @@ class Recommendation:
             *([f"a sample of {sample['of_rows']:,} rows in {sample['of_classes']:,} classes"] if sample else []),
         ]
         head += self._remarks
-        if self.found.rule != RANDOM and evidence.student == TWO_LAYER_STUDENT:
+        if self.found.rule != RANDOM and self.evidence.is_by_heads:
             head.append(
                 f"for another head on the embeddings add {OTHER_STUDENTS:g} point to either end of the interval"
             )
@@ -166,21 +166,17 @@ class Recommendation:
             head.append(
                 "the scores saw the labels they are judged by: gains are optimistic and had to be twice as sure"
             )
-        asked = ", or ask your own training with student=" if self._by_heads and self.keep < 1 else ""
+        asked = ", or ask your own training with student=" if self.evidence.is_by_heads and self.keep < 1 else ""
         head.append(f"next: {printable(next_step)}{asked}")
         return "\n".join([*head, *_table(self.found, self.rs2)])
 
     @property
-    def _by_heads(self) -> bool:
-        return self.evidence.student == TWO_LAYER_STUDENT
-
-    @property
     def _measured(self) -> str:
         """Say which student learnt from the cuts, and how the cuts were made equal."""
-        heads = f"{TWO_LAYER_STUDENT}, at equal epochs, tested on rows it had not seen; 90 % intervals"
-        if self._by_heads:
-            return heads
-        return f"gain over random rows by {printable(self.evidence.student)}; against all rows by {heads}."
+        student = (
+            f"{TWO_LAYER_STUDENT}, at equal epochs" if self.evidence.is_by_heads else printable(self.evidence.student)
+        )
+        return f"{student}, tested on rows it had not seen; 90 % intervals"
 
 
 def _wrong_labels(evidence: Evidence) -> str:

@@ -20,9 +20,8 @@ from hf_prune.selection.budget import count_rows
 
 # (rows to train on, rows to judge by) → accuracy in [0, 1]
 Callback = Callable[[Dataset, Dataset], float]
-NUM_REPEATS = 3  # each trains twice per kept fraction: on random rows and on those of the rule
+NUM_REPEATS = 3  # each trains on all rows, and per kept fraction on random rows and on those of the rule
 Equal = Literal["epochs", "steps"]  # what trainings on all rows and on some have in common
-TWO_LAYER_STUDENT = "a head of one hidden layer on the embeddings"
 
 
 @dataclass(frozen=True)
@@ -51,7 +50,7 @@ def make_student(ds: Dataset, student: Any) -> Student | None:
         raise InputTypeError(
             f"student={student!r}; give a function (train_ds, eval_ds) -> accuracy, or a training command"
         )
-    from hf_prune.training.commands import read_command, run_command
+    from hf_prune.training.commands import command_name, read_command, run_command
 
     command = read_command(student)
 
@@ -59,7 +58,7 @@ def make_student(ds: Dataset, student: Any) -> Student | None:
         answer = run_command(command, rows, {"num_rows": len(rows)}, judged=judged)
         return 1 - answer.wrong / answer.total
 
-    return Student(ds, train, f"command {command[0]}")
+    return Student(ds, train, command_name(command))
 
 
 # From rows of the data set to their scores, shape (k,), made without any other row's label.
@@ -255,11 +254,12 @@ class Trial:
         )
         return np.stack([self.repeat.cross_fitted(by_epoch) for by_epoch in hits])
 
-    def student_gain(self, student: Student, rule: Rule, keep: float) -> float:
-        """Return the accuracy of a user's student on the rows of a rule, less that on random rows."""
+    def student_accuracy(self, student: Student, rule: Rule | None = None, keep: float = 1.0) -> float:
+        """Return the accuracy of a user's student on the rows of a rule, or on all training rows."""
         train, judged = (self._features.rows[rows] for rows in (self.repeat.train, self.repeat.judged))
-        random, own = (self.rows(RANDOM, keep, draw=1), self.rows(rule, keep))
-        return student.accuracy(train[own], judged) - student.accuracy(train[random], judged)
+        return student.accuracy(
+            train if rule is None else train[self.rows(rule, keep, draw=int(rule == RANDOM))], judged
+        )
 
     def _beside_random(
         self, rules: Sequence[Rule], keep: float, copies: int = 1, **settings: Any

@@ -16,14 +16,10 @@ from hf_prune.data.digests import array_sha256
 from hf_prune.heads.folds import tells_apart
 from hf_prune.metrics import Metric, get_metric
 from hf_prune.policy.budget import BUDGET, can_cover, expected_seconds, sample_rows
-from hf_prune.policy.evidence import Evidence
+from hf_prune.policy.evidence import TWO_LAYER_STUDENT, Evidence
 from hf_prune.policy.features import Features, are_enough, make_features
 from hf_prune.policy.judge import Judge
-from hf_prune.policy.trial import (
-    TWO_LAYER_STUDENT,
-    Scorer,
-    Student,
-)
+from hf_prune.policy.trial import Scorer, Student
 from hf_prune.runtime.names import UnknownNameError
 from hf_prune.runtime.optional_results import extra
 from hf_prune.runtime.processes import gather_objects, is_main_process
@@ -217,7 +213,7 @@ def judge_of(
 ) -> Judge:
     """Get ready to weigh rules for kept fractions in (0, 1), and print how long it will take before anything is fitted.
 
-    A student is trained in place of the two-layer head where the rules are confirmed. Where all rows would take more
+    A student is trained in place of the heads where the rules are confirmed. Where all rows would take more
     multiplications than the budget, a sample of classes, and of rows if need be, is judged; None judges all.
 
     Raises:

@@ -233,6 +233,8 @@ class _Page:
             names = "Gain of rules over random rows, 90 % intervals", "Gain in points, by the kept fraction"
             drawn += [charts.Chart(name, found) for name, found in zip(names, gains, strict=True) if found is not None]
         measured = "Accuracies are of small heads on embeddings, on rows that nothing had seen."
+        if self.evidence is not None and not self.evidence.is_by_heads:
+            measured += f" What was confirmed is of {plain(self.evidence.student, 200)}."
         text = measured if drawn else f"{facts.NOT_MEASURED.capitalize()}: pass curve=hf_prune.keep_curve(...)."
         if drawn and self.curve is None:
             text += " Accuracy over all fractions: not measured; pass curve=hf_prune.keep_curve(...)."

@@ -53,6 +53,16 @@ def read_command(command: str | Sequence[str]) -> list[str]:
     return arguments
 
 
+def command_name(command: Sequence[str]) -> str:
+    """Name a command on records and cards by its program alone, without the folder, which is of this machine.
+
+    Example:
+        >>> command_name(["/home/ada/.venv/bin/python", "train.py"])
+        'command python'
+    """
+    return f"command {Path(command[0]).name}"
+
+
 def run_command(
     command: Sequence[str], rows: Dataset, job: Mapping[str, Any], judged: Dataset | None = None
 ) -> ErrorCounts:

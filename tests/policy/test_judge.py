@@ -43,9 +43,10 @@ class KnownTrial:
         gains = [self._two_layer[rule] for rule in rules]
         return self._rows([*gains, -0.03, *(gain - 0.03 for gain in gains)])
 
-    def student_gain(self, student, rule, keep):
+    def student_accuracy(self, student, rule=None, keep=1.0):
+        """All rows are right in 0.9, random ones in 0.85."""
         self.asked.append((student.name, rule, keep))
-        return self._student[self._number]
+        return 0.9 if rule is None else 0.85 + (rule != RANDOM) * self._student[self._number]
 
 
 class KnownJudge(Judge):
@@ -54,8 +55,8 @@ class KnownJudge(Judge):
     choosing: list
     confirming: list
 
-    def trials(self, *, confirming, desc):  # noqa: ARG002  # which is shown on the bar
-        yield from self.confirming if confirming else self.choosing
+    def trials(self, *, confirming, desc, most=None):  # noqa: ARG002  # which is shown on the bar
+        yield from (self.confirming if confirming else self.choosing)[:most]
 
 
 FEATURES = Features(np.arange(100), np.zeros((100, 2), np.float32), np.arange(100) % 2, 2)
@@ -137,24 +138,49 @@ def test_a_gain_is_beyond_its_interval_or_twice_where_the_scores_saw_the_labels(
 
 @pytest.mark.parametrize(("gains", "rule"), [((0.02, 0.03, 0.01), HARD), ((0.02, -0.03, 0.02), RANDOM)])
 def test_a_students_own_gains_decide(gains, rule):
-    """Three repeats alone are asked, whatever the two-layer head found."""
+    """Three repeats alone are asked, whatever the heads found."""
     student = Student(None, None, "mine")
-    confirming = ({HARD: 0.1}, {HARD: 0.2}, ("student", gains))
+    confirming = ({HARD: -0.9}, {HARD: 0.2}, ("student", gains))
     own = judge(({HARD: 0.1}, {HARD: 0.1}), confirming, student=student)
     [found] = own.judge([KEEP])
     assert found.rule == rule
-    assert found.tried.head == "mine"
+    assert found.tried.head == found.against_all.head == "mine"
     assert (found.tried.gain, found.tried.low, found.tried.high) == pytest.approx(paired_interval(gains))
     assert found.gain == (pytest.approx(0.02) if rule == HARD else 0.0)
-    assert found.against_all.head == TWO_LAYER
+    lost = [gain - 0.05 for gain in gains] if rule == HARD else [-0.05] * 3
+    against = found.against_all
+    assert against.rule == rule
+    assert (against.gain, against.low, against.high) == pytest.approx(paired_interval(lost))
     asked = [trial.asked for trial in own.confirming]
-    assert asked == [[("mine", HARD, KEEP)]] * NUM_REPEATS + [[]] * (NUM_TRIALS - NUM_REPEATS)
+    each = [("mine", None, 1.0), ("mine", RANDOM, KEEP), ("mine", HARD, KEEP)]
+    assert asked == [each] * NUM_REPEATS + [[]] * (NUM_TRIALS - NUM_REPEATS)
 
 
-def test_a_student_is_not_asked_about_random_rows():
-    own = judge(({}, {}), ({}, {}), student=Student(None, None, "mine"))
-    assert own.judge([KEEP])[0].rule == RANDOM
-    assert [trial.asked for trial in own.confirming] == [[]] * NUM_TRIALS
+@pytest.mark.parametrize(
+    ("rows_per_class", "linear", "rule"),
+    [
+        (5000, {CUT: -0.01}, HARD),  # the rule for where nothing was tried: rows are many
+        (100, {CUT: -0.01}, EASY),  # they are few
+        (500, {CUT: -0.01}, CUT),  # random rows there, and the linear head lost least by this one
+    ],
+)
+def test_a_student_is_asked_where_no_rule_gains_with_heads(rows_per_class, linear, rule):
+    student, confirming = Student(None, None, "mine"), ({}, {}, ("student", (0.02, 0.03, 0.01)))
+    own = judge((linear, {}), confirming, student=student)
+    codes = np.repeat([0, 1], rows_per_class)
+    object.__setattr__(
+        own, "features", Features(np.arange(len(codes)), np.zeros((len(codes), 2), np.float32), codes, 2)
+    )
+    [found] = own.judge([KEEP])
+    assert (found.rule, found.tried.rule) == (rule, rule)
+    assert found.gain == pytest.approx(0.02)
+
+
+def test_a_student_trains_on_all_rows_once_for_several_fractions():
+    own = judge(({}, {}), ({}, {}, ("student", (0.02, 0.03, 0.01))), student=Student(None, None, "mine"))
+    own.judge([0.8, 0.5])
+    keeps = [keep for _, _, keep in own.confirming[0].asked]
+    assert keeps == [1.0, 0.8, 0.8, 0.5, 0.5]
 
 
 def test_each_fraction_is_judged_by_itself():

@@ -105,7 +105,7 @@ def test_a_students_answers_decide_and_its_name_is_kept():
         return 0.5  # learns nothing from anything
 
     found = hf_prune.recommend(ds, "wrongness", keep=0.2, student=my_student, inputs={"embeddings": points})
-    assert asked == [(64, 80)] * 6
+    assert asked == [(320, 80), (64, 80), (64, 80)] * 3
     assert found.order == "random"  # no rule gains with this student
     assert found.evidence.student == "my_student"
     assert found.found.tried.head == "my_student"

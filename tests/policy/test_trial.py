@@ -1,6 +1,7 @@
 """Repeats of a trial, rules tried in one of them, and students of a user."""
 
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -205,17 +206,19 @@ def test_heads_learn_what_rows_show():
     assert right[1].mean() < 0.9
 
 
-def test_a_students_gain_is_that_over_random_rows():
+def test_a_student_is_trained_on_all_rows_random_ones_and_those_of_a_rule():
     """Its accuracy is the mean number of the rows that it is trained on."""
     ds = dataset(np.zeros(600, int), number=np.arange(600) / 600)
     judged = []
     student = Student(ds, lambda train, rows: judged.append(rows["number"][:]) or np.mean(train["number"][:]), "mine")
     found = trial()
     numbers = FEATURES.rows[found.repeat.train] / 600
-    expected = numbers[found.rows(HARD, 0.25)].mean() - numbers[found.rows(RANDOM, 0.25, draw=1)].mean()
-    assert found.student_gain(student, HARD, 0.25) == pytest.approx(expected)
-    assert expected > 0.2
-    assert judged == [(FEATURES.rows[found.repeat.judged] / 600).tolist()] * 2
+    hard, random = numbers[found.rows(HARD, 0.25)].mean(), numbers[found.rows(RANDOM, 0.25, draw=1)].mean()
+    assert found.student_accuracy(student, HARD, 0.25) == pytest.approx(hard)
+    assert found.student_accuracy(student, RANDOM, 0.25) == pytest.approx(random)
+    assert found.student_accuracy(student) == pytest.approx(numbers.mean())
+    assert hard > random + 0.2
+    assert judged == [(FEATURES.rows[found.repeat.judged] / 600).tolist()] * 3
 
 
 def accuracy(student):
@@ -269,7 +272,7 @@ def test_a_command_finds_rows_to_train_on_and_to_judge_by():
         "(folder / 'result.json').write_text(json.dumps({'wrong': wrong, 'total': judged}))"
     )
     student = make_student(ds, [sys.executable, "-c", script])
-    assert student.name == f"command {sys.executable}"
+    assert student.name == f"command {Path(sys.executable).name}"
     rows, judged = np.argsort(ds["wrongness"][:])[:80], np.arange(300, 380)
     wrong = round(float(np.mean(ds.select(rows)["wrongness"][:])) * 40)
     assert student.accuracy(rows, judged) == pytest.approx(1 - wrong / 80)

@@ -6,10 +6,11 @@ from datasets.utils import disable_progress_bars, enable_progress_bars
 
 from hf_prune import Heads, label_noise
 from hf_prune.policy import rules, trial, weighing
+from hf_prune.policy.evidence import TWO_LAYER_STUDENT
 from hf_prune.policy.features import Features, make_features
 from hf_prune.policy.judge import Judge
 from hf_prune.policy.rules import Rule
-from hf_prune.policy.trial import TWO_LAYER_STUDENT, Student, Trial, repeats
+from hf_prune.policy.trial import Student, Trial, repeats
 from hf_prune.policy.weighing import ScoredColumn, judge_of, scoring_of, weigh
 from hf_prune.scoring import from_heads
 from hf_prune.selection import select

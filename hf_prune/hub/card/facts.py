@@ -371,26 +371,27 @@ def _cut_in_short(split: Mapping[str, Any], step: Mapping[str, Any]) -> Iterator
     nearest = found.nearest(share)
     over_all = None if gain is None else gain.against_all
     if gain is not None:
-        yield Markup("Gain over random rows"), _worth(gain.over_random, gain.keep, gain.is_confirmed)
+        yield Markup("Gain over random rows"), _worth(found, gain.over_random, gain.keep, gain.is_confirmed)
     elif rule == RANDOM_RULE:
         yield Markup("Gain over random rows"), Markup("these are random rows: no rule was sure to beat them")
         over_all = nearest.against_all if nearest is not None and nearest.rule == rule else None
     else:
         yield Markup("Gain over random rows"), Markup("not measured for this rule")
     if over_all is not None and nearest is not None:
-        yield Markup("Against all rows"), _worth(over_all, nearest.keep)
+        yield Markup("Against all rows"), _worth(found, over_all, nearest.keep)
     if found.noise_rate is not None:
         ends = [end for end in (found.noise_low, found.noise_high) if end is not None]
         between = Markup(", {} to {}").format(*map(_share, ends)) if len(ends) == 2 else ""
         yield Markup("Labels that look wrong"), Markup("about {}{}").format(_share(found.noise_rate), between)
 
 
-def _worth(found: Any, keep: float, is_confirmed: bool = True) -> Markup:
+def _worth(evidence: Evidence, found: Any, keep: float, is_confirmed: bool = True) -> Markup:
     gain, ends = _points_of({"gain": found.gain, "low": found.low, "high": found.high})
     sure = "" if is_confirmed else ", not confirmed on other repeats"
-    return Markup("{} points of accuracy (90 %: {}) at {}{}, small heads on embeddings").format(
-        gain, ends, percent(keep), sure
-    )
+    # A rule that was not confirmed was tried by heads alone.
+    by_heads = evidence.is_by_heads or not is_confirmed
+    trained = Markup("small heads on embeddings") if by_heads else prose(evidence.student)
+    return Markup("{} points of accuracy (90 %: {}) at {}{}, {}").format(gain, ends, percent(keep), sure, trained)
 
 
 def _last_evidence(split: Mapping[str, Any], changed: Collection[str]) -> Evidence | None:

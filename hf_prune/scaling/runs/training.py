@@ -12,7 +12,7 @@ from hf_prune.data.digests import array_sha256
 from hf_prune.heads.settings import num_epochs_for
 from hf_prune.scaling.runs.results import Key
 from hf_prune.scaling.runs.rows import Rows
-from hf_prune.training.commands import ErrorCounts, run_command
+from hf_prune.training.commands import ErrorCounts, command_name, run_command
 
 # Students of an initial set see about so many rows with repeats, in at least so many and at most so many epochs: a few
 # hundred rows take as many steps as many thousands, and all cuts of an initial set get the same epochs.
@@ -108,7 +108,7 @@ class CommandTrainer:
     @property
     def name(self) -> str:
         """The program."""
-        return f"command {self.command[0]}"
+        return command_name(self.command)
 
     def identity(self) -> Mapping[str, Any]:
         """Return the arguments and the columns of the rows."""

@@ -5,6 +5,7 @@ import html
 import pytest
 
 from hf_prune.hub.card import facts
+from hf_prune.policy.evidence import TWO_LAYER_STUDENT
 from tests.helpers.card_records import evidence
 from tests.helpers.report_sets import evidence as whole_evidence
 from tests.helpers.report_sets import gains
@@ -238,8 +239,18 @@ def short(**changes):
     step = {"kind": "prune", "metric": "el2n", "column": "el2n", "order": "hard", "rows_in": 60, "rows_out": 30}
     scored = {"kind": "score", "metric": "el2n", "column": "el2n", "inputs": {"probs": {"heads": {}}}}
     split = {"steps": [scored, step | changes], "changed outside hf_prune": False, "class_counts": None}
-    scored["evidence"] = whole_evidence(gains(0.5)).to_dict()
+    scored["evidence"] = {**whole_evidence(gains(0.5)).to_dict(), "student": TWO_LAYER_STUDENT}
     return dict(rows(facts.in_short(split)))
+
+
+def test_in_short_a_student_that_was_asked_is_named():
+    evidence = {**whole_evidence(gains(0.5)).to_dict(), "student": "command *train*"}
+    found = short(evidence=evidence)
+    assert (
+        found["Gain over random rows"]
+        == "+2.0 points of accuracy (90 %: +1.0 to +3.0) at 50 %, command &#42;train&#42;"
+    )
+    assert found["Against all rows"].endswith(" at 50 %, command &#42;train&#42;")
 
 
 def test_in_short_the_rule_is_judged_by_the_evidence_on_its_scores():
