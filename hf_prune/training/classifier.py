@@ -26,6 +26,7 @@ from hf_prune.runtime.folders import temporary_folder
 from hf_prune.runtime.integrity import write_digests
 from hf_prune.runtime.processes import barrier, is_main_process, process_state
 from hf_prune.training.augmentation import augmented
+from hf_prune.training.batch_size import batch_size_for
 from hf_prune.training.checkpoints import KEEPING, MarkComplete, RestoreWeights, last_checkpoint, remove_checkpoints
 from hf_prune.training.images import TrainingImages
 
@@ -74,7 +75,8 @@ def train_classifier(
         num_epochs: Passes over the images; a fraction stops within a pass.
         seed: Decides first weights, order of the images and dropout.
         folder: Where model and image processor are saved as ``save_pretrained`` does; None saves nothing.
-        batch_size: Images per step.
+        batch_size: Images per step and process at most: a network with batch norm gets a few less where the last step of a
+            pass would have less than half as many.
         learning_rate: Of AdamW; constant unless ``lr_scheduler_type`` says otherwise, so that few epochs are the
             beginning of a longer training and not a short one.
         augment: Whether to shift and mirror the images at random while training, see `hf_prune.training.augmentation`.
@@ -115,8 +117,10 @@ def train_classifier(
     with own_random_numbers(), working_folder as place, contextlib.ExitStack() as around:
         transformers.set_seed(seed)
         arguments = {**(KEEPING if resumable else {}), **arguments}
+        network = _build(model, whole)
+        batch_size = batch_size_for(network, len(images), batch_size)
         trainer = transformers.Trainer(
-            model=_build(model, whole),
+            model=network,
             args=_arguments(place, num_epochs, seed, batch_size, learning_rate, arguments),
             train_dataset=images,
             data_collator=transformers.default_data_collator,

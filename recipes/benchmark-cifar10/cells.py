@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 FULL, RANDOM, NONE = "full", "random", "none"
 HARD, EASY, AUTO = "hard", "easy", "auto"
+AUTO_UNASKED = "auto without evidence"  # the end that `order="auto"` keeps where no rule was tried
 DYNAMIC = ("rs2", "infobatch")
 EPOCHS, ITERATIONS = "epochs", "iterations"
 PROTOTYPES = ("prototypes", "supervised_prototypes")
@@ -55,6 +56,7 @@ MAIN = (
 WITHOUT_LABELS = ((NONE, RANDOM, 0.8), ("prototypes", AUTO, 0.8))
 HARD_PROTOTYPES = (("prototypes", HARD, 0.8),)
 EASY_END = (("el2n", EASY, 0.7),)
+UNASKED = (*MAIN[:1], *MAIN[2:3], ("el2n", AUTO_UNASKED, 0.7))
 # What the claims of the results page compare with the arms above.
 CLAIMED = (
     *EASY_END,

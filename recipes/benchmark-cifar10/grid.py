@@ -31,6 +31,7 @@ from cells import (
     MAIN,
     PER_CLASS,
     RESULTS,
+    UNASKED,
     WITHOUT_LABELS,
     Cell,
     append,
@@ -49,6 +50,7 @@ import hf_prune
 from hf_prune.data.loading import open_dataset
 from hf_prune.models.small_resnet import make_processor, network_config
 from hf_prune.runtime.processes import process_state
+from hf_prune.training.batch_size import without_small_rest
 from hf_prune.training.classifier import train_classifier
 from hf_prune.training.images import TrainingImages
 
@@ -66,6 +68,7 @@ BLOCKS: dict[str, Callable[[], Iterator[Cell]]] = {
     "claimed": lambda: main_cells(ALL_ROWS, range(5), CLAIMED),
     "hard-or-random": lambda: main_cells(ALL_ROWS, range(5), MAIN[1:3]),
     "static": lambda: main_cells(ALL_ROWS, range(5), MAIN[:4]),
+    "without-evidence": lambda: main_cells(ALL_ROWS, range(5), UNASKED),
     "hard-or-random-again": lambda: main_cells(ALL_ROWS, range(5, 10), MAIN[1:3]),
     "subset": lambda: subset_cells(SUBSET, range(1)),
     "iterations": lambda: iteration_cells(ALL_ROWS, range(5)),
@@ -74,7 +77,12 @@ BLOCKS: dict[str, Callable[[], Iterator[Cell]]] = {
         main_cells(ALL_ROWS, range(5, 10), MAIN + WITHOUT_LABELS + HARD_PROTOTYPES), subset_cells(SUBSET, range(1, 5))
     ),
 }
-OF_OTHERS = ("hard-or-random", "static", "hard-or-random-again")  # whose cells other blocks have: for --epochs
+OF_OTHERS = (
+    "hard-or-random",
+    "static",
+    "without-evidence",
+    "hard-or-random-again",
+)  # whose cells other blocks have: for --epochs
 GRID = [name for name in BLOCKS if name not in OF_OTHERS]
 
 
@@ -103,9 +111,9 @@ class Bench:
         begun = time.process_time()
         made = train_classifier(images, network_config(STUDENT), seed=cell.seed, **SETTINGS, **settings)
         seconds = time.process_time() - begun
-        right = self._right(made.model)
+        right = self.right(made.model)
         classes = [float(right[self.test.labels == number].mean()) for number in range(self.test.num_classes)]
-        per_epoch, batch = math.ceil(len(images) / SETTINGS["batch_size"]), SETTINGS["batch_size"]
+        batch, per_epoch = _batches(len(images))
         epochs, more = divmod(made.num_steps, per_epoch)
         return {
             "accuracy": float(right.mean()),
@@ -122,11 +130,10 @@ class Bench:
         epochs = self.scored.budget.epochs
         if cell.table != ITERATIONS:
             return {"num_epochs": epochs}
-        steps = epochs * math.ceil(len(self.images) / SETTINGS["batch_size"])
-        return {"num_epochs": epochs, "max_steps": steps}
+        return {"num_epochs": epochs, "max_steps": epochs * _batches(len(self.images))[1]}
 
     @torch.inference_mode()
-    def _right(self, model: Any) -> np.ndarray:
+    def right(self, model: Any) -> np.ndarray:
         """Return which test rows the model gets right, (m,); in the precision that it was trained in."""
         device, found = process_state().device, []
         model.to(device)
@@ -201,6 +208,12 @@ class Grid:
             scored = ScoredRows(train, self.work / f"{data}-{rows}", budget)
             self._bench = (data, rows), Bench(train, test, scored)
         return self._bench[1]
+
+
+def _batches(num_rows: int) -> tuple[int, int]:
+    """Return rows of a batch and batches of a pass, as `train_classifier` makes them for networks with batch norm."""
+    size = without_small_rest(num_rows, SETTINGS["batch_size"])
+    return size, math.ceil(num_rows / size)
 
 
 def _is_static(cell: Cell) -> bool:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from cells import AUTO, NONE, RANDOM, Cell
+from cells import AUTO, AUTO_UNASKED, NONE, RANDOM, Cell
 from datasets import Dataset
 from numpy.typing import NDArray
 from student import Budget, early_networks, subset_runs, whole_trainings
@@ -87,7 +87,8 @@ class ScoredRows:
     def _select(self, cell: Cell) -> dict[int, NDArray[np.int64]]:
         """Return the rows by seed; those that no draw decides are the same for all and have the seed 0."""
         scored = self.scored(cell.metric)
-        how: dict[str, Any] = {"keep": cell.keep, "order": cell.rule, "return_selection": True}
+        order = AUTO if cell.rule == AUTO_UNASKED else cell.rule
+        how: dict[str, Any] = {"keep": cell.keep, "order": order, "return_selection": True}
         name = f"{cell.metric}-{cell.rule}-{cell.keep:g}"
         with self._charged(name):
             if cell.rule == AUTO and cell.metric not in LABEL_FREE:

@@ -12,6 +12,7 @@ from datasets import ClassLabel, Dataset, Features, Image, disable_progress_bars
 import hf_prune
 from hf_prune.dynamics.training_folder import COMPLETE
 from hf_prune.models.load import load_teacher
+from hf_prune.models.small_resnet import SmallResNetConfig, SmallResNetForImageClassification
 from hf_prune.training.classifier import train_classifier
 from hf_prune.training.images import TrainingImages
 from tests.helpers.tiny_models import images
@@ -55,6 +56,19 @@ def test_the_seed_alone_decides_the_weights(prepared):
     assert first.num_steps == 6
     assert first.train_loss > 0
     assert not first.model.training
+
+
+@pytest.mark.parametrize(("norm", "sizes"), [("batch", [9, 9, 6]), ("group", [11, 11, 2])])
+def test_a_network_with_batch_norm_ends_no_pass_on_a_small_batch(prepared, norm, sizes):
+    seen = []
+
+    def build():
+        model = SmallResNetForImageClassification(SmallResNetConfig(num_blocks=1, widths=[8], norm=norm, num_labels=2))
+        model.register_forward_pre_hook(lambda *given: seen.append(len(given[2]["pixel_values"])), with_kwargs=True)
+        return model
+
+    train_classifier(prepared, build, num_epochs=2, seed=0, batch_size=11)
+    assert seen == 2 * sizes
 
 
 def test_it_learns(prepared):

@@ -1,0 +1,50 @@
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import nn
+
+from hf_prune.training.batch_size import batch_size_for, without_small_rest
+
+
+def rest(num_rows, size):
+    """Count the rows of the last batch of a pass, one row at a time."""
+    left = num_rows
+    while left > size:
+        left -= size
+    return left
+
+
+@given(st.integers(1, 3000), st.integers(1, 300))
+def test_the_last_batch_is_at_least_half_full_and_no_larger_size_would_do(num_rows, batch_size):
+    found = without_small_rest(num_rows, batch_size)
+    assert 1 <= found <= batch_size
+    assert 2 * rest(num_rows, found) >= found
+    larger = range(found + 1, min(batch_size, num_rows) + 1)
+    assert all(2 * rest(num_rows, size) < size for size in larger)
+
+
+def test_by_hand():
+    assert without_small_rest(24, 8) == 8  # three whole batches
+    assert without_small_rest(24, 11) == 9  # 11 and 10 leave 2 and 4, 9 leaves 6
+    assert without_small_rest(20, 11) == 11  # leaves 9
+    assert without_small_rest(3, 256) == 3
+
+
+def test_networks_without_batch_norm_get_what_was_asked_for():
+    assert batch_size_for(nn.Sequential(nn.Conv2d(3, 4, 3), nn.GroupNorm(2, 4)), 24, 11) == 11
+    inside = nn.Sequential(nn.Sequential(nn.Linear(2, 4), nn.BatchNorm1d(4)))
+    assert batch_size_for(inside, 24, 11) == 9
+
+
+def test_what_a_small_last_batch_does_to_batch_norm():
+    """What it is for: the running mean ends nearer to the mean of the last few rows than to that of all."""
+    values = torch.cat([torch.zeros(64, 1), torch.ones(2, 1)])
+
+    def ends_at(size):
+        norm = nn.BatchNorm1d(1, momentum=0.5)
+        for batch in values.split(size):
+            norm(batch)
+        return float(norm.running_mean)
+
+    assert ends_at(64) == 0.5  # by the last 2 of 66 rows alone
+    assert ends_at(without_small_rest(66, 64)) < 0.05
