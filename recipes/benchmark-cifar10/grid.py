@@ -31,6 +31,7 @@ from cells import (
     MAIN,
     PER_CLASS,
     RESULTS,
+    RS2,
     UNASKED,
     WITHOUT_LABELS,
     Cell,
@@ -105,6 +106,8 @@ class Bench:
         images = self.images if kept is None else self.images.subset(kept)
         settings, reports = self._length(cell), []
         if cell.rule in DYNAMIC:
+            if cell.rule == RS2:  # all its passes are as short; the last ones of InfoBatch are over all rows
+                settings["per_device_train_batch_size"] = _batches(round(cell.keep * len(images)))[0]
             settings["on_trainer"] = lambda trainer: reports.append(
                 hf_prune.prune_while_training(trainer, cell.rule, keep=cell.keep)
             )
