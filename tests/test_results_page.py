@@ -112,7 +112,19 @@ def test_tables_show_means_spreads_gains_and_what_was_not_run(scripts):
     }
     assert "| el2n hard | 54.00 ± 1.58 |\n| el2n easy | 40.00 (1) |" in laid_out.accuracy_table(runs)
     gains = laid_out.gain_table(runs).splitlines()  # 2.776 * 1.581 / sqrt(5) = 1.963
-    assert gains[2:] == ["| el2n hard | **+4.00 [+2.04, +5.96]** |", "| el2n easy | not run |"]
+    assert gains[2:] == ["| el2n hard | **+4.00 [+2.04, +5.96]** |", "| el2n easy | -10.00 (1) |"]
+    assert laid_out.gain_words(None) == "not run"
+
+
+def test_last_batches_are_laid_out_by_their_rows_with_both_batch_sizes(scripts, tmp_path):
+    (tmp_path / "benchmark-cifar10").mkdir()
+    lines = ["rows,batch_size,accuracy", "18,8,0.25", "18,8,0.75", "18,6,0.5", "20,8,0.6"]
+    (tmp_path / "benchmark-cifar10/last_batch.csv").write_text("\n".join(lines) + "\n")
+    assert scripts["write_page"].last_batches(tmp_path).splitlines()[2:] == [
+        "| 2 | 50.00 ± 35.36 (2) | 50.00 (1) |",
+        "| 4 | 60.00 (1) | the same |",
+    ]
+    assert scripts["write_page"].last_batches(tmp_path / "nothing") == ""
 
 
 def test_seconds_count_a_tenth_of_the_scoring(scripts):

@@ -105,6 +105,8 @@ def _matched(pool: InputPool, name: str) -> MatchedRecords:
             f"this metric needs {name}: pass dynamics= (a record of hf_prune.watch, its folder, or a list of them), "
             f"teachers='heads' with encoder=, or inputs={{{name!r}: array}}"
         )
+    if isinstance(pool.request.dynamics, str) and pool.request.dynamics == "heads":
+        raise InputError("dynamics='heads' names no record: heads are teachers, pass teachers='heads' with encoder=")
     from hf_prune.dynamics.record import dataset_name, open_records
 
     dynamics, num_rows, dataset = pool.request.dynamics, len(pool.ds), dataset_name(pool.ds)

@@ -1,17 +1,18 @@
 """Tables and curves of arms, as Markdown and SVG."""
 
+import math
 import statistics
 from collections.abc import Iterable, Sequence
 
 from judged import FEWEST_SEEDS, LEVEL, NOT_RUN
-from measured import AUTO, EASY, FULL, HARD, NONE, RANDOM, RS2, SHIFTED, Arm, Runs, pairs
+from measured import AUTO, AUTO_UNASKED, EASY, FULL, HARD, NONE, RANDOM, RS2, SHIFTED, Arm, Runs, pairs
 
 from hf_prune.policy.intervals import Interval, paired_interval
 from hf_prune.runtime.svg import Line, curves
 
 SHARED = 10  # students that share the cost of scoring
 WHITE = '<rect width="100%" height="100%" fill="#ffffff"/>'  # a page that is dark shows the picture on white
-ORDER = (FULL, RANDOM, RS2, "infobatch", HARD, EASY, AUTO)
+ORDER = (FULL, RANDOM, RS2, "infobatch", HARD, EASY, AUTO, AUTO_UNASKED)
 CURVES = {  # picture → arms by metric and rule; random rows are grey
     "rules": ((NONE, RS2), ("el2n", HARD), ("el2n", EASY), ("el2n", AUTO)),
     "metrics": (("el2n", HARD), ("forgetting", HARD), ("memorization", HARD), ("prototypes", HARD)),
@@ -45,9 +46,11 @@ def mean_and_spread(found: dict[int, dict[str, float]], figure: str = "accuracy"
 
 
 def gain(runs: Runs, arm: Arm, other: Arm, figure: str = "accuracy") -> tuple[Interval, int] | None:
-    """Return the paired difference of two arms in points, with its interval and the number of pairs; None below two."""
+    """Return the paired difference of two arms in points, with its interval and the number of pairs; one pair has no interval."""
     found = pairs(runs, arm, other, figure)
-    return (paired_interval(found, LEVEL), len(found)) if len(found) > 1 else None
+    if not found:
+        return None
+    return paired_interval(found, LEVEL) if len(found) > 1 else Interval(found[0], -math.inf, math.inf), len(found)
 
 
 def gain_words(found: tuple[Interval, int] | None) -> str:
@@ -55,6 +58,8 @@ def gain_words(found: tuple[Interval, int] | None) -> str:
     if found is None:
         return NOT_RUN
     (mean, low, high), count = found
+    if count == 1:
+        return f"{_signed(mean)} (1)"
     words = f"{_signed(mean)} [{_signed(low)}, {_signed(high)}]"
     if count < FEWEST_SEEDS:
         return f"{words} ({count})"

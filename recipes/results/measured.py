@@ -8,14 +8,18 @@ from typing import NamedTuple
 
 RECIPES = Path(__file__).resolve().parents[1]
 GRID = "benchmark-cifar10/results.csv"
-LONGER = {number: f"benchmark-cifar10/passes-{number}.csv" for number in (15, 30)}  # passes of the students → table
+LONGER = {
+    number: f"benchmark-cifar10/passes-{number}.csv" for number in (15, 30, 60)
+}  # passes of the students → table
 SCALING = "scaling-cifar10/results.csv"
 FINETUNE = "finetune/results.csv"
+LAST_BATCH = "benchmark-cifar10/last_batch.csv"
 LESS = "benchmarks/train_on_less.csv"
 LABEL_FREE = "benchmarks/label_free.csv"
 FLOORS, PROBE, NUMBERS = "paper/floors.csv", "paper/probe.csv", "paper/num_prototypes.csv"
 LEARNABLE, SHIFTED, TRANSFER = "paper/learnable.csv", "paper/shifted.csv", "paper/transfer.csv"
 NONE, FULL, RANDOM, RS2, HARD, EASY, AUTO = "none", "full", "random", "rs2", "hard", "easy", "auto"
+AUTO_UNASKED = "auto without evidence"
 EPOCHS, ITERATIONS = "epochs", "iterations"
 # Columns that tell arms of one experiment apart → how they are named.
 SETTINGS = {

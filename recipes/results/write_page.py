@@ -34,6 +34,7 @@ from measured import (
     FULL,
     GRID,
     HARD,
+    LAST_BATCH,
     LEARNABLE,
     LESS,
     LONGER,
@@ -151,8 +152,8 @@ def pass_words(arms: Runs) -> str:
 
 
 def seeds_apart(runs: Runs) -> str:
-    """What hard rows gain in the longest trainings by the first seeds, and by those that were added when these were known."""
-    hard = next((arm for arm in runs if arm.source == LONGER[max(LONGER)] and arm.rule == HARD), None)
+    """What hard rows gain in the trainings of 30 passes by the first seeds, and by those that were added when these were known."""
+    hard = next((arm for arm in runs if arm.source == LONGER[30] and arm.rule == HARD), None)
     if hard is None or len(runs[hard]) <= FEWEST_SEEDS:
         return ""
     random, lines = hard._replace(metric=NONE, rule=RANDOM), []
@@ -164,6 +165,22 @@ def seeds_apart(runs: Runs) -> str:
         lines.append([name, gain_words(gain(some, hard, random))])
     lines.append(["all", gain_words(gain(runs, hard, random))])
     return markdown(["seeds", f"{hard.name} less random rows, {share(hard.keep)}"], lines)
+
+
+def last_batches(recipes: Path) -> str:
+    """Lay out accuracies by the rows of the last batch of a pass, with the batch size asked for and with the one chosen instead."""
+    found: dict[tuple[int, bool], list[float]] = {}
+    lines = rows_of(recipes / LAST_BATCH)
+    asked = max((int(line["batch_size"]) for line in lines), default=0)
+    for line in lines:
+        rest, is_asked = int(line["rows"]) % asked, int(line["batch_size"]) == asked
+        found.setdefault((rest, is_asked), []).append(float(line["accuracy"]))
+    rests = sorted({rest for rest, _ in found})
+    words = {
+        key: mean_and_spread(dict(enumerate({"accuracy": value} for value in known))) for key, known in found.items()
+    }
+    rows = [[str(rest), words.get((rest, True), ""), words.get((rest, False), "the same")] for rest in rests]
+    return markdown(["rows of the last batch", f"batches of {asked}, %", "a few rows less, %"], rows) if rows else ""
 
 
 def seconds(runs: Runs) -> list[Table]:
@@ -278,6 +295,7 @@ def page(recipes: Path = RECIPES) -> tuple[dict[Path, str], str]:
         passes=next((passes(arms) for _, arms in groups(runs, GRID)), 0),
         counted=counted(runs),
         seeds_apart=seeds_apart(runs),
+        last_batches=last_batches(recipes),
         seconds=seconds(runs),
         tables={
             "floors": source_tables(runs, FLOORS),

@@ -162,6 +162,7 @@ def test_an_option_belongs_to_one_of_the_metrics():
             r"2 of 6 rows of 'Dataset' \(first: row 2\) are not among those recorded of 'toy train', by their x: give",
         ),
         ("epochs_correct_test", dataset(), None, r"needs correct: pass dynamics= \(a record of hf_prune.watch"),
+        ("epochs_correct_test", dataset(), "heads", r"heads are teachers, pass teachers='heads' with encoder="),
         (
             "epochs_correct_test",
             dataset(LABELS[:5]),
