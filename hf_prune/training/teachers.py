@@ -75,7 +75,8 @@ def train_teachers(
         folder: Where they go: ``teacher-00`` and so on.
         seed: Of the first; the others have the numbers after it. Decides first weights, order of the rows, dropout and
             augmentation.
-        batch_size: Images per step and process.
+        batch_size: Images per step and process at most: a network with batch norm gets a few less where the last step of a
+            pass would have less than half as many.
         learning_rate: Of AdamW; constant unless ``lr_scheduler_type`` says otherwise.
         image_size: Side in pixels of the square that reaches the model; None takes the model's (``"resnet8"``: 32).
         processor: An image processor of `transformers`; None takes the model's own, or plain resizing to [-1, 1].
@@ -150,7 +151,8 @@ def train_subset_runs(
         folder: Where they go: ``run-00`` and so on.
         subset: Share of the rows that each run is trained on, in (0, 1); exactly ``round(subset * n)`` rows.
         seed: Of the first run; the others have the numbers after it. Decides the rows too.
-        batch_size: Images per step and process.
+        batch_size: Images per step and process at most: a network with batch norm gets a few less where the last step of a
+            pass would have less than half as many.
         learning_rate: Of AdamW; constant unless ``lr_scheduler_type`` says otherwise.
         image_size: Side in pixels of the square that reaches the model; None takes the model's (``"resnet8"``: 32).
         processor: An image processor of `transformers`; None takes the model's own, or plain resizing to [-1, 1].

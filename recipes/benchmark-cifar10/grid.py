@@ -114,18 +114,18 @@ class Bench:
         begun = time.process_time()
         made = train_classifier(images, network_config(STUDENT), seed=cell.seed, **SETTINGS, **settings)
         seconds = time.process_time() - begun
-        right = self.right(made.model)
-        classes = [float(right[self.test.labels == number].mean()) for number in range(self.test.num_classes)]
+        hits = right(made.model, self.test)
+        classes = [float(hits[self.test.labels == number].mean()) for number in range(self.test.num_classes)]
         batch, per_epoch = _batches(len(images))
         epochs, more = divmod(made.num_steps, per_epoch)
         return {
-            "accuracy": float(right.mean()),
+            "accuracy": float(hits.mean()),
             "worst_class": min(classes),
             "steps": made.num_steps,
             "images_seen": reports[0].rows_seen if reports else epochs * len(images) + more * batch,
             "train_cpu_s": seconds,
             "score_cpu_s": 0.0 if kept is None else self.scored.cpu_seconds(cell),
-            "test_rows": len(right),
+            "test_rows": len(hits),
             "classes": dict(zip(self.test.id2label.values(), classes, strict=True)),
         }
 
@@ -135,16 +135,17 @@ class Bench:
             return {"num_epochs": epochs}
         return {"num_epochs": epochs, "max_steps": epochs * _batches(len(self.images))[1]}
 
-    @torch.inference_mode()
-    def right(self, model: Any) -> np.ndarray:
-        """Return which test rows the model gets right, (m,); in the precision that it was trained in."""
-        device, found = process_state().device, []
-        model.to(device)
-        with torch.autocast(device.type, torch.bfloat16, enabled=SETTINGS["bf16"]):
-            for rows in torch.arange(len(self.test)).split(500):
-                pixels = torch.stack([row["pixel_values"] for row in self.test.__getitems__(rows.tolist())])
-                found.append(model(pixel_values=pixels.to(device)).logits.argmax(dim=1).cpu())
-        return torch.cat(found).numpy() == self.test.labels
+
+@torch.inference_mode()
+def right(model: Any, images: TrainingImages) -> np.ndarray:
+    """Return which images a model gets right, (m,); in the precision that it was trained in."""
+    device, found = process_state().device, []
+    model.to(device)
+    with torch.autocast(device.type, torch.bfloat16, enabled=SETTINGS["bf16"]):
+        for rows in torch.arange(len(images)).split(500):
+            pixels = torch.stack([row["pixel_values"] for row in images.__getitems__(rows.tolist())])
+            found.append(model(pixel_values=pixels.to(device)).logits.argmax(dim=1).cpu())
+    return torch.cat(found).numpy() == images.labels
 
 
 class Grid:

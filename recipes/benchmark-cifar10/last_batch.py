@@ -7,46 +7,30 @@ The student of the grid on the first training rows of CIFAR-10, 39 batches of 25
 """
 
 import argparse
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import datasets
 import numpy as np
 import torch
 from cells import append, read
-from grid import FOLDERS, Bench, commit, shown
+from grid import FOLDERS, commit, machine, right, shown
 from student import SETTINGS, STUDENT
 
 from hf_prune.data.loading import open_dataset
-from hf_prune.models.small_resnet import network_config
+from hf_prune.models.small_resnet import make_processor, network_config
 from hf_prune.training.batch_size import without_small_rest
 from hf_prune.training.classifier import train_classifier
-
-sys.path.append(str(Path(__file__).resolve().parents[1] / "benchmarks"))
-from machine import machine
+from hf_prune.training.images import TrainingImages
 
 HERE = Path(__file__).parent
-NUM_BATCHES, ASKED, RESTS, NUM_EPOCHS, SEEDS, NUM_JUDGED = (
-    39,
-    SETTINGS["batch_size"],
-    (2, 8, 16, 32, 64, 128),
-    8,
-    range(5),
-    5_000,
-)
+ASKED, NUM_BATCHES, RESTS = SETTINGS["batch_size"], 39, (2, 8, 16, 32, 64, 128)
+NUM_EPOCHS, NUM_JUDGED, SEEDS = 8, 5_000, range(5)
 COLUMNS = (
-    "rows",
-    "batch_size",
-    "last_batch",
-    "student",
-    "epochs",
-    "seed",
-    "accuracy",
-    "train_cpu_s",
-    "machine",
-    "commit",
+    *("rows", "batch_size", "last_batch", "student", "epochs", "seed"),
+    *("accuracy", "train_cpu_s", "machine", "commit"),
 )
 
 
@@ -58,6 +42,32 @@ def cells() -> Iterator[tuple[int, int, int]]:
             yield from ((rows, size, seed) for size in sorted({ASKED, without_small_rest(rows, ASKED)}, reverse=True))
 
 
+def train(images: TrainingImages, judged: TrainingImages, num_rows: int, batch_size: int, seed: int) -> dict[str, Any]:
+    """Train once; the line of the table."""
+    begun = time.process_time()
+    # Named as the Trainer names it, the batch size stays what it is.
+    how: dict[str, Any] = {
+        **SETTINGS,
+        "num_epochs": NUM_EPOCHS,
+        "per_device_train_batch_size": batch_size,
+        "seed": seed,
+    }
+    made = train_classifier(images.subset(np.arange(num_rows)), network_config(STUDENT), **how)
+    seconds = time.process_time() - begun
+    return {
+        "rows": num_rows,
+        "batch_size": batch_size,
+        "last_batch": num_rows % batch_size or batch_size,
+        "student": STUDENT,
+        "epochs": NUM_EPOCHS,
+        "seed": seed,
+        "accuracy": shown(float(right(made.model, judged).mean())),
+        "train_cpu_s": shown(seconds),
+        "machine": machine(),
+        "commit": commit(),
+    }
+
+
 def main() -> None:
     """Train what is missing."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -67,31 +77,15 @@ def main() -> None:
     datasets.disable_progress_bars()
     torch.set_flush_denormal(True)
     rows = open_dataset(given.data / FOLDERS["cifar10"] / "train.parquet")
-    bench = Bench(rows, rows.select(range(len(rows) - NUM_JUDGED, len(rows))), scored=None)
+    images, judged = (
+        TrainingImages(part, make_processor())
+        for part in (rows, rows.select(range(len(rows) - NUM_JUDGED, len(rows))))
+    )
     done = {tuple(int(line[name]) for name in ("rows", "batch_size", "seed")) for line in read(given.csv)}
-    for number, size, seed in (cell for cell in cells() if cell not in done):
-        begun = time.process_time()
-        images, length = (
-            bench.images.subset(np.arange(number)),
-            {"num_epochs": NUM_EPOCHS, "per_device_train_batch_size": size},
-        )
-        made = train_classifier(images, network_config(STUDENT), seed=seed, **SETTINGS, **length)
-        found = {"train_cpu_s": time.process_time() - begun, "accuracy": float(bench.right(made.model).mean())}
-        line = {
-            "rows": number,
-            "batch_size": size,
-            "last_batch": number % size or size,
-            "student": STUDENT,
-            "epochs": NUM_EPOCHS,
-        }
-        line |= {
-            "seed": seed,
-            "machine": machine(),
-            "commit": commit(),
-            **{name: shown(value) for name, value in found.items()},
-        }
+    for cell in (cell for cell in cells() if cell not in done):
+        line = train(images, judged, *cell)
         append(given.csv, COLUMNS, [line])
-        print(number, size, seed, line["accuracy"], flush=True)
+        print(*cell, line["accuracy"], flush=True)
 
 
 if __name__ == "__main__":
