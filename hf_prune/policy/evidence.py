@@ -75,6 +75,11 @@ class KeepEvidence:
         """Return the rule to prune by."""
         return Rule(self.order, self.hardest_cutoff)
 
+    @property
+    def by_student(self) -> bool:
+        """Whether a user's student was asked about the rule that was tried, and not a head."""
+        return self.tried is not None and self.tried.head not in (LINEAR, TWO_LAYER)
+
     def gain_of(self, rule: Rule) -> Comparison | None:
         """Return the gain of a rule, with a two-layer head if that was tried."""
         found = (item for item in self.candidates if item.rule == rule)

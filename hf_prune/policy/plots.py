@@ -10,6 +10,7 @@ from hf_prune.policy.fresh_rows import RS2, FreshRows
 from hf_prune.policy.rules import Rule
 from hf_prune.runtime import svg
 from hf_prune.runtime.figures import KEPT, REFERENCE, line_style, new_figure
+from hf_prune.runtime.html import plain
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -19,7 +20,7 @@ def plot_gains(found: KeepEvidence, ax: "Axes | None" = None, rs2: FreshRows | N
     """Draw the gain of every rule over random rows at one kept fraction, with its interval.
 
     There is a line per rule, the best with a linear head on top: open dots are linear heads, filled ones two-layer heads, a
-    star is the confirmation on other repeats of the rule that was chosen. Above them is the line of RS2.
+    star is the rule that was chosen on other repeats, by a student where one was asked. Above them is the line of RS2.
     """
     best = {item.rule: item.gain for item in found.candidates if item.head == LINEAR}
     rules = sorted(best, key=lambda rule: best[rule])
@@ -30,7 +31,8 @@ def plot_gains(found: KeepEvidence, ax: "Axes | None" = None, rs2: FreshRows | N
         _draw_gains(ax, own, f"{name} head", color=REFERENCE, markerfacecolor=face)
     if found.tried is not None:
         place = rules.index(found.tried.rule) - 0.36
-        _draw_gains(ax, [(found.tried, place)], "confirmed on other repeats", fmt="*", color=KEPT, markersize=9)
+        by = plain(found.tried.head, 40).replace("$", r"\$") if found.by_student else "confirmed"
+        _draw_gains(ax, [(found.tried, place)], f"{by} on other repeats", fmt="*", color=KEPT, markersize=9)
     names = [str(rule) for rule in rules]
     if rs2 is not None:
         style = line_style(RS2)
@@ -71,7 +73,7 @@ def plot_keep_curve(points: Sequence[CurvePoint], ax: "Axes | None" = None) -> "
 
 
 def gains_svg(found: KeepEvidence, most: int = 8, rule: Rule | None = None, rs2: FreshRows | None = None) -> Markup:
-    """Draw the gain of the best rules at one kept fraction as SVG, by two-layer heads, and of RS2 first.
+    """Draw the gain of the best rules at one kept fraction as SVG, by two-layer heads, and of RS2 and a student first.
 
     ``rule`` is in colour, and there however little it gains; None takes the one that the evidence names.
     """
@@ -83,9 +85,11 @@ def gains_svg(found: KeepEvidence, most: int = 8, rule: Rule | None = None, rs2:
         svg.Interval(str(item.rule), 100 * item.gain, 100 * item.low, 100 * item.high, item.rule == rule)
         for item in ranked
     ]
-    if rs2 is not None:
-        gain = rs2.over_random
-        lines.insert(0, svg.Interval(rs2.name, 100 * gain.gain, 100 * gain.low, 100 * gain.high, False))
+    others = [] if rs2 is None else [(rs2.name, rs2.over_random, False)]
+    if found.tried is not None and found.by_student:
+        others.append((f"{found.tried.rule}, {plain(found.tried.head, 40)}", found.tried, found.tried.rule == rule))
+    for name, gain, is_marked in others:
+        lines.insert(0, svg.Interval(name, 100 * gain.gain, 100 * gain.low, 100 * gain.high, is_marked))
     return svg.intervals(lines, f"Gain of the rules over random rows at keep {found.keep:g}, in points of accuracy")
 
 

@@ -61,6 +61,18 @@ def test_rules_stand_by_their_gain_with_a_linear_head_the_best_on_top():
     assert shown == ["random rows", "linear head", "two-layer head", "confirmed on other repeats"]
 
 
+def test_a_student_that_was_asked_is_drawn_by_its_name():
+    asked = found(tried=compared("hard", 0.0, "command train <b>", 0.03))
+    names = [text.get_text() for text in plot_gains(asked).get_legend().get_texts()]
+    assert names[-1] == "command train <b> on other repeats"
+    picture = gains_svg(asked, rule=Rule("hard"))
+    assert "hard, command train &lt;b&gt;: +3.0 [+2.0, +5.0]" in picture
+    assert (
+        picture.count('class="marked"') == 4
+    )  # the rule by the student, and by a head, that of hard rows: line and dot
+    assert "command" not in gains_svg(found())
+
+
 def test_where_no_rule_was_tried_there_is_no_star():
     ax = plot_gains(found(tried=None))
     assert marks(ax, "*") == []
