@@ -271,6 +271,21 @@ def readme_table(runs: Runs, claims: list[dict[str, Any]]) -> str:
     return "\n\n".join(parts)
 
 
+def tables_of_heads(runs: Runs) -> dict[str, list[Table]]:
+    """Tables of the recipes of the paper, by their names in the page."""
+    sources = {
+        "floors": FLOORS,
+        "probe": PROBE,
+        "numbers": NUMBERS,
+        "learnable": LEARNABLE,
+        "shifted": SHIFTED,
+        "transfer": TRANSFER,
+    }
+    tables = {name: source_tables(runs, source) for name, source in sources.items()}
+    others = {"worst": "worst_class", "least": "least_share"}
+    return tables | {name: source_tables(runs, FLOORS, figure) for name, figure in others.items()}
+
+
 def page(recipes: Path = RECIPES) -> tuple[dict[Path, str], str]:
     """The files that are written, by their place in the repository, and the table of the README."""
     runs = read_all(recipes)
@@ -297,16 +312,7 @@ def page(recipes: Path = RECIPES) -> tuple[dict[Path, str], str]:
         seeds_apart=seeds_apart(runs),
         last_batches=last_batches(recipes),
         seconds=seconds(runs),
-        tables={
-            "floors": source_tables(runs, FLOORS),
-            "worst": source_tables(runs, FLOORS, "worst_class"),
-            "least": source_tables(runs, FLOORS, "least_share"),
-            "probe": source_tables(runs, PROBE),
-            "numbers": source_tables(runs, NUMBERS),
-            "learnable": source_tables(runs, LEARNABLE),
-            "shifted": source_tables(runs, SHIFTED),
-            "transfer": source_tables(runs, TRANSFER),
-        },
+        tables=tables_of_heads(runs),
         worst_group=worst_group(recipes),
         agreement=agreement(recipes),
     )
