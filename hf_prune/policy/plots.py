@@ -24,7 +24,8 @@ def plot_gains(found: KeepEvidence, ax: "Axes | None" = None, rs2: FreshRows | N
     """
     best = {item.rule: item.gain for item in found.candidates if item.head == LINEAR}
     rules = sorted(best, key=lambda rule: best[rule])
-    ax = ax if ax is not None else new_figure(6.4, 0.26 * len(rules) + 1.2).subplots()
+    is_own = ax is None
+    ax = ax if ax is not None else new_figure(6.4, 0.26 * len(rules) + 1.5).subplots()
     dots = [(item, rules.index(item.rule)) for item in found.candidates]
     for name, side, face in ((LINEAR, 0.18, "white"), (TWO_LAYER, -0.18, REFERENCE)):
         own = [(item, place + side) for item, place in dots if (item.head == LINEAR) == (name == LINEAR)]
@@ -42,7 +43,10 @@ def plot_gains(found: KeepEvidence, ax: "Axes | None" = None, rs2: FreshRows | N
     ax.set_yticks(range(len(names)), names, fontsize=7)
     ax.set_xlabel("points of accuracy over random rows, 90 % intervals")
     ax.set_title(f"Gain of the rules at keep {found.keep:g}", fontsize=10)
-    ax.legend(fontsize=7, loc="lower right", frameon=False)  # where the rules that lose leave room
+    if is_own:  # below the axes, where it hides no rule
+        ax.figure.legend(loc="outside lower center", ncols=4, fontsize=7, columnspacing=1, frameon=False)
+    else:
+        ax.legend(fontsize=7, loc="lower right", frameon=False)
     return ax
 
 

@@ -57,13 +57,13 @@ def test_rules_stand_by_their_gain_with_a_linear_head_the_best_on_top():
     assert intervals[0] == pytest.approx([-4, -1])
     assert intervals[-1] == pytest.approx([5, 8])
     assert "keep 0.5" in ax.get_title()
-    shown = [text.get_text() for text in ax.get_legend().get_texts()]
+    shown = [text.get_text() for text in ax.figure.legends[0].get_texts()]
     assert shown == ["random rows", "linear head", "two-layer head", "confirmed on other repeats"]
 
 
 def test_a_student_that_was_asked_is_drawn_by_its_name():
     asked = found(tried=compared("hard", 0.0, "command train <b>", 0.03))
-    names = [text.get_text() for text in plot_gains(asked).get_legend().get_texts()]
+    names = [text.get_text() for text in plot_gains(asked).figure.legends[0].get_texts()]
     assert names[-1] == "command train <b> on other repeats"
     picture = gains_svg(asked, rule=Rule("hard"))
     assert "hard, command train &lt;b&gt;: +3.0 [+2.0, +5.0]" in picture
