@@ -56,6 +56,7 @@ from hf_prune.policy.intervals import Interval
 
 ROOT = RECIPES.parent
 PAGE, IMAGES = Path("docs/results.md"), "images/results-{}.svg"
+SHOWN = 0.7  # share of which seconds are shown where many were measured
 START, END = "<!-- made by recipes/results/write_page.py -->", "<!-- until here -->"
 README_ARMS = {  # of the README's table, at 70 %
     "all rows": (NONE, FULL, 1.0),
@@ -129,7 +130,7 @@ def source_tables(runs: Runs, source: str, figure: str = "accuracy") -> list[Tab
         found.append(
             Table(f"{data}, {rows:,} rows, {student}, at equal {table}: {what}", accuracy_table(arms, figure))
         )
-        if figure != "least_share":
+        if figure != "least_share" and any(arm.rule == RANDOM for arm in arms):
             found.append(Table("Points", gain_table(arms, figure)))
     return found
 
@@ -188,6 +189,8 @@ def seconds(runs: Runs) -> list[Table]:
     found = []
     for source in (GRID, *LONGER.values(), LESS):
         for (data, rows, student, table), arms in groups(runs, source):
+            if len({arm.keep for arm in arms}) > 4:  # too many lines to read, each like the others
+                arms = {arm: cells for arm, cells in arms.items() if arm.keep in (1.0, SHOWN)}
             if table == EPOCHS and (text := seconds_table(arms)):
                 found.append(Table(f"{data}, {rows:,} rows, {student}{pass_words(arms)}", text))
     return found
