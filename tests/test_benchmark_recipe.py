@@ -86,6 +86,8 @@ def test_a_stopped_grid_goes_on_and_every_training_has_its_line(recipe, data, tm
         ("prototypes", "epochs"),
     ]
     assert run(recipe, data, tmp_path, None) == []
+    fresh = recipe.Grid(data, tmp_path / "work", tmp_path / "elsewhere")
+    assert [cell.rule for cell in fresh.missing(["main"], [1.0])] == ["full"]
     lines = recipe.read(results)
     assert tuple(lines[0]) == recipe.RESULTS
     assert [(line["rule"], line["steps"], line["images_seen"]) for line in lines] == [

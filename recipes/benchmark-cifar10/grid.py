@@ -14,7 +14,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -164,9 +164,11 @@ class Grid:
         self._place = {"student": STUDENT, "machine": machine(), "commit": commit()}
         self._bench: tuple[tuple[str, int], Bench] | None = None
 
-    def missing(self, blocks: list[str]) -> Iterator[Cell]:
-        """Yield the cells that are not done and whose data are there."""
+    def missing(self, blocks: list[str], keeps: Sequence[float] | None = None) -> Iterator[Cell]:
+        """Yield the cells, or those of some shares, that are not done and whose data are there."""
         for cell in itertools.chain.from_iterable(BLOCKS[name]() for name in blocks):
+            if keeps is not None and cell.keep not in keeps:
+                continue
             if cell not in self.done and (self.data / FOLDERS[cell.data] / "train.parquet").exists():
                 yield cell
 
@@ -253,6 +255,7 @@ def main() -> None:
     parser.add_argument("--work", type=Path, required=True, help="folder of networks and selections")
     parser.add_argument("--out", type=Path, default=HERE, help="folder of the tables")
     parser.add_argument("--only", nargs="+", choices=list(BLOCKS), default=GRID, help="parts of the grid")
+    parser.add_argument("--keeps", nargs="+", type=float, help="shares to train; by default all of the parts")
     parser.add_argument("--epochs", type=int, help="passes of a student, for tables of their own: give another --out")
     parser.add_argument("--hours", type=float, default=math.inf, help="time after which no training begins")
     parser.add_argument("--device", choices=["auto", "cpu"], default="auto")
@@ -265,7 +268,7 @@ def main() -> None:
     datasets.disable_progress_bars()
     torch.set_flush_denormal(True)
     begun, grid = time.monotonic(), Grid(given.data, given.work, given.out, given.epochs)
-    for cell in grid.missing(given.only):
+    for cell in grid.missing(given.only, given.keeps):
         if time.monotonic() - begun > 3600 * given.hours:
             break
         line = grid.train(cell)
