@@ -26,7 +26,7 @@ from hf_prune.runtime.folders import temporary_folder
 from hf_prune.runtime.integrity import write_digests
 from hf_prune.runtime.processes import barrier, is_main_process, process_state
 from hf_prune.training.augmentation import augmented
-from hf_prune.training.batch_size import batch_size_for
+from hf_prune.training.batch_norm import batch_size_for, correct_momentum
 from hf_prune.training.checkpoints import KEEPING, MarkComplete, RestoreWeights, last_checkpoint, remove_checkpoints
 from hf_prune.training.images import TrainingImages
 
@@ -118,6 +118,7 @@ def train_classifier(
         transformers.set_seed(seed)
         arguments = {**(KEEPING if resumable else {}), **arguments}
         network = _build(model, whole)
+        correct_momentum(network)
         batch_size = batch_size_for(network, len(images), batch_size)
         trainer = transformers.Trainer(
             model=network,

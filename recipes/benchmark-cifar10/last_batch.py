@@ -21,7 +21,7 @@ from student import SETTINGS, STUDENT
 
 from hf_prune.data.loading import open_dataset
 from hf_prune.models.small_resnet import make_processor, network_config
-from hf_prune.training.batch_size import without_small_rest
+from hf_prune.training.batch_norm import without_small_rest
 from hf_prune.training.classifier import train_classifier
 from hf_prune.training.images import TrainingImages
 

@@ -21,7 +21,9 @@ import transformers
 from datasets import Dataset
 
 import hf_prune
+from hf_prune.selection.budget import count_rows
 from hf_prune.training.augmentation import augmented
+from hf_prune.training.batch_norm import batch_size_for, correct_momentum
 from hf_prune.training.images import TrainingImages
 
 ROWS = ("all", "auto", "hard", "easy", "random", "rs2", "infobatch", "orderdp")
@@ -129,8 +131,13 @@ def train(
     callbacks: list[Any] = []
     if data.early_stopping_patience is not None:
         callbacks.append(transformers.EarlyStoppingCallback(data.early_stopping_patience))
+    model = open_model(model_given, images)
+    correct_momentum(model)
+    short = data.rows in DYNAMIC and data.rows != "infobatch"  # whose last passes are over all rows
+    rows = count_rows(data.keep, len(images)) if short else len(images)
+    arguments.per_device_train_batch_size = batch_size_for(model, rows, arguments.per_device_train_batch_size)
     trainer = transformers.Trainer(
-        open_model(model_given, images),
+        model,
         arguments,
         train_dataset=images,
         eval_dataset=TrainingImages(open_rows(data, "validation"), processor),

@@ -1,9 +1,12 @@
+import pytest
 import torch
+import transformers
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from hf_prune.training.batch_size import batch_size_for, without_small_rest
+from hf_prune import HfPruneWarning
+from hf_prune.training.batch_norm import batch_size_for, correct_momentum, without_small_rest
 
 
 def rest(num_rows, size):
@@ -48,3 +51,32 @@ def test_what_a_small_last_batch_does_to_batch_norm():
 
     assert ends_at(64) == 0.5  # by the last 2 of 66 rows alone
     assert ends_at(without_small_rest(66, 64)) < 0.05
+
+
+def test_the_momentum_of_another_library_is_corrected_with_a_warning():
+    config = transformers.EfficientNetConfig(image_size=32, width_coefficient=0.1, depth_coefficient=0.1, hidden_dim=8)
+    model = transformers.EfficientNetForImageClassification(config)
+    momenta = [module.momentum for module in model.modules() if isinstance(module, nn.BatchNorm2d)]
+    assert max(momenta) == 0.99  # which is why it is there
+    with pytest.warns(
+        HfPruneWarning, match=r"^EfficientNetForImageClassification has batch norm of momentum 0\.99, by which"
+    ):
+        correct_momentum(model)
+    assert {module.momentum for module in model.modules() if isinstance(module, nn.BatchNorm2d)} == {0.1}
+
+
+def test_what_a_network_predicts_with_is_made_of_more_than_the_last_batch():
+    norm = nn.BatchNorm1d(1, momentum=0.99)
+    with pytest.warns(HfPruneWarning):
+        correct_momentum(norm)
+    for mean in (1.0, 1.0, 1.0, 0.0):
+        norm(torch.full((4, 1), mean))
+    assert float(norm.running_mean) == pytest.approx(0.9 * (1 - 0.9**3))
+
+
+@pytest.mark.parametrize("momentum", [0.01, 0.1, 0.5, None])
+def test_other_momenta_stay(momentum, recwarn):
+    norm = nn.BatchNorm1d(2, momentum=momentum)
+    correct_momentum(nn.Sequential(norm, nn.GroupNorm(1, 2)))
+    assert norm.momentum == momentum
+    assert not recwarn
