@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 MOST, USUAL = 0.5, 0.1  # share of the last batch in what a network predicts with; the usual one is torch's
 
 
-def batch_size_for(model: "torch.nn.Module", num_rows: int, batch_size: int) -> int:
+def batch_size_for(model: "torch.nn.Module", batch_size: int, *num_rows: int) -> int:
     """Choose the batch size of a process for a network: a little less than asked for where batch norm would end on few rows.
 
     A small residual network that ended on 8 rows was right in 52 % of images, one that ended on 164 in 59 %:
@@ -25,30 +25,33 @@ def batch_size_for(model: "torch.nn.Module", num_rows: int, batch_size: int) -> 
 
     Args:
         model: The network.
-        num_rows: Rows of a pass, at least 1.
         batch_size: The largest, at least 1; of other networks and of several processes, which fill the last batch up with
             the first rows of the pass, it is the answer.
+        *num_rows: Rows of a pass, at least 1; of passes of several lengths those of each.
 
     Example:
         >>> import torch
         >>> network = torch.nn.Sequential(torch.nn.Conv2d(3, 8, 3), torch.nn.BatchNorm2d(8))
-        >>> batch_size_for(network, 50_000, 256), batch_size_for(network[0], 50_000, 256)
+        >>> batch_size_for(network, 256, 50_000), batch_size_for(network[0], 256, 50_000)
         (254, 256)
     """
     if num_processes() > 1 or not any(_batch_norms(model)):
         return batch_size
-    return without_small_rest(num_rows, batch_size)
+    return without_small_rest(batch_size, *num_rows)
 
 
-def without_small_rest(num_rows: int, batch_size: int) -> int:
-    """Find the largest batch size up to a limit that leaves no rest, or at least half a batch, for the last step of a pass.
+def without_small_rest(batch_size: int, *num_rows: int) -> int:
+    """Find the largest batch size up to a limit that leaves no rest, or at least half a batch, for the last step of each pass.
 
     Example:
-        >>> [without_small_rest(rows, 256) for rows in (35_000, 50_000, 264, 100)]
-        [256, 254, 176, 100]
+        >>> (
+        ...     [without_small_rest(256, rows) for rows in (35_000, 50_000, 264, 100)],
+        ...     without_small_rest(256, 20_000, 14_000),
+        ... )
+        ([256, 254, 176, 100], 251)
     """
-    sizes = range(min(batch_size, num_rows), 0, -1)
-    return next(size for size in sizes if num_rows % size == 0 or 2 * (num_rows % size) >= size)
+    sizes = range(min(batch_size, *num_rows), 0, -1)
+    return next(size for size in sizes if all(rows % size == 0 or 2 * (rows % size) >= size for rows in num_rows))
 
 
 def correct_momentum(model: "torch.nn.Module") -> None:

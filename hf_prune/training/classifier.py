@@ -119,7 +119,7 @@ def train_classifier(
         arguments = {**(KEEPING if resumable else {}), **arguments}
         network = _build(model, whole)
         correct_momentum(network)
-        batch_size = batch_size_for(network, len(images), batch_size)
+        batch_size = batch_size_for(network, batch_size, len(images))
         trainer = transformers.Trainer(
             model=network,
             args=_arguments(place, num_epochs, seed, batch_size, learning_rate, arguments),

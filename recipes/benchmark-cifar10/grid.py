@@ -106,8 +106,8 @@ class Bench:
         images = self.images if kept is None else self.images.subset(kept)
         settings, reports = self._length(cell), []
         if cell.rule in DYNAMIC:
-            if cell.rule == RS2:  # all its passes are as short; the last ones of InfoBatch are over all rows
-                settings["per_device_train_batch_size"] = _batches(round(cell.keep * len(images)))[0]
+            lengths = [round(cell.keep * len(images)), *([] if cell.rule == RS2 else [len(images)])]
+            settings["per_device_train_batch_size"] = without_small_rest(SETTINGS["batch_size"], *lengths)
             settings["on_trainer"] = lambda trainer: reports.append(
                 hf_prune.prune_while_training(trainer, cell.rule, keep=cell.keep)
             )
@@ -218,7 +218,7 @@ class Grid:
 
 def _batches(num_rows: int) -> tuple[int, int]:
     """Return rows of a batch and batches of a pass, as `train_classifier` makes them for networks with batch norm."""
-    size = without_small_rest(num_rows, SETTINGS["batch_size"])
+    size = without_small_rest(SETTINGS["batch_size"], num_rows)
     return size, math.ceil(num_rows / size)
 
 

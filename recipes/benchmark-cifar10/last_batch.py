@@ -39,7 +39,7 @@ def cells() -> Iterator[tuple[int, int, int]]:
     for seed in SEEDS:
         for rest in RESTS:
             rows = NUM_BATCHES * ASKED + rest
-            yield from ((rows, size, seed) for size in sorted({ASKED, without_small_rest(rows, ASKED)}, reverse=True))
+            yield from ((rows, size, seed) for size in sorted({ASKED, without_small_rest(ASKED, rows)}, reverse=True))
 
 
 def train(images: TrainingImages, judged: TrainingImages, num_rows: int, batch_size: int, seed: int) -> dict[str, Any]:

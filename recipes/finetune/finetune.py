@@ -133,9 +133,9 @@ def train(
         callbacks.append(transformers.EarlyStoppingCallback(data.early_stopping_patience))
     model = open_model(model_given, images)
     correct_momentum(model)
-    short = data.rows in DYNAMIC and data.rows != "infobatch"  # whose last passes are over all rows
-    rows = count_rows(data.keep, len(images)) if short else len(images)
-    arguments.per_device_train_batch_size = batch_size_for(model, rows, arguments.per_device_train_batch_size)
+    lengths = {len(images)} if data.rows not in DYNAMIC or data.rows == "infobatch" else set()
+    lengths |= {count_rows(data.keep, len(images))} if data.rows in DYNAMIC else set()
+    arguments.per_device_train_batch_size = batch_size_for(model, arguments.per_device_train_batch_size, *lengths)
     trainer = transformers.Trainer(
         model,
         arguments,

@@ -17,26 +17,26 @@ def rest(num_rows, size):
     return left
 
 
-@given(st.integers(1, 3000), st.integers(1, 300))
-def test_the_last_batch_is_at_least_half_full_and_no_larger_size_would_do(num_rows, batch_size):
-    found = without_small_rest(num_rows, batch_size)
+@given(st.lists(st.integers(1, 3000), min_size=1, max_size=2), st.integers(1, 300))
+def test_the_last_batches_are_at_least_half_full_and_no_larger_size_would_do(lengths, batch_size):
+    found = without_small_rest(batch_size, *lengths)
     assert 1 <= found <= batch_size
-    assert 2 * rest(num_rows, found) >= found
-    larger = range(found + 1, min(batch_size, num_rows) + 1)
-    assert all(2 * rest(num_rows, size) < size for size in larger)
+    assert all(2 * rest(rows, found) >= found for rows in lengths)
+    larger = range(found + 1, min(batch_size, *lengths) + 1)
+    assert not any(all(2 * rest(rows, size) >= size for rows in lengths) for size in larger)
 
 
 def test_by_hand():
-    assert without_small_rest(24, 8) == 8  # three whole batches
-    assert without_small_rest(24, 11) == 9  # 11 and 10 leave 2 and 4, 9 leaves 6
-    assert without_small_rest(20, 11) == 11  # leaves 9
-    assert without_small_rest(3, 256) == 3
+    assert without_small_rest(8, 24) == 8  # three whole batches
+    assert without_small_rest(11, 24) == 9  # 11 and 10 leave 2 and 4, 9 leaves 6
+    assert without_small_rest(11, 20) == 11  # leaves 9
+    assert without_small_rest(256, 3) == 3
 
 
 def test_networks_without_batch_norm_get_what_was_asked_for():
-    assert batch_size_for(nn.Sequential(nn.Conv2d(3, 4, 3), nn.GroupNorm(2, 4)), 24, 11) == 11
+    assert batch_size_for(nn.Sequential(nn.Conv2d(3, 4, 3), nn.GroupNorm(2, 4)), 11, 24) == 11
     inside = nn.Sequential(nn.Sequential(nn.Linear(2, 4), nn.BatchNorm1d(4)))
-    assert batch_size_for(inside, 24, 11) == 9
+    assert batch_size_for(inside, 11, 24) == 9
 
 
 def test_what_a_small_last_batch_does_to_batch_norm():
@@ -50,7 +50,7 @@ def test_what_a_small_last_batch_does_to_batch_norm():
         return float(norm.running_mean)
 
     assert ends_at(64) == 0.5  # by the last 2 of 66 rows alone
-    assert ends_at(without_small_rest(66, 64)) < 0.05
+    assert ends_at(without_small_rest(64, 66)) < 0.05
 
 
 def test_the_momentum_of_another_library_is_corrected_with_a_warning():
