@@ -43,6 +43,8 @@ def batch_size_for(model: "torch.nn.Module", batch_size: int, *num_rows: int) ->
 def without_small_rest(batch_size: int, *num_rows: int) -> int:
     """Find the largest batch size up to a limit that leaves no rest, or at least half a batch, for the last step of each pass.
 
+    Where none in the upper half of the sizes does, it is the one of these whose smallest rest is largest.
+
     Example:
         >>> (
         ...     [without_small_rest(256, rows) for rows in (35_000, 50_000, 264, 100)],
@@ -50,8 +52,13 @@ def without_small_rest(batch_size: int, *num_rows: int) -> int:
         ... )
         ([256, 254, 176, 100], 251)
     """
-    sizes = range(min(batch_size, *num_rows), 0, -1)
-    return next(size for size in sizes if all(rows % size == 0 or 2 * (rows % size) >= size for rows in num_rows))
+    most = min(batch_size, *num_rows)
+    sizes = range(most, (most - 1) // 2, -1)
+
+    def least(size: int) -> float:
+        return min((rows % size or size) / size for rows in num_rows)
+
+    return next((size for size in sizes if least(size) >= 0.5), max(sizes, key=least))
 
 
 def correct_momentum(model: "torch.nn.Module") -> None:
