@@ -118,7 +118,6 @@ def train_classifier(
         transformers.set_seed(seed)
         arguments = {**(KEEPING if resumable else {}), **arguments}
         network = _build(model, whole)
-        correct_momentum(network)
         batch_size = batch_size_for(network, batch_size, len(images))
         trainer = transformers.Trainer(
             model=network,
@@ -199,11 +198,13 @@ def _arguments(
 
 
 def _build(model: ModelSource, images: TrainingImages) -> transformers.PreTrainedModel:
-    if not isinstance(model, transformers.PretrainedConfig):
-        return model()
-    config = type(model).from_dict(model.to_dict())  # the caller's stays as it is
-    config.id2label, config.label2id = images.id2label, {name: number for number, name in images.id2label.items()}
-    built: transformers.PreTrainedModel = transformers.AutoModelForImageClassification.from_config(config)
+    if isinstance(model, transformers.PretrainedConfig):
+        config = type(model).from_dict(model.to_dict())  # the caller's stays as it is
+        config.id2label, config.label2id = images.id2label, {name: number for number, name in images.id2label.items()}
+        built: transformers.PreTrainedModel = transformers.AutoModelForImageClassification.from_config(config)
+    else:
+        built = model()
+    correct_momentum(built)
     return built
 
 

@@ -8,6 +8,7 @@ The arguments are those of `transformers.TrainingArguments`, with the ones below
 the cut.
 """
 
+import contextlib
 import json
 import sys
 import time
@@ -97,6 +98,7 @@ def open_model(given: ModelArguments, images: TrainingImages) -> Any:
         label2id={name: number for number, name in images.id2label.items()},
         ignore_mismatched_sizes=True,
     )
+    correct_momentum(model)
     if given.lora_rank is None:
         return model
     import peft
@@ -113,6 +115,12 @@ def open_processor(given: ModelArguments) -> Any:
     return transformers.AutoImageProcessor.from_pretrained(
         given.model_name_or_path, **({} if size is None else {"size": size})
     )
+
+
+def pass_lengths(given: DataArguments, num_rows: int) -> list[int]:
+    """List the rows of a pass over what is trained on: those of a pruned pass, of a whole one, or of both."""
+    pruned = [count_rows(given.keep, num_rows)] if given.rows in DYNAMIC else []
+    return pruned if pruned and given.rows != "infobatch" else [*pruned, num_rows]  # whose last passes are whole
 
 
 def accuracy(found: transformers.EvalPrediction) -> dict[str, float]:
@@ -132,9 +140,7 @@ def train(
     if data.early_stopping_patience is not None:
         callbacks.append(transformers.EarlyStoppingCallback(data.early_stopping_patience))
     model = open_model(model_given, images)
-    correct_momentum(model)
-    lengths = {len(images)} if data.rows not in DYNAMIC or data.rows == "infobatch" else set()
-    lengths |= {count_rows(data.keep, len(images))} if data.rows in DYNAMIC else set()
+    lengths = pass_lengths(data, len(images))
     arguments.per_device_train_batch_size = batch_size_for(model, arguments.per_device_train_batch_size, *lengths)
     trainer = transformers.Trainer(
         model,
@@ -149,10 +155,7 @@ def train(
     if data.rows in DYNAMIC:
         report = hf_prune.prune_while_training(trainer, data.rows, keep=data.keep)
     began = time.perf_counter()
-    if data.augment:
-        with augmented(trainer.model):
-            trainer.train(resume_from_checkpoint=arguments.resume_from_checkpoint)
-    else:
+    with augmented(trainer.model) if data.augment else contextlib.nullcontext():
         trainer.train(resume_from_checkpoint=arguments.resume_from_checkpoint)
     seconds = time.perf_counter() - began
     results = {
