@@ -30,7 +30,7 @@ def read_row_file(path: str, limit: int = MAX_BYTES) -> bytes:
 
     Raises:
         FileNotFoundError: If it is not there.
-        OSError: If it is no plain file, or larger.
+        OSError: If it is no plain file, or larger, or changes while it is read.
 
     Example:
         >>> read_row_file("/dev/zero")
@@ -44,7 +44,9 @@ def read_row_file(path: str, limit: int = MAX_BYTES) -> bytes:
         data = bytes(file.read(limit + 1))
     if len(data) > limit:
         raise OSError(f"{path!r} has more than {limit:,} bytes, which is more than is read of such a file")
-    if size is not None and len(data) != size:  # such as a file that the system makes up when it is read
+    if size and len(data) != size:
+        raise OSError(f"{path!r} changed while it was read: let nothing write to it meanwhile, and run again")
+    if size == 0 and data:  # such as a file that the system makes up when it is read
         raise OSError(f"{path!r} is no plain file: give the path of an image, or its bytes")
     return data
 

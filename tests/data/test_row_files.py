@@ -6,6 +6,7 @@ from datasets import Audio, Dataset, Features, Image, List, Pdf, Value, Video
 from PIL import Image as Pillow
 
 import hf_prune
+from hf_prune.data import row_files
 from hf_prune.data.images import EncodedImages
 from hf_prune.data.row_files import check_kind, embedded_file, read_row_file
 
@@ -45,6 +46,24 @@ def test_what_is_no_plain_file_is_not_read(files, path):
         read_row_file(path.format(files))
     with pytest.raises(OSError, match="is no plain file"):
         EncodedImages(rows(path.format(files)), "image")[0]
+
+
+def test_a_file_that_changes_while_it_is_read_is_not_taken(tmp_path, monkeypatch):
+    """Written to between the look at its size and the reading."""
+    path = tmp_path / "1.png"
+    path.write_bytes(b"first")
+    look = row_files._plain_size
+
+    def look_and_write(*given):
+        size = look(*given)
+        path.write_bytes(b"the second")
+        return size
+
+    monkeypatch.setattr(row_files, "_plain_size", look_and_write)
+    with pytest.raises(
+        OSError, match=r"1\.png' changed while it was read: let nothing write to it meanwhile, and run again$"
+    ):
+        read_row_file(str(path))
 
 
 def test_a_file_is_bounded(files):

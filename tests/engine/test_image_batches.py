@@ -108,7 +108,8 @@ def test_a_file_that_changes_during_the_run_is_not_taken_for_what_it_was(tmp_pat
     ds = set_of_files(tmp_path, encoded)
 
     def forward(batch):  # the fourth batch is not made before the first has been through the model
-        (tmp_path / "7.png").write_bytes(encoded[0])
+        (tmp_path / "other").write_bytes(encoded[0])
+        (tmp_path / "other").replace(tmp_path / "7.png")  # at once, so that no half of it is ever read
         return batch @ WEIGHTS
 
     result = run(ds, make_model(forward), store_root=tmp_path / "store", on_error="skip", batch_size=2)
