@@ -72,6 +72,10 @@ class Plan:
         """Count the rows of an epoch."""
         return self.num_rows if self.is_whole(epoch, num_epochs) else self.budget
 
+    def lengths(self, num_epochs: int) -> set[int]:
+        """Return the numbers of rows that epochs of a training have."""
+        return {self.rows_of(epoch, num_epochs) for epoch in range(num_epochs)}
+
     def settings(self) -> dict[str, Any]:
         """Return what a training must have in common with the one that it resumes, as plain values."""
         fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}

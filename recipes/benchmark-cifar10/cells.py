@@ -8,8 +8,7 @@ from typing import Any, NamedTuple
 FULL, RANDOM, NONE = "full", "random", "none"
 HARD, EASY, AUTO = "hard", "easy", "auto"
 AUTO_UNASKED = "auto without evidence"  # the end that `order="auto"` keeps where no rule was tried
-RS2 = "rs2"
-DYNAMIC = (RS2, "infobatch")
+DYNAMIC = ("rs2", "infobatch")
 EPOCHS, ITERATIONS = "epochs", "iterations"
 PROTOTYPES = ("prototypes", "supervised_prototypes")
 METRICS = ("el2n", "forgetting", "aum", *PROTOTYPES, "memorization")
@@ -51,7 +50,7 @@ MAIN = (
     (NONE, RANDOM, 0.7),
     ("el2n", HARD, 0.7),
     ("el2n", AUTO, 0.7),
-    (NONE, RS2, 0.7),
+    (NONE, "rs2", 0.7),
     (NONE, "infobatch", 0.7),
 )
 WITHOUT_LABELS = ((NONE, RANDOM, 0.8), ("prototypes", AUTO, 0.8))

@@ -31,7 +31,6 @@ from cells import (
     MAIN,
     PER_CLASS,
     RESULTS,
-    RS2,
     UNASKED,
     WITHOUT_LABELS,
     Cell,
@@ -49,6 +48,7 @@ from student import BUDGETS, SETTINGS, STUDENT
 
 import hf_prune
 from hf_prune.data.loading import open_dataset
+from hf_prune.dynamic_pruning.methods import make_plan
 from hf_prune.models.small_resnet import make_processor, network_config
 from hf_prune.runtime.processes import process_state
 from hf_prune.training.batch_norm import without_small_rest
@@ -106,7 +106,7 @@ class Bench:
         images = self.images if kept is None else self.images.subset(kept)
         settings, reports = self._length(cell), []
         if cell.rule in DYNAMIC:
-            lengths = [round(cell.keep * len(images)), *([] if cell.rule == RS2 else [len(images)])]
+            lengths = make_plan(cell.rule, cell.keep, len(images), 0, {}).lengths(settings["num_epochs"])
             settings["per_device_train_batch_size"] = without_small_rest(SETTINGS["batch_size"], *lengths)
             settings["on_trainer"] = lambda trainer: reports.append(
                 hf_prune.prune_while_training(trainer, cell.rule, keep=cell.keep)

@@ -10,6 +10,7 @@ the cut.
 
 import contextlib
 import json
+import math
 import sys
 import time
 from dataclasses import dataclass, field
@@ -22,7 +23,7 @@ import transformers
 from datasets import Dataset
 
 import hf_prune
-from hf_prune.selection.budget import count_rows
+from hf_prune.dynamic_pruning.methods import make_plan
 from hf_prune.training.augmentation import augmented
 from hf_prune.training.batch_norm import batch_size_for, correct_momentum
 from hf_prune.training.images import TrainingImages
@@ -117,10 +118,11 @@ def open_processor(given: ModelArguments) -> Any:
     )
 
 
-def pass_lengths(given: DataArguments, num_rows: int) -> list[int]:
-    """List the rows of a pass over what is trained on: those of a pruned pass, of a whole one, or of both."""
-    pruned = [count_rows(given.keep, num_rows)] if given.rows in DYNAMIC else []
-    return pruned if pruned and given.rows != "infobatch" else [*pruned, num_rows]  # whose last passes are whole
+def pass_lengths(given: DataArguments, num_rows: int, arguments: transformers.TrainingArguments) -> set[int]:
+    """Return the rows of a pass over what is trained on: those of a pruned pass, of a whole one, or of both."""
+    if given.rows not in DYNAMIC:
+        return {num_rows}
+    return make_plan(given.rows, given.keep, num_rows, 0, {}).lengths(math.ceil(arguments.num_train_epochs))
 
 
 def accuracy(found: transformers.EvalPrediction) -> dict[str, float]:
@@ -140,7 +142,7 @@ def train(
     if data.early_stopping_patience is not None:
         callbacks.append(transformers.EarlyStoppingCallback(data.early_stopping_patience))
     model = open_model(model_given, images)
-    lengths = pass_lengths(data, len(images))
+    lengths = pass_lengths(data, len(images), arguments)
     arguments.per_device_train_batch_size = batch_size_for(model, arguments.per_device_train_batch_size, *lengths)
     trainer = transformers.Trainer(
         model,

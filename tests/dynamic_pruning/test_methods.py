@@ -91,3 +91,10 @@ def test_settings_are_plain_values():
         "weights": None,
     }
     assert settings["weights"] != make_plan("weighted", 0.4, 10, 7, {"weights": WEIGHTS + 1}).settings()["weights"]
+
+
+def test_epochs_have_the_rows_of_a_part_of_all_or_either():
+    assert make_plan("rs2", 0.5, 10, 0, {}).lengths(4) == {5}
+    assert make_plan("infobatch", 0.5, 10, 0, {}).lengths(4) == {5, 10}
+    assert make_plan("infobatch", 0.5, 10, 0, {}).lengths(1) == {10}
+    assert make_plan("orderdp", 1.0, 10, 0, {}).lengths(4) == {10}
