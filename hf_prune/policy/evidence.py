@@ -35,6 +35,11 @@ class Comparison:
     high: float
 
     @property
+    def is_by_head(self) -> bool:
+        """Whether a head was trained, and not a user's student."""
+        return self.head in (LINEAR, TWO_LAYER)
+
+    @property
     def rule(self) -> Rule:
         """Return the rule."""
         return Rule(self.order, self.hardest_cutoff)
@@ -78,7 +83,7 @@ class KeepEvidence:
     @property
     def by_student(self) -> bool:
         """Whether a user's student was asked about the rule that was tried, and not a head."""
-        return self.tried is not None and self.tried.head not in (LINEAR, TWO_LAYER)
+        return self.tried is not None and not self.tried.is_by_head
 
     def gain_of(self, rule: Rule) -> Comparison | None:
         """Return the gain of a rule, with a two-layer head if that was tried."""

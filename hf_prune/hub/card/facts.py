@@ -10,7 +10,7 @@ from hf_prune.data.label_spaces import MASK, MULTI_LABEL, OBJECTS, QUANTILES
 from hf_prune.hub.card.text import code, digits, number, percent, prose, words
 from hf_prune.policy import Evidence
 from hf_prune.policy.break_even import weigh_passes
-from hf_prune.policy.evidence import LINEAR, TWO_LAYER
+from hf_prune.policy.evidence import Comparison, KeepEvidence
 from hf_prune.policy.gathering import passes_of
 from hf_prune.policy.rules import RANDOM as RANDOM_RULE
 from hf_prune.policy.rules import Rule
@@ -386,11 +386,11 @@ def _cut_in_short(split: Mapping[str, Any], step: Mapping[str, Any]) -> Iterator
         yield Markup("Labels that look wrong"), Markup("about {}{}").format(_share(found.noise_rate), between)
 
 
-def _worth(evidence: Evidence, found: Any, keep: float, is_confirmed: bool = True) -> Markup:
+def _worth(evidence: Evidence, found: Comparison | KeepEvidence, keep: float, is_confirmed: bool = True) -> Markup:
     gain, ends = _points_of({"gain": found.gain, "low": found.low, "high": found.high})
     sure = "" if is_confirmed else ", not confirmed on other repeats"
     # A rule that was not confirmed was tried by heads alone, and earlier versions asked them about all rows.
-    by_heads = evidence.is_by_heads or getattr(found, "head", None) in (LINEAR, TWO_LAYER)
+    by_heads = evidence.is_by_heads or (isinstance(found, Comparison) and found.is_by_head)
     trained = Markup("small heads on embeddings") if by_heads else prose(evidence.student)
     return Markup("{} points of accuracy (90 %: {}) at {}{}, {}").format(gain, ends, percent(keep), sure, trained)
 
